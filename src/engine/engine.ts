@@ -1,0 +1,47 @@
+/**
+ * What an engine is: something that runs functions written in TensorFlow.js.
+ *
+ * The network, the losses and the optimiser are plain functions over tfjs tensors (`src/model`). An engine compiles
+ * such a function once for fixed input shapes and then runs it on typed arrays.
+ */
+import type { Tensor } from '@tensorflow/tfjs-core';
+
+export type EngineName = 'onnx' | 'wasm' | 'tensorflow';
+
+export type Shape = readonly number[];
+
+/** A float32 tensor in host memory, row-major. */
+export interface HostTensor {
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
+
+/**
+ * A pure function over tfjs tensors. It must not read tensor values (no `dataSync`) and its control flow may depend
+ * on shapes only, so that it can be traced.
+ */
+export type TensorFunction = (inputs: Tensor[], constants: Tensor[]) => Tensor[];
+
+export interface CompiledFunction {
+  /** Shapes of the outputs, known after compilation. */
+  readonly outputShapes: readonly Shape[];
+  /**
+   * Runs the function.
+   * @param inputs one array per input shape, row-major, of exactly that many elements; not modified
+   * @returns one new array per output
+   */
+  run(inputs: readonly Float32Array[]): Promise<Float32Array[]>;
+  dispose(): Promise<void>;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  /** For people: library, version, device, threads. */
+  readonly description: string;
+  /**
+   * Compiles `fn` for these input shapes.
+   * @param constants tensors that stay the same from run to run (weights); given to `fn` as its second argument
+   */
+  compile(fn: TensorFunction, inputShapes: readonly Shape[], constants?: readonly HostTensor[]): Promise<CompiledFunction>;
+  dispose(): Promise<void>;
+}

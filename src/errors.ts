@@ -1,0 +1,44 @@
+/**
+ * The errors a caller can act on. Every message is one line that says what was expected, what came and what to do.
+ * Anything else that is thrown is a defect of this program.
+ */
+
+/** What went wrong, for callers that branch on it. */
+export type ErrorCode =
+  /** An argument is missing, of the wrong type or out of range. Exit code 2. */
+  | 'usage'
+  /** A file or directory is missing, unreadable, unwritable or already there. */
+  | 'file'
+  /** The input is not an image that can be read, or not one that can be coded. */
+  | 'image'
+  /** A `.ddc` file is malformed, of another version, or asks for more than the limits allow. */
+  | 'format'
+  /** A model is unknown, incomplete, or its files do not fit each other. */
+  | 'model'
+  /** An engine is not installed or cannot run what is asked of it. */
+  | 'engine';
+
+/** An expected failure, with a code to branch on and a message for people. */
+export class CodecError extends Error {
+  override readonly name = 'CodecError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** Process exit code: 2 for usage, 1 for everything that is wrong with data or the machine. */
+  get exitCode(): 1 | 2 {
+    return this.code === 'usage' ? 2 : 1;
+  }
+}
+
+/** The error for an argument that is not what it should be; the one place that words it. */
+export function invalidArgument(name: string, expected: string, actual: unknown): CodecError {
+  return new CodecError('usage', `${name}: expected ${expected}, got ${format(actual)}`);
+}
+
+function format(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
