@@ -1,1 +1,122 @@
-/** DRAFT shared contract between the codec and the CLI. Shapes of options and results; the functions are in encoder.ts and decoder.ts. */
+/** Options and results of the codec: what `encode`, `decode`, `readInfo` and `truncate` take and give. */
+import type { RgbImage } from '../image/image.js';
+
+/** How a block's codeword is chosen: best projection, or at random with the weights q/p (minimal random coding). */
+export type Selection = 'greedy' | 'sample';
+
+/** What a prefix is turned into: xhat0 (lowest RMSE), ancestral sampling from x_t, or the probability-flow ODE from x_t. */
+export type Reconstruction = 'mean' | 'sample' | 'flow';
+
+export interface EncodeProgress {
+  /** Part of the work done, 0..1, as far as it can be foretold. */
+  readonly fraction: number;
+  /** Timestep reached, from T = 1000 down. */
+  readonly t: number;
+  /** File size so far. */
+  readonly bytes: number;
+  /** RMSE of what a decoder would make of the file so far, 0..255 scale. */
+  readonly rmse: number;
+}
+
+export interface EncodeOptions {
+  /** K: bits per block, 8..24; each block's codeword is one of 2^K. Default 16. More bits code closer to the KL, and take 2^K work. */
+  readonly blockBits?: number;
+  /** Default 'greedy'. */
+  readonly selection?: Selection;
+  /** 0..2^32-1; default 0. */
+  readonly seed?: number;
+  /** Stop before the file would exceed this many bytes. */
+  readonly maxBytes?: number;
+  /** Stop at the first step whose RMSE (8-bit, mean reconstruction) is at or below this. */
+  readonly targetRmse?: number;
+  readonly onProgress?: (progress: EncodeProgress) => void;
+}
+
+/** One step boundary of a file: everything up to here can be decoded. The first entry, with 0 blocks, is the bare header. */
+export interface StepReport {
+  /** Timestep reached. */
+  readonly t: number;
+  /** Blocks sent in this step. */
+  readonly blocks: number;
+  /** File size up to here, in bits, header included. */
+  readonly bits: number;
+  /** Sum of KL(q||p) up to here, in bits: what an ideal coder would have needed. */
+  readonly klBits: number;
+  /** RMSE of the 8-bit mean reconstruction at this point, 0..255 scale. */
+  readonly rmse: number;
+}
+
+export interface EncodeResult {
+  /** The whole `.ddc` file. */
+  readonly bytes: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  /** 8 * bytes.length / (width * height * 3). */
+  readonly bitsPerDim: number;
+  /** Of the 8-bit mean reconstruction of the whole file. */
+  readonly rmse: number;
+  readonly psnr: number;
+  readonly klBits: number;
+  readonly steps: readonly StepReport[];
+  readonly networkEvaluations: number;
+  readonly reconstruction: RgbImage;
+}
+
+export interface DecodePoint {
+  readonly image: RgbImage;
+  readonly stepsUsed: number;
+  readonly t: number;
+  /** Bytes up to the last complete step that was used. */
+  readonly bytesUsed: number;
+  /** bytesUsed in bits / (width * height * 3). */
+  readonly bitsPerDim: number;
+}
+
+export interface DecodeOptions {
+  /** Use at most this many bytes of the file. */
+  readonly maxBytes?: number;
+  /** Use at most this many steps. */
+  readonly maxSteps?: number;
+  /** Default 'mean'. */
+  readonly reconstruction?: Reconstruction;
+  /** Give `onPoint` a reconstruction at about this many points, evenly spread in bytes, the last one included. */
+  readonly progressivePoints?: number;
+  readonly onPoint?: (point: DecodePoint) => void | Promise<void>;
+  /** Fraction of the work done, 0..1. */
+  readonly onProgress?: (fraction: number) => void;
+  /** Refuse images with more pixels than this, before allocating. Default 2^26. */
+  readonly maxPixels?: number;
+}
+
+export interface DecodeResult extends DecodePoint {
+  /** Length of the file that was given. */
+  readonly bytesTotal: number;
+  readonly stepsTotal: number;
+  /** True when the file holds every step its encoder wrote. */
+  readonly complete: boolean;
+}
+
+/** What can be told about a file without running a network. */
+export interface FileInfo {
+  readonly version: number;
+  /** Hex prefix of the model's hash, as stored. */
+  readonly modelId: string;
+  readonly width: number;
+  readonly height: number;
+  readonly blockBits: number;
+  readonly seed: number;
+  readonly headerBytes: number;
+  readonly bytes: number;
+  /** Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand. */
+  readonly steps?: readonly {
+    readonly t: number;
+    readonly blocks: number;
+    readonly bytes: number;
+    readonly bitsPerDim: number;
+  }[];
+  /** Steps that are whole in this file; present when the model is at hand. */
+  readonly stepsComplete?: number;
+  readonly complete?: boolean;
+  /** Size of the whole file as its encoder wrote it; present when the model is at hand. */
+  readonly bytesWhenComplete?: number;
+}

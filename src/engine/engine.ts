@@ -42,6 +42,10 @@ export interface Engine {
    * Compiles `fn` for these input shapes.
    * @param constants tensors that stay the same from run to run (weights); given to `fn` as its second argument
    */
-  compile(fn: TensorFunction, inputShapes: readonly Shape[], constants?: readonly HostTensor[]): Promise<CompiledFunction>;
+  compile(
+    fn: TensorFunction,
+    inputShapes: readonly Shape[],
+    constants?: readonly HostTensor[],
+  ): Promise<CompiledFunction>;
   dispose(): Promise<void>;
 }
