@@ -1,0 +1,105 @@
+/** A contact sheet: pictures side by side in a grid, a label under each. */
+import sharp from 'sharp';
+import { CodecError } from '../errors.js';
+import { drawText, GLYPH_HEIGHT, textWidth } from './font.js';
+import type { RgbImage } from './image.js';
+
+export interface Tile {
+  readonly image: RgbImage;
+  /** One line under the picture, such as '0.12 bits/dim'. */
+  readonly label: string;
+}
+
+/** Pictures below this side are enlarged by the largest integer factor that keeps them within it. */
+const SMALL_SIDE = 192;
+/** Pictures above this side are scaled down to it. */
+const LARGE_SIDE = 640;
+/** Space around tiles, and between a picture and its label. */
+const GAP = 12;
+const LABEL_SCALE = 2;
+const LABEL_HEIGHT = GLYPH_HEIGHT * LABEL_SCALE;
+const PAPER = 255;
+const INK = 32;
+
+/**
+ * Lays out tiles of equal size, row by row from the top left. Small pictures are enlarged by an integer factor
+ * with every pixel kept as a square, large ones are scaled down; the sheet is white.
+ * @param tiles at least one; pictures of any sizes
+ */
+export async function contactSheet(tiles: readonly Tile[]): Promise<RgbImage> {
+  if (tiles.length === 0) throw new CodecError('image', 'a contact sheet needs at least one picture');
+  const pictures = await Promise.all(tiles.map((tile) => fitted(tile.image)));
+  const cellWidth =
+    Math.max(...pictures.map((p) => p.width), ...tiles.map((t) => textWidth(t.label, LABEL_SCALE))) + GAP;
+  const pictureHeight = Math.max(...pictures.map((p) => p.height));
+  const cellHeight = pictureHeight + LABEL_HEIGHT + 2 * GAP;
+  const columns = gridColumns(tiles.length, cellWidth, cellHeight);
+  const width = columns * cellWidth + GAP;
+  const height = Math.ceil(tiles.length / columns) * cellHeight + GAP;
+  const data = new Uint8Array(width * height * 3).fill(PAPER);
+
+  tiles.forEach(({ label }, i) => {
+    const left = GAP + (i % columns) * cellWidth;
+    const top = GAP + Math.floor(i / columns) * cellHeight;
+    const picture = pictures[i];
+    // Pictures stand on the line above their labels.
+    paste(picture, data, width, left, top + pictureHeight - picture.height);
+    drawText(label, LABEL_SCALE, (x, y) => {
+      const at = ((top + pictureHeight + GAP / 2 + y) * width + left + x) * 3;
+      data.fill(INK, at, at + 3);
+    });
+  });
+  return { width, height, data };
+}
+
+/** The picture at the size it has on the sheet. */
+async function fitted(image: RgbImage): Promise<RgbImage> {
+  const side = Math.max(image.width, image.height);
+  if (side > LARGE_SIDE) return shrunk(image, LARGE_SIDE / side);
+  return enlarged(image, Math.max(1, Math.floor(SMALL_SIDE / side)));
+}
+
+async function shrunk(image: RgbImage, factor: number): Promise<RgbImage> {
+  const width = Math.max(1, Math.round(image.width * factor));
+  const height = Math.max(1, Math.round(image.height * factor));
+  const raw = { width: image.width, height: image.height, channels: 3 } as const;
+  const data = await sharp(image.data, { raw }).resize(width, height, { fit: 'fill' }).raw().toBuffer();
+  return { width, height, data };
+}
+
+function enlarged(image: RgbImage, factor: number): RgbImage {
+  const width = image.width * factor;
+  const height = image.height * factor;
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const row = Math.floor(y / factor) * image.width;
+    for (let x = 0; x < width; x++) {
+      const from = (row + Math.floor(x / factor)) * 3;
+      data.set(image.data.subarray(from, from + 3), (y * width + x) * 3);
+    }
+  }
+  return { width, height, data };
+}
+
+function paste(picture: RgbImage, sheet: Uint8Array, sheetWidth: number, left: number, top: number): void {
+  for (let y = 0; y < picture.height; y++) {
+    const row = picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3);
+    sheet.set(row, ((top + y) * sheetWidth + left) * 3);
+  }
+}
+
+/** The number of columns whose grid comes closest to 3:2, few empty cells counting as an advantage. */
+function gridColumns(count: number, cellWidth: number, cellHeight: number): number {
+  let best = 1;
+  let bestCost = Number.POSITIVE_INFINITY;
+  for (let columns = 1; columns <= count; columns++) {
+    const rows = Math.ceil(count / columns);
+    const shape = Math.abs(Math.log((columns * cellWidth) / (rows * cellHeight) / 1.5));
+    const cost = shape + (rows * columns - count) / count;
+    if (cost < bestCost) {
+      best = columns;
+      bestCost = cost;
+    }
+  }
+  return best;
+}
