@@ -1,0 +1,101 @@
+/**
+ * Options that several commands share, and the checks of numbers.
+ *
+ * Numbers are declared to yargs without a type, so that what is not a number arrives as it was typed and the message
+ * can quote it.
+ */
+import type { Options } from 'yargs';
+import { CodecError, invalidArgument } from '../errors.js';
+
+/** Most threads that may be asked for; more than any machine has cores is a typing error. */
+const MAX_THREADS = 1024;
+
+export const ENGINES = ['auto', 'onnx', 'wasm', 'tensorflow'] as const;
+export type EngineChoice = (typeof ENGINES)[number];
+
+/** An option whose value is a number; its command checks it with {@link integer} or {@link positive}. */
+export function numberOption(description: string, more: Options = {}): Options {
+  return { description, requiresArg: true, ...more };
+}
+
+export const engineOptions = {
+  engine: {
+    description: 'What runs the network: auto is tensorflow with a GPU, else onnx, else wasm',
+    choices: ENGINES,
+    default: 'auto' as EngineChoice,
+    requiresArg: true,
+  },
+  threads: numberOption('CPU threads of the engine [default: the engine decides]'),
+} satisfies Record<string, Options>;
+
+export const outputOptions = {
+  force: { description: 'Replace existing output files', type: 'boolean', default: false },
+  json: { description: 'Print one JSON document on stdout and nothing else there', type: 'boolean', default: false },
+  quiet: { description: 'Print errors only', type: 'boolean', default: false, alias: 'q' },
+} satisfies Record<string, Options>;
+
+/** Values of {@link engineOptions} as yargs gives them. */
+export interface EngineArgs {
+  readonly engine: EngineChoice;
+  readonly threads?: unknown;
+}
+
+/** Values of {@link outputOptions}. */
+export interface OutputArgs {
+  readonly force: boolean;
+  readonly json: boolean;
+  readonly quiet: boolean;
+}
+
+/** `--threads`, checked. */
+export function threadsOf(args: EngineArgs): number | undefined {
+  return integer('--threads', args.threads, 1, MAX_THREADS);
+}
+
+/**
+ * An integer from `low` to `high`, or `undefined` where the option is not given.
+ * @throws CodecError `usage` for anything else
+ */
+export function integer(name: string, value: unknown, low: number, high = Number.MAX_SAFE_INTEGER): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high) return value;
+  const range = high === Number.MAX_SAFE_INTEGER ? `of ${low} or more` : `from ${low} to ${high}`;
+  throw invalidArgument(name, `an integer ${range}`, value);
+}
+
+/**
+ * A finite number above 0, or `undefined` where the option is not given.
+ * @throws CodecError `usage` for anything else
+ */
+export function positive(name: string, value: unknown, unit: string): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+  throw invalidArgument(name, `a number of ${unit} above 0`, value);
+}
+
+/** @throws CodecError `usage` when more than one of these options is given */
+export function atMostOne(values: Readonly<Record<string, unknown>>): void {
+  const given = Object.keys(values).filter((name) => values[name] !== undefined);
+  if (given.length > 1) throw new CodecError('usage', `${given.join(' and ')}: give only one of them`);
+}
+
+/** Bytes that a file of at most this rate may have: floor(rate * width * height * 3 / 8). */
+export function bytesForRate(bitsPerDim: number, size: { readonly width: number; readonly height: number }): number {
+  return Math.floor((bitsPerDim * size.width * size.height * 3) / 8);
+}
+
+/**
+ * The number of bytes to use of a file, from `--bytes` or `--rate`, both checked already.
+ * @throws CodecError `usage` when that is less than the file's header
+ */
+export function byteBudget(
+  { bytes, rate }: { readonly bytes: number | undefined; readonly rate: number | undefined },
+  header: { readonly width: number; readonly height: number; readonly headerBytes: number },
+): number | undefined {
+  const budget = rate === undefined ? bytes : bytesForRate(rate, header);
+  if (budget === undefined || budget >= header.headerBytes) return budget;
+  const dims = header.width * header.height * 3;
+  const least = `the header alone is ${header.headerBytes} bytes, ${((header.headerBytes * 8) / dims).toPrecision(3)} bits/dim`;
+  if (rate === undefined) throw invalidArgument('--bytes', `at least the header (${least})`, bytes);
+  throw invalidArgument('--rate', `at least the header (${least})`, rate);
+}

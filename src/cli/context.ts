@@ -1,0 +1,77 @@
+/**
+ * The engine and the models of one run, opened when they are first needed and closed at its end.
+ *
+ * Engine, network and codec are imported on demand: `--help` and every refusal of bad arguments come before the time
+ * it takes to load them.
+ */
+import type { Engine } from '../engine/engine.js';
+import type { Model } from '../model/model.js';
+import { type EngineArgs, threadsOf } from './args.js';
+import type { Console } from './console.js';
+
+/** What `--model auto` stands for when encoding. */
+export const AUTO_MODEL = 'pilot';
+
+export interface Context {
+  /** The model of that name or directory; `auto` is {@link AUTO_MODEL}. */
+  model(nameOrDirectory: string): Promise<Model>;
+  /**
+   * The model a file was made with.
+   * @param modelId hexadecimal prefix from the file's header
+   * @param name a model directory or name to look at as well
+   */
+  modelOfFile(modelId: string, name?: string): Promise<Model>;
+  /** The engine; opened by the first model. */
+  engine(): Promise<Engine>;
+}
+
+/** Runs `work` with a context, and disposes what it opened whatever happens. */
+export async function withContext<R>(
+  args: EngineArgs,
+  console: Console,
+  work: (context: Context) => Promise<R>,
+): Promise<R> {
+  const threads = threadsOf(args);
+  const models = new Map<string, Promise<Model>>();
+  let opened: Promise<Engine> | undefined;
+
+  const context: Context = {
+    engine() {
+      opened ??= import('../engine/index.js').then(({ openEngine }) =>
+        openEngine(args.engine, threads === undefined ? {} : { threads }),
+      );
+      return opened;
+    },
+    async model(nameOrDirectory) {
+      const { loadModelInfo } = await import('../model/model.js');
+      return openOnce(await loadModelInfo(nameOrDirectory === 'auto' ? AUTO_MODEL : nameOrDirectory));
+    },
+    async modelOfFile(modelId, name) {
+      const { findModel } = await import('../model/model.js');
+      return openOnce(await findModel(modelId, name));
+    },
+  };
+
+  function openOnce({ id, directory }: { id: string; directory: string }): Promise<Model> {
+    const known = models.get(id);
+    if (known !== undefined) return known;
+    const model = open(directory);
+    models.set(id, model);
+    return model;
+  }
+
+  async function open(directory: string): Promise<Model> {
+    const { openModel } = await import('../model/model.js');
+    const engine = await context.engine();
+    const model = await openModel(directory, engine);
+    console.note(`model ${model.name} (${model.id.slice(0, 8)}) on ${engine.name}: ${engine.description}`);
+    return model;
+  }
+
+  try {
+    return await work(context);
+  } finally {
+    for (const model of models.values()) await model.then((open) => open.dispose()).catch(() => {});
+    await opened?.then((engine) => engine.dispose()).catch(() => {});
+  }
+}

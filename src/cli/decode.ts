@@ -1,0 +1,218 @@
+/** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
+import { basename, join } from 'node:path';
+import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { DecodeOptions, Reconstruction } from '../codec/api.js';
+import { readInfo } from '../codec/info.js';
+import { readRegularFile } from '../image/files.js';
+import { encodeImage, outputFormat } from '../image/write.js';
+import {
+  atMostOne,
+  byteBudget,
+  type EngineArgs,
+  engineOptions,
+  integer,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  positive,
+} from './args.js';
+import { type Console, formatSeconds, openConsole } from './console.js';
+import { type Context, withContext } from './context.js';
+import { type Job, type JobPlan, planJobs, runJobs } from './jobs.js';
+import { writeAtomically } from './output.js';
+import { openProgressiveOutput, type ProgressiveReport } from './progressive.js';
+
+/** Points of `--progressive`. */
+const PROGRESSIVE_POINTS = 10;
+
+const DEFAULT_MAX_PIXELS = 2 ** 26;
+
+interface DecodeArgs extends EngineArgs, OutputArgs {
+  readonly files: string[];
+  readonly output?: string;
+  readonly rate?: unknown;
+  readonly bytes?: unknown;
+  readonly steps?: unknown;
+  readonly reconstruction: Reconstruction;
+  readonly progressive?: string;
+  readonly model?: string;
+  readonly maxPixels: unknown;
+}
+
+/** What is reported of a decoded file: `--json` prints `{"images": [...]}` with one of these for each. */
+export interface DecodeReport {
+  readonly input: string;
+  readonly output: string;
+  readonly width: number;
+  readonly height: number;
+  /** Bytes up to the last whole step that was used. */
+  readonly bytesUsed: number;
+  /** Length of the file. */
+  readonly bytesTotal: number;
+  readonly stepsUsed: number;
+  /** Steps the encoder wrote; the file may hold fewer. */
+  readonly stepsTotal: number;
+  /** Timestep reached. */
+  readonly t: number;
+  /** 8 * bytesUsed / (width * height * 3). */
+  readonly bitsPerDim: number;
+  /** The file holds every step its encoder wrote. */
+  readonly complete: boolean;
+  readonly reconstruction: Reconstruction;
+  readonly seconds: number;
+  readonly engine: string;
+  readonly model: { readonly name: string; readonly id: string };
+  /** With `--progressive`. */
+  readonly progressive?: ProgressiveReport;
+}
+
+/** Options of a run that have been checked. */
+interface Settings {
+  readonly rate: number | undefined;
+  readonly bytes: number | undefined;
+  readonly steps: number | undefined;
+  readonly maxPixels: number;
+  readonly reconstruction: Reconstruction;
+  readonly model: string | undefined;
+  readonly force: boolean;
+  /** Directory for the progressive pictures of a job. */
+  readonly progressiveDirectory: (job: Job) => string | undefined;
+}
+
+export const decodeCommand: CommandModule<object, DecodeArgs> = {
+  command: 'decode <files..>',
+  describe: 'Reconstruct pictures from .ddc files, whole or cut off',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 decode <files..> [options]\n\n' +
+          'Reconstructs pictures from .ddc files. Every beginning of a file gives the picture at a lower rate, so a file\n' +
+          'that was cut off decodes too, and --rate, --bytes or --steps use less of a file than there is. The model is\n' +
+          "found by the id in the file's header.",
+      )
+      .positional('files', { type: 'string', array: true, description: '.ddc files, or directories of them' })
+      .options({
+        output: {
+          alias: 'o',
+          type: 'string',
+          requiresArg: true,
+          description:
+            'Output picture (.png, .webp or .tiff, lossless); for several files the directory to put ' +
+            '<name without .ddc>.decoded.png in [default: beside the file]',
+        },
+        rate: numberOption('Use at most this many bits per dimension (a pixel has 3 dimensions)'),
+        bytes: numberOption('Use at most this many bytes'),
+        steps: numberOption('Use at most this many steps'),
+        reconstruction: {
+          choices: ['mean', 'sample', 'flow'] as const,
+          requiresArg: true,
+          default: 'mean',
+          description: 'mean has the lowest error; sample and flow invent likely detail, for low rates',
+        },
+        progressive: {
+          type: 'string',
+          requiresArg: true,
+          description:
+            `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
+            'and contact-sheet.png',
+        },
+        model: {
+          type: 'string',
+          requiresArg: true,
+          description: 'Directory of the model, when it is not one of those shipped',
+        },
+        'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 decode photo.jpg.ddc', 'write photo.jpg.decoded.png')
+      .example('$0 decode photo.ddc -o small.png --rate 0.1', 'as if the file had been cut off at 0.1 bits/dim')
+      .example('$0 decode photo.ddc --progressive steps/', 'watch the picture come, in steps/contact-sheet.png')
+      .example('$0 decode coded/ -o decoded/ --json', 'many files, a report for programs') as never,
+  handler: decodeFiles,
+};
+
+async function decodeFiles(args: ArgumentsCamelCase<DecodeArgs>): Promise<void> {
+  const console = openConsole(args);
+  atMostOne({ '--rate': args.rate, '--bytes': args.bytes, '--steps': args.steps });
+  const checked = {
+    rate: positive('--rate', args.rate, 'bits per dimension'),
+    bytes: integer('--bytes', args.bytes, 1),
+    steps: integer('--steps', args.steps, 0),
+    maxPixels: integer('--max-pixels', args.maxPixels, 1)!,
+    reconstruction: args.reconstruction,
+    model: args.model,
+    force: args.force,
+  };
+  await withContext(args, console, async (context) => {
+    const plan = await planJobs(args.files, {
+      output: args.output,
+      extensions: ['.ddc'],
+      kind: 'coded pictures',
+      outputName: (name) => `${nameOf(name)}.decoded.png`,
+    });
+    for (const { output } of plan.jobs) outputFormat(output);
+    const settings = { ...checked, progressiveDirectory: progressiveDirectories(plan, args.progressive) };
+    await runJobs(plan, args.force, console, (job) => decodeFile(job, settings, context, console), describe, 'images');
+  });
+}
+
+async function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
+  const { reconstruction, steps, maxPixels } = settings;
+  const bytes = await readRegularFile(job.input);
+  const header = readInfo(bytes);
+  const maxBytes = byteBudget(settings, header);
+  const directory = settings.progressiveDirectory(job);
+  const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
+  const model = await context.modelOfFile(header.modelId, settings.model);
+  const { decode } = await import('../codec/decoder.js');
+
+  const progress = console.progress(job.input);
+  const options: DecodeOptions = {
+    reconstruction,
+    maxPixels,
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(steps === undefined ? {} : { maxSteps: steps }),
+    ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
+    onProgress: (fraction) => progress.update(fraction),
+  };
+  const start = performance.now();
+  const result = await decode(bytes, model, options).finally(() => progress.stop());
+  const seconds = (performance.now() - start) / 1000;
+  await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
+  return {
+    input: job.input,
+    output: job.output,
+    width: result.image.width,
+    height: result.image.height,
+    bytesUsed: result.bytesUsed,
+    bytesTotal: result.bytesTotal,
+    stepsUsed: result.stepsUsed,
+    stepsTotal: result.stepsTotal,
+    t: result.t,
+    bitsPerDim: result.bitsPerDim,
+    complete: result.complete,
+    reconstruction,
+    seconds,
+    engine: (await context.engine()).name,
+    model: { name: model.name, id: model.id },
+    ...(progressive && { progressive: await progressive.finish() }),
+  };
+}
+
+function describe(report: DecodeReport): string {
+  const { input, output, width, height, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
+  const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, step ${stepsUsed} of ${stepsTotal}`;
+  const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
+  return `${input} -> ${output}: ${width}x${height}, ${used}, ${formatSeconds(seconds)}${sheet}`;
+}
+
+/** Of one file the pictures go straight into the directory named; of several, each into its own one below. */
+function progressiveDirectories({ batch }: JobPlan, directory: string | undefined): Settings['progressiveDirectory'] {
+  if (directory === undefined) return () => undefined;
+  return ({ output }) => (batch ? join(directory, basename(output)) : directory);
+}
+
+function nameOf(input: string): string {
+  return input.replace(/\.ddc$/i, '');
+}

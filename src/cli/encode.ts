@@ -1,0 +1,213 @@
+/** `ddpm-codec encode`: pictures to .ddc files. */
+import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { EncodeOptions, Selection, StepReport } from '../codec/api.js';
+import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
+import {
+  bytesForRate,
+  type EngineArgs,
+  engineOptions,
+  integer,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  positive,
+} from './args.js';
+import { type Console, formatSeconds, openConsole } from './console.js';
+import { AUTO_MODEL, type Context, withContext } from './context.js';
+import { type Job, planJobs, runJobs } from './jobs.js';
+import { writeAtomically } from './output.js';
+
+interface EncodeArgs extends EngineArgs, OutputArgs {
+  readonly inputs: string[];
+  readonly output?: string;
+  readonly model: string;
+  readonly maxRate?: unknown;
+  readonly maxBytes?: unknown;
+  readonly targetRmse?: unknown;
+  readonly blockBits: unknown;
+  readonly selection: Selection;
+  readonly seed: unknown;
+  readonly background?: string;
+}
+
+/** What is reported of an encoded picture: `--json` prints `{"images": [...]}` with one of these for each. */
+export interface EncodeReport {
+  readonly input: string;
+  readonly output: string;
+  readonly width: number;
+  readonly height: number;
+  /** Size of the file. */
+  readonly bytes: number;
+  /** 8 * bytes / (width * height * 3). */
+  readonly bitsPerDim: number;
+  /** Of the decoded picture, in grey levels 0..255. */
+  readonly rmse: number;
+  /** In dB; null when the pictures are equal. */
+  readonly psnr: number | null;
+  /** What an ideal coder would have needed for the same steps. */
+  readonly klBits: number;
+  readonly steps: readonly StepReport[];
+  readonly networkEvaluations: number;
+  readonly seconds: number;
+  readonly engine: string;
+  readonly model: { readonly name: string; readonly id: string };
+  readonly options: {
+    readonly blockBits: number;
+    readonly selection: Selection;
+    readonly seed: number;
+    readonly maxBytes: number | null;
+    readonly targetRmse: number | null;
+    readonly background: string | null;
+  };
+}
+
+/** Options of a run that have been checked. */
+interface Settings {
+  readonly model: string;
+  readonly maxRate: number | undefined;
+  readonly maxBytes: number | undefined;
+  readonly targetRmse: number | undefined;
+  readonly blockBits: number;
+  readonly selection: Selection;
+  readonly seed: number;
+  readonly background: string | undefined;
+  readonly force: boolean;
+}
+
+export const encodeCommand: CommandModule<object, EncodeArgs> = {
+  command: 'encode <inputs..>',
+  describe: 'Compress pictures to .ddc files',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 encode <inputs..> [options]\n\n' +
+          'Compresses pictures (PNG, JPEG, WebP, TIFF, GIF, AVIF) to .ddc files, each with a diffusion model as its\n' +
+          'probability model. A file can be cut off anywhere and decoded: encode once at the highest rate you want.\n' +
+          'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached.',
+      )
+      .positional('inputs', { type: 'string', array: true, description: 'Pictures, or directories of pictures' })
+      .options({
+        output: {
+          alias: 'o',
+          type: 'string',
+          requiresArg: true,
+          description:
+            'Output file; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
+        },
+        model: {
+          type: 'string',
+          requiresArg: true,
+          default: 'auto',
+          description: `Name of a shipped model or a model directory; auto is ${AUTO_MODEL}`,
+        },
+        'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
+        'max-bytes': numberOption('Largest file, in bytes'),
+        'target-rmse': numberOption('Stop when the error is this small, in grey levels 0..255'),
+        'block-bits': numberOption('Bits per codeword, 8 to 24: one more saves bits, and doubles the search', {
+          default: 16,
+        }),
+        selection: {
+          choices: ['greedy', 'sample'] as const,
+          requiresArg: true,
+          default: 'greedy',
+          description: 'Codeword choice: the best, or at random as minimal random coding has it',
+        },
+        seed: numberOption('Seed of all random numbers, 0 to 4294967295; stored in the file', { default: 0 }),
+        background: {
+          type: 'string',
+          requiresArg: true,
+          description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
+        },
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 encode photo.jpg', 'write photo.jpg.ddc')
+      .example('$0 encode photo.jpg -o photo.ddc --max-rate 0.5', 'at most half a bit per dimension')
+      .example('$0 encode logo.png --background white --target-rmse 3', 'until the error is 3 grey levels')
+      .example('$0 encode holiday/ *.png -o coded/ --json', 'many pictures, a report for programs') as never,
+  handler: encodeFiles,
+};
+
+async function encodeFiles(args: ArgumentsCamelCase<EncodeArgs>): Promise<void> {
+  const console = openConsole(args);
+  const settings: Settings = {
+    model: args.model,
+    maxRate: positive('--max-rate', args.maxRate, 'bits per dimension'),
+    maxBytes: integer('--max-bytes', args.maxBytes, 1),
+    targetRmse: positive('--target-rmse', args.targetRmse, 'grey levels'),
+    blockBits: integer('--block-bits', args.blockBits, 8, 24)!,
+    selection: args.selection,
+    seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
+    background: args.background,
+    force: args.force,
+  };
+  if (settings.background !== undefined) await parseColour(settings.background);
+  await withContext(args, console, async (context) => {
+    const plan = await planJobs(args.inputs, {
+      output: args.output,
+      extensions: READABLE_EXTENSIONS,
+      kind: 'pictures',
+      outputName: (name) => `${name}.ddc`,
+    });
+    await runJobs(plan, args.force, console, (job) => encodeFile(job, settings, context, console), describe, 'images');
+  });
+}
+
+async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
+  const { background, blockBits, selection, seed, targetRmse } = settings;
+  const image = await readImage(job.input, background === undefined ? {} : { background });
+  const model = await context.model(settings.model);
+  const { encode } = await import('../codec/encoder.js');
+  const maxBytes = smallest(
+    settings.maxBytes,
+    settings.maxRate === undefined ? undefined : bytesForRate(settings.maxRate, image),
+  );
+  const progress = console.progress(job.input);
+  const options: EncodeOptions = {
+    blockBits,
+    selection,
+    seed,
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(targetRmse === undefined ? {} : { targetRmse }),
+    onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
+  };
+  const start = performance.now();
+  const result = await encode(image, model, options).finally(() => progress.stop());
+  const seconds = (performance.now() - start) / 1000;
+  await writeAtomically(job.output, result.bytes, settings);
+  return {
+    input: job.input,
+    output: job.output,
+    width: result.width,
+    height: result.height,
+    bytes: result.bytes.length,
+    bitsPerDim: result.bitsPerDim,
+    rmse: result.rmse,
+    psnr: Number.isFinite(result.psnr) ? result.psnr : null,
+    klBits: result.klBits,
+    steps: result.steps,
+    networkEvaluations: result.networkEvaluations,
+    seconds,
+    engine: (await context.engine()).name,
+    model: { name: model.name, id: model.id },
+    options: {
+      blockBits,
+      selection,
+      seed,
+      maxBytes: maxBytes ?? null,
+      targetRmse: targetRmse ?? null,
+      background: background ?? null,
+    },
+  };
+}
+
+function describe(report: EncodeReport): string {
+  const { input, output, width, height, bytes, bitsPerDim, rmse, psnr, seconds } = report;
+  const quality = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
+  const size = `${bytes} bytes, ${bitsPerDim.toFixed(4)} bits/dim`;
+  return `${input} -> ${output}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
+}
+
+function smallest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+}

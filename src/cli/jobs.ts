@@ -1,0 +1,155 @@
+/** Which files a command reads and writes, settled before any work begins. */
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { CodecError } from '../errors.js';
+import { reasonOf } from '../image/files.js';
+import type { Console } from './console.js';
+import { checkWritable, makeDirectory } from './output.js';
+
+/** One file to be made from one file. */
+export interface Job {
+  readonly input: string;
+  readonly output: string;
+}
+
+export interface JobPlan {
+  readonly jobs: readonly Job[];
+  /** More than one input was named, or a directory: each file fails for itself. */
+  readonly batch: boolean;
+}
+
+export interface JobOptions {
+  /** `-o`: a file for one input; a directory for several, or where it is one or ends in a slash. */
+  readonly output?: string | undefined;
+  /** Extensions, lower case, of the files that are taken from a directory. */
+  readonly extensions: readonly string[];
+  /** What these files are called in messages. */
+  readonly kind: string;
+  /** The name of an output in the directory it goes to, from the base name of its input. */
+  readonly outputName: (inputName: string) => string;
+}
+
+/**
+ * Pairs inputs with outputs. A directory stands for its files with one of the extensions, sorted, not those in
+ * directories below. Without `output` each result is put beside its input. The output directory is made.
+ * @throws CodecError `usage` when two results would have the same name or one that of an input; `file` when a directory
+ *   cannot be read or made or has no such files
+ */
+export async function planJobs(paths: readonly string[], options: JobOptions): Promise<JobPlan> {
+  const expanded = await Promise.all(paths.map((path) => expand(path, options)));
+  const inputs = expanded.flatMap((entry) => entry.files);
+  const batch = paths.length > 1 || expanded.some((entry) => entry.isDirectory);
+  const { output, outputName } = options;
+  const toDirectory = output !== undefined && (batch || /[/\\]$/.test(output) || (await isDirectory(output)));
+  const jobs = inputs.map((input) => {
+    const directory = toDirectory ? output : dirname(input);
+    const named = join(directory, outputName(basename(input)));
+    return { input, output: toDirectory || output === undefined ? named : output };
+  });
+  await refuseCollisions(jobs);
+  if (toDirectory) await makeDirectory(output);
+  return { jobs, batch };
+}
+
+/** What a batch knows about a file: its result, or what went wrong. */
+export type JobEntry<R> = R | { readonly input: string; readonly error: { code: string; message: string } };
+
+/**
+ * Does the jobs one after the other. In a batch an error is told at once and the next file follows.
+ * @param perform makes one output, and gives what is to be told about it
+ * @param line what a person is told about a result
+ * @param documentKey name of the list of results in the `--json` document
+ * @throws the error of a single file; for a batch, once all is done, one CodecError that counts the failures
+ */
+export async function runJobs<R>(
+  { jobs, batch }: JobPlan,
+  force: boolean,
+  console: Console,
+  perform: (job: Job) => Promise<R>,
+  line: (result: R) => string,
+  documentKey: string,
+): Promise<void> {
+  const entries: JobEntry<R>[] = [];
+  const failures: unknown[] = [];
+  const fail = (at: number, error: unknown) => {
+    if (batch) console.error(error);
+    failures.push(error);
+    entries[at] = { input: jobs[at].input, error: describe(error) };
+  };
+  // All outputs first: nobody should wait for nine results to learn that the tenth cannot be written.
+  for (const [at, { output }] of jobs.entries()) {
+    await checkWritable(output, { force }).catch((error) => fail(at, error));
+  }
+  for (const [at, job] of jobs.entries()) {
+    if (entries[at] !== undefined) continue;
+    try {
+      const result = await perform(job);
+      entries[at] = result;
+      console.result(line(result));
+    } catch (error) {
+      fail(at, error);
+    }
+  }
+  console.document({ [documentKey]: entries });
+  if (failures.length === 0) return;
+  if (!batch) throw failures[0];
+  throw new CodecError('file', `${failures.length} of ${jobs.length} files failed, see above`);
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  const code = error instanceof CodecError ? error.code : 'internal';
+  return { code, message: error instanceof Error ? error.message : String(error) };
+}
+
+async function expand(path: string, options: JobOptions): Promise<{ files: string[]; isDirectory: boolean }> {
+  if (!(await isDirectory(path))) return { files: [path], isDirectory: false };
+  let names: string[];
+  try {
+    names = (await readdir(path, { withFileTypes: true })).filter((e) => !e.isDirectory()).map((e) => e.name);
+  } catch (error) {
+    throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
+  }
+  const files = names
+    .filter((name) => options.extensions.includes(extname(name).toLowerCase()))
+    .sort()
+    .map((name) => join(path, name));
+  if (files.length === 0) {
+    const endings = options.extensions.join(', ');
+    throw new CodecError('file', `${path}: this directory has no ${options.kind} (${endings})`);
+  }
+  return { files, isDirectory: true };
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+async function refuseCollisions(jobs: readonly Job[]): Promise<void> {
+  const inputs = new Set<string>();
+  for (const { input } of jobs) {
+    inputs.add(await placeOf(input));
+    inputs.add(await realpath(input).catch(() => resolve(input)));
+  }
+  const makers = new Map<string, string>();
+  for (const { input, output } of jobs) {
+    const place = await placeOf(output);
+    if (inputs.has(place)) {
+      throw new CodecError(
+        'usage',
+        `${output}: is an input as well; inputs are never overwritten, name another output`,
+      );
+    }
+    const other = makers.get(place);
+    if (other !== undefined) {
+      throw new CodecError('usage', `${output}: would be made from both ${other} and ${input}; run them one by one`);
+    }
+    makers.set(place, input);
+  }
+}
+
+/** A path with the links in its directory followed, so that one place has one name. */
+async function placeOf(path: string): Promise<string> {
+  const full = resolve(path);
+  const directory = await realpath(dirname(full)).catch(() => dirname(full));
+  return `${directory === sep ? '' : directory}${sep}${basename(full)}`;
+}
