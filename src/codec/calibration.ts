@@ -1,0 +1,124 @@
+/**
+ * Calibration: measuring a model's profile on training images, so that plans fit it.
+ *
+ * For every image the error of xhat0 is measured at a few noise levels (x_t drawn from q, as for the ideal
+ * rate-distortion curve); the profile is the mean of its log2 over the images and its two principal components.
+ */
+import { CodecError } from '../errors.js';
+import type { RgbImage } from '../image/image.js';
+import type { Denoiser } from '../model/denoiser.js';
+import type { Schedule } from '../model/schedule.js';
+import { toUnit } from './pixels.js';
+import { PLAN_LIMITS, type Profile } from './plan.js';
+import { denoisingError, MEASURABLE_ERROR } from './plan-choice.js';
+import { integerStream } from './random.js';
+
+/** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
+const KNOTS = [
+  1000, 900, 800, 700, 620, 550, 480, 420, 360, 300, 250, 210, 175, 145, 120, 100, 82, 66, 53, 42, 33, 25, 19, 14, 10, 7,
+  5, 3, 2, 1,
+];
+
+/** The header's range of a coordinate covers this many standard deviations of the training images each way. */
+const RANGE_IN_DEVIATIONS = [8, 4] as const;
+
+/**
+ * Measures a profile.
+ * @param images at least 8 training images; never ones that results are reported on
+ * @param onProgress fraction of the work done, 0..1
+ */
+export async function calibrate(
+  images: readonly RgbImage[],
+  model: { readonly schedule: Schedule; readonly denoiser: Denoiser },
+  onProgress?: (fraction: number) => void,
+): Promise<Profile> {
+  if (images.length < 8) {
+    throw new CodecError('usage', `calibration images: expected at least 8, got ${images.length}`);
+  }
+  const { schedule } = model;
+  const knots = [...new Set(KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
+  const stream = integerStream('ddc1/calibration');
+  const rows: Float64Array[] = [];
+  for (const [i, { data, width, height }] of images.entries()) {
+    const x0 = toUnit(data);
+    const row = new Float64Array(knots.length);
+    for (const [k, t] of knots.entries()) {
+      const error = await denoisingError(x0, width, height, t, model, stream);
+      row[k] = Math.log2(Math.max(error / x0.length, MEASURABLE_ERROR));
+    }
+    rows.push(row);
+    onProgress?.((i + 1) / images.length);
+  }
+  return fitProfile(schedule, knots, rows);
+}
+
+/**
+ * The profile of log2 errors measured at `knots` (descending timesteps, from T to 1), one row per image.
+ */
+export function fitProfile(schedule: Schedule, knots: readonly number[], rows: readonly Float64Array[]): Profile {
+  const mean = Float64Array.from(knots, (_, k) => rows.reduce((sum, row) => sum + row[k], 0) / rows.length);
+  const centred = rows.map((row) => row.map((value, k) => value - mean[k]));
+  const [first, second] = principalComponents(centred);
+  const unit = (component: Component, index: 0 | 1) => {
+    const [least] = index === 0 ? PLAN_LIMITS.first : PLAN_LIMITS.second;
+    const scale = (RANGE_IN_DEVIATIONS[index] * component.deviation) / -least;
+    return component.direction.map((value) => value * scale);
+  };
+  const expand = (values: Float64Array) => interpolate(schedule, knots, values);
+  return { mean: expand(mean), components: [expand(unit(first, 0)), expand(unit(second, 1))] };
+}
+
+interface Component {
+  /** Unit vector; its largest element is positive, so that a higher coordinate is a harder image. */
+  readonly direction: Float64Array;
+  /** Standard deviation of the rows along it. */
+  readonly deviation: number;
+}
+
+/** The first two principal components of centred rows, by power iteration with deflation. */
+function principalComponents(rows: readonly Float64Array[]): [Component, Component] {
+  const first = leadingComponent(rows);
+  const rest = rows.map((row) => {
+    const along = dot(row, first.direction);
+    return row.map((value, k) => value - along * first.direction[k]);
+  });
+  return [first, leadingComponent(rest)];
+}
+
+function leadingComponent(rows: readonly Float64Array[]): Component {
+  const length = rows[0].length;
+  let direction = Float64Array.from({ length }, (_, k) => 1 + k / length);
+  for (let iteration = 0; iteration < 500; iteration++) {
+    const next = new Float64Array(length);
+    for (const row of rows) {
+      const along = dot(row, direction);
+      for (let k = 0; k < length; k++) next[k] += along * row[k];
+    }
+    const norm = Math.sqrt(dot(next, next));
+    if (norm === 0) break;
+    direction = next.map((value) => value / norm);
+  }
+  const largest = direction.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));
+  if (largest < 0) direction = direction.map((value) => -value);
+  const variance = rows.reduce((sum, row) => sum + dot(row, direction) ** 2, 0) / rows.length;
+  return { direction, deviation: Math.sqrt(variance) };
+}
+
+/** Values at knots to integers in 1/256 at t = 1..T, linear in log2 snr. */
+function interpolate({ snr, timesteps }: Schedule, knots: readonly number[], values: Float64Array): number[] {
+  const result: number[] = [];
+  for (let t = 1; t <= timesteps; t++) {
+    let k = 0;
+    while (k < knots.length - 2 && knots[k + 1] > t) k++;
+    const from = Math.log2(snr[knots[k]]);
+    const share = (Math.log2(snr[t]) - from) / (Math.log2(snr[knots[k + 1]]) - from);
+    result.push(Math.round(256 * (values[k] + share * (values[k + 1] - values[k]))));
+  }
+  return result;
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}

@@ -1,0 +1,77 @@
+/**
+ * The chain that encoder and decoder walk together: x_T from the seed, then for every planned step
+ * x_s = mean_p(x_t, xhat0) + sigma z, with z put together from the codewords of the step's blocks.
+ *
+ * Blocks are random subsets of all dimensions (a fresh shared permutation in every step), which gives each about the
+ * same KL without saying so in the file.
+ */
+import type { JumpCoefficients } from '../model/schedule.js';
+import { type CodebookShape, codebookShape, writeCodeword } from './codebook.js';
+import type { PlannedStep } from './plan.js';
+import { fillSigns, integerStream, shuffle, stepStreamName } from './random.js';
+
+/** One block of a step: which dimensions it covers and their random signs S1. */
+export interface Block {
+  readonly shape: CodebookShape;
+  /** Positions in the image's array of dimensions. */
+  readonly dimensions: Int32Array;
+  /** S1: +1 or -1 for each of them. */
+  readonly signs: Int8Array;
+}
+
+/** Index of the codeword that stands for plain noise, where nothing is sent. */
+const NOISE_INDEX = 0;
+
+/** x_T: `length` values of variance 1 that depend on the seed alone. */
+export function initialState(seed: number, length: number): Float32Array {
+  return noise(seed, 0, length);
+}
+
+/**
+ * Noise of variance 1 for a step in which nothing is sent; `step` counts from 1, 0 is x_T.
+ */
+export function noise(seed: number, step: number, length: number): Float32Array {
+  const signs = new Int8Array(length);
+  fillSigns(integerStream(stepStreamName(seed, step)), signs);
+  const z = new Float32Array(length);
+  writeCodeword(codebookShape(length, 1), NOISE_INDEX, signs, z);
+  return z;
+}
+
+/**
+ * The blocks of a step: block b of B covers places floor(b length / B) to floor((b + 1) length / B) of the step's
+ * permutation.
+ * @param step number of the step, from 1
+ * @param length width * height * 3
+ */
+export function stepBlocks(
+  seed: number,
+  step: number,
+  { blocks }: PlannedStep,
+  length: number,
+  blockBits: number,
+): Block[] {
+  const stream = integerStream(stepStreamName(seed, step));
+  const signs = new Int8Array(length);
+  fillSigns(stream, signs);
+  const order = shuffle(stream, length);
+  const shape = codebookShape(Math.ceil(length / blocks), blockBits);
+  return Array.from({ length: blocks }, (_, b) => {
+    const start = Math.floor((b * length) / blocks);
+    const end = Math.floor(((b + 1) * length) / blocks);
+    return { shape, dimensions: order.subarray(start, end), signs: signs.subarray(start, end) };
+  });
+}
+
+/** Puts the codeword with this index into its places in z. */
+export function placeCodeword(block: Block, index: number, z: Float32Array): void {
+  const { shape, dimensions, signs } = block;
+  const codeword = new Float32Array(dimensions.length);
+  writeCodeword(shape, index, signs, codeword);
+  for (let i = 0; i < dimensions.length; i++) z[dimensions[i]] = codeword[i];
+}
+
+/** x_t becomes x_s, in place. */
+export function advance(state: Float32Array, xhat0: Float32Array, z: Float32Array, jump: JumpCoefficients): void {
+  for (let i = 0; i < state.length; i++) state[i] = jump.x0 * xhat0[i] + jump.xt * state[i] + jump.sigma * z[i];
+}

@@ -1,0 +1,140 @@
+/**
+ * Decoding: Algorithm 4 of Ho, Jain & Abbeel 2020. Any prefix of a file that holds its header decodes, at the quality
+ * of the last step that is whole.
+ */
+import { CodecError, invalidArgument } from '../errors.js';
+import type { RgbImage } from '../image/image.js';
+import { jumpCoefficients } from '../model/schedule.js';
+import type { DecodeOptions, DecodePoint, DecodeResult, Reconstruction } from './api.js';
+import { BitReader } from './bitstream.js';
+import { advance, initialState, noise, placeCodeword, stepBlocks } from './chain.js';
+import type { CodecModel } from './encoder.js';
+import { readHeader } from './format.js';
+import { completeSteps, type Layout, readLayout } from './layout.js';
+import { fromUnit } from './pixels.js';
+
+/** Images with more pixels are refused before anything is allocated, unless the caller raises this. */
+export const DEFAULT_MAX_PIXELS = 2 ** 26;
+
+/**
+ * Decodes a file or a prefix of one.
+ * @throws CodecError('format') for a damaged header or an image larger than `maxPixels`, CodecError('model') when the
+ *   file was written with another model, CodecError('usage') for options out of range
+ */
+export async function decode(bytes: Uint8Array, model: CodecModel, options: DecodeOptions = {}): Promise<DecodeResult> {
+  const { reconstruction, maxBytes, maxSteps, maxPixels } = checkOptions(options);
+  checkSize(bytes, maxPixels);
+  const layout = readLayout(bytes, model);
+  if (maxBytes < layout.headerBytes) {
+    throw new CodecError('usage', `size: expected at least the ${layout.headerBytes} bytes of the header, got ${maxBytes}`);
+  }
+  const { header, written, boundaries } = layout;
+  const { width, height, seed, blockBits } = header;
+  const { schedule, denoiser } = model;
+  const length = width * height * 3;
+  const stepsUsed = Math.min(completeSteps(layout, Math.min(bytes.length, maxBytes)), Math.floor(maxSteps));
+  const wanted = pointSteps(layout, stepsUsed, options.onPoint ? (options.progressivePoints ?? 0) : 0);
+
+  const reader = new BitReader(bytes.subarray(layout.headerBytes));
+  const state = initialState(seed, length);
+  const z = new Float32Array(length);
+  for (let step = 0; ; step++) {
+    const t = step === 0 ? schedule.timesteps : written[step - 1].s;
+    const xhat0 = await denoiser.predictX0(state, width, height, t);
+    options.onProgress?.((step + 1) / (stepsUsed + 1));
+    const last = step === stepsUsed;
+    if (last || wanted.has(step)) {
+      const image = await reconstruct(reconstruction, state, xhat0, step, layout, model);
+      const point = describePoint(image, step, t, boundaries[step], length);
+      if (wanted.has(step)) await options.onPoint?.(point);
+      if (last) {
+        return {
+          ...point,
+          bytesTotal: bytes.length,
+          stepsTotal: written.length,
+          complete: bytes.length >= boundaries[boundaries.length - 1],
+        };
+      }
+    }
+    const planned = written[step];
+    for (const block of stepBlocks(seed, step + 1, planned, length, blockBits)) {
+      placeCodeword(block, reader.read(blockBits), z);
+    }
+    advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
+  }
+}
+
+function describePoint(image: RgbImage, stepsUsed: number, t: number, bytesUsed: number, length: number): DecodePoint {
+  return { image, stepsUsed, t, bytesUsed, bitsPerDim: (bytesUsed * 8) / length };
+}
+
+/**
+ * What x_t and xhat0 are turned into. `mean` is xhat0 itself; the other two walk the rest of the plan without
+ * information: `sample` by the reverse process (Eq. 11 with plain noise), `flow` by the deterministic update of DDIM
+ * (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0), which follows the probability-flow ODE.
+ */
+async function reconstruct(
+  reconstruction: Reconstruction,
+  state: Float32Array,
+  xhat0: Float32Array,
+  step: number,
+  { header, written, unwritten }: Layout,
+  { schedule, denoiser }: CodecModel,
+): Promise<RgbImage> {
+  const { width, height, seed } = header;
+  let estimate = xhat0;
+  if (reconstruction !== 'mean') {
+    const x = state.slice();
+    const rest = [...written.slice(step), ...unwritten];
+    for (const [i, { t, s }] of rest.entries()) {
+      if (reconstruction === 'sample') {
+        const z = noise(seed, step + i + 1, x.length);
+        advance(x, estimate, z, jumpCoefficients(schedule, t, s));
+      } else {
+        const ratio = Math.sqrt((1 - schedule.alphasCumprod[s]) / (1 - schedule.alphasCumprod[t]));
+        const x0 = Math.sqrt(schedule.alphasCumprod[s]) - ratio * Math.sqrt(schedule.alphasCumprod[t]);
+        for (let j = 0; j < x.length; j++) x[j] = x0 * estimate[j] + ratio * x[j];
+      }
+      estimate = await denoiser.predictX0(x, width, height, s);
+    }
+  }
+  return { width, height, data: fromUnit(estimate) };
+}
+
+/** Step counts at which a progressive decoding shows a picture: about `points`, evenly spread in bytes, the last included. */
+function pointSteps({ boundaries }: Layout, stepsUsed: number, points: number): Set<number> {
+  const steps = new Set<number>();
+  if (points <= 0) return steps;
+  const first = boundaries[0];
+  const last = boundaries[stepsUsed];
+  for (let i = 1; i <= points; i++) {
+    const goal = first + ((last - first) * i) / points;
+    let step = 0;
+    while (step < stepsUsed && boundaries[step] < goal) step++;
+    steps.add(step);
+  }
+  return steps.add(stepsUsed);
+}
+
+/** Refuses absurd dimensions before the plan or any pixel memory is made for them. */
+function checkSize(bytes: Uint8Array, maxPixels: number): void {
+  const { width, height } = readHeader(bytes).header;
+  if (width * height > maxPixels) {
+    throw new CodecError(
+      'format',
+      `image size: expected at most ${maxPixels} pixels, got ${width}x${height}; raise the limit with --max-pixels if you trust the file`,
+    );
+  }
+}
+
+function checkOptions(options: DecodeOptions) {
+  const { reconstruction = 'mean', maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY } = options;
+  const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
+  if (!['mean', 'sample', 'flow'].includes(reconstruction)) {
+    throw invalidArgument('reconstruction', '"mean", "sample" or "flow"', reconstruction);
+  }
+  if (!(maxBytes >= 0)) throw invalidArgument('size', 'a number of at least 0', maxBytes);
+  if (!(maxSteps >= 0)) throw invalidArgument('steps', 'a number of at least 0', maxSteps);
+  if (!(maxPixels > 0)) throw invalidArgument('maximum pixels', 'a positive number', maxPixels);
+  return { reconstruction, maxBytes, maxSteps, maxPixels };
+}

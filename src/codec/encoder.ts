@@ -1,0 +1,178 @@
+/**
+ * Encoding: Algorithm 3 of Ho, Jain & Abbeel 2020 with jumps instead of single steps, blocks of shared random
+ * codewords instead of an ideal coder, and the loop closed: every step aims from the state that the decoder will have.
+ */
+import { CodecError, invalidArgument } from '../errors.js';
+import type { RgbImage } from '../image/image.js';
+import { psnr, rmse } from '../image/metrics.js';
+import type { Denoiser } from '../model/denoiser.js';
+import { jumpCoefficients, jumpKlBits, type Schedule } from '../model/schedule.js';
+import type { EncodeOptions, EncodeResult, Selection, StepReport } from './api.js';
+import { BitWriter } from './bitstream.js';
+import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
+import { advance, type Block, initialState, placeCodeword, stepBlocks } from './chain.js';
+import { FORMAT_VERSION, type Header, MAX_BLOCK_BITS, MIN_BLOCK_BITS, MODEL_ID_DIGITS, writeHeader } from './format.js';
+import { createPlan, type PlannedStep, type Profile } from './plan.js';
+import { choosePlan } from './plan-choice.js';
+import { fromUnit, toUnit } from './pixels.js';
+import { integerStream } from './random.js';
+
+/** What the codec needs of a model. */
+export interface CodecModel {
+  /** Hex SHA-256 of everything that decoding depends on. */
+  readonly id: string;
+  readonly schedule: Schedule;
+  readonly profile: Profile;
+  readonly denoiser: Denoiser;
+}
+
+/** RMSE at which a file ends when neither a size nor a quality is asked for: hard to tell from the original by eye. */
+export const DEFAULT_TARGET_RMSE = 3;
+
+/**
+ * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes.
+ * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header
+ */
+export async function encode(image: RgbImage, model: CodecModel, options: EncodeOptions = {}): Promise<EncodeResult> {
+  const { blockBits, selection, seed, maxBytes, targetRmse } = checkOptions(options);
+  const { width, height } = image;
+  const { schedule, denoiser } = model;
+  const x0 = toUnit(image.data);
+  const choice = await choosePlan(x0, width, height, model, selection);
+  const plan = createPlan(schedule, model.profile, choice.parameters, blockBits, x0.length);
+  const bare: Header = {
+    version: FORMAT_VERSION,
+    blockBits,
+    modelId: model.id.slice(0, MODEL_ID_DIGITS),
+    width,
+    height,
+    plan: choice.parameters,
+    seed,
+  };
+  const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...bare, stepCount } : bare);
+  const headerBytes = headerFor(0).length;
+  if (maxBytes < headerBytes) {
+    throw new CodecError('usage', `maximum size: expected at least the ${headerBytes} bytes of a header, got ${maxBytes}`);
+  }
+
+  const payload = new BitWriter();
+  const choose = chooser(selection, seed);
+  const state = initialState(seed, x0.length);
+  const z = new Float32Array(x0.length);
+  const steps: StepReport[] = [];
+  let networkEvaluations = choice.networkEvaluations;
+  let klBits = 0;
+  let reconstruction: RgbImage;
+  const finalBytes = (stepCount: number, payloadBits: number) =>
+    headerFor(stepCount).length + Math.ceil(payloadBits / 8);
+  for (let step = 1; ; step++) {
+    const t = step > plan.length ? (plan.at(-1)?.s ?? schedule.timesteps) : plan[step - 1].t;
+    const xhat0 = await denoiser.predictX0(state, width, height, t);
+    networkEvaluations++;
+    reconstruction = { width, height, data: fromUnit(xhat0) };
+    const error = rmse(reconstruction, image);
+    const bytes = finalBytes(step - 1, payload.length);
+    steps.push({ t, blocks: plan[step - 2]?.blocks ?? 0, bits: headerBytes * 8 + payload.length, klBits, rmse: error });
+    options.onProgress?.({ fraction: progress(plan, step - 1, bytes, maxBytes, error, targetRmse), t, bytes, rmse: error });
+    const planned = plan[step - 1];
+    if (!planned || error <= targetRmse) break;
+    if (finalBytes(step, payload.length + planned.blocks * blockBits) > maxBytes) break;
+
+    const target = difference(x0, xhat0);
+    klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(target));
+    scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));
+    for (const block of stepBlocks(seed, step, planned, x0.length, blockBits)) {
+      const index = choose(block, target);
+      payload.write(index, blockBits);
+      placeCodeword(block, index, z);
+    }
+    advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
+  }
+
+  const header = headerFor(steps.length - 1);
+  const body = payload.toBytes();
+  const bytes = new Uint8Array(header.length + body.length);
+  bytes.set(header);
+  bytes.set(body, header.length);
+  // A file with all steps has a shorter header than the one the running totals were made with.
+  const saved = (headerBytes - header.length) * 8;
+  return {
+    bytes,
+    width,
+    height,
+    bitsPerDim: (bytes.length * 8) / x0.length,
+    rmse: rmse(reconstruction, image),
+    psnr: psnr(reconstruction, image),
+    klBits,
+    steps: steps.map((report) => ({ ...report, bits: report.bits - saved })),
+    networkEvaluations,
+    reconstruction,
+  };
+}
+
+type Chooser = (block: Block, delta: Float32Array) => number;
+
+/** A function that picks a block's codeword for delta given over the whole image. */
+function chooser(selection: Selection, seed: number): Chooser {
+  const uniform = privateUniform(seed);
+  return ({ shape, dimensions, signs }, delta) => {
+    const target = new Float32Array(dimensions.length);
+    for (let i = 0; i < target.length; i++) target[i] = delta[dimensions[i]];
+    return selection === 'greedy'
+      ? chooseGreedy(shape, target, signs)
+      : chooseSample(shape, target, signs, uniform);
+  };
+}
+
+/** The encoder's own randomness; the decoder never needs it. */
+function privateUniform(seed: number): Uniform {
+  const stream = integerStream(`ddc1/${seed}/encoder`);
+  return () => (stream() >>> 0) / 0x100000000;
+}
+
+function checkOptions(options: EncodeOptions) {
+  const { blockBits = 16, selection = 'greedy', seed = 0, maxBytes } = options;
+  const targetRmse = options.targetRmse ?? (maxBytes === undefined ? DEFAULT_TARGET_RMSE : 0);
+  if (!Number.isInteger(blockBits) || blockBits < MIN_BLOCK_BITS || blockBits > MAX_BLOCK_BITS) {
+    throw invalidArgument('block bits', `an integer from ${MIN_BLOCK_BITS} to ${MAX_BLOCK_BITS}`, blockBits);
+  }
+  if (selection !== 'greedy' && selection !== 'sample') {
+    throw invalidArgument('selection', '"greedy" or "sample"', selection);
+  }
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+    throw invalidArgument('seed', 'an integer from 0 to 4294967295', seed);
+  }
+  if (maxBytes !== undefined && !(maxBytes > 0)) throw invalidArgument('maximum size', 'a positive number', maxBytes);
+  if (!(targetRmse >= 0)) throw invalidArgument('target RMSE', 'a number of at least 0', targetRmse);
+  return { blockBits, selection, seed, maxBytes: maxBytes ?? Number.POSITIVE_INFINITY, targetRmse };
+}
+
+/** How much of the work is done, by the limit that is nearest. */
+function progress(
+  plan: readonly PlannedStep[],
+  stepsDone: number,
+  bytes: number,
+  maxBytes: number,
+  error: number,
+  targetRmse: number,
+): number {
+  const byPlan = plan.length === 0 ? 1 : stepsDone / plan.length;
+  const bySize = bytes / maxBytes;
+  // RMSE falls from about 64 to the target, about evenly in its logarithm over the steps.
+  const byQuality = targetRmse > 0 ? Math.log(64 / Math.max(error, targetRmse)) / Math.log(64 / targetRmse) : 0;
+  return Math.max(0, Math.min(1, Math.max(byPlan, bySize, byQuality)));
+}
+
+function difference(a: Float32Array, b: Float32Array): Float32Array {
+  return a.map((value, i) => value - b[i]);
+}
+
+function squaredNorm(a: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * a[i];
+  return sum;
+}
+
+function scale(a: Float32Array, factor: number): void {
+  for (let i = 0; i < a.length; i++) a[i] *= factor;
+}

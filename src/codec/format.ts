@@ -1,0 +1,161 @@
+/**
+ * The header of a `.ddc` file, version 1. `docs/FORMAT.md` is the specification; this is its one implementation.
+ *
+ * | bytes | content |
+ * |---|---|
+ * | 2 | magic 0xDD, then 0xC0 + version |
+ * | 1 | bits 0-4: K - 8; bit 5: a seed follows; bit 6: a step count follows; bit 7: reserved, 0 |
+ * | 3 | model id: first 24 bits of the model's hash |
+ * | 1-4, 1-4 | width - 1, height - 1 (LEB128) |
+ * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
+ * | 0-5 | seed (LEB128), only if not 0 |
+ * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
+ * | 1 | CRC-8 of all bytes before it |
+ */
+import { CodecError } from '../errors.js';
+import type { PlanParameters } from './plan.js';
+
+export const FORMAT_VERSION = 1;
+export const MIN_BLOCK_BITS = 8;
+export const MAX_BLOCK_BITS = 24;
+/** Largest width and height that a header can carry. */
+export const MAX_SIDE = 2 ** 24;
+/** Hex digits of the model's hash in a header. */
+export const MODEL_ID_DIGITS = 6;
+
+export interface Header {
+  readonly version: number;
+  /** K, 8..24. */
+  readonly blockBits: number;
+  /** First 6 hex digits of the model's hash, lower case. */
+  readonly modelId: string;
+  readonly width: number;
+  readonly height: number;
+  readonly plan: PlanParameters;
+  /** 0..2^32-1. */
+  readonly seed: number;
+  /** Steps the encoder wrote; absent when it wrote all that the plan has. */
+  readonly stepCount?: number;
+}
+
+const MAGIC = 0xdd;
+const VERSION_NIBBLE = 0xc0;
+const FLAG_SEED = 0x20;
+const FLAG_STEPS = 0x40;
+const FLAG_RESERVED = 0x80;
+
+export function writeHeader(header: Header): Uint8Array {
+  const { plan } = header;
+  const flags = (header.seed === 0 ? 0 : FLAG_SEED) | (header.stepCount === undefined ? 0 : FLAG_STEPS);
+  const planBits = ((plan.first + 64) << 9) | ((plan.second + 8) << 5) | (plan.load << 3) | plan.pace;
+  const bytes = [
+    MAGIC,
+    VERSION_NIBBLE | header.version,
+    (header.blockBits - MIN_BLOCK_BITS) | flags,
+    ...Buffer.from(header.modelId, 'hex'),
+    ...leb128(header.width - 1),
+    ...leb128(header.height - 1),
+    planBits >>> 8,
+    planBits & 0xff,
+    ...(header.seed === 0 ? [] : leb128(header.seed)),
+    ...(header.stepCount === undefined ? [] : leb128(header.stepCount)),
+  ];
+  return Uint8Array.from([...bytes, crc8(bytes)]);
+}
+
+/**
+ * Reads and checks a header.
+ * @returns the header and its length in bytes
+ * @throws CodecError('format') when the bytes are not a whole, valid header of this version
+ */
+export function readHeader(bytes: Uint8Array): { header: Header; length: number } {
+  if (bytes.length < 2 || bytes[0] !== MAGIC || (bytes[1] & 0xf0) !== VERSION_NIBBLE) {
+    const found = bytes.length === 0 ? 'an empty file' : `bytes ${Buffer.from(bytes.subarray(0, 2)).toString('hex')}`;
+    throw new CodecError('format', `not a .ddc file: expected it to start with dd c${FORMAT_VERSION}, got ${found}`);
+  }
+  const version = bytes[1] & 0x0f;
+  if (version !== FORMAT_VERSION) {
+    throw new CodecError(
+      'format',
+      `.ddc version: expected ${FORMAT_VERSION}, got ${version}; install a ddpm-codec that reads it`,
+    );
+  }
+  const reader = new HeaderReader(bytes, 2);
+  const flags = reader.byte();
+  const blockBits = MIN_BLOCK_BITS + (flags & 0x1f);
+  const modelId = Buffer.from([reader.byte(), reader.byte(), reader.byte()]).toString('hex');
+  const width = reader.leb128(MAX_SIDE - 1) + 1;
+  const height = reader.leb128(MAX_SIDE - 1) + 1;
+  const planBits = (reader.byte() << 8) | reader.byte();
+  const seed = flags & FLAG_SEED ? reader.leb128(2 ** 32 - 1) : 0;
+  const stepCount = flags & FLAG_STEPS ? reader.leb128(2 ** 14 - 1) : undefined;
+  const expected = crc8(bytes.subarray(0, reader.position));
+  const found = reader.byte();
+  if (found !== expected) {
+    throw new CodecError('format', `.ddc header is damaged: expected checksum ${expected}, got ${found}`);
+  }
+  if (flags & FLAG_RESERVED || blockBits > MAX_BLOCK_BITS) {
+    throw new CodecError('format', `.ddc header uses a feature this version does not know (flags ${flags})`);
+  }
+  const plan = {
+    first: (planBits >>> 9) - 64,
+    second: ((planBits >>> 5) & 15) - 8,
+    load: (planBits >>> 3) & 3,
+    pace: planBits & 7,
+  };
+  const header: Header = { version, blockBits, modelId, width, height, plan, seed };
+  return {
+    header: stepCount === undefined ? header : { ...header, stepCount },
+    length: reader.position,
+  };
+}
+
+/** A cursor over header bytes that reports a file that ends too early. */
+class HeaderReader {
+  constructor(
+    private readonly bytes: Uint8Array,
+    public position: number,
+  ) {}
+
+  byte(): number {
+    if (this.position >= this.bytes.length) {
+      throw new CodecError('format', `.ddc file ends inside its header, after ${this.bytes.length} bytes`);
+    }
+    return this.bytes[this.position++];
+  }
+
+  /** An unsigned LEB128 integer of at most `most`, in its shortest form. */
+  leb128(most: number): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 5; i++, scale *= 128) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if ((byte === 0 && i > 0) || value > most) break;
+        return value;
+      }
+    }
+    throw new CodecError('format', `.ddc header is damaged: expected a number up to ${most}`);
+  }
+}
+
+function leb128(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  while (rest >= 128) {
+    bytes.push((rest % 128) | 0x80);
+    rest = Math.floor(rest / 128);
+  }
+  return [...bytes, rest];
+}
+
+/** CRC-8 with polynomial x^8 + x^5 + x^3 + x^2 + x + 1 (0x2F, AUTOSAR), initial value and final XOR 0xFF. */
+function crc8(bytes: ArrayLike<number>): number {
+  let crc = 0xff;
+  for (let i = 0; i < bytes.length; i++) {
+    crc ^= bytes[i];
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x80 ? ((crc << 1) ^ 0x2f) & 0xff : (crc << 1) & 0xff;
+  }
+  return crc ^ 0xff;
+}

@@ -1,0 +1,148 @@
+/**
+ * The encoder's choice of plan parameters: how hard this image is for the model, measured, and how long steps should be.
+ */
+import type { Selection } from './api.js';
+import type { CodecModel } from './encoder.js';
+import { PLAN_LIMITS, type PlanParameters, type Profile } from './plan.js';
+import { type IntegerStream, integerStream } from './random.js';
+
+/** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
+const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
+
+/** Squared error per dimension below which a measurement says nothing: a hundredth of a grey level, squared. */
+export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
+
+/** Larger images are measured on a few square samples of this side, in pixels. */
+const SAMPLE_SIDE = 64;
+const SAMPLES_PER_AXIS = 2;
+
+export interface PlanChoice {
+  readonly parameters: PlanParameters;
+  /** Evaluations of the network on the whole image that this took (samples counted by their share of its pixels). */
+  readonly networkEvaluations: number;
+}
+
+/**
+ * Measures the error of xhat0 at a few noise levels and finds the nearest place in the model's profile.
+ * @param x0 the image in [-1, 1], interleaved
+ */
+export async function choosePlan(
+  x0: Float32Array,
+  width: number,
+  height: number,
+  model: CodecModel,
+  selection: Selection,
+): Promise<PlanChoice> {
+  const stream = integerStream('ddc1/plan');
+  const samples = sampleImage(x0, width, height);
+  const probes = [...new Set(PROBES.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
+  const logErrors: number[] = [];
+  for (const t of probes) {
+    let sum = 0;
+    let count = 0;
+    for (const sample of samples) {
+      sum += await denoisingError(sample.data, sample.width, sample.height, t, model, stream);
+      count += sample.data.length;
+    }
+    logErrors.push(Math.log2(Math.max(sum / count, MEASURABLE_ERROR)));
+  }
+  const { first, second } = nearestPlace(model.profile, probes, logErrors);
+  const share = samples.reduce((sum, sample) => sum + sample.data.length, 0) / x0.length;
+  return {
+    parameters: { first, second, load: selection === 'greedy' ? 0 : 1, pace: paceFor(width * height) },
+    networkEvaluations: Math.round(share * probes.length),
+  };
+}
+
+/**
+ * Sum of |x_0 - xhat0(x_t)|^2 with x_t ~ q(x_t|x_0), the error that the ideal rate-distortion curve is made of.
+ */
+export async function denoisingError(
+  x0: Float32Array,
+  width: number,
+  height: number,
+  t: number,
+  { schedule, denoiser }: Pick<CodecModel, 'schedule' | 'denoiser'>,
+  stream: IntegerStream,
+): Promise<number> {
+  const signal = Math.sqrt(schedule.alphasCumprod[t]);
+  const noise = Math.sqrt(1 - schedule.alphasCumprod[t]);
+  const gaussian = gaussians(stream);
+  const xt = x0.map((value) => signal * value + noise * gaussian());
+  const xhat0 = await denoiser.predictX0(xt, width, height, t);
+  let sum = 0;
+  for (let i = 0; i < x0.length; i++) sum += (x0[i] - xhat0[i]) ** 2;
+  return sum;
+}
+
+/** The integer place whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
+export function nearestPlace(
+  profile: Profile,
+  timesteps: readonly number[],
+  logErrors: readonly number[],
+): { first: number; second: number } {
+  let best = { first: 0, second: 0 };
+  let least = Number.POSITIVE_INFINITY;
+  for (let first = PLAN_LIMITS.first[0]; first <= PLAN_LIMITS.first[1]; first++) {
+    for (let second = PLAN_LIMITS.second[0]; second <= PLAN_LIMITS.second[1]; second++) {
+      let sum = 0;
+      timesteps.forEach((t, i) => {
+        const expected =
+          profile.mean[t - 1] + first * profile.components[0][t - 1] + second * profile.components[1][t - 1];
+        sum += (logErrors[i] - expected / 256) ** 2;
+      });
+      if (sum < least) {
+        least = sum;
+        best = { first, second };
+      }
+    }
+  }
+  return best;
+}
+
+/** Normal deviates for the encoder's own use (Box-Muller). */
+export function gaussians(stream: IntegerStream): () => number {
+  return () => {
+    const radius = Math.sqrt(-2 * Math.log(((stream() >>> 0) + 1) / 0x100000000));
+    return radius * Math.cos((2 * Math.PI * (stream() >>> 0)) / 0x100000000);
+  };
+}
+
+/**
+ * Pace by image size. A small image's steps are as long as one block makes them; a large one has blocks enough for any
+ * step length, and each evaluation of the network costs more.
+ */
+function paceFor(pixels: number): number {
+  if (pixels <= 64 * 64) return 0;
+  return 4;
+}
+
+interface Sample {
+  readonly data: Float32Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The image itself, or where it is much larger than the samples, squares from the middle of each of its quarters. */
+function sampleImage(x0: Float32Array, width: number, height: number): Sample[] {
+  const across = cuts(width);
+  const down = cuts(height);
+  return down.starts.flatMap((top) =>
+    across.starts.map((left) => {
+      const data = new Float32Array(across.size * down.size * 3);
+      for (let y = 0; y < down.size; y++) {
+        const from = ((top + y) * width + left) * 3;
+        data.set(x0.subarray(from, from + across.size * 3), y * across.size * 3);
+      }
+      return { data, width: across.size, height: down.size };
+    }),
+  );
+}
+
+function cuts(length: number): { size: number; starts: number[] } {
+  if (length <= 2 * SAMPLE_SIDE) return { size: length, starts: [0] };
+  const starts = Array.from({ length: SAMPLES_PER_AXIS }, (_, i) =>
+    Math.round(((i + 0.5) * length) / SAMPLES_PER_AXIS - SAMPLE_SIDE / 2),
+  );
+  return { size: SAMPLE_SIDE, starts };
+}

@@ -1,0 +1,140 @@
+/**
+ * The plan of a file: which jumps the chain takes and how many blocks each one gets.
+ *
+ * A step costs one network evaluation and at least one block, so it should neither carry less than a block holds nor be
+ * so long that xhat0 is stale. Both ends derive the plan from the model's calibrated profile of the denoising error and
+ * a few small integers in the header; there is no side information in the stream. Everything here is integer arithmetic
+ * or + - * / and sqrt in doubles, in a fixed order, so that all machines agree.
+ */
+import { invalidArgument } from '../errors.js';
+import { jumpKlBits, type Schedule } from '../model/schedule.js';
+
+/**
+ * Expected log2 of the mean squared error of xhat0 (images in [-1, 1]) at t = 1..T over a training set, and the two
+ * directions in which images differ from it most. Integers in units of 1/256; index 0 is t = 1.
+ */
+export interface Profile {
+  readonly mean: readonly number[];
+  /** Change of log2 error per unit of the first and of the second coordinate. */
+  readonly components: readonly [readonly number[], readonly number[]];
+}
+
+/** What the header says of the plan. */
+export interface PlanParameters {
+  /** The image's place in the profile: an integer from -64 to 63. */
+  readonly first: number;
+  /** An integer from -8 to 7. */
+  readonly second: number;
+  /** How full blocks are planned: an index into `LOADS`. */
+  readonly load: number;
+  /** How long steps are: an index into `PACES`. */
+  readonly pace: number;
+}
+
+/** One step of the chain: t -> s, sent in this many blocks. */
+export interface PlannedStep {
+  readonly t: number;
+  readonly s: number;
+  readonly blocks: number;
+}
+
+/** KL planned for a block, as a share of what the best of 2^K codewords delivers. */
+export const LOADS = [1, 0.75, 0.5, 1.25] as const;
+
+/**
+ * Least waste of a step, in bits per dimension: KL * (1 - snr_t/snr_s), which estimates what is sent that a newer xhat0
+ * would have known. Steps of equal waste are the cheapest way to spend a number of network evaluations.
+ */
+export const PACES = [0, 2 ** -12, 2 ** -11, 2 ** -10, 2 ** -9, 2 ** -8, 2 ** -7, 2 ** -6] as const;
+
+export const PLAN_LIMITS = { first: [-64, 63], second: [-8, 7] } as const;
+
+/**
+ * What a block of K bits is expected to deliver: half the squared largest projection, in bits. The fit
+ * K (K - 1.5) / (K + 1.5) is within 1 % of E[max of 2^K normals]^2 / (2 ln 2) measured for K = 8..24.
+ */
+export function blockCapacity(blockBits: number): number {
+  return (blockBits * (blockBits - 1.5)) / (blockBits + 1.5);
+}
+
+/** 2^(i/256) for i = 0..255 from square roots alone: exact in the sense that every machine gets the same doubles. */
+const POWERS = (() => {
+  const roots: number[] = [];
+  for (let bit = 0, root = 2; bit < 8; bit++) {
+    root = Math.sqrt(root);
+    roots.push(root);
+  }
+  return Float64Array.from({ length: 256 }, (_, i) => {
+    let power = 1;
+    for (let bit = 0; bit < 8; bit++) if (i & (128 >> bit)) power *= roots[bit];
+    return power;
+  });
+})();
+
+/** 2^(x/256) for an integer x, exponents clamped to -64..64. */
+function exp2Fixed(x: number): number {
+  const clamped = Math.max(-64 * 256, Math.min(64 * 256, x));
+  const exponent = Math.floor(clamped / 256);
+  let power = POWERS[clamped - exponent * 256];
+  for (let i = 0; i < exponent; i++) power *= 2;
+  for (let i = 0; i > exponent; i--) power /= 2;
+  return power;
+}
+
+/** Expected squared error of xhat0 per dimension for t = 1..T (index t; index 0 is 0) at a place in the profile. */
+export function expectedErrors(profile: Profile, first: number, second: number): Float64Array {
+  const errors = new Float64Array(profile.mean.length + 1);
+  for (let t = 1; t < errors.length; t++) {
+    const log = profile.mean[t - 1] + first * profile.components[0][t - 1] + second * profile.components[1][t - 1];
+    errors[t] = exp2Fixed(log);
+  }
+  return errors;
+}
+
+/**
+ * Derives the plan. The chain starts at T; a step is as short as it can be with at least one block and the waste of its
+ * pace; what rounding to whole blocks leaves over is carried to the next step. It ends at t = 1, or where the rest of
+ * the chain is worth less than half a block.
+ * @param dimensions width * height * 3
+ */
+export function createPlan(
+  schedule: Schedule,
+  profile: Profile,
+  parameters: PlanParameters,
+  blockBits: number,
+  dimensions: number,
+): PlannedStep[] {
+  checkParameters(parameters);
+  const errors = expectedErrors(profile, parameters.first, parameters.second);
+  const capacity = blockCapacity(blockBits) * LOADS[parameters.load];
+  const leastWaste = PACES[parameters.pace] * dimensions;
+  const { snr } = schedule;
+  const steps: PlannedStep[] = [];
+  let carried = 0;
+  let t = schedule.timesteps;
+  while (t > 1) {
+    const squaredError = errors[t] * dimensions;
+    let s = t;
+    let kl = 0;
+    do {
+      s--;
+      kl = jumpKlBits(schedule, t, s, squaredError);
+    } while (s > 1 && (kl / capacity + carried < 1 || kl * (1 - snr[t] / snr[s]) < leastWaste));
+    const wanted = kl / capacity + carried;
+    const blocks = Math.min(Math.round(wanted), dimensions);
+    if (blocks < 1) break;
+    carried = wanted - blocks;
+    steps.push({ t, s, blocks });
+    t = s;
+  }
+  return steps;
+}
+
+function checkParameters({ first, second, load, pace }: PlanParameters): void {
+  const inRange = (value: number, [least, most]: readonly [number, number]) =>
+    Number.isInteger(value) && value >= least && value <= most;
+  if (!inRange(first, PLAN_LIMITS.first)) throw invalidArgument('plan first', 'an integer from -64 to 63', first);
+  if (!inRange(second, PLAN_LIMITS.second)) throw invalidArgument('plan second', 'an integer from -8 to 7', second);
+  if (LOADS[load] === undefined) throw invalidArgument('plan load', 'an integer from 0 to 3', load);
+  if (PACES[pace] === undefined) throw invalidArgument('plan pace', 'an integer from 0 to 7', pace);
+}

@@ -1,0 +1,46 @@
+/**
+ * The random numbers that encoder and decoder share.
+ *
+ * Every use has its own named stream of Tyche-i (Neves & Araujo 2011, as in the package seedrandom, string seeding),
+ * so that any step can be reproduced without running through the others. Only 32-bit integers are drawn; signs are
+ * their bits, and the one multiplication (in `shuffle`) is a single correctly rounded double operation.
+ */
+import seedrandom from 'seedrandom';
+
+/** Draws integers in -2^31..2^31-1. */
+export type IntegerStream = () => number;
+
+/** The stream with this name. */
+export function integerStream(name: string): IntegerStream {
+  return seedrandom.tychei(name).int32;
+}
+
+/** Name of the stream that belongs to one step of a file. Step 0 is x_T. */
+export function stepStreamName(seed: number, step: number): string {
+  return `ddc1/${seed}/${step}`;
+}
+
+/** Fills `signs` with +1 and -1: 32 from each integer, least significant bit first, a set bit meaning -1. */
+export function fillSigns(stream: IntegerStream, signs: Int8Array): void {
+  for (let i = 0; i < signs.length; i += 32) {
+    const word = stream();
+    const end = Math.min(32, signs.length - i);
+    for (let bit = 0; bit < end; bit++) signs[i + bit] = 1 - ((word >>> bit) & 1) * 2;
+  }
+}
+
+/**
+ * A uniformly random order of 0..length-1 (Fisher-Yates from the end): for i = length-1 down to 1 swap i with
+ * floor(u / 2^32 * (i + 1)), u the next integer taken as unsigned.
+ */
+export function shuffle(stream: IntegerStream, length: number): Int32Array {
+  const order = new Int32Array(length);
+  for (let i = 0; i < length; i++) order[i] = i;
+  for (let i = length - 1; i > 0; i--) {
+    const j = Math.floor(((stream() >>> 0) / 0x100000000) * (i + 1));
+    const swapped = order[i];
+    order[i] = order[j];
+    order[j] = swapped;
+  }
+  return order;
+}

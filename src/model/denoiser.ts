@@ -1,0 +1,191 @@
+/**
+ * A denoiser gives xhat0 from x_t for images of any size; this one asks a U-Net, tile by tile.
+ *
+ * x_t is one field over the whole image. Only the network sees tiles: windows of equal size on an even grid that overlap
+ * by at least `overlap` pixels, whose predictions are blended with linear ramps. Images smaller than a tile are one
+ * window, mirrored to the next multiple of the network's stride; that padding is never coded.
+ */
+import { type CompiledFunction, type Engine, type HostTensor, type TensorFunction } from '../engine/engine.js';
+import { invalidArgument } from '../errors.js';
+import type { Schedule } from './schedule.js';
+
+/** What the codec knows of a model. */
+export interface Denoiser {
+  /**
+   * xhat0 (Eq. 15), clipped to [-1, 1].
+   * @param xt x_t: height * width * 3 values, rows from the top, channels interleaved; not modified
+   * @param t timestep of x_t, 1..T
+   * @returns a new array of the same layout
+   */
+  predictX0(xt: Float32Array, width: number, height: number, t: number): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
+/** How an image is cut for the network. Part of the model: another cut gives another xhat0. */
+export interface Tiling {
+  /** Largest side of a window in pixels, a multiple of the network's stride. */
+  readonly tile: number;
+  /** Least overlap of neighbouring windows in pixels. */
+  readonly overlap: number;
+}
+
+/** A network that predicts the noise in x_t: inputs [N,H,W,3] and timesteps [N] (0..T-1), output [N,H,W,3]. */
+export interface NoisePredictor {
+  readonly fn: TensorFunction;
+  readonly constants: readonly HostTensor[];
+  /** H and W must be multiples of this. */
+  readonly stride: number;
+}
+
+/** Where windows lie along one axis. */
+export interface WindowAxis {
+  /** Window size after padding, a multiple of the stride. */
+  readonly size: number;
+  /** First pixel of each window. */
+  readonly starts: readonly number[];
+  /** Blending weight of each pixel of each window; they add up to 1 over the windows at every pixel of the image. */
+  readonly weights: readonly Float64Array[];
+}
+
+/** Windows evaluated together. Fixed, so that results do not depend on how much there is to do. */
+const BATCH = 4;
+
+/** Lays windows along an axis of `length` pixels. */
+export function layWindows(length: number, stride: number, { tile, overlap }: Tiling): WindowAxis {
+  const size = Math.min(tile, Math.ceil(length / stride) * stride);
+  const count = length <= size ? 1 : Math.ceil((length - overlap) / (size - overlap));
+  const starts = Array.from({ length: count }, (_, i) =>
+    count === 1 ? 0 : Math.round((i * (length - size)) / (count - 1)),
+  );
+  const total = new Float64Array(length);
+  const weights = starts.map((start, i) => {
+    const before = i > 0 ? starts[i - 1] + size - start : 0;
+    const after = i < count - 1 ? start + size - starts[i + 1] : 0;
+    const weight = Float64Array.from({ length: size }, (_, j) =>
+      Math.min(1, before ? (j + 0.5) / before : 1, after ? (size - j - 0.5) / after : 1),
+    );
+    for (let j = 0; j < size && start + j < length; j++) total[start + j] += weight[j];
+    return weight;
+  });
+  weights.forEach((weight, i) => {
+    for (let j = 0; j < size; j++) weight[j] = starts[i] + j < length ? weight[j] / total[starts[i] + j] : 0;
+  });
+  return { size, starts, weights };
+}
+
+/** Index of the pixel that stands for pixel i when an axis is mirrored at its ends without repeating the edge. */
+export function mirror(i: number, length: number): number {
+  if (length === 1) return 0;
+  const period = 2 * (length - 1);
+  const phase = i % period;
+  return phase < length ? phase : period - phase;
+}
+
+/** A denoiser around a noise-predicting network. Compiled functions are kept per window size until `dispose`. */
+export function createDenoiser(
+  engine: Engine,
+  network: NoisePredictor,
+  schedule: Schedule,
+  tiling: Tiling,
+): Denoiser {
+  const compiled = new Map<string, Promise<CompiledFunction>>();
+
+  function compile(batch: number, height: number, width: number): Promise<CompiledFunction> {
+    const key = `${batch}x${height}x${width}`;
+    let fn = compiled.get(key);
+    if (!fn) {
+      fn = engine.compile(network.fn, [[batch, height, width, 3], [batch]], network.constants);
+      compiled.set(key, fn);
+    }
+    return fn;
+  }
+
+  async function predictX0(xt: Float32Array, width: number, height: number, t: number): Promise<Float32Array> {
+    if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
+      throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
+    }
+    if (xt.length !== width * height * 3) throw invalidArgument('xt', `${width * height * 3} values`, xt.length);
+    const across = layWindows(width, network.stride, tiling);
+    const down = layWindows(height, network.stride, tiling);
+    const windows = down.starts.flatMap((_, row) => across.starts.map((_, column) => ({ row, column })));
+    const batch = Math.min(BATCH, windows.length);
+    const fn = await compile(batch, down.size, across.size);
+    const values = down.size * across.size * 3;
+    const sample = new Float32Array(batch * values);
+    const timestep = new Float32Array(batch).fill(t - 1);
+    const x0Scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
+    const noiseScale = Math.sqrt(1 - schedule.alphasCumprod[t]) * x0Scale;
+    const noise = new Float32Array(xt.length);
+    for (let first = 0; first < windows.length; first += batch) {
+      const group = windows.slice(first, first + batch);
+      group.forEach(({ row, column }, i) => {
+        const into = sample.subarray(i * values, (i + 1) * values);
+        cutWindow(xt, width, height, down.starts[row], across.starts[column], down.size, across.size, into);
+      });
+      const [predicted] = await fn.run([sample, timestep]);
+      group.forEach(({ row, column }, i) => {
+        blendWindow(noise, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
+      });
+    }
+    for (let i = 0; i < noise.length; i++) {
+      noise[i] = Math.max(-1, Math.min(1, x0Scale * xt[i] - noiseScale * noise[i]));
+    }
+    return noise;
+  }
+
+  return {
+    predictX0,
+    async dispose() {
+      const functions = await Promise.all(compiled.values());
+      compiled.clear();
+      await Promise.all(functions.map((fn) => fn.dispose()));
+    },
+  };
+}
+
+/** Copies a window of an image, mirrored where it reaches beyond the right or lower edge. */
+function cutWindow(
+  image: Float32Array,
+  width: number,
+  height: number,
+  top: number,
+  left: number,
+  rows: number,
+  columns: number,
+  into: Float32Array,
+): void {
+  for (let y = 0, o = 0; y < rows; y++) {
+    const row = mirror(top + y, height) * width;
+    for (let x = 0; x < columns; x++, o += 3) {
+      const i = (row + mirror(left + x, width)) * 3;
+      into[o] = image[i];
+      into[o + 1] = image[i + 1];
+      into[o + 2] = image[i + 2];
+    }
+  }
+}
+
+/** Adds a window's values to an image with its blending weights. */
+function blendWindow(
+  image: Float32Array,
+  width: number,
+  height: number,
+  window: Float32Array,
+  down: WindowAxis,
+  row: number,
+  across: WindowAxis,
+  column: number,
+): void {
+  const top = down.starts[row];
+  const left = across.starts[column];
+  for (let y = 0; y < down.size && top + y < height; y++) {
+    for (let x = 0; x < across.size && left + x < width; x++) {
+      const weight = down.weights[row][y] * across.weights[column][x];
+      const from = (y * across.size + x) * 3;
+      const to = ((top + y) * width + left + x) * 3;
+      image[to] += weight * window[from];
+      image[to + 1] += weight * window[from + 1];
+      image[to + 2] += weight * window[from + 2];
+    }
+  }
+}

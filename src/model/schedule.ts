@@ -1,0 +1,97 @@
+/**
+ * The noise schedule of a diffusion model and everything computed from it. The only place that knows abar.
+ *
+ * Notation (Ho, Jain & Abbeel 2020): beta_t for t = 1..T, alpha_t = 1 - beta_t, abar_t = prod_{s<=t} alpha_s, abar_0 = 1.
+ * q(x_t|x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I).
+ *
+ * Encoder and decoder must agree on these numbers to the last bit, so they are computed with + - * / and sqrt in
+ * doubles only.
+ */
+import { CodecError, invalidArgument } from '../errors.js';
+
+/** Coefficients of the Gaussian q(x_s|x_t, x_0) for a jump t -> s: mean = x0 * x_0 + xt * x_t, standard deviation `sigma`. */
+export interface JumpCoefficients {
+  readonly x0: number;
+  readonly xt: number;
+  readonly sigma: number;
+}
+
+export interface Schedule {
+  /** T. */
+  readonly timesteps: number;
+  /** abar_t for t = 0..T. */
+  readonly alphasCumprod: Float64Array;
+  /** Signal-to-noise ratio abar_t / (1 - abar_t) for t = 0..T; Infinity at t = 0. */
+  readonly snr: Float64Array;
+}
+
+/** Parameters of a linear beta schedule. */
+export interface ScheduleConfig {
+  readonly betaSchedule: 'linear';
+  readonly timesteps: number;
+  readonly betaStart: number;
+  readonly betaEnd: number;
+}
+
+/** The paper's schedule (section 4): T = 1000, beta linear from 1e-4 to 0.02. */
+export const paperSchedule: ScheduleConfig = {
+  betaSchedule: 'linear',
+  timesteps: 1000,
+  betaStart: 1e-4,
+  betaEnd: 0.02,
+};
+
+/** Builds the tables of a schedule. Throws CodecError('model') for values outside 0 < betaStart <= betaEnd < 1. */
+export function createSchedule(config: ScheduleConfig): Schedule {
+  const { timesteps, betaStart, betaEnd } = config;
+  if (config.betaSchedule !== 'linear') {
+    throw new CodecError('model', `beta schedule: expected "linear", got ${JSON.stringify(config.betaSchedule)}`);
+  }
+  if (!Number.isInteger(timesteps) || timesteps < 2 || timesteps > 10_000) {
+    throw new CodecError('model', `timesteps: expected an integer from 2 to 10000, got ${timesteps}`);
+  }
+  if (!(betaStart > 0 && betaStart <= betaEnd && betaEnd < 1)) {
+    throw new CodecError('model', `betas: expected 0 < betaStart <= betaEnd < 1, got ${betaStart} and ${betaEnd}`);
+  }
+  const alphasCumprod = new Float64Array(timesteps + 1);
+  const snr = new Float64Array(timesteps + 1);
+  alphasCumprod[0] = 1;
+  snr[0] = Number.POSITIVE_INFINITY;
+  for (let t = 1; t <= timesteps; t++) {
+    const beta = betaStart + ((betaEnd - betaStart) * (t - 1)) / (timesteps - 1);
+    alphasCumprod[t] = alphasCumprod[t - 1] * (1 - beta);
+    snr[t] = alphasCumprod[t] / (1 - alphasCumprod[t]);
+  }
+  return { timesteps, alphasCumprod, snr };
+}
+
+/**
+ * Coefficients of a jump t -> s, T >= t > s >= 0 (the paper's step, Eq. 6-7, is s = t - 1): with v = 1 - abar_t / abar_s,
+ * mean = sqrt(abar_s) v / (1 - abar_t) x_0 + sqrt(abar_t / abar_s) (1 - abar_s) / (1 - abar_t) x_t,
+ * variance = v (1 - abar_s) / (1 - abar_t).
+ */
+export function jumpCoefficients(schedule: Schedule, t: number, s: number): JumpCoefficients {
+  if (!(s >= 0 && s < t && t <= schedule.timesteps)) {
+    throw invalidArgument('jump', `${schedule.timesteps} >= t > s >= 0`, `t = ${t}, s = ${s}`);
+  }
+  const at = schedule.alphasCumprod[t];
+  const as = schedule.alphasCumprod[s];
+  const v = 1 - at / as;
+  return {
+    x0: (Math.sqrt(as) * v) / (1 - at),
+    xt: (Math.sqrt(at / as) * (1 - as)) / (1 - at),
+    sigma: Math.sqrt((v * (1 - as)) / (1 - at)),
+  };
+}
+
+/** 1 / (2 ln 2): half a nat in bits. */
+const HALF_NAT_IN_BITS = 0.7213475204444817;
+
+/**
+ * KL(q||p) of a jump t -> s in bits, for p with xhat0 in the place of x_0 and the same variance:
+ * |delta|^2 / 2 nats = (snr_s - snr_t) |x_0 - xhat0|^2 / 2 nats.
+ * @param squaredError |x_0 - xhat0|^2, images scaled to [-1, 1]
+ */
+export function jumpKlBits(schedule: Schedule, t: number, s: number, squaredError: number): number {
+  return HALF_NAT_IN_BITS * (schedule.snr[s] - schedule.snr[t]) * squaredError;
+}
