@@ -69,7 +69,7 @@ export function formatSeconds(seconds: number): string {
 }
 
 function oneLine(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, '; ').trim();
+  return text.trim().replace(/\s*[\r\n]+\s*/g, '; ');
 }
 
 function progressBar(label: string): Progress {

@@ -5,7 +5,7 @@
  * it takes to load them.
  */
 import type { Engine } from '../engine/engine.js';
-import type { Model } from '../model/model.js';
+import type { Model, ModelInfo } from '../model/model.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console } from './console.js';
 
@@ -13,6 +13,11 @@ import type { Console } from './console.js';
 export const AUTO_MODEL = 'pilot';
 
 export interface Context {
+  /**
+   * Reads a model's description, before an engine is opened or pictures are read.
+   * @throws CodecError `model` when there is none or it is not usable
+   */
+  checkModel(nameOrDirectory: string): Promise<void>;
   /** The model of that name or directory; `auto` is {@link AUTO_MODEL}. */
   model(nameOrDirectory: string): Promise<Model>;
   /**
@@ -42,15 +47,22 @@ export async function withContext<R>(
       );
       return opened;
     },
+    async checkModel(nameOrDirectory) {
+      await infoOf(nameOrDirectory);
+    },
     async model(nameOrDirectory) {
-      const { loadModelInfo } = await import('../model/model.js');
-      return openOnce(await loadModelInfo(nameOrDirectory === 'auto' ? AUTO_MODEL : nameOrDirectory));
+      return openOnce(await infoOf(nameOrDirectory));
     },
     async modelOfFile(modelId, name) {
       const { findModel } = await import('../model/model.js');
       return openOnce(await findModel(modelId, name));
     },
   };
+
+  async function infoOf(nameOrDirectory: string): Promise<ModelInfo> {
+    const { loadModelInfo } = await import('../model/model.js');
+    return loadModelInfo(nameOrDirectory === 'auto' ? AUTO_MODEL : nameOrDirectory);
+  }
 
   function openOnce({ id, directory }: { id: string; directory: string }): Promise<Model> {
     const known = models.get(id);

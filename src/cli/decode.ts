@@ -1,7 +1,8 @@
 /** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
 import { basename, join } from 'node:path';
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { Arguments, CommandModule } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../codec/api.js';
+import { decode } from '../codec/decoder.js';
 import { readInfo } from '../codec/info.js';
 import { readRegularFile } from '../image/files.js';
 import { encodeImage, outputFormat } from '../image/write.js';
@@ -36,7 +37,7 @@ interface DecodeArgs extends EngineArgs, OutputArgs {
   readonly reconstruction: Reconstruction;
   readonly progressive?: string;
   readonly model?: string;
-  readonly maxPixels: unknown;
+  readonly 'max-pixels': unknown;
 }
 
 /** What is reported of a decoded file: `--json` prints `{"images": [...]}` with one of these for each. */
@@ -132,14 +133,14 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
   handler: decodeFiles,
 };
 
-async function decodeFiles(args: ArgumentsCamelCase<DecodeArgs>): Promise<void> {
+async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
   const console = openConsole(args);
   atMostOne({ '--rate': args.rate, '--bytes': args.bytes, '--steps': args.steps });
   const checked = {
     rate: positive('--rate', args.rate, 'bits per dimension'),
     bytes: integer('--bytes', args.bytes, 1),
     steps: integer('--steps', args.steps, 0),
-    maxPixels: integer('--max-pixels', args.maxPixels, 1)!,
+    maxPixels: integer('--max-pixels', args['max-pixels'], 1)!,
     reconstruction: args.reconstruction,
     model: args.model,
     force: args.force,
@@ -165,8 +166,6 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   const model = await context.modelOfFile(header.modelId, settings.model);
-  const { decode } = await import('../codec/decoder.js');
-
   const progress = console.progress(job.input);
   const options: DecodeOptions = {
     reconstruction,

@@ -1,6 +1,7 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { Arguments, CommandModule } from 'yargs';
 import type { EncodeOptions, Selection, StepReport } from '../codec/api.js';
+import { DEFAULT_TARGET_RMSE, encode } from '../codec/encoder.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import {
   bytesForRate,
@@ -21,10 +22,10 @@ interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly inputs: string[];
   readonly output?: string;
   readonly model: string;
-  readonly maxRate?: unknown;
-  readonly maxBytes?: unknown;
-  readonly targetRmse?: unknown;
-  readonly blockBits: unknown;
+  readonly 'max-rate'?: unknown;
+  readonly 'max-bytes'?: unknown;
+  readonly 'target-rmse'?: unknown;
+  readonly 'block-bits': unknown;
   readonly selection: Selection;
   readonly seed: unknown;
   readonly background?: string;
@@ -83,7 +84,8 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
         'Usage: $0 encode <inputs..> [options]\n\n' +
           'Compresses pictures (PNG, JPEG, WebP, TIFF, GIF, AVIF) to .ddc files, each with a diffusion model as its\n' +
           'probability model. A file can be cut off anywhere and decoded: encode once at the highest rate you want.\n' +
-          'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached.',
+          'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached; without any of them,\n' +
+          `where the error is ${DEFAULT_TARGET_RMSE} grey levels.`,
       )
       .positional('inputs', { type: 'string', array: true, description: 'Pictures, or directories of pictures' })
       .options({
@@ -128,14 +130,14 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
   handler: encodeFiles,
 };
 
-async function encodeFiles(args: ArgumentsCamelCase<EncodeArgs>): Promise<void> {
+async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
   const console = openConsole(args);
   const settings: Settings = {
     model: args.model,
-    maxRate: positive('--max-rate', args.maxRate, 'bits per dimension'),
-    maxBytes: integer('--max-bytes', args.maxBytes, 1),
-    targetRmse: positive('--target-rmse', args.targetRmse, 'grey levels'),
-    blockBits: integer('--block-bits', args.blockBits, 8, 24)!,
+    maxRate: positive('--max-rate', args['max-rate'], 'bits per dimension'),
+    maxBytes: integer('--max-bytes', args['max-bytes'], 1),
+    targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels'),
+    blockBits: integer('--block-bits', args['block-bits'], 8, 24)!,
     selection: args.selection,
     seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     background: args.background,
@@ -143,6 +145,7 @@ async function encodeFiles(args: ArgumentsCamelCase<EncodeArgs>): Promise<void> 
   };
   if (settings.background !== undefined) await parseColour(settings.background);
   await withContext(args, console, async (context) => {
+    await context.checkModel(settings.model);
     const plan = await planJobs(args.inputs, {
       output: args.output,
       extensions: READABLE_EXTENSIONS,
@@ -157,7 +160,6 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   const { background, blockBits, selection, seed, targetRmse } = settings;
   const image = await readImage(job.input, background === undefined ? {} : { background });
   const model = await context.model(settings.model);
-  const { encode } = await import('../codec/encoder.js');
   const maxBytes = smallest(
     settings.maxBytes,
     settings.maxRate === undefined ? undefined : bytesForRate(settings.maxRate, image),

@@ -1,5 +1,5 @@
 /** `ddpm-codec info`: what a .ddc file says about itself. */
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { Arguments, CommandModule } from 'yargs';
 import type { FileInfo } from '../codec/api.js';
 import { readInfo } from '../codec/info.js';
 import { CodecError } from '../errors.js';
@@ -7,6 +7,7 @@ import { readRegularFile } from '../image/files.js';
 import type { ModelInfo } from '../model/model.js';
 import { type OutputArgs, outputOptions } from './args.js';
 import { openConsole, table } from './console.js';
+import { aboutFile } from './jobs.js';
 
 interface InfoArgs extends Pick<OutputArgs, 'json'> {
   readonly file: string;
@@ -44,12 +45,12 @@ export const infoCommand: CommandModule<object, InfoArgs> = {
   handler: showInfo,
 };
 
-async function showInfo(args: ArgumentsCamelCase<InfoArgs>): Promise<void> {
+async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
   const console = openConsole({ json: args.json, quiet: false });
   const bytes = await readRegularFile(args.file);
-  const header = readInfo(bytes);
+  const header = await aboutFile(args.file, () => readInfo(bytes));
   const model = await modelAtHand(header.modelId, args.model);
-  const info = model === undefined ? header : readInfo(bytes, model);
+  const info = model === undefined ? header : await aboutFile(args.file, () => readInfo(bytes, model));
   const report: InfoReport = {
     input: args.file,
     ...info,
@@ -86,7 +87,7 @@ function describe(report: InfoReport): string {
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
   if (steps !== undefined) {
-    const whole = `${stepsComplete} of ${steps.length} steps`;
+    const whole = `${stepsComplete} of ${steps.length - 1} steps`;
     fields.push([
       'state',
       complete ? `complete, ${whole}` : `truncated: ${whole}, whole file ${bytesWhenComplete} bytes`,
@@ -95,12 +96,12 @@ function describe(report: InfoReport): string {
   const lines = table(fields, [0, 1]);
   if (steps === undefined) return lines;
   const rows = steps.map(({ t, blocks, bytes, bitsPerDim }, i) => [
-    String(i + 1),
+    i === 0 ? 'header' : String(i),
     String(t),
     String(blocks),
     String(bytes),
     bitsPerDim.toFixed(4),
-    i < (stepsComplete ?? 0) ? '' : 'missing',
+    i <= (stepsComplete ?? 0) ? '' : 'missing',
   ]);
   return `${lines}\n\n${table([['step', 't', 'blocks', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
 }

@@ -59,7 +59,7 @@ export type JobEntry<R> = R | { readonly input: string; readonly error: { code: 
  * @param perform makes one output, and gives what is to be told about it
  * @param line what a person is told about a result
  * @param documentKey name of the list of results in the `--json` document
- * @throws the error of a single file; for a batch, once all is done, one CodecError that counts the failures
+ * @throws an error of the engine; the error of a single file; for a batch, once all is done, one CodecError that counts the failures
  */
 export async function runJobs<R>(
   { jobs, batch }: JobPlan,
@@ -83,10 +83,12 @@ export async function runJobs<R>(
   for (const [at, job] of jobs.entries()) {
     if (entries[at] !== undefined) continue;
     try {
-      const result = await perform(job);
+      const result = await aboutFile(job.input, () => perform(job));
       entries[at] = result;
       console.result(line(result));
     } catch (error) {
+      // Without an engine no file can succeed.
+      if (error instanceof CodecError && error.code === 'engine') throw error;
       fail(at, error);
     }
   }
@@ -94,6 +96,16 @@ export async function runJobs<R>(
   if (failures.length === 0) return;
   if (!batch) throw failures[0];
   throw new CodecError('file', `${failures.length} of ${jobs.length} files failed, see above`);
+}
+
+/** Does something with a file, and sees to it that an expected failure names the file. */
+export async function aboutFile<R>(path: string, work: () => R | Promise<R>): Promise<R> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CodecError) || error.code === 'engine' || error.message.includes(path)) throw error;
+    throw new CodecError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
 }
 
 function describe(error: unknown): { code: string; message: string } {

@@ -11,6 +11,20 @@ import { truncateCommand } from './truncate.js';
 /** Widest line of help. */
 const HELP_WIDTH = 120;
 
+/** Arguments that may have several values: positional ones, and yargs' own list of them. */
+const LISTS = new Set(['_', 'inputs', 'files']);
+
+/** yargs' words for what it refuses, and clearer ones. */
+const REWORDED: readonly (readonly [RegExp, string])[] = [
+  [/^Did you mean/, 'unknown command; did you mean'],
+  [/^Not enough non-option arguments:.*/s, 'expected at least one file'],
+  [/^Not enough arguments following: (.)$/, '-$1: expected a value after it'],
+  [/^Not enough arguments following: (.*)$/, '--$1: expected a value after it'],
+  [/^Invalid values:\s*Argument: (\S+), Given: (.*), Choices: (.*)$/s, '--$1: expected one of $3, got $2'],
+  [/^Missing required arguments?: (.*)$/, 'expected --$1'],
+  [/^Unknown argument(s?): /, 'unknown argument$1: '],
+];
+
 /**
  * Runs a command line.
  * @param args arguments after the program's name
@@ -22,9 +36,8 @@ export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
     await parser(args).parseAsync();
     return 0;
   } catch (error) {
-    const reported = asUsageError(error);
-    openConsole({ json: false, quiet: false }).error(reported);
-    return reported instanceof CodecError ? reported.exitCode : 1;
+    openConsole({ json: false, quiet: false }).error(error);
+    return error instanceof CodecError ? error.exitCode : 1;
   }
 }
 
@@ -49,22 +62,33 @@ function parser(args: readonly string[]) {
       .demandCommand(1, 1, 'expected a command: encode, decode, info or truncate')
       .recommendCommands()
       .strict()
-      // The last of an option given twice counts; -o x.ddc must not become a list.
-      .parserConfiguration({ 'duplicate-arguments-array': false })
+      // Otherwise each unknown option is reported twice, as max-rat and maxRat.
+      .parserConfiguration({ 'camel-case-expansion': false })
+      .check(refuseRepetition)
       .help()
       .alias('help', 'h')
       .version(packageVersion())
       .wrap(Math.min(HELP_WIDTH, cli.terminalWidth()))
       .detectLocale(false)
       .exitProcess(false)
-      .fail(false)
+      .fail(refuse)
   );
 }
 
-/** What yargs throws is about arguments, and points to the help. */
-function asUsageError(error: unknown): unknown {
-  if (!(error instanceof Error) || error.name !== 'YError') return error;
-  return new CodecError('usage', `${error.message.trim()}; see ddpm-codec --help`);
+/** yargs makes a list of an option that is given twice; only one of its values can have been meant. */
+function refuseRepetition(args: Readonly<Record<string, unknown>>): true {
+  for (const [name, value] of Object.entries(args)) {
+    if (Array.isArray(value) && !LISTS.has(name)) throw new CodecError('usage', `--${name}: given more than once`);
+  }
+  return true;
+}
+
+/** What yargs finds wrong is about arguments, and points to the help; what a command throws passes through. */
+function refuse(message: string | null, error: Error | undefined): never {
+  if (error !== undefined && error.name !== 'YError') throw error;
+  const problem = message ?? error?.message ?? 'bad arguments';
+  const reworded = REWORDED.reduce((text, [pattern, words]) => text.replace(pattern, words), problem.trim());
+  throw new CodecError('usage', `${reworded}; see --help`);
 }
 
 function packageVersion(): string {

@@ -76,10 +76,16 @@ export async function checkWritable(path: string, { force }: WriteOptions): Prom
  * @throws CodecError `file` when that fails or something else has its name
  */
 export async function makeDirectory(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined))?.isDirectory()) return;
+  // Not mkdir's own `recursive`, which never returns where a directory can be missing and yet not be made, as in /proc.
+  const parent = dirname(path);
+  if (parent !== path) await makeDirectory(parent);
   try {
-    await mkdir(path, { recursive: true });
+    await mkdir(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // Another process may have made it meanwhile.
+    if (code === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory()) return;
     const reason = code === 'EEXIST' ? 'a file has that name' : reasonOf(error);
     throw new CodecError('file', `${path}: cannot make this directory: ${reason}`, { cause: error });
   }

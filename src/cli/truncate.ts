@@ -1,11 +1,11 @@
 /** `ddpm-codec truncate`: cuts a .ddc file off at a rate. */
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { Arguments, CommandModule } from 'yargs';
 import { readInfo, truncate } from '../codec/info.js';
 import { CodecError } from '../errors.js';
 import { readRegularFile } from '../image/files.js';
 import { atMostOne, byteBudget, integer, numberOption, type OutputArgs, outputOptions, positive } from './args.js';
 import { openConsole } from './console.js';
-import { planJobs } from './jobs.js';
+import { aboutFile, planJobs } from './jobs.js';
 import { checkWritable, writeAtomically } from './output.js';
 
 interface TruncateArgs extends OutputArgs {
@@ -48,7 +48,7 @@ export const truncateCommand: CommandModule<object, TruncateArgs> = {
   handler: truncateFile,
 };
 
-async function truncateFile(args: ArgumentsCamelCase<TruncateArgs>): Promise<void> {
+async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
   const console = openConsole(args);
   atMostOne({ '--rate': args.rate, '--bytes': args.bytes });
   const limit = {
@@ -68,7 +68,7 @@ async function truncateFile(args: ArgumentsCamelCase<TruncateArgs>): Promise<voi
   const { input, output } = plan.jobs[0];
   await checkWritable(output, args);
   const whole = await readRegularFile(input);
-  const header = readInfo(whole);
+  const header = await aboutFile(input, () => readInfo(whole));
   const cut = truncate(whole, byteBudget(limit, header)!);
   await writeAtomically(output, cut, args);
   const report: TruncateReport = {

@@ -28,7 +28,7 @@ const INK = 32;
  */
 export async function contactSheet(tiles: readonly Tile[]): Promise<RgbImage> {
   if (tiles.length === 0) throw new CodecError('image', 'a contact sheet needs at least one picture');
-  const pictures = await Promise.all(tiles.map((tile) => fitted(tile.image)));
+  const pictures = await Promise.all(tiles.map((tile) => thumbnail(tile.image)));
   const cellWidth =
     Math.max(...pictures.map((p) => p.width), ...tiles.map((t) => textWidth(t.label, LABEL_SCALE))) + GAP;
   const pictureHeight = Math.max(...pictures.map((p) => p.height));
@@ -52,8 +52,8 @@ export async function contactSheet(tiles: readonly Tile[]): Promise<RgbImage> {
   return { width, height, data };
 }
 
-/** The picture at the size it has on the sheet. */
-async function fitted(image: RgbImage): Promise<RgbImage> {
+/** The picture at the size it has on a sheet; the thumbnail of a thumbnail is the same. */
+export async function thumbnail(image: RgbImage): Promise<RgbImage> {
   const side = Math.max(image.width, image.height);
   if (side > LARGE_SIDE) return shrunk(image, LARGE_SIDE / side);
   return enlarged(image, Math.max(1, Math.floor(SMALL_SIDE / side)));
