@@ -5,6 +5,7 @@
  * such a function once for fixed input shapes and then runs it on typed arrays.
  */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { invalidArgument } from '../errors.js';
 
 export type EngineName = 'onnx' | 'wasm' | 'tensorflow';
 
@@ -48,4 +49,13 @@ export interface Engine {
     constants?: readonly HostTensor[],
   ): Promise<CompiledFunction>;
   dispose(): Promise<void>;
+}
+
+/** Refuses inputs that do not fit the shapes a function was compiled for. */
+export function checkInputs(inputs: readonly Float32Array[], shapes: readonly Shape[]): void {
+  if (inputs.length !== shapes.length) throw invalidArgument('inputs', `${shapes.length} arrays`, inputs.length);
+  shapes.forEach((shape, i) => {
+    const size = shape.reduce((product, dimension) => product * dimension, 1);
+    if (inputs[i].length !== size) throw invalidArgument(`input ${i}`, `${size} values ([${shape}])`, inputs[i].length);
+  });
 }

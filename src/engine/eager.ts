@@ -1,0 +1,53 @@
+/** Engines that run tfjs functions as they are, on one of tfjs' own backends. */
+import * as tf from '@tensorflow/tfjs-core';
+import { type CompiledFunction, checkInputs, type Engine, type EngineName } from './engine.js';
+
+/**
+ * An engine on a registered tfjs backend.
+ * @param backend its name in tfjs; must be initialised already
+ */
+export function createEagerEngine(name: EngineName, backend: string, description: string): Engine {
+  return {
+    name,
+    description,
+    async compile(fn, inputShapes, constants = []): Promise<CompiledFunction> {
+      const weights = onBackend(backend, () => constants.map(({ data, shape }) => tf.tensor(data, [...shape])));
+      const evaluate = (inputs: readonly Float32Array[]) =>
+        onBackend(backend, () => {
+          const before = tf.engine().state.numTensors;
+          let results: { data: Float32Array; shape: number[] }[] = [];
+          tf.tidy(() => {
+            const tensors = inputs.map((data, i) => tf.tensor(data, [...inputShapes[i]]));
+            // Copies: dataSync may give a view of memory that the backend uses again.
+            results = fn(tensors, weights).map((t) => ({ data: Float32Array.from(t.dataSync()), shape: t.shape }));
+          });
+          if (tf.engine().state.numTensors !== before) throw new Error('a tensor function leaked tensors');
+          return results;
+        });
+      const zeros = inputShapes.map((shape) => new Float32Array(tf.util.sizeFromShape([...shape])));
+      const outputShapes = evaluate(zeros).map(({ shape }) => shape);
+      return {
+        outputShapes,
+        async run(inputs) {
+          checkInputs(inputs, inputShapes);
+          return evaluate(inputs).map(({ data }) => data);
+        },
+        async dispose() {
+          onBackend(backend, () => tf.dispose(weights));
+        },
+      };
+    },
+    async dispose() {},
+  };
+}
+
+/** Runs synchronous work on a backend and restores tfjs' global choice, so that engines can be used side by side. */
+function onBackend<T>(backend: string, work: () => T): T {
+  const previous = tf.getBackend();
+  void tf.setBackend(backend);
+  try {
+    return work();
+  } finally {
+    if (previous) void tf.setBackend(previous);
+  }
+}

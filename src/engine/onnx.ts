@@ -1,0 +1,74 @@
+/** The `onnx` engine: tfjs functions traced once into ONNX graphs and run by onnxruntime-node at native speed. */
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { CodecError } from '../errors.js';
+import {
+  type CompiledFunction,
+  checkInputs,
+  type Engine,
+  type HostTensor,
+  type Shape,
+  type TensorFunction,
+} from './engine.js';
+import { trace } from './tracing/backend.js';
+import { registerElementwise } from './tracing/elementwise.js';
+import { registerLinear } from './tracing/linear.js';
+import { registerShapes } from './tracing/shapes.js';
+
+registerElementwise();
+registerShapes();
+registerLinear();
+
+/**
+ * Opens the engine.
+ * @param threads threads of one run; default one per core
+ * @throws CodecError('engine') when onnxruntime-node is not installed or does not load here
+ */
+export async function openOnnxEngine(threads = availableParallelism()): Promise<Engine> {
+  const ort = await import('onnxruntime-node').catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw new CodecError(
+      'engine',
+      `engine onnx needs the package onnxruntime-node, which does not load here (${reason}); run "npm install onnxruntime-node" or use --engine wasm`,
+      { cause },
+    );
+  });
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  return {
+    name: 'onnx',
+    description: `onnxruntime-node ${version}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
+    async compile(fn: TensorFunction, inputShapes: readonly Shape[], constants: readonly HostTensor[] = []) {
+      const { model, outputShapes } = trace(fn, inputShapes, constants);
+      const session = await ort.InferenceSession.create(model, {
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 3,
+      });
+      return compiled(ort.Tensor, session, inputShapes, outputShapes);
+    },
+    async dispose() {},
+  };
+}
+
+function compiled(
+  OrtTensor: typeof Tensor,
+  session: InferenceSession,
+  inputShapes: readonly Shape[],
+  outputShapes: readonly Shape[],
+): CompiledFunction {
+  return {
+    outputShapes,
+    async run(inputs) {
+      checkInputs(inputs, inputShapes);
+      const feeds = Object.fromEntries(
+        inputs.map((data, i) => [`in${i}`, new OrtTensor('float32', data, [...inputShapes[i]])]),
+      );
+      const results = await session.run(feeds);
+      return outputShapes.map((_, i) => results[`out${i}`].data as Float32Array);
+    },
+    dispose: () => session.release(),
+  };
+}

@@ -1,0 +1,174 @@
+/**
+ * A TensorFlow.js backend that does not compute: its kernels append nodes to an ONNX graph. Because tfjs differentiates
+ * before kernels run, functions that call `tf.grads` can be traced just as well.
+ *
+ * tfjs is NHWC, ONNX NCHW. A traced value of rank 4 may exist in either layout, or both: kernels that can work in NCHW
+ * take and give that, and a transpose is only added where a kernel needs the layout that is missing.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { CodecError } from '../../errors.js';
+import type { HostTensor, Shape, TensorFunction } from '../engine.js';
+import { GraphBuilder, type ValueName } from './graph.js';
+
+export const TRACING_BACKEND = 'ddpm-codec-tracing';
+
+const TO_NCHW = [0, 3, 1, 2];
+const TO_NHWC = [0, 2, 3, 1];
+
+/** What the backend knows of a tensor: its value if it is a constant, and its names in the graph per layout. */
+interface TracedValue {
+  readonly shape: Shape;
+  readonly dtype: tf.DataType;
+  readonly values?: tf.backend_util.BackendValues;
+  plain?: ValueName;
+  nchw?: ValueName;
+}
+
+export class TracingBackend extends tf.KernelBackend {
+  graph = new GraphBuilder();
+  private data = new tf.DataStorage<TracedValue>(this, tf.engine());
+
+  override floatPrecision(): 16 | 32 {
+    return 32;
+  }
+  override epsilon(): number {
+    return 1e-7;
+  }
+  override numDataIds(): number {
+    return this.data.numDataIds();
+  }
+  override memory(): { unreliable: boolean } {
+    return { unreliable: true };
+  }
+  override incRef(): void {}
+  decRef(): boolean {
+    return true;
+  }
+  override refCount(): number {
+    return 1;
+  }
+  override disposeData(): boolean {
+    return true;
+  }
+  override dispose(): void {}
+
+  override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
+    const id = {};
+    this.data.set(id, { values, shape, dtype });
+    return id;
+  }
+
+  override move(id: object, values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): void {
+    this.data.set(id, { values, shape, dtype });
+  }
+
+  override readSync(id: object): tf.backend_util.BackendValues {
+    const { values } = this.data.get(id);
+    if (!values) throw new CodecError('engine', 'a traced function must not read the value of a tensor it computed');
+    return values;
+  }
+
+  override async read(id: object): Promise<tf.backend_util.BackendValues> {
+    return this.readSync(id);
+  }
+
+  /** Starts a new graph and forgets what was traced before. */
+  reset(): void {
+    this.graph = new GraphBuilder();
+    this.data = new tf.DataStorage<TracedValue>(this, tf.engine());
+  }
+
+  /** The tensor's name in tfjs' own layout. */
+  plain({ dataId }: tf.TensorInfo): ValueName {
+    const value = this.data.get(dataId);
+    if (value.plain === undefined) {
+      value.plain = value.nchw
+        ? this.graph.node('Transpose', [value.nchw], { perm: TO_NHWC })
+        : this.graph.floats(value.shape, toFloats(value));
+    }
+    return value.plain;
+  }
+
+  /** The name of a rank-4 NHWC tensor in NCHW layout. */
+  nchw(tensor: tf.TensorInfo): ValueName {
+    const value = this.data.get(tensor.dataId);
+    value.nchw ??= this.graph.node('Transpose', [this.plain(tensor)], { perm: TO_NCHW });
+    return value.nchw;
+  }
+
+  /** Whether the tensor exists in NCHW already, so that working in it costs no transpose. */
+  isNchw({ dataId }: tf.TensorInfo): boolean {
+    return this.data.get(dataId).nchw !== undefined;
+  }
+
+  result(plain: ValueName, shape: Shape, dtype: tf.DataType = 'float32'): tf.TensorInfo {
+    return this.register({ shape, dtype, plain });
+  }
+
+  /** A result in NCHW layout; `shape` is the tensor's shape in tfjs, NHWC. */
+  resultNchw(nchw: ValueName, shape: Shape): tf.TensorInfo {
+    return this.register({ shape, dtype: 'float32', nchw });
+  }
+
+  /** A constant result. */
+  constant(values: Float32Array, shape: Shape): tf.TensorInfo {
+    return this.register({ shape, dtype: 'float32', values });
+  }
+
+  private register(value: TracedValue): tf.TensorInfo {
+    const dataId = {};
+    this.data.set(dataId, value);
+    return { dataId, shape: [...value.shape], dtype: value.dtype };
+  }
+}
+
+function toFloats({ values, shape }: TracedValue): Float32Array {
+  if (!values) throw new CodecError('engine', `traced tensor of shape [${shape}] has no value in this graph`);
+  return Float32Array.from(values as ArrayLike<number>);
+}
+
+const backend = new TracingBackend();
+tf.registerBackend(TRACING_BACKEND, () => backend, 0);
+
+/** The backend that kernels append to. */
+export function tracingBackend(): TracingBackend {
+  return backend;
+}
+
+export interface TracedGraph {
+  /** ONNX model with inputs in0, in1, ... and outputs out0, out1, ..., all float32. */
+  readonly model: Uint8Array;
+  readonly outputShapes: readonly Shape[];
+}
+
+/** Traces a function for fixed input shapes. Synchronous, so that tfjs' global backend is back before anyone sees it. */
+export function trace(
+  fn: TensorFunction,
+  inputShapes: readonly Shape[],
+  constants: readonly HostTensor[],
+): TracedGraph {
+  const previous = tf.getBackend();
+  void tf.setBackend(TRACING_BACKEND);
+  backend.reset();
+  try {
+    return tf.tidy(() => {
+      const inputs = inputShapes.map((shape, i) =>
+        toTensor(backend.result(backend.graph.input(`in${i}`, shape), shape)),
+      );
+      const weights = constants.map(({ data, shape }) => toTensor(backend.constant(data, shape)));
+      const outputs = fn(inputs, weights);
+      outputs.forEach((tensor, i) => {
+        backend.graph.output(`out${i}`, backend.plain(tensor), tensor.shape);
+      });
+      const traced: TracedGraph = { model: backend.graph.serialize(), outputShapes: outputs.map(({ shape }) => shape) };
+      return traced as unknown as tf.TensorContainer;
+    }) as unknown as TracedGraph;
+  } finally {
+    backend.reset();
+    if (previous) void tf.setBackend(previous);
+  }
+}
+
+function toTensor(info: tf.TensorInfo): tf.Tensor {
+  return tf.engine().makeTensorFromTensorInfo(info);
+}

@@ -1,0 +1,94 @@
+/** Kernels that work element by element, with broadcasting. They stay in NCHW when an operand is in it. */
+import * as tf from '@tensorflow/tfjs-core';
+import { tracingBackend } from './backend.js';
+import type { ValueName } from './graph.js';
+import { type KernelInputs, registerKernel } from './register.js';
+
+const BINARY: Record<string, string> = {
+  Add: 'Add',
+  AddV2: 'Add',
+  Sub: 'Sub',
+  Multiply: 'Mul',
+  RealDiv: 'Div',
+  Maximum: 'Max',
+  Minimum: 'Min',
+  Pow: 'Pow',
+};
+
+const UNARY: Record<string, string> = {
+  Sigmoid: 'Sigmoid',
+  Tanh: 'Tanh',
+  Relu: 'Relu',
+  Sqrt: 'Sqrt',
+  Neg: 'Neg',
+  Exp: 'Exp',
+  Log: 'Log',
+  Sin: 'Sin',
+  Cos: 'Cos',
+  Abs: 'Abs',
+  Reciprocal: 'Reciprocal',
+};
+
+export function registerElementwise(): void {
+  for (const [kernel, operator] of Object.entries(BINARY)) {
+    registerKernel(kernel, ({ a, b }) => broadcast(a, b, (x, y) => node(operator, x, y)));
+  }
+  registerKernel('SquaredDifference', ({ a, b }) =>
+    broadcast(a, b, (x, y) => {
+      const difference = node('Sub', x, y);
+      return node('Mul', difference, difference);
+    }),
+  );
+  for (const [kernel, operator] of Object.entries(UNARY)) {
+    registerKernel(kernel, ({ x }) => map(x, (name) => node(operator, name)));
+  }
+  registerKernel('Rsqrt', ({ x }) => map(x, (name) => node('Reciprocal', node('Sqrt', name))));
+  registerKernel('Square', ({ x }) => map(x, (name) => node('Mul', name, name)));
+  registerKernel('Identity', ({ x }) => map(x, (name) => name));
+  registerKernel('Cast', ({ x }) => map(x, (name) => name));
+  registerKernel('ZerosLike', ({ x }) => filled(x.shape, 0));
+  registerKernel('OnesLike', ({ x }) => filled(x.shape, 1));
+  registerKernel<KernelInputs, { shape: number[]; value: number }>('Fill', (_, { shape, value }) =>
+    filled(shape, value),
+  );
+}
+
+function node(operator: string, ...inputs: ValueName[]): ValueName {
+  return tracingBackend().graph.node(operator, inputs);
+}
+
+function filled(shape: number[], value: number): tf.TensorInfo {
+  return tracingBackend().constant(new Float32Array(tf.util.sizeFromShape(shape)).fill(value), shape);
+}
+
+function map(x: tf.TensorInfo, apply: (name: ValueName) => ValueName): tf.TensorInfo {
+  const backend = tracingBackend();
+  return backend.isNchw(x)
+    ? backend.resultNchw(apply(backend.nchw(x)), x.shape)
+    : backend.result(apply(backend.plain(x)), x.shape, x.dtype);
+}
+
+function broadcast(
+  a: tf.TensorInfo,
+  b: tf.TensorInfo,
+  apply: (a: ValueName, b: ValueName) => ValueName,
+): tf.TensorInfo {
+  const backend = tracingBackend();
+  const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
+  if (shape.length === 4 && (backend.isNchw(a) || backend.isNchw(b)) && fitsNchw(a) && fitsNchw(b)) {
+    return backend.resultNchw(apply(operandNchw(a), operandNchw(b)), shape);
+  }
+  return backend.result(apply(backend.plain(a), backend.plain(b)), shape);
+}
+
+function fitsNchw({ shape }: tf.TensorInfo): boolean {
+  return shape.length === 4 || shape.length <= 1;
+}
+
+/** An operand whose channels are the last axis, as one whose channels are axis 1 of 4. */
+function operandNchw(x: tf.TensorInfo): ValueName {
+  const backend = tracingBackend();
+  if (x.shape.length === 4) return backend.nchw(x);
+  if (x.shape.length === 0 || x.shape[0] === 1) return backend.plain(x);
+  return node('Reshape', backend.plain(x), backend.graph.integersOf([x.shape[0], 1, 1]));
+}

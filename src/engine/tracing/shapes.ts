@@ -1,0 +1,139 @@
+/** Kernels that move, cut, join and reduce. */
+import * as tf from '@tensorflow/tfjs-core';
+import { tracingBackend } from './backend.js';
+import { type KernelInputs, registerKernel } from './register.js';
+
+/** Axis of NCHW for an axis of NHWC. */
+const NCHW_AXIS = [0, 2, 3, 1];
+
+export function registerShapes(): void {
+  registerKernel<KernelInputs, { shape: number[] }>('Reshape', ({ x }, { shape }) => {
+    const inferred = tf.util.inferFromImplicitShape(shape, tf.util.sizeFromShape(x.shape));
+    return reshape(x, inferred);
+  });
+  registerKernel<{ input: tf.TensorInfo }, { dim: number }>('ExpandDims', ({ input }, { dim }) => {
+    const shape = input.shape.slice();
+    shape.splice(dim < 0 ? input.shape.length + 1 + dim : dim, 0, 1);
+    return reshape(input, shape);
+  });
+  registerKernel<KernelInputs, { perm: number[] }>('Transpose', ({ x }, { perm }) => {
+    const { graph, plain, result } = bound();
+    return result(
+      graph.node('Transpose', [plain(x)], { perm }),
+      perm.map((axis) => x.shape[axis]),
+    );
+  });
+  registerKernel<KernelInputs, { reps: number[] }>('Tile', ({ x }, { reps }) => {
+    const { graph, plain, result } = bound();
+    return result(
+      graph.node('Tile', [plain(x), graph.integersOf(reps)]),
+      x.shape.map((size, i) => size * reps[i]),
+    );
+  });
+  registerKernel<tf.TensorInfo[], { axis: number }>('Concat', concat);
+  registerKernel<KernelInputs, { begin: number[]; size: number[] }>('Slice', ({ x }, { begin, size }) => {
+    const { graph, plain, result } = bound();
+    const [start, extent] = tf.slice_util.parseSliceParams(x as tf.Tensor, begin, size);
+    const ends = start.map((value, i) => value + extent[i]);
+    const axes = start.map((_, i) => i);
+    const bounds = [start, ends, axes].map((values) => graph.integersOf(values));
+    return result(graph.node('Slice', [plain(x), ...bounds]), extent);
+  });
+  registerKernel<KernelInputs, { numOrSizeSplits: number | number[]; axis: number }>('SplitV', split);
+  registerKernel<KernelInputs, { paddings: [number, number][]; constantValue: number }>('PadV2', pad);
+  registerKernel<KernelInputs, { axis: number | number[]; keepDims: boolean }>('Sum', ({ x }, { axis, keepDims }) =>
+    reduce('ReduceSum', x, axis, keepDims),
+  );
+  registerKernel<KernelInputs, { axis: number | number[]; keepDims: boolean }>('Mean', ({ x }, { axis, keepDims }) =>
+    reduce('ReduceMean', x, axis, keepDims),
+  );
+  registerKernel<KernelInputs, { reductionIndices: number | number[]; keepDims: boolean }>(
+    'Max',
+    ({ x }, { reductionIndices, keepDims }) => reduce('ReduceMax', x, reductionIndices, keepDims),
+  );
+}
+
+function bound() {
+  const backend = tracingBackend();
+  return {
+    graph: backend.graph,
+    plain: backend.plain.bind(backend),
+    nchw: backend.nchw.bind(backend),
+    result: backend.result.bind(backend),
+    resultNchw: backend.resultNchw.bind(backend),
+    isNchw: backend.isNchw.bind(backend),
+  };
+}
+
+function reshape(x: tf.TensorInfo, shape: number[]): tf.TensorInfo {
+  const { graph, plain, result } = bound();
+  return result(graph.node('Reshape', [plain(x), graph.integersOf(shape)]), shape, x.dtype);
+}
+
+function concat(inputs: tf.TensorInfo[] | KernelInputs, { axis }: { axis: number }): tf.TensorInfo {
+  const { graph, plain, nchw, result, resultNchw, isNchw } = bound();
+  const tensors = Object.values(inputs);
+  const [at] = tf.util.parseAxisParam(axis, tensors[0].shape);
+  const shape = tf.backend_util.computeOutShape(
+    tensors.map((tensor) => tensor.shape),
+    at,
+  );
+  if (shape.length === 4 && tensors.some(isNchw)) {
+    return resultNchw(graph.node('Concat', tensors.map(nchw), { axis: NCHW_AXIS[at] }), shape);
+  }
+  return result(graph.node('Concat', tensors.map(plain), { axis: at }), shape);
+}
+
+function split(
+  { x }: KernelInputs,
+  { numOrSizeSplits, axis }: { numOrSizeSplits: number | number[]; axis: number },
+): tf.TensorInfo[] {
+  const { graph, plain, result } = bound();
+  const [at] = tf.util.parseAxisParam(axis, x.shape);
+  const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits, at);
+  const names = graph.nodes1('Split', [plain(x), graph.integersOf(sizes)], { axis: at }, sizes.length);
+  return names.map((name, i) => result(name, x.shape.with(at, sizes[i])));
+}
+
+function pad(
+  { x }: KernelInputs,
+  { paddings, constantValue }: { paddings: [number, number][]; constantValue: number },
+): tf.TensorInfo {
+  const { graph, plain, nchw, result, resultNchw, isNchw } = bound();
+  const shape = x.shape.map((size, i) => size + paddings[i][0] + paddings[i][1]);
+  const value = graph.floats([], Float32Array.of(constantValue));
+  const amounts = (axes: readonly number[]) =>
+    graph.integersOf([...axes.map((axis) => paddings[axis][0]), ...axes.map((axis) => paddings[axis][1])]);
+  if (isNchw(x)) return resultNchw(graph.node('Pad', [nchw(x), amounts([0, 3, 1, 2]), value]), shape);
+  return result(graph.node('Pad', [plain(x), amounts(shape.map((_, i) => i)), value]), shape);
+}
+
+function reduce(
+  operator: 'ReduceSum' | 'ReduceMean' | 'ReduceMax',
+  x: tf.TensorInfo,
+  axis: number | number[],
+  keepDims: boolean,
+): tf.TensorInfo {
+  const { graph, plain, nchw, result, resultNchw, isNchw } = bound();
+  const axes = tf.util.parseAxisParam(axis, x.shape);
+  const kept = x.shape.map((size, i) => (axes.includes(i) ? 1 : size));
+  const emit = (name: string, over: number[], keep: boolean) =>
+    // Opset 17: only ReduceSum takes its axes as an input.
+    operator === 'ReduceSum'
+      ? graph.node(operator, [name, graph.integersOf(over)], { keepdims: keep ? 1 : 0 })
+      : graph.node(operator, [name], { axes: over, keepdims: keep ? 1 : 0 });
+  if (isNchw(x)) {
+    const over = axes.map((i) => NCHW_AXIS[i]).sort((a, b) => a - b);
+    if (keepDims) return resultNchw(emit(nchw(x), over, true), kept);
+    // Without the reduced axes the layouts agree if what is left keeps its order: not for channels beside H or W.
+    const left = [0, 1, 2, 3].filter((i) => !axes.includes(i));
+    if (!left.includes(3) || left.every((i) => i === 0 || i === 3)) {
+      return result(
+        emit(nchw(x), over, false),
+        left.map((i) => x.shape[i]),
+      );
+    }
+  }
+  const shape = keepDims ? kept : x.shape.filter((_, i) => !axes.includes(i));
+  return result(emit(plain(x), axes, keepDims), shape);
+}
