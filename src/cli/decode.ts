@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../codec/api.js';
-import { decode } from '../codec/decoder.js';
+import { DEFAULT_MAX_PIXELS, decode } from '../codec/decoder.js';
 import { readInfo } from '../codec/info.js';
 import { readRegularFile } from '../image/files.js';
 import { encodeImage, outputFormat } from '../image/write.js';
@@ -25,8 +25,6 @@ import { openProgressiveOutput, type ProgressiveReport } from './progressive.js'
 
 /** Points of `--progressive`. */
 const PROGRESSIVE_POINTS = 10;
-
-const DEFAULT_MAX_PIXELS = 2 ** 26;
 
 interface DecodeArgs extends EngineArgs, OutputArgs {
   readonly files: string[];

@@ -1,0 +1,53 @@
+/** Pictures for tests: those shipped in `fixtures/images`, and made-up ones. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp, { type Sharp } from 'sharp';
+import { onTestFinished } from 'vitest';
+import type { RgbImage } from '../../src/image/image.js';
+import { readImage } from '../../src/image/read.js';
+
+const IMAGES = fileURLToPath(new URL('../../fixtures/images/', import.meta.url));
+
+/** A photograph of 500 x 333. */
+export const PHOTO = join(IMAGES, 'budgie.webp');
+
+const CIFAR_SIDE = 32;
+
+/** CIFAR-10 test images 0..15, 32 x 32. */
+export async function cifarTestImages(): Promise<RgbImage[]> {
+  const { data, height } = await readImage(join(IMAGES, 'cifar10-test-0-15.png'));
+  const bytes = CIFAR_SIDE * CIFAR_SIDE * 3;
+  return Array.from({ length: height }, (_, i) => ({
+    width: CIFAR_SIDE,
+    height: CIFAR_SIDE,
+    data: data.slice(i * bytes, (i + 1) * bytes),
+  }));
+}
+
+/** A picture with smooth colour gradients and a diagonal edge, the same every time. */
+export function syntheticImage(width: number, height: number): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = (y * width + x) * 3;
+      data[at] = Math.round((255 * (x + 1)) / (width + 1));
+      data[at + 1] = Math.round((255 * (y + 1)) / (height + 1));
+      data[at + 2] = x * height > y * width ? 200 : 60;
+    }
+  }
+  return { width, height, data };
+}
+
+/** An image as a sharp pipeline, to be written in any format. */
+export function toSharp({ width, height, data }: RgbImage): Sharp {
+  return sharp(data, { raw: { width, height, channels: 3 } });
+}
+
+/** An empty directory, removed when the test is over. */
+export async function temporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}

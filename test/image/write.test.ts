@@ -1,0 +1,39 @@
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { encodeImage, encodePng, outputFormat } from '../../src/image/write.js';
+import { syntheticImage } from '../helpers/fixtures.js';
+
+describe('writing', () => {
+  it.each(['png', 'webp', 'tiff'] as const)('writes %s without loss and without metadata', async (format) => {
+    const image = syntheticImage(33, 17);
+    const bytes = await encodeImage(image, format);
+    const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
+    expect({ width: info.width, height: info.height, data: new Uint8Array(data) }).toEqual(image);
+    const metadata = await sharp(bytes).metadata();
+    expect([metadata.format, metadata.exif, metadata.icc, metadata.xmp]).toEqual([
+      format,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(await encodeImage(image, format)).toEqual(bytes);
+  });
+
+  it('keeps black and white pictures RGB', async () => {
+    const black = { width: 2, height: 2, data: new Uint8Array(12) };
+    expect((await sharp(await encodePng(black)).metadata()).channels).toBe(3);
+  });
+
+  it('takes the format from the extension', () => {
+    expect(['a.png', 'b.WEBP', 'c.tif', 'd.x.tiff'].map(outputFormat)).toEqual(['png', 'webp', 'tiff', 'tiff']);
+    for (const name of ['a.jpg', 'b', 'c.png.gz', '.png']) {
+      expect(() => outputFormat(name)).toThrow(expect.objectContaining({ code: 'usage' }));
+    }
+  });
+
+  it('refuses what WebP cannot hold', async () => {
+    const wide = { width: 16384, height: 1, data: new Uint8Array(16384 * 3) };
+    await expect(encodeImage(wide, 'webp')).rejects.toMatchObject({ code: 'image' });
+    expect((await encodeImage(wide, 'png')).length).toBeGreaterThan(0);
+  });
+});
