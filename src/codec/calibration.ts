@@ -15,8 +15,8 @@ import { integerStream } from './random.js';
 
 /** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
 const KNOTS = [
-  1000, 900, 800, 700, 620, 550, 480, 420, 360, 300, 250, 210, 175, 145, 120, 100, 82, 66, 53, 42, 33, 25, 19, 14, 10, 7,
-  5, 3, 2, 1,
+  1000, 900, 800, 700, 620, 550, 480, 420, 360, 300, 250, 210, 175, 145, 120, 100, 82, 66, 53, 42, 33, 25, 19, 14, 10,
+  7, 5, 3, 2, 1,
 ];
 
 /** The header's range of a coordinate covers this many standard deviations of the training images each way. */

@@ -26,7 +26,10 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   checkSize(bytes, maxPixels);
   const layout = readLayout(bytes, model);
   if (maxBytes < layout.headerBytes) {
-    throw new CodecError('usage', `size: expected at least the ${layout.headerBytes} bytes of the header, got ${maxBytes}`);
+    throw new CodecError(
+      'usage',
+      `size: expected at least the ${layout.headerBytes} bytes of the header, got ${maxBytes}`,
+    );
   }
   const { header, written, boundaries } = layout;
   const { width, height, seed, blockBits } = header;

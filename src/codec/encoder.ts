@@ -12,9 +12,9 @@ import { BitWriter } from './bitstream.js';
 import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
 import { advance, type Block, initialState, placeCodeword, stepBlocks } from './chain.js';
 import { FORMAT_VERSION, type Header, MAX_BLOCK_BITS, MIN_BLOCK_BITS, MODEL_ID_DIGITS, writeHeader } from './format.js';
+import { fromUnit, toUnit } from './pixels.js';
 import { createPlan, type PlannedStep, type Profile } from './plan.js';
 import { choosePlan } from './plan-choice.js';
-import { fromUnit, toUnit } from './pixels.js';
 import { integerStream } from './random.js';
 
 /** What the codec needs of a model. */
@@ -52,7 +52,10 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...bare, stepCount } : bare);
   const headerBytes = headerFor(0).length;
   if (maxBytes < headerBytes) {
-    throw new CodecError('usage', `maximum size: expected at least the ${headerBytes} bytes of a header, got ${maxBytes}`);
+    throw new CodecError(
+      'usage',
+      `maximum size: expected at least the ${headerBytes} bytes of a header, got ${maxBytes}`,
+    );
   }
 
   const payload = new BitWriter();
@@ -73,7 +76,12 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     const error = rmse(reconstruction, image);
     const bytes = finalBytes(step - 1, payload.length);
     steps.push({ t, blocks: plan[step - 2]?.blocks ?? 0, bits: headerBytes * 8 + payload.length, klBits, rmse: error });
-    options.onProgress?.({ fraction: progress(plan, step - 1, bytes, maxBytes, error, targetRmse), t, bytes, rmse: error });
+    options.onProgress?.({
+      fraction: progress(plan, step - 1, bytes, maxBytes, error, targetRmse),
+      t,
+      bytes,
+      rmse: error,
+    });
     const planned = plan[step - 1];
     if (!planned || error <= targetRmse) break;
     if (finalBytes(step, payload.length + planned.blocks * blockBits) > maxBytes) break;
@@ -118,9 +126,7 @@ function chooser(selection: Selection, seed: number): Chooser {
   return ({ shape, dimensions, signs }, delta) => {
     const target = new Float32Array(dimensions.length);
     for (let i = 0; i < target.length; i++) target[i] = delta[dimensions[i]];
-    return selection === 'greedy'
-      ? chooseGreedy(shape, target, signs)
-      : chooseSample(shape, target, signs, uniform);
+    return selection === 'greedy' ? chooseGreedy(shape, target, signs) : chooseSample(shape, target, signs, uniform);
   };
 }
 

@@ -5,7 +5,7 @@
  * by at least `overlap` pixels, whose predictions are blended with linear ramps. Images smaller than a tile are one
  * window, mirrored to the next multiple of the network's stride; that padding is never coded.
  */
-import { type CompiledFunction, type Engine, type HostTensor, type TensorFunction } from '../engine/engine.js';
+import type { CompiledFunction, Engine, HostTensor, TensorFunction } from '../engine/engine.js';
 import { invalidArgument } from '../errors.js';
 import type { Schedule } from './schedule.js';
 
@@ -82,12 +82,7 @@ export function mirror(i: number, length: number): number {
 }
 
 /** A denoiser around a noise-predicting network. Compiled functions are kept per window size until `dispose`. */
-export function createDenoiser(
-  engine: Engine,
-  network: NoisePredictor,
-  schedule: Schedule,
-  tiling: Tiling,
-): Denoiser {
+export function createDenoiser(engine: Engine, network: NoisePredictor, schedule: Schedule, tiling: Tiling): Denoiser {
   const compiled = new Map<string, Promise<CompiledFunction>>();
 
   function compile(batch: number, height: number, width: number): Promise<CompiledFunction> {

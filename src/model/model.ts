@@ -1,0 +1,188 @@
+/**
+ * Models on disk: a directory with `config.json` and `diffusion_pytorch_model.safetensors` as diffusers has them, and
+ * `codec.json` with what the codec needs and diffusers does not.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Profile } from '../codec/plan.js';
+import type { Engine } from '../engine/engine.js';
+import { CodecError } from '../errors.js';
+import { parseConfig, strideOf, type UNetConfig } from './config.js';
+import { createDenoiser, type Denoiser, type Tiling } from './denoiser.js';
+import { readSafetensors } from './safetensors.js';
+import { createSchedule, paperSchedule, type Schedule, type ScheduleConfig } from './schedule.js';
+import { createUNet } from './unet.js';
+
+export const CONFIG_FILE = 'config.json';
+export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
+export const CODEC_FILE = 'codec.json';
+
+/** Directory of the models that come with the package. */
+const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
+/** What `--model auto` means. */
+export const DEFAULT_MODEL = 'pilot';
+
+/** `codec.json`. All of it but `about` decides what files look like and is part of the model's id. */
+export interface CodecConfig {
+  readonly schedule: ScheduleConfig;
+  readonly tiling: Tiling;
+  readonly profile: Profile;
+  /** For people: how the profile and the weights came about. */
+  readonly about?: unknown;
+}
+
+/** A model without its network running. */
+export interface ModelInfo {
+  readonly name: string;
+  readonly directory: string;
+  /** Hex SHA-256 of the weights, the architecture, and what of codec.json decoding depends on. */
+  readonly id: string;
+  readonly config: UNetConfig;
+  readonly schedule: Schedule;
+  readonly tiling: Tiling;
+  readonly profile: Profile;
+}
+
+/** A model ready to code with. */
+export interface Model extends ModelInfo {
+  readonly denoiser: Denoiser;
+  dispose(): Promise<void>;
+}
+
+/** The models that come with the package, by name. */
+export async function listModels(): Promise<ModelInfo[]> {
+  const names = await modelNames();
+  return Promise.all(names.map((name) => loadModelInfo(name)));
+}
+
+/**
+ * Reads a model's files but for its network.
+ * @param nameOrDirectory a shipped model's name, `auto`, or a directory
+ * @throws CodecError('model') when there is no such model or its files do not fit each other
+ */
+export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo> {
+  return (await loadFiles(nameOrDirectory)).info;
+}
+
+/** Opens a model on an engine. @throws as `loadModelInfo`, and when the weights do not fit the architecture */
+export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
+  const { info, weights } = await loadFiles(nameOrDirectory);
+  const denoiser = createDenoiser(engine, buildNetwork(info, weights), info.schedule, info.tiling);
+  return { ...info, denoiser, dispose: () => denoiser.dispose() };
+}
+
+/**
+ * A denoiser for a directory that has no `codec.json` yet, to calibrate it.
+ * @throws CodecError('model') when its files do not fit each other
+ */
+export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling) {
+  const config = parseConfig(await readJson(directory, CONFIG_FILE));
+  const schedule = createSchedule(paperSchedule);
+  const network = buildNetwork({ config, directory }, await readModelFile(directory, WEIGHTS_FILE));
+  return { schedule, denoiser: createDenoiser(engine, network, schedule, tiling) };
+}
+
+/**
+ * The shipped model, or the one in `extraDirectory`, whose id starts with these hex digits.
+ * @throws CodecError('model') when there is none
+ */
+export async function findModel(idPrefix: string, extraDirectory?: string): Promise<ModelInfo> {
+  const candidates = extraDirectory === undefined ? await listModels() : [await loadModelInfo(extraDirectory)];
+  const found = candidates.find(({ id }) => id.startsWith(idPrefix));
+  if (found) return found;
+  const known = candidates.map(({ name, id }) => `${name} (${id.slice(0, 6)})`).join(', ');
+  throw new CodecError('model', `the file needs model ${idPrefix}, at hand: ${known}; name its directory with --model`);
+}
+
+async function modelNames(): Promise<string[]> {
+  const entries = await readdir(SHIPPED, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+async function resolveDirectory(nameOrDirectory: string): Promise<string> {
+  const name = nameOrDirectory === 'auto' ? DEFAULT_MODEL : nameOrDirectory;
+  const names = await modelNames();
+  if (names.includes(name)) return join(SHIPPED, name);
+  const directory = resolve(name);
+  const isDirectory = await readdir(directory).then(
+    () => true,
+    () => false,
+  );
+  if (isDirectory) return directory;
+  throw new CodecError('model', `model: expected ${names.join(', ')} or a directory, got ${JSON.stringify(name)}`);
+}
+
+async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; weights: Uint8Array }> {
+  const directory = await resolveDirectory(nameOrDirectory);
+  const config = parseConfig(await readJson(directory, CONFIG_FILE));
+  const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
+  const weights = await readModelFile(directory, WEIGHTS_FILE);
+  const { schedule, tiling, profile } = codec;
+  const id = createHash('sha256')
+    .update(canonicalJson({ config, schedule, tiling, profile }))
+    .update(weights)
+    .digest('hex');
+  return {
+    info: { name: basename(directory), directory, id, config, schedule: createSchedule(schedule), tiling, profile },
+    weights,
+  };
+}
+
+function buildNetwork({ config, directory }: Pick<ModelInfo, 'config' | 'directory'>, weights: Uint8Array) {
+  if (config.inChannels !== 3 || config.outChannels !== 3) {
+    throw new CodecError(
+      'model',
+      `${directory}: expected 3 channels in and out, got ${config.inChannels} and ${config.outChannels}`,
+    );
+  }
+  return createUNet(config, readSafetensors(weights));
+}
+
+async function readModelFile(directory: string, file: string): Promise<Uint8Array> {
+  return readFile(join(directory, file)).catch((cause: unknown) => {
+    const hint = file === CODEC_FILE ? '; make it with ddpm-codec calibrate' : '';
+    throw new CodecError('model', `model ${directory}: cannot read ${file}${hint}`, { cause });
+  });
+}
+
+async function readJson(directory: string, file: string): Promise<unknown> {
+  const text = Buffer.from(await readModelFile(directory, file)).toString('utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CodecError('model', `model ${directory}: ${file} is not JSON`, { cause });
+  }
+}
+
+/** Checks `codec.json`. @throws CodecError('model') naming what is wrong */
+export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
+  const { schedule, tiling, profile, about } = (json ?? {}) as Partial<CodecConfig>;
+  const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
+  if (!schedule || !tiling || !profile) throw wrong('expected schedule, tiling and profile');
+  createSchedule(schedule);
+  const { tile, overlap } = tiling;
+  if (!(Number.isInteger(tile) && tile > 0 && tile % strideOf(config) === 0)) {
+    throw wrong(`tiling.tile: expected a multiple of ${strideOf(config)}, got ${tile}`);
+  }
+  if (!(Number.isInteger(overlap) && overlap >= 0 && 2 * overlap <= tile)) {
+    throw wrong(`tiling.overlap: expected an integer from 0 to half a tile, got ${overlap}`);
+  }
+  const curves = [profile.mean, ...(Array.isArray(profile.components) ? profile.components : [])];
+  const isCurve = (curve: unknown) =>
+    Array.isArray(curve) && curve.length === schedule.timesteps && curve.every(Number.isSafeInteger);
+  if (curves.length !== 3 || !curves.every(isCurve)) {
+    throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
+  }
+  return { schedule, tiling, profile, about };
+}
+
+/** JSON with sorted keys, so that equal values give equal bytes. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  );
+}

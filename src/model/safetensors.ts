@@ -1,0 +1,126 @@
+/** The safetensors format: 8 bytes header length, a JSON header, raw little-endian tensors. (huggingface/safetensors) */
+import type { HostTensor } from '../engine/engine.js';
+import { CodecError } from '../errors.js';
+
+/** A tensor of a file, converted to float32 whatever its type was. */
+export type Tensors = Map<string, HostTensor>;
+
+const ITEM_BYTES: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
+const MAX_HEADER_BYTES = 100_000_000;
+
+/**
+ * Reads a file's tensors.
+ * @throws CodecError('model') when the bytes are not a well-formed file: offsets out of bounds or overlapping, sizes
+ *   that do not fit shapes, unknown types
+ */
+export function readSafetensors(bytes: Uint8Array): Tensors {
+  const header = readHeader(bytes);
+  const tensors: Tensors = new Map();
+  const spans: [number, number][] = [];
+  for (const [name, entry] of Object.entries(header.entries)) {
+    if (name === '__metadata__') continue;
+    const { dtype, shape, begin, end } = checkEntry(name, entry, bytes.length - header.end);
+    spans.push([begin, end]);
+    tensors.set(name, { shape, data: toFloats(copy(bytes, header.end + begin, header.end + end), dtype) });
+  }
+  spans.sort(([a], [b]) => a - b);
+  for (let i = 1; i < spans.length; i++) if (spans[i][0] < spans[i - 1][1]) throw malformed('tensors overlap');
+  return tensors;
+}
+
+/** Writes float32 tensors, in the order given. */
+export function writeSafetensors(tensors: ReadonlyMap<string, HostTensor>): Uint8Array {
+  const entries: Record<string, object> = {};
+  let offset = 0;
+  for (const [name, { shape, data }] of tensors) {
+    entries[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  const json = Buffer.from(JSON.stringify(entries));
+  const padding = (8 - (json.length % 8)) % 8;
+  const bytes = Buffer.alloc(8 + json.length + padding + offset, ' ');
+  bytes.writeBigUInt64LE(BigInt(json.length + padding), 0);
+  json.copy(bytes, 8);
+  let position = 8 + json.length + padding;
+  for (const { data } of tensors.values()) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
+    position += data.byteLength;
+  }
+  return bytes;
+}
+
+function malformed(what: string): CodecError {
+  return new CodecError('model', `not a well-formed safetensors file: ${what}`);
+}
+
+function readHeader(bytes: Uint8Array): { entries: Record<string, unknown>; end: number } {
+  if (bytes.length < 8) throw malformed(`expected at least 8 bytes, got ${bytes.length}`);
+  const length = Number(Buffer.from(bytes.buffer, bytes.byteOffset, 8).readBigUInt64LE());
+  if (length > MAX_HEADER_BYTES || 8 + length > bytes.length) {
+    throw malformed(`its header of ${length} bytes does not fit into ${bytes.length}`);
+  }
+  try {
+    const entries: unknown = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString('utf8'));
+    if (typeof entries === 'object' && entries !== null && !Array.isArray(entries)) {
+      return { entries: entries as Record<string, unknown>, end: 8 + length };
+    }
+  } catch {
+    // Reported below, like JSON that is not an object.
+  }
+  throw malformed('its header is not a JSON object');
+}
+
+function checkEntry(name: string, entry: unknown, available: number) {
+  const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
+  const isSizes = (value: unknown): value is number[] =>
+    Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+  if (typeof dtype !== 'string' || !isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) {
+    throw malformed(`the entry of ${name} lacks dtype, shape or data_offsets`);
+  }
+  const itemBytes = Object.hasOwn(ITEM_BYTES, dtype) ? ITEM_BYTES[dtype] : undefined;
+  if (itemBytes === undefined) {
+    throw malformed(`type of ${name}: expected one of ${Object.keys(ITEM_BYTES).join(', ')}, got ${dtype}`);
+  }
+  const [begin, end] = offsets;
+  const size = shape.reduce((product, dimension) => product * dimension, itemBytes);
+  if (begin > end || end > available || end - begin !== size) {
+    throw malformed(
+      `${name} of shape [${shape}] needs ${size} bytes, its offsets are ${begin}..${end} of ${available}`,
+    );
+  }
+  return { dtype, shape, begin, end };
+}
+
+/** A copy with a buffer of its own, and so aligned. (`slice` of a Node Buffer would be a view.) */
+function copy(bytes: Uint8Array, begin: number, end: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, begin, end);
+}
+
+/** @param bytes an exact copy of a tensor's bytes, aligned because it is its own buffer */
+function toFloats(bytes: Uint8Array, dtype: string): Float32Array {
+  const { buffer } = bytes;
+  switch (dtype) {
+    case 'F32':
+      return new Float32Array(buffer);
+    case 'F64':
+      return Float32Array.from(new Float64Array(buffer));
+    case 'I32':
+      return Float32Array.from(new Int32Array(buffer));
+    case 'I64':
+      return Float32Array.from(new BigInt64Array(buffer), Number);
+    case 'BF16':
+      return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (half) => half << 16).buffer);
+    default:
+      return Float32Array.from(new Uint16Array(buffer), halfToFloat);
+  }
+}
+
+/** IEEE 754 binary16 to a number. */
+function halfToFloat(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >>> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

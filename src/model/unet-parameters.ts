@@ -1,0 +1,112 @@
+/** The parameters of the U-Net: their names, shapes and layouts in a weights file and in an engine. */
+import type { HostTensor, Shape } from '../engine/engine.js';
+import { CodecError } from '../errors.js';
+import type { UNetConfig } from './config.js';
+
+type Kind = 'conv' | 'linear' | 'vector';
+
+export interface ParameterSpec {
+  /** As in today's diffusers. */
+  readonly name: string;
+  /** As in checkpoints from before its attention was rewritten; mostly the same. */
+  readonly oldName: string;
+  readonly kind: Kind;
+  /** In the file, PyTorch's: conv [out, in, h, w], linear [out, in], vector [n]. */
+  readonly shape: Shape;
+}
+
+/** All parameters of a network, in the order in which its weights are passed to an engine. */
+export function listParameters(config: UNetConfig): ParameterSpec[] {
+  const { blockOutChannels, layersPerBlock, inChannels, outChannels } = config;
+  const levels = blockOutChannels.length;
+  const embedding = 4 * blockOutChannels[0];
+  const parameters: ParameterSpec[] = [];
+  const add = (name: string, kind: Kind, shape: Shape) =>
+    parameters.push({ name, oldName: oldNameOf(name), kind, shape });
+  const affine = (name: string, kind: Kind, shape: Shape) => {
+    add(`${name}.weight`, kind, shape);
+    add(`${name}.bias`, 'vector', [shape[0]]);
+  };
+  const conv = (name: string, from: number, to: number, size = 3) => affine(name, 'conv', [to, from, size, size]);
+  const linear = (name: string, from: number, to: number) => affine(name, 'linear', [to, from]);
+  const norm = (name: string, channels: number) => affine(name, 'vector', [channels]);
+  const resnet = (name: string, from: number, to: number) => {
+    norm(`${name}.norm1`, from);
+    conv(`${name}.conv1`, from, to);
+    linear(`${name}.time_emb_proj`, embedding, to);
+    norm(`${name}.norm2`, to);
+    conv(`${name}.conv2`, to, to);
+    if (from !== to) conv(`${name}.conv_shortcut`, from, to, 1);
+  };
+  const attention = (name: string, channels: number) => {
+    norm(`${name}.group_norm`, channels);
+    for (const part of ['to_q', 'to_k', 'to_v', 'to_out.0']) linear(`${name}.${part}`, channels, channels);
+  };
+
+  conv('conv_in', inChannels, blockOutChannels[0]);
+  linear('time_embedding.linear_1', blockOutChannels[0], embedding);
+  linear('time_embedding.linear_2', embedding, embedding);
+  const skips = [blockOutChannels[0]];
+  let channels = blockOutChannels[0];
+  blockOutChannels.forEach((width, level) => {
+    const block = `down_blocks.${level}`;
+    for (let layer = 0; layer < layersPerBlock; layer++) {
+      resnet(`${block}.resnets.${layer}`, channels, width);
+      if (config.downAttention[level]) attention(`${block}.attentions.${layer}`, width);
+      channels = width;
+      skips.push(channels);
+    }
+    if (level < levels - 1) {
+      conv(`${block}.downsamplers.0.conv`, channels, channels);
+      skips.push(channels);
+    }
+  });
+  resnet('mid_block.resnets.0', channels, channels);
+  attention('mid_block.attentions.0', channels);
+  resnet('mid_block.resnets.1', channels, channels);
+  blockOutChannels.toReversed().forEach((width, level) => {
+    const block = `up_blocks.${level}`;
+    for (let layer = 0; layer <= layersPerBlock; layer++) {
+      resnet(`${block}.resnets.${layer}`, channels + skips.pop()!, width);
+      if (config.upAttention[level]) attention(`${block}.attentions.${layer}`, width);
+      channels = width;
+    }
+    if (level < levels - 1) conv(`${block}.upsamplers.0.conv`, channels, channels);
+  });
+  norm('conv_norm_out', channels);
+  conv('conv_out', channels, outChannels);
+  return parameters;
+}
+
+const OLD_ATTENTION_NAMES: Record<string, string> = {
+  to_q: 'query',
+  to_k: 'key',
+  to_v: 'value',
+  'to_out.0': 'proj_attn',
+};
+
+function oldNameOf(name: string): string {
+  return name.replace(/(to_q|to_k|to_v|to_out\.0)(?=\.(?:weight|bias)$)/, (part) => OLD_ATTENTION_NAMES[part]);
+}
+
+/**
+ * A stored tensor in the layout that tfjs computes with: conv [h, w, in, out], linear [in, out].
+ * Old attention weights may be stored as 1x1 convolutions.
+ * @throws CodecError('model') when its shape is not the parameter's
+ */
+export function toEngineLayout({ name, kind, shape }: ParameterSpec, { shape: found, data }: HostTensor): HostTensor {
+  const stored = kind === 'linear' && found.length === 4 ? found.slice(0, 2) : found;
+  if (stored.join() !== shape.join() || data.length !== shape.reduce((a, b) => a * b, 1)) {
+    throw new CodecError('model', `weights: ${name}: expected shape [${shape}], got [${found}]`);
+  }
+  if (kind === 'vector') return { shape, data };
+  const [out, into, rows, columns] = kind === 'conv' ? shape : [...shape, 1, 1];
+  const window = rows * columns;
+  const values = new Float32Array(data.length);
+  for (let o = 0; o < out; o++) {
+    for (let i = 0; i < into; i++) {
+      for (let w = 0; w < window; w++) values[(w * into + i) * out + o] = data[(o * into + i) * window + w];
+    }
+  }
+  return { shape: kind === 'conv' ? [rows, columns, into, out] : [into, out], data: values };
+}

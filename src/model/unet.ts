@@ -1,0 +1,171 @@
+/**
+ * The U-Net of Ho, Jain & Abbeel 2020 (section 4, appendix B) as diffusers' `UNet2DModel` has it: same `config.json`,
+ * same tensor names, written once in TensorFlow.js for all engines.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { HostTensor, TensorFunction } from '../engine/engine.js';
+import { groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
+import { CodecError } from '../errors.js';
+import { strideOf, type UNetConfig } from './config.js';
+import { listParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
+
+/** A network with weights. */
+export interface UNet {
+  readonly config: UNetConfig;
+  /** Height and width of its input are multiples of this. */
+  readonly stride: number;
+  /**
+   * Inputs: sample [N, H, W, C] and timestep [N] (0..T-1); constants: the weights. Output: [N, H, W, outChannels].
+   */
+  readonly fn: TensorFunction;
+  /** Weights in the order of `parameters`, convolutions as [h, w, in, out], matrices as [in, out]. */
+  readonly constants: readonly HostTensor[];
+  readonly parameters: readonly ParameterSpec[];
+}
+
+/**
+ * Puts a network together from its architecture and the tensors of its weights file.
+ * @param tensors as stored, in PyTorch's layouts; attention may be named to_q/to_k/to_v/to_out.0 or
+ *   query/key/value/proj_attn as in old checkpoints
+ * @throws CodecError('model') naming a tensor that is missing, superfluous or of the wrong shape
+ */
+export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, HostTensor>): UNet {
+  const parameters = listParameters(config);
+  const unused = new Set(tensors.keys());
+  const constants = parameters.map((parameter) => {
+    const name = [parameter.name, parameter.oldName].find((candidate) => tensors.has(candidate));
+    if (name === undefined) throw new CodecError('model', `weights: expected a tensor ${parameter.name}, found none`);
+    unused.delete(name);
+    return toEngineLayout(parameter, tensors.get(name)!);
+  });
+  if (unused.size > 0) {
+    throw new CodecError('model', `weights: tensor ${[...unused][0]} has no place in the network of config.json`);
+  }
+  return { config, stride: strideOf(config), fn: createForward(config, parameters), constants, parameters };
+}
+
+/** The forward function alone; weights may then also be inputs, to differentiate with respect to them. */
+export function createForward(config: UNetConfig, parameters: readonly ParameterSpec[]): TensorFunction {
+  const place = new Map(parameters.map(({ name }, i) => [name, i]));
+  return ([sample, timestep], weights) => [
+    forward(config, (name) => weights[place.get(name)!], sample as tf.Tensor4D, timestep as tf.Tensor1D),
+  ];
+}
+
+type Weights = (name: string) => tf.Tensor;
+
+function forward(config: UNetConfig, weights: Weights, sample: tf.Tensor4D, timestep: tf.Tensor1D): tf.Tensor4D {
+  const { blockOutChannels, layersPerBlock } = config;
+  const levels = blockOutChannels.length;
+  const layers = createLayers(config, weights);
+  const embedding = silu(embedTime(config, layers, timestep));
+  const input = config.centerInputSample ? (tf.sub(tf.mul(sample, 2), 1) as tf.Tensor4D) : sample;
+
+  let h = layers.conv(input, 'conv_in');
+  const skips = [h];
+  for (let level = 0; level < levels; level++) {
+    const block = `down_blocks.${level}`;
+    for (let layer = 0; layer < layersPerBlock; layer++) {
+      h = layers.resnet(h, embedding, `${block}.resnets.${layer}`);
+      if (config.downAttention[level]) h = layers.attention(h, `${block}.attentions.${layer}`);
+      skips.push(h);
+    }
+    if (level < levels - 1) {
+      h = layers.downsample(h, `${block}.downsamplers.0.conv`);
+      skips.push(h);
+    }
+  }
+  h = layers.resnet(h, embedding, 'mid_block.resnets.0');
+  h = layers.attention(h, 'mid_block.attentions.0');
+  h = layers.resnet(h, embedding, 'mid_block.resnets.1');
+  for (let level = 0; level < levels; level++) {
+    const block = `up_blocks.${level}`;
+    for (let layer = 0; layer <= layersPerBlock; layer++) {
+      h = layers.resnet(tf.concat([h, skips.pop()!], 3), embedding, `${block}.resnets.${layer}`);
+      if (config.upAttention[level]) h = layers.attention(h, `${block}.attentions.${layer}`);
+    }
+    if (level < levels - 1) h = layers.conv(upsampleNearest2x(h), `${block}.upsamplers.0.conv`);
+  }
+  return layers.conv(silu(layers.norm(h, 'conv_norm_out')), 'conv_out');
+}
+
+/** Sinusoidal embedding of the timestep (Vaswani et al. 2017, as in diffusers) through two linear layers; [N, 4 C0]. */
+function embedTime(config: UNetConfig, layers: Layers, timestep: tf.Tensor1D): tf.Tensor2D {
+  const half = config.blockOutChannels[0] / 2;
+  const frequencies = Float32Array.from({ length: half }, (_, i) =>
+    Math.exp((-Math.log(10000) * i) / (half - config.freqShift)),
+  );
+  const angles = tf.mul(tf.reshape(timestep, [-1, 1]), tf.tensor(frequencies, [1, half]));
+  const waves = config.flipSinToCos ? [tf.cos(angles), tf.sin(angles)] : [tf.sin(angles), tf.cos(angles)];
+  const hidden = silu(layers.linear(tf.concat(waves, 1) as tf.Tensor2D, 'time_embedding.linear_1'));
+  return layers.linear(hidden, 'time_embedding.linear_2');
+}
+
+type Layers = ReturnType<typeof createLayers>;
+
+/** The network's building blocks, bound to its weights; names are prefixes of tensor names. */
+function createLayers(config: UNetConfig, weights: Weights) {
+  const { normNumGroups, normEps, attentionHeadDim, downsamplePadding } = config;
+
+  function conv(x: tf.Tensor4D, name: string, stride = 1, pad: 'same' | 'valid' = 'same'): tf.Tensor4D {
+    const y = tf.conv2d(x, weights(`${name}.weight`) as tf.Tensor4D, stride, pad);
+    return tf.add(y, weights(`${name}.bias`));
+  }
+
+  function linear<T extends tf.Tensor>(x: T, name: string): T {
+    return tf.add(tf.matMul(x, weights(`${name}.weight`)), weights(`${name}.bias`)) as T;
+  }
+
+  function norm(x: tf.Tensor4D, name: string): tf.Tensor4D {
+    const gamma = weights(`${name}.weight`) as tf.Tensor1D;
+    return groupNorm(x, gamma, weights(`${name}.bias`) as tf.Tensor1D, normNumGroups, normEps);
+  }
+
+  /** @param embedding SiLU of the time embedding, [N, 4 C0] */
+  function resnet(x: tf.Tensor4D, embedding: tf.Tensor2D, name: string): tf.Tensor4D {
+    const time = linear(embedding, `${name}.time_emb_proj`);
+    let h = conv(silu(norm(x, `${name}.norm1`)), `${name}.conv1`);
+    h = tf.add(h, tf.reshape(time, [-1, 1, 1, time.shape[1]]));
+    h = conv(silu(norm(h, `${name}.norm2`)), `${name}.conv2`);
+    const shortcut = x.shape[3] === h.shape[3] ? x : conv(x, `${name}.conv_shortcut`);
+    return tf.add(shortcut, h);
+  }
+
+  /** Self-attention over all positions, with a residual connection. */
+  function attention(x: tf.Tensor4D, name: string): tf.Tensor4D {
+    const [batch, height, width, channels] = x.shape;
+    const positions = height * width;
+    const heads = attentionHeadDim === null ? 1 : channels / attentionHeadDim;
+    const size = channels / heads;
+    const h = tf.reshape(norm(x, `${name}.group_norm`), [batch * positions, channels]) as tf.Tensor2D;
+    const split = (y: tf.Tensor2D) =>
+      heads === 1
+        ? tf.reshape(y, [batch, positions, channels])
+        : tf.reshape(tf.transpose(tf.reshape(y, [batch, positions, heads, size]), [0, 2, 1, 3]), [
+            batch * heads,
+            positions,
+            size,
+          ]);
+    const [query, key, value] = ['to_q', 'to_k', 'to_v'].map((part) => split(linear(h, `${name}.${part}`)));
+    const scores = tf.mul(tf.matMul(query, key, false, true), 1 / Math.sqrt(size));
+    const attended = tf.matMul(tf.softmax(scores), value);
+    const joined =
+      heads === 1 ? attended : tf.transpose(tf.reshape(attended, [batch, heads, positions, size]), [0, 2, 1, 3]);
+    const out = linear(tf.reshape(joined, [batch * positions, channels]), `${name}.to_out.0`);
+    return tf.add(x, tf.reshape(out, x.shape));
+  }
+
+  /** Halves height and width; padding 0 means one row and column of zeros at the far ends only, as in the paper's code. */
+  function downsample(x: tf.Tensor4D, name: string): tf.Tensor4D {
+    const before = downsamplePadding;
+    const padded = tf.pad(x, [
+      [0, 0],
+      [before, 1],
+      [before, 1],
+      [0, 0],
+    ]);
+    return conv(padded, name, 2, 'valid');
+  }
+
+  return { conv, linear, norm, resnet, attention, downsample };
+}
