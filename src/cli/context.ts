@@ -9,16 +9,13 @@ import type { Model, ModelInfo } from '../model/model.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console } from './console.js';
 
-/** What `--model auto` stands for when encoding. */
-export const AUTO_MODEL = 'pilot';
-
 export interface Context {
   /**
    * Reads a model's description, before an engine is opened or pictures are read.
    * @throws CodecError `model` when there is none or it is not usable
    */
   checkModel(nameOrDirectory: string): Promise<void>;
-  /** The model of that name or directory; `auto` is {@link AUTO_MODEL}. */
+  /** The model of that name or directory; `auto` is the shipped one to prefer. */
   model(nameOrDirectory: string): Promise<Model>;
   /**
    * The model a file was made with.
@@ -61,7 +58,7 @@ export async function withContext<R>(
 
   async function infoOf(nameOrDirectory: string): Promise<ModelInfo> {
     const { loadModelInfo } = await import('../model/model.js');
-    return loadModelInfo(nameOrDirectory === 'auto' ? AUTO_MODEL : nameOrDirectory);
+    return loadModelInfo(nameOrDirectory);
   }
 
   function openOnce({ id, directory }: { id: string; directory: string }): Promise<Model> {

@@ -14,7 +14,7 @@ import {
   positive,
 } from './args.js';
 import { type Console, formatSeconds, openConsole } from './console.js';
-import { AUTO_MODEL, type Context, withContext } from './context.js';
+import { type Context, withContext } from './context.js';
 import { type Job, planJobs, runJobs } from './jobs.js';
 import { writeAtomically } from './output.js';
 
@@ -100,7 +100,7 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           type: 'string',
           requiresArg: true,
           default: 'auto',
-          description: `Name of a shipped model or a model directory; auto is ${AUTO_MODEL}`,
+          description: 'Name of a shipped model or a model directory; auto is the shipped one to prefer',
         },
         'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
         'max-bytes': numberOption('Largest file, in bytes'),
@@ -145,13 +145,13 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
   };
   if (settings.background !== undefined) await parseColour(settings.background);
   await withContext(args, console, async (context) => {
-    await context.checkModel(settings.model);
     const plan = await planJobs(args.inputs, {
       output: args.output,
       extensions: READABLE_EXTENSIONS,
       kind: 'pictures',
       outputName: (name) => `${name}.ddc`,
     });
+    await context.checkModel(settings.model);
     await runJobs(plan, args.force, console, (job) => encodeFile(job, settings, context, console), describe, 'images');
   });
 }

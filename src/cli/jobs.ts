@@ -14,6 +14,8 @@ export interface Job {
 
 export interface JobPlan {
   readonly jobs: readonly Job[];
+  /** Directory the outputs go to, if one was named: {@link runJobs} makes it. */
+  readonly directory?: string;
   /** More than one input was named, or a directory: each file fails for itself. */
   readonly batch: boolean;
 }
@@ -31,9 +33,9 @@ export interface JobOptions {
 
 /**
  * Pairs inputs with outputs. A directory stands for its files with one of the extensions, sorted, not those in
- * directories below. Without `output` each result is put beside its input. The output directory is made.
+ * directories below. Without `output` each result is put beside its input.
  * @throws CodecError `usage` when two results would have the same name or one that of an input; `file` when a directory
- *   cannot be read or made or has no such files
+ *   cannot be read or has no such files
  */
 export async function planJobs(paths: readonly string[], options: JobOptions): Promise<JobPlan> {
   const expanded = await Promise.all(paths.map((path) => expand(path, options)));
@@ -47,28 +49,28 @@ export async function planJobs(paths: readonly string[], options: JobOptions): P
     return { input, output: toDirectory || output === undefined ? named : output };
   });
   await refuseCollisions(jobs);
-  if (toDirectory) await makeDirectory(output);
-  return { jobs, batch };
+  return toDirectory ? { jobs, batch, directory: output } : { jobs, batch };
 }
 
 /** What a batch knows about a file: its result, or what went wrong. */
 export type JobEntry<R> = R | { readonly input: string; readonly error: { code: string; message: string } };
 
 /**
- * Does the jobs one after the other. In a batch an error is told at once and the next file follows.
+ * Makes the directory for the outputs and does the jobs one after the other. In a batch an error is told at once and the next file follows.
  * @param perform makes one output, and gives what is to be told about it
  * @param line what a person is told about a result
  * @param documentKey name of the list of results in the `--json` document
  * @throws an error of the engine; the error of a single file; for a batch, once all is done, one CodecError that counts the failures
  */
 export async function runJobs<R>(
-  { jobs, batch }: JobPlan,
+  { jobs, batch, directory }: JobPlan,
   force: boolean,
   console: Console,
   perform: (job: Job) => Promise<R>,
   line: (result: R) => string,
   documentKey: string,
 ): Promise<void> {
+  if (directory !== undefined) await makeDirectory(directory);
   const entries: JobEntry<R>[] = [];
   const failures: unknown[] = [];
   const fail = (at: number, error: unknown) => {

@@ -6,7 +6,7 @@ import { readRegularFile } from '../image/files.js';
 import { atMostOne, byteBudget, integer, numberOption, type OutputArgs, outputOptions, positive } from './args.js';
 import { openConsole } from './console.js';
 import { aboutFile, planJobs } from './jobs.js';
-import { checkWritable, writeAtomically } from './output.js';
+import { checkWritable, makeDirectory, writeAtomically } from './output.js';
 
 interface TruncateArgs extends OutputArgs {
   readonly file: string;
@@ -66,6 +66,7 @@ async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
   });
   if (plan.batch) throw new CodecError('usage', `${args.file}: expected one .ddc file, but this is a directory`);
   const { input, output } = plan.jobs[0];
+  if (plan.directory !== undefined) await makeDirectory(plan.directory);
   await checkWritable(output, args);
   const whole = await readRegularFile(input);
   const header = await aboutFile(input, () => readInfo(whole));

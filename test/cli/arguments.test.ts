@@ -1,0 +1,147 @@
+/** What the command line refuses before it opens an engine, and what it says about itself. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { writeHeader } from '../../src/codec/format.js';
+import { ddpmCodec, expectRefusal } from '../helpers/cli.js';
+import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
+
+let png: Buffer;
+beforeAll(async () => {
+  png = await toSharp(syntheticImage(8, 8)).png().toBuffer();
+});
+
+describe('help', () => {
+  it('lists the commands, with examples', async () => {
+    const { code, stdout, stderr } = await ddpmCodec(['--help']);
+    expect([code, stderr]).toEqual([0, '']);
+    for (const text of ['encode', 'decode', 'info', 'truncate', 'Examples:']) expect(stdout).toContain(text);
+  });
+
+  it.each(['encode', 'decode', 'info', 'truncate'])('explains %s, with examples', async (command) => {
+    const { code, stdout, stderr } = await ddpmCodec([command, '--help']);
+    expect([code, stderr]).toEqual([0, '']);
+    for (const text of [`Usage: ddpm-codec ${command}`, '--json', 'Examples:']) expect(stdout).toContain(text);
+  });
+
+  it("prints the package's version", async () => {
+    const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect((await ddpmCodec(['--version'])).stdout).toBe(`${version}\n`);
+  });
+});
+
+describe('arguments', () => {
+  it.each([
+    ['', /expected a command/],
+    ['enode x', /did you mean encode/],
+    ['squash x', /see --help/],
+    ['encode', /at least one file/],
+    ['encode a.png --max-rat 1', /unknown argument: max-rat;/],
+    ['encode a.png --max-rate', /--max-rate: expected a value/],
+    ['encode a.png --max-rate abc', /--max-rate: expected a number of bits per dimension above 0, got "abc"/],
+    ['encode a.png --max-rate 0', /--max-rate: .* got 0/],
+    ['encode a.png --max-rate -1', /--max-rate: .* got -1/],
+    ['encode a.png --max-rate NaN', /--max-rate: .* got "NaN"/],
+    ['encode a.png --max-bytes 1.5', /--max-bytes: expected an integer of 1 or more, got 1.5/],
+    ['encode a.png --target-rmse -3', /--target-rmse: expected a number of grey levels above 0, got -3/],
+    ['encode a.png --block-bits 25', /--block-bits: expected an integer from 8 to 24, got 25/],
+    ['encode a.png --block-bits 7', /--block-bits/],
+    ['encode a.png --seed 4294967296', /--seed: expected an integer from 0 to 4294967295/],
+    ['encode a.png --seed 1 --seed 2', /--seed: given more than once/],
+    ['encode a.png --selection best', /--selection: expected one of "greedy", "sample", got "best"/],
+    ['encode a.png --engine cuda', /--engine: expected one of "auto", "onnx", "wasm", "tensorflow"/],
+    ['encode a.png --threads 0', /--threads: expected an integer from 1/],
+    ['encode a.png --background glass', /background: expected an opaque colour/],
+    ['encode a.png -o a.png', /inputs are never overwritten/],
+    ['encode a.png -o a.png --force', /inputs are never overwritten/],
+    ['encode a.png a.png', /would be made from both/],
+    ['decode a.ddc --rate 1 --bytes 5', /--rate and --bytes: give only one/],
+    ['decode a.ddc --steps -1', /--steps: expected an integer of 0 or more/],
+    ['decode a.ddc --reconstruction median', /--reconstruction: expected one of/],
+    ['decode a.ddc --max-pixels lots', /--max-pixels: .* got "lots"/],
+    ['decode a.ddc -o a.jpg', /pictures are written as \.png, \.webp/],
+    ['decode a.ddc -o a.ddc', /inputs are never overwritten/],
+    ['decode a.ddc --rate 1e-9', /--rate: expected at least the header/],
+    ['decode a.ddc --bytes 3', /--bytes: expected at least the header .* got 3/],
+    ['info', /expected at least one file/],
+    ['info a.ddc b.ddc', /unknown argument: b.ddc/],
+    ['truncate a.ddc --bytes 100', /expected --output/],
+    ['truncate a.ddc -o b.ddc', /--rate or --bytes/],
+    ['truncate a.ddc -o b.ddc --rate 1 --bytes 100', /give only one/],
+    ['truncate a.ddc -o b.ddc --bytes 3', /--bytes: expected at least the header/],
+    ['truncate a.ddc -o a.ddc --bytes 100', /inputs are never overwritten/],
+  ])('%s', async (line, message) => {
+    const directory = await temporaryDirectory();
+    await writeFile(join(directory, 'a.png'), png);
+    await writeFile(join(directory, 'a.ddc'), header({}));
+    expectRefusal(await ddpmCodec(line.split(' ').filter(Boolean), directory), 2, message);
+  });
+});
+
+describe('files', () => {
+  it.each([
+    ['encode none.png', /none.png: no such file/],
+    ['encode text.png', /text.png: not a picture; expected PNG/],
+    ['encode half.png', /half.png: truncated or corrupt/],
+    ['encode glass.png', /glass.png: has transparent pixels; .*--background/],
+    ['encode empty', /empty: this directory has no pictures/],
+    ['encode a.png --model none', /none/],
+    ['encode a.png -o old.ddc', /old.ddc: exists already; use --force/],
+    ['encode a.png -o none/a.ddc', /none\/a.ddc: cannot write in none: no such file or directory/],
+    ['encode a.png b.png -o old.ddc', /old.ddc: cannot make this directory: a file has that name/],
+    ['encode a.png -o /proc/none/', /\/proc\/none\/?: cannot make this directory/],
+    ['decode none.ddc', /none.ddc: no such file/],
+    ['decode empty', /no coded pictures/],
+    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c1/],
+    ['decode version.ddc', /version.ddc: .ddc version: expected 1, got 2/],
+    ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
+    ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
+    ['decode nobody.ddc', /nobody.ddc: .*ffffff/],
+    ['decode old.ddc -o old.png', /old.png: exists already; use --force/],
+    ['decode old.ddc --progressive old.png', /old.png: cannot make this directory: a file has that name/],
+    ['info text.png', /text.png: not a .ddc file/],
+    ['info empty', /empty: expected a file, but this is a directory/],
+    ['truncate cut.ddc -o new.ddc --bytes 100', /cut.ddc: .ddc file ends inside its header/],
+    ['truncate old.ddc -o old.png --bytes 100', /old.png: exists already/],
+  ])('%s', async (line, message) => {
+    const directory = await temporaryDirectory();
+    const put = (name: string, bytes: Uint8Array | string) => writeFile(join(directory, name), bytes);
+    await mkdir(join(directory, 'empty'));
+    await put('a.png', png);
+    await put('b.png', png);
+    await put('text.png', 'hello');
+    await put('half.png', png.subarray(0, png.length / 2));
+    await put('glass.png', await toSharp(syntheticImage(8, 8)).ensureAlpha(0.5).png().toBuffer());
+    await put('old.png', 'old');
+    await put('old.ddc', header({}));
+    await put('version.ddc', header({ version: 2 }));
+    await put('damaged.ddc', header({}).fill(0x55, 6, 7));
+    await put('cut.ddc', header({}).subarray(0, 7));
+    await put('nobody.ddc', header({ modelId: 'ffffff' }));
+    expectRefusal(await ddpmCodec(line.split(' '), directory), 1, message);
+    expect(await readFile(join(directory, 'old.png'), 'utf8')).toBe('old');
+  });
+
+  it('tells about a single failure in the JSON document as well', async () => {
+    const directory = await temporaryDirectory();
+    const { code, stdout, stderr } = await ddpmCodec(['encode', 'none.png', '--json'], directory);
+    expect(JSON.parse(stdout)).toEqual({
+      images: [{ input: 'none.png', error: { code: 'file', message: 'none.png: no such file or directory' } }],
+    });
+    expect([code, stderr]).toEqual([1, 'ddpm-codec: none.png: no such file or directory\n']);
+  });
+});
+
+function header(changes: Partial<Parameters<typeof writeHeader>[0]>): Uint8Array {
+  const plan = { first: 0, second: 0, load: 0, pace: 0 };
+  return writeHeader({
+    version: 1,
+    blockBits: 16,
+    modelId: '123456',
+    width: 32,
+    height: 32,
+    plan,
+    seed: 0,
+    ...changes,
+  });
+}
