@@ -15,7 +15,7 @@ export interface Console {
   error(error: unknown): void;
   /** The one document of a run with `--json`; nothing without. */
   document(value: unknown): void;
-  /** Starts a progress bar, on stderr, if that is a terminal. Call `stop` before anything else is printed. */
+  /** A progress bar on stderr, if that is a terminal, from the first update on. Stop it before printing anything else. */
   progress(label: string): Progress;
 }
 
@@ -73,16 +73,24 @@ function oneLine(text: string): string {
 }
 
 function progressBar(label: string): Progress {
-  const bar = new SingleBar({
-    format: '{label} [{bar}] {percentage}% {note}',
-    stream: process.stderr,
-    clearOnComplete: true,
-    hideCursor: true,
-    barsize: 24,
-  });
-  bar.start(1, 0, { label, note: '' });
+  let bar: SingleBar | undefined;
+  const start = () => {
+    const format = '{label} [{bar}] {percentage}% {note}';
+    const started = new SingleBar({
+      format,
+      stream: process.stderr,
+      clearOnComplete: true,
+      hideCursor: true,
+      barsize: 24,
+    });
+    started.start(1, 0, { label, note: '' });
+    return started;
+  };
   return {
-    update: (fraction, note = '') => bar.update(Math.min(1, Math.max(0, fraction)), { note }),
-    stop: () => bar.stop(),
+    update(fraction, note = '') {
+      bar ??= start();
+      bar.update(Math.min(1, Math.max(0, fraction)), { note });
+    },
+    stop: () => bar?.stop(),
   };
 }

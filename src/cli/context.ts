@@ -8,6 +8,7 @@ import type { Engine } from '../engine/engine.js';
 import type { Model, ModelInfo } from '../model/model.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console } from './console.js';
+import { aboutFile } from './jobs.js';
 
 export interface Context {
   /**
@@ -23,6 +24,10 @@ export interface Context {
    * @param name a model directory or name to look at as well
    */
   modelOfFile(modelId: string, name?: string): Promise<Model>;
+  /**
+   * Says, once for each model, what it is and runs on. Called when work begins, so that most refusals stay one line.
+   */
+  announce(model: ModelInfo, engine: Engine): void;
   /** The engine; opened by the first model. */
   engine(): Promise<Engine>;
 }
@@ -35,6 +40,7 @@ export async function withContext<R>(
 ): Promise<R> {
   const threads = threadsOf(args);
   const models = new Map<string, Promise<Model>>();
+  const announced = new Set<string>();
   let opened: Promise<Engine> | undefined;
 
   const context: Context = {
@@ -43,6 +49,11 @@ export async function withContext<R>(
         openEngine(args.engine, threads === undefined ? {} : { threads }),
       );
       return opened;
+    },
+    announce({ name, id }, engine) {
+      if (announced.has(id)) return;
+      announced.add(id);
+      console.note(`model ${name} (${id.slice(0, 8)}) on ${engine.name}: ${engine.description}`);
     },
     async checkModel(nameOrDirectory) {
       await infoOf(nameOrDirectory);
@@ -72,9 +83,7 @@ export async function withContext<R>(
   async function open(directory: string): Promise<Model> {
     const { openModel } = await import('../model/model.js');
     const engine = await context.engine();
-    const model = await openModel(directory, engine);
-    console.note(`model ${model.name} (${model.id.slice(0, 8)}) on ${engine.name}: ${engine.description}`);
-    return model;
+    return aboutFile(`model ${directory}`, () => openModel(directory, engine));
   }
 
   try {

@@ -4,6 +4,7 @@ import type { Arguments, CommandModule } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../codec/api.js';
 import { DEFAULT_MAX_PIXELS, decode } from '../codec/decoder.js';
 import { readInfo } from '../codec/info.js';
+import { CodecError } from '../errors.js';
 import { readRegularFile } from '../image/files.js';
 import { encodeImage, outputFormat } from '../image/write.js';
 import {
@@ -160,10 +161,16 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   const { reconstruction, steps, maxPixels } = settings;
   const bytes = await readRegularFile(job.input);
   const header = readInfo(bytes);
+  if (header.width * header.height > maxPixels) {
+    const size = `${header.width}x${header.height}`;
+    throw new CodecError('format', `picture of ${size}: expected at most ${maxPixels} pixels; raise --max-pixels`);
+  }
   const maxBytes = byteBudget(settings, header);
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   const model = await context.modelOfFile(header.modelId, settings.model);
+  const engine = await context.engine();
+  context.announce(model, engine);
   const progress = console.progress(job.input);
   const options: DecodeOptions = {
     reconstruction,
@@ -173,6 +180,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
     onProgress: (fraction) => progress.update(fraction),
   };
+  progress.update(0);
   const start = performance.now();
   const result = await decode(bytes, model, options).finally(() => progress.stop());
   const seconds = (performance.now() - start) / 1000;
@@ -191,7 +199,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     complete: result.complete,
     reconstruction,
     seconds,
-    engine: (await context.engine()).name,
+    engine: engine.name,
     model: { name: model.name, id: model.id },
     ...(progressive && { progressive: await progressive.finish() }),
   };

@@ -160,6 +160,8 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   const { background, blockBits, selection, seed, targetRmse } = settings;
   const image = await readImage(job.input, background === undefined ? {} : { background });
   const model = await context.model(settings.model);
+  const engine = await context.engine();
+  context.announce(model, engine);
   const maxBytes = smallest(
     settings.maxBytes,
     settings.maxRate === undefined ? undefined : bytesForRate(settings.maxRate, image),
@@ -173,6 +175,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     ...(targetRmse === undefined ? {} : { targetRmse }),
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
+  progress.update(0);
   const start = performance.now();
   const result = await encode(image, model, options).finally(() => progress.stop());
   const seconds = (performance.now() - start) / 1000;
@@ -190,7 +193,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     steps: result.steps,
     networkEvaluations: result.networkEvaluations,
     seconds,
-    engine: (await context.engine()).name,
+    engine: engine.name,
     model: { name: model.name, id: model.id },
     options: {
       blockBits,

@@ -100,13 +100,13 @@ export async function runJobs<R>(
   throw new CodecError('file', `${failures.length} of ${jobs.length} files failed, see above`);
 }
 
-/** Does something with a file, and sees to it that an expected failure names the file. */
-export async function aboutFile<R>(path: string, work: () => R | Promise<R>): Promise<R> {
+/** Does something with a file or model, and sees to it that an expected failure names it. */
+export async function aboutFile<R>(name: string, work: () => R | Promise<R>): Promise<R> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof CodecError) || error.code === 'engine' || error.message.includes(path)) throw error;
-    throw new CodecError(error.code, `${path}: ${error.message}`, { cause: error });
+    if (!(error instanceof CodecError) || error.code === 'engine' || error.message.includes(name)) throw error;
+    throw new CodecError(error.code, `${name}: ${error.message}`, { cause: error });
   }
 }
 

@@ -15,7 +15,7 @@ import { cifarTestImages, PHOTO, syntheticImage, temporaryDirectory, toSharp } f
 const DIMS = 32 * 32 * 3;
 const MODEL = fileURLToPath(new URL('../../models/pilot', import.meta.url));
 
-/** One picture and its file at 1 bit/dim, for all tests. */
+/** One picture and its file at half a bit/dim, for all tests. */
 let shared: string;
 let original: RgbImage;
 // biome-ignore lint/suspicious/noExplicitAny: a JSON document under test
@@ -25,7 +25,7 @@ beforeAll(async () => {
   shared = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
   [original] = await cifarTestImages();
   await writeFile(join(shared, 'cat.png'), await toSharp(original).png().toBuffer());
-  encoded = await ddpmCodecJson(['encode', 'cat.png', '--max-rate', '1'], shared);
+  encoded = await ddpmCodecJson(['encode', 'cat.png', '--max-rate', '0.5'], shared);
 });
 
 afterAll(() => rm(shared, { recursive: true, force: true }));
@@ -54,22 +54,22 @@ describe('encode', () => {
         blockBits: 16,
         selection: 'greedy',
         seed: 0,
-        maxBytes: Math.floor(DIMS / 8),
+        maxBytes: Math.floor((0.5 * DIMS) / 8),
         targetRmse: null,
         background: null,
       },
     });
-    expect(size).toBeLessThanOrEqual(Math.floor(DIMS / 8));
+    expect(size).toBeLessThanOrEqual(Math.floor((0.5 * DIMS) / 8));
     const last = report.steps.at(-1);
     expect(Object.keys(last).sort()).toEqual(['bits', 'blocks', 'klBits', 'rmse', 't']);
     expect(last.rmse).toBe(report.rmse);
-    expect(report.rmse).toBeLessThan(8);
+    expect(report.rmse).toBeLessThan(15);
   });
 
   it('gives the same bytes again, whatever the number of threads', async () => {
     const directory = await temporaryDirectory();
     const output = join(directory, 'again.ddc');
-    await ddpmCodecJson(['encode', 'cat.png', '-o', output, '--max-rate', '1', '--threads', '1'], shared);
+    await ddpmCodecJson(['encode', 'cat.png', '-o', output, '--max-rate', '0.5', '--threads', '1'], shared);
     expect(await readFile(output)).toEqual(await readFile(join(shared, 'cat.png.ddc')));
   });
 
@@ -117,7 +117,7 @@ describe('encode', () => {
     const directory = await temporaryDirectory();
     const run = (...args: string[]) =>
       ddpmCodec(['encode', join(shared, 'cat.png'), '-o', 'x.ddc', ...args], directory);
-    expectRefusal(await run('--max-bytes', '5'), 2, /at least the \d+ bytes of a header, got 5/);
+    expectRefusal(await run('--max-bytes', '5', '--quiet'), 2, /at least the \d+ bytes of a header, got 5/);
     for (const [name, damage] of [
       ['cut', (d: string) => truncate(join(d, 'diffusion_pytorch_model.safetensors'), 100_000)],
       ['weightless', (d: string) => rm(join(d, 'diffusion_pytorch_model.safetensors'))],
@@ -173,24 +173,24 @@ describe('decode', () => {
       const document = await ddpmCodecJson(['decode', ...args, '-o', join(directory, name)], shared);
       return { report: document.images[0], image: await readImage(join(directory, name)) };
     };
-    const rate = await decode('rate.png', 'cat.png.ddc', '--rate', '0.3');
-    expect(rate.report.bytesUsed).toBeLessThanOrEqual(Math.floor((0.3 * DIMS) / 8));
+    const rate = await decode('rate.png', 'cat.png.ddc', '--rate', '0.15');
+    expect(rate.report.bytesUsed).toBeLessThanOrEqual(Math.floor((0.15 * DIMS) / 8));
     expect(rate.report.bytesTotal).toBe(encoded.images[0].bytes);
     const cut = join(directory, 'cut.ddc');
-    const truncated = await ddpmCodecJson(['truncate', 'cat.png.ddc', '-o', cut, '--rate', '0.3'], shared);
+    const truncated = await ddpmCodecJson(['truncate', 'cat.png.ddc', '-o', cut, '--rate', '0.15'], shared);
     expect(truncated).toEqual({
       input: 'cat.png.ddc',
       output: cut,
-      bytes: Math.floor((0.3 * DIMS) / 8),
+      bytes: Math.floor((0.15 * DIMS) / 8),
       bytesTotal: encoded.images[0].bytes,
-      bitsPerDim: (Math.floor((0.3 * DIMS) / 8) * 8) / DIMS,
+      bitsPerDim: (Math.floor((0.15 * DIMS) / 8) * 8) / DIMS,
     });
     const whole = await decode('cut.png', cut);
     expect(whole.report).toMatchObject({ bytesUsed: rate.report.bytesUsed, complete: false });
     expect(whole.image).toEqual(rate.image);
     const steps = await decode('steps.png', 'cat.png.ddc', '--steps', String(rate.report.stepsUsed));
     expect(steps.image).toEqual(rate.image);
-    expect(rmse(rate.image, original)).toBeLessThan(20);
+    expect(rmse(rate.image, original)).toBeLessThan(30);
   });
 
   it('writes progressive pictures and a contact sheet', async () => {
@@ -224,7 +224,7 @@ describe('decode', () => {
       1,
       /--force/,
     );
-    await ddpmCodecJson([...args, '--force', '--rate', '0.5'], shared);
+    await ddpmCodecJson([...args, '--force', '--rate', '0.25'], shared);
     expect((await readdir(join(directory, 'steps'))).filter((name) => name.startsWith('01-'))).toHaveLength(1);
   });
 
@@ -265,7 +265,7 @@ describe('info', () => {
   it('tells that a file was cut off', async () => {
     const directory = await temporaryDirectory();
     const whole = await readFile(join(shared, 'cat.png.ddc'));
-    await writeFile(join(directory, 'cut.ddc'), whole.subarray(0, 100));
+    await writeFile(join(directory, 'cut.ddc'), whole.subarray(0, 60));
     const { stdout } = await ddpmCodec(['info', 'cut.ddc'], directory);
     expect(stdout).toMatch(new RegExp(`truncated: \\d+ of \\d+ steps, whole file ${whole.length} bytes`));
     expect(stdout).toContain('missing');
