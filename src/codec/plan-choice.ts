@@ -114,7 +114,7 @@ export function gaussians(stream: IntegerStream): () => number {
  */
 function paceFor(pixels: number): number {
   if (pixels <= 64 * 64) return 0;
-  return 4;
+  return pixels <= 128 * 128 ? 3 : 4;
 }
 
 interface Sample {
