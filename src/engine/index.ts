@@ -13,7 +13,7 @@ export interface EngineOptions {
 }
 
 /**
- * Opens an engine. `auto` is tensorflow where its GPU package is installed, else onnx, else wasm; the engine's name and
+ * Opens an engine. `auto` is tensorflow where it is installed and has a GPU, else onnx, else wasm; the engine's name and
  * description say which it became.
  * @throws CodecError('engine') when a named engine is not installed; 'usage' for an unknown name
  */

@@ -35,6 +35,7 @@ export async function openOnnxEngine(threads = availableParallelism()): Promise<
     );
   });
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  const open = new Set<CompiledFunction>();
   return {
     name: 'onnx',
     description: `onnxruntime-node ${version}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
@@ -47,28 +48,35 @@ export async function openOnnxEngine(threads = availableParallelism()): Promise<
         graphOptimizationLevel: 'all',
         logSeverityLevel: 3,
       });
-      return compiled(ort.Tensor, session, inputShapes, outputShapes);
+      const run = createRun(ort.Tensor, session, inputShapes, outputShapes);
+      const compiled: CompiledFunction = {
+        outputShapes,
+        run,
+        async dispose() {
+          if (open.delete(compiled)) await session.release();
+        },
+      };
+      open.add(compiled);
+      return compiled;
     },
-    async dispose() {},
+    async dispose() {
+      await Promise.all([...open].map((compiled) => compiled.dispose()));
+    },
   };
 }
 
-function compiled(
+function createRun(
   OrtTensor: typeof Tensor,
   session: InferenceSession,
   inputShapes: readonly Shape[],
   outputShapes: readonly Shape[],
-): CompiledFunction {
-  return {
-    outputShapes,
-    async run(inputs) {
-      checkInputs(inputs, inputShapes);
-      const feeds = Object.fromEntries(
-        inputs.map((data, i) => [`in${i}`, new OrtTensor('float32', data, [...inputShapes[i]])]),
-      );
-      const results = await session.run(feeds);
-      return outputShapes.map((_, i) => results[`out${i}`].data as Float32Array);
-    },
-    dispose: () => session.release(),
+): CompiledFunction['run'] {
+  return async (inputs) => {
+    checkInputs(inputs, inputShapes);
+    const feeds = Object.fromEntries(
+      inputs.map((data, i) => [`in${i}`, new OrtTensor('float32', data, [...inputShapes[i]])]),
+    );
+    const results = await session.run(feeds);
+    return outputShapes.map((_, i) => results[`out${i}`].data as Float32Array);
   };
 }

@@ -9,6 +9,8 @@ import type { Engine } from './engine.js';
 
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
 
+const BACKEND = 'tensorflow';
+
 /** Loads a package by name; tests put a stand-in here. */
 export type Importer = (name: string) => Promise<unknown>;
 
@@ -16,18 +18,31 @@ interface TfjsNode {
   readonly version?: Record<string, string>;
 }
 
+/** What tfjs-node's backend tells of itself. */
+interface TensorFlowBackend {
+  /** Whether libtensorflow found a GPU; the package for GPUs runs without one, too. */
+  readonly isUsingGpuDevice?: boolean;
+}
+
 /** A loaded TensorFlow package. */
 export interface TensorFlowPackage {
   readonly name: string;
+  /** Of the TensorFlow.js that it brings. */
   readonly version: string;
-  /** Whether it is the package built for GPUs. */
+  /** Whether it computes on a GPU. */
   readonly gpu: boolean;
 }
 
-/** Loads the first installed package; undefined when there is none. @throws CodecError('engine') when one is broken */
+/**
+ * Loads the first installed package, which registers the backend `tensorflow` with tfjs.
+ * @returns undefined when there is none
+ * @throws CodecError('engine') when one is broken
+ */
 export async function loadTensorFlow(load: Importer = (name) => import(name)): Promise<TensorFlowPackage | undefined> {
   for (const name of PACKAGES) {
     let module: TfjsNode;
+    // The package makes its backend tfjs' default when it loads; ours are chosen run by run.
+    const previous = tf.getBackend();
     try {
       const loaded = (await load(name)) as TfjsNode & { default?: TfjsNode };
       module = loaded.default ?? loaded;
@@ -35,8 +50,12 @@ export async function loadTensorFlow(load: Importer = (name) => import(name)): P
       if (isMissing(cause, name)) continue;
       const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
       throw new CodecError('engine', `${name} is installed but does not load (${reason}); reinstall it`, { cause });
+    } finally {
+      if (previous) void tf.setBackend(previous);
     }
-    return { name, version: module.version?.['tfjs-core'] ?? 'unknown version', gpu: name.endsWith('-gpu') };
+    const backend = tf.findBackend(BACKEND) as TensorFlowBackend | null | undefined;
+    const version = module.version?.['tfjs-core'] ?? 'unknown version';
+    return { name, version, gpu: backend?.isUsingGpuDevice === true };
   }
   return undefined;
 }
@@ -50,16 +69,14 @@ export async function openTensorFlowEngine(load?: Importer): Promise<Engine> {
       'engine tensorflow is not installed; run "npm install @tensorflow/tfjs-node-gpu" (CUDA) or "npm install @tensorflow/tfjs-node" (CPU)',
     );
   }
-  if (tf.findBackend('tensorflow') === null) {
+  const { name, version, gpu } = found;
+  if (!tf.findBackend(BACKEND)) {
     throw new CodecError(
       'engine',
-      `${found.name} (${found.version}) brings a TensorFlow.js of its own; install version ${tf.version_core} of it so that they share one`,
+      `${name} (TensorFlow.js ${version}) brings a TensorFlow.js of its own; install version ${tf.version_core} of it so that they share one`,
     );
   }
-  if (!(await tf.setBackend('tensorflow'))) {
-    throw new CodecError('engine', `${found.name} ${found.version}: its backend does not start here`);
-  }
-  return createEagerEngine('tensorflow', 'tensorflow', `${found.name} ${found.version}`);
+  return createEagerEngine('tensorflow', BACKEND, `${name} (TensorFlow.js ${version}), ${gpu ? 'GPU' : 'CPU'}`);
 }
 
 function isMissing(cause: unknown, name: string): boolean {

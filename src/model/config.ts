@@ -52,21 +52,38 @@ export function parseConfig(json: unknown): UNetConfig {
   }
   const padding = raw.downsample_padding ?? 1;
   if (padding !== 0 && padding !== 1) throw unsupported('downsample_padding', '0 or 1', padding);
-  const headDim = raw.attention_head_dim === undefined ? 8 : raw.attention_head_dim;
+  const headDim: unknown = raw.attention_head_dim === undefined ? 8 : raw.attention_head_dim;
   if (headDim !== null && !isPositiveInteger(headDim)) {
     throw unsupported('attention_head_dim', 'null or a positive integer', headDim);
+  }
+  const downAttention = blockTypes(raw, 'down_block_types', levels, 'DownBlock2D', DEFAULT_DOWN);
+  const upAttention = blockTypes(raw, 'up_block_types', levels, 'UpBlock2D', DEFAULT_UP);
+  const attentive = blockOutChannels.filter(
+    (_, level) => level === levels - 1 || downAttention[level] || upAttention[levels - 1 - level],
+  );
+  if (headDim !== null && attentive.some((channels) => channels % headDim !== 0)) {
+    throw unsupported(
+      'attention_head_dim',
+      `a divisor of the channels of levels with attention (${attentive})`,
+      headDim,
+    );
+  }
+  const freqShift = finite(raw, 'freq_shift', 0);
+  const frequencies = blockOutChannels[0] / 2;
+  if (!Number.isInteger(frequencies) || frequencies <= freqShift) {
+    throw unsupported('block_out_channels', `an even first number above 2 freq_shift (${freqShift})`, blockOutChannels);
   }
   return {
     inChannels: positiveInteger(raw, 'in_channels', 3),
     outChannels: positiveInteger(raw, 'out_channels', 3),
     blockOutChannels,
     layersPerBlock: positiveInteger(raw, 'layers_per_block', 2),
-    downAttention: blockTypes(raw, 'down_block_types', levels, 'DownBlock2D'),
-    upAttention: blockTypes(raw, 'up_block_types', levels, 'UpBlock2D'),
-    attentionHeadDim: headDim as number | null,
+    downAttention,
+    upAttention,
+    attentionHeadDim: headDim,
     normNumGroups: groups,
     normEps: finite(raw, 'norm_eps', 1e-5),
-    freqShift: finite(raw, 'freq_shift', 0),
+    freqShift,
     flipSinToCos: boolean(raw, 'flip_sin_to_cos', true),
     downsamplePadding: padding,
     centerInputSample: boolean(raw, 'center_input_sample', false),
@@ -88,6 +105,10 @@ const FIXED: Record<string, readonly unknown[]> = {
   attn_norm_num_groups: [null],
   mid_block_type: ['UNetMidBlock2D'],
 };
+
+/** diffusers' blocks, which fit four levels only. */
+const DEFAULT_DOWN = ['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D'];
+const DEFAULT_UP = ['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D'];
 
 function unsupported(key: string, expected: string, actual: unknown): CodecError {
   return new CodecError('model', `config.json: ${key}: expected ${expected}, got ${JSON.stringify(actual)}`);
@@ -116,8 +137,14 @@ function boolean(raw: Record<string, unknown>, key: string, byDefault: boolean):
 }
 
 /** Whether each level has attention. */
-function blockTypes(raw: Record<string, unknown>, key: string, levels: number, plain: string): boolean[] {
-  const types = raw[key];
+function blockTypes(
+  raw: Record<string, unknown>,
+  key: string,
+  levels: number,
+  plain: string,
+  byDefault: readonly string[],
+): boolean[] {
+  const types = raw[key] ?? byDefault;
   const known = [plain, `Attn${plain}`];
   if (!Array.isArray(types) || types.length !== levels || !types.every((type) => known.includes(type))) {
     throw unsupported(key, `${levels} of ${known.join(', ')}`, types);

@@ -1,6 +1,6 @@
 /** The safetensors format: 8 bytes header length, a JSON header, raw little-endian tensors. (huggingface/safetensors) */
 import type { HostTensor } from '../engine/engine.js';
-import { CodecError } from '../errors.js';
+import { CodecError, invalidArgument } from '../errors.js';
 
 /** A tensor of a file, converted to float32 whatever its type was. */
 export type Tensors = Map<string, HostTensor>;
@@ -11,7 +11,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 /**
  * Reads a file's tensors.
  * @throws CodecError('model') when the bytes are not a well-formed file: offsets out of bounds or overlapping, sizes
- *   that do not fit shapes, unknown types
+ *   that do not fit shapes, bytes that no tensor claims, unknown types
  */
 export function readSafetensors(bytes: Uint8Array): Tensors {
   const header = readHeader(bytes);
@@ -24,19 +24,27 @@ export function readSafetensors(bytes: Uint8Array): Tensors {
     tensors.set(name, { shape, data: toFloats(copy(bytes, header.end + begin, header.end + end), dtype) });
   }
   spans.sort(([a], [b]) => a - b);
-  for (let i = 1; i < spans.length; i++) if (spans[i][0] < spans[i - 1][1]) throw malformed('tensors overlap');
+  let covered = 0;
+  for (const [begin, end] of spans) {
+    if (begin !== covered)
+      throw malformed(begin < covered ? 'tensors overlap' : 'bytes between tensors belong to none');
+    covered = end;
+  }
+  if (covered !== bytes.length - header.end) throw malformed('bytes after the last tensor belong to none');
   return tensors;
 }
 
-/** Writes float32 tensors, in the order given. */
+/** Writes float32 tensors, in the order given. @throws when a tensor's data does not fit its shape */
 export function writeSafetensors(tensors: ReadonlyMap<string, HostTensor>): Uint8Array {
-  const entries: Record<string, object> = {};
   let offset = 0;
-  for (const [name, { shape, data }] of tensors) {
-    entries[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] };
+  const entries = [...tensors].map(([name, { shape, data }]) => {
+    const size = shape.reduce((product, dimension) => product * dimension, 1);
+    if (size !== data.length) throw invalidArgument(`tensor ${name}`, `${size} values ([${shape}])`, data.length);
+    const begin = offset;
     offset += data.byteLength;
-  }
-  const json = Buffer.from(JSON.stringify(entries));
+    return [name, { dtype: 'F32', shape, data_offsets: [begin, offset] }] as const;
+  });
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const padding = (8 - (json.length % 8)) % 8;
   const bytes = Buffer.alloc(8 + json.length + padding + offset, ' ');
   bytes.writeBigUInt64LE(BigInt(json.length + padding), 0);

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensor, TensorFunction } from '../engine/engine.js';
 import { groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
-import { CodecError } from '../errors.js';
+import { CodecError, invalidArgument } from '../errors.js';
 import { strideOf, type UNetConfig } from './config.js';
 import { listParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
 
@@ -57,6 +57,15 @@ type Weights = (name: string) => tf.Tensor;
 function forward(config: UNetConfig, weights: Weights, sample: tf.Tensor4D, timestep: tf.Tensor1D): tf.Tensor4D {
   const { blockOutChannels, layersPerBlock } = config;
   const levels = blockOutChannels.length;
+  const stride = strideOf(config);
+  const [, height, width, channels] = sample.shape;
+  if (height % stride !== 0 || width % stride !== 0 || channels !== config.inChannels) {
+    throw invalidArgument(
+      'sample',
+      `[N, H, W, ${config.inChannels}] with H and W multiples of ${stride}`,
+      `[${sample.shape}]`,
+    );
+  }
   const layers = createLayers(config, weights);
   const embedding = silu(embedTime(config, layers, timestep));
   const input = config.centerInputSample ? (tf.sub(tf.mul(sample, 2), 1) as tf.Tensor4D) : sample;

@@ -25,8 +25,8 @@ interface TracedValue {
 }
 
 export class TracingBackend extends tf.KernelBackend {
-  graph = new GraphBuilder();
-  private data = new tf.DataStorage<TracedValue>(this, tf.engine());
+  readonly graph = new GraphBuilder();
+  private readonly data = new tf.DataStorage<TracedValue>(this, tf.engine());
 
   override floatPrecision(): 16 | 32 {
     return 32;
@@ -58,8 +58,12 @@ export class TracingBackend extends tf.KernelBackend {
     return id;
   }
 
-  override move(id: object, values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): void {
-    this.data.set(id, { values, shape, dtype });
+  /** tfjs calls this to take a tensor away from the backend that it lives on, which would lose it there. */
+  override move(): void {
+    throw new CodecError(
+      'engine',
+      'a traced function used a tensor made outside of it; pass it as an input or a constant',
+    );
   }
 
   override readSync(id: object): tf.backend_util.BackendValues {
@@ -70,12 +74,6 @@ export class TracingBackend extends tf.KernelBackend {
 
   override async read(id: object): Promise<tf.backend_util.BackendValues> {
     return this.readSync(id);
-  }
-
-  /** Starts a new graph and forgets what was traced before. */
-  reset(): void {
-    this.graph = new GraphBuilder();
-    this.data = new tf.DataStorage<TracedValue>(this, tf.engine());
   }
 
   /** The tensor's name in tfjs' own layout. */
@@ -127,12 +125,13 @@ function toFloats({ values, shape }: TracedValue): Float32Array {
   return Float32Array.from(values as ArrayLike<number>);
 }
 
-const backend = new TracingBackend();
-tf.registerBackend(TRACING_BACKEND, () => backend, 0);
+/** The backend of the trace that is going on; there is one at a time, because tracing is synchronous. */
+let current: TracingBackend | undefined;
 
 /** The backend that kernels append to. */
 export function tracingBackend(): TracingBackend {
-  return backend;
+  if (!current) throw new Error('no function is being traced');
+  return current;
 }
 
 export interface TracedGraph {
@@ -141,17 +140,25 @@ export interface TracedGraph {
   readonly outputShapes: readonly Shape[];
 }
 
-/** Traces a function for fixed input shapes. Synchronous, so that tfjs' global backend is back before anyone sees it. */
+/**
+ * Traces a function for fixed input shapes. Synchronous, so that tfjs' global backend is back before anyone sees it; the
+ * tracing backend is registered with tfjs only meanwhile, so that tfjs never picks it by itself.
+ * @throws CodecError('engine') naming the kernel, when the function uses one that cannot be traced
+ */
 export function trace(
   fn: TensorFunction,
   inputShapes: readonly Shape[],
   constants: readonly HostTensor[],
 ): TracedGraph {
+  if (current) throw new Error('a traced function must not compile another one');
   const previous = tf.getBackend();
+  const backend = new TracingBackend();
+  current = backend;
+  tf.registerBackend(TRACING_BACKEND, () => backend, 0);
   void tf.setBackend(TRACING_BACKEND);
-  backend.reset();
+  let outputShapes: Shape[] = [];
   try {
-    return tf.tidy(() => {
+    tf.tidy(() => {
       const inputs = inputShapes.map((shape, i) =>
         toTensor(backend.result(backend.graph.input(`in${i}`, shape), shape)),
       );
@@ -160,15 +167,27 @@ export function trace(
       outputs.forEach((tensor, i) => {
         backend.graph.output(`out${i}`, backend.plain(tensor), tensor.shape);
       });
-      const traced: TracedGraph = { model: backend.graph.serialize(), outputShapes: outputs.map(({ shape }) => shape) };
-      return traced as unknown as tf.TensorContainer;
-    }) as unknown as TracedGraph;
+      outputShapes = outputs.map(({ shape }) => shape);
+    });
+    // Not a result of `tidy`, which would look for tensors in every byte.
+    return { model: backend.graph.serialize(), outputShapes };
+  } catch (cause) {
+    throw unsupportedKernel(cause) ?? cause;
   } finally {
-    backend.reset();
+    current = undefined;
     if (previous) void tf.setBackend(previous);
+    tf.removeBackend(TRACING_BACKEND);
   }
 }
 
 function toTensor(info: tf.TensorInfo): tf.Tensor {
   return tf.engine().makeTensorFromTensorInfo(info);
+}
+
+function unsupportedKernel(cause: unknown): CodecError | undefined {
+  const kernel = cause instanceof Error && /^Kernel '(\w+)' not registered/.exec(cause.message)?.[1];
+  if (!kernel) return undefined;
+  return new CodecError('engine', `engine onnx cannot run the operation ${kernel}; use --engine wasm or tensorflow`, {
+    cause,
+  });
 }

@@ -1,5 +1,6 @@
 /** Kernels that work element by element, with broadcasting. They stay in NCHW when an operand is in it. */
 import * as tf from '@tensorflow/tfjs-core';
+import { CodecError } from '../../errors.js';
 import { tracingBackend } from './backend.js';
 import type { ValueName } from './graph.js';
 import { type KernelInputs, registerKernel } from './register.js';
@@ -45,7 +46,10 @@ export function registerElementwise(): void {
   registerKernel('Rsqrt', ({ x }) => map(x, (name) => node('Reciprocal', node('Sqrt', name))));
   registerKernel('Square', ({ x }) => map(x, (name) => node('Mul', name, name)));
   registerKernel('Identity', ({ x }) => map(x, (name) => name));
-  registerKernel('Cast', ({ x }) => map(x, (name) => name));
+  registerKernel<KernelInputs, { dtype: tf.DataType }>('Cast', cast);
+  registerKernel<KernelInputs, { clipValueMin: number; clipValueMax: number }>('ClipByValue', ({ x }, attributes) =>
+    map(x, (name) => node('Clip', name, scalar(attributes.clipValueMin), scalar(attributes.clipValueMax))),
+  );
   registerKernel('ZerosLike', ({ x }) => filled(x.shape, 0));
   registerKernel('OnesLike', ({ x }) => filled(x.shape, 1));
   registerKernel<KernelInputs, { shape: number[]; value: number }>('Fill', (_, { shape, value }) =>
@@ -55,6 +59,22 @@ export function registerElementwise(): void {
 
 function node(operator: string, ...inputs: ValueName[]): ValueName {
   return tracingBackend().graph.node(operator, inputs);
+}
+
+function scalar(value: number): ValueName {
+  return tracingBackend().graph.floats([], Float32Array.of(value));
+}
+
+/** All traced values are float32, whole numbers too; a cast to whole numbers is what it does to the value. */
+function cast({ x }: KernelInputs, { dtype }: { dtype: tf.DataType }): tf.TensorInfo {
+  if (dtype === 'int32' && x.dtype === 'float32') {
+    const truncated = map(x, (name) => node('Mul', node('Sign', name), node('Floor', node('Abs', name))));
+    return { ...truncated, dtype };
+  }
+  if (dtype !== 'float32' && dtype !== x.dtype) {
+    throw new CodecError('engine', `engine onnx cannot cast ${x.dtype} to ${dtype}`);
+  }
+  return { ...map(x, (name) => name), dtype };
 }
 
 function filled(shape: number[], value: number): tf.TensorInfo {

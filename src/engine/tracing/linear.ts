@@ -1,5 +1,6 @@
 /** Kernels that cost: convolutions, matrix products, softmax, and the fused operations of `ops.ts`. */
 import * as tf from '@tensorflow/tfjs-core';
+import { CodecError } from '../../errors.js';
 import { GROUP_NORM_KERNEL, UPSAMPLE_KERNEL } from '../ops.js';
 import { tracingBackend } from './backend.js';
 import type { ValueName } from './graph.js';
@@ -8,6 +9,9 @@ import { type KernelInputs, registerKernel } from './register.js';
 interface ConvAttributes {
   strides: number | [number, number];
   pad: 'valid' | 'same' | number | tf.backend_util.ExplicitPadding;
+  dataFormat?: string;
+  dilations?: number | [number, number];
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
 export function registerLinear(): void {
@@ -24,13 +28,21 @@ export function registerLinear(): void {
   registerKernel(UPSAMPLE_KERNEL, upsampleNearest);
 }
 
-function convInfo(inputShape: number[], filterShape: number[], { strides, pad }: ConvAttributes) {
+function convInfo(inputShape: number[], filterShape: number[], attributes: ConvAttributes) {
+  const { strides, pad, dataFormat = 'NHWC', dilations = 1, dimRoundingMode } = attributes;
+  if (dataFormat !== 'NHWC' || [dilations].flat().some((dilation) => dilation !== 1)) {
+    throw new CodecError(
+      'engine',
+      `engine onnx convolves NHWC without dilation only, got ${dataFormat} and dilations ${dilations}`,
+    );
+  }
   return tf.backend_util.computeConv2DInfo(
     inputShape as [number, number, number, number],
     filterShape as [number, number, number, number],
     strides,
     1,
     pad,
+    dimRoundingMode,
   );
 }
 

@@ -116,6 +116,8 @@ function reduce(
 ): tf.TensorInfo {
   const { graph, plain, nchw, result, resultNchw, isNchw } = bound();
   const axes = tf.util.parseAxisParam(axis, x.shape);
+  // To ONNX no axes means all of them.
+  if (axes.length === 0) return result(plain(x), x.shape);
   const kept = x.shape.map((size, i) => (axes.includes(i) ? 1 : size));
   const emit = (name: string, over: number[], keep: boolean) =>
     // Opset 17: only ReduceSum takes its axes as an input.
