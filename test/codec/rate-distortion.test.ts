@@ -1,0 +1,138 @@
+/**
+ * What the codec promises in bits: the rates of whole files on CIFAR-10 test images 0..15 with the model `pilot`, and
+ * how far they are from an ideal coder that pays exactly the KL of every step.
+ */
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { EncodeResult } from '../../src/codec/api.js';
+import { advance, initialState } from '../../src/codec/chain.js';
+import { decode } from '../../src/codec/decoder.js';
+import { encode } from '../../src/codec/encoder.js';
+import { readLayout } from '../../src/codec/layout.js';
+import { fromUnit, toUnit } from '../../src/codec/pixels.js';
+import { gaussians } from '../../src/codec/plan-choice.js';
+import { integerStream } from '../../src/codec/random.js';
+import { openEngine } from '../../src/engine/index.js';
+import type { RgbImage } from '../../src/image/image.js';
+import { rmse } from '../../src/image/metrics.js';
+import { type Model, openModel } from '../../src/model/model.js';
+import { jumpCoefficients, jumpKlBits } from '../../src/model/schedule.js';
+import { cifarTestImages } from '../helpers/fixtures.js';
+
+const DIMENSIONS = 32 * 32 * 3;
+const MINUTES = 60_000;
+
+/** A point of a rate-distortion curve; curves start at the poorest quality. */
+interface Point {
+  readonly bits: number;
+  readonly rmse: number;
+}
+
+/** Bits where the curve first comes down to `level`, linear in RMSE between its points. */
+function bitsAt(curve: readonly Point[], level: number): number {
+  const after = curve.findIndex((point) => point.rmse <= level);
+  if (after < 1) throw new Error(`the curve does not cross RMSE ${level}`);
+  const [a, b] = [curve[after - 1], curve[after]];
+  return a.bits + ((a.rmse - level) / (a.rmse - b.rmse)) * (b.bits - a.bits);
+}
+
+/** Mean over curves of the bits at `level`. */
+function meanBitsAt(curves: readonly (readonly Point[])[], level: number): number {
+  return curves.reduce((sum, curve) => sum + bitsAt(curve, level), 0) / curves.length;
+}
+
+/**
+ * The chain of a file with z = delta + noise, a true sample of q(x_s|x_t, x_0), and the KL as its price; until the
+ * RMSE is at `level`.
+ */
+async function idealCurve(image: RgbImage, file: Uint8Array, model: Model, level: number): Promise<Point[]> {
+  const { header, written, unwritten } = readLayout(file, model);
+  const x0 = toUnit(image.data);
+  const state = initialState(header.seed, x0.length);
+  const gaussian = gaussians(integerStream('test/ideal'));
+  const curve: Point[] = [];
+  let bits = 0;
+  for (const { t, s } of [...written, ...unwritten]) {
+    const xhat0 = await model.denoiser.predictX0(state, image.width, image.height, t);
+    const error = rmse({ ...image, data: fromUnit(xhat0) }, image);
+    curve.push({ bits, rmse: error });
+    if (error <= level) break;
+    const squaredError = x0.reduce((sum, value, i) => sum + (value - xhat0[i]) ** 2, 0);
+    bits += jumpKlBits(model.schedule, t, s, squaredError);
+    const toDelta = Math.sqrt(model.schedule.snr[s] - model.schedule.snr[t]);
+    const z = x0.map((value, i) => toDelta * (value - xhat0[i]) + gaussian());
+    advance(state, xhat0, z, jumpCoefficients(model.schedule, t, s));
+  }
+  return curve;
+}
+
+let images: RgbImage[];
+let model: Model;
+
+beforeAll(async () => {
+  images = await cifarTestImages();
+  model = await openModel('pilot', await openEngine('onnx'));
+});
+
+describe('16 CIFAR-10 test images with 16 bits per block', () => {
+  let results: EncodeResult[];
+
+  beforeAll(async () => {
+    results = [];
+    for (const image of images) results.push(await encode(image, model, { blockBits: 16, targetRmse: 2.8 }));
+  }, 5 * MINUTES);
+
+  test.each([
+    [15, 0.22],
+    [10, 0.37],
+    [7, 0.54],
+    [5, 0.76],
+    [3, 1.19],
+  ])('RMSE %d takes at most %d bits per dimension on average', (level, limit) => {
+    const curves = results.map(({ steps }) => steps);
+    expect(meanBitsAt(curves, level) / DIMENSIONS).toBeLessThanOrEqual(limit);
+  });
+
+  test('at RMSE 7 files have at most 1.30 times the bits of an ideal coder', { timeout: 5 * MINUTES }, async () => {
+    const ideal: Point[][] = [];
+    for (const [i, image] of images.entries()) ideal.push(await idealCurve(image, results[i].bytes, model, 7));
+    const curves = results.map(({ steps }) => steps);
+    expect(meanBitsAt(curves, 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.3);
+  });
+
+  test('header, plan and padding take at most 12 bytes', () => {
+    for (const { bytes, steps } of results) {
+      const indices = steps.reduce((sum, { blocks }) => sum + blocks, 0) * 16;
+      expect(bytes.length * 8 - indices).toBeLessThanOrEqual(96);
+      expect(bytes.length).toBe(Math.ceil(steps.at(-1)!.bits / 8));
+    }
+  });
+
+  test('RMSE never rises by more than 3 % from one step to the next', () => {
+    const rises = results.flatMap(({ steps }, image) =>
+      steps.slice(1).map(({ t, rmse }, i) => ({ image, t, rise: rmse / steps[i].rmse - 1 })),
+    );
+    expect(rises.filter(({ rise }) => rise > 0.03)).toEqual([]);
+  });
+
+  test('a decoder arrives at exactly the pictures that the encoder reports', { timeout: 2 * MINUTES }, async () => {
+    for (const i of [0, 5, 10, 15]) {
+      const { image, complete } = await decode(results[i].bytes, model);
+      expect(complete).toBe(true);
+      expect(rmse(image, images[i])).toBe(results[i].steps.at(-1)!.rmse);
+      expect(image.data).toEqual(results[i].reconstruction.data);
+    }
+  });
+});
+
+test('with 20 bits per block files have at most 1.24 times the bits of an ideal coder at RMSE 7', {
+  timeout: 5 * MINUTES,
+}, async () => {
+  const coded: (readonly Point[])[] = [];
+  const ideal: Point[][] = [];
+  for (const image of images.slice(0, 6)) {
+    const { bytes, steps } = await encode(image, model, { blockBits: 20, targetRmse: 7 });
+    coded.push(steps);
+    ideal.push(await idealCurve(image, bytes, model, 7));
+  }
+  expect(meanBitsAt(coded, 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.24);
+});
