@@ -75,13 +75,15 @@ function oneLine(text: string): string {
 function progressBar(label: string): Progress {
   let bar: SingleBar | undefined;
   const start = () => {
-    const format = '{label} [{bar}] {percentage}% {note}';
     const started = new SingleBar({
-      format,
+      format: '{label} [{bar}] {percentage}% {note}',
       stream: process.stderr,
       clearOnComplete: true,
-      hideCursor: true,
       barsize: 24,
+      // With gracefulExit the first Ctrl-C would only stop the bar; without, the terminal must not need restoring.
+      gracefulExit: false,
+      hideCursor: false,
+      linewrap: true,
     });
     started.start(1, 0, { label, note: '' });
     return started;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { CodecError } from '../errors.js';
+import { calibrateCommand } from './calibrate.js';
 import { openConsole } from './console.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
@@ -55,11 +56,12 @@ function parser(args: readonly string[]) {
       .command(decodeCommand)
       .command(infoCommand)
       .command(truncateCommand)
+      .command(calibrateCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
       .epilogue("'ddpm-codec <command> --help' explains a command.")
-      .demandCommand(1, 1, 'expected a command: encode, decode, info or truncate')
+      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate or calibrate')
       .recommendCommands()
       .strict()
       // Otherwise each unknown option is reported twice, as max-rat and maxRat.

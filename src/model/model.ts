@@ -79,6 +79,7 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
  */
 export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling) {
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
+  checkTiling(tiling, config);
   const schedule = createSchedule(paperSchedule);
   const network = buildNetwork({ config, directory }, await readModelFile(directory, WEIGHTS_FILE));
   return { schedule, denoiser: createDenoiser(engine, network, schedule, tiling) };
@@ -162,13 +163,7 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
   const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
   if (!schedule || !tiling || !profile) throw wrong('expected schedule, tiling and profile');
   createSchedule(schedule);
-  const { tile, overlap } = tiling;
-  if (!(Number.isInteger(tile) && tile > 0 && tile % strideOf(config) === 0)) {
-    throw wrong(`tiling.tile: expected a multiple of ${strideOf(config)}, got ${tile}`);
-  }
-  if (!(Number.isInteger(overlap) && overlap >= 0 && 2 * overlap <= tile)) {
-    throw wrong(`tiling.overlap: expected an integer from 0 to half a tile, got ${overlap}`);
-  }
+  checkTiling(tiling, config);
   const curves = [profile.mean, ...(Array.isArray(profile.components) ? profile.components : [])];
   const isCurve = (curve: unknown) =>
     Array.isArray(curve) && curve.length === schedule.timesteps && curve.every(Number.isSafeInteger);
@@ -176,6 +171,16 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
     throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
   }
   return { schedule, tiling, profile, about };
+}
+
+/** Refuses a tiling that the network cannot take. */
+function checkTiling({ tile, overlap }: Tiling, config: UNetConfig): void {
+  if (!(Number.isInteger(tile) && tile > 0 && tile % strideOf(config) === 0)) {
+    throw new CodecError('model', `tile: expected a multiple of ${strideOf(config)}, got ${tile}`);
+  }
+  if (!(Number.isInteger(overlap) && overlap >= 0 && 2 * overlap <= tile)) {
+    throw new CodecError('model', `overlap: expected an integer from 0 to half a tile, got ${overlap}`);
+  }
 }
 
 /** JSON with sorted keys, so that equal values give equal bytes. */

@@ -1,0 +1,104 @@
+/** `ddpm-codec calibrate`: makes a diffusers model directory usable, by measuring its profile on training pictures. */
+import { join } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import { CodecError } from '../errors.js';
+import type { RgbImage } from '../image/image.js';
+import { READABLE_EXTENSIONS, readImage } from '../image/read.js';
+import {
+  type EngineArgs,
+  engineOptions,
+  integer,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  threadsOf,
+} from './args.js';
+import { openConsole } from './console.js';
+import { planJobs } from './jobs.js';
+import { checkWritable, writeAtomically } from './output.js';
+
+interface CalibrateArgs extends EngineArgs, OutputArgs {
+  readonly model: string;
+  readonly inputs: string[];
+  readonly tile: unknown;
+  readonly overlap: unknown;
+}
+
+/** Larger pictures are cut to a square from their middle of at most this many tiles a side. */
+const MOST_TILES = 2;
+
+export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
+  command: 'calibrate <model> <inputs..>',
+  describe: 'Prepare a UNet2DModel directory (diffusers) for coding',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 calibrate <model> <inputs..> [options]\n\n' +
+          'Prepares a directory with config.json and diffusion_pytorch_model.safetensors, as diffusers saves an\n' +
+          'unconditional UNet2DModel, for coding: measures how well it denoises training pictures and writes\n' +
+          'codec.json beside them. Use a hundred or more pictures of the kind you will code, cut to their middle;\n' +
+          "never ones you will report results on. The schedule is the paper's: T = 1000, beta from 1e-4 to 0.02.",
+      )
+      .positional('model', { type: 'string', description: 'Model directory' })
+      .positional('inputs', { type: 'string', array: true, description: 'Training pictures, or directories of them' })
+      .options({
+        tile: numberOption('Side of the windows the network sees, in pixels', { default: 64 }),
+        overlap: numberOption('Overlap of neighbouring windows, in pixels', { default: 8 }),
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 calibrate ddpm-cifar10-32/ cifar-train/', 'write ddpm-cifar10-32/codec.json') as never,
+  handler: calibrateModel,
+};
+
+async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
+  const console = openConsole(args);
+  const threads = threadsOf(args);
+  const tiling = { tile: integer('--tile', args.tile, 8)!, overlap: integer('--overlap', args.overlap, 0)! };
+  if (2 * tiling.overlap > tiling.tile) {
+    throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
+  }
+  const { jobs } = await planJobs(args.inputs, {
+    extensions: [...READABLE_EXTENSIONS],
+    kind: 'pictures',
+    outputName: (name) => `${name}.unused`,
+  });
+  const { CODEC_FILE, openUncalibrated } = await import('../model/model.js');
+  const output = join(args.model, CODEC_FILE);
+  await checkWritable(output, args);
+  const images: RgbImage[] = [];
+  for (const { input } of jobs) images.push(cutMiddle(await readImage(input), MOST_TILES * tiling.tile));
+
+  const { openEngine } = await import('../engine/index.js');
+  const { calibrate } = await import('../codec/calibration.js');
+  const { paperSchedule } = await import('../model/schedule.js');
+  const engine = await openEngine(args.engine, threads === undefined ? {} : { threads });
+  console.note(`${args.model} on ${engine.name}: ${engine.description}`);
+  const model = await openUncalibrated(args.model, engine, tiling);
+  const progress = console.progress('calibrating');
+  try {
+    const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
+    const about = { profile: `${images.length} pictures` };
+    const codec = { schedule: paperSchedule, tiling, profile, about };
+    await writeAtomically(output, Buffer.from(`${JSON.stringify(codec)}\n`), args);
+  } finally {
+    progress.stop();
+    await model.denoiser.dispose();
+    await engine.dispose();
+  }
+  console.document({ output, images: images.length, engine: engine.name });
+  console.result(`${output}: profile from ${images.length} pictures`);
+}
+
+function cutMiddle(image: RgbImage, most: number): RgbImage {
+  const width = Math.min(image.width, most);
+  const height = Math.min(image.height, most);
+  const left = (image.width - width) >> 1;
+  const top = (image.height - height) >> 1;
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const from = ((top + y) * image.width + left) * 3;
+    data.set(image.data.subarray(from, from + width * 3), y * width * 3);
+  }
+  return { width, height, data };
+}
