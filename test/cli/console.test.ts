@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { byteBudget, bytesForRate, integer, positive } from '../../src/cli/args.js';
+import { describeError, table, toJson } from '../../src/cli/console.js';
+import { CodecError } from '../../src/errors.js';
+
+const usage = expect.objectContaining({ code: 'usage' });
+
+describe('what is printed', () => {
+  it('tells an error in one line, and a defect as such', () => {
+    expect(describeError(new CodecError('file', 'a\nb\r\n  c\n'))).toBe('a; b; c');
+    expect(describeError(new TypeError('x is not a function'))).toMatch(
+      /^internal error: x is not a function; .*report/,
+    );
+  });
+
+  it('is valid JSON', () => {
+    expect(JSON.parse(toJson({ psnr: Number.POSITIVE_INFINITY, rate: 0.5 }))).toEqual({ psnr: null, rate: 0.5 });
+  });
+
+  it('aligns columns', () => {
+    const rows = [
+      ['name', 'n', ''],
+      ['a', '100', 'x'],
+    ];
+    expect(table(rows, [0, 2])).toBe('name    n\na     100  x');
+  });
+});
+
+describe('numbers', () => {
+  it('are accepted in their range and refused elsewhere', () => {
+    expect([integer('--x', undefined, 1), integer('--x', 1, 1, 3), integer('--x', 3, 1, 3)]).toEqual([undefined, 1, 3]);
+    expect([positive('--x', undefined, 'm'), positive('--x', 1e-9, 'm')]).toEqual([undefined, 1e-9]);
+    for (const value of [0, 4, 1.5, Number.NaN, '1', '', true])
+      expect(() => integer('--x', value, 1, 3)).toThrow(usage);
+    for (const value of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 'abc']) {
+      expect(() => positive('--x', value, 'm')).toThrow(usage);
+    }
+  });
+
+  it('turn a rate into bytes, never above it', () => {
+    expect(bytesForRate(1, { width: 32, height: 32 })).toBe(384);
+    expect(bytesForRate(0.3, { width: 5, height: 3 })).toBe(1);
+    const header = { width: 32, height: 32, headerBytes: 12 };
+    expect(byteBudget({ rate: undefined, bytes: undefined }, header)).toBeUndefined();
+    expect(byteBudget({ rate: undefined, bytes: 12 }, header)).toBe(12);
+    expect(byteBudget({ rate: 0.5, bytes: undefined }, header)).toBe(192);
+    expect(() => byteBudget({ rate: undefined, bytes: 11 }, header)).toThrow(/--bytes: .*header alone is 12 bytes/);
+    expect(() => byteBudget({ rate: 0.01, bytes: undefined }, header)).toThrow(/--rate: .*0\.0313 bits\/dim/);
+  });
+});
