@@ -63,6 +63,8 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
     kind: 'pictures',
     outputName: (name) => `${name}.unused`,
   });
+  const { calibrate, checkCalibrationSize } = await import('../codec/calibration.js');
+  checkCalibrationSize(jobs.length);
   const { CODEC_FILE, openUncalibrated } = await import('../model/model.js');
   const output = join(args.model, CODEC_FILE);
   await checkWritable(output, args);
@@ -70,11 +72,10 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   for (const { input } of jobs) images.push(cutMiddle(await readImage(input), MOST_TILES * tiling.tile));
 
   const { openEngine } = await import('../engine/index.js');
-  const { calibrate } = await import('../codec/calibration.js');
   const { paperSchedule } = await import('../model/schedule.js');
   const engine = await openEngine(args.engine, threads === undefined ? {} : { threads });
-  console.note(`${args.model} on ${engine.name}: ${engine.description}`);
   const model = await openUncalibrated(args.model, engine, tiling);
+  console.note(`${args.model} on ${engine.name}: ${engine.description}`);
   const progress = console.progress('calibrating');
   try {
     const profile = await calibrate(images, model, (fraction) => progress.update(fraction));

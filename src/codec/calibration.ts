@@ -19,6 +19,8 @@ const KNOTS = [
   7, 5, 3, 2, 1,
 ];
 
+const LEAST_IMAGES = 8;
+
 /** The header's range of a coordinate covers this many standard deviations of the training images each way. */
 const RANGE_IN_DEVIATIONS = [8, 4] as const;
 
@@ -32,9 +34,7 @@ export async function calibrate(
   model: { readonly schedule: Schedule; readonly denoiser: Denoiser },
   onProgress?: (fraction: number) => void,
 ): Promise<Profile> {
-  if (images.length < 8) {
-    throw new CodecError('usage', `calibration images: expected at least 8, got ${images.length}`);
-  }
+  checkCalibrationSize(images.length);
   const { schedule } = model;
   const knots = [...new Set(KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
   const stream = integerStream('ddc1/calibration');
@@ -50,6 +50,13 @@ export async function calibrate(
     onProgress?.((i + 1) / images.length);
   }
   return fitProfile(schedule, knots, rows);
+}
+
+/** @throws CodecError('usage') when there are too few images for a mean and two components to say anything */
+export function checkCalibrationSize(images: number): void {
+  if (images < LEAST_IMAGES) {
+    throw new CodecError('usage', `calibration images: expected at least ${LEAST_IMAGES}, got ${images}`);
+  }
 }
 
 /**

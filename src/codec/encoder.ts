@@ -13,7 +13,7 @@ import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
 import { advance, type Block, initialState, placeCodeword, stepBlocks } from './chain.js';
 import { FORMAT_VERSION, type Header, MAX_BLOCK_BITS, MIN_BLOCK_BITS, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import { fromUnit, toUnit } from './pixels.js';
-import { createPlan, type PlannedStep, type Profile } from './plan.js';
+import { createPlan, type PlannedStep, type PlanParameters, type Profile } from './plan.js';
 import { choosePlan } from './plan-choice.js';
 import { integerStream } from './random.js';
 
@@ -25,6 +25,9 @@ export interface CodecModel {
   readonly profile: Profile;
   readonly denoiser: Denoiser;
 }
+
+/** Stands for the plan while only the header's size is asked for. */
+const BLANK_PLAN: PlanParameters = { first: 0, second: 0, load: 0, pace: 0 };
 
 /** RMSE at which a file ends when neither a size nor a quality is asked for: hard to tell from the original by eye. */
 export const DEFAULT_TARGET_RMSE = 3;
@@ -38,25 +41,19 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
   const { width, height } = image;
   const { schedule, denoiser } = model;
   const x0 = toUnit(image.data);
-  const choice = await choosePlan(x0, width, height, model, selection);
-  const plan = createPlan(schedule, model.profile, choice.parameters, blockBits, x0.length);
-  const bare: Header = {
-    version: FORMAT_VERSION,
-    blockBits,
-    modelId: model.id.slice(0, MODEL_ID_DIGITS),
-    width,
-    height,
-    plan: choice.parameters,
-    seed,
-  };
-  const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...bare, stepCount } : bare);
-  const headerBytes = headerFor(0).length;
+  const modelId = model.id.slice(0, MODEL_ID_DIGITS);
+  const base = { version: FORMAT_VERSION, blockBits, modelId, width, height, seed };
+  const headerBytes = writeHeader({ ...base, plan: BLANK_PLAN, stepCount: 0 }).length;
   if (maxBytes < headerBytes) {
     throw new CodecError(
       'usage',
       `maximum size: expected at least the ${headerBytes} bytes of a header, got ${maxBytes}`,
     );
   }
+  const choice = await choosePlan(x0, width, height, model, selection);
+  const plan = createPlan(schedule, model.profile, choice.parameters, blockBits, x0.length);
+  const complete: Header = { ...base, plan: choice.parameters };
+  const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);
 
   const payload = new BitWriter();
   const choose = chooser(selection, seed);

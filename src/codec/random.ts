@@ -3,8 +3,8 @@
  *
  * Every use has its own named stream of the package seedrandom's `tychei` with string seeding, so that any step can be
  * reproduced without running through the others. That is Tyche-i (Neves & Araujo 2011) but for one word: the low half of
- * the last rotation comes from c instead of d (test/codec/random.test.ts has the recurrence). Only 32-bit integers are drawn; signs are
- * their bits, and the one multiplication (in `shuffle`) is a single correctly rounded double operation.
+ * the last rotation comes from c instead of d (test/codec/random.test.ts has the recurrence). Only 32-bit integers are
+ * drawn; signs are their bits, and the one multiplication (in `shuffle`) is a single correctly rounded double operation.
  */
 import seedrandom from 'seedrandom';
 

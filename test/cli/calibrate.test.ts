@@ -1,0 +1,53 @@
+/** A diffusers directory without codec.json becomes a model that files can be made with. */
+import { copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
+
+const NETWORK = 'fixtures/reference/unet-tiny';
+
+async function modelDirectory(): Promise<string> {
+  const directory = await temporaryDirectory();
+  await mkdir(join(directory, 'model'));
+  for (const file of ['config.json', 'diffusion_pytorch_model.safetensors']) {
+    await copyFile(join(NETWORK, file), join(directory, 'model', file));
+  }
+  await mkdir(join(directory, 'pictures'));
+  for (let i = 0; i < 8; i++) {
+    const picture = await toSharp(syntheticImage(12 + 4 * i, 20))
+      .png()
+      .toBuffer();
+    await writeFile(join(directory, 'pictures', `${i}.png`), picture);
+  }
+  return directory;
+}
+
+it('makes codec.json, with which the directory codes and decodes', async () => {
+  const directory = await modelDirectory();
+  const refused = await ddpmCodec(['encode', 'pictures/0.png', '--model', 'model'], directory);
+  expectRefusal(refused, 1, /codec\.json; make it with ddpm-codec calibrate/);
+  const document = await ddpmCodecJson(['calibrate', 'model', 'pictures'], directory);
+  expect(document).toEqual({ output: 'model/codec.json', images: 8, engine: expect.any(String) });
+  const codec = JSON.parse(await readFile(join(directory, 'model/codec.json'), 'utf8'));
+  expect(codec.tiling).toEqual({ tile: 64, overlap: 8 });
+  expect(codec.profile.mean).toHaveLength(1000);
+  const encode = ['encode', 'pictures/0.png', '--model', 'model', '-o', 'a.ddc', '--max-bytes', '60'];
+  const [encoded] = (await ddpmCodecJson(encode, directory)).images;
+  expect(encoded.bytes).toBeLessThanOrEqual(60);
+  const decode = ['decode', 'a.ddc', '--model', 'model', '-o', 'a.png'];
+  const [decoded] = (await ddpmCodecJson(decode, directory)).images;
+  expect(decoded.bytesUsed).toBe(encoded.bytes);
+  expectRefusal(await ddpmCodec(['decode', 'a.ddc', '-o', 'b.png'], directory), 1, /needs model [0-9a-f]{6}.*--model/);
+});
+
+it('refuses too few pictures, a bad tiling, and to replace codec.json, and leaves nothing behind', async () => {
+  const directory = await modelDirectory();
+  const run = (...args: string[]) => ddpmCodec(['calibrate', 'model', ...args], directory);
+  expectRefusal(await run('pictures/0.png'), 2, /expected at least 8, got 1/);
+  expectRefusal(await run('pictures', '--tile', '63'), 1, /tile: expected a multiple of 2, got 63/);
+  expectRefusal(await run('pictures', '--overlap', '40'), 2, /--overlap: expected at most half/);
+  await expect(stat(join(directory, 'model/codec.json'))).rejects.toThrow(/ENOENT/);
+  await writeFile(join(directory, 'model/codec.json'), '{}');
+  expectRefusal(await run('pictures'), 1, /exists already; use --force/);
+});

@@ -1,0 +1,40 @@
+/** Fitting a profile: the components are found again, and an image finds its place in it. */
+import { expect, test } from 'vitest';
+import { fitProfile } from '../../src/codec/calibration.js';
+import { nearestPlace } from '../../src/codec/plan-choice.js';
+import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
+
+const schedule = createSchedule(paperSchedule);
+const KNOTS = [1000, 700, 400, 200, 100, 50, 20, 8, 3, 1];
+const MEAN = KNOTS.map((_, k) => -k);
+const LEVEL = KNOTS.map(() => 1 / Math.sqrt(KNOTS.length));
+const SLOPE = KNOTS.map((_, k) => (k - 4.5) / Math.sqrt(82.5));
+
+/** log2 errors of an image that lies `a` along LEVEL and `b` along SLOPE. */
+const image = (a: number, b: number) => Float64Array.from(MEAN, (m, k) => m + a * LEVEL[k] + b * SLOPE[k]);
+
+/** 81 images: a with standard deviation 6, b with 1. */
+const rows = Array.from({ length: 81 }, (_, i) => {
+  const [a, b] = [(i % 9) - 4, Math.floor(i / 9) - 4];
+  return image((a * 6) / Math.sqrt(20 / 3), b / Math.sqrt(20 / 3));
+});
+
+test('mean and principal components are those the images were made with', () => {
+  const { mean, components } = fitProfile(schedule, KNOTS, rows);
+  KNOTS.forEach((t, k) => {
+    expect(mean[t - 1] / 256).toBeCloseTo(MEAN[k], 2);
+    // A unit of the header: 8 deviations over 64 steps, 4 over 8.
+    expect(Math.abs(components[0][t - 1]) / 256).toBeCloseTo(Math.abs((LEVEL[k] * 6 * 8) / 64), 2);
+    expect(Math.abs(components[1][t - 1]) / 256).toBeCloseTo(Math.abs((SLOPE[k] * 4) / 8), 2);
+  });
+});
+
+test('an image finds its place to the nearest unit; one beyond the range the end of it', () => {
+  const profile = fitProfile(schedule, KNOTS, rows);
+  const place = (row: Float64Array) => nearestPlace(profile, KNOTS, [...row]);
+  expect(place(image(0, 0))).toEqual({ first: 0, second: 0 });
+  const { first, second } = place(image(7.5, -1.5));
+  expect(first).toBe(10);
+  expect(Math.abs(second)).toBe(3);
+  expect(place(image(1000, 0)).first).toBe(63);
+});
