@@ -1,0 +1,182 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Header, MAX_SIDE, readHeader, writeHeader } from '../../src/codec/format.js';
+import { CodecError } from '../../src/errors.js';
+
+/** Every header that can be written. */
+const headers: fc.Arbitrary<Header> = fc
+  .record({
+    version: fc.constant(1),
+    blockBits: fc.integer({ min: 8, max: 24 }),
+    modelId: fc.stringMatching(/^[0-9a-f]{6}$/),
+    width: fc.integer({ min: 1, max: MAX_SIDE }),
+    height: fc.integer({ min: 1, max: MAX_SIDE }),
+    plan: fc.record({
+      first: fc.integer({ min: -64, max: 63 }),
+      second: fc.integer({ min: -8, max: 7 }),
+      load: fc.integer({ min: 0, max: 3 }),
+      pace: fc.integer({ min: 0, max: 7 }),
+    }),
+    seed: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 ** 32 - 1 })),
+    stepCount: fc.option(fc.integer({ min: 0, max: 2 ** 14 - 1 }), { nil: undefined }),
+  })
+  .map(({ stepCount, ...header }) => (stepCount === undefined ? header : { ...header, stepCount }));
+
+const SIMPLE: Header = {
+  version: 1,
+  blockBits: 16,
+  modelId: 'c0ffee',
+  width: 32,
+  height: 300,
+  plan: { first: 0, second: -1, load: 2, pace: 5 },
+  seed: 0,
+};
+
+/** The code of the CodecError that a call ends with. */
+function refusal(call: () => unknown): { code: string; message: string } {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof CodecError) return { code: error.code, message: error.message };
+    throw error;
+  }
+  throw new Error('expected a refusal');
+}
+
+/** The CRC-8 of docs/FORMAT.md: polynomial 0x2F, initial value and final XOR 0xFF. */
+function crc8(bytes: Uint8Array): number {
+  const polynomial = 0x12f;
+  let register = 0xff;
+  for (const byte of bytes) {
+    register ^= byte;
+    for (let bit = 0; bit < 8; bit++) {
+      register <<= 1;
+      if (register & 0x100) register ^= polynomial;
+    }
+  }
+  return register ^ 0xff;
+}
+
+function withChecksum(bytes: Uint8Array): Uint8Array {
+  const fixed = bytes.slice();
+  fixed[fixed.length - 1] = crc8(fixed.subarray(0, -1));
+  return fixed;
+}
+
+/** `SIMPLE` with one byte replaced and its checksum made right again. */
+function altered(position: number, value: number): Uint8Array {
+  const bytes = writeHeader(SIMPLE);
+  bytes[position] = value;
+  return withChecksum(bytes);
+}
+
+test('a header has the bytes of the specification', () => {
+  const bytes = Array.from(writeHeader(SIMPLE));
+  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc1, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
+  expect(bytes.at(-1)).toBe(crc8(Uint8Array.from(bytes.slice(0, -1))));
+  const long = writeHeader({ ...SIMPLE, seed: 129, stepCount: 5 });
+  expect(long[2]).toBe(8 | 0x20 | 0x40);
+  expect(Array.from(long.subarray(11, -1))).toEqual([0x81, 0x01, 5]);
+});
+
+test('the checksum is CRC-8/AUTOSAR', () => {
+  expect(crc8(Buffer.from('123456789'))).toBe(0xdf);
+});
+
+test('whatever is written is read back, and the length is right with a payload behind', () => {
+  fc.assert(
+    fc.property(headers, fc.uint8Array({ maxLength: 20 }), (header, payload) => {
+      const bytes = writeHeader(header);
+      expect(bytes.length).toBeLessThanOrEqual(2 + 1 + 3 + 8 + 2 + 5 + 2 + 1);
+      expect(readHeader(Uint8Array.from([...bytes, ...payload]))).toEqual({ header, length: bytes.length });
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('a 32 x 32 image needs 11 bytes, or 12 when it ends early', () => {
+  const header = { ...SIMPLE, width: 32, height: 32 };
+  expect(writeHeader(header).length).toBe(11);
+  expect(writeHeader({ ...header, stepCount: 127 }).length).toBe(12);
+});
+
+describe('damage', () => {
+  test('a header that ends too early is refused at every length', () => {
+    fc.assert(
+      fc.property(headers, (header) => {
+        const bytes = writeHeader(header);
+        for (let length = 0; length < bytes.length; length++) {
+          expect(refusal(() => readHeader(bytes.subarray(0, length))).code).toBe('format');
+        }
+      }),
+    );
+  });
+
+  test('no flipped bit goes unnoticed', () => {
+    fc.assert(
+      fc.property(headers, (header) => {
+        const bytes = writeHeader(header);
+        for (let bit = 0; bit < bytes.length * 8; bit++) {
+          const damaged = bytes.slice();
+          damaged[bit >> 3] ^= 1 << (bit & 7);
+          // A flipped flag or LEB128 continuation moves the checksum to another place, where 1 in 256 fits by chance.
+          const moves = bit >> 3 === 2 || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
+          if (moves) {
+            try {
+              expect(readHeader(damaged).header).not.toEqual(header);
+            } catch (error) {
+              if (!(error instanceof CodecError)) throw error;
+              expect(error.code).toBe('format');
+            }
+          } else {
+            expect(refusal(() => readHeader(damaged)).code).toBe('format');
+          }
+        }
+      }),
+    );
+  });
+
+  test('anything else never gives more than a refusal', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (junk) => {
+        const bytes = Uint8Array.from([0xdd, 0xc1, ...junk]);
+        try {
+          const { header, length } = readHeader(bytes);
+          expect(writeHeader(header)).toEqual(bytes.slice(0, length));
+        } catch (error) {
+          if (!(error instanceof CodecError)) throw error;
+          expect(error.code).toBe('format');
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test.each([
+    ['an empty file', Uint8Array.of(), /not a \.ddc file.*an empty file/],
+    ['another kind of file', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), /not a \.ddc file.*8950/],
+    ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
+    ['a later version', altered(1, 0xc2), /version: expected 1, got 2/],
+    ['version 0', altered(1, 0xc0), /version: expected 1, got 0/],
+    ['the reserved flag', altered(2, 0x88), /feature this version does not know/],
+    ['more than 24 bits per block', altered(2, 17), /feature this version does not know/],
+    ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],
+  ])('%s is refused for what it is', (_, bytes, message) => {
+    const { code, message: actual } = refusal(() => readHeader(bytes));
+    expect(code).toBe('format');
+    expect(actual).toMatch(message);
+    expect(actual).not.toMatch(/\n/);
+  });
+
+  test.each([
+    ['a width beyond 2^24', [0x80, 0x80, 0x80, 0x08]],
+    ['a width without end', [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]],
+    ['a width with a needless byte', [0x9f, 0x00]],
+  ])('%s is refused', (_, width) => {
+    const simple = writeHeader(SIMPLE);
+    const bytes = withChecksum(Uint8Array.from([...simple.subarray(0, 6), ...width, ...simple.subarray(7)]));
+    const { code, message } = refusal(() => readHeader(bytes));
+    expect(code).toBe('format');
+    expect(message).toMatch(/expected a number up to 16777215/);
+  });
+});
