@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  blockCapacity,
+  createPlan,
+  expectedErrors,
+  LOADS,
+  PACES,
+  type PlannedStep,
+  type PlanParameters,
+} from '../../src/codec/plan.js';
+import { loadModelInfo } from '../../src/model/model.js';
+import { jumpKlBits } from '../../src/model/schedule.js';
+
+const { schedule, profile } = await loadModelInfo('pilot');
+
+const PLAIN: PlanParameters = { first: 0, second: 0, load: 0, pace: 0 };
+
+const parameters: fc.Arbitrary<PlanParameters> = fc.record({
+  first: fc.integer({ min: -64, max: 63 }),
+  second: fc.integer({ min: -8, max: 7 }),
+  load: fc.nat(LOADS.length - 1),
+  pace: fc.nat(PACES.length - 1),
+});
+
+const plan = (p: PlanParameters, blockBits: number, dimensions: number) =>
+  createPlan(schedule, profile, p, blockBits, dimensions);
+
+const totalBlocks = (steps: readonly PlannedStep[]) => steps.reduce((sum, { blocks }) => sum + blocks, 0);
+
+test('a plan is a chain from T down without gaps, with blocks in every step', () => {
+  fc.assert(
+    fc.property(
+      parameters,
+      fc.integer({ min: 8, max: 24 }),
+      fc.integer({ min: 1, max: 10 ** 6 }).map((pixels) => 3 * pixels),
+      (p, blockBits, dimensions) => {
+        let at = schedule.timesteps;
+        for (const { t, s, blocks } of plan(p, blockBits, dimensions)) {
+          expect(t).toBe(at);
+          expect(s).toBeLessThan(t);
+          expect(s).toBeGreaterThanOrEqual(1);
+          expect(Number.isInteger(blocks)).toBe(true);
+          expect(blocks).toBeGreaterThanOrEqual(1);
+          expect(blocks).toBeLessThanOrEqual(dimensions);
+          at = s;
+        }
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+test('the plan of an average image is the recorded one', () => {
+  // Recorded from createPlan with models/pilot. Files depend on it; it changes only with the model's codec.json.
+  const steps = plan(PLAIN, 16, 3072);
+  expect(steps.slice(0, 4)).toEqual([
+    { t: 1000, s: 716, blocks: 1 },
+    { t: 716, s: 584, blocks: 1 },
+    { t: 584, s: 489, blocks: 1 },
+    { t: 489, s: 418, blocks: 1 },
+  ]);
+  expect(steps.slice(-3)).toEqual([
+    { t: 4, s: 3, blocks: 26 },
+    { t: 3, s: 2, blocks: 42 },
+    { t: 2, s: 1, blocks: 89 },
+  ]);
+  expect([steps.length, totalBlocks(steps)]).toEqual([78, 334]);
+});
+
+test('the same parameters give the same plan', () => {
+  fc.assert(
+    fc.property(parameters, (p) => {
+      expect(plan(p, 16, 3072)).toEqual(plan({ ...p }, 16, 3072));
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('blocks add up to the expected KL over the capacity of a block', () => {
+  for (const dimensions of [3072, 500 * 333 * 3]) {
+    const errors = expectedErrors(profile, 0, 0);
+    for (const [load, share] of LOADS.entries()) {
+      const steps = plan({ ...PLAIN, load }, 16, dimensions);
+      const kl = steps.reduce((sum, { t, s }) => sum + jumpKlBits(schedule, t, s, errors[t] * dimensions), 0);
+      // What rounding leaves over is carried on, so that only the last remainder is lost.
+      expect(Math.abs(kl / (blockCapacity(16) * share) - totalBlocks(steps))).toBeLessThanOrEqual(0.5 + 1e-9);
+    }
+  }
+});
+
+test('expected errors are powers of two of the profile in 1/256', () => {
+  const errors = expectedErrors(profile, 5, -2);
+  for (let t = 1; t <= schedule.timesteps; t++) {
+    const log = profile.mean[t - 1] + 5 * profile.components[0][t - 1] - 2 * profile.components[1][t - 1];
+    expect(errors[t] / 2 ** (log / 256)).toBeCloseTo(1, 12);
+  }
+});
+
+test('harder images get more blocks, a slower pace fewer steps', () => {
+  expect(totalBlocks(plan({ ...PLAIN, first: 20 }, 16, 3072))).toBeGreaterThan(totalBlocks(plan(PLAIN, 16, 3072)));
+  expect(totalBlocks(plan({ ...PLAIN, first: -20 }, 16, 3072))).toBeLessThan(totalBlocks(plan(PLAIN, 16, 3072)));
+  const large = 500 * 333 * 3;
+  const lengths = PACES.map((_, pace) => plan({ ...PLAIN, pace }, 16, large).length);
+  for (let i = 1; i < lengths.length; i++) expect(lengths[i]).toBeLessThanOrEqual(lengths[i - 1]);
+  expect(lengths.at(-1)).toBeLessThan(lengths[0] / 2);
+});
+
+test.each([
+  ['1x1', 3],
+  ['4096x4096', 4096 * 4096 * 3],
+])('the plan of a %s image is quick to make', (_, dimensions) => {
+  const start = performance.now();
+  const steps = plan(PLAIN, 16, dimensions);
+  // A millisecond or so; the limit is for busy machines.
+  expect(performance.now() - start).toBeLessThan(500);
+  expect(steps.length).toBeLessThan(schedule.timesteps);
+});
+
+test.each([
+  [{ first: 64 }, /plan first: expected an integer from -64 to 63, got 64/],
+  [{ second: -9 }, /plan second: expected an integer from -8 to 7, got -9/],
+  [{ load: 4 }, /plan load: expected an integer from 0 to 3, got 4/],
+  [{ pace: 8 }, /plan pace: expected an integer from 0 to 7, got 8/],
+  [{ first: 0.5 }, /plan first/],
+])('parameters out of range are refused: %o', (wrong, message) => {
+  expect(() => plan({ ...PLAIN, ...wrong }, 16, 3072)).toThrow(message);
+});
