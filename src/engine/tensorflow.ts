@@ -79,7 +79,8 @@ export async function openTensorFlowEngine(load?: Importer): Promise<Engine> {
   return createEagerEngine('tensorflow', BACKEND, `${name} (TensorFlow.js ${version}), ${gpu ? 'GPU' : 'CPU'}`);
 }
 
+/** Whether the package itself is not there; a package that lacks its binary or a dependency names another module. */
 function isMissing(cause: unknown, name: string): boolean {
   const { code, message } = cause as { code?: string; message?: string };
-  return (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && (message ?? '').includes(name);
+  return (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && (message ?? '').includes(`'${name}'`);
 }

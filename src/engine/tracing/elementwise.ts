@@ -7,13 +7,21 @@ import { type KernelInputs, registerKernel } from './register.js';
 
 const BINARY: Record<string, string> = {
   Add: 'Add',
-  AddV2: 'Add',
   Sub: 'Sub',
   Multiply: 'Mul',
   RealDiv: 'Div',
   Maximum: 'Max',
   Minimum: 'Min',
   Pow: 'Pow',
+};
+
+/** Their results are 0 and 1 as floats, like all traced values; the casts cost little beside what surrounds them. */
+const COMPARISON: Record<string, string> = {
+  Equal: 'Equal',
+  Greater: 'Greater',
+  GreaterEqual: 'GreaterOrEqual',
+  Less: 'Less',
+  LessEqual: 'LessOrEqual',
 };
 
 const UNARY: Record<string, string> = {
@@ -28,6 +36,11 @@ const UNARY: Record<string, string> = {
   Cos: 'Cos',
   Abs: 'Abs',
   Reciprocal: 'Reciprocal',
+  Sign: 'Sign',
+  Floor: 'Floor',
+  Round: 'Round',
+  Erf: 'Erf',
+  Softplus: 'Softplus',
 };
 
 export function registerElementwise(): void {
@@ -39,6 +52,24 @@ export function registerElementwise(): void {
       const difference = node('Sub', x, y);
       return node('Mul', difference, difference);
     }),
+  );
+  for (const [kernel, operator] of Object.entries(COMPARISON)) {
+    registerKernel(kernel, ({ a, b }) => ({
+      ...broadcast(a, b, (x, y) => asFloat(node(operator, x, y))),
+      dtype: 'bool' as const,
+    }));
+  }
+  registerKernel('LogicalAnd', ({ a, b }) => ({
+    ...broadcast(a, b, (x, y) => node('Mul', x, y)),
+    dtype: 'bool' as const,
+  }));
+  registerKernel('LogicalNot', ({ x }) => ({
+    ...map(x, (name) => node('Sub', scalar(1), name)),
+    dtype: 'bool' as const,
+  }));
+  registerKernel('Select', select);
+  registerKernel<KernelInputs, { alpha?: number }>('Step', ({ x }, { alpha = 0 }) =>
+    map(x, (name) => node('Where', node('Greater', name, scalar(0)), scalar(1), scalar(alpha))),
   );
   for (const [kernel, operator] of Object.entries(UNARY)) {
     registerKernel(kernel, ({ x }) => map(x, (name) => node(operator, name)));
@@ -65,13 +96,32 @@ function scalar(value: number): ValueName {
   return tracingBackend().graph.floats([], Float32Array.of(value));
 }
 
+/** ONNX' codes of the element types. */
+const FLOAT = 1;
+const BOOL = 9;
+
+function asFloat(name: ValueName): ValueName {
+  return tracingBackend().graph.node('Cast', [name], { to: FLOAT });
+}
+
+/** tfjs gives all three operands one shape. */
+function select({ condition, t, e }: KernelInputs): tf.TensorInfo {
+  const backend = tracingBackend();
+  const operands = [condition, t, e];
+  const isNchw = t.shape.length === 4 && operands.some((x) => backend.isNchw(x));
+  const [where, ...values] = operands.map((x) => (isNchw ? backend.nchw(x) : backend.plain(x)));
+  const result = node('Where', backend.graph.node('Cast', [where], { to: BOOL }), ...values);
+  return isNchw ? backend.resultNchw(result, t.shape) : backend.result(result, t.shape);
+}
+
 /** All traced values are float32, whole numbers too; a cast to whole numbers is what it does to the value. */
 function cast({ x }: KernelInputs, { dtype }: { dtype: tf.DataType }): tf.TensorInfo {
   if (dtype === 'int32' && x.dtype === 'float32') {
     const truncated = map(x, (name) => node('Mul', node('Sign', name), node('Floor', node('Abs', name))));
     return { ...truncated, dtype };
   }
-  if (dtype !== 'float32' && dtype !== x.dtype) {
+  const isWiderOrSame = dtype === 'float32' || dtype === x.dtype || (dtype === 'int32' && x.dtype === 'bool');
+  if (!isWiderOrSame) {
     throw new CodecError('engine', `engine onnx cannot cast ${x.dtype} to ${dtype}`);
   }
   return { ...map(x, (name) => name), dtype };

@@ -51,6 +51,9 @@ export function registerShapes(): void {
     'Max',
     ({ x }, { reductionIndices, keepDims }) => reduce('ReduceMax', x, reductionIndices, keepDims),
   );
+  registerKernel<KernelInputs, { axis: number | number[]; keepDims: boolean }>('Min', ({ x }, { axis, keepDims }) =>
+    reduce('ReduceMin', x, axis, keepDims),
+  );
 }
 
 function bound() {
@@ -109,7 +112,7 @@ function pad(
 }
 
 function reduce(
-  operator: 'ReduceSum' | 'ReduceMean' | 'ReduceMax',
+  operator: 'ReduceSum' | 'ReduceMean' | 'ReduceMax' | 'ReduceMin',
   x: tf.TensorInfo,
   axis: number | number[],
   keepDims: boolean,

@@ -1,0 +1,69 @@
+/** Gradients traced by the onnx engine against finite differences of tfjs' own CPU backend. */
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Engine } from '../../src/engine/engine.js';
+import { registerGradients } from '../../src/engine/gradients.js';
+import { openEngine } from '../../src/engine/index.js';
+import { CASES, type KernelCase } from './cases.js';
+import { expectClose, numbers, sizeOf } from './compare.js';
+
+let engine: Engine;
+beforeAll(async () => {
+  await registerGradients();
+  engine = await openEngine('onnx');
+});
+afterAll(() => engine.dispose());
+
+/** Half the distance of the two points of a difference: float32 rounding and the third derivative both stay below 1e-3. */
+const STEP = 1e-2;
+/** Kinked functions are tested where no kink is within reach of the step. */
+const KINKS = [-0.5, 0, 0.25, 0.5];
+
+/** A number from the outputs to which every element contributes differently. */
+function weigh(outputs: tf.Tensor[]): tf.Scalar {
+  const terms = outputs.map((output, i) => {
+    const weights = tf.tensor(numbers(output.size, [-1, 1], 100 + i), output.shape);
+    return tf.sum(tf.mul(output, weights)) as tf.Scalar;
+  });
+  return terms.reduce((a, b) => tf.add(a, b));
+}
+
+function inputsOf({ shapes, range }: KernelCase): Float32Array[] {
+  return shapes.map((shape, i) =>
+    numbers(sizeOf(shape), range, i + 1).map((x) => {
+      const kink = KINKS.find((at) => Math.abs(x - at) < 2 * STEP);
+      return kink === undefined ? x : kink + 3 * STEP;
+    }),
+  );
+}
+
+describe.each(CASES.filter(({ differentiable }) => differentiable !== false))('gradient of $name', (kernelCase) => {
+  const { shapes, fn } = kernelCase;
+  const loss = (...tensors: tf.Tensor[]) => weigh([fn(...tensors)].flat());
+
+  test('agrees with finite differences', async () => {
+    const inputs = inputsOf(kernelCase);
+    const compiled = await engine.compile((tensors) => tf.grads(loss)(tensors), shapes);
+    const gradients = await compiled.run(inputs);
+    await compiled.dispose();
+
+    await tf.setBackend('cpu');
+    const evaluate = (values: Float32Array[]) =>
+      tf.tidy(() => loss(...values.map((data, i) => tf.tensor(data, [...shapes[i]]))).dataSync()[0]);
+    shapes.forEach((_, i) => {
+      // All elements of small inputs, some fifty spread over large ones.
+      const stride = Math.max(1, Math.floor(inputs[i].length / 50));
+      const chosen = Array.from({ length: Math.ceil(inputs[i].length / stride) }, (_, k) => k * stride);
+      const differences = chosen.map((k) => {
+        const [above, below] = [STEP, -STEP].map((step) =>
+          evaluate(inputs.with(i, inputs[i].with(k, inputs[i][k] + step))),
+        );
+        return (above - below) / (2 * STEP);
+      });
+      const actual = Float32Array.from(chosen, (k) => gradients[i][k]);
+      expectClose(actual, Float32Array.from(differences), 5e-3, `gradient of input ${i}`);
+      expect(gradients[i].length).toBe(inputs[i].length);
+    });
+  });
+});
