@@ -23,7 +23,8 @@ export function readSafetensors(bytes: Uint8Array): Tensors {
     spans.push([begin, end]);
     tensors.set(name, { shape, data: toFloats(copy(bytes, header.end + begin, header.end + end), dtype) });
   }
-  spans.sort(([a], [b]) => a - b);
+  // Empty tensors before the one that begins where they lie.
+  spans.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   let covered = 0;
   for (const [begin, end] of spans) {
     if (begin !== covered)
