@@ -10,7 +10,7 @@ import { encode } from '../../src/codec/encoder.js';
 import { readLayout } from '../../src/codec/layout.js';
 import { fromUnit, toUnit } from '../../src/codec/pixels.js';
 import { gaussians } from '../../src/codec/plan-choice.js';
-import { integerStream } from '../../src/codec/random.js';
+import { type IntegerStream, integerStream } from '../../src/codec/random.js';
 import { openEngine } from '../../src/engine/index.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
@@ -20,6 +20,9 @@ import { cifarTestImages } from '../helpers/fixtures.js';
 
 const DIMENSIONS = 32 * 32 * 3;
 const MINUTES = 60_000;
+
+let images: RgbImage[];
+let model: Model;
 
 /** A point of a rate-distortion curve; curves start at the poorest quality. */
 interface Point {
@@ -41,14 +44,31 @@ function meanBitsAt(curves: readonly (readonly Point[])[], level: number): numbe
 }
 
 /**
+ * Ideal runs per image. Their mean over 16 images varies by about 1 % from one set of noise to the next: over four sets
+ * it was 0.4098, 0.4186, 0.4138 and 0.4158 bits per dimension at RMSE 7 with the plans of 16 bits per block.
+ */
+const IDEAL_RUNS = 2;
+
+/** Ideal curves of images with the schedules of their files; every run of every image has noise of its own. */
+async function idealCurves(files: readonly Uint8Array[], level: number): Promise<Point[][]> {
+  const curves: Point[][] = [];
+  for (let run = 0; run < IDEAL_RUNS; run++) {
+    for (const [i, file] of files.entries()) {
+      curves.push(await idealCurve(images[i], file, level, integerStream(`test/ideal/${run}/${i}`)));
+    }
+  }
+  return curves;
+}
+
+/**
  * The chain of a file with z = delta + noise, a true sample of q(x_s|x_t, x_0), and the KL as its price; until the
  * RMSE is at `level`.
  */
-async function idealCurve(image: RgbImage, file: Uint8Array, model: Model, level: number): Promise<Point[]> {
+async function idealCurve(image: RgbImage, file: Uint8Array, level: number, noise: IntegerStream): Promise<Point[]> {
   const { header, written, unwritten } = readLayout(file, model);
   const x0 = toUnit(image.data);
   const state = initialState(header.seed, x0.length);
-  const gaussian = gaussians(integerStream('test/ideal'));
+  const gaussian = gaussians(noise);
   const curve: Point[] = [];
   let bits = 0;
   for (const { t, s } of [...written, ...unwritten]) {
@@ -64,9 +84,6 @@ async function idealCurve(image: RgbImage, file: Uint8Array, model: Model, level
   }
   return curve;
 }
-
-let images: RgbImage[];
-let model: Model;
 
 beforeAll(async () => {
   images = await cifarTestImages();
@@ -93,8 +110,10 @@ describe('16 CIFAR-10 test images with 16 bits per block', () => {
   });
 
   test('at RMSE 7 files have at most 1.30 times the bits of an ideal coder', { timeout: 5 * MINUTES }, async () => {
-    const ideal: Point[][] = [];
-    for (const [i, image] of images.entries()) ideal.push(await idealCurve(image, results[i].bytes, model, 7));
+    const ideal = await idealCurves(
+      results.map(({ bytes }) => bytes),
+      7,
+    );
     const curves = results.map(({ steps }) => steps);
     expect(meanBitsAt(curves, 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.3);
   });
@@ -128,11 +147,11 @@ test('with 20 bits per block files have at most 1.24 times the bits of an ideal 
   timeout: 5 * MINUTES,
 }, async () => {
   const coded: (readonly Point[])[] = [];
-  const ideal: Point[][] = [];
+  const files: Uint8Array[] = [];
   for (const image of images.slice(0, 6)) {
     const { bytes, steps } = await encode(image, model, { blockBits: 20, targetRmse: 7 });
     coded.push(steps);
-    ideal.push(await idealCurve(image, bytes, model, 7));
+    files.push(bytes);
   }
-  expect(meanBitsAt(coded, 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.24);
+  expect(meanBitsAt(coded, 7) / meanBitsAt(await idealCurves(files, 7), 7)).toBeLessThanOrEqual(1.24);
 });
