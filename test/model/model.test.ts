@@ -1,0 +1,159 @@
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { decode } from '../../src/codec/decoder.js';
+import { encode } from '../../src/codec/encoder.js';
+import { openEngine } from '../../src/engine/index.js';
+import { CodecError } from '../../src/errors.js';
+import {
+  CODEC_FILE,
+  CONFIG_FILE,
+  findModel,
+  listModels,
+  loadModelInfo,
+  openModel,
+  WEIGHTS_FILE,
+} from '../../src/model/model.js';
+import { syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
+
+const PILOT = (await loadModelInfo('pilot')).directory;
+
+/** A copy of the shipped model whose files can be spoilt. */
+async function copyOfPilot(): Promise<string> {
+  const directory = join(await temporaryDirectory(), 'copy');
+  await cp(PILOT, directory, { recursive: true });
+  return directory;
+}
+
+/** Changes a copy's JSON file. */
+async function edit(directory: string, file: string, change: (json: Record<string, unknown>) => void): Promise<void> {
+  const path = join(directory, file);
+  const json = JSON.parse(await readFile(path, 'utf8'));
+  change(json);
+  await writeFile(path, JSON.stringify(json));
+}
+
+/** Expects a CodecError('model') of one line. */
+async function expectRefusal(call: Promise<unknown>, message: RegExp): Promise<void> {
+  const error = await call.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(CodecError);
+  expect((error as CodecError).code).toBe('model');
+  expect((error as CodecError).message).toMatch(message);
+  expect((error as CodecError).message).not.toMatch(/\n/);
+}
+
+describe('names', () => {
+  test('pilot is shipped, and what auto means', async () => {
+    const models = await listModels();
+    expect(models.map(({ name }) => name)).toContain('pilot');
+    expect((await loadModelInfo('auto')).id).toBe((await loadModelInfo('pilot')).id);
+  });
+
+  test('a model is found by the start of its id', async () => {
+    const { id } = await loadModelInfo('pilot');
+    expect(id).toMatch(/^[0-9a-f]{64}$/);
+    expect((await findModel(id.slice(0, 6))).name).toBe('pilot');
+    await expectRefusal(findModel('xxxxxx'), /needs model xxxxxx, at hand: .*pilot \([0-9a-f]{6}\)/);
+    await expectRefusal(findModel('xxxxxx', await copyOfPilot()), /needs model xxxxxx, at hand: copy/);
+  });
+
+  test('an unknown one is refused with those there are', async () => {
+    await expectRefusal(loadModelInfo('no-such-model'), /expected .*pilot.* or a directory, got "no-such-model"/);
+  });
+});
+
+describe('id', () => {
+  test('is of the content: it does not depend on the directory, on key order or on remarks', async () => {
+    const directory = await copyOfPilot();
+    const { id } = await loadModelInfo('pilot');
+    expect((await loadModelInfo(directory)).id).toBe(id);
+    await edit(directory, CODEC_FILE, (json) => {
+      json.about = 'something else';
+      json.tiling = Object.fromEntries(Object.entries(json.tiling as object).reverse());
+    });
+    expect((await loadModelInfo(directory)).id).toBe(id);
+  });
+
+  test.each([
+    ['the tiling', CODEC_FILE, (json: Record<string, unknown>) => Object.assign(json.tiling as object, { overlap: 4 })],
+    [
+      'the schedule',
+      CODEC_FILE,
+      (json: Record<string, unknown>) => Object.assign(json.schedule as object, { betaEnd: 0.03 }),
+    ],
+    ['the profile', CODEC_FILE, (json: Record<string, unknown>) => ((json.profile as { mean: number[] }).mean[9] += 1)],
+    ['the architecture', CONFIG_FILE, (json: Record<string, unknown>) => Object.assign(json, { norm_eps: 1e-3 })],
+  ])('changes with %s', async (_, file, change) => {
+    const directory = await copyOfPilot();
+    await edit(directory, file, change);
+    expect((await loadModelInfo(directory)).id).not.toBe((await loadModelInfo('pilot')).id);
+  });
+
+  test('changes with a single bit of the weights, and a file of the other model is refused', async () => {
+    const directory = await copyOfPilot();
+    const path = join(directory, WEIGHTS_FILE);
+    const weights = await readFile(path);
+    weights[weights.length - 4] ^= 1;
+    await writeFile(path, weights);
+    const engine = await openEngine('onnx');
+    const [pilot, other] = [await openModel('pilot', engine), await openModel(directory, engine)];
+    expect(other.id).not.toBe(pilot.id);
+    const { bytes } = await encode(syntheticImage(4, 4), pilot, { targetRmse: 30 });
+    await expectRefusal(decode(bytes, other), /the file needs model [0-9a-f]{6}, got [0-9a-f]{6}/);
+    await Promise.all([pilot.dispose(), other.dispose()]);
+  });
+});
+
+describe('files that are not there or do not fit', () => {
+  test.each([CONFIG_FILE, CODEC_FILE, WEIGHTS_FILE])('%s missing', async (file) => {
+    const directory = await copyOfPilot();
+    await rm(join(directory, file));
+    await expectRefusal(loadModelInfo(directory), new RegExp(`cannot read ${file}`));
+  });
+
+  test.each([CONFIG_FILE, CODEC_FILE])('%s that is not JSON', async (file) => {
+    const directory = await copyOfPilot();
+    await writeFile(join(directory, file), '{"half": ');
+    await expectRefusal(loadModelInfo(directory), new RegExp(`${file} is not JSON`));
+  });
+
+  test.each([CONFIG_FILE, CODEC_FILE])('%s that is null', async (file) => {
+    const directory = await copyOfPilot();
+    await writeFile(join(directory, file), 'null');
+    await expectRefusal(loadModelInfo(directory), /expected/);
+  });
+
+  type Json = Record<string, Record<string, unknown>>;
+  test.each([
+    ['no profile', (json: Json) => delete json.profile, /expected schedule, tiling and profile/],
+    ['a short profile', (json: Json) => (json.profile.mean as number[]).pop(), /two components of 1000 integers/],
+    ['a fraction in the profile', (json: Json) => ((json.profile.mean as number[])[3] = 0.5), /1000 integers/],
+    ['one component', (json: Json) => (json.profile.components as unknown[]).pop(), /two components/],
+    ['a profile without a mean', (json: Json) => delete json.profile.mean, /a mean and two components/],
+    ['a tile off the stride', (json: Json) => (json.tiling.tile = 63), /tile: expected a multiple of \d+, got 63/],
+    ['a tile of 0', (json: Json) => (json.tiling.tile = 0), /tile: expected a multiple of/],
+    ['an overlap of most of a tile', (json: Json) => (json.tiling.overlap = 33), /overlap: expected .*got 33/],
+    ['another schedule', (json: Json) => (json.schedule.betaSchedule = 'cosine'), /expected "linear", got "cosine"/],
+    ['betas the wrong way round', (json: Json) => (json.schedule.betaEnd = 1e-9), /betas: expected/],
+  ])('%s in codec.json', async (_, change, message) => {
+    const directory = await copyOfPilot();
+    await edit(directory, CODEC_FILE, (json) => void change(json as Json));
+    await expectRefusal(loadModelInfo(directory), message);
+  });
+
+  test('weights of another architecture', async () => {
+    const directory = await copyOfPilot();
+    await cp('fixtures/reference/unet-tiny/diffusion_pytorch_model.safetensors', join(directory, WEIGHTS_FILE));
+    await expectRefusal(openModel(directory, await openEngine('onnx')), /expected/);
+  });
+
+  test('weights cut short', async () => {
+    const directory = await copyOfPilot();
+    const path = join(directory, WEIGHTS_FILE);
+    const weights = await readFile(path);
+    for (const length of [0, 7, 100, weights.length - 1]) {
+      await writeFile(path, weights.subarray(0, length));
+      await expectRefusal(openModel(directory, await openEngine('onnx')), /./);
+    }
+  });
+});
