@@ -47,7 +47,7 @@ function meanBitsAt(curves: readonly (readonly Point[])[], level: number): numbe
  * Ideal runs per image. Their mean over 16 images varies by about 1 % from one set of noise to the next: over four sets
  * it was 0.4098, 0.4186, 0.4138 and 0.4158 bits per dimension at RMSE 7 with the plans of 16 bits per block.
  */
-const IDEAL_RUNS = 2;
+const IDEAL_RUNS = 4;
 
 /** Ideal curves of images with the schedules of their files; every run of every image has noise of its own. */
 async function idealCurves(files: readonly Uint8Array[], level: number): Promise<Point[][]> {
