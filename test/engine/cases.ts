@@ -83,7 +83,9 @@ const reductions = (
     })),
   );
 
-const conv = (name: string, filter: number[], strides: number, pad: 'same' | 'valid' | number): KernelCase => ({
+type Padding = 'same' | 'valid' | number | tf.backend_util.ExplicitPadding;
+
+const conv = (name: string, filter: number[], strides: number, pad: Padding): KernelCase => ({
   name: `convolution, ${name}`,
   kernel: 'Conv2D',
   shapes: [[2, 6, 8, 3], filter],
@@ -262,6 +264,13 @@ export const CASES: readonly KernelCase[] = [
   conv('stride 2 valid, a column not reached', [3, 3, 3, 5], 2, 'valid'),
   conv('stride 2, 1x1', [1, 1, 3, 5], 2, 'same'),
   conv('padding 2', [3, 3, 3, 5], 1, 2),
+  conv('2x2 same, padded at the end only', [2, 2, 3, 5], 1, 'same'),
+  conv('another padding on each side', [3, 3, 3, 5], 1, [
+    [0, 0],
+    [2, 1],
+    [0, 2],
+    [0, 0],
+  ]),
   conv('3 rows, 1 column', [3, 1, 3, 5], 1, 'same'),
   ...convGradients(1, 'same', 6, 8),
   ...convGradients(1, 'valid', 4, 6),
