@@ -64,6 +64,8 @@ export interface EncodeResult {
 
 export interface DecodePoint {
   readonly image: RgbImage;
+  /** The same before rounding to 8 bits: values in [-1, 1], in the order of `image.data`. */
+  readonly unrounded: Float32Array;
   readonly stepsUsed: number;
   readonly t: number;
   /** Bytes up to the last complete step that was used. */

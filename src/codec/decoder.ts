@@ -3,9 +3,8 @@
  * of the last step that is whole.
  */
 import { CodecError, invalidArgument } from '../errors.js';
-import type { RgbImage } from '../image/image.js';
 import { jumpCoefficients } from '../model/schedule.js';
-import type { DecodeOptions, DecodePoint, DecodeResult, Reconstruction } from './api.js';
+import type { DecodeOptions, DecodeResult, Reconstruction } from './api.js';
 import { BitReader } from './bitstream.js';
 import { advance, initialState, noise, placeCodeword, stepBlocks } from './chain.js';
 import type { CodecModel } from './encoder.js';
@@ -47,8 +46,10 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
     options.onProgress?.((step + 1) / (stepsUsed + 1));
     const last = step === stepsUsed;
     if (last || wanted.has(step)) {
-      const image = await reconstruct(reconstruction, state, xhat0, step, layout, model);
-      const point = describePoint(image, step, t, boundaries[step], length);
+      const unrounded = await reconstruct(reconstruction, state, xhat0, step, layout, model);
+      const image = { width, height, data: fromUnit(unrounded) };
+      const bitsPerDim = (boundaries[step] * 8) / length;
+      const point = { image, unrounded, stepsUsed: step, t, bytesUsed: boundaries[step], bitsPerDim };
       if (wanted.has(step)) await options.onPoint?.(point);
       if (last) {
         return {
@@ -67,10 +68,6 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   }
 }
 
-function describePoint(image: RgbImage, stepsUsed: number, t: number, bytesUsed: number, length: number): DecodePoint {
-  return { image, stepsUsed, t, bytesUsed, bitsPerDim: (bytesUsed * 8) / length };
-}
-
 /**
  * What x_t and xhat0 are turned into. `mean` is xhat0 itself; the other two walk the rest of the plan without
  * information: `sample` by the reverse process (Eq. 11 with plain noise), `flow` by the deterministic update of DDIM
@@ -83,7 +80,7 @@ async function reconstruct(
   step: number,
   { header, written, unwritten }: Layout,
   { schedule, denoiser }: CodecModel,
-): Promise<RgbImage> {
+): Promise<Float32Array> {
   const { width, height, seed } = header;
   let estimate = xhat0;
   if (reconstruction !== 'mean') {
@@ -101,7 +98,7 @@ async function reconstruct(
       estimate = await denoiser.predictX0(x, width, height, s);
     }
   }
-  return { width, height, data: fromUnit(estimate) };
+  return estimate;
 }
 
 /** Step counts at which a progressive decoding shows a picture: about `points`, evenly spread in bytes, the last included. */

@@ -26,6 +26,13 @@ export interface CodecModel {
   readonly denoiser: Denoiser;
 }
 
+/** Targets of images up to this size are sharpened, which doubles the encoder's network evaluations. */
+const SHARPEN_PIXELS = 64 * 64;
+/** Share of J e in a target. */
+const SHARPEN_SHARE = 0.35;
+/** Step of the finite difference, in standard deviations of the noise in x_t. */
+const SHARPEN_STEP = 0.05;
+
 /** Stands for the plan while only the header's size is asked for. */
 const BLANK_PLAN: PlanParameters = { first: 0, second: 0, load: 0, pace: 0 };
 
@@ -57,6 +64,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
 
   const payload = new BitWriter();
   const choose = chooser(selection, seed);
+  const sharpens = selection === 'greedy' && width * height <= SHARPEN_PIXELS;
   const state = initialState(seed, x0.length);
   const z = new Float32Array(x0.length);
   const steps: StepReport[] = [];
@@ -83,8 +91,12 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     if (!planned || error <= targetRmse) break;
     if (finalBytes(step, payload.length + planned.blocks * blockBits) > maxBytes) break;
 
-    const target = difference(x0, xhat0);
+    let target = difference(x0, xhat0);
     klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(target));
+    if (sharpens) {
+      target = await sharpenTarget(target, xhat0, state, width, height, t, model);
+      networkEvaluations++;
+    }
     scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));
     for (const block of stepBlocks(seed, step, planned, x0.length, blockBits)) {
       const index = choose(block, target);
@@ -113,6 +125,36 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     networkEvaluations,
     reconstruction,
   };
+}
+
+/**
+ * Turns the error e = x_0 - xhat0 towards what the denoiser can use of it. The Jacobian of the denoiser is the posterior
+ * covariance of x_0 up to scale, so it keeps of e what is still uncertain and can be learnt, and drops what the next
+ * xhat0 would hardly follow. A mixture of e and J e saves 2 to 3 % of the bits; J e alone leaves too much behind, which
+ * later steps believe to be known. Only the direction matters to the greedy choice, and the decoder does not care.
+ * @returns the mixture, J e by a finite difference: one network evaluation
+ */
+async function sharpenTarget(
+  error: Float32Array,
+  xhat0: Float32Array,
+  state: Float32Array,
+  width: number,
+  height: number,
+  t: number,
+  { schedule, denoiser }: CodecModel,
+): Promise<Float32Array> {
+  const abar = schedule.alphasCumprod[t];
+  const rms = Math.sqrt(squaredNorm(error) / error.length);
+  if (rms === 0) return error;
+  const step = (SHARPEN_STEP * Math.sqrt(1 - abar)) / rms;
+  const moved = await denoiser.predictX0(
+    state.map((value, i) => value + step * error[i]),
+    width,
+    height,
+    t,
+  );
+  const derivative = Math.sqrt(abar) / step;
+  return error.map((e, i) => (1 - SHARPEN_SHARE) * e + SHARPEN_SHARE * derivative * (moved[i] - xhat0[i]));
 }
 
 type Chooser = (block: Block, delta: Float32Array) => number;

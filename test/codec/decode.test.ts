@@ -193,23 +193,27 @@ test.each(['sample', 'flow'] as const)('reconstruction %s gives a picture, the s
 
 describe('machines', () => {
   describe('wasm and onnx', () => {
-    const pairs: (readonly [RgbImage, RgbImage])[] = [];
+    const pairs: (readonly [DecodeResult, DecodeResult])[] = [];
+    const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from(a, (value, i) => Math.abs(value - b[i])).reduce((x, y) => Math.max(x, y));
 
     beforeAll(async () => {
       const wasm = await openModel('pilot', await openEngine('wasm'));
-      for (const { result } of samples) pairs.push([(await decode(result.bytes, wasm)).image, result.reconstruction]);
+      for (const { result } of samples)
+        pairs.push([await decode(result.bytes, wasm), await decode(result.bytes, model)]);
       await wasm.dispose();
     }, 120_000);
 
     test('decode the same file to within a grey level', () => {
-      for (const [a, b] of pairs) {
-        expect(Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i])))).toBeLessThanOrEqual(1);
-      }
+      for (const [a, b] of pairs) expect(largest(a.image.data, b.image.data)).toBeLessThanOrEqual(1);
     });
 
-    // On 32 x 32 pixels this means that not one of 3072 values is rounded the other way.
-    test('decode the same file to within 0.01 RMS', () => {
-      for (const [a, b] of pairs) expect(rmse(a, b)).toBeLessThanOrEqual(0.01);
+    // Before rounding: of 3072 rounded values a single one that falls the other way is 0.018 RMS already.
+    test('decode the same file to within 0.01 grey levels RMS', () => {
+      for (const [{ unrounded: a }, { unrounded: b }] of pairs) {
+        const sum = a.reduce((total, value, i) => total + ((value - b[i]) * 127.5) ** 2, 0);
+        expect(Math.sqrt(sum / a.length)).toBeLessThanOrEqual(0.01);
+      }
     });
   });
 
