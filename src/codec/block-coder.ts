@@ -2,7 +2,7 @@
  * Choosing one codeword for a block: minimal random coding (Havasi et al. 2019, Algorithm 1; used for diffusion in
  * section 4.3 of Ho, Jain & Abbeel 2020) with two ways to choose.
  *
- * - `greedy` takes the codeword with the largest scalar product with delta. It needs about 14 % fewer bits at equal
+ * - `greedy` takes the codeword with the largest scalar product with delta. It needs clearly fewer bits at equal
  *   RMSE (docs/DESIGN.md) and is the default.
  * - `sample` draws a codeword with the weights q(z)/p(z), proportional to exp(<z, delta>), which approximates a sample
  *   from q(x_s|x_t, x_0) as the paper's Algorithm 3 has it.
