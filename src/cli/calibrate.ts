@@ -4,16 +4,9 @@ import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { READABLE_EXTENSIONS, readImage } from '../image/read.js';
-import {
-  type EngineArgs,
-  engineOptions,
-  integer,
-  numberOption,
-  type OutputArgs,
-  outputOptions,
-  threadsOf,
-} from './args.js';
+import { type EngineArgs, engineOptions, integer, numberOption, type OutputArgs, outputOptions } from './args.js';
 import { openConsole } from './console.js';
+import { withContext } from './context.js';
 import { planJobs } from './jobs.js';
 import { checkWritable, writeAtomically } from './output.js';
 
@@ -53,7 +46,6 @@ export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
 
 async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   const console = openConsole(args);
-  const threads = threadsOf(args);
   const tiling = { tile: integer('--tile', args.tile, 8)!, overlap: integer('--overlap', args.overlap, 0)! };
   if (2 * tiling.overlap > tiling.tile) {
     throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
@@ -71,24 +63,24 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   const images: RgbImage[] = [];
   for (const { input } of jobs) images.push(cutMiddle(await readImage(input), MOST_TILES * tiling.tile));
 
-  const { openEngine } = await import('../engine/index.js');
   const { paperSchedule } = await import('../model/schedule.js');
-  const engine = await openEngine(args.engine, threads === undefined ? {} : { threads });
-  const model = await openUncalibrated(args.model, engine, tiling);
-  console.note(`${args.model} on ${engine.name}: ${engine.description}`);
-  const progress = console.progress('calibrating');
-  try {
-    const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
-    const about = { profile: `${images.length} pictures` };
-    const codec = { schedule: paperSchedule, tiling, profile, about };
-    await writeAtomically(output, Buffer.from(`${JSON.stringify(codec)}\n`), args);
-  } finally {
-    progress.stop();
-    await model.denoiser.dispose();
-    await engine.dispose();
-  }
-  console.document({ output, images: images.length, engine: engine.name });
-  console.result(`${output}: profile from ${images.length} pictures`);
+  await withContext(args, console, async (context) => {
+    const engine = await context.engine();
+    const model = await openUncalibrated(args.model, engine, tiling);
+    console.note(`${args.model} on ${engine.name}: ${engine.description}`);
+    const progress = console.progress('calibrating');
+    try {
+      const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
+      const about = { profile: `${images.length} pictures` };
+      const codec = { schedule: paperSchedule, tiling, profile, about };
+      await writeAtomically(output, Buffer.from(`${JSON.stringify(codec)}\n`), args);
+    } finally {
+      progress.stop();
+      await model.denoiser.dispose();
+    }
+    console.document({ output, images: images.length, engine: engine.name });
+    console.result(`${output}: profile from ${images.length} pictures`);
+  });
 }
 
 function cutMiddle(image: RgbImage, most: number): RgbImage {

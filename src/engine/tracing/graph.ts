@@ -25,11 +25,11 @@ export class GraphBuilder {
 
   /** Adds a node with one output. An empty name stands for an optional input that is left out. */
   node(operator: string, inputs: readonly ValueName[], attributes: Record<string, Attribute> = {}): ValueName {
-    return this.nodes1(operator, inputs, attributes, 1)[0];
+    return this.nodeOutputs(operator, inputs, attributes, 1)[0];
   }
 
   /** Adds a node with several outputs. */
-  nodes1(
+  nodeOutputs(
     operator: string,
     inputs: readonly ValueName[],
     attributes: Record<string, Attribute>,

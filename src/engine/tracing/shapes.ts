@@ -94,7 +94,7 @@ function split(
   const { graph, plain, result } = bound();
   const [at] = tf.util.parseAxisParam(axis, x.shape);
   const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits, at);
-  const names = graph.nodes1('Split', [plain(x), graph.integersOf(sizes)], { axis: at }, sizes.length);
+  const names = graph.nodeOutputs('Split', [plain(x), graph.integersOf(sizes)], { axis: at }, sizes.length);
   return names.map((name, i) => result(name, x.shape.with(at, sizes[i])));
 }
 
