@@ -1,0 +1,69 @@
+/**
+ * What a network's output means: the paper's ablation (Ho, Jain & Abbeel 2020, section 3.2 and Table 2) as linear
+ * coefficients per timestep. The only place that knows it; losses, denoiser, sampler and bound all ask here.
+ */
+import { invalidArgument } from '../errors.js';
+import { jumpCoefficients, type Schedule } from './schedule.js';
+
+/** The network predicts the noise eps, the posterior mean mu-tilde_t (Eq. 7), or x_0. */
+export const PREDICTIONS = ['eps', 'mu', 'x0'] as const;
+export type Prediction = (typeof PREDICTIONS)[number];
+
+/**
+ * The variance of p(x_{t-1}|x_t): beta_t, beta-tilde_t (Eq. 7), or learned, interpolated between the two in the log by
+ * further output channels (Nichol & Dhariwal 2021, Eq. 15; the paper's own learned diagonal is unstable).
+ */
+export const VARIANCES = ['beta', 'beta-tilde', 'learned'] as const;
+export type Variance = (typeof VARIANCES)[number];
+
+export interface Parameterization {
+  readonly prediction: Prediction;
+  readonly variance: Variance;
+}
+
+/** The paper's choice for the rate-distortion results. */
+export const paperParameterization: Parameterization = { prediction: 'eps', variance: 'beta' };
+
+/** What the network is to give for x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps: `x0` * x_0 + `noise` * eps. */
+export function targetCoefficients(schedule: Schedule, prediction: Prediction, t: number) {
+  checkTimestep(schedule, t);
+  if (prediction === 'eps') return { x0: 0, noise: 1 };
+  if (prediction === 'x0') return { x0: 1, noise: 0 };
+  const { x0, xt } = jumpCoefficients(schedule, t, t - 1);
+  const abar = schedule.alphasCumprod[t];
+  return { x0: x0 + xt * Math.sqrt(abar), noise: xt * Math.sqrt(1 - abar) };
+}
+
+/** xhat0 = `xt` * x_t + `output` * output, before clipping (Eq. 15 for `eps`). */
+export function x0Coefficients(schedule: Schedule, prediction: Prediction, t: number) {
+  checkTimestep(schedule, t);
+  if (prediction === 'x0') return { xt: 0, output: 1 };
+  if (prediction === 'mu') {
+    const { x0, xt } = jumpCoefficients(schedule, t, t - 1);
+    return { xt: -xt / x0, output: 1 / x0 };
+  }
+  const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
+  return { xt: scale, output: -Math.sqrt(1 - schedule.alphasCumprod[t]) * scale };
+}
+
+/**
+ * Logarithms of the two variances of step t -> t - 1 between which a learned one lies. beta-tilde_1 is 0; as in the
+ * authors' code, that of t = 2 stands in for it.
+ */
+export function logVariances(schedule: Schedule, t: number) {
+  checkTimestep(schedule, t);
+  const { alphasCumprod } = schedule;
+  const { sigma } = jumpCoefficients(schedule, Math.max(t, 2), Math.max(t, 2) - 1);
+  return { betaTilde: 2 * Math.log(sigma), beta: Math.log(1 - alphasCumprod[t] / alphasCumprod[t - 1]) };
+}
+
+/** Channels the network has to give for images of `channels`. */
+export function outputChannels(variance: Variance, channels: number): number {
+  return variance === 'learned' ? 2 * channels : channels;
+}
+
+function checkTimestep(schedule: Schedule, t: number): void {
+  if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
+    throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
+  }
+}
