@@ -12,13 +12,17 @@ import {
   type TensorFunction,
 } from './engine.js';
 import { trace } from './tracing/backend.js';
+import { registerConvolution } from './tracing/convolution.js';
 import { registerElementwise } from './tracing/elementwise.js';
+import { registerFused } from './tracing/fused.js';
 import { registerLinear } from './tracing/linear.js';
 import { registerShapes } from './tracing/shapes.js';
 
 registerElementwise();
 registerShapes();
 registerLinear();
+registerConvolution();
+registerFused();
 
 /**
  * Opens the engine.

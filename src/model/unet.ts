@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensor, TensorFunction } from '../engine/engine.js';
-import { groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
+import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import { strideOf, type UNetConfig } from './config.js';
 import { listParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
@@ -117,12 +117,12 @@ function createLayers(config: UNetConfig, weights: Weights) {
   const { normNumGroups, normEps, attentionHeadDim, downsamplePadding } = config;
 
   function conv(x: tf.Tensor4D, name: string, stride = 1, pad: 'same' | 'valid' = 'same'): tf.Tensor4D {
-    const y = tf.conv2d(x, weights(`${name}.weight`) as tf.Tensor4D, stride, pad);
-    return tf.add(y, weights(`${name}.bias`));
+    return conv2d(x, weights(`${name}.weight`) as tf.Tensor4D, weights(`${name}.bias`) as tf.Tensor1D, stride, pad);
   }
 
-  function linear<T extends tf.Tensor>(x: T, name: string): T {
-    return tf.add(tf.matMul(x, weights(`${name}.weight`)), weights(`${name}.bias`)) as T;
+  function linear(x: tf.Tensor2D, name: string): tf.Tensor2D {
+    const b = weights(`${name}.weight`) as tf.Tensor2D;
+    return tf.fused.matMul({ a: x, b, bias: weights(`${name}.bias`) }) as tf.Tensor2D;
   }
 
   function norm(x: tf.Tensor4D, name: string): tf.Tensor4D {

@@ -1,6 +1,17 @@
 /** One small function per kernel that can be traced: what the kernel and gradient tests run. */
 import * as tf from '@tensorflow/tfjs-core';
-import { GROUP_NORM_KERNEL, groupNorm, silu, UPSAMPLE_KERNEL, upsampleNearest2x } from '../../src/engine/ops.js';
+import {
+  conv2d,
+  GROUP_NORM_GRADIENT_KERNEL,
+  GROUP_NORM_KERNEL,
+  groupNorm,
+  SILU_GRADIENT_KERNEL,
+  SILU_KERNEL,
+  silu,
+  UPSAMPLE_GRADIENT_KERNEL,
+  UPSAMPLE_KERNEL,
+  upsampleNearest2x,
+} from '../../src/engine/ops.js';
 
 export interface KernelCase {
   readonly name: string;
@@ -286,7 +297,62 @@ export const CASES: readonly KernelCase[] = [
       fn: (x, gamma, beta) => groupNorm(x as tf.Tensor4D, gamma as tf.Tensor1D, beta as tf.Tensor1D, groups, 1e-3),
     }),
   ),
-  { name: 'SiLU', kernel: 'Sigmoid', shapes: [IMAGE], fn: (x) => silu(x), range: [-4, 4] },
+  ...unary(SILU_KERNEL, silu, { range: [-4, 4] }),
+  ...unary(SILU_GRADIENT_KERNEL, (x) => tf.grad((y) => silu(y))(x, tf.cos(x)), {
+    range: [-4, 4],
+    differentiable: false,
+  }),
+  {
+    name: 'gradient of a doubled image',
+    kernel: UPSAMPLE_GRADIENT_KERNEL,
+    shapes: [IMAGE, [2, 8, 12, 8]],
+    fn: (x, dy) => tf.grad((y) => upsampleNearest2x(y as tf.Tensor4D))(x, dy),
+    differentiable: false,
+  },
+  ...[1, 2, 8].map(
+    (groups): KernelCase => ({
+      name: `gradients of group normalisation, ${groups} groups`,
+      kernel: GROUP_NORM_GRADIENT_KERNEL,
+      shapes: [IMAGE, [8], [8], IMAGE],
+      fn: (x, gamma, beta, dy) =>
+        tf.grads((y, scale, shift) =>
+          groupNorm(y as tf.Tensor4D, scale as tf.Tensor1D, shift as tf.Tensor1D, groups, 1e-3),
+        )([x, gamma, beta], dy),
+      differentiable: false,
+    }),
+  ),
+  ...(
+    [
+      ['same', 1, 3],
+      ['same', 1, 1],
+      ['valid', 2, 3],
+      ['valid', 1, 3],
+    ] as const
+  ).map(
+    ([pad, strides, size]): KernelCase => ({
+      name: `convolution with bias, ${size}x${size}, stride ${strides}, ${pad}`,
+      kernel: 'FusedConv2D',
+      shapes: [IMAGE, [size, size, 8, 5], [5]],
+      fn: (x, w, b) => conv2d(x as tf.Tensor4D, w as tf.Tensor4D, b as tf.Tensor1D, strides, pad),
+    }),
+  ),
+  ...[false, true].map(
+    (transposed): KernelCase => ({
+      name: `product of matrices with bias${transposed ? ', both transposed' : ''}`,
+      kernel: '_FusedMatMul',
+      shapes: transposed ? [[4, 3], [5, 4], [5]] : [[3, 4], [4, 5], [5]],
+      fn: (a, b, bias) => tf.fused.matMul({ a, b, bias, transposeA: transposed, transposeB: transposed }),
+    }),
+  ),
+  {
+    name: 'filter handed on in OIHW',
+    kernel: 'Transpose',
+    shapes: [IMAGE, [4, 8, 3, 3]],
+    fn: (x, w) => {
+      const filter = tf.transpose(w, [2, 3, 1, 0]) as tf.Tensor4D;
+      return [tf.conv2d(x as tf.Tensor4D, filter, 1, 'same'), tf.mul(filter, 2), tf.transpose(filter, [3, 2, 0, 1])];
+    },
+  },
   {
     name: 'product along a broadcast batch, differentiated through a tile',
     kernel: 'Tile',

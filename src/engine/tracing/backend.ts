@@ -3,7 +3,8 @@
  * before kernels run, functions that call `tf.grads` can be traced just as well.
  *
  * tfjs is NHWC, ONNX NCHW. A traced value of rank 4 may exist in either layout, or both: kernels that can work in NCHW
- * take and give that, and a transpose is only added where a kernel needs the layout that is missing.
+ * take and give that, and a transpose is only added where a kernel needs the layout that is missing. Filters of
+ * convolutions likewise: HWIO in tfjs, OIHW in ONNX, PyTorch and weights files.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../errors.js';
@@ -14,6 +15,8 @@ export const TRACING_BACKEND = 'ddpm-codec-tracing';
 
 const TO_NCHW = [0, 3, 1, 2];
 const TO_NHWC = [0, 2, 3, 1];
+const TO_OIHW = [3, 2, 0, 1];
+const TO_HWIO = [2, 3, 1, 0];
 
 /** What the backend knows of a tensor: its value if it is a constant, and its names in the graph per layout. */
 interface TracedValue {
@@ -22,6 +25,7 @@ interface TracedValue {
   readonly values?: tf.backend_util.BackendValues;
   plain?: ValueName;
   nchw?: ValueName;
+  oihw?: ValueName;
 }
 
 export class TracingBackend extends tf.KernelBackend {
@@ -80,9 +84,9 @@ export class TracingBackend extends tf.KernelBackend {
   plain({ dataId }: tf.TensorInfo): ValueName {
     const value = this.data.get(dataId);
     if (value.plain === undefined) {
-      value.plain = value.nchw
-        ? this.graph.node('Transpose', [value.nchw], { perm: TO_NHWC })
-        : this.graph.floats(value.shape, toFloats(value));
+      if (value.nchw) value.plain = this.graph.node('Transpose', [value.nchw], { perm: TO_NHWC });
+      else if (value.oihw) value.plain = this.graph.node('Transpose', [value.oihw], { perm: TO_HWIO });
+      else value.plain = this.graph.floats(value.shape, toFloats(value));
     }
     return value.plain;
   }
@@ -92,6 +96,21 @@ export class TracingBackend extends tf.KernelBackend {
     const value = this.data.get(tensor.dataId);
     value.nchw ??= this.graph.node('Transpose', [this.plain(tensor)], { perm: TO_NCHW });
     return value.nchw;
+  }
+
+  /** The name of an HWIO filter in OIHW layout. */
+  oihw(tensor: tf.TensorInfo): ValueName {
+    const value = this.data.get(tensor.dataId);
+    value.oihw ??= this.graph.node('Transpose', [this.plain(tensor)], { perm: TO_OIHW });
+    return value.oihw;
+  }
+
+  /** A transpose between HWIO and OIHW is only another name for the tensor; other ones are nodes. */
+  transpose(x: tf.TensorInfo, perm: readonly number[]): tf.TensorInfo {
+    const shape = perm.map((axis) => x.shape[axis]);
+    if (perm.join() === TO_HWIO.join()) return this.resultOihw(this.plain(x), shape);
+    if (perm.join() === TO_OIHW.join()) return this.result(this.oihw(x), shape);
+    return this.result(this.graph.node('Transpose', [this.plain(x)], { perm }), shape);
   }
 
   /** Whether the tensor exists in NCHW already, so that working in it costs no transpose. */
@@ -106,6 +125,11 @@ export class TracingBackend extends tf.KernelBackend {
   /** A result in NCHW layout; `shape` is the tensor's shape in tfjs, NHWC. */
   resultNchw(nchw: ValueName, shape: Shape): tf.TensorInfo {
     return this.register({ shape, dtype: 'float32', nchw });
+  }
+
+  /** A filter in OIHW layout; `shape` is HWIO. */
+  resultOihw(oihw: ValueName, shape: Shape): tf.TensorInfo {
+    return this.register({ shape, dtype: 'float32', oihw });
   }
 
   /** A constant result. */

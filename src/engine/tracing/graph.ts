@@ -11,6 +11,10 @@ export type Attribute = number | string | readonly number[];
 const FLOAT = 1;
 const INT64 = 7;
 const OPSET = 17;
+/** ONNX Runtime's own operators; part of every build of it. */
+const CONTRIB = 'com.microsoft';
+/** Small constants are shared by value, so that nodes that compute the same are seen to be the same. */
+const SHARED_FLOATS = 4096;
 const IR_VERSION = 8;
 /** The attributes of ONNX that are floats even where their value is whole. */
 const FLOAT_ATTRIBUTES = new Set(['alpha', 'beta', 'epsilon']);
@@ -21,11 +25,17 @@ export class GraphBuilder {
   private readonly inputs: object[] = [];
   private readonly outputs: object[] = [];
   private readonly integers = new Map<string, ValueName>();
+  private readonly sharedFloats = new Map<string, ValueName>();
   private count = 0;
 
   /** Adds a node with one output. An empty name stands for an optional input that is left out. */
   node(operator: string, inputs: readonly ValueName[], attributes: Record<string, Attribute> = {}): ValueName {
     return this.nodeOutputs(operator, inputs, attributes, 1)[0];
+  }
+
+  /** Adds a node of one of ONNX Runtime's own operators. */
+  contrib(operator: string, inputs: readonly ValueName[], attributes: Record<string, Attribute> = {}): ValueName {
+    return this.nodeOutputs(operator, inputs, attributes, 1, CONTRIB)[0];
   }
 
   /** Adds a node with several outputs. */
@@ -34,10 +44,12 @@ export class GraphBuilder {
     inputs: readonly ValueName[],
     attributes: Record<string, Attribute>,
     outputs: number,
+    domain = '',
   ): ValueName[] {
     const names = Array.from({ length: outputs }, () => this.fresh('v'));
     this.nodes.push({
       opType: operator,
+      domain,
       input: inputs,
       output: names,
       attribute: Object.entries(attributes).map(([name, value]) => encodeAttribute(name, value)),
@@ -47,7 +59,12 @@ export class GraphBuilder {
 
   /** A constant float tensor. */
   floats(shape: Shape, values: Float32Array): ValueName {
-    return this.initializer(FLOAT, shape, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    if (values.length > SHARED_FLOATS) return this.initializer(FLOAT, shape, bytes);
+    const key = `${shape}:${Buffer.from(bytes).toString('base64')}`;
+    const name = this.sharedFloats.get(key) ?? this.initializer(FLOAT, shape, bytes);
+    this.sharedFloats.set(key, name);
+    return name;
   }
 
   /** A constant vector of 64-bit integers, as shapes and axes are given; equal ones are shared. */
@@ -76,7 +93,10 @@ export class GraphBuilder {
   serialize(): Uint8Array {
     const model = onnx.ModelProto.create({
       irVersion: IR_VERSION,
-      opsetImport: [{ domain: '', version: OPSET }],
+      opsetImport: [
+        { domain: '', version: OPSET },
+        { domain: CONTRIB, version: 1 },
+      ],
       graph: {
         name: 'traced',
         node: this.nodes,

@@ -16,13 +16,9 @@ export function registerShapes(): void {
     shape.splice(dim < 0 ? input.shape.length + 1 + dim : dim, 0, 1);
     return reshape(input, shape);
   });
-  registerKernel<KernelInputs, { perm: number[] }>('Transpose', ({ x }, { perm }) => {
-    const { graph, plain, result } = bound();
-    return result(
-      graph.node('Transpose', [plain(x)], { perm }),
-      perm.map((axis) => x.shape[axis]),
-    );
-  });
+  registerKernel<KernelInputs, { perm: number[] }>('Transpose', ({ x }, { perm }) =>
+    tracingBackend().transpose(x, perm),
+  );
   registerKernel<KernelInputs, { reps: number[] }>('Tile', ({ x }, { reps }) => {
     const { graph, plain, result } = bound();
     return result(
@@ -31,14 +27,7 @@ export function registerShapes(): void {
     );
   });
   registerKernel<tf.TensorInfo[], { axis: number }>('Concat', concat);
-  registerKernel<KernelInputs, { begin: number[]; size: number[] }>('Slice', ({ x }, { begin, size }) => {
-    const { graph, plain, result } = bound();
-    const [start, extent] = tf.slice_util.parseSliceParams(x as tf.Tensor, begin, size);
-    const ends = start.map((value, i) => value + extent[i]);
-    const axes = start.map((_, i) => i);
-    const bounds = [start, ends, axes].map((values) => graph.integersOf(values));
-    return result(graph.node('Slice', [plain(x), ...bounds]), extent);
-  });
+  registerKernel<KernelInputs, { begin: number[]; size: number[] }>('Slice', slice);
   registerKernel<KernelInputs, { numOrSizeSplits: number | number[]; axis: number }>('SplitV', split);
   registerKernel<KernelInputs, { paddings: [number, number][]; constantValue: number }>('PadV2', pad);
   registerKernel<KernelInputs, { axis: number | number[]; keepDims: boolean }>('Sum', ({ x }, { axis, keepDims }) =>
@@ -87,15 +76,41 @@ function concat(inputs: tf.TensorInfo[] | KernelInputs, { axis }: { axis: number
   return result(graph.node('Concat', tensors.map(plain), { axis: at }), shape);
 }
 
+function slice({ x }: KernelInputs, { begin, size }: { begin: number[]; size: number[] }): tf.TensorInfo {
+  const { graph, plain, nchw, result, resultNchw, isNchw } = bound();
+  const [start, extent] = tf.slice_util.parseSliceParams(x as tf.Tensor, begin, size);
+  const axes = start.flatMap((first, i) => (first === 0 && extent[i] === x.shape[i] ? [] : [i]));
+  if (axes.length === 0) return isNchw(x) ? resultNchw(nchw(x), extent) : result(plain(x), extent, x.dtype);
+  const emit = (name: string, places: number[]) => {
+    const ends = axes.map((axis) => start[axis] + extent[axis]);
+    const bounds = [axes.map((axis) => start[axis]), ends, places].map((values) => graph.integersOf(values));
+    return graph.node('Slice', [name, ...bounds]);
+  };
+  if (isNchw(x)) {
+    return resultNchw(
+      emit(
+        nchw(x),
+        axes.map((axis) => NCHW_AXIS[axis]),
+      ),
+      extent,
+    );
+  }
+  return result(emit(plain(x), axes), extent);
+}
+
 function split(
   { x }: KernelInputs,
   { numOrSizeSplits, axis }: { numOrSizeSplits: number | number[]; axis: number },
 ): tf.TensorInfo[] {
-  const { graph, plain, result } = bound();
+  const { graph, plain, nchw, result, resultNchw, isNchw } = bound();
   const [at] = tf.util.parseAxisParam(axis, x.shape);
   const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits, at);
-  const names = graph.nodeOutputs('Split', [plain(x), graph.integersOf(sizes)], { axis: at }, sizes.length);
-  return names.map((name, i) => result(name, x.shape.with(at, sizes[i])));
+  const emit = (name: string, place: number) =>
+    graph.nodeOutputs('Split', [name, graph.integersOf(sizes)], { axis: place }, sizes.length);
+  const shapes = sizes.map((size) => x.shape.with(at, size));
+  return isNchw(x)
+    ? emit(nchw(x), NCHW_AXIS[at]).map((name, i) => resultNchw(name, shapes[i]))
+    : emit(plain(x), at).map((name, i) => result(name, shapes[i]));
 }
 
 function pad(
