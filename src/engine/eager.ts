@@ -10,6 +10,7 @@ export function createEagerEngine(name: EngineName, backend: string, description
   return {
     name,
     description,
+    parallelism: 1,
     async compile(fn, inputShapes, constants = []): Promise<CompiledFunction> {
       const weights = onBackend(backend, () => constants.map(({ data, shape }) => tf.tensor(data, [...shape])));
       const evaluate = (inputs: readonly Float32Array[]) =>

@@ -35,10 +35,21 @@ export interface CompiledFunction {
   dispose(): Promise<void>;
 }
 
+export interface CompileOptions {
+  /**
+   * For many independent runs, as of the parts of a training batch: each run uses one thread, in the background, and as
+   * many go on at a time as the engine has threads. Faster in sum than one run on all threads, and what a run computes does
+   * not depend on their number. Inputs may then be in shared memory, which is not copied to the threads.
+   */
+  readonly parallel?: boolean;
+}
+
 export interface Engine {
   readonly name: EngineName;
   /** For people: library, version, device, threads. */
   readonly description: string;
+  /** Runs of a function compiled with `parallel` that go on side by side; 1 for engines that cannot. */
+  readonly parallelism: number;
   /**
    * Compiles `fn` for these input shapes.
    * @param constants tensors that stay the same from run to run (weights); given to `fn` as its second argument
@@ -47,6 +58,7 @@ export interface Engine {
     fn: TensorFunction,
     inputShapes: readonly Shape[],
     constants?: readonly HostTensor[],
+    options?: CompileOptions,
   ): Promise<CompiledFunction>;
   dispose(): Promise<void>;
 }

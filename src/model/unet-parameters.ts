@@ -1,4 +1,5 @@
 /** The parameters of the U-Net: their names, shapes and layouts in a weights file and in an engine. */
+import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensor, Shape } from '../engine/engine.js';
 import { CodecError } from '../errors.js';
 import type { UNetConfig } from './config.js';
@@ -109,4 +110,10 @@ export function toEngineLayout({ name, kind, shape }: ParameterSpec, { shape: fo
     }
   }
   return { shape: kind === 'conv' ? [rows, columns, into, out] : [into, out], data: values };
+}
+
+/** The same for a tensor in a traced function. */
+export function fromFileLayout({ kind }: ParameterSpec, stored: tf.Tensor): tf.Tensor {
+  if (kind === 'vector') return stored;
+  return tf.transpose(stored, kind === 'conv' ? [2, 3, 1, 0] : [1, 0]);
 }

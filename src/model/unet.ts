@@ -3,7 +3,7 @@
  * same tensor names, written once in TensorFlow.js for all engines.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { HostTensor, TensorFunction } from '../engine/engine.js';
+import type { HostTensor, Shape, TensorFunction } from '../engine/engine.js';
 import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import { strideOf, type UNetConfig } from './config.js';
@@ -44,17 +44,40 @@ export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, Host
   return { config, stride: strideOf(config), fn: createForward(config, parameters), constants, parameters };
 }
 
-/** The forward function alone; weights may then also be inputs, to differentiate with respect to them. */
+/**
+ * The forward function alone; weights may then also be inputs, to differentiate with respect to them. Further inputs of
+ * the shapes of `dropoutShapes` are multiplied in where dropout acts.
+ */
 export function createForward(config: UNetConfig, parameters: readonly ParameterSpec[]): TensorFunction {
   const place = new Map(parameters.map(({ name }, i) => [name, i]));
-  return ([sample, timestep], weights) => [
-    forward(config, (name) => weights[place.get(name)!], sample as tf.Tensor4D, timestep as tf.Tensor1D),
+  return ([sample, timestep, ...masks], weights) => [
+    forward(config, (name) => weights[place.get(name)!], sample as tf.Tensor4D, timestep as tf.Tensor1D, masks),
+  ];
+}
+
+/** Where dropout acts: before the second convolution of each residual block, in the order of evaluation. */
+export function dropoutShapes(config: UNetConfig, batch: number, height: number, width: number): Shape[] {
+  const { blockOutChannels, layersPerBlock } = config;
+  const levels = blockOutChannels.length;
+  const at = (level: number) => [batch, height / 2 ** level, width / 2 ** level, blockOutChannels[level]];
+  const repeat = (count: number, level: number) => Array.from({ length: count }, () => at(level));
+  const all = [...blockOutChannels.keys()];
+  return [
+    ...all.flatMap((level) => repeat(layersPerBlock, level)),
+    ...repeat(2, levels - 1),
+    ...all.toReversed().flatMap((level) => repeat(layersPerBlock + 1, level)),
   ];
 }
 
 type Weights = (name: string) => tf.Tensor;
 
-function forward(config: UNetConfig, weights: Weights, sample: tf.Tensor4D, timestep: tf.Tensor1D): tf.Tensor4D {
+function forward(
+  config: UNetConfig,
+  weights: Weights,
+  sample: tf.Tensor4D,
+  timestep: tf.Tensor1D,
+  masks: readonly tf.Tensor[],
+): tf.Tensor4D {
   const { blockOutChannels, layersPerBlock } = config;
   const levels = blockOutChannels.length;
   const stride = strideOf(config);
@@ -66,7 +89,7 @@ function forward(config: UNetConfig, weights: Weights, sample: tf.Tensor4D, time
       `[${sample.shape}]`,
     );
   }
-  const layers = createLayers(config, weights);
+  const layers = createLayers(config, weights, masks);
   const embedding = silu(embedTime(config, layers, timestep));
   const input = config.centerInputSample ? (tf.sub(tf.mul(sample, 2), 1) as tf.Tensor4D) : sample;
 
@@ -113,7 +136,8 @@ function embedTime(config: UNetConfig, layers: Layers, timestep: tf.Tensor1D): t
 type Layers = ReturnType<typeof createLayers>;
 
 /** The network's building blocks, bound to its weights; names are prefixes of tensor names. */
-function createLayers(config: UNetConfig, weights: Weights) {
+function createLayers(config: UNetConfig, weights: Weights, masks: readonly tf.Tensor[]) {
+  const masksLeft = [...masks];
   const { normNumGroups, normEps, attentionHeadDim, downsamplePadding } = config;
 
   function conv(x: tf.Tensor4D, name: string, stride = 1, pad: 'same' | 'valid' = 'same'): tf.Tensor4D {
@@ -130,12 +154,17 @@ function createLayers(config: UNetConfig, weights: Weights) {
     return groupNorm(x, gamma, weights(`${name}.bias`) as tf.Tensor1D, normNumGroups, normEps);
   }
 
+  function dropout(x: tf.Tensor4D): tf.Tensor4D {
+    const mask = masksLeft.shift();
+    return mask ? tf.mul(x, mask) : x;
+  }
+
   /** @param embedding SiLU of the time embedding, [N, 4 C0] */
   function resnet(x: tf.Tensor4D, embedding: tf.Tensor2D, name: string): tf.Tensor4D {
     const time = linear(embedding, `${name}.time_emb_proj`);
     let h = conv(silu(norm(x, `${name}.norm1`)), `${name}.conv1`);
     h = tf.add(h, tf.reshape(time, [-1, 1, 1, time.shape[1]]));
-    h = conv(silu(norm(h, `${name}.norm2`)), `${name}.conv2`);
+    h = conv(dropout(silu(norm(h, `${name}.norm2`))), `${name}.conv2`);
     const shortcut = x.shape[3] === h.shape[3] ? x : conv(x, `${name}.conv_shortcut`);
     return tf.add(shortcut, h);
   }

@@ -23,6 +23,7 @@ function fakeDenoiser(predict: Predict) {
   let disposed = 0;
   const engine: Engine = {
     name: 'wasm',
+    parallelism: 1,
     description: 'a stand-in',
     async compile(_fn, [shape]) {
       shapes.push(shape);
