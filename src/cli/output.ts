@@ -101,8 +101,12 @@ function untrack(temporary: string): void {
   if (temporaries.size === 0) for (const signal of SIGNALS) process.off(signal, removeAndStop);
 }
 
-/** Only listened for while there is something to remove: at any other time a signal ends the process by itself. */
+/**
+ * Only listened for while there is something to remove: at any other time a signal ends the process by itself. Where a
+ * command listens, too, what the signal means is its business, and the file is finished.
+ */
 function removeAndStop(signal: NodeJS.Signals): void {
+  if (process.listenerCount(signal) > 1) return;
   for (const path of temporaries) rmSync(path, { force: true });
   process.exit(128 + osConstants.signals[signal]);
 }

@@ -7,6 +7,7 @@
  */
 import type { CompiledFunction, Engine, HostTensor, TensorFunction } from '../engine/engine.js';
 import { invalidArgument } from '../errors.js';
+import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
 /** What the codec knows of a model. */
@@ -29,7 +30,10 @@ export interface Tiling {
   readonly overlap: number;
 }
 
-/** A network that predicts the noise in x_t: inputs [N,H,W,3] and timesteps [N] (0..T-1), output [N,H,W,3]. */
+/**
+ * A network: inputs x_t [N,H,W,3] and timesteps [N] (0..T-1); output [N,H,W,C], whose first three channels are what its
+ * parameterisation says.
+ */
 export interface NoisePredictor {
   readonly fn: TensorFunction;
   readonly constants: readonly HostTensor[];
@@ -81,8 +85,14 @@ export function mirror(i: number, length: number): number {
   return phase < length ? phase : period - phase;
 }
 
-/** A denoiser around a noise-predicting network. Compiled functions are kept per window size until `dispose`. */
-export function createDenoiser(engine: Engine, network: NoisePredictor, schedule: Schedule, tiling: Tiling): Denoiser {
+/** A denoiser around a network. Compiled functions are kept per window size until `dispose`. */
+export function createDenoiser(
+  engine: Engine,
+  network: NoisePredictor,
+  schedule: Schedule,
+  tiling: Tiling,
+  { prediction }: Pick<Parameterization, 'prediction'> = paperParameterization,
+): Denoiser {
   const compiled = new Map<string, Promise<CompiledFunction>>();
 
   function compile(batch: number, height: number, width: number): Promise<CompiledFunction> {
@@ -108,24 +118,24 @@ export function createDenoiser(engine: Engine, network: NoisePredictor, schedule
     const values = down.size * across.size * 3;
     const sample = new Float32Array(batch * values);
     const timestep = new Float32Array(batch).fill(t - 1);
-    const x0Scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
-    const noiseScale = Math.sqrt(1 - schedule.alphasCumprod[t]) * x0Scale;
-    const noise = new Float32Array(xt.length);
+    const coefficients = x0Coefficients(schedule, prediction, t);
+    const channels = fn.outputShapes[0][3];
+    const output = new Float32Array(xt.length);
     for (let first = 0; first < windows.length; first += batch) {
       const group = windows.slice(first, first + batch);
       group.forEach(({ row, column }, i) => {
         const into = sample.subarray(i * values, (i + 1) * values);
         cutWindow(xt, width, height, down.starts[row], across.starts[column], down.size, across.size, into);
       });
-      const [predicted] = await fn.run([sample, timestep]);
+      const predicted = firstChannels((await fn.run([sample, timestep]))[0], channels);
       group.forEach(({ row, column }, i) => {
-        blendWindow(noise, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
+        blendWindow(output, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
       });
     }
-    for (let i = 0; i < noise.length; i++) {
-      noise[i] = Math.max(-1, Math.min(1, x0Scale * xt[i] - noiseScale * noise[i]));
+    for (let i = 0; i < output.length; i++) {
+      output[i] = Math.max(-1, Math.min(1, coefficients.xt * xt[i] + coefficients.output * output[i]));
     }
-    return noise;
+    return output;
   }
 
   return {
@@ -136,6 +146,18 @@ export function createDenoiser(engine: Engine, network: NoisePredictor, schedule
       await Promise.all(functions.map((fn) => fn.dispose()));
     },
   };
+}
+
+/** The first three of a network's output channels; a learned variance is in the others. */
+function firstChannels(output: Float32Array, channels: number): Float32Array {
+  if (channels === 3) return output;
+  const first = new Float32Array((output.length / channels) * 3);
+  for (let from = 0, to = 0; from < output.length; from += channels, to += 3) {
+    first[to] = output[from];
+    first[to + 1] = output[from + 1];
+    first[to + 2] = output[from + 2];
+  }
+  return first;
 }
 
 /** Copies a window of an image, mirrored where it reaches beyond the right or lower edge. */

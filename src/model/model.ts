@@ -11,7 +11,14 @@ import type { Engine } from '../engine/engine.js';
 import { CodecError } from '../errors.js';
 import { parseConfig, strideOf, type UNetConfig } from './config.js';
 import { createDenoiser, type Denoiser, type Tiling } from './denoiser.js';
-import { readSafetensors } from './safetensors.js';
+import {
+  outputChannels,
+  type Parameterization,
+  PREDICTIONS,
+  paperParameterization,
+  VARIANCES,
+} from './parameterization.js';
+import { readSafetensors, type Tensors } from './safetensors.js';
 import { createSchedule, paperSchedule, type Schedule, type ScheduleConfig } from './schedule.js';
 import { createUNet } from './unet.js';
 
@@ -29,6 +36,8 @@ export interface CodecConfig {
   readonly schedule: ScheduleConfig;
   readonly tiling: Tiling;
   readonly profile: Profile;
+  /** What the network's output means; without it, the noise (`eps`). */
+  readonly parameterization?: Parameterization;
   /** For people: how the profile and the weights came about. */
   readonly about?: unknown;
 }
@@ -43,6 +52,7 @@ export interface ModelInfo {
   readonly schedule: Schedule;
   readonly tiling: Tiling;
   readonly profile: Profile;
+  readonly parameterization: Parameterization;
 }
 
 /** A model ready to code with. */
@@ -69,7 +79,8 @@ export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo>
 /** Opens a model on an engine. @throws as `loadModelInfo`, and when the weights do not fit the architecture */
 export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
   const { info, weights } = await loadFiles(nameOrDirectory);
-  const denoiser = createDenoiser(engine, buildNetwork(info, weights), info.schedule, info.tiling);
+  const { schedule, tiling, parameterization } = info;
+  const denoiser = createDenoiser(engine, buildNetwork(info, weights), schedule, tiling, parameterization);
   return { ...info, denoiser, dispose: () => denoiser.dispose() };
 }
 
@@ -77,12 +88,32 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
  * A denoiser for a directory that has no `codec.json` yet, to calibrate it.
  * @throws CodecError('model') when its files do not fit each other
  */
-export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling) {
+export async function openUncalibrated(
+  directory: string,
+  engine: Engine,
+  tiling: Tiling,
+  parameterization: Parameterization = paperParameterization,
+) {
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   checkTiling(tiling, config);
   const schedule = createSchedule(paperSchedule);
-  const network = buildNetwork({ config, directory }, await readModelFile(directory, WEIGHTS_FILE));
-  return { schedule, denoiser: createDenoiser(engine, network, schedule, tiling) };
+  const network = buildNetwork({ config, directory, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
+  return { schedule, network, denoiser: createDenoiser(engine, network, schedule, tiling, parameterization) };
+}
+
+/**
+ * A model's architecture and weights alone, to train it further.
+ * @throws CodecError('model') as `loadModelInfo`, but for `codec.json`, which need not be there
+ */
+export async function loadWeights(
+  nameOrDirectory: string,
+): Promise<{ name: string; directory: string; config: UNetConfig; tensors: Tensors }> {
+  const directory = await resolveDirectory(nameOrDirectory);
+  const config = parseConfig(await readJson(directory, CONFIG_FILE));
+  const tensors = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
+  // Whether they fit.
+  createUNet(config, tensors);
+  return { name: basename(directory), directory, config, tensors };
 }
 
 /**
@@ -120,22 +151,35 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
-  const { schedule, tiling, profile } = codec;
+  const { schedule, tiling, profile, parameterization } = codec;
   const id = createHash('sha256')
-    .update(canonicalJson({ config, schedule, tiling, profile }))
+    .update(canonicalJson({ config, schedule, tiling, profile, parameterization }))
     .update(weights)
     .digest('hex');
   return {
-    info: { name: basename(directory), directory, id, config, schedule: createSchedule(schedule), tiling, profile },
+    info: {
+      name: basename(directory),
+      directory,
+      id,
+      config,
+      schedule: createSchedule(schedule),
+      tiling,
+      profile,
+      parameterization: parameterization ?? paperParameterization,
+    },
     weights,
   };
 }
 
-function buildNetwork({ config, directory }: Pick<ModelInfo, 'config' | 'directory'>, weights: Uint8Array) {
-  if (config.inChannels !== 3 || config.outChannels !== 3) {
+function buildNetwork(
+  { config, directory, parameterization }: Pick<ModelInfo, 'config' | 'directory' | 'parameterization'>,
+  weights: Uint8Array,
+) {
+  const out = outputChannels(parameterization.variance, 3);
+  if (config.inChannels !== 3 || config.outChannels !== out) {
     throw new CodecError(
       'model',
-      `${directory}: expected 3 channels in and out, got ${config.inChannels} and ${config.outChannels}`,
+      `${directory}: expected 3 channels in and ${out} out, got ${config.inChannels} and ${config.outChannels}`,
     );
   }
   return createUNet(config, readSafetensors(weights));
@@ -159,7 +203,7 @@ async function readJson(directory: string, file: string): Promise<unknown> {
 
 /** Checks `codec.json`. @throws CodecError('model') naming what is wrong */
 export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
-  const { schedule, tiling, profile, about } = (json ?? {}) as Partial<CodecConfig>;
+  const { schedule, tiling, profile, parameterization, about } = (json ?? {}) as Partial<CodecConfig>;
   const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
   if (!schedule || !tiling || !profile) throw wrong('expected schedule, tiling and profile');
   createSchedule(schedule);
@@ -170,7 +214,13 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
   if (curves.length !== 3 || !curves.every(isCurve)) {
     throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
   }
-  return { schedule, tiling, profile, about };
+  if (parameterization !== undefined) {
+    const { prediction, variance } = parameterization ?? {};
+    if (!PREDICTIONS.includes(prediction))
+      throw wrong(`prediction: expected ${PREDICTIONS.join(', ')}, got ${prediction}`);
+    if (!VARIANCES.includes(variance)) throw wrong(`variance: expected ${VARIANCES.join(', ')}, got ${variance}`);
+  }
+  return { schedule, tiling, profile, ...(parameterization && { parameterization }), about };
 }
 
 /** Refuses a tiling that the network cannot take. */

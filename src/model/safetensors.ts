@@ -35,25 +35,45 @@ export function readSafetensors(bytes: Uint8Array): Tensors {
   return tensors;
 }
 
-/** Writes float32 tensors, in the order given. @throws when a tensor's data does not fit its shape */
-export function writeSafetensors(tensors: ReadonlyMap<string, HostTensor>): Uint8Array {
+/** The file's own metadata: strings by name, `{}` if it has none. @throws CodecError('model') as `readSafetensors` */
+export function readMetadata(bytes: Uint8Array): Record<string, string> {
+  const metadata = readHeader(bytes).entries.__metadata__ ?? {};
+  const isStrings =
+    typeof metadata === 'object' && Object.values(metadata!).every((value) => typeof value === 'string');
+  if (!isStrings) throw malformed('its metadata are not strings');
+  return metadata as Record<string, string>;
+}
+
+export interface WriteSafetensorsOptions {
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** How numbers are stored; default F32. F16 rounds to the nearest half-precision number. */
+  readonly dtype?: 'F32' | 'F16';
+}
+
+/** Writes tensors, in the order given. @throws when a tensor's data does not fit its shape */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, HostTensor>,
+  { metadata, dtype = 'F32' }: WriteSafetensorsOptions = {},
+): Uint8Array {
   let offset = 0;
   const entries = [...tensors].map(([name, { shape, data }]) => {
     const size = shape.reduce((product, dimension) => product * dimension, 1);
     if (size !== data.length) throw invalidArgument(`tensor ${name}`, `${size} values ([${shape}])`, data.length);
     const begin = offset;
-    offset += data.byteLength;
-    return [name, { dtype: 'F32', shape, data_offsets: [begin, offset] }] as const;
+    offset += size * ITEM_BYTES[dtype];
+    return [name, { dtype, shape, data_offsets: [begin, offset] }] as const;
   });
-  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const header = { ...(metadata && { __metadata__: metadata }), ...Object.fromEntries(entries) };
+  const json = Buffer.from(JSON.stringify(header));
   const padding = (8 - (json.length % 8)) % 8;
   const bytes = Buffer.alloc(8 + json.length + padding + offset, ' ');
   bytes.writeBigUInt64LE(BigInt(json.length + padding), 0);
   json.copy(bytes, 8);
   let position = 8 + json.length + padding;
   for (const { data } of tensors.values()) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
-    position += data.byteLength;
+    const { buffer, byteOffset, byteLength } = dtype === 'F16' ? Uint16Array.from(data, floatToHalf) : data;
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), position);
+    position += byteLength;
   }
   return bytes;
 }
@@ -132,4 +152,23 @@ function halfToFloat(half: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** A number to the nearest IEEE 754 binary16, ties to even. */
+function floatToHalf(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (Number.isNaN(size)) return 0x7e00;
+  // Half way between the largest half-precision number and what would follow it.
+  if (size >= 65520) return sign | 0x7c00;
+  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
+  const steps = roundToEven(size / 2 ** (exponent - 10));
+  // Numbers below 2^-14 have no hidden bit; a carry runs into the exponent by itself.
+  return sign | (steps < 1024 ? steps : ((exponent + 14) << 10) + steps);
+}
+
+function roundToEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
 }

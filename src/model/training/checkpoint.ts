@@ -1,0 +1,97 @@
+/**
+ * Checkpoints: everything a run is, in one safetensors file, so that it goes on exactly. A new one is written beside the
+ * old and takes its name when it is complete and on disk; whatever happens meanwhile, there is a whole one.
+ */
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { CodecError } from '../../errors.js';
+import { reasonOf } from '../../image/files.js';
+import { parseConfig } from '../config.js';
+import { readMetadata, readSafetensors, writeSafetensors } from '../safetensors.js';
+import { listParameters, type ParameterSpec } from '../unet-parameters.js';
+import { shared, type TrainerOptions, type TrainerState, toTensors } from './trainer.js';
+
+/** What a run is besides its weights. */
+export interface RunRecord {
+  /** `config.json` of the network, as diffusers has it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly options: TrainerOptions;
+  /** What it is trained on, as given to `--data`. */
+  readonly data: readonly string[];
+  /** Seconds spent in training so far, over all sessions. */
+  readonly seconds: number;
+  /** Name of the model that its first weights came from. */
+  readonly startedFrom?: string;
+  /** Images it had seen before, when it was started from a model. */
+  readonly imagesBefore?: number;
+}
+
+export interface Checkpoint {
+  readonly record: RunRecord;
+  readonly state: TrainerState;
+}
+
+const RECORD = 'ddpm-codec.run';
+const VECTORS = ['parameters', 'ema', 'm', 'v'] as const;
+const SAMPLER = 'sampler';
+
+/** @throws CodecError('file') when it cannot be written; an earlier one at `path` is then still there */
+export async function writeCheckpoint(
+  path: string,
+  { record, state }: Checkpoint,
+  parameters: readonly ParameterSpec[],
+): Promise<void> {
+  const tensors = VECTORS.flatMap((vector) =>
+    [...toTensors(state[vector], parameters)].map(([name, tensor]) => [`${vector}/${name}`, tensor] as const),
+  );
+  const sampler = { shape: [state.sampler.length], data: state.sampler };
+  const metadata = { [RECORD]: JSON.stringify({ ...record, step: state.step }) };
+  const bytes = writeSafetensors(new Map([...tensors, [SAMPLER, sampler]]), { metadata });
+  const temporary = `${path}.new`;
+  try {
+    const file = await open(temporary, 'w');
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw new CodecError('file', `${path}: cannot write the checkpoint: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** @throws CodecError('file') when it cannot be read, 'model' when it is not a checkpoint */
+export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw new CodecError('file', `${path}: cannot read the checkpoint: ${reasonOf(cause)}`, { cause });
+  });
+  const text = readMetadata(bytes)[RECORD];
+  if (text === undefined) throw new CodecError('model', `${path}: not a checkpoint of ddpm-codec train`);
+  const { step, ...record } = JSON.parse(text) as RunRecord & { step: number };
+  const tensors = readSafetensors(bytes);
+  const parameters = listParameters(parseConfig(record.config));
+  const join = (vector: string) => {
+    const parts = parameters.map(({ name, shape }) => {
+      const tensor = tensors.get(`${vector}/${name}`);
+      if (!tensor || tensor.shape.join() !== shape.join()) {
+        throw new CodecError(
+          'model',
+          `${path}: ${vector}/${name}: expected shape [${shape}] for its network, got ${tensor ? `[${tensor.shape}]` : 'nothing'}`,
+        );
+      }
+      return tensor.data;
+    });
+    const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+    let offset = 0;
+    for (const part of parts) {
+      whole.set(part, offset);
+      offset += part.length;
+    }
+    return whole;
+  };
+  const [weights, ema, m, v] = VECTORS.map(join);
+  const sampler = tensors.get(SAMPLER)?.data ?? new Float32Array(0);
+  return { record, state: { step, parameters: shared(weights), ema, m, v, sampler } };
+}

@@ -1,0 +1,105 @@
+/** A training run: steps until it is to stop, and what happens in between. Knows the clock; the trainer does not. */
+import type { StepReport, Trainer } from './trainer.js';
+
+/** Where a run's images come from: a pure function of the step, so that a run can be taken up anywhere. */
+export interface BatchSource {
+  /** Crops for one step (numbered from 0): count * side * side * 3 grey levels. */
+  batch(step: number, count: number): Promise<Uint8Array>;
+}
+
+export interface RunLimits {
+  /** Steps in all, those of earlier sessions included. */
+  readonly steps?: number | undefined;
+  /** Seconds of training in all, those of earlier sessions included. */
+  readonly seconds?: number | undefined;
+}
+
+export interface RunProgress extends StepReport {
+  /** Seconds of training in all. */
+  readonly seconds: number;
+  /** Images per second, lately. */
+  readonly imagesPerSecond: number;
+  /** Loss and gradient norm, smoothed over about the last 100 steps. */
+  readonly smoothLoss: number;
+  readonly smoothGradientNorm: number;
+  /** Share of the run that is done, 0..1; 0 without limits. */
+  readonly fraction: number;
+}
+
+/** Things to do every so often, in seconds; awaited, and not counted as training time. */
+export interface Recurring {
+  readonly every: number;
+  run(progress: RunProgress): Promise<void>;
+}
+
+export type StopReason = 'steps' | 'time' | 'signal';
+
+/** Weight of the newest value in what is smoothed. */
+const SMOOTHING = 0.01;
+
+/**
+ * Trains until a limit is reached or `signal` is aborted.
+ * @param secondsBefore training time of earlier sessions
+ * @throws what the trainer or the data throw; the trainer's state is then that of the last good step
+ */
+export async function runTraining(
+  trainer: Trainer,
+  data: BatchSource,
+  options: {
+    readonly batch: number;
+    readonly limits: RunLimits;
+    readonly secondsBefore: number;
+    readonly signal: AbortSignal;
+    readonly onStep: (progress: RunProgress) => void;
+    readonly recurring: readonly Recurring[];
+  },
+): Promise<{ reason: StopReason; seconds: number }> {
+  const { batch, limits, signal, onStep, recurring } = options;
+  let seconds = options.secondsBefore;
+  let smoothLoss: number | undefined;
+  let smoothGradientNorm: number | undefined;
+  let stepSeconds: number | undefined;
+  const due = recurring.map(({ every }) => seconds + every);
+  const smooth = (before: number | undefined, value: number, weight: number) =>
+    before === undefined ? value : before + weight * (value - before);
+  const stopReason = (): StopReason | undefined => {
+    if (signal.aborted) return 'signal';
+    if (limits.steps !== undefined && trainer.state.step >= limits.steps) return 'steps';
+    if (limits.seconds !== undefined && seconds >= limits.seconds) return 'time';
+    return undefined;
+  };
+
+  let next = stopReason() === undefined ? data.batch(trainer.state.step, batch) : undefined;
+  for (;;) {
+    const reason = stopReason();
+    if (reason !== undefined || next === undefined) {
+      // What was fetched ahead may fail; nobody needs it any more.
+      await next?.catch(() => {});
+      return { reason: reason ?? 'steps', seconds };
+    }
+    const start = performance.now();
+    const images = await next;
+    next = data.batch(trainer.state.step + 1, batch);
+    next.catch(() => {});
+    const report = await trainer.step(images);
+    const took = (performance.now() - start) / 1000;
+    seconds += took;
+    smoothLoss = smooth(smoothLoss, report.loss, SMOOTHING);
+    smoothGradientNorm = smooth(smoothGradientNorm, report.gradientNorm, SMOOTHING);
+    stepSeconds = smooth(stepSeconds, took, 0.05);
+    const progress: RunProgress = {
+      ...report,
+      seconds,
+      imagesPerSecond: batch / stepSeconds,
+      smoothLoss,
+      smoothGradientNorm,
+      fraction: Math.max(report.step / (limits.steps ?? Infinity) || 0, seconds / (limits.seconds ?? Infinity) || 0),
+    };
+    onStep(progress);
+    for (const [i, { every, run }] of recurring.entries()) {
+      if (seconds < due[i]) continue;
+      await run(progress);
+      due[i] = seconds + every;
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { integerStream } from '../../../src/codec/random.js';
+import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
+import { createTimestepSampler, TIMESTEP_SAMPLINGS } from '../../../src/model/training/timesteps.js';
+
+const schedule = createSchedule(paperSchedule);
+
+/** Means over many draws. */
+function average(value: (t: number, weight: number) => number, sampler: ReturnType<typeof createTimestepSampler>) {
+  const stream = integerStream('test');
+  let sum = 0;
+  for (let i = 0; i < 400; i++) {
+    const { timesteps, weights } = sampler.sample(stream, 64);
+    timesteps.forEach((t, k) => {
+      sum += value(t, weights[k]);
+    });
+  }
+  return sum / (400 * 64);
+}
+
+describe.each(TIMESTEP_SAMPLINGS)('%s', (kind) => {
+  test('gives timesteps 1..T in good order, the same for the same stream', () => {
+    const sampler = createTimestepSampler(kind, schedule);
+    const drawn = sampler.sample(integerStream('a'), 64);
+    expect(drawn.timesteps.every((t) => Number.isInteger(t) && t >= 1 && t <= 1000)).toBe(true);
+    expect(sampler.sample(integerStream('a'), 64)).toEqual(drawn);
+    expect(sampler.sample(integerStream('b'), 64)).not.toEqual(drawn);
+  });
+
+  test('has mean weight 1', () => {
+    expect(average((_, weight) => weight, createTimestepSampler(kind, schedule))).toBeCloseTo(1, 6);
+  });
+});
+
+test('uniform is uniform', () => {
+  const sampler = createTimestepSampler('uniform', schedule);
+  expect(average((t) => t, sampler)).toBeCloseTo(500.5, 0);
+  expect(average((t) => (t <= 100 ? 1 : 0), sampler)).toBeCloseTo(0.1, 2);
+});
+
+test('low-bias is half uniform, half uniform in log snr', () => {
+  const sampler = createTimestepSampler('low-bias', schedule);
+  const { snr } = schedule;
+  // t = 1 is as long as t = 2.
+  const first = Math.log(snr[1] / snr[2]);
+  const share = (first + Math.log(snr[1] / snr[100])) / (first + Math.log(snr[1] / snr[1000]));
+  expect(average((t) => (t <= 100 ? 1 : 0), sampler)).toBeCloseTo(0.5 * 0.1 + 0.5 * share, 2);
+});
+
+describe('importance', () => {
+  const lossAt = (t: number) => (t <= 10 ? 5 : 0.1);
+  function trained() {
+    const sampler = createTimestepSampler('importance', schedule);
+    const all = Array.from({ length: 1000 }, (_, i) => i + 1);
+    for (let i = 0; i < 10; i++) sampler.update(all, all.map(lossAt));
+    return sampler;
+  }
+
+  test('is uniform until it has seen ten losses of every timestep', () => {
+    const sampler = createTimestepSampler('importance', schedule);
+    for (let i = 0; i < 10; i++) sampler.update([5, 6], [100, 100]);
+    const { weights } = sampler.sample(integerStream('x'), 100);
+    expect(weights.every((weight) => Math.abs(weight - 1) < 1e-9)).toBe(true);
+  });
+
+  test('draws large losses more often, and weighs them so that the mean loss stays', () => {
+    const sampler = trained();
+    const expected = (10 * 5 + 990 * 0.1) / 1000;
+    expect(average((t) => (t <= 10 ? 1 : 0), sampler)).toBeCloseTo(50 / (50 + 99), 1);
+    expect(average((t, weight) => weight * lossAt(t), sampler)).toBeCloseTo(expected, 2);
+  });
+
+  test('goes on from its state', () => {
+    const sampler = trained();
+    const resumed = createTimestepSampler('importance', schedule, Float32Array.from(sampler.state));
+    for (const one of [sampler, resumed]) one.update([3, 700, 3], [9, 8, 7]);
+    expect(resumed.state).toEqual(sampler.state);
+    expect(resumed.sample(integerStream('y'), 64)).toEqual(sampler.sample(integerStream('y'), 64));
+  });
+});
