@@ -7,13 +7,14 @@ import { openConsole } from './console.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
 import { infoCommand } from './info.js';
+import { trainCommand } from './train.js';
 import { truncateCommand } from './truncate.js';
 
 /** Widest line of help. */
 const HELP_WIDTH = 120;
 
 /** Arguments that may have several values: positional ones, and yargs' own list of them. */
-const LISTS = new Set(['_', 'inputs', 'files']);
+const LISTS = new Set(['_', 'inputs', 'files', 'data']);
 
 /** yargs' words for what it refuses, and clearer ones. */
 const REWORDED: readonly (readonly [RegExp, string])[] = [
@@ -56,12 +57,13 @@ function parser(args: readonly string[]) {
       .command(decodeCommand)
       .command(infoCommand)
       .command(truncateCommand)
+      .command(trainCommand)
       .command(calibrateCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
       .epilogue("'ddpm-codec <command> --help' explains a command.")
-      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate or calibrate')
+      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train or calibrate')
       .recommendCommands()
       .strict()
       // Otherwise each unknown option is reported twice, as max-rat and maxRat.

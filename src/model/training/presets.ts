@@ -55,7 +55,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
     options: paperOptions,
   },
   small: {
-    config: unet({ channels: [32, 64, 128], layers: 1, attentionAt: 2, groups: 8 }),
+    config: unet({ channels: [48, 64, 96], layers: 1, attentionAt: 2, groups: 8 }),
     options: smallOptions,
   },
 };

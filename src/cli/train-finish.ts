@@ -1,0 +1,134 @@
+/** What follows training: weights, calibration, model card. The directory is then a model that codes. */
+import { cpus } from 'node:os';
+import { calibrate, checkCalibrationSize } from '../codec/calibration.js';
+import { openCifar10 } from '../data/cifar10.js';
+import type { TrainingData } from '../data/training-data.js';
+import type { Engine } from '../engine/engine.js';
+import type { RgbImage } from '../image/image.js';
+import { type Bound, measureBound } from '../model/likelihood.js';
+import { CODEC_FILE, CONFIG_FILE, openUncalibrated, WEIGHTS_FILE } from '../model/model.js';
+import { paperSchedule } from '../model/schedule.js';
+import type { RunRecord } from '../model/training/checkpoint.js';
+import { weightsFile } from '../model/training/export.js';
+import type { TrainerState } from '../model/training/trainer.js';
+import type { ParameterSpec } from '../model/unet-parameters.js';
+import type { Console } from './console.js';
+import type { RunFiles } from './train-files.js';
+
+const TILING = { tile: 64, overlap: 8 };
+const CALIBRATION_IMAGES = 160;
+/** CIFAR-10 test images that the card's bound is measured on; `bench/quality.mjs` takes all of them. */
+const TEST_IMAGES = 1000;
+
+export interface FinishOptions {
+  readonly console: Console;
+  readonly engine: Engine;
+  readonly files: RunFiles;
+  readonly data: TrainingData;
+  readonly record: RunRecord;
+  readonly state: TrainerState;
+  readonly parameters: readonly ParameterSpec[];
+  /** On held-out images of the training set. */
+  readonly validation: Bound;
+  readonly command: string;
+}
+
+/** Makes a model of the run's averaged weights, in place of an earlier one of the same run. */
+export async function finishModel(options: FinishOptions): Promise<void> {
+  const { console, engine, files, data, record, state, parameters, validation } = options;
+  const { prediction, variance, batch } = record.options;
+  const parameterization = { prediction, variance };
+  const images = await data.calibration(CALIBRATION_IMAGES);
+  // A calibration of few images is no calibration, but the weights are worth keeping.
+  await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
+  await files.write(WEIGHTS_FILE, weightsFile(state, parameters));
+  checkCalibrationSize(images.length);
+  const model = await openUncalibrated(files.directory, engine, TILING, parameterization);
+  const progress = console.progress('calibrating');
+  const measured = { engine, network: model.network, schedule: model.schedule, parameterization };
+  try {
+    const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
+    progress.stop();
+    const test = await measureTest(measured, record);
+    const about = {
+      trainedOn: data.description,
+      images: state.step * batch + (record.imagesBefore ?? 0),
+      steps: state.step,
+      hours: round(record.seconds / 3600),
+      machine: `${cpus()[0]?.model.trim() ?? 'CPU'}, ${engine.description}`,
+      command: `ddpm-codec ${options.command}`,
+      ...(record.startedFrom && { startedFrom: record.startedFrom }),
+      calibration: `${images.length} training images`,
+      validation,
+      ...(test && { test }),
+    };
+    const codec = { schedule: paperSchedule, tiling: TILING, parameterization, profile, about };
+    await files.write(CODEC_FILE, `${JSON.stringify(codec)}\n`);
+    await files.write('README.md', modelCard(files.directory, record, about, validation, test));
+    console.document({ model: files.directory, ...about });
+    console.result(
+      `${files.directory}: ${describe(test ?? validation)} bits/dim on ${test ? 'test' : 'held-out'} images`,
+    );
+  } finally {
+    progress.stop();
+    await model.denoiser.dispose();
+  }
+}
+
+/** Only CIFAR-10 has a test set. */
+async function measureTest(model: Parameters<typeof measureBound>[1], record: RunRecord): Promise<Bound | undefined> {
+  if (record.data.some((source) => source.split('=')[0] !== 'cifar10') || record.options.side !== 32) return undefined;
+  const { images } = await openCifar10('test');
+  const size = 32 * 32 * 3;
+  const pictures = Array.from({ length: TEST_IMAGES }, (_, i): RgbImage => {
+    return { width: 32, height: 32, data: images.subarray(i * size, (i + 1) * size) };
+  });
+  return measureBound(pictures, model, {});
+}
+
+function modelCard(
+  directory: string,
+  record: RunRecord,
+  about: Readonly<Record<string, unknown>>,
+  validation: Bound,
+  test: Bound | undefined,
+): string {
+  const { options } = record;
+  const name = directory.split(/[\\/]/).filter(Boolean).at(-1) ?? 'model';
+  const rows = (bound: Bound, what: string) =>
+    `| ${what} | ${bound.images} | ${[bound.prior, bound.diffusion, bound.decoder, bound.total].map(estimate).join(' | ')} |`;
+  const list = (entries: Readonly<Record<string, unknown>>) =>
+    Object.entries(entries)
+      .map(([key, value]) => `- ${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+      .join('\n');
+  const { trainedOn, images, steps, hours, machine, command, calibration } = about;
+  return `# ${name}
+
+A denoising diffusion model (Ho, Jain & Abbeel 2020) trained with \`ddpm-codec train\`; a \`UNet2DModel\` in diffusers' layout,
+the average of its weights over training, in half precision.
+
+${list({ 'trained on': trainedOn, 'images seen': images, steps, hours, machine, command, calibration })}
+
+Bound in bits/dim, with its standard error:
+
+| images | number | L_T | L_1:T-1 | L_0 | total |
+|---|---|---|---|---|---|
+${[...(test ? [rows(test, 'CIFAR-10 test')] : []), rows(validation, 'held out from training')].join('\n')}
+
+Options of the run:
+
+${list({ network: record.config.block_out_channels, 'layers per block': record.config.layers_per_block, ...options })}
+`;
+}
+
+function estimate({ value, standardError }: { value: number; standardError: number }): string {
+  return `${value.toFixed(4)} ± ${standardError.toFixed(4)}`;
+}
+
+function describe({ total }: Bound): string {
+  return `${total.value.toFixed(3)} ± ${total.standardError.toFixed(3)}`;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}

@@ -1,0 +1,133 @@
+/**
+ * Directories of pictures. Files are decoded by sharp, off the main thread, when they are first needed, and kept in memory
+ * as long as there is room: a small set is decoded once, a large one again and again.
+ */
+import { readdir } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import sharp from 'sharp';
+import { CodecError } from '../errors.js';
+import { reasonOf } from '../image/files.js';
+import type { RgbImage } from '../image/image.js';
+import { READABLE_EXTENSIONS, readImage } from '../image/read.js';
+import type { ImageSource, SkippedFile } from './source.js';
+
+/** Bytes of decoded images that are kept, by default. */
+const MEMORY = 1.5 * 2 ** 30;
+const MOST_HALVINGS = 2;
+/** Files looked at side by side when a directory is opened. */
+const AT_ONCE = 8;
+
+/**
+ * @param side of the crops that will be taken; smaller pictures are left out
+ * @throws CodecError('file') when the directory cannot be read or holds no picture that can be used
+ */
+export async function openFolder(
+  directory: string,
+  { side, memory = MEMORY }: { readonly side: number; readonly memory?: number },
+): Promise<ImageSource> {
+  const paths = await listPictures(directory);
+  const skipped: SkippedFile[] = [];
+  const usable: string[] = [];
+  for (let first = 0; first < paths.length; first += AT_ONCE) {
+    const group = paths.slice(first, first + AT_ONCE);
+    const reasons = await Promise.all(group.map((path) => whyUnusable(path, side)));
+    group.forEach((path, i) => {
+      const reason = reasons[i];
+      if (reason === undefined) usable.push(path);
+      else skipped.push({ path, reason });
+    });
+  }
+  if (usable.length === 0) {
+    const found =
+      paths.length === 0
+        ? `no pictures (${READABLE_EXTENSIONS.join(', ')})`
+        : `${paths.length} pictures, none usable, the first because: ${skipped[0].reason}`;
+    throw new CodecError('file', `${directory}: expected pictures of at least ${side}x${side} pixels, found ${found}`);
+  }
+
+  /** Decoded images, the one used last at the end. */
+  const kept = new Map<number, { images: Promise<readonly RgbImage[] | undefined>; bytes: number }>();
+  let bytesKept = 0;
+
+  async function decode(index: number): Promise<readonly RgbImage[] | undefined> {
+    try {
+      return pyramid(await readImage(usable[index]), side);
+    } catch (error) {
+      skipped.push({ path: usable[index], reason: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    }
+  }
+
+  return {
+    name: directory,
+    count: usable.length,
+    skipped,
+    scales(index) {
+      const known = kept.get(index);
+      const entry = known ?? { images: decode(index), bytes: 0 };
+      kept.delete(index);
+      kept.set(index, entry);
+      if (!known) {
+        void entry.images.then((images) => {
+          entry.bytes = (images ?? []).reduce((sum, { data }) => sum + data.length, 0);
+          bytesKept += entry.bytes;
+          for (const [oldest, { bytes }] of kept) {
+            if (bytesKept <= memory || oldest === index) break;
+            kept.delete(oldest);
+            bytesKept -= bytes;
+          }
+        });
+      }
+      return entry.images;
+    },
+  };
+}
+
+async function listPictures(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
+    throw new CodecError('file', `${directory}: expected cifar10 or a directory of pictures: ${reasonOf(cause)}`, {
+      cause,
+    });
+  });
+  return entries
+    .filter((entry) => !entry.isDirectory() && READABLE_EXTENSIONS.includes(extname(entry.name).toLowerCase()))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+async function whyUnusable(path: string, side: number): Promise<string | undefined> {
+  try {
+    const { width, height } = await sharp(path).metadata();
+    if (width >= side && height >= side) return undefined;
+    return `${width}x${height} pixels, smaller than a crop (${side}x${side})`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** The image, its half, its quarter, as long as a crop fits. */
+function pyramid(image: RgbImage, side: number): RgbImage[] {
+  const images = [image];
+  while (images.length <= MOST_HALVINGS) {
+    const last = images[images.length - 1];
+    if (Math.min(last.width, last.height) >> 1 < side) break;
+    images.push(halved(last));
+  }
+  return images;
+}
+
+/** Half the size; each pixel is the mean of four. */
+export function halved({ width, height, data }: RgbImage): RgbImage {
+  const [columns, rows] = [width >> 1, height >> 1];
+  const half = new Uint8Array(columns * rows * 3);
+  const row = width * 3;
+  for (let y = 0, to = 0; y < rows; y++) {
+    for (let x = 0, from = 2 * y * row; x < columns; x++, from += 6) {
+      for (let c = 0; c < 3; c++, to++) {
+        const at = from + c;
+        half[to] = (data[at] + data[at + 3] + data[at + row] + data[at + row + 3] + 2) >> 2;
+      }
+    }
+  }
+  return { width: columns, height: rows, data: half };
+}

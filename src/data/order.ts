@@ -1,0 +1,25 @@
+/** Which image is next: epochs in random orders, as functions of the position alone. */
+import { integerStream, shuffle } from '../codec/random.js';
+
+export interface ImageOrder {
+  /** The image at a position of the endless sequence of epochs; each epoch has every image once. */
+  at(position: number): number;
+}
+
+/** @param count images @param seed name of the random order */
+export function createOrder(count: number, seed: string): ImageOrder {
+  // Two epochs at most are in use at a time: a batch may reach into the next one.
+  const epochs = new Map<number, Int32Array>();
+  return {
+    at(position) {
+      const epoch = Math.floor(position / count);
+      let order = epochs.get(epoch);
+      if (!order) {
+        for (const known of epochs.keys()) if (Math.abs(known - epoch) > 1) epochs.delete(known);
+        order = shuffle(integerStream(`${seed}/epoch/${epoch}`), count);
+        epochs.set(epoch, order);
+      }
+      return order[position % count];
+    },
+  };
+}

@@ -1,0 +1,240 @@
+/**
+ * What a training run sees: crops in random order, turned over at random, from one or several sets of images. The crops of a
+ * step follow from the seed and the step alone, so a run can be taken up anywhere.
+ */
+import { integerStream } from '../codec/random.js';
+import { CodecError, invalidArgument } from '../errors.js';
+import type { RgbImage } from '../image/image.js';
+import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from './cifar10.js';
+import { openFolder } from './folder.js';
+import { createOrder } from './order.js';
+import type { ImageSource, SkippedFile } from './source.js';
+
+export interface TrainingData {
+  /** For people and the model card. */
+  readonly description: string;
+  readonly trainingImages: number;
+  readonly validationImages: number;
+  /**
+   * Crops for one step, each mirrored with probability 1/2: count * side * side * 3 bytes, R, G, B interleaved. A pure
+   * function of (seed, step, count).
+   * @param step from 0
+   */
+  batch(step: number, count: number): Promise<Uint8Array>;
+  /** Held-out images, which `batch` never gives: at most `most`, spread evenly, cut to their middle. */
+  validation(most: number): Promise<RgbImage[]>;
+  /** Training images likewise, for calibration. */
+  calibration(most: number): Promise<RgbImage[]>;
+  /** Files that were left out so far, and why. */
+  readonly skipped: readonly SkippedFile[];
+  dispose(): Promise<void>;
+}
+
+export interface TrainingDataOptions {
+  /** Width and height of the crops in pixels. */
+  readonly side: number;
+  /** Name of all random choices. */
+  readonly seed: string;
+  /** Cache directory that holds CIFAR-10; default the user's. */
+  readonly cache?: string;
+}
+
+/** One image of so many of each set is held out, at least one of sets with two or more. */
+const HELD_OUT = 100;
+
+/**
+ * @param sources `cifar10` (its training split) or directories of pictures, each with an optional share of the crops as in
+ *   `photos=0.8`; without shares all sets have equal ones
+ * @throws CodecError('usage') for shares that make no sense, 'file' for data that is not there or cannot be used
+ */
+export async function openTrainingData(
+  sources: readonly string[],
+  { side, seed, cache }: TrainingDataOptions,
+): Promise<TrainingData> {
+  const asked = parseShares(sources);
+  const sets: TrainingSet[] = [];
+  for (const { name, share } of asked) {
+    const source = name === 'cifar10' ? await openCifar10Source(side, cache) : await openFolder(name, { side });
+    sets.push(split(source, share, `${seed}/${name}`));
+  }
+  const pick = createPicker(sets.map(({ share }) => share));
+  const size = side * side * 3;
+
+  async function cropInto(into: Uint8Array, crop: number, draws: readonly number[]): Promise<void> {
+    const { set, position } = pick(crop);
+    const { source, training, order } = sets[set];
+    // A broken image is replaced by the one after it.
+    for (let i = 0; i < training.length; i++) {
+      const images = await source.scales(training[order.at(position + i)]);
+      if (!images) continue;
+      const [scale, across, down, mirrored] = draws;
+      const image = images[Math.floor(scale * images.length)];
+      const left = Math.floor(across * (image.width - side + 1));
+      const top = Math.floor(down * (image.height - side + 1));
+      copyCrop(image, left, top, side, mirrored < 0.5, into);
+      return;
+    }
+    throw new CodecError('file', `${source.name}: none of its pictures can be decoded`);
+  }
+
+  return {
+    description: describe(sets),
+    trainingImages: sets.reduce((sum, { training }) => sum + training.length, 0),
+    validationImages: sets.reduce((sum, { heldOut }) => sum + heldOut.length, 0),
+    async batch(step, count) {
+      const crops = new Uint8Array(count * size);
+      const stream = integerStream(`${seed}/augmentation/${step}`);
+      const uniform = () => (stream() >>> 0) / 0x100000000;
+      await Promise.all(
+        Array.from({ length: count }, (_, i) => {
+          const draws = [uniform(), uniform(), uniform(), uniform()];
+          return cropInto(crops.subarray(i * size, (i + 1) * size), step * count + i, draws);
+        }),
+      );
+      return crops;
+    },
+    validation: (most) => centres(sets, ({ heldOut }) => heldOut, most, side),
+    calibration: (most) => centres(sets, ({ training }) => training, most, side),
+    get skipped() {
+      return sets.flatMap(({ source }) => source.skipped);
+    },
+    async dispose() {},
+  };
+}
+
+interface TrainingSet {
+  readonly source: ImageSource;
+  readonly share: number;
+  readonly training: readonly number[];
+  readonly heldOut: readonly number[];
+  readonly order: ReturnType<typeof createOrder>;
+}
+
+function parseShares(sources: readonly string[]): { name: string; share: number }[] {
+  if (sources.length === 0) throw invalidArgument('data', 'cifar10 or directories', 'nothing');
+  const parsed = sources.map((source) => {
+    const at = source.lastIndexOf('=');
+    if (at < 0) return { name: source, share: undefined };
+    const share = Number(source.slice(at + 1));
+    if (!(share > 0 && share <= 1))
+      throw invalidArgument(`share of ${source.slice(0, at)}`, 'a number above 0, up to 1', source.slice(at + 1));
+    return { name: source.slice(0, at), share };
+  });
+  const given = parsed.reduce((sum, { share = 0 }) => sum + share, 0);
+  const open = parsed.filter(({ share }) => share === undefined).length;
+  const left = 1 - given;
+  // Sets without a share divide what is left evenly.
+  if (open > 0 && left <= 0) throw invalidArgument('shares', 'a sum below 1, with a set that has none', given);
+  return parsed.map(({ name, share }) => ({ name, share: share ?? left / open }));
+}
+
+async function openCifar10Source(side: number, cache: string | undefined): Promise<ImageSource> {
+  if (side > CIFAR10_SIDE) {
+    throw new CodecError(
+      'usage',
+      `--crop: expected at most ${CIFAR10_SIDE} with cifar10, whose images are that large, got ${side}`,
+    );
+  }
+  const { count, images } = await openCifar10('train', { cache });
+  return {
+    name: 'CIFAR-10',
+    count,
+    skipped: [],
+    scales: async (index) => [
+      {
+        width: CIFAR10_SIDE,
+        height: CIFAR10_SIDE,
+        data: images.subarray(index * CIFAR10_IMAGE, (index + 1) * CIFAR10_IMAGE),
+      },
+    ],
+  };
+}
+
+/** Holds images out at even distances, whatever the seed. */
+function split(source: ImageSource, share: number, seed: string): TrainingSet {
+  const { count } = source;
+  const out = count < 2 ? 0 : Math.max(1, Math.floor(count / HELD_OUT));
+  const heldOut = Array.from({ length: out }, (_, i) => Math.floor(((i + 0.5) * count) / out));
+  const isHeldOut = new Set(heldOut);
+  const training = Array.from({ length: count }, (_, i) => i).filter((i) => !isHeldOut.has(i));
+  return { source, share, training, heldOut, order: createOrder(training.length, seed) };
+}
+
+/** The golden ratio: its multiples are spread as evenly as can be. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
+/** Which set a crop comes from, and how many of the set's crops there were before it. */
+function createPicker(shares: readonly number[]): (crop: number) => { set: number; position: number } {
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  const setOf = (crop: number) => {
+    let left = ((crop * GOLDEN) % 1) * total;
+    const found = shares.findIndex((share) => {
+      left -= share;
+      return left < 0;
+    });
+    return found < 0 ? shares.length - 1 : found;
+  };
+  let counted = 0;
+  const before = shares.map(() => 0);
+  return (crop) => {
+    if (shares.length === 1) return { set: 0, position: crop };
+    if (crop < counted) {
+      counted = 0;
+      before.fill(0);
+    }
+    for (; counted < crop; counted++) before[setOf(counted)]++;
+    const set = setOf(crop);
+    return { set, position: before[set] };
+  };
+}
+
+function copyCrop(
+  { width, data }: RgbImage,
+  left: number,
+  top: number,
+  side: number,
+  mirrored: boolean,
+  into: Uint8Array,
+): void {
+  for (let y = 0; y < side; y++) {
+    const from = ((top + y) * width + left) * 3;
+    const to = y * side * 3;
+    if (!mirrored) into.set(data.subarray(from, from + side * 3), to);
+    else {
+      for (let x = 0; x < side; x++) {
+        const at = from + (side - 1 - x) * 3;
+        for (let c = 0; c < 3; c++) into[to + x * 3 + c] = data[at + c];
+      }
+    }
+  }
+}
+
+/** Squares from the middles of some of the images of every set, in proportion to the sets' sizes. */
+async function centres(
+  sets: readonly TrainingSet[],
+  choose: (set: TrainingSet) => readonly number[],
+  most: number,
+  side: number,
+): Promise<RgbImage[]> {
+  const all = sets.flatMap((set) => choose(set).map((index) => ({ source: set.source, index })));
+  const count = Math.min(most, all.length);
+  const chosen = Array.from({ length: count }, (_, i) => all[Math.floor(((i + 0.5) * all.length) / count)]);
+  const images: RgbImage[] = [];
+  for (const { source, index } of chosen) {
+    const scales = await source.scales(index);
+    if (!scales) continue;
+    const [image] = scales;
+    const data = new Uint8Array(side * side * 3);
+    copyCrop(image, (image.width - side) >> 1, (image.height - side) >> 1, side, false, data);
+    images.push({ width: side, height: side, data });
+  }
+  return images;
+}
+
+function describe(sets: readonly TrainingSet[]): string {
+  const parts = sets.map(({ source, share, training }) => {
+    const part = sets.length > 1 ? ` (${Math.round(100 * share)} % of the crops)` : '';
+    return `${source.name}: ${training.length} training images${part}`;
+  });
+  return parts.join('; ');
+}
