@@ -5,7 +5,7 @@ import type { DecodeOptions, Reconstruction } from '../codec/api.js';
 import { DEFAULT_MAX_PIXELS, decode } from '../codec/decoder.js';
 import { readInfo } from '../codec/info.js';
 import { CodecError } from '../errors.js';
-import { readRegularFile } from '../image/files.js';
+import { readRegularFile } from '../files.js';
 import { encodeImage, outputFormat } from '../image/write.js';
 import {
   atMostOne,

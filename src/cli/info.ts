@@ -3,7 +3,7 @@ import type { Arguments, CommandModule } from 'yargs';
 import type { FileInfo } from '../codec/api.js';
 import { readInfo } from '../codec/info.js';
 import { CodecError } from '../errors.js';
-import { readRegularFile } from '../image/files.js';
+import { readRegularFile } from '../files.js';
 import type { ModelInfo } from '../model/model.js';
 import { type OutputArgs, outputOptions } from './args.js';
 import { openConsole, table } from './console.js';

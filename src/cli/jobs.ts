@@ -2,9 +2,9 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { CodecError } from '../errors.js';
-import { reasonOf } from '../image/files.js';
+import { makeDirectory, reasonOf } from '../files.js';
 import type { Console } from './console.js';
-import { checkWritable, makeDirectory } from './output.js';
+import { checkWritable } from './output.js';
 
 /** One file to be made from one file. */
 export interface Job {

@@ -4,6 +4,7 @@ import yargs from 'yargs';
 import { CodecError } from '../errors.js';
 import { calibrateCommand } from './calibrate.js';
 import { openConsole } from './console.js';
+import { dataCommand } from './data.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
 import { infoCommand } from './info.js';
@@ -58,12 +59,13 @@ function parser(args: readonly string[]) {
       .command(infoCommand)
       .command(truncateCommand)
       .command(trainCommand)
+      .command(dataCommand)
       .command(calibrateCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
       .epilogue("'ddpm-codec <command> --help' explains a command.")
-      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train or calibrate')
+      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train, data or calibrate')
       .recommendCommands()
       .strict()
       // Otherwise each unknown option is reported twice, as max-rat and maxRat.

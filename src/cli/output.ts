@@ -7,11 +7,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants, rmSync } from 'node:fs';
-import { access, copyFile, link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, link, open, rename, rm, stat } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CodecError } from '../errors.js';
-import { reasonOf } from '../image/files.js';
+import { reasonOf } from '../files.js';
 
 export interface WriteOptions {
   /** Replace an existing file. */
@@ -69,26 +69,6 @@ export async function checkWritable(path: string, { force }: WriteOptions): Prom
   await access(dirname(path), constants.W_OK | constants.X_OK).catch((error) => {
     throw cannotWrite(path, error, dirname(path));
   });
-}
-
-/**
- * Makes a directory for results, and those above it, unless it is there.
- * @throws CodecError `file` when that fails or something else has its name
- */
-export async function makeDirectory(path: string): Promise<void> {
-  if ((await stat(path).catch(() => undefined))?.isDirectory()) return;
-  // Not mkdir's own `recursive`, which never returns where a directory can be missing and yet not be made, as in /proc.
-  const parent = dirname(path);
-  if (parent !== path) await makeDirectory(parent);
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // Another process may have made it meanwhile.
-    if (code === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory()) return;
-    const reason = code === 'EEXIST' ? 'a file has that name' : reasonOf(error);
-    throw new CodecError('file', `${path}: cannot make this directory: ${reason}`, { cause: error });
-  }
 }
 
 function track(temporary: string): void {

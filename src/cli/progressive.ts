@@ -3,9 +3,10 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DecodePoint } from '../codec/api.js';
 import { CodecError } from '../errors.js';
+import { makeDirectory } from '../files.js';
 import { contactSheet, type Tile, thumbnail } from '../image/contact-sheet.js';
 import { encodePng } from '../image/write.js';
-import { checkWritable, makeDirectory, type WriteOptions, writeAtomically } from './output.js';
+import { checkWritable, type WriteOptions, writeAtomically } from './output.js';
 
 const SHEET_NAME = 'contact-sheet.png';
 

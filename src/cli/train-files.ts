@@ -2,8 +2,8 @@
 import { appendFile, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodecError } from '../errors.js';
-import { reasonOf } from '../image/files.js';
-import { makeDirectory, writeAtomically } from './output.js';
+import { makeDirectory, reasonOf } from '../files.js';
+import { writeAtomically } from './output.js';
 
 /** Relative to the model's directory. */
 export const CHECKPOINT = join('training', 'checkpoint.safetensors');

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError, invalidArgument } from '../errors.js';
-import { reasonOf } from '../image/files.js';
+import { reasonOf } from '../files.js';
 import { PREDICTIONS, VARIANCES } from '../model/parameterization.js';
 import type { RunRecord } from '../model/training/checkpoint.js';
 import { PRESETS, type PresetName, presets, withVariance } from '../model/training/presets.js';

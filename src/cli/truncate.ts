@@ -2,11 +2,11 @@
 import type { Arguments, CommandModule } from 'yargs';
 import { readInfo, truncate } from '../codec/info.js';
 import { CodecError } from '../errors.js';
-import { readRegularFile } from '../image/files.js';
+import { makeDirectory, readRegularFile } from '../files.js';
 import { atMostOne, byteBudget, integer, numberOption, type OutputArgs, outputOptions, positive } from './args.js';
 import { openConsole } from './console.js';
 import { aboutFile, planJobs } from './jobs.js';
-import { checkWritable, makeDirectory, writeAtomically } from './output.js';
+import { checkWritable, writeAtomically } from './output.js';
 
 interface TruncateArgs extends OutputArgs {
   readonly file: string;

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import sharp from 'sharp';
 import { CodecError } from '../errors.js';
-import { reasonOf } from '../image/files.js';
+import { reasonOf } from '../files.js';
 import type { RgbImage } from '../image/image.js';
 import { READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import type { ImageSource, SkippedFile } from './source.js';

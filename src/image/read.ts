@@ -6,7 +6,7 @@
  */
 import sharp, { type Metadata } from 'sharp';
 import { CodecError, invalidArgument } from '../errors.js';
-import { readRegularFile } from './files.js';
+import { readRegularFile } from '../files.js';
 import type { RgbImage } from './image.js';
 
 /** Largest picture that is read, in pixels: 8192 x 8192, 192 MB in memory. */

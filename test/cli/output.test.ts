@@ -2,7 +2,8 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkWritable, makeDirectory, writeAtomically } from '../../src/cli/output.js';
+import { checkWritable, writeAtomically } from '../../src/cli/output.js';
+import { makeDirectory } from '../../src/files.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const force = { force: true };

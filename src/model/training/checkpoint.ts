@@ -4,7 +4,7 @@
  */
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { CodecError } from '../../errors.js';
-import { reasonOf } from '../../image/files.js';
+import { reasonOf } from '../../files.js';
 import { parseConfig } from '../config.js';
 import { readMetadata, readSafetensors, writeSafetensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';

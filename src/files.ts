@@ -1,6 +1,7 @@
-/** Reading files that people name, with errors for people. */
-import { readFile, stat } from 'node:fs/promises';
-import { CodecError } from '../errors.js';
+/** Files and directories that people name, with errors for people. */
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { CodecError } from './errors.js';
 
 /**
  * Reads a whole file into memory.
@@ -17,6 +18,26 @@ export async function readRegularFile(path: string): Promise<Buffer> {
   } catch (error) {
     if (error instanceof CodecError) throw error;
     throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Makes a directory, and those above it, unless it is there.
+ * @throws CodecError `file` when that fails or something else has its name
+ */
+export async function makeDirectory(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined))?.isDirectory()) return;
+  // Not mkdir's own `recursive`, which never returns where a directory can be missing and yet not be made, as in /proc.
+  const parent = dirname(path);
+  if (parent !== path) await makeDirectory(parent);
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Another process may have made it meanwhile.
+    if (code === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory()) return;
+    const reason = code === 'EEXIST' ? 'a file has that name' : reasonOf(error);
+    throw new CodecError('file', `${path}: cannot make this directory: ${reason}`, { cause: error });
   }
 }
 
