@@ -1,0 +1,183 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { halved } from '../../src/data/folder.js';
+import { openTrainingData } from '../../src/data/training-data.js';
+
+const SIDE = 8;
+const SIZE = SIDE * SIDE * 3;
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-data-'));
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+/** A directory of pictures of one colour each: red tells which picture a crop came from. */
+async function colours(name: string, count: number, side = SIDE): Promise<string> {
+  const path = join(directory, name);
+  await mkdir(path, { recursive: true });
+  for (let i = 0; i < count; i++) {
+    const background = { r: i, g: 255 - i, b: 7 };
+    const file = join(path, `${String(i).padStart(3, '0')}.png`);
+    await sharp({ create: { width: side, height: side, channels: 3, background } })
+      .png()
+      .toFile(file);
+  }
+  return path;
+}
+
+const redsOf = (crops: Uint8Array) => Array.from({ length: crops.length / SIZE }, (_, i) => crops[i * SIZE]);
+
+test('crops follow from seed and step alone', async () => {
+  const path = join(directory, 'noise');
+  await mkdir(path);
+  for (let i = 0; i < 4; i++) {
+    const pixels = Buffer.from(Array.from({ length: 40 * 30 * 3 }, (_, k) => (k * (31 + i)) % 251));
+    await sharp(pixels, { raw: { width: 40, height: 30, channels: 3 } })
+      .png()
+      .toFile(join(path, `${i}.png`));
+  }
+  const open = (seed: string) => openTrainingData([path], { side: SIDE, seed });
+  const [one, other, differently] = [await open('a'), await open('a'), await open('b')];
+  const steps = [0, 1, 2, 50].map(async (step) => [await one.batch(step, 6), step] as const);
+  for (const [crops, step] of (await Promise.all(steps)).toReversed()) {
+    expect(crops.length).toBe(6 * SIZE);
+    expect(await other.batch(step, 6)).toEqual(crops);
+    expect(await differently.batch(step, 6)).not.toEqual(crops);
+  }
+});
+
+test('an epoch has each training image once; held-out ones never come', async () => {
+  const data = await openTrainingData([await colours('epoch', 50)], { side: SIDE, seed: 'x' });
+  expect([data.trainingImages, data.validationImages]).toEqual([49, 1]);
+  const [heldOut] = await data.validation(10);
+  const seen = redsOf(await data.batch(0, 49));
+  expect(new Set(seen).size).toBe(49);
+  expect(seen).not.toContain(heldOut.data[0]);
+  expect((await data.calibration(12)).length).toBe(12);
+  expect(data.description).toContain('49 training images');
+});
+
+test('the same images are held out whatever the seed', async () => {
+  const path = await colours('held-out', 20);
+  const [a, b] = await Promise.all(['a', 'b'].map((seed) => openTrainingData([path], { side: SIDE, seed })));
+  expect((await a.validation(5)).map(({ data }) => data[0])).toEqual(
+    (await b.validation(5)).map(({ data }) => data[0]),
+  );
+});
+
+test('crops lie inside, are mirrored half of the time, and come from the smaller scales, too', async () => {
+  const path = join(directory, 'ramp');
+  await mkdir(path);
+  // Red grows to the right by 4 a pixel, so its slope tells the scale and the direction.
+  const pixels = Buffer.alloc(32 * 32 * 3);
+  for (let i = 0; i < 32 * 32; i++) pixels[3 * i] = 4 * (i % 32);
+  await sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
+    .png()
+    .toFile(join(path, 'a.png'));
+  const data = await openTrainingData([path], { side: SIDE, seed: 'x' });
+  const slopes = new Map<number, number>();
+  const crops = await data.batch(0, 300);
+  for (let i = 0; i < 300; i++) {
+    const slope = crops[i * SIZE + 3] - crops[i * SIZE];
+    slopes.set(slope, (slopes.get(slope) ?? 0) + 1);
+  }
+  expect([...slopes.keys()].sort((a, b) => a - b)).toEqual([-16, -8, -4, 4, 8, 16]);
+  for (const count of slopes.values()) expect(count).toBeGreaterThan(25);
+});
+
+test('shares decide how many crops come from each set', async () => {
+  const [dark, bright] = [await colours('dark', 10), await colours('bright', 10)];
+  await writeFile(join(bright, 'not-a-picture.txt'), 'x');
+  await sharp({ create: { width: SIDE, height: SIDE, channels: 3, background: { r: 200, g: 0, b: 0 } } })
+    .png()
+    .toFile(join(directory, 'bright', '000.png'));
+  const data = await openTrainingData([`${dark}=0.75`, bright], { side: SIDE, seed: 'x' });
+  const greens = await data.batch(0, 400);
+  expect(data.description).toMatch(/75 % of the crops.*25 % of the crops/);
+  expect(data.trainingImages).toBe(18);
+  // The picture of 200 is one of nine of the second set.
+  const share = redsOf(greens).filter((red) => red === 200).length / 400;
+  expect(share).toBeCloseTo(0.25 / 9, 1);
+  expect(await data.batch(7, 16)).toEqual(await data.batch(7, 16));
+});
+
+test('broken and small pictures are left out and named', async () => {
+  const path = await colours('broken', 12);
+  await writeFile(join(path, '003.png'), 'this is no picture');
+  // Whole metadata, but no pixels.
+  const whole = await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
+    .jpeg()
+    .toBuffer();
+  await writeFile(join(path, 'cut.jpg'), whole.subarray(0, whole.length - 200));
+  await sharp({ create: { width: 4, height: 40, channels: 3, background: 'red' } })
+    .png()
+    .toFile(join(path, 'small.png'));
+  const data = await openTrainingData([path], { side: SIDE, seed: 'x' });
+  const first = await data.batch(0, 24);
+  expect(first.length).toBe(24 * SIZE);
+  expect(data.skipped.map(({ path: file }) => file.slice(path.length + 1)).sort()).toEqual([
+    '003.png',
+    'cut.jpg',
+    'small.png',
+  ]);
+  expect(data.skipped.find(({ path: file }) => file.endsWith('small.png'))?.reason).toBe(
+    '4x40 pixels, smaller than a crop (8x8)',
+  );
+  const again = await openTrainingData([path], { side: SIDE, seed: 'x' });
+  expect(await again.batch(0, 24)).toEqual(first);
+});
+
+test('halving averages four pixels', () => {
+  const image = {
+    width: 3,
+    height: 2,
+    data: Uint8Array.from([1, 0, 10, 2, 0, 20, 9, 9, 9, 3, 0, 30, 4, 1, 40, 9, 9, 9]),
+  };
+  expect(halved(image)).toEqual({ width: 1, height: 1, data: Uint8Array.of(3, 0, 25) });
+});
+
+describe('errors', () => {
+  const open = (...sources: string[]) => openTrainingData(sources, { side: SIDE, seed: 'x' });
+
+  test('an empty directory', async () => {
+    const path = join(directory, 'empty');
+    await mkdir(path);
+    await expect(open(path)).rejects.toMatchObject({
+      code: 'file',
+      message: expect.stringContaining('found no pictures'),
+    });
+  });
+
+  test('a directory without a usable picture', async () => {
+    const path = await colours('tiny', 3, 4);
+    await expect(open(path)).rejects.toThrow(/at least 8x8 pixels, found 3 pictures, none usable.*4x4 pixels, smaller/);
+  });
+
+  test('no such directory', async () => {
+    await expect(open(join(directory, 'nowhere'))).rejects.toThrow(/nowhere: expected cifar10 or a directory/);
+  });
+
+  test.each(['=2', '=0', '=x', '=-1'])('share %s', async (share) => {
+    await expect(open(`${directory}/a${share}`)).rejects.toMatchObject({ code: 'usage' });
+  });
+
+  test('shares that leave nothing', async () => {
+    await expect(open('a=0.5', 'b=0.5', 'c')).rejects.toThrow(/a sum below 1/);
+  });
+
+  test('crops larger than the images of CIFAR-10', async () => {
+    await expect(openTrainingData(['cifar10'], { side: 64, seed: 'x' })).rejects.toThrow(/at most 32 with cifar10/);
+  });
+
+  test('CIFAR-10 that was not fetched', async () => {
+    const failure = openTrainingData(['cifar10'], { side: 32, seed: 'x', cache: join(directory, 'no-cache') });
+    await expect(failure).rejects.toMatchObject({
+      code: 'file',
+      message: expect.stringContaining('ddpm-codec data cifar10'),
+    });
+  });
+});
