@@ -38,6 +38,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   const { console, engine, files, data, record, state, parameters, validation } = options;
   const { prediction, variance, batch } = record.options;
   const parameterization = { prediction, variance };
+  const before = record.startedFrom ?? { images: 0, hours: 0 };
   const images = await data.calibration(CALIBRATION_IMAGES);
   // A calibration of few images is no calibration, but the weights are worth keeping.
   await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
@@ -52,12 +53,12 @@ export async function finishModel(options: FinishOptions): Promise<void> {
     const test = await measureTest(measured, record);
     const about = {
       trainedOn: data.description,
-      images: state.step * batch + (record.imagesBefore ?? 0),
+      images: state.step * batch + before.images,
       steps: state.step,
-      hours: round(record.seconds / 3600),
+      hours: round(record.seconds / 3600 + before.hours),
       machine: `${cpus()[0]?.model.trim() ?? 'CPU'}, ${engine.description}`,
       command: `ddpm-codec ${options.command}`,
-      ...(record.startedFrom && { startedFrom: record.startedFrom }),
+      ...(record.startedFrom && { startedFrom: record.startedFrom.model }),
       calibration: `${images.length} training images`,
       validation,
       ...(test && { test }),
@@ -101,13 +102,14 @@ function modelCard(
     Object.entries(entries)
       .map(([key, value]) => `- ${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
       .join('\n');
-  const { trainedOn, images, steps, hours, machine, command, calibration } = about;
+  const { trainedOn, images, steps, hours, machine, command, calibration, startedFrom } = about;
+  const origin = startedFrom === undefined ? {} : { 'started from': startedFrom };
   return `# ${name}
 
 A denoising diffusion model (Ho, Jain & Abbeel 2020) trained with \`ddpm-codec train\`; a \`UNet2DModel\` in diffusers' layout,
 the average of its weights over training, in half precision.
 
-${list({ 'trained on': trainedOn, 'images seen': images, steps, hours, machine, command, calibration })}
+${list({ 'trained on': trainedOn, ...origin, 'images seen': images, steps, hours, machine, command, calibration })}
 
 Bound in bits/dim, with its standard error:
 

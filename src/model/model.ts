@@ -107,13 +107,14 @@ export async function openUncalibrated(
  */
 export async function loadWeights(
   nameOrDirectory: string,
-): Promise<{ name: string; directory: string; config: UNetConfig; tensors: Tensors }> {
+): Promise<{ name: string; directory: string; config: UNetConfig; tensors: Tensors; about: unknown }> {
   const directory = await resolveDirectory(nameOrDirectory);
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
+  const codec = await readJson(directory, CODEC_FILE).catch(() => undefined);
   const tensors = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
   // Whether they fit.
   createUNet(config, tensors);
-  return { name: basename(directory), directory, config, tensors };
+  return { name: basename(directory), directory, config, tensors, about: (codec as CodecConfig | undefined)?.about };
 }
 
 /**

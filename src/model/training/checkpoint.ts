@@ -19,10 +19,8 @@ export interface RunRecord {
   readonly data: readonly string[];
   /** Seconds spent in training so far, over all sessions. */
   readonly seconds: number;
-  /** Name of the model that its first weights came from. */
-  readonly startedFrom?: string;
-  /** Images it had seen before, when it was started from a model. */
-  readonly imagesBefore?: number;
+  /** The model that its first weights came from, and what that had seen. */
+  readonly startedFrom?: { readonly model: string; readonly images: number; readonly hours: number };
 }
 
 export interface Checkpoint {
@@ -67,8 +65,17 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw new CodecError('file', `${path}: cannot read the checkpoint: ${reasonOf(cause)}`, { cause });
   });
+  try {
+    return parse(bytes);
+  } catch (cause) {
+    if (!(cause instanceof CodecError)) throw cause;
+    throw new CodecError(cause.code, `${path}: ${cause.message}`, { cause });
+  }
+}
+
+function parse(bytes: Uint8Array): Checkpoint {
   const text = readMetadata(bytes)[RECORD];
-  if (text === undefined) throw new CodecError('model', `${path}: not a checkpoint of ddpm-codec train`);
+  if (text === undefined) throw new CodecError('model', 'not a checkpoint of ddpm-codec train');
   const { step, ...record } = JSON.parse(text) as RunRecord & { step: number };
   const tensors = readSafetensors(bytes);
   const parameters = listParameters(parseConfig(record.config));
@@ -78,7 +85,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
       if (!tensor || tensor.shape.join() !== shape.join()) {
         throw new CodecError(
           'model',
-          `${path}: ${vector}/${name}: expected shape [${shape}] for its network, got ${tensor ? `[${tensor.shape}]` : 'nothing'}`,
+          `${vector}/${name}: expected shape [${shape}] for its network, got ${tensor ? `[${tensor.shape}]` : 'nothing'}`,
         );
       }
       return tensor.data;

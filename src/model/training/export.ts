@@ -31,8 +31,10 @@ export async function loadStart(
       ...(model.tensors.get(name) ?? model.tensors.get(oldName))!.data,
     ]),
   );
+  // As `ddpm-codec train` leaves them; other models do not say.
+  const { images = 0, hours = 0 } = (model.about ?? {}) as { images?: number; hours?: number };
   return {
-    record: { ...record, startedFrom: model.name },
+    record: { ...record, startedFrom: { model: model.name, images, hours } },
     state: stateFrom(schedule, vector, record.options.timestepsSampling),
   };
 }
