@@ -41,10 +41,11 @@ export async function openOnnxPool(
     }
   }
 
-  function breakDown(cause: Error): void {
+  function breakDown(cause: Error): Error {
     broken ??= new CodecError('engine', `a worker of the onnx engine stopped: ${cause.message}`, { cause });
     for (const task of [...working.values(), ...waiting.splice(0)]) task.reject(broken);
     working.clear();
+    return broken;
   }
 
   const start = () =>
@@ -66,10 +67,7 @@ export async function openOnnxPool(
         else task?.resolve(outputs!);
         next();
       });
-      worker.on('error', (error) => {
-        reject(error);
-        breakDown(error);
-      });
+      worker.on('error', (error) => reject(breakDown(error)));
     });
   const workers = await Promise.all(Array.from({ length: copies }, start));
   idle.push(...workers);

@@ -148,6 +148,27 @@ it.each(['SIGINT', 'SIGTERM'] as const)(
   120_000,
 );
 
+it('goes on when a checkpoint cannot be written, and keeps the one before', async () => {
+  const { child, ended } = start(run('obstructed', '--steps', '1000000', '--checkpoint-every', '0.005'));
+  await checkpointAt('obstructed', 5);
+  let stderr = '';
+  child.stderr!.on('data', (text) => {
+    stderr += text;
+  });
+  const obstacle = join(directory, 'obstructed', `${CHECKPOINT}.new`);
+  await mkdir(obstacle);
+  while (!stderr.includes('the run goes on without that checkpoint')) await new Promise((r) => setTimeout(r, 50));
+  const kept = (await readCheckpoint(join(directory, 'obstructed', CHECKPOINT))).state.step;
+  expect(kept).toBeGreaterThanOrEqual(5);
+  await rm(obstacle, { recursive: true });
+  await checkpointAt('obstructed', kept + 1);
+  child.kill('SIGINT');
+  expect(await ended).toEqual({
+    code: 0,
+    stderr: expect.stringMatching(/cannot write the checkpoint: is a directory/),
+  });
+}, 120_000);
+
 it('begins with the weights of a model', async () => {
   await ddpmCodecJson(run('base', '--steps', '3'), directory);
   await ddpmCodecJson(

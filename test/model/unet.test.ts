@@ -70,36 +70,39 @@ describe.each(['onnx', 'wasm'] as const)('engine %s', (engineName) => {
   });
 });
 
-test('a traced training graph gives the reference loss and gradients of every parameter', async () => {
-  await registerGradients();
-  const { network, values, shape, sample, timestep } = load('fixtures/reference/unet-tiny');
-  const target = toNhwc(values.get('target')!.data, values.get('target')!.shape);
-  const lossAndGradients: TensorFunction = ([x, t, y, ...weights]) => {
-    const loss = (...w: tf.Tensor[]) => tf.mean(tf.square(tf.sub(network.fn([x, t], w)[0], y))) as tf.Scalar;
-    const { value, grads } = tf.valueAndGrads(loss)(weights);
-    return [value, ...grads];
-  };
-  const engine = await openEngine('onnx');
-  const compiled = await engine.compile(lossAndGradients, [
-    shape,
-    [shape[0]],
-    shape,
-    ...network.constants.map((tensor) => tensor.shape),
-  ]);
-  const inputs = [sample, timestep, target, ...network.constants.map(({ data }) => data)];
-  const [loss, ...gradients] = await compiled.run(inputs);
-  expect(relativeError(loss, values.get('loss')!.data)).toBeLessThan(1e-5);
-  expect(gradients.length).toBe(network.parameters.length);
-  network.parameters.forEach((parameter, i) => {
-    const expected = toEngineLayout(parameter, values.get(`grad.${parameter.name}`)!).data;
-    // A key's bias shifts all scores of a query alike: its true gradient is 0, and what is left is rounding.
-    if (parameter.name.endsWith('to_k.bias')) {
-      expect(Math.max(...gradients[i].map(Math.abs))).toBeLessThan(1e-6);
-    } else {
-      expect(relativeError(gradients[i], expected), parameter.name).toBeLessThan(1e-4);
-    }
-  });
-});
+test.each(['onnx', 'wasm'] as const)(
+  'engine %s gives the reference loss and gradients of every parameter',
+  async (name) => {
+    await registerGradients();
+    const { network, values, shape, sample, timestep } = load('fixtures/reference/unet-tiny');
+    const target = toNhwc(values.get('target')!.data, values.get('target')!.shape);
+    const lossAndGradients: TensorFunction = ([x, t, y, ...weights]) => {
+      const loss = (...w: tf.Tensor[]) => tf.mean(tf.square(tf.sub(network.fn([x, t], w)[0], y))) as tf.Scalar;
+      const { value, grads } = tf.valueAndGrads(loss)(weights);
+      return [value, ...grads];
+    };
+    const engine = await openEngine(name);
+    const compiled = await engine.compile(lossAndGradients, [
+      shape,
+      [shape[0]],
+      shape,
+      ...network.constants.map((tensor) => tensor.shape),
+    ]);
+    const inputs = [sample, timestep, target, ...network.constants.map(({ data }) => data)];
+    const [loss, ...gradients] = await compiled.run(inputs);
+    expect(relativeError(loss, values.get('loss')!.data)).toBeLessThan(1e-5);
+    expect(gradients.length).toBe(network.parameters.length);
+    network.parameters.forEach((parameter, i) => {
+      const expected = toEngineLayout(parameter, values.get(`grad.${parameter.name}`)!).data;
+      // A key's bias shifts all scores of a query alike: its true gradient is 0, and what is left is rounding.
+      if (parameter.name.endsWith('to_k.bias')) {
+        expect(Math.max(...gradients[i].map(Math.abs))).toBeLessThan(1e-6);
+      } else {
+        expect(relativeError(gradients[i], expected), parameter.name).toBeLessThan(1e-4);
+      }
+    });
+  },
+);
 
 test('the network refuses weights that do not fit its architecture, by name', () => {
   const directory = 'fixtures/reference/unet-tiny';

@@ -1,0 +1,53 @@
+/** Functions compiled to run side by side. */
+import * as tf from '@tensorflow/tfjs-core';
+import { describe, expect, test } from 'vitest';
+import { openEngine } from '../../src/engine/index.js';
+import { openOnnxPool } from '../../src/engine/onnx-pool.js';
+
+const scaledSum = ([x, w]: tf.Tensor[]) => [tf.mul(x, w), tf.sum(x)];
+
+describe.each([1, 3])('onnx with %i threads', (threads) => {
+  test('many runs give each its own result, in shared memory or not', async () => {
+    const engine = await openEngine('onnx', { threads });
+    expect(engine.parallelism).toBe(threads);
+    const compiled = await engine.compile(scaledSum, [[4], [1]], [], { parallel: true });
+    const factor = new Float32Array(new SharedArrayBuffer(4));
+    factor[0] = 3;
+    const runs = Array.from({ length: 20 }, (_, i) => compiled.run([Float32Array.of(i, 1, 2, 3), factor]));
+    (await Promise.all(runs)).forEach(([scaled, sum], i) => {
+      expect([...scaled]).toEqual([3 * i, 3, 6, 9]);
+      expect([...sum]).toEqual([i + 6]);
+    });
+    factor[0] = 5;
+    expect([...(await compiled.run([Float32Array.of(1, 0, 0, 0), factor]))[0]]).toEqual([5, 0, 0, 0]);
+    await compiled.dispose();
+    await engine.dispose();
+  });
+});
+
+test('the same on an engine that cannot', async () => {
+  const engine = await openEngine('wasm');
+  expect(engine.parallelism).toBe(1);
+  const compiled = await engine.compile(scaledSum, [[2], [1]], [], { parallel: true });
+  const results = await Promise.all([1, 2].map((i) => compiled.run([Float32Array.of(i, i), Float32Array.of(2)])));
+  expect(results.map(([scaled]) => [...scaled])).toEqual([
+    [2, 2],
+    [4, 4],
+  ]);
+  await engine.dispose();
+});
+
+test('inputs of the wrong size are refused before a thread sees them', async () => {
+  const engine = await openEngine('onnx', { threads: 1 });
+  const compiled = await engine.compile(scaledSum, [[4], [1]], [], { parallel: true });
+  await expect(compiled.run([new Float32Array(3), new Float32Array(1)])).rejects.toThrow(/4 values .*got 3/);
+  await engine.dispose();
+});
+
+test('a worker that cannot start says why', async () => {
+  const failure = openOnnxPool(Uint8Array.of(1, 2, 3), {}, [[1]], 1, 2);
+  await expect(failure).rejects.toMatchObject({
+    code: 'engine',
+    message: expect.stringMatching(/worker .* stopped: ./),
+  });
+});
