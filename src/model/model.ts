@@ -10,7 +10,7 @@ import type { Profile } from '../codec/plan.js';
 import type { Engine } from '../engine/engine.js';
 import { CodecError } from '../errors.js';
 import { parseConfig, strideOf, type UNetConfig } from './config.js';
-import { createDenoiser, type Denoiser, type Tiling } from './denoiser.js';
+import { createDenoiser, type Denoiser, type NoisePredictor, type Tiling } from './denoiser.js';
 import {
   outputChannels,
   type Parameterization,
@@ -57,6 +57,7 @@ export interface ModelInfo {
 
 /** A model ready to code with. */
 export interface Model extends ModelInfo {
+  readonly network: NoisePredictor;
   readonly denoiser: Denoiser;
   dispose(): Promise<void>;
 }
@@ -80,8 +81,9 @@ export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo>
 export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
   const { info, weights } = await loadFiles(nameOrDirectory);
   const { schedule, tiling, parameterization } = info;
-  const denoiser = createDenoiser(engine, buildNetwork(info, weights), schedule, tiling, parameterization);
-  return { ...info, denoiser, dispose: () => denoiser.dispose() };
+  const network = buildNetwork(info, weights);
+  const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
+  return { ...info, network, denoiser, dispose: () => denoiser.dispose() };
 }
 
 /**

@@ -1,0 +1,141 @@
+/**
+ * How good models are on CIFAR-10, side by side: the bound on test and on training images, and the rates of real files.
+ * Build first: `npm run build && node bench/quality.mjs [options] MODEL [MODEL...]`, after `ddpm-codec data cifar10`.
+ *
+ * --images N    test images for the bound (default 10000: all)
+ * --train N     training images for the bound (default 2000)
+ * --strata N    timesteps for each of them, besides t = 1 (default 4)
+ * --files N     test images that are encoded and decoded (default 64)
+ * --out FILE    where the results go as JSON; written after every part, so that nothing is lost (default: stdout at the end)
+ *
+ * Rates are of whole files; the RMSE is measured on what the decoder made of the file, cut off after each of its steps,
+ * and the bits at an RMSE are interpolated between the two nearest steps. All models see the same images and noise.
+ */
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from '../dist/data/cifar10.js';
+import { decode, encode, measureBound, openEngine, openModel, rmse } from '../dist/index.js';
+
+const LEVELS = [15, 10, 7, 5, 3];
+/** Encoded a little further than the last level. */
+const TARGET = 2.8;
+const DIMS = CIFAR10_IMAGE;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    images: { type: 'string', default: '10000' },
+    train: { type: 'string', default: '2000' },
+    strata: { type: 'string', default: '4' },
+    files: { type: 'string', default: '64' },
+    out: { type: 'string' },
+  },
+});
+const names = positionals.length > 0 ? positionals : ['auto'];
+const strata = Number(values.strata);
+const counts = { test: Number(values.images), train: Number(values.train), files: Number(values.files) };
+
+const engine = await openEngine('auto');
+const results = {
+  machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads`,
+  engine: engine.description,
+  strata,
+  models: [],
+};
+
+async function save() {
+  const text = `${JSON.stringify(results, null, 2)}\n`;
+  if (values.out) await writeFile(values.out, text);
+  return text;
+}
+
+/** Tells how far a long part is, with the time it will still take, every ten seconds. */
+function progress(label) {
+  const start = performance.now();
+  let told = start;
+  return (fraction) => {
+    const now = performance.now();
+    if (now - told < 10_000) return;
+    told = now;
+    const left = ((now - start) / fraction) * (1 - fraction);
+    console.error(`${label}: ${(100 * fraction).toFixed(0)} %, ${(left / 60_000).toFixed(1)} min left`);
+  };
+}
+
+const splits = { test: await openCifar10('test'), train: await openCifar10('train') };
+
+/** Images spread evenly over a split; all of it in order when all are asked for. */
+function pictures(split, count) {
+  const { images, count: all } = splits[split];
+  return Array.from({ length: Math.min(count, all) }, (_, i) => {
+    const at = Math.floor((i * all) / Math.min(count, all)) * CIFAR10_IMAGE;
+    return { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data: images.subarray(at, at + CIFAR10_IMAGE) };
+  });
+}
+
+function bitsAt(curve, level) {
+  const after = curve.findIndex((point) => point.rmse <= level);
+  if (after < 1) throw new Error(`a curve does not cross RMSE ${level}`);
+  const [a, b] = [curve[after - 1], curve[after]];
+  return a.bits + ((a.rmse - level) / (a.rmse - b.rmse)) * (b.bits - a.bits);
+}
+
+function estimate(numbers) {
+  const value = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+  const squares = numbers.reduce((sum, x) => sum + (x - value) ** 2, 0);
+  return { value, standardError: Math.sqrt(squares / (numbers.length - 1) / numbers.length) };
+}
+
+async function measureFiles(model, count, onProgress) {
+  const atLevels = LEVELS.map(() => []);
+  for (let i = 0; i < count; i++) {
+    // The first of the test set, as everyone has them.
+    const data = splits.test.images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE);
+    const image = { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data };
+    const { bytes, steps } = await encode(image, model, { targetRmse: TARGET });
+    const curve = [];
+    await decode(bytes, model, {
+      progressivePoints: steps.length,
+      onPoint: (point) => void curve.push({ bits: 8 * point.bytesUsed, rmse: rmse(point.image, image) }),
+    });
+    for (const [k, level] of LEVELS.entries()) atLevels[k].push(bitsAt(curve, level) / DIMS);
+    onProgress((i + 1) / count);
+  }
+  return LEVELS.map((level, k) => ({ rmse: level, bitsPerDim: estimate(atLevels[k]) }));
+}
+
+for (const name of names) {
+  const model = await openModel(name, engine);
+  const { network, schedule, parameterization } = model;
+  const diffusion = { engine, network, schedule, parameterization };
+  const result = { model: model.name, id: model.id.slice(0, 12), parameterization };
+  results.models.push(result);
+  for (const split of ['test', 'train']) {
+    const onProgress = progress(`${model.name}, bound on ${split} images`);
+    result[split] = await measureBound(pictures(split, counts[split]), diffusion, { strata, onProgress });
+    await save();
+  }
+  result.files = counts.files;
+  result.rates = await measureFiles(model, counts.files, progress(`${model.name}, files`));
+  await save();
+  await model.dispose();
+}
+await engine.dispose();
+
+const show = ({ value, standardError }) => `${value.toFixed(4)} ± ${standardError.toFixed(4)}`;
+for (const { model, test, train, rates, files } of results.models) {
+  console.error(`\n${model}, bits/dim`);
+  for (const [what, bound] of [
+    ['test', test],
+    ['train', train],
+  ]) {
+    const { prior, diffusion, decoder, total, images } = bound;
+    const parts = [prior, diffusion, decoder].map(show).join(', ');
+    console.error(`  bound on ${images} ${what} images: ${show(total)} (L_T, L_1:T-1, L_0: ${parts})`);
+  }
+  for (const { rmse: level, bitsPerDim } of rates)
+    console.error(`  RMSE ${level}: ${show(bitsPerDim)} (${files} files)`);
+}
+const text = await save();
+if (!values.out) console.log(text);
