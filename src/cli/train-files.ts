@@ -15,7 +15,7 @@ export type LogEntry = { readonly type: string; readonly time?: string } & Reado
 export interface RunFiles {
   readonly directory: string;
   readonly checkpoint: string;
-  /** Adds a line to the log. Training must not end for want of a log, so a failure is told to `onFailure` only. */
+  /** Adds a line to the log. @throws CodecError('file') when that fails */
   log(entry: LogEntry): Promise<void>;
   /** All whole lines of the log. */
   readLog(): Promise<LogEntry[]>;

@@ -128,6 +128,16 @@ async function readPng(path: string): Promise<Uint8Array> {
 
 /** Writes both splits and their checksums; they get their names when all are complete. */
 async function store(cache: string, batch: (name: string) => Promise<Uint8Array>): Promise<void> {
+  const paths = [cifar10File('train', cache), cifar10File('test', cache), checksumsFile(cache)];
+  try {
+    await writeNew(cache, batch);
+    for (const path of paths) await rename(`${path}.new`, path);
+  } finally {
+    for (const path of paths) await rm(`${path}.new`, { force: true });
+  }
+}
+
+async function writeNew(cache: string, batch: (name: string) => Promise<Uint8Array>): Promise<void> {
   const checksums: Record<string, string> = {};
   for (const split of ['train', 'test'] as const) {
     const hash = createHash('sha256');
@@ -147,9 +157,6 @@ async function store(cache: string, batch: (name: string) => Promise<Uint8Array>
   const file = await open(`${checksumsFile(cache)}.new`, 'w');
   await file.writeFile(`${JSON.stringify(checksums satisfies Partial<Checksums>)}\n`);
   await file.close();
-  for (const path of [cifar10File('train', cache), cifar10File('test', cache), checksumsFile(cache)]) {
-    await rename(`${path}.new`, path);
-  }
 }
 
 async function aboutCache(cache: string, work: () => Promise<void>): Promise<void> {

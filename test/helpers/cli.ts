@@ -11,11 +11,16 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** Runs `ddpm-codec` with these arguments; killed after a minute. */
-export function ddpmCodec(args: readonly string[], cwd?: string): Promise<RunResult> {
+/** Runs `ddpm-codec` with these arguments, and more in its environment; killed after a minute. */
+export function ddpmCodec(
+  args: readonly string[],
+  cwd?: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [EXECUTABLE, ...args], {
       cwd,
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 60_000,
     });
