@@ -14,6 +14,8 @@ export async function trainingPlot(log: readonly LogLine[]): Promise<string> {
   const losses = thin(log.filter(({ type }) => type === 'step')).map(({ images, smoothLoss }) => ({
     images,
     value: smoothLoss,
+    low: smoothLoss,
+    high: smoothLoss,
   }));
   const bounds = log
     .filter(({ type }) => type === 'validation')
@@ -53,7 +55,15 @@ function panel(name: string, title: string, values: object[], scale: 'log' | 'li
     data: [{ name, values }],
     scales: [
       { name: 'x', type: 'linear', domain: { data: name, field: 'images' }, range: [0, WIDTH], nice: true, zero: true },
-      { name: 'y', type: scale, domain: { data: name, field: 'value' }, range: [HEIGHT, 0], nice: true, zero: false },
+      {
+        name: 'y',
+        type: scale,
+        // With the error bars, where there are any.
+        domain: { data: name, fields: ['value', 'low', 'high'] },
+        range: [HEIGHT, 0],
+        nice: scale === 'linear',
+        zero: false,
+      },
     ],
     axes: [
       { scale: 'x', orient: 'bottom', title: 'images seen', format: '~s', grid: true },
@@ -66,8 +76,8 @@ function panel(name: string, title: string, values: object[], scale: 'log' | 'li
         encode: {
           enter: {
             ...at,
-            y: { scale: 'y', signal: 'isValid(datum.low) ? datum.low : datum.value' },
-            y2: { scale: 'y', signal: 'isValid(datum.high) ? datum.high : datum.value' },
+            y: { scale: 'y', field: 'low' },
+            y2: { scale: 'y', field: 'high' },
             stroke: { value: '#4682b4' },
           },
         },

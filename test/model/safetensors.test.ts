@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { HostTensor } from '../../src/engine/engine.js';
 import { CodecError } from '../../src/errors.js';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
+import { readMetadata, readSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
 
 const tensor = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 }).chain((shape) => {
   const size = shape.reduce((a, b) => a * b, 1);
@@ -163,4 +163,55 @@ describe('malformed files', () => {
       { numRuns: 1000 },
     );
   });
+});
+
+describe('half precision', () => {
+  const through = (data: Float32Array) =>
+    readSafetensors(writeSafetensors(new Map([['a', { shape: [data.length], data }]]), { dtype: 'F16' })).get('a')!
+      .data;
+
+  test('all 65,536 half-precision numbers come back as they are', () => {
+    const bits = Uint16Array.from({ length: 65_536 }, (_, i) => i);
+    const header = { a: { dtype: 'F16', shape: [65_536], data_offsets: [0, 131_072] } };
+    const bytes = file(header, 131_072);
+    Buffer.from(bits.buffer).copy(bytes as Buffer, bytes.length - 131_072);
+    const numbers = readSafetensors(bytes).get('a')!.data;
+    expect(through(numbers)).toEqual(numbers);
+  });
+
+  test('other numbers go to the nearest, ties to even', () => {
+    const half = 2 ** -11;
+    const numbers = [
+      1 + half,
+      1 + 3 * half,
+      1 + 1.01 * half,
+      -1 - half,
+      65_519,
+      65_520,
+      2 ** -25,
+      1.01 * 2 ** -25,
+      6e-8,
+    ];
+    const rounded = [1, 1 + 4 * half, 1 + 2 * half, -1, 65_504, Number.POSITIVE_INFINITY, 0, 2 ** -24, 2 ** -24];
+    expect([...through(Float32Array.from(numbers))]).toEqual(rounded);
+  });
+
+  test('the relative error is at most 2^-11', () => {
+    fc.assert(
+      fc.property(fc.float({ min: Math.fround(-60_000), max: 60_000, noNaN: true }), (x) => {
+        expect(Math.abs(through(Float32Array.of(x))[0] - x)).toBeLessThanOrEqual(
+          Math.max(2 ** -11 * Math.abs(x), 2 ** -25),
+        );
+      }),
+    );
+  });
+});
+
+test('metadata are kept beside the tensors', () => {
+  const metadata = { format: 'pt', note: 'ä "quoted"' };
+  const bytes = writeSafetensors(new Map([['a', { shape: [1], data: Float32Array.of(7) }]]), { metadata });
+  expect(readMetadata(bytes)).toEqual(metadata);
+  expect(readSafetensors(bytes).get('a')!.data[0]).toBe(7);
+  expect(readMetadata(writeSafetensors(new Map()))).toEqual({});
+  expect(() => readMetadata(file({ __metadata__: { a: 1 } }, 0))).toThrow(/not strings/);
 });

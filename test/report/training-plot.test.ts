@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { trainingPlot } from '../../src/report/training-plot.js';
+
+const steps = Array.from({ length: 5000 }, (_, i) => ({ type: 'step', images: 32 * i, smoothLoss: 1 / (1 + i / 100) }));
+const validation = (images: number, value: number) => ({
+  type: 'validation',
+  images,
+  bound: { total: { value, standardError: 0.1 } },
+});
+
+test('draws loss and bound over the images seen', async () => {
+  const svg = await trainingPlot([{ type: 'start' }, ...steps, validation(100, 4), validation(200, 3.5)]);
+  expect(svg).toMatch(/^<svg/);
+  expect(svg).toContain('loss, smoothed');
+  expect(svg).toContain('bound on held-out images, bits/dim');
+  expect(svg).toContain('images seen');
+  // Thinned: some thousand points, however long the log.
+  expect(svg.length).toBeLessThan(150_000);
+});
+
+test('leaves out what there is no data for', async () => {
+  expect(await trainingPlot(steps)).not.toContain('bound on held-out');
+  expect(await trainingPlot([validation(100, 4)])).not.toContain('loss, smoothed');
+  expect(await trainingPlot([])).toMatch(/^<svg/);
+});
