@@ -6,12 +6,12 @@
  */
 import { CodecError } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
+import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import type { Schedule } from '../model/schedule.js';
-import { toUnit } from './pixels.js';
+import { integerStream } from '../random.js';
 import { PLAN_LIMITS, type Profile } from './plan.js';
 import { denoisingError, MEASURABLE_ERROR } from './plan-choice.js';
-import { integerStream } from './random.js';
 
 /** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
 const KNOTS = [

@@ -6,9 +6,9 @@
  * same KL without saying so in the file.
  */
 import type { JumpCoefficients } from '../model/schedule.js';
+import { fillSigns, integerStream, shuffle, stepStreamName } from '../random.js';
 import { type CodebookShape, codebookShape, writeCodeword } from './codebook.js';
 import type { PlannedStep } from './plan.js';
-import { fillSigns, integerStream, shuffle, stepStreamName } from './random.js';
 
 /** One block of a step: which dimensions it covers and their random signs S1. */
 export interface Block {

@@ -11,8 +11,9 @@
  *
  * Reference: minimal random coding (Havasi et al. 2019; Theis & Yosri 2022); see docs/DESIGN.md.
  */
+
+import { integerStream } from '../random.js';
 import { hadamardTransform } from './hadamard.js';
-import { integerStream } from './random.js';
 
 /** Transform sizes: small ones waste candidates on a short block, larger ones than 4096 leave the L1 cache. */
 const MIN_SIZE = 256;

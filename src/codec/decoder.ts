@@ -3,6 +3,7 @@
  * of the last step that is whole.
  */
 import { CodecError, invalidArgument } from '../errors.js';
+import { fromUnit } from '../image/pixels.js';
 import { jumpCoefficients } from '../model/schedule.js';
 import type { DecodeOptions, DecodeResult, Reconstruction } from './api.js';
 import { BitReader } from './bitstream.js';
@@ -10,7 +11,6 @@ import { advance, initialState, noise, placeCodeword, stepBlocks } from './chain
 import type { CodecModel } from './encoder.js';
 import { readHeader } from './format.js';
 import { completeSteps, type Layout, readLayout } from './layout.js';
-import { fromUnit } from './pixels.js';
 
 /** Images with more pixels are refused before anything is allocated, unless the caller raises this. */
 export const DEFAULT_MAX_PIXELS = 2 ** 26;

@@ -5,17 +5,17 @@
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
+import { fromUnit, toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import { jumpCoefficients, jumpKlBits, type Schedule } from '../model/schedule.js';
+import { integerStream } from '../random.js';
 import type { EncodeOptions, EncodeResult, Selection, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
 import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
 import { advance, type Block, initialState, placeCodeword, stepBlocks } from './chain.js';
 import { FORMAT_VERSION, type Header, MAX_BLOCK_BITS, MIN_BLOCK_BITS, MODEL_ID_DIGITS, writeHeader } from './format.js';
-import { fromUnit, toUnit } from './pixels.js';
 import { createPlan, type PlannedStep, type PlanParameters, type Profile } from './plan.js';
 import { choosePlan } from './plan-choice.js';
-import { integerStream } from './random.js';
 
 /** What the codec needs of a model. */
 export interface CodecModel {

@@ -1,10 +1,11 @@
 /**
  * The encoder's choice of plan parameters: how hard this image is for the model, measured, and how long steps should be.
  */
+
+import { gaussians, type IntegerStream, integerStream } from '../random.js';
 import type { Selection } from './api.js';
 import type { CodecModel } from './encoder.js';
 import { PLAN_LIMITS, type PlanParameters, type Profile } from './plan.js';
-import { type IntegerStream, integerStream } from './random.js';
 
 /** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
 const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
@@ -98,14 +99,6 @@ export function nearestPlace(
     }
   }
   return best;
-}
-
-/** Normal deviates for the encoder's own use (Box-Muller). */
-export function gaussians(stream: IntegerStream): () => number {
-  return () => {
-    const radius = Math.sqrt(-2 * Math.log(((stream() >>> 0) + 1) / 0x100000000));
-    return radius * Math.cos((2 * Math.PI * (stream() >>> 0)) / 0x100000000);
-  };
 }
 
 /**

@@ -2,9 +2,10 @@
  * What a training run sees: crops in random order, turned over at random, from one or several sets of images. The crops of a
  * step follow from the seed and the step alone, so a run can be taken up anywhere.
  */
-import { integerStream } from '../codec/random.js';
+
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
+import { integerStream } from '../random.js';
 import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from './cifar10.js';
 import { openFolder } from './folder.js';
 import { createOrder } from './order.js';

@@ -7,12 +7,11 @@
  * about how the terms are spread, so their weighted values differ little. L_T and L_0 are computed for every image.
  */
 
-import { toUnit } from '../codec/pixels.js';
-import { gaussians } from '../codec/plan-choice.js';
-import { integerStream } from '../codec/random.js';
 import type { CompiledFunction, Engine } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
+import { toUnit } from '../image/pixels.js';
+import { gaussians, integerStream } from '../random.js';
 import type { NoisePredictor } from './denoiser.js';
 import { logNormalMass } from './normal.js';
 import { logVariances, outputChannels, type Parameterization, x0Coefficients } from './parameterization.js';

@@ -1,10 +1,9 @@
 /** Pictures drawn from a model by itself: ancestral sampling (Ho, Jain & Abbeel 2020, Algorithm 2). */
 
-import { fromUnit } from '../codec/pixels.js';
-import { gaussians } from '../codec/plan-choice.js';
-import { integerStream } from '../codec/random.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
+import { fromUnit } from '../image/pixels.js';
+import { gaussians, integerStream } from '../random.js';
 import type { DiffusionModel } from './likelihood.js';
 import { outputChannels, x0Coefficients } from './parameterization.js';
 import { jumpCoefficients } from './schedule.js';

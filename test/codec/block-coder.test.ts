@@ -2,8 +2,7 @@ import { expect, test } from 'vitest';
 import { chooseGreedy, chooseSample } from '../../src/codec/block-coder.js';
 import { type CodebookShape, codebookShape, writeCodeword } from '../../src/codec/codebook.js';
 import { blockCapacity } from '../../src/codec/plan.js';
-import { gaussians } from '../../src/codec/plan-choice.js';
-import { fillSigns, integerStream } from '../../src/codec/random.js';
+import { fillSigns, gaussians, integerStream } from '../../src/random.js';
 
 /** A block to choose for: its signs, and a target of the given length in standard deviations in a random direction. */
 function randomBlock(n: number, name: string, norm: number) {

@@ -8,14 +8,13 @@ import { advance, initialState } from '../../src/codec/chain.js';
 import { decode } from '../../src/codec/decoder.js';
 import { encode } from '../../src/codec/encoder.js';
 import { readLayout } from '../../src/codec/layout.js';
-import { fromUnit, toUnit } from '../../src/codec/pixels.js';
-import { gaussians } from '../../src/codec/plan-choice.js';
-import { type IntegerStream, integerStream } from '../../src/codec/random.js';
 import { openEngine } from '../../src/engine/index.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
+import { fromUnit, toUnit } from '../../src/image/pixels.js';
 import { type Model, openModel } from '../../src/model/model.js';
 import { jumpCoefficients, jumpKlBits } from '../../src/model/schedule.js';
+import { gaussians, type IntegerStream, integerStream } from '../../src/random.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
 const DIMENSIONS = 32 * 32 * 3;

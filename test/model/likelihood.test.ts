@@ -1,9 +1,9 @@
 /** The bound where it is known, and its estimate against the whole sum. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { toUnit } from '../../src/codec/pixels.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { RgbImage } from '../../src/image/image.js';
+import { toUnit } from '../../src/image/pixels.js';
 import { type DiffusionModel, logDiscretizedGaussian, measureBound } from '../../src/model/likelihood.js';
 import { logNormalCdf, logNormalMass } from '../../src/model/normal.js';
 import { type Parameterization, targetCoefficients, VARIANCES } from '../../src/model/parameterization.js';

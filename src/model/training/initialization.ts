@@ -1,5 +1,5 @@
 /** Random weights to start from, as the paper's code draws them. */
-import { integerStream } from '../../codec/random.js';
+import { integerStream } from '../../random.js';
 import type { ParameterSpec } from '../unet-parameters.js';
 
 /** The last layer of each branch and of the network starts at 0, so that every block starts as the identity. */

@@ -1,8 +1,6 @@
 /** The traced losses against the paper's formulas written out in doubles. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { gaussians } from '../../../src/codec/plan-choice.js';
-import { integerStream } from '../../../src/codec/random.js';
 import type { Engine } from '../../../src/engine/engine.js';
 import { registerGradients } from '../../../src/engine/gradients.js';
 import { openEngine } from '../../../src/engine/index.js';
@@ -15,6 +13,7 @@ import {
   exampleLosses,
   type Objective,
 } from '../../../src/model/training/objective.js';
+import { gaussians, integerStream } from '../../../src/random.js';
 
 const schedule = createSchedule(paperSchedule);
 const TIMESTEPS = [1, 2, 10, 500, 1000];

@@ -3,7 +3,7 @@
  *
  * Every use has its own named stream of the package seedrandom's `tychei` with string seeding, so that any step can be
  * reproduced without running through the others. That is Tyche-i (Neves & Araujo 2011) but for one word: the low half of
- * the last rotation comes from c instead of d (test/codec/random.test.ts has the recurrence). Only 32-bit integers are
+ * the last rotation comes from c instead of d (test/random.test.ts has the recurrence). Only 32-bit integers are
  * drawn; signs are their bits, and the one multiplication (in `shuffle`) is a single correctly rounded double operation.
  */
 import seedrandom from 'seedrandom';
@@ -44,4 +44,12 @@ export function shuffle(stream: IntegerStream, length: number): Int32Array {
     order[j] = swapped;
   }
   return order;
+}
+
+/** Normal deviates (Box-Muller), for training and the encoder's own use: log and cos are not the same on every machine. */
+export function gaussians(stream: IntegerStream): () => number {
+  return () => {
+    const radius = Math.sqrt(-2 * Math.log(((stream() >>> 0) + 1) / 0x100000000));
+    return radius * Math.cos((2 * Math.PI * (stream() >>> 0)) / 0x100000000);
+  };
 }

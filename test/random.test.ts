@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { fillSigns, integerStream, shuffle, stepStreamName } from '../../src/codec/random.js';
+import { fillSigns, integerStream, shuffle, stepStreamName } from '../src/random.js';
 
 /**
  * The generator of the format in 32-bit operations: Tyche-i (Neves & Araujo 2011) but for one word, as the package
