@@ -10,7 +10,7 @@ import { CODEC_FILE, CONFIG_FILE, openUncalibrated, WEIGHTS_FILE } from '../mode
 import { paperSchedule } from '../model/schedule.js';
 import type { RunRecord } from '../model/training/checkpoint.js';
 import { weightsFile } from '../model/training/export.js';
-import type { TrainerState } from '../model/training/trainer.js';
+import type { TrainerState } from '../model/training/state.js';
 import type { ParameterSpec } from '../model/unet-parameters.js';
 import type { Console } from './console.js';
 import type { RunFiles } from './train-files.js';

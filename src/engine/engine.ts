@@ -63,11 +63,16 @@ export interface Engine {
   dispose(): Promise<void>;
 }
 
+/** Number of elements. */
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
 /** Refuses inputs that do not fit the shapes a function was compiled for. */
 export function checkInputs(inputs: readonly Float32Array[], shapes: readonly Shape[]): void {
   if (inputs.length !== shapes.length) throw invalidArgument('inputs', `${shapes.length} arrays`, inputs.length);
   shapes.forEach((shape, i) => {
-    const size = shape.reduce((product, dimension) => product * dimension, 1);
+    const size = sizeOf(shape);
     if (inputs[i].length !== size) throw invalidArgument(`input ${i}`, `${size} values ([${shape}])`, inputs[i].length);
   });
 }

@@ -1,5 +1,5 @@
 /** The safetensors format: 8 bytes header length, a JSON header, raw little-endian tensors. (huggingface/safetensors) */
-import type { HostTensor } from '../engine/engine.js';
+import { type HostTensor, sizeOf } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 
 /** A tensor of a file, converted to float32 whatever its type was. */
@@ -57,7 +57,7 @@ export function writeSafetensors(
 ): Uint8Array {
   let offset = 0;
   const entries = [...tensors].map(([name, { shape, data }]) => {
-    const size = shape.reduce((product, dimension) => product * dimension, 1);
+    const size = sizeOf(shape);
     if (size !== data.length) throw invalidArgument(`tensor ${name}`, `${size} values ([${shape}])`, data.length);
     const begin = offset;
     offset += size * ITEM_BYTES[dtype];

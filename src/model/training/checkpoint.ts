@@ -8,7 +8,8 @@ import { reasonOf } from '../../files.js';
 import { parseConfig } from '../config.js';
 import { readMetadata, readSafetensors, writeSafetensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
-import { shared, type TrainerOptions, type TrainerState, toTensors } from './trainer.js';
+import { shared, type TrainerState, toTensors } from './state.js';
+import type { TrainerOptions } from './trainer.js';
 
 /** What a run is besides its weights. */
 export interface RunRecord {

@@ -7,7 +7,7 @@ import { writeSafetensors } from '../safetensors.js';
 import type { Schedule } from '../schedule.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 import type { RunRecord } from './checkpoint.js';
-import { stateFrom, type TrainerState, toTensors } from './trainer.js';
+import { stateFrom, type TrainerState, toTensors } from './state.js';
 
 /**
  * The state of a new run whose weights are a model's.

@@ -1,4 +1,6 @@
 /** Random weights to start from, as the paper's code draws them. */
+
+import { sizeOf } from '../../engine/engine.js';
 import { integerStream } from '../../random.js';
 import type { ParameterSpec } from '../unet-parameters.js';
 
@@ -28,8 +30,4 @@ export function initialize(parameters: readonly ParameterSpec[], seed: string): 
     }
   }
   return values;
-}
-
-function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, dimension) => product * dimension, 1);
 }

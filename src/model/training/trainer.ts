@@ -6,7 +6,7 @@
  * several parts at a time do, without changing what is computed.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { CompiledFunction, Engine, HostTensor, Shape } from '../../engine/engine.js';
+import { type CompiledFunction, type Engine, type Shape, sizeOf } from '../../engine/engine.js';
 import { registerGradients } from '../../engine/gradients.js';
 import { CodecError, invalidArgument } from '../../errors.js';
 import { gaussians, integerStream } from '../../random.js';
@@ -15,9 +15,9 @@ import { outputChannels } from '../parameterization.js';
 import type { Schedule } from '../schedule.js';
 import { createForward, dropoutShapes } from '../unet.js';
 import { fromFileLayout, listParameters, type ParameterSpec } from '../unet-parameters.js';
-import { initialize } from './initialization.js';
 import { COEFFICIENTS, checkObjective, exampleCoefficients, exampleLosses, type Objective } from './objective.js';
 import { adamStep, emaDecayAt, learningRateAt, norm } from './optimizer.js';
+import { createState, cut, type TrainerState } from './state.js';
 import { createTimestepSampler, type TimestepSampling } from './timesteps.js';
 
 export interface TrainerOptions extends Objective {
@@ -38,20 +38,6 @@ export interface TrainerOptions extends Objective {
   readonly timestepsSampling: TimestepSampling;
   /** Name of all random numbers of the run. */
   readonly seed: string;
-}
-
-/** All that a run is; vectors hold the parameters one after the other, as `listParameters` has them. */
-export interface TrainerState {
-  /** Steps done. */
-  step: number;
-  readonly parameters: Float32Array;
-  /** Average of the parameters: what a model is made from. */
-  readonly ema: Float32Array;
-  /** Moments of Adam. */
-  readonly m: Float32Array;
-  readonly v: Float32Array;
-  /** Of the timestep sampler. */
-  readonly sampler: Float32Array;
 }
 
 export interface StepReport {
@@ -177,42 +163,6 @@ export async function createTrainer(
   return { state, parameters, step, dispose: () => compiled.dispose() };
 }
 
-/** The state before the first step. */
-export function createState(
-  config: UNetConfig,
-  schedule: Schedule,
-  { seed, timestepsSampling }: Pick<TrainerOptions, 'seed' | 'timestepsSampling'>,
-): TrainerState {
-  return stateFrom(schedule, initialize(listParameters(config), seed), timestepsSampling);
-}
-
-/** A state whose weights are given: to train a model further. */
-export function stateFrom(schedule: Schedule, weights: Float32Array, sampling: TimestepSampling): TrainerState {
-  // Threads of an engine read the parameters without copies.
-  const parameters = shared(weights);
-  return {
-    step: 0,
-    parameters,
-    ema: Float32Array.from(weights),
-    m: new Float32Array(weights.length),
-    v: new Float32Array(weights.length),
-    sampler: createTimestepSampler(sampling, schedule).state,
-  };
-}
-
-/** A copy in shared memory. */
-export function shared(values: Float32Array): Float32Array {
-  const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
-  copy.set(values);
-  return copy;
-}
-
-/** A vector of parameters as tensors by name, in the layout of weights files; views, not copies. */
-export function toTensors(vector: Float32Array, parameters: readonly ParameterSpec[]): Map<string, HostTensor> {
-  const parts = cut(vector, parameters);
-  return new Map(parameters.map(({ name, shape }, i) => [name, { shape, data: parts[i] }]));
-}
-
 /** Largest number of images up to PART that cuts the batch evenly; of the batch alone, so that results are. */
 function partSize(batch: number): number {
   let size = Math.min(PART, batch);
@@ -285,17 +235,4 @@ function accumulate(sum: Float32Array, parts: readonly Float32Array[]): void {
     for (let i = 0; i < part.length; i++) sum[offset + i] += part[i];
     offset += part.length;
   }
-}
-
-function cut(vector: Float32Array, parameters: readonly ParameterSpec[]): Float32Array[] {
-  let offset = 0;
-  return parameters.map(({ shape }) => {
-    const part = vector.subarray(offset, offset + sizeOf(shape));
-    offset += part.length;
-    return part;
-  });
-}
-
-function sizeOf(shape: Shape): number {
-  return shape.reduce((product, dimension) => product * dimension, 1);
 }

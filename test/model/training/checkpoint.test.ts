@@ -7,7 +7,7 @@ import { readSafetensors, writeSafetensors } from '../../../src/model/safetensor
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
 import { type RunRecord, readCheckpoint, writeCheckpoint } from '../../../src/model/training/checkpoint.js';
 import { presets } from '../../../src/model/training/presets.js';
-import { createState } from '../../../src/model/training/trainer.js';
+import { createState } from '../../../src/model/training/state.js';
 import { listParameters } from '../../../src/model/unet-parameters.js';
 
 const schedule = createSchedule(paperSchedule);

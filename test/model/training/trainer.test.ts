@@ -6,13 +6,8 @@ import { CodecError } from '../../../src/errors.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
 import { presets } from '../../../src/model/training/presets.js';
-import {
-  createState,
-  createTrainer,
-  type Trainer,
-  type TrainerOptions,
-  type TrainerState,
-} from '../../../src/model/training/trainer.js';
+import { createState, type TrainerState } from '../../../src/model/training/state.js';
+import { createTrainer, type Trainer, type TrainerOptions } from '../../../src/model/training/trainer.js';
 
 const schedule = createSchedule(paperSchedule);
 

@@ -1,0 +1,67 @@
+/** The state of a training run: vectors with all parameters, one after the other. */
+import { type HostTensor, sizeOf } from '../../engine/engine.js';
+import type { UNetConfig } from '../config.js';
+import type { Schedule } from '../schedule.js';
+import { listParameters, type ParameterSpec } from '../unet-parameters.js';
+import { initialize } from './initialization.js';
+import { createTimestepSampler, type TimestepSampling } from './timesteps.js';
+
+/** All that a run is; vectors hold the parameters one after the other, as `listParameters` has them. */
+export interface TrainerState {
+  /** Steps done. */
+  step: number;
+  readonly parameters: Float32Array;
+  /** Average of the parameters: what a model is made from. */
+  readonly ema: Float32Array;
+  /** Moments of Adam. */
+  readonly m: Float32Array;
+  readonly v: Float32Array;
+  /** Of the timestep sampler. */
+  readonly sampler: Float32Array;
+}
+
+/** The state before the first step. */
+export function createState(
+  config: UNetConfig,
+  schedule: Schedule,
+  { seed, timestepsSampling }: { readonly seed: string; readonly timestepsSampling: TimestepSampling },
+): TrainerState {
+  return stateFrom(schedule, initialize(listParameters(config), seed), timestepsSampling);
+}
+
+/** A state whose weights are given: to train a model further. */
+export function stateFrom(schedule: Schedule, weights: Float32Array, sampling: TimestepSampling): TrainerState {
+  // Threads of an engine read the parameters without copies.
+  const parameters = shared(weights);
+  return {
+    step: 0,
+    parameters,
+    ema: Float32Array.from(weights),
+    m: new Float32Array(weights.length),
+    v: new Float32Array(weights.length),
+    sampler: createTimestepSampler(sampling, schedule).state,
+  };
+}
+
+/** A copy in shared memory. */
+export function shared(values: Float32Array): Float32Array {
+  const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
+}
+
+/** A vector of parameters as tensors by name, in the layout of weights files; views, not copies. */
+export function toTensors(vector: Float32Array, parameters: readonly ParameterSpec[]): Map<string, HostTensor> {
+  const parts = cut(vector, parameters);
+  return new Map(parameters.map(({ name, shape }, i) => [name, { shape, data: parts[i] }]));
+}
+
+/** The parts of a vector that belong to each parameter; views, not copies. */
+export function cut(vector: Float32Array, parameters: readonly ParameterSpec[]): Float32Array[] {
+  let offset = 0;
+  return parameters.map(({ shape }) => {
+    const part = vector.subarray(offset, offset + sizeOf(shape));
+    offset += part.length;
+    return part;
+  });
+}
