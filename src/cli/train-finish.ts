@@ -30,7 +30,6 @@ export interface FinishOptions {
   readonly parameters: readonly ParameterSpec[];
   /** On held-out images of the training set. */
   readonly validation: Bound;
-  readonly command: string;
 }
 
 /** Makes a model of the run's averaged weights, in place of an earlier one of the same run. */
@@ -57,7 +56,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
       steps: state.step,
       hours: round(record.seconds / 3600 + before.hours),
       machine: `${cpus()[0]?.model.trim() ?? 'CPU'}, ${engine.description}`,
-      command: `ddpm-codec ${options.command}`,
+      commands: record.commands,
       ...(record.startedFrom && { startedFrom: record.startedFrom.model }),
       calibration: `${images.length} training images`,
       validation,
@@ -102,14 +101,16 @@ function modelCard(
     Object.entries(entries)
       .map(([key, value]) => `- ${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
       .join('\n');
-  const { trainedOn, images, steps, hours, machine, command, calibration, startedFrom } = about;
+  const { trainedOn, images, steps, hours, machine, calibration, startedFrom } = about;
   const origin = startedFrom === undefined ? {} : { 'started from': startedFrom };
   return `# ${name}
 
 A denoising diffusion model (Ho, Jain & Abbeel 2020) trained with \`ddpm-codec train\`; a \`UNet2DModel\` in diffusers' layout,
 the average of its weights over training, in half precision.
 
-${list({ 'trained on': trainedOn, ...origin, 'images seen': images, steps, hours, machine, command, calibration })}
+${list({ 'trained on': trainedOn, ...origin, 'images seen': images, steps, hours, machine, calibration })}
+
+${record.commands.map((line) => `    ${line}`).join('\n')}
 
 Bound in bits/dim, with its standard error:
 

@@ -35,8 +35,6 @@ export interface SessionOptions {
   readonly validateEvery: number;
   /** Seconds. */
   readonly checkpointEvery: number;
-  /** The command line, for the model card. */
-  readonly command: string;
 }
 
 /** Seconds between lines of the log, and between lines on a stderr that shows no progress bar. */
@@ -160,7 +158,6 @@ export async function runSession(options: SessionOptions): Promise<void> {
       state,
       parameters,
       validation: bound,
-      command: options.command,
     });
   } finally {
     stop.forget();

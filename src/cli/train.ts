@@ -133,13 +133,15 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
   const { CHECKPOINT, openRunDirectory } = await import('./train-files.js');
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
   const checkpoint = args.resume ? await readCheckpoint(join(files.directory, CHECKPOINT)) : undefined;
-  const { record, steps: defaultSteps } = checkpoint
+  const { record: recorded, steps: defaultSteps } = checkpoint
     ? { record: takeUp(checkpoint.record, args, await configOf(args.config), given.options), steps: undefined }
     : await planRun(args, given.options);
   const steps = given.steps ?? (given.seconds === undefined ? defaultSteps : undefined);
   if (steps === undefined && given.seconds === undefined) {
     throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
   }
+  const command = ['ddpm-codec', ...process.argv.slice(2)].join(' ');
+  const record = { ...recorded, commands: [...recorded.commands, command] };
   const { runSession } = await import('./train-session.js');
   await withContext(args, console, async (context) => {
     await runSession({
@@ -152,7 +154,6 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
       limits: { steps, seconds: given.seconds },
       validateEvery: given.validateEvery,
       checkpointEvery: given.checkpointEvery,
-      command: process.argv.slice(2).join(' '),
     });
   });
 }
@@ -165,7 +166,7 @@ async function planRun(args: TrainArgs, given: Partial<TrainerOptions>) {
   const variance = given.variance ?? presets[chosen.preset].options.variance;
   const side = given.side ?? (data.every((source) => source.split('=')[0] === 'cifar10') ? 32 : 64);
   const options: TrainerOptions = { ...presets[chosen.preset].options, seed: 'ddpm-codec', ...given, side };
-  const record: RunRecord = { config: withVariance(chosen.config, variance), options, data, seconds: 0 };
+  const record: RunRecord = { config: withVariance(chosen.config, variance), options, data, commands: [], seconds: 0 };
   return { record, steps: DEFAULT_STEPS[chosen.preset] };
 }
 

@@ -18,6 +18,8 @@ export interface RunRecord {
   readonly options: TrainerOptions;
   /** What it is trained on, as given to `--data`. */
   readonly data: readonly string[];
+  /** The command lines of its sessions, for the model card. */
+  readonly commands: readonly string[];
   /** Seconds spent in training so far, over all sessions. */
   readonly seconds: number;
   /** The model that its first weights came from, and what that had seen. */

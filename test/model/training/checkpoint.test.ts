@@ -17,6 +17,7 @@ const record: RunRecord = {
   config,
   options: { ...presets.small.options, timestepsSampling: 'importance', side: 32, seed: 'test' },
   data: ['cifar10'],
+  commands: ['ddpm-codec train'],
   seconds: 12.5,
 };
 
