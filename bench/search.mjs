@@ -8,8 +8,7 @@
  */
 import { chooseGreedy } from '../dist/codec/block-coder.js';
 import { codebookShape } from '../dist/codec/codebook.js';
-import { gaussians } from '../src/random.js';
-import { fillSigns, integerStream } from '../dist/random.js';
+import { fillSigns, gaussians, integerStream } from '../dist/random.js';
 
 const DIMENSIONS = 4096;
 
