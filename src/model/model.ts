@@ -155,8 +155,11 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
   const { schedule, tiling, profile, parameterization } = codec;
+  // Without the key where it says nothing, so that models from before it was known keep their id.
+  const { patchSize, ...architecture } = config;
+  const hashed = patchSize === 1 ? architecture : config;
   const id = createHash('sha256')
-    .update(canonicalJson({ config, schedule, tiling, profile, parameterization }))
+    .update(canonicalJson({ config: hashed, schedule, tiling, profile, parameterization }))
     .update(weights)
     .digest('hex');
   return {
