@@ -51,7 +51,7 @@ describe('encode', () => {
       engine: expect.stringMatching(/^(onnx|wasm|tensorflow)$/),
       model: { name: 'pilot', id: expect.stringMatching(/^[0-9a-f]{64}$/) },
       options: {
-        blockBits: 16,
+        effort: 5,
         selection: 'greedy',
         seed: 0,
         maxBytes: Math.floor((0.5 * DIMS) / 8),
@@ -61,7 +61,7 @@ describe('encode', () => {
     });
     expect(size).toBeLessThanOrEqual(Math.floor((0.5 * DIMS) / 8));
     const last = report.steps.at(-1);
-    expect(Object.keys(last).sort()).toEqual(['bits', 'blocks', 'klBits', 'rmse', 't']);
+    expect(Object.keys(last).sort()).toEqual(['bits', 'klBits', 'rmse', 't']);
     expect(last.rmse).toBe(report.rmse);
     expect(report.rmse).toBeLessThan(15);
   });
@@ -245,10 +245,10 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 1,
+      version: 2,
       width: 32,
       height: 32,
-      blockBits: 16,
+      stateBits: 12,
       seed: 0,
       bytes: encoded.images[0].bytes,
       complete: true,
@@ -258,7 +258,7 @@ describe('info', () => {
     const { code, stdout, stderr } = await ddpmCodec(['info', 'cat.png.ddc'], shared);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/state +complete, \d+ of \d+ steps/);
-    expect(stdout).toMatch(/ step +t +blocks +bytes +bits\/dim\n/);
+    expect(stdout).toMatch(/ step +t +bits +bytes +bits\/dim\n/);
     expect(stdout).not.toContain('missing');
   });
 
