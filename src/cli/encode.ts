@@ -2,6 +2,7 @@
 import type { Arguments, CommandModule } from 'yargs';
 import type { EncodeOptions, Selection, StepReport } from '../codec/api.js';
 import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../codec/encoder.js';
+import type { RgbImage } from '../image/image.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import {
   bytesForRate,
@@ -100,7 +101,8 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           type: 'string',
           requiresArg: true,
           default: 'auto',
-          description: 'Name of a shipped model or a model directory; auto is the shipped one to prefer',
+          description:
+            'Name of a shipped model or a model directory; auto is the shipped one for pictures of that size',
         },
         'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
         'max-bytes': numberOption('Largest file, in bytes'),
@@ -159,7 +161,7 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
   const { background, effort, selection, seed, targetRmse } = settings;
   const image = await readImage(job.input, background === undefined ? {} : { background });
-  const model = await context.model(settings.model);
+  const model = await context.model(settings.model === 'auto' ? await nameForSize(image) : settings.model);
   const engine = await context.engine();
   context.announce(model, engine);
   const maxBytes = smallest(
@@ -204,6 +206,11 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
       background: background ?? null,
     },
   };
+}
+
+async function nameForSize(image: RgbImage): Promise<string> {
+  const { modelForSize } = await import('../model/model.js');
+  return modelForSize(image);
 }
 
 function describe(report: EncodeReport): string {

@@ -49,7 +49,7 @@ describe('encode', () => {
       networkEvaluations: expect.any(Number),
       seconds: expect.any(Number),
       engine: expect.stringMatching(/^(onnx|wasm|tensorflow)$/),
-      model: { name: 'pilot', id: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      model: { name: 'cifar10', id: expect.stringMatching(/^[0-9a-f]{64}$/) },
       options: {
         effort: 5,
         selection: 'greedy',
@@ -81,7 +81,7 @@ describe('encode', () => {
     expect(first.stdout).toMatch(
       /^tiny\.png -> tiny\.png\.ddc: 7x5, \d+ bytes, [\d.]+ bits\/dim, RMSE [\d.]+, PSNR .*\n$/,
     );
-    expect(first.stderr).toMatch(/^ddpm-codec: model pilot \([0-9a-f]{8}\) on (onnx|wasm|tensorflow): [^\n]+\n$/);
+    expect(first.stderr).toMatch(/^ddpm-codec: model cifar10 \([0-9a-f]{8}\) on (onnx|wasm|tensorflow): [^\n]+\n$/);
     const again = await ddpmCodec(['encode', 'tiny.png', '--target-rmse', '20', '--force', '--quiet'], directory);
     expect(again).toEqual({ code: 0, stdout: '', stderr: '' });
   });
@@ -252,7 +252,7 @@ describe('info', () => {
       seed: 0,
       bytes: encoded.images[0].bytes,
       complete: true,
-      model: { name: 'pilot' },
+      model: { name: 'cifar10' },
     });
     expect(info.steps).toHaveLength(encoded.images[0].steps.length);
     const { code, stdout, stderr } = await ddpmCodec(['info', 'cat.png.ddc'], shared);
