@@ -11,11 +11,12 @@
  * Rates are of whole files; the RMSE is measured on what the decoder made of the file, cut off after each of its steps,
  * and the bits at an RMSE are interpolated between the two nearest steps. All models see the same images and noise.
  */
-import { writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from '../dist/data/cifar10.js';
-import { decode, encode, measureBound, openEngine, openModel, rmse } from '../dist/index.js';
+import { measureBound, openEngine, openModel } from '../dist/index.js';
+import { sweepProgressive } from '../dist/report/progressive-sweep.js';
+import { average } from '../dist/report/rate-curve.js';
+import { machine, progress, saveJson } from './shared.mjs';
 
 const LEVELS = [15, 10, 7, 5, 3];
 /** Encoded a little further than the last level. */
@@ -38,30 +39,13 @@ const counts = { test: Number(values.images), train: Number(values.train), files
 
 const engine = await openEngine('auto');
 const results = {
-  machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads`,
+  machine: machine(),
   engine: engine.description,
   strata,
   models: [],
 };
 
-async function save() {
-  const text = `${JSON.stringify(results, null, 2)}\n`;
-  if (values.out) await writeFile(values.out, text);
-  return text;
-}
-
-/** Tells how far a long part is, with the time it will still take, every ten seconds. */
-function progress(label) {
-  const start = performance.now();
-  let told = start;
-  return (fraction) => {
-    const now = performance.now();
-    if (now - told < 10_000) return;
-    told = now;
-    const left = ((now - start) / fraction) * (1 - fraction);
-    console.error(`${label}: ${(100 * fraction).toFixed(0)} %, ${(left / 60_000).toFixed(1)} min left`);
-  };
-}
+const save = async () => void (values.out && (await saveJson(values.out, results)));
 
 const splits = { test: await openCifar10('test'), train: await openCifar10('train') };
 
@@ -81,10 +65,10 @@ function bitsAt(curve, level) {
   return a.bits + ((a.rmse - level) / (a.rmse - b.rmse)) * (b.bits - a.bits);
 }
 
+/** As the bounds have it. */
 function estimate(numbers) {
-  const value = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
-  const squares = numbers.reduce((sum, x) => sum + (x - value) ** 2, 0);
-  return { value, standardError: Math.sqrt(squares / (numbers.length - 1) / numbers.length) };
+  const { mean, standardError } = average(numbers);
+  return { value: mean, standardError };
 }
 
 async function measureFiles(model, count, onProgress) {
@@ -93,12 +77,8 @@ async function measureFiles(model, count, onProgress) {
     // The first of the test set, as everyone has them.
     const data = splits.test.images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE);
     const image = { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data };
-    const { bytes, steps } = await encode(image, model, { targetRmse: TARGET });
-    const curve = [];
-    await decode(bytes, model, {
-      progressivePoints: steps.length,
-      onPoint: (point) => void curve.push({ bits: 8 * point.bytesUsed, rmse: rmse(point.image, image) }),
-    });
+    const { points } = await sweepProgressive(image, model, { targetRmse: TARGET });
+    const curve = points.map(({ bytes, rmse }) => ({ bits: 8 * bytes, rmse }));
     for (const [k, level] of LEVELS.entries()) atLevels[k].push(bitsAt(curve, level) / DIMS);
     onProgress((i + 1) / count);
   }
@@ -137,5 +117,4 @@ for (const { model, test, train, rates, files } of results.models) {
   for (const { rmse: level, bitsPerDim } of rates)
     console.error(`  RMSE ${level}: ${show(bitsPerDim)} (${files} files)`);
 }
-const text = await save();
-if (!values.out) console.log(text);
+if (!values.out) console.log(JSON.stringify(results, null, 2));

@@ -12,7 +12,7 @@ export interface Tile {
 
 /** Pictures below this side are enlarged by the largest integer factor that keeps them within it. */
 const SMALL_SIDE = 192;
-/** Pictures above this side are scaled down to it. */
+/** Pictures above this side are scaled down to it, unless the caller has another limit. */
 const LARGE_SIDE = 640;
 /** Space around tiles, and between a picture and its label. */
 const GAP = 12;
@@ -25,10 +25,11 @@ const INK = 32;
  * Lays out tiles of equal size, row by row from the top left. Small pictures are enlarged by an integer factor
  * with every pixel kept as a square, large ones are scaled down; the sheet is white.
  * @param tiles at least one; pictures of any sizes
+ * @param largeSide pixels above which a side is scaled down
  */
-export async function contactSheet(tiles: readonly Tile[]): Promise<RgbImage> {
+export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SIDE): Promise<RgbImage> {
   if (tiles.length === 0) throw new CodecError('image', 'a contact sheet needs at least one picture');
-  const pictures = await Promise.all(tiles.map((tile) => thumbnail(tile.image)));
+  const pictures = await Promise.all(tiles.map((tile) => thumbnail(tile.image, largeSide)));
   const cellWidth =
     Math.max(...pictures.map((p) => p.width), ...tiles.map((t) => textWidth(t.label, LABEL_SCALE))) + GAP;
   const pictureHeight = Math.max(...pictures.map((p) => p.height));
@@ -53,9 +54,9 @@ export async function contactSheet(tiles: readonly Tile[]): Promise<RgbImage> {
 }
 
 /** The picture at the size it has on a sheet; the thumbnail of a thumbnail is the same. */
-export async function thumbnail(image: RgbImage): Promise<RgbImage> {
+export async function thumbnail(image: RgbImage, largeSide = LARGE_SIDE): Promise<RgbImage> {
   const side = Math.max(image.width, image.height);
-  if (side > LARGE_SIDE) return shrunk(image, LARGE_SIDE / side);
+  if (side > largeSide) return shrunk(image, largeSide / side);
   return enlarged(image, Math.max(1, Math.floor(SMALL_SIDE / side)));
 }
 

@@ -79,6 +79,14 @@ describe('contactSheet', () => {
     expect(sheet.data).toHaveLength(sheet.width * sheet.height * 3);
   });
 
+  it('leaves pictures up to a larger limit as they are', async () => {
+    const photo = syntheticImage(700, 500);
+    const sheet = await contactSheet([{ image: photo, label: 'all of it' }], 700);
+    expect([sheet.width, sheet.height].every((side, i) => side > [700, 500][i])).toBe(true);
+    expect(await thumbnail(photo, 700)).toEqual(photo);
+    expect((await thumbnail(photo, 350)).width).toBe(350);
+  });
+
   it('keeps a thumbnail as it is', async () => {
     for (const [width, height] of [
       [32, 32],

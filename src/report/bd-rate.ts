@@ -1,0 +1,157 @@
+/**
+ * Bjontegaard's averages over a pair of rate-distortion curves (VCEG-M33, 2001), with the piecewise cubic interpolation
+ * that JCT-VC and JVET have used since JCTVC-L1100 (2013): monotone Hermite cubics with Fritsch & Butland's slopes, known
+ * as PCHIP. A single cubic polynomial, as of 2001, swings between points that are far apart.
+ *
+ * Herglotz et al., "The Bjøntegaard Bible" (IEEE TIP 2024), compare the methods; their Python package `bjontegaard` gives
+ * the same numbers with `method='pchip'`.
+ */
+import { CodecError, invalidArgument } from '../errors.js';
+
+/** A point of a rate-distortion curve. */
+export interface RateQuality {
+  /** Any unit that both curves share: bytes, bits per pixel, bits per dimension. Above 0. */
+  readonly rate: number;
+  /** Higher is better: PSNR or MS-SSIM in dB. */
+  readonly quality: number;
+}
+
+/** An average difference of two curves and the interval over which it was taken. */
+export interface BdResult {
+  /** {@link bdRate}: percent; {@link bdQuality}: the unit of quality. */
+  readonly value: number;
+  /** Interval that both curves cover, lower end first: of quality for {@link bdRate}, of rate for {@link bdQuality}. */
+  readonly overlap: readonly [number, number];
+}
+
+/** As VCEG-M33 has it. */
+const FEWEST_POINTS = 4;
+
+/** Nodes of one curve: x rises strictly. */
+interface Nodes {
+  readonly x: readonly number[];
+  readonly y: readonly number[];
+}
+
+/**
+ * BD-rate: by how many percent the test codec's rate differs from the anchor's at equal quality. Negative is better. It
+ * is the mean of log(rate) over the qualities that both curves cover, interpolated by PCHIP as a function of quality, so
+ * a geometric mean of the ratios of rates.
+ * @param anchor at least 4 points in any order; rate and quality must rise together
+ * @throws CodecError `usage` for fewer points, or values that are not finite or do not rise together or whose
+ *   qualities do not overlap
+ */
+export function bdRate(anchor: readonly RateQuality[], test: readonly RateQuality[]): BdResult {
+  const [a, b] = [nodes('anchor curve', anchor), nodes('test curve', test)];
+  const byQuality = ({ rates, qualities }: Curve): Nodes => ({ x: qualities, y: rates.map(Math.log) });
+  const { value, overlap } = meanDifference(byQuality(a), byQuality(b), 'quality');
+  return { value: 100 * Math.expm1(value), overlap };
+}
+
+/**
+ * BD-PSNR, or that of another quality: by how much the test codec's quality is above the anchor's at equal rate, in the
+ * unit of quality. Positive is better. The mean over log(rate) of PCHIP interpolations.
+ * @param anchor at least 4 points in any order; rate and quality must rise together
+ * @throws CodecError `usage`, as {@link bdRate}; here the rates must overlap
+ */
+export function bdQuality(anchor: readonly RateQuality[], test: readonly RateQuality[]): BdResult {
+  const [a, b] = [nodes('anchor curve', anchor), nodes('test curve', test)];
+  const byRate = ({ rates, qualities }: Curve): Nodes => ({ x: rates.map(Math.log), y: qualities });
+  const { value, overlap } = meanDifference(byRate(a), byRate(b), 'rate');
+  return { value, overlap: [Math.exp(overlap[0]), Math.exp(overlap[1])] };
+}
+
+/**
+ * The points of a curve that improve on every cheaper one: what is left of a measured curve whose quality, as it can
+ * happen, does not rise with every step of the rate.
+ * @returns points in order of rate, in which rate and quality rise strictly
+ */
+export function improving<T extends RateQuality>(points: readonly T[]): T[] {
+  const kept: T[] = [];
+  // Of points with one rate the best comes first, and the others do not improve on it.
+  for (const point of points.toSorted((a, b) => a.rate - b.rate || b.quality - a.quality)) {
+    if (kept.length === 0 || point.quality > kept[kept.length - 1].quality) kept.push(point);
+  }
+  return kept;
+}
+
+interface Curve {
+  readonly rates: readonly number[];
+  readonly qualities: readonly number[];
+}
+
+/** The points in order of rate, checked. */
+function nodes(name: string, points: readonly RateQuality[]): Curve {
+  if (points.length < FEWEST_POINTS) throw invalidArgument(name, `at least ${FEWEST_POINTS} points`, points.length);
+  for (const { rate, quality } of points) {
+    if (!(rate > 0 && Number.isFinite(rate))) throw invalidArgument(`${name}, rate`, 'a number above 0', rate);
+    if (!Number.isFinite(quality)) throw invalidArgument(`${name}, quality`, 'a finite number', quality);
+  }
+  const sorted = points.toSorted((a, b) => a.rate - b.rate);
+  for (let i = 1; i < sorted.length; i++) {
+    const [before, here] = [sorted[i - 1], sorted[i]];
+    if (here.rate === before.rate || here.quality <= before.quality) {
+      const found = `${before.quality} at ${before.rate} and ${here.quality} at ${here.rate}`;
+      throw invalidArgument(name, 'quality to rise with the rate', found);
+    }
+  }
+  return { rates: sorted.map(({ rate }) => rate), qualities: sorted.map(({ quality }) => quality) };
+}
+
+/** Mean of b - a over the x that both cover. */
+function meanDifference(a: Nodes, b: Nodes, name: string): { value: number; overlap: [number, number] } {
+  const low = Math.max(a.x[0], b.x[0]);
+  const high = Math.min(a.x[a.x.length - 1], b.x[b.x.length - 1]);
+  if (!(high > low)) {
+    throw new CodecError(
+      'usage',
+      `curves: expected some ${name} that both cover, but where one begins the other has ended`,
+    );
+  }
+  return { value: (integral(b, low, high) - integral(a, low, high)) / (high - low), overlap: [low, high] };
+}
+
+/** Integral from `low` to `high`, within the nodes, of the PCHIP interpolation. */
+function integral({ x, y }: Nodes, low: number, high: number): number {
+  const slopes = pchipSlopes(x, y);
+  let sum = 0;
+  for (let i = 0; i + 1 < x.length; i++) {
+    const from = Math.max(low, x[i]);
+    const to = Math.min(high, x[i + 1]);
+    if (from >= to) continue;
+    const h = x[i + 1] - x[i];
+    const secant = (y[i + 1] - y[i]) / h;
+    // y[i] + slope u + c2 u^2 + c3 u^3 with u from x[i].
+    const c2 = (3 * secant - 2 * slopes[i] - slopes[i + 1]) / h;
+    const c3 = (slopes[i] + slopes[i + 1] - 2 * secant) / (h * h);
+    const antiderivative = (u: number) => u * (y[i] + u * (slopes[i] / 2 + u * (c2 / 3 + (u * c3) / 4)));
+    sum += antiderivative(to - x[i]) - antiderivative(from - x[i]);
+  }
+  return sum;
+}
+
+/**
+ * Slopes at the nodes: Fritsch & Butland's weighted harmonic means inside, and three-point differences kept from
+ * overshooting at the ends (Moler, "Numerical Computing with MATLAB", chapter 3, `pchip`).
+ */
+function pchipSlopes(x: readonly number[], y: readonly number[]): number[] {
+  const steps = x.slice(1).map((value, i) => value - x[i]);
+  const secants = steps.map((h, i) => (y[i + 1] - y[i]) / h);
+  const last = steps.length - 1;
+  return x.map((_, i) => {
+    if (i === 0) return endSlope(steps[0], steps[1], secants[0], secants[1]);
+    if (i > last) return endSlope(steps[last], steps[last - 1], secants[last], secants[last - 1]);
+    const [before, after] = [secants[i - 1], secants[i]];
+    if (before * after <= 0) return 0;
+    const w1 = 2 * steps[i] + steps[i - 1];
+    const w2 = steps[i] + 2 * steps[i - 1];
+    return (w1 + w2) / (w1 / before + w2 / after);
+  });
+}
+
+/** Slope at an end, from the interval next to it and the one after. */
+function endSlope(near: number, far: number, secant: number, farSecant: number): number {
+  const slope = ((2 * near + far) * secant - near * farSecant) / (near + far);
+  if (slope * secant <= 0) return 0;
+  return secant * farSecant < 0 && Math.abs(slope) > 3 * Math.abs(secant) ? 3 * secant : slope;
+}

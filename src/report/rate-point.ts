@@ -1,0 +1,37 @@
+/** One point of a rate-distortion curve: a file's size, and how far its picture is from the original. */
+import type { RgbImage } from '../image/image.js';
+import { psnrOfRmse, rmse } from '../image/metrics.js';
+import { hasMsSsim, msSsim } from '../image/ms-ssim.js';
+
+export interface RatePoint {
+  /** Of the whole file, header and container included. */
+  readonly bytes: number;
+  /** Bits per dimension, 8 bytes / (3 width height). */
+  readonly bitsPerDim: number;
+  /** Bits per pixel, 8 bytes / (width height). */
+  readonly bpp: number;
+  /** In grey levels, 0..255, over the three channels together. */
+  readonly rmse: number;
+  /** In dB, of that RMSE; Infinity (in JSON null) for equal pictures. */
+  readonly psnr: number;
+  /** 0..1; null where the picture is too small for it. */
+  readonly msSsim: number | null;
+}
+
+/**
+ * Measures a decoded picture.
+ * @param bytes size of the file it was decoded from
+ * @throws CodecError `image` when the sizes of the pictures differ
+ */
+export function ratePoint(original: RgbImage, decoded: RgbImage, bytes: number): RatePoint {
+  const pixels = original.width * original.height;
+  const error = rmse(original, decoded);
+  return {
+    bytes,
+    bitsPerDim: (8 * bytes) / (3 * pixels),
+    bpp: (8 * bytes) / pixels,
+    rmse: error,
+    psnr: psnrOfRmse(error),
+    msSsim: hasMsSsim(original) ? msSsim(original, decoded) : null,
+  };
+}

@@ -1,0 +1,92 @@
+/** Real files of the other codecs, on a part of a photograph that is just large enough for MS-SSIM. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { RgbImage } from '../../src/image/image.js';
+import { psnr, rmse } from '../../src/image/metrics.js';
+import { msSsim } from '../../src/image/ms-ssim.js';
+import { readImage } from '../../src/image/read.js';
+import {
+  BASELINES,
+  baselineVersions,
+  decodeBaseline,
+  encodeBaseline,
+  encodeWithin,
+  findBaseline,
+  sweepBaseline,
+} from '../../src/report/baselines.js';
+import { PHOTO, syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
+
+const WIDTH = 171;
+const HEIGHT = 163;
+
+let image: RgbImage;
+
+beforeAll(async () => {
+  const data = await sharp(PHOTO).extract({ left: 150, top: 60, width: WIDTH, height: HEIGHT }).raw().toBuffer();
+  image = { width: WIDTH, height: HEIGHT, data };
+});
+
+describe.each(BASELINES)('$name', (codec) => {
+  it('sizes are of whole files, errors of what any reader makes of them', async () => {
+    const qualities = [codec.qualities[0], 40, codec.qualities[codec.qualities.length - 1]];
+    const seen: number[] = [];
+    const points = await sweepBaseline(image, { ...codec, qualities }, ({ quality }) => seen.push(quality));
+    expect(seen).toEqual(qualities);
+    const directory = await temporaryDirectory();
+    for (const { quality, bytes, bpp, bitsPerDim, ...measured } of points) {
+      const file = await encodeBaseline(image, codec, quality);
+      expect(bytes).toBe(file.length);
+      expect([bpp, bitsPerDim]).toEqual([(8 * bytes) / WIDTH / HEIGHT, (8 * bytes) / (3 * WIDTH * HEIGHT)].map(near));
+      const path = join(directory, `${quality}.${codec.format}`);
+      await writeFile(path, file);
+      const read = await readImage(path);
+      expect(measured).toMatchObject({ rmse: rmse(image, read), psnr: psnr(image, read), msSsim: msSsim(image, read) });
+      expect(measured.encodeSeconds).toBeGreaterThan(0);
+    }
+    const rising = (values: (number | null)[]) => expect(values).toEqual(values.toSorted((a, b) => a! - b!));
+    rising(points.map(({ bytes }) => bytes));
+    rising(points.map(({ psnr: decibels }) => decibels));
+    rising(points.map((point) => point.msSsim));
+  });
+
+  it('the largest file of a size is within it, and the next quality is not', async () => {
+    const { length } = await encodeBaseline(image, codec, 50);
+    const found = (await encodeWithin(image, codec, length))!;
+    expect(found.file.length).toBeLessThanOrEqual(length);
+    expect(found.quality).toBeGreaterThanOrEqual(50);
+    expect((await encodeBaseline(image, codec, found.quality + 1)).length).toBeGreaterThan(length);
+    expect(await decodeBaseline(found.file)).toMatchObject({ width: WIDTH, height: HEIGHT });
+    expect(await encodeWithin(image, codec, 50)).toBe(undefined);
+  });
+});
+
+it('settings do what they say: 4:4:4 keeps colour that 4:2:0 smears', async () => {
+  const colours = { ...syntheticImage(64, 64) };
+  colours.data = colours.data.map((_, i) => (((i % 3) + Math.floor(i / 3)) % 2 === 0 ? 40 : 200));
+  const error = async (name: string) =>
+    rmse(colours, await decodeBaseline(await encodeBaseline(colours, findBaseline(name), 95)));
+  expect(await error('jpeg444')).toBeLessThan(8);
+  expect(await error('avif')).toBeLessThan(8);
+  expect(await error('jpeg')).toBeGreaterThan(20);
+  expect(await error('webp')).toBeGreaterThan(20);
+});
+
+it('pictures too small for MS-SSIM have none', async () => {
+  const [point] = await sweepBaseline(syntheticImage(40, 30), { ...findBaseline('webp'), qualities: [50] });
+  expect(point).toMatchObject({ msSsim: null, rmse: expect.any(Number) });
+});
+
+it('records which libraries encoded', () => {
+  expect(baselineVersions()).toMatchObject({ sharp: expect.any(String), webp: expect.any(String) });
+});
+
+it('names are those of the list', () => {
+  expect(findBaseline('avif').label).toContain('AVIF');
+  expect(() => findBaseline('bpg')).toThrow(/expected jpeg, jpeg444, webp, avif, got "bpg"/);
+});
+
+function near(value: number) {
+  return expect.closeTo(value, 10);
+}
