@@ -33,7 +33,7 @@ const { values, positionals } = parseArgs({
     out: { type: 'string' },
   },
 });
-const names = positionals.length > 0 ? positionals : ['auto'];
+const names = positionals.length > 0 ? positionals : ['cifar10'];
 const strata = Number(values.strata);
 const counts = { test: Number(values.images), train: Number(values.train), files: Number(values.files) };
 
