@@ -9,7 +9,7 @@
  * --limit N          the first N pictures, by name (default all)
  * --baselines LIST   of jpeg, jpeg444, webp, avif; or none (default jpeg,webp,avif)
  * --target-rmse R    where our files end, grey levels (default 2.9)
- * --block-bits K     of our files (default that of the encoder)
+ * --effort N         of our files, 1..9 (default that of the encoder)
  *
  * FILE holds a curve for each picture and codec, written after each of them, and a summary of all that it holds. What is
  * there already is kept; if it was made with another model, other options or other versions, nothing is done. Next to it,
@@ -36,7 +36,7 @@ const { values } = parseArgs({
     limit: { type: 'string', default: 'Infinity' },
     baselines: { type: 'string', default: 'jpeg,webp,avif' },
     'target-rmse': { type: 'string', default: '2.9' },
-    'block-bits': { type: 'string' },
+    effort: { type: 'string' },
   },
 });
 if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
@@ -54,7 +54,7 @@ async function listPictures(directory, limit) {
 /** Our codec in the form of {@link otherCodec}; nothing is opened before a picture needs it. */
 async function ourCodec() {
   const encoding = { targetRmse: Number(values['target-rmse']) };
-  if (values['block-bits'] !== undefined) encoding.blockBits = Number(values['block-bits']);
+  if (values.effort !== undefined) encoding.effort = Number(values.effort);
   const engine = await openEngine('auto');
   const model = await openModel(values.model, engine);
   return {

@@ -1,58 +1,91 @@
 /**
- * Block search: the structured codebook against independent Gaussian codewords, both measured in this run on one thread.
+ * The search for codewords: paths of a trellis against minimal random coding as it is written down, independent Gaussian
+ * codewords drawn and scored one by one, in this run and on one thread.
  *
  *   npm run build && node bench/search.mjs
  *
- * Prints one JSON document: milliseconds per block for 2^16 candidates in 4096 dimensions either way, their ratio, and
- * milliseconds for 2^20 candidates with the structured codebook.
+ * Prints one JSON document. Both code a random target of 256 dimensions per bit. For each: microseconds per bit, and the share
+ * of the bits that arrives as KL, (projection on the target)^2 / (2 ln 2) per bit.
  */
 import { chooseGreedy } from '../dist/codec/block-coder.js';
-import { codebookShape } from '../dist/codec/codebook.js';
+import { blockCode, SYMBOL_BITS, writePath } from '../dist/codec/trellis.js';
 import { fillSigns, gaussians, integerStream } from '../dist/random.js';
 
-const DIMENSIONS = 4096;
+const DIMENSIONS_PER_BIT = 256;
+const INDEPENDENT_BITS = 16;
+const SYMBOLS = 254;
 
 const stream = integerStream('bench/search');
-const target = Float32Array.from({ length: DIMENSIONS }, gaussians(stream));
+const gaussian = gaussians(stream);
 
-/** Median milliseconds of one block's search; the first rounds, which build tables and compile, do not count. */
-function structured(blockBits, rounds) {
-  const shape = codebookShape(DIMENSIONS, blockBits);
-  const signs = new Int8Array(DIMENSIONS);
-  const times = [];
-  for (let round = -3; round < rounds; round++) {
-    fillSigns(stream, signs);
-    const start = performance.now();
-    chooseGreedy(shape, target, signs);
-    if (round >= 0) times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b)[rounds >> 1];
+function unitVector(n) {
+  const vector = Float32Array.from({ length: n }, gaussian);
+  const norm = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+  return vector.map((value) => value / norm);
 }
 
-/** Milliseconds to draw and score all 2^blockBits independent Gaussian codewords; Box-Muller, both deviates used. */
-function independent(blockBits) {
+const round = (value) => Number(value.toPrecision(4));
+
+function trellis(stateBits, rounds) {
+  const bits = stateBits + SYMBOL_BITS * SYMBOLS;
+  const n = bits * DIMENSIONS_PER_BIT;
+  const code = blockCode(n, bits, stateBits);
+  const signs = new Int8Array(n);
+  const z = new Float32Array(n);
+  const times = [];
+  let projections = 0;
+  // The first round builds tables and compiles.
+  for (let i = -1; i < rounds; i++) {
+    fillSigns(stream, signs);
+    const target = unitVector(n);
+    const start = performance.now();
+    const path = chooseGreedy(code, target, signs);
+    if (i < 0) continue;
+    times.push(performance.now() - start);
+    writePath(code, path, signs, z);
+    projections += z.reduce((sum, value, k) => sum + value * target[k], 0);
+  }
+  const median = times.sort((a, b) => a - b)[rounds >> 1];
+  return {
+    stateBits,
+    usPerBit: round((median * 1000) / bits),
+    efficiency: round((projections / rounds) ** 2 / (2 * Math.LN2 * bits)),
+  };
+}
+
+/** Draws all 2^16 codewords of one block; Box-Muller, both deviates used. The efficiency is the mean of many blocks'. */
+function independent() {
+  const n = INDEPENDENT_BITS * DIMENSIONS_PER_BIT;
+  const target = unitVector(n);
+  const candidates = 2 ** INDEPENDENT_BITS;
   const start = performance.now();
-  const candidates = 2 ** blockBits;
   let best = Number.NEGATIVE_INFINITY;
-  let index = 0;
   for (let candidate = 0; candidate < candidates; candidate++) {
     let product = 0;
-    for (let i = 0; i < DIMENSIONS; i += 2) {
+    for (let i = 0; i < n; i += 2) {
       const radius = Math.sqrt(-2 * Math.log(((stream() >>> 0) + 1) / 0x100000000));
       const angle = (2 * Math.PI * (stream() >>> 0)) / 0x100000000;
       product += target[i] * radius * Math.cos(angle) + target[i + 1] * radius * Math.sin(angle);
     }
-    if (product > best) {
-      best = product;
-      index = candidate;
-    }
+    if (product > best) best = product;
   }
-  const elapsed = performance.now() - start;
-  if (index < 0) throw new Error('no candidate');
-  return elapsed;
+  const milliseconds = performance.now() - start;
+  // The projections of Gaussian vectors on a unit vector are normal deviates.
+  const BLOCKS = 200;
+  let sum = best;
+  for (let block = 1; block < BLOCKS; block++) {
+    let largest = 0;
+    for (let candidate = 0; candidate < candidates; candidate++) largest = Math.max(largest, gaussian());
+    sum += largest;
+  }
+  return {
+    blockBits: INDEPENDENT_BITS,
+    usPerBit: round((milliseconds * 1000) / INDEPENDENT_BITS),
+    efficiency: round((sum / BLOCKS) ** 2 / (2 * Math.LN2 * INDEPENDENT_BITS)),
+  };
 }
 
-const structuredMs = structured(16, 50);
-const ms2to20 = structured(20, 15);
-const independentMs = independent(16);
-console.log(JSON.stringify({ structuredMs, independentMs, ratio: independentMs / structuredMs, ms2to20 }, null, 2));
+const paths = [4, 6, 8, 10, 12].map((stateBits) => trellis(stateBits, stateBits > 10 ? 3 : 9));
+console.log(
+  JSON.stringify({ dimensionsPerBit: DIMENSIONS_PER_BIT, trellis: paths, independent: independent() }, null, 2),
+);

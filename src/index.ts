@@ -36,7 +36,15 @@ export { readImage } from './image/read.js';
 export { encodeImage, encodePng } from './image/write.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';
 export { type Bound, type BoundOptions, type DiffusionModel, type Estimate, measureBound } from './model/likelihood.js';
-export { findModel, listModels, loadModelInfo, type Model, type ModelInfo, openModel } from './model/model.js';
+export {
+  findModel,
+  listModels,
+  loadModelInfo,
+  type Model,
+  type ModelInfo,
+  modelForSize,
+  openModel,
+} from './model/model.js';
 export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
 export { type SampleOptions, sample } from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';

@@ -16,7 +16,7 @@ export interface Context {
    * @throws CodecError `model` when there is none or it is not usable
    */
   checkModel(nameOrDirectory: string): Promise<void>;
-  /** The model of that name or directory; `auto` is the shipped one to prefer. */
+  /** The model of that name or directory; `auto` is the shipped one for photographs. */
   model(nameOrDirectory: string): Promise<Model>;
   /**
    * The model a file was made with.

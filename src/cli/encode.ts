@@ -1,7 +1,8 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
 import type { Arguments, CommandModule } from 'yargs';
 import type { EncodeOptions, Selection, StepReport } from '../codec/api.js';
-import { DEFAULT_TARGET_RMSE, encode } from '../codec/encoder.js';
+import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../codec/encoder.js';
+import type { RgbImage } from '../image/image.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import {
   bytesForRate,
@@ -25,7 +26,7 @@ interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly 'max-rate'?: unknown;
   readonly 'max-bytes'?: unknown;
   readonly 'target-rmse'?: unknown;
-  readonly 'block-bits': unknown;
+  readonly effort: unknown;
   readonly selection: Selection;
   readonly seed: unknown;
   readonly background?: string;
@@ -53,7 +54,7 @@ export interface EncodeReport {
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
   readonly options: {
-    readonly blockBits: number;
+    readonly effort: number;
     readonly selection: Selection;
     readonly seed: number;
     readonly maxBytes: number | null;
@@ -68,7 +69,7 @@ interface Settings {
   readonly maxRate: number | undefined;
   readonly maxBytes: number | undefined;
   readonly targetRmse: number | undefined;
-  readonly blockBits: number;
+  readonly effort: number;
   readonly selection: Selection;
   readonly seed: number;
   readonly background: string | undefined;
@@ -100,13 +101,14 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           type: 'string',
           requiresArg: true,
           default: 'auto',
-          description: 'Name of a shipped model or a model directory; auto is the shipped one to prefer',
+          description:
+            'Name of a shipped model or a model directory; auto is the shipped one for pictures of that size',
         },
         'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
         'max-bytes': numberOption('Largest file, in bytes'),
         'target-rmse': numberOption('Stop when the error is this small, in grey levels 0..255'),
-        'block-bits': numberOption('Bits per codeword, 8 to 24: one more saves bits, and doubles the search', {
-          default: 16,
+        effort: numberOption(`1 to ${MAX_EFFORT}: how hard to look for good codewords; one more doubles the search`, {
+          default: DEFAULT_EFFORT,
         }),
         selection: {
           choices: ['greedy', 'sample'] as const,
@@ -137,7 +139,7 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
     maxRate: positive('--max-rate', args['max-rate'], 'bits per dimension'),
     maxBytes: integer('--max-bytes', args['max-bytes'], 1),
     targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels'),
-    blockBits: integer('--block-bits', args['block-bits'], 8, 24)!,
+    effort: integer('--effort', args.effort, 1, MAX_EFFORT)!,
     selection: args.selection,
     seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     background: args.background,
@@ -157,9 +159,9 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 }
 
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
-  const { background, blockBits, selection, seed, targetRmse } = settings;
+  const { background, effort, selection, seed, targetRmse } = settings;
   const image = await readImage(job.input, background === undefined ? {} : { background });
-  const model = await context.model(settings.model);
+  const model = await context.model(settings.model === 'auto' ? await nameForSize(image) : settings.model);
   const engine = await context.engine();
   context.announce(model, engine);
   const maxBytes = smallest(
@@ -168,7 +170,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   );
   const progress = console.progress(job.input);
   const options: EncodeOptions = {
-    blockBits,
+    effort,
     selection,
     seed,
     ...(maxBytes === undefined ? {} : { maxBytes }),
@@ -196,7 +198,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     engine: engine.name,
     model: { name: model.name, id: model.id },
     options: {
-      blockBits,
+      effort,
       selection,
       seed,
       maxBytes: maxBytes ?? null,
@@ -204,6 +206,11 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
       background: background ?? null,
     },
   };
+}
+
+async function nameForSize(image: RgbImage): Promise<string> {
+  const { modelForSize } = await import('../model/model.js');
+  return modelForSize(image);
 }
 
 function describe(report: EncodeReport): string {

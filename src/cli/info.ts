@@ -29,7 +29,7 @@ export const infoCommand: CommandModule<object, InfoArgs> = {
       .usage(
         'Usage: $0 info <file> [options]\n\n' +
           'Shows the header of a .ddc file. When its model is at hand also the steps: for each the timestep reached, its\n' +
-          'blocks, and the size of the file up to there, where it can be cut off without waste. No network is run.',
+          'bits, and the size of the file up to there, where it can be cut off without waste. No network is run.',
       )
       .positional('file', { type: 'string', description: 'A .ddc file' })
       .options({
@@ -82,7 +82,7 @@ function describe(report: InfoReport): string {
     ['format version', String(report.version)],
     ['picture', `${report.width} x ${report.height}`],
     ['model', report.model === null ? `id ${report.modelId}` : `${report.model.name} (id ${report.modelId})`],
-    ['block bits', String(report.blockBits)],
+    ['trellis', `${2 ** report.stateBits} states`],
     ['seed', String(report.seed)],
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
@@ -95,13 +95,13 @@ function describe(report: InfoReport): string {
   }
   const lines = table(fields, [0, 1]);
   if (steps === undefined) return lines;
-  const rows = steps.map(({ t, blocks, bytes, bitsPerDim }, i) => [
+  const rows = steps.map(({ t, bits, bytes, bitsPerDim }, i) => [
     i === 0 ? 'header' : String(i),
     String(t),
-    String(blocks),
+    String(bits),
     String(bytes),
     bitsPerDim.toFixed(4),
     i <= (stepsComplete ?? 0) ? '' : 'missing',
   ]);
-  return `${lines}\n\n${table([['step', 't', 'blocks', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
+  return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
 }

@@ -19,8 +19,8 @@ export interface EncodeProgress {
 }
 
 export interface EncodeOptions {
-  /** K: bits per block, 8..24; each block's codeword is one of 2^K. Default 16. More bits code closer to the KL, and take 2^K work. */
-  readonly blockBits?: number;
+  /** 1..9, default 5: how hard to look for the best codewords. Each level takes twice the search of the one before, and 1 % off the bits. */
+  readonly effort?: number;
   /** Default 'greedy'. */
   readonly selection?: Selection;
   /** 0..2^32-1; default 0. */
@@ -32,12 +32,10 @@ export interface EncodeOptions {
   readonly onProgress?: (progress: EncodeProgress) => void;
 }
 
-/** One step boundary of a file: everything up to here can be decoded. The first entry, with 0 blocks, is the bare header. */
+/** One step boundary of a file: everything up to here can be decoded. The first entry is the bare header. */
 export interface StepReport {
   /** Timestep reached. */
   readonly t: number;
-  /** Blocks sent in this step. */
-  readonly blocks: number;
   /** File size up to here, in bits, header included. */
   readonly bits: number;
   /** Sum of KL(q||p) up to here, in bits: what an ideal coder would have needed. */
@@ -105,14 +103,16 @@ export interface FileInfo {
   readonly modelId: string;
   readonly width: number;
   readonly height: number;
-  readonly blockBits: number;
+  /** ν of the trellis: what the encoder's effort and the size of the picture came to. */
+  readonly stateBits: number;
   readonly seed: number;
   readonly headerBytes: number;
   readonly bytes: number;
   /** Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand. */
   readonly steps?: readonly {
     readonly t: number;
-    readonly blocks: number;
+    /** Bits of this step alone. */
+    readonly bits: number;
     readonly bytes: number;
     readonly bitsPerDim: number;
   }[];

@@ -1,59 +1,101 @@
 /**
- * Choosing one codeword for a block: minimal random coding (Havasi et al. 2019, Algorithm 1; used for diffusion in
- * section 4.3 of Ho, Jain & Abbeel 2020) with two ways to choose.
+ * Choosing a block's codeword: minimal random coding (Havasi et al. 2019, Algorithm 1; used for diffusion in section 4.3 of
+ * Ho, Jain & Abbeel 2020) over the 2^L paths of a trellis, with two ways to choose.
  *
- * - `greedy` takes the codeword with the largest scalar product with delta. It needs clearly fewer bits at equal
- *   RMSE (docs/DESIGN.md) and is the default.
- * - `sample` draws a codeword with the weights q(z)/p(z), proportional to exp(<z, delta>), which approximates a sample
- *   from q(x_s|x_t, x_0) as the paper's Algorithm 3 has it.
+ * - `greedy` takes the path whose codeword has the largest scalar product with delta (Viterbi). It needs clearly fewer bits
+ *   at equal RMSE (docs/DESIGN.md) and is the default.
+ * - `sample` draws a path with the weights q(z)/p(z), proportional to exp(<z, delta>), which approximates a sample from
+ *   q(x_s|x_t, x_0) as the paper's Algorithm 3 has it: forward filtering, backward sampling.
  *
- * The decoder needs neither: it calls `writeCodeword` with the index.
+ * The decoder needs neither: it calls `writePath`.
  */
-import { type CodebookShape, scoreCodewords } from './codebook.js';
+import { type BlockCode, type Extend, type Path, SYMBOL_BITS, searchPath } from './trellis.js';
 
 /** Draws uniformly from [0, 1). Private to the encoder. */
 export type Uniform = () => number;
 
-/**
- * Index of the codeword with the largest scalar product with `target`; the scale of the target does not matter.
- * Ties go to the lowest index.
- */
-export function chooseGreedy(shape: CodebookShape, target: Float32Array, signs: Int8Array): number {
-  const { rows } = shape;
-  let best = -1;
-  let index = 0;
-  scoreCodewords(shape, target, signs, (scores, r) => {
-    for (let row = 0; row < rows; row++) {
-      const size = Math.abs(scores[row]);
-      if (size > best) {
-        best = size;
-        index = 2 * (r * rows + row) + (scores[row] < 0 ? 1 : 0);
-      }
-    }
-  });
-  return index;
-}
+/** Branches into a state. */
+const BRANCHES = 2 ** SYMBOL_BITS;
 
 /**
- * Index of a codeword drawn with probability proportional to exp(<z, delta>), by the Gumbel-max trick.
- * @param delta the shift of q against p in standard deviations, in its true scale
+ * The path with the largest scalar product with `target`; the scale of the target does not matter. Of equal branches into a
+ * state the one from the lowest state wins, of equal final states the lowest.
  */
-export function chooseSample(shape: CodebookShape, delta: Float32Array, signs: Int8Array, uniform: Uniform): number {
-  const { rows, size } = shape;
-  const scale = 1 / Math.sqrt(size);
-  let best = Number.NEGATIVE_INFINITY;
-  let index = 0;
-  scoreCodewords(shape, delta, signs, (scores, r) => {
-    for (let row = 0; row < rows; row++) {
-      const logWeight = scores[row] * scale;
-      for (let sign = 0; sign < 2; sign++) {
-        const perturbed = (sign ? -logWeight : logWeight) - Math.log(-Math.log(uniform() || Number.MIN_VALUE));
-        if (perturbed > best) {
-          best = perturbed;
-          index = 2 * (r * rows + row) + sign;
+export function chooseGreedy(code: BlockCode, target: Float32Array, signs: Int8Array): Path {
+  return searchPath(code, target, signs, extendGreedy, argMax);
+}
+
+/** A path drawn with probability proportional to exp(<z, delta>). @param delta in its true scale, standard deviations */
+export function chooseSample(code: BlockCode, delta: Float32Array, signs: Int8Array, uniform: Uniform): Path {
+  const weights = new Float64Array(BRANCHES);
+  /** An index with probability proportional to exp(logs[i]), and the logarithm of their sum. */
+  const draw = (logs: Float64Array, into: Float64Array): { index: number; logSum: number } => {
+    const largest = logs.reduce((a, b) => Math.max(a, b));
+    let sum = 0;
+    for (let i = 0; i < logs.length; i++) sum += into[i] = Math.exp(logs[i] - largest);
+    let left = uniform() * sum;
+    let index = 0;
+    while (index < logs.length - 1 && left >= into[index]) left -= into[index++];
+    return { index, logSum: largest + Math.log(sum) };
+  };
+  const logs = new Float64Array(BRANCHES);
+  const extend: Extend = (stateBits, before, halves, after, choices) => {
+    const states = 2 ** stateBits;
+    for (let q = 0; q < states; q++) {
+      for (let j = 0; j < BRANCHES; j++) {
+        const half = halves[(j * states + q) >>> 1];
+        logs[j] = before[j * (states / BRANCHES) + (q >>> SYMBOL_BITS)] + (q & 1 ? -half : half);
+      }
+      const { index, logSum } = draw(logs, weights);
+      choices[q] = index;
+      after[q] = logSum;
+    }
+  };
+  return searchPath(code, delta, signs, extend, (metrics) => draw(metrics, new Float64Array(metrics.length)).index);
+}
+
+/** Viterbi's step. The branches into an even state and into the next one share states and scores, but for the sign. */
+function extendGreedy(
+  stateBits: number,
+  before: Float64Array,
+  halves: Float32Array,
+  after: Float64Array,
+  choices: Uint8Array,
+): void {
+  const states = 1 << stateBits;
+  const groups = states >> SYMBOL_BITS;
+  const stride = states >> 1;
+  for (let group = 0; group < groups; group++) {
+    const first = group * (BRANCHES / 2);
+    for (let pair = first; pair < first + BRANCHES / 2; pair++) {
+      let even = Number.NEGATIVE_INFINITY;
+      let odd = Number.NEGATIVE_INFINITY;
+      let evenChoice = 0;
+      let oddChoice = 0;
+      for (let j = 0; j < BRANCHES; j++) {
+        const metric = before[j * groups + group];
+        const score = halves[j * stride + pair];
+        const plus = metric + score;
+        const minus = metric - score;
+        if (plus > even) {
+          even = plus;
+          evenChoice = j;
+        }
+        if (minus > odd) {
+          odd = minus;
+          oddChoice = j;
         }
       }
+      after[2 * pair] = even;
+      after[2 * pair + 1] = odd;
+      choices[2 * pair] = evenChoice;
+      choices[2 * pair + 1] = oddChoice;
     }
-  });
-  return index;
+  }
+}
+
+function argMax(values: Float64Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
 }

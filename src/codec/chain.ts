@@ -7,12 +7,14 @@
  */
 import type { JumpCoefficients } from '../model/schedule.js';
 import { fillSigns, integerStream, shuffle, stepStreamName } from '../random.js';
-import { type CodebookShape, codebookShape, writeCodeword } from './codebook.js';
+import type { BitReader, BitWriter } from './bitstream.js';
+import { codebookShape, writeCodeword } from './codebook.js';
 import type { PlannedStep } from './plan.js';
+import { type BlockCode, blockCode, type Path, SYMBOL_BITS, stageCount, writePath } from './trellis.js';
 
 /** One block of a step: which dimensions it covers and their random signs S1. */
 export interface Block {
-  readonly shape: CodebookShape;
+  readonly code: BlockCode;
   /** Positions in the image's array of dimensions. */
   readonly dimensions: Int32Array;
   /** S1: +1 or -1 for each of them. */
@@ -47,27 +49,38 @@ export function noise(seed: number, step: number, length: number): Float32Array 
 export function stepBlocks(
   seed: number,
   step: number,
-  { blocks }: PlannedStep,
+  { blocks, blockBits }: PlannedStep,
   length: number,
-  blockBits: number,
+  stateBits: number,
 ): Block[] {
   const stream = integerStream(stepStreamName(seed, step));
   const signs = new Int8Array(length);
   fillSigns(stream, signs);
   const order = shuffle(stream, length);
-  const shape = codebookShape(Math.ceil(length / blocks), blockBits);
+  const code = blockCode(Math.ceil(length / blocks), blockBits, stateBits);
   return Array.from({ length: blocks }, (_, b) => {
     const start = Math.floor((b * length) / blocks);
     const end = Math.floor(((b + 1) * length) / blocks);
-    return { shape, dimensions: order.subarray(start, end), signs: signs.subarray(start, end) };
+    return { code, dimensions: order.subarray(start, end), signs: signs.subarray(start, end) };
   });
 }
 
-/** Puts the codeword with this index into its places in z. */
-export function placeCodeword(block: Block, index: number, z: Float32Array): void {
-  const { shape, dimensions, signs } = block;
+/** Writes a block's path: the start state, then the symbols. */
+export function writeBlock({ code }: Block, { start, symbols }: Path, writer: BitWriter): void {
+  writer.write(start, code.stateBits);
+  for (const symbol of symbols) writer.write(symbol, SYMBOL_BITS);
+}
+
+/** The inverse of {@link writeBlock}. */
+export function readBlock({ code }: Block, reader: BitReader): Path {
+  const start = reader.read(code.stateBits);
+  return { start, symbols: Uint8Array.from({ length: stageCount(code) }, () => reader.read(SYMBOL_BITS)) };
+}
+
+/** Puts the codeword of this path into its places in z. */
+export function placeCodeword({ code, dimensions, signs }: Block, path: Path, z: Float32Array): void {
   const codeword = new Float32Array(dimensions.length);
-  writeCodeword(shape, index, signs, codeword);
+  writePath(code, path, signs, codeword);
   for (let i = 0; i < dimensions.length; i++) z[dimensions[i]] = codeword[i];
 }
 

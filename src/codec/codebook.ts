@@ -1,9 +1,10 @@
 /**
- * The structured codebook: 2^K codewords of n dimensions that look like draws from N(0, I), made and scored fast.
+ * The structured codebook: 2^K vectors of n dimensions that look like draws from N(0, I), made and scored fast. The paths of
+ * a trellis (`trellis.ts`) are put together from them.
  *
  * A codeword is z_i = sign * S1_i * c_{r,row}[i mod P] / sqrt(P) with c_{r,row} = H S2_r H e_row, H the +-1
  * Walsh-Hadamard matrix of size P divided once by sqrt(P) (so c is a vector of integers / sqrt(P) that are sums of
- * signs), S2_r fixed random sign vectors, S1 fresh random signs for every block. Because S1 is fresh, the directions are
+ * signs), S2_r fixed random sign vectors, S1 fresh random signs for every use. Because S1 is fresh, the directions are
  * too, whatever the S2_r. Since H is fast, one transform of the folded target scores 2P candidates at once:
  * 2^K / 2P transforms of P log2 P additions instead of 2^K scalar products of n terms.
  *
@@ -15,15 +16,15 @@
 import { integerStream } from '../random.js';
 import { hadamardTransform } from './hadamard.js';
 
-/** Transform sizes: small ones waste candidates on a short block, larger ones than 4096 leave the L1 cache. */
-const MIN_SIZE = 256;
+/** Transform sizes: below 16 a sum of signs is no Gaussian any more, above 4096 a transform leaves the L1 cache. */
+const MIN_SIZE = 16;
 const MAX_SIZE = 4096;
 
-/** The shape of the codebook for blocks of up to `n` dimensions and 2^blockBits codewords. */
+/** The shape of the codebook for up to `n` dimensions and 2^indexBits codewords. */
 export interface CodebookShape {
   /** K. */
-  readonly blockBits: number;
-  /** P: transform size, a power of two from 256 to 4096. Longer blocks repeat the pattern under fresh signs. */
+  readonly indexBits: number;
+  /** P: transform size, a power of two from 16 to 4096. Longer codewords repeat the pattern under fresh signs. */
   readonly size: number;
   /** Rows of H used per sign vector: min(P, 2^(K-1)), a power of two. */
   readonly rows: number;
@@ -31,13 +32,13 @@ export interface CodebookShape {
   readonly signVectors: number;
 }
 
-/** Shape for blocks of `n` >= 1 dimensions: P is the least power of two that holds n, within 256..4096. */
-export function codebookShape(n: number, blockBits: number): CodebookShape {
+/** Shape for codewords of up to `n` >= 1 dimensions: P is the least power of two that holds n, within 16..4096. */
+export function codebookShape(n: number, indexBits: number): CodebookShape {
   let size = MIN_SIZE;
   while (size < n && size < MAX_SIZE) size *= 2;
-  const half = 2 ** (blockBits - 1);
+  const half = 2 ** (indexBits - 1);
   const rows = Math.min(size, half);
-  return { blockBits, size, rows, signVectors: half / rows };
+  return { indexBits, size, rows, signVectors: half / rows };
 }
 
 /** S2_0, S2_1, ... packed 32 signs to a word, `MAX_SIZE` signs each, in growing blocks; they are constants of the format. */

@@ -7,7 +7,7 @@ import { fromUnit } from '../image/pixels.js';
 import { jumpCoefficients } from '../model/schedule.js';
 import type { DecodeOptions, DecodeResult, Reconstruction } from './api.js';
 import { BitReader } from './bitstream.js';
-import { advance, initialState, noise, placeCodeword, stepBlocks } from './chain.js';
+import { advance, initialState, noise, placeCodeword, readBlock, stepBlocks } from './chain.js';
 import type { CodecModel } from './encoder.js';
 import { readHeader } from './format.js';
 import { completeSteps, type Layout, readLayout } from './layout.js';
@@ -31,7 +31,7 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
     );
   }
   const { header, written, boundaries } = layout;
-  const { width, height, seed, blockBits } = header;
+  const { width, height, seed, stateBits } = header;
   const { schedule, denoiser } = model;
   const length = width * height * 3;
   const stepsUsed = Math.min(completeSteps(layout, Math.min(bytes.length, maxBytes)), Math.floor(maxSteps));
@@ -61,8 +61,8 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
       }
     }
     const planned = written[step];
-    for (const block of stepBlocks(seed, step + 1, planned, length, blockBits)) {
-      placeCodeword(block, reader.read(blockBits), z);
+    for (const block of stepBlocks(seed, step + 1, planned, length, stateBits)) {
+      placeCodeword(block, readBlock(block, reader), z);
     }
     advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
   }

@@ -12,10 +12,11 @@ import { integerStream } from '../random.js';
 import type { EncodeOptions, EncodeResult, Selection, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
 import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
-import { advance, type Block, initialState, placeCodeword, stepBlocks } from './chain.js';
-import { FORMAT_VERSION, type Header, MAX_BLOCK_BITS, MIN_BLOCK_BITS, MODEL_ID_DIGITS, writeHeader } from './format.js';
+import { advance, type Block, initialState, placeCodeword, stepBlocks, writeBlock } from './chain.js';
+import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import { createPlan, type PlannedStep, type PlanParameters, type Profile } from './plan.js';
 import { choosePlan } from './plan-choice.js';
+import { MIN_STATE_BITS, type Path, SYMBOL_BITS } from './trellis.js';
 
 /** What the codec needs of a model. */
 export interface CodecModel {
@@ -39,17 +40,32 @@ const BLANK_PLAN: PlanParameters = { first: 0, second: 0, load: 0, pace: 0 };
 /** RMSE at which a file ends when neither a size nor a quality is asked for: hard to tell from the original by eye. */
 export const DEFAULT_TARGET_RMSE = 3;
 
+export const DEFAULT_EFFORT = 5;
+export const MAX_EFFORT = 9;
+
+/**
+ * ν of the trellis. Small images have few bits, so that more states cost no time that anyone would notice; those of a few
+ * pixels only have no use for the long steps that many states need.
+ * @param effort 1..9
+ */
+function stateBitsFor(effort: number, pixels: number): number {
+  const wanted = effort + 3 + (pixels <= 64 * 64 ? 4 : pixels <= 128 * 128 ? 2 : 0);
+  const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
+  return Math.max(MIN_STATE_BITS, Math.min(wanted, useful));
+}
+
 /**
  * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes.
  * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header
  */
 export async function encode(image: RgbImage, model: CodecModel, options: EncodeOptions = {}): Promise<EncodeResult> {
-  const { blockBits, selection, seed, maxBytes, targetRmse } = checkOptions(options);
+  const { effort, selection, seed, maxBytes, targetRmse } = checkOptions(options);
   const { width, height } = image;
+  const stateBits = stateBitsFor(effort, width * height);
   const { schedule, denoiser } = model;
   const x0 = toUnit(image.data);
   const modelId = model.id.slice(0, MODEL_ID_DIGITS);
-  const base = { version: FORMAT_VERSION, blockBits, modelId, width, height, seed };
+  const base = { version: FORMAT_VERSION, stateBits, modelId, width, height, seed };
   const headerBytes = writeHeader({ ...base, plan: BLANK_PLAN, stepCount: 0 }).length;
   if (maxBytes < headerBytes) {
     throw new CodecError(
@@ -58,7 +74,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     );
   }
   const choice = await choosePlan(x0, width, height, model, selection);
-  const plan = createPlan(schedule, model.profile, choice.parameters, blockBits, x0.length);
+  const plan = createPlan(schedule, model.profile, choice.parameters, stateBits, x0.length);
   const complete: Header = { ...base, plan: choice.parameters };
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);
 
@@ -80,7 +96,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     reconstruction = { width, height, data: fromUnit(xhat0) };
     const error = rmse(reconstruction, image);
     const bytes = finalBytes(step - 1, payload.length);
-    steps.push({ t, blocks: plan[step - 2]?.blocks ?? 0, bits: headerBytes * 8 + payload.length, klBits, rmse: error });
+    steps.push({ t, bits: headerBytes * 8 + payload.length, klBits, rmse: error });
     options.onProgress?.({
       fraction: progress(plan, step - 1, bytes, maxBytes, error, targetRmse),
       t,
@@ -89,7 +105,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     });
     const planned = plan[step - 1];
     if (!planned || error <= targetRmse) break;
-    if (finalBytes(step, payload.length + planned.blocks * blockBits) > maxBytes) break;
+    if (finalBytes(step, payload.length + planned.blocks * planned.blockBits) > maxBytes) break;
 
     let target = difference(x0, xhat0);
     klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(target));
@@ -98,10 +114,10 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
       networkEvaluations++;
     }
     scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));
-    for (const block of stepBlocks(seed, step, planned, x0.length, blockBits)) {
-      const index = choose(block, target);
-      payload.write(index, blockBits);
-      placeCodeword(block, index, z);
+    for (const block of stepBlocks(seed, step, planned, x0.length, stateBits)) {
+      const path = choose(block, target);
+      writeBlock(block, path, payload);
+      placeCodeword(block, path, z);
     }
     advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
   }
@@ -158,15 +174,15 @@ async function sharpenTarget(
   return error.map((e, i) => (1 - SHARPEN_SHARE) * e + SHARPEN_SHARE * derivative * (moved[i] - xhat0[i]));
 }
 
-type Chooser = (block: Block, delta: Float32Array) => number;
+type Chooser = (block: Block, delta: Float32Array) => Path;
 
 /** A function that picks a block's codeword for delta given over the whole image. */
 function chooser(selection: Selection, seed: number): Chooser {
   const uniform = privateUniform(seed);
-  return ({ shape, dimensions, signs }, delta) => {
+  return ({ code, dimensions, signs }, delta) => {
     const target = new Float32Array(dimensions.length);
     for (let i = 0; i < target.length; i++) target[i] = delta[dimensions[i]];
-    return selection === 'greedy' ? chooseGreedy(shape, target, signs) : chooseSample(shape, target, signs, uniform);
+    return selection === 'greedy' ? chooseGreedy(code, target, signs) : chooseSample(code, target, signs, uniform);
   };
 }
 
@@ -177,10 +193,10 @@ function privateUniform(seed: number): Uniform {
 }
 
 function checkOptions(options: EncodeOptions) {
-  const { blockBits = 16, selection = 'greedy', seed = 0, maxBytes } = options;
+  const { effort = DEFAULT_EFFORT, selection = 'greedy', seed = 0, maxBytes } = options;
   const targetRmse = options.targetRmse ?? (maxBytes === undefined ? DEFAULT_TARGET_RMSE : 0);
-  if (!Number.isInteger(blockBits) || blockBits < MIN_BLOCK_BITS || blockBits > MAX_BLOCK_BITS) {
-    throw invalidArgument('block bits', `an integer from ${MIN_BLOCK_BITS} to ${MAX_BLOCK_BITS}`, blockBits);
+  if (!Number.isInteger(effort) || effort < 1 || effort > MAX_EFFORT) {
+    throw invalidArgument('effort', `an integer from 1 to ${MAX_EFFORT}`, effort);
   }
   if (selection !== 'greedy' && selection !== 'sample') {
     throw invalidArgument('selection', '"greedy" or "sample"', selection);
@@ -190,7 +206,7 @@ function checkOptions(options: EncodeOptions) {
   }
   if (maxBytes !== undefined && !(maxBytes > 0)) throw invalidArgument('maximum size', 'a positive number', maxBytes);
   if (!(targetRmse >= 0)) throw invalidArgument('target RMSE', 'a number of at least 0', targetRmse);
-  return { blockBits, selection, seed, maxBytes: maxBytes ?? Number.POSITIVE_INFINITY, targetRmse };
+  return { effort, selection, seed, maxBytes: maxBytes ?? Number.POSITIVE_INFINITY, targetRmse };
 }
 
 /** How much of the work is done, by the limit that is nearest. */

@@ -1,10 +1,10 @@
 /**
- * The header of a `.ddc` file, version 1. `docs/FORMAT.md` is the specification; this is its one implementation.
+ * The header of a `.ddc` file, version 2. `docs/FORMAT.md` is the specification; this is its one implementation.
  *
  * | bytes | content |
  * |---|---|
  * | 2 | magic 0xDD, then 0xC0 + version |
- * | 1 | bits 0-4: K - 8; bit 5: a seed follows; bit 6: a step count follows; bit 7: reserved, 0 |
+ * | 1 | bits 0-3: ν - 4; bit 4: reserved, 0; bit 5: a seed follows; bit 6: a step count follows; bit 7: reserved, 0 |
  * | 3 | model id: first 24 bits of the model's hash |
  * | 1-4, 1-4 | width - 1, height - 1 (LEB128) |
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
@@ -14,10 +14,9 @@
  */
 import { CodecError } from '../errors.js';
 import type { PlanParameters } from './plan.js';
+import { MAX_STATE_BITS, MIN_STATE_BITS } from './trellis.js';
 
-export const FORMAT_VERSION = 1;
-export const MIN_BLOCK_BITS = 8;
-export const MAX_BLOCK_BITS = 24;
+export const FORMAT_VERSION = 2;
 /** Largest width and height that a header can carry. */
 export const MAX_SIDE = 2 ** 24;
 /** Hex digits of the model's hash in a header. */
@@ -25,8 +24,8 @@ export const MODEL_ID_DIGITS = 6;
 
 export interface Header {
   readonly version: number;
-  /** K, 8..24. */
-  readonly blockBits: number;
+  /** ν, 4..16: the trellis has 2^ν states. */
+  readonly stateBits: number;
   /** First 6 hex digits of the model's hash, lower case. */
   readonly modelId: string;
   readonly width: number;
@@ -42,7 +41,7 @@ const MAGIC = 0xdd;
 const VERSION_NIBBLE = 0xc0;
 const FLAG_SEED = 0x20;
 const FLAG_STEPS = 0x40;
-const FLAG_RESERVED = 0x80;
+const FLAGS_RESERVED = 0x90;
 
 export function writeHeader(header: Header): Uint8Array {
   const { plan } = header;
@@ -51,7 +50,7 @@ export function writeHeader(header: Header): Uint8Array {
   const bytes = [
     MAGIC,
     VERSION_NIBBLE | header.version,
-    (header.blockBits - MIN_BLOCK_BITS) | flags,
+    (header.stateBits - MIN_STATE_BITS) | flags,
     ...Buffer.from(header.modelId, 'hex'),
     ...leb128(header.width - 1),
     ...leb128(header.height - 1),
@@ -82,7 +81,7 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
   }
   const reader = new HeaderReader(bytes, 2);
   const flags = reader.byte();
-  const blockBits = MIN_BLOCK_BITS + (flags & 0x1f);
+  const stateBits = MIN_STATE_BITS + (flags & 0x0f);
   const modelId = Buffer.from([reader.byte(), reader.byte(), reader.byte()]).toString('hex');
   const width = reader.leb128(MAX_SIDE - 1) + 1;
   const height = reader.leb128(MAX_SIDE - 1) + 1;
@@ -94,7 +93,7 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
   if (found !== expected) {
     throw new CodecError('format', `.ddc header is damaged: expected checksum ${expected}, got ${found}`);
   }
-  if (flags & FLAG_RESERVED || blockBits > MAX_BLOCK_BITS) {
+  if (flags & FLAGS_RESERVED || stateBits > MAX_STATE_BITS) {
     throw new CodecError('format', `.ddc header uses a feature this version does not know (flags ${flags})`);
   }
   const plan = {
@@ -103,7 +102,7 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
     load: (planBits >>> 3) & 3,
     pace: planBits & 7,
   };
-  const header: Header = { version, blockBits, modelId, width, height, plan, seed };
+  const header: Header = { version, stateBits, modelId, width, height, plan, seed };
   return {
     header: stepCount === undefined ? header : { ...header, stepCount },
     length: reader.position,

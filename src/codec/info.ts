@@ -15,8 +15,12 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   const layout = readLayout(bytes, model);
   const dimensions = header.width * header.height * 3;
   const end = layout.boundaries[layout.boundaries.length - 1];
-  const start = { t: model.schedule.timesteps, blocks: 0, bytes: length };
-  const steps = layout.written.map(({ s, blocks }, i) => ({ t: s, blocks, bytes: layout.boundaries[i + 1] }));
+  const start = { t: model.schedule.timesteps, bits: 0, bytes: length };
+  const steps = layout.written.map(({ s, blocks, blockBits }, i) => ({
+    t: s,
+    bits: blocks * blockBits,
+    bytes: layout.boundaries[i + 1],
+  }));
   return {
     ...base,
     steps: [start, ...steps].map((step) => ({ ...step, bitsPerDim: (step.bytes * 8) / dimensions })),
@@ -39,6 +43,6 @@ export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
   return bytes.slice(0, Math.floor(maxBytes));
 }
 
-function describe({ version, modelId, width, height, blockBits, seed }: Header) {
-  return { version, modelId, width, height, blockBits, seed };
+function describe({ version, modelId, width, height, stateBits, seed }: Header) {
+  return { version, modelId, width, height, stateBits, seed };
 }

@@ -33,7 +33,7 @@ export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
     throw new CodecError('model', `the file needs model ${header.modelId}, got ${id}; name its directory with --model`);
   }
   const dimensions = header.width * header.height * 3;
-  const plan = createPlan(model.schedule, model.profile, header.plan, header.blockBits, dimensions);
+  const plan = createPlan(model.schedule, model.profile, header.plan, header.stateBits, dimensions);
   const stepCount = header.stepCount ?? plan.length;
   if (stepCount > plan.length) {
     throw new CodecError('format', `.ddc header is damaged: expected at most ${plan.length} steps, got ${stepCount}`);
@@ -41,8 +41,8 @@ export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
   const written = plan.slice(0, stepCount);
   const boundaries = [length];
   let bits = 0;
-  for (const { blocks } of written) {
-    bits += blocks * header.blockBits;
+  for (const { blocks, blockBits } of written) {
+    bits += blocks * blockBits;
     boundaries.push(length + Math.ceil(bits / 8));
   }
   return { header, headerBytes: length, written, unwritten: plan.slice(stepCount), boundaries };

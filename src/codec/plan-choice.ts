@@ -102,7 +102,7 @@ export function nearestPlace(
 }
 
 /**
- * Pace by image size. A small image's steps are as long as one block makes them; a large one has blocks enough for any
+ * Pace by image size. A small image's steps are as long as a good path makes them; a large one has bits enough for any
  * step length, and each evaluation of the network costs more.
  */
 function paceFor(pixels: number): number {

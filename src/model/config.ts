@@ -5,6 +5,11 @@ import { CodecError } from '../errors.js';
 export interface UNetConfig {
   readonly inChannels: number;
   readonly outChannels: number;
+  /**
+   * Side of the squares of pixels that are one position of the network, their values its channels (pixel-unshuffle; the
+   * output likewise). Not in diffusers, whose networks have 1.
+   */
+  readonly patchSize: number;
   readonly blockOutChannels: readonly number[];
   readonly layersPerBlock: number;
   /** Per level from the full resolution down: whether its blocks have attention. */
@@ -22,8 +27,8 @@ export interface UNetConfig {
 }
 
 /** Width and height that the network takes are multiples of this. */
-export function strideOf(config: UNetConfig): number {
-  return 2 ** (config.blockOutChannels.length - 1);
+export function strideOf({ patchSize, blockOutChannels }: UNetConfig): number {
+  return patchSize * 2 ** (blockOutChannels.length - 1);
 }
 
 /**
@@ -76,6 +81,7 @@ export function parseConfig(json: unknown): UNetConfig {
   return {
     inChannels: positiveInteger(raw, 'in_channels', 3),
     outChannels: positiveInteger(raw, 'out_channels', 3),
+    patchSize: positiveInteger(raw, 'patch_size', 1),
     blockOutChannels,
     layersPerBlock: positiveInteger(raw, 'layers_per_block', 2),
     downAttention,

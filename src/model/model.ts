@@ -28,8 +28,16 @@ export const CODEC_FILE = 'codec.json';
 
 /** Directory of the models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
-/** What `--model auto` means. */
-export const DEFAULT_MODEL = 'pilot';
+/** What `auto` means where nothing is known of the picture. */
+const PHOTO_MODEL = 'pilot';
+/** Trained on pictures of 32x32, for pictures about as small. */
+const SMALL_MODEL = 'cifar10';
+const SMALL_PIXELS = 64 * 64;
+
+/** Name of the shipped model that `auto` means for a picture of this size: the one with the lower rates on such pictures. */
+export function modelForSize({ width, height }: { readonly width: number; readonly height: number }): string {
+  return width * height <= SMALL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
+}
 
 /** `codec.json`. All of it but `about` decides what files look like and is part of the model's id. */
 export interface CodecConfig {
@@ -70,7 +78,7 @@ export async function listModels(): Promise<ModelInfo[]> {
 
 /**
  * Reads a model's files but for its network.
- * @param nameOrDirectory a shipped model's name, `auto`, or a directory
+ * @param nameOrDirectory a shipped model's name, `auto` for the one that suits photographs, or a directory
  * @throws CodecError('model') when there is no such model or its files do not fit each other
  */
 export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo> {
@@ -137,7 +145,7 @@ async function modelNames(): Promise<string[]> {
 }
 
 async function resolveDirectory(nameOrDirectory: string): Promise<string> {
-  const name = nameOrDirectory === 'auto' ? DEFAULT_MODEL : nameOrDirectory;
+  const name = nameOrDirectory === 'auto' ? PHOTO_MODEL : nameOrDirectory;
   const names = await modelNames();
   if (names.includes(name)) return join(SHIPPED, name);
   const directory = resolve(name);
@@ -155,8 +163,11 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
   const { schedule, tiling, profile, parameterization } = codec;
+  // Without the key where it says nothing, so that models from before it was known keep their id.
+  const { patchSize, ...architecture } = config;
+  const hashed = patchSize === 1 ? architecture : config;
   const id = createHash('sha256')
-    .update(canonicalJson({ config, schedule, tiling, profile, parameterization }))
+    .update(canonicalJson({ config: hashed, schedule, tiling, profile, parameterization }))
     .update(weights)
     .digest('hex');
   return {

@@ -18,7 +18,8 @@ export interface ParameterSpec {
 
 /** All parameters of a network, in the order in which its weights are passed to an engine. */
 export function listParameters(config: UNetConfig): ParameterSpec[] {
-  const { blockOutChannels, layersPerBlock, inChannels, outChannels } = config;
+  const { blockOutChannels, layersPerBlock, inChannels, outChannels, patchSize } = config;
+  const pixels = patchSize ** 2;
   const levels = blockOutChannels.length;
   const embedding = 4 * blockOutChannels[0];
   const parameters: ParameterSpec[] = [];
@@ -44,7 +45,7 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
     for (const part of ['to_q', 'to_k', 'to_v', 'to_out.0']) linear(`${name}.${part}`, channels, channels);
   };
 
-  conv('conv_in', inChannels, blockOutChannels[0]);
+  conv('conv_in', inChannels * pixels, blockOutChannels[0]);
   linear('time_embedding.linear_1', blockOutChannels[0], embedding);
   linear('time_embedding.linear_2', embedding, embedding);
   const skips = [blockOutChannels[0]];
@@ -75,7 +76,7 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
     if (level < levels - 1) conv(`${block}.upsamplers.0.conv`, channels, channels);
   });
   norm('conv_norm_out', channels);
-  conv('conv_out', channels, outChannels);
+  conv('conv_out', channels, outChannels * pixels);
   return parameters;
 }
 

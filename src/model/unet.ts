@@ -57,9 +57,12 @@ export function createForward(config: UNetConfig, parameters: readonly Parameter
 
 /** Where dropout acts: before the second convolution of each residual block, in the order of evaluation. */
 export function dropoutShapes(config: UNetConfig, batch: number, height: number, width: number): Shape[] {
-  const { blockOutChannels, layersPerBlock } = config;
+  const { blockOutChannels, layersPerBlock, patchSize } = config;
   const levels = blockOutChannels.length;
-  const at = (level: number) => [batch, height / 2 ** level, width / 2 ** level, blockOutChannels[level]];
+  const at = (level: number) => {
+    const scale = patchSize * 2 ** level;
+    return [batch, height / scale, width / scale, blockOutChannels[level]];
+  };
   const repeat = (count: number, level: number) => Array.from({ length: count }, () => at(level));
   const all = [...blockOutChannels.keys()];
   return [
@@ -93,7 +96,7 @@ function forward(
   const embedding = silu(embedTime(config, layers, timestep));
   const input = config.centerInputSample ? (tf.sub(tf.mul(sample, 2), 1) as tf.Tensor4D) : sample;
 
-  let h = layers.conv(input, 'conv_in');
+  let h = layers.conv(unshuffle(input, config.patchSize), 'conv_in');
   const skips = [h];
   for (let level = 0; level < levels; level++) {
     const block = `down_blocks.${level}`;
@@ -118,7 +121,25 @@ function forward(
     }
     if (level < levels - 1) h = layers.conv(upsampleNearest2x(h), `${block}.upsamplers.0.conv`);
   }
-  return layers.conv(silu(layers.norm(h, 'conv_norm_out')), 'conv_out');
+  return shuffle(layers.conv(silu(layers.norm(h, 'conv_norm_out')), 'conv_out'), config.patchSize);
+}
+
+/** [N, H, W, C] -> [N, H/p, W/p, p p C]: rows of a patch, then its columns, then channels. */
+function unshuffle(x: tf.Tensor4D, patch: number): tf.Tensor4D {
+  if (patch === 1) return x;
+  const [batch, height, width, channels] = x.shape;
+  const [rows, columns] = [height / patch, width / patch];
+  const patches = tf.transpose(tf.reshape(x, [batch, rows, patch, columns, patch, channels]), [0, 1, 3, 2, 4, 5]);
+  return tf.reshape(patches, [batch, rows, columns, patch * patch * channels]);
+}
+
+/** The inverse of {@link unshuffle}. */
+function shuffle(x: tf.Tensor4D, patch: number): tf.Tensor4D {
+  if (patch === 1) return x;
+  const [batch, rows, columns, values] = x.shape;
+  const channels = values / (patch * patch);
+  const pixels = tf.transpose(tf.reshape(x, [batch, rows, columns, patch, patch, channels]), [0, 1, 3, 2, 4, 5]);
+  return tf.reshape(pixels, [batch, rows * patch, columns * patch, channels]);
 }
 
 /** Sinusoidal embedding of the timestep (Vaswani et al. 2017, as in diffusers) through two linear layers; [N, 4 C0]. */

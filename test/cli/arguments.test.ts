@@ -44,8 +44,8 @@ describe('arguments', () => {
     ['encode a.png --max-rate NaN', /--max-rate: .* got "NaN"/],
     ['encode a.png --max-bytes 1.5', /--max-bytes: expected an integer of 1 or more, got 1.5/],
     ['encode a.png --target-rmse -3', /--target-rmse: expected a number of grey levels above 0, got -3/],
-    ['encode a.png --block-bits 25', /--block-bits: expected an integer from 8 to 24, got 25/],
-    ['encode a.png --block-bits 7', /--block-bits/],
+    ['encode a.png --effort 10', /--effort: expected an integer from 1 to 9, got 10/],
+    ['encode a.png --effort 0', /--effort/],
     ['encode a.png --seed 4294967296', /--seed: expected an integer from 0 to 4294967295/],
     ['encode a.png --seed 1 --seed 2', /--seed: given more than once/],
     ['encode a.png --selection best', /--selection: expected one of "greedy", "sample", got "best"/],
@@ -92,8 +92,8 @@ describe('files', () => {
     ['encode a.png -o /proc/none/', /\/proc\/none\/?: cannot make this directory/],
     ['decode none.ddc', /none.ddc: no such file/],
     ['decode empty', /no coded pictures/],
-    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c1/],
-    ['decode version.ddc', /version.ddc: .ddc version: expected 1, got 2/],
+    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c2/],
+    ['decode version.ddc', /version.ddc: .ddc version: expected 2, got 3/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
     ['decode nobody.ddc', /nobody.ddc: .*ffffff/],
@@ -114,7 +114,7 @@ describe('files', () => {
     await put('glass.png', await toSharp(syntheticImage(8, 8)).ensureAlpha(0.5).png().toBuffer());
     await put('old.png', 'old');
     await put('old.ddc', header({}));
-    await put('version.ddc', header({ version: 2 }));
+    await put('version.ddc', header({ version: 3 }));
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
     await put('cut.ddc', header({}).subarray(0, 7));
     await put('nobody.ddc', header({ modelId: 'ffffff' }));
@@ -135,8 +135,8 @@ describe('files', () => {
 function header(changes: Partial<Parameters<typeof writeHeader>[0]>): Uint8Array {
   const plan = { first: 0, second: 0, load: 0, pace: 0 };
   return writeHeader({
-    version: 1,
-    blockBits: 16,
+    version: 2,
+    stateBits: 8,
     modelId: '123456',
     width: 32,
     height: 32,

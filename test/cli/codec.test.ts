@@ -49,9 +49,9 @@ describe('encode', () => {
       networkEvaluations: expect.any(Number),
       seconds: expect.any(Number),
       engine: expect.stringMatching(/^(onnx|wasm|tensorflow)$/),
-      model: { name: 'pilot', id: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      model: { name: 'cifar10', id: expect.stringMatching(/^[0-9a-f]{64}$/) },
       options: {
-        blockBits: 16,
+        effort: 5,
         selection: 'greedy',
         seed: 0,
         maxBytes: Math.floor((0.5 * DIMS) / 8),
@@ -61,7 +61,7 @@ describe('encode', () => {
     });
     expect(size).toBeLessThanOrEqual(Math.floor((0.5 * DIMS) / 8));
     const last = report.steps.at(-1);
-    expect(Object.keys(last).sort()).toEqual(['bits', 'blocks', 'klBits', 'rmse', 't']);
+    expect(Object.keys(last).sort()).toEqual(['bits', 'klBits', 'rmse', 't']);
     expect(last.rmse).toBe(report.rmse);
     expect(report.rmse).toBeLessThan(15);
   });
@@ -81,7 +81,7 @@ describe('encode', () => {
     expect(first.stdout).toMatch(
       /^tiny\.png -> tiny\.png\.ddc: 7x5, \d+ bytes, [\d.]+ bits\/dim, RMSE [\d.]+, PSNR .*\n$/,
     );
-    expect(first.stderr).toMatch(/^ddpm-codec: model pilot \([0-9a-f]{8}\) on (onnx|wasm|tensorflow): [^\n]+\n$/);
+    expect(first.stderr).toMatch(/^ddpm-codec: model cifar10 \([0-9a-f]{8}\) on (onnx|wasm|tensorflow): [^\n]+\n$/);
     const again = await ddpmCodec(['encode', 'tiny.png', '--target-rmse', '20', '--force', '--quiet'], directory);
     expect(again).toEqual({ code: 0, stdout: '', stderr: '' });
   });
@@ -245,20 +245,20 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 1,
+      version: 2,
       width: 32,
       height: 32,
-      blockBits: 16,
+      stateBits: 12,
       seed: 0,
       bytes: encoded.images[0].bytes,
       complete: true,
-      model: { name: 'pilot' },
+      model: { name: 'cifar10' },
     });
     expect(info.steps).toHaveLength(encoded.images[0].steps.length);
     const { code, stdout, stderr } = await ddpmCodec(['info', 'cat.png.ddc'], shared);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/state +complete, \d+ of \d+ steps/);
-    expect(stdout).toMatch(/ step +t +blocks +bytes +bits\/dim\n/);
+    expect(stdout).toMatch(/ step +t +bits +bytes +bits\/dim\n/);
     expect(stdout).not.toContain('missing');
   });
 

@@ -20,28 +20,30 @@ const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => su
 
 /** A block: number of dimensions, K, and an index into its codebook. */
 const blocks = fc
-  .record({ n: fc.integer({ min: 1, max: 9000 }), blockBits: fc.integer({ min: 8, max: 24 }) })
-  .chain(({ n, blockBits }) =>
+  .record({ n: fc.integer({ min: 1, max: 9000 }), indexBits: fc.integer({ min: 8, max: 24 }) })
+  .chain(({ n, indexBits }) =>
     fc.record({
       n: fc.constant(n),
-      blockBits: fc.constant(blockBits),
-      index: fc.nat(2 ** Math.min(blockBits, 17) - 1),
+      indexBits: fc.constant(indexBits),
+      index: fc.nat(2 ** Math.min(indexBits, 17) - 1),
     }),
   );
 
 describe('shape', () => {
   test('a codebook has exactly 2^K codewords', () => {
-    for (let blockBits = 8; blockBits <= 24; blockBits++) {
-      for (const n of [1, 255, 256, 257, 3072, 4096, 100_000]) {
-        const { rows, signVectors } = codebookShape(n, blockBits);
-        expect(2 * rows * signVectors).toBe(2 ** blockBits);
+    for (let indexBits = 8; indexBits <= 24; indexBits++) {
+      for (const n of [1, 16, 17, 255, 256, 257, 3072, 4096, 100_000]) {
+        const { rows, signVectors } = codebookShape(n, indexBits);
+        expect(2 * rows * signVectors).toBe(2 ** indexBits);
         expect(Number.isInteger(signVectors)).toBe(true);
       }
     }
   });
 
   test.each([
-    [1, 256],
+    [1, 16],
+    [16, 16],
+    [17, 32],
     [256, 256],
     [257, 512],
     [3072, 4096],
@@ -55,8 +57,8 @@ describe('shape', () => {
 describe('codewords', () => {
   test('are even integers over sqrt(P)', () => {
     fc.assert(
-      fc.property(blocks, ({ n, blockBits, index }) => {
-        const shape = codebookShape(n, blockBits);
+      fc.property(blocks, ({ n, indexBits, index }) => {
+        const shape = codebookShape(n, indexBits);
         const z = codeword(shape, index, randomSigns(`test/${n}`, n));
         const scale = 1 / Math.sqrt(shape.size);
         const integers = z.map((value) => Math.round(value / scale));
@@ -69,10 +71,10 @@ describe('codewords', () => {
   });
 
   test('have a mean square of exactly 1 over P dimensions, and of about 1 over any others', () => {
-    for (const blockBits of [8, 16, 20]) {
-      for (const n of [256, 1024, 4096, 8192]) {
-        for (const index of [0, 77, 2 ** blockBits - 1]) {
-          expect(meanSquare(codeword(codebookShape(n, blockBits), index, randomSigns('a', n)))).toBeCloseTo(1, 6);
+    for (const indexBits of [8, 16, 20]) {
+      for (const n of [16, 256, 1024, 4096, 8192]) {
+        for (const index of [0, 77, 2 ** indexBits - 1]) {
+          expect(meanSquare(codeword(codebookShape(n, indexBits), index, randomSigns('a', n)))).toBeCloseTo(1, 6);
         }
       }
     }
@@ -85,8 +87,8 @@ describe('codewords', () => {
 
   test('change sign with the lowest bit of the index, and with S1 element by element', () => {
     fc.assert(
-      fc.property(blocks, ({ n, blockBits, index }) => {
-        const shape = codebookShape(n, blockBits);
+      fc.property(blocks, ({ n, indexBits, index }) => {
+        const shape = codebookShape(n, indexBits);
         const signs = randomSigns(`test/${n}`, n);
         const z = codeword(shape, index, signs);
         expect(codeword(shape, index ^ 1, signs)).toEqual(z.map((value) => -value));
@@ -114,8 +116,8 @@ describe('codewords', () => {
 
   test('start with the recorded integers', () => {
     // Recorded from this implementation; files depend on the sign vectors 'ddc1/codebook/r'.
-    const pattern = (n: number, blockBits: number, index: number) => {
-      const shape = codebookShape(n, blockBits);
+    const pattern = (n: number, indexBits: number, index: number) => {
+      const shape = codebookShape(n, indexBits);
       const z = codeword(shape, index, new Int8Array(n).fill(1));
       return Array.from(z.subarray(0, 8), (value) => Math.round(value * Math.sqrt(shape.size)));
     };
@@ -126,13 +128,13 @@ describe('codewords', () => {
 
 describe('scores', () => {
   test('are the scalar products with the codewords that the index stands for', () => {
-    for (const [n, blockBits] of [
+    for (const [n, indexBits] of [
       [10, 8],
       [256, 10],
       [300, 11],
       [5000, 13],
     ]) {
-      const shape = codebookShape(n, blockBits);
+      const shape = codebookShape(n, indexBits);
       const signs = randomSigns(`test/${n}`, n);
       const target = Float32Array.from({ length: n }, gaussians(integerStream(`test/target/${n}`)));
       const norm = Math.sqrt(dot(target, target));

@@ -6,8 +6,8 @@ import { CodecError } from '../../src/errors.js';
 /** Every header that can be written. */
 const headers: fc.Arbitrary<Header> = fc
   .record({
-    version: fc.constant(1),
-    blockBits: fc.integer({ min: 8, max: 24 }),
+    version: fc.constant(2),
+    stateBits: fc.integer({ min: 4, max: 16 }),
     modelId: fc.stringMatching(/^[0-9a-f]{6}$/),
     width: fc.integer({ min: 1, max: MAX_SIDE }),
     height: fc.integer({ min: 1, max: MAX_SIDE }),
@@ -23,8 +23,8 @@ const headers: fc.Arbitrary<Header> = fc
   .map(({ stepCount, ...header }) => (stepCount === undefined ? header : { ...header, stepCount }));
 
 const SIMPLE: Header = {
-  version: 1,
-  blockBits: 16,
+  version: 2,
+  stateBits: 12,
   modelId: 'c0ffee',
   width: 32,
   height: 300,
@@ -72,7 +72,7 @@ function altered(position: number, value: number): Uint8Array {
 
 test('a header has the bytes of the specification', () => {
   const bytes = Array.from(writeHeader(SIMPLE));
-  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc1, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
+  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc2, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
   expect(bytes.at(-1)).toBe(crc8(Uint8Array.from(bytes.slice(0, -1))));
   const long = writeHeader({ ...SIMPLE, seed: 129, stepCount: 5 });
   expect(long[2]).toBe(8 | 0x20 | 0x40);
@@ -139,7 +139,7 @@ describe('damage', () => {
   test('anything else never gives more than a refusal', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (junk) => {
-        const bytes = Uint8Array.from([0xdd, 0xc1, ...junk]);
+        const bytes = Uint8Array.from([0xdd, 0xc2, ...junk]);
         try {
           const { header, length } = readHeader(bytes);
           expect(writeHeader(header)).toEqual(bytes.slice(0, length));
@@ -156,10 +156,11 @@ describe('damage', () => {
     ['an empty file', Uint8Array.of(), /not a \.ddc file.*an empty file/],
     ['another kind of file', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), /not a \.ddc file.*8950/],
     ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
-    ['a later version', altered(1, 0xc2), /version: expected 1, got 2/],
-    ['version 0', altered(1, 0xc0), /version: expected 1, got 0/],
+    ['a later version', altered(1, 0xc3), /version: expected 2, got 3/],
+    ['version 1', altered(1, 0xc1), /version: expected 2, got 1/],
     ['the reserved flag', altered(2, 0x88), /feature this version does not know/],
-    ['more than 24 bits per block', altered(2, 17), /feature this version does not know/],
+    ['another reserved flag', altered(2, 0x18), /feature this version does not know/],
+    ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],
   ])('%s is refused for what it is', (_, bytes, message) => {
     const { code, message: actual } = refusal(() => readHeader(bytes));

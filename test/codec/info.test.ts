@@ -8,8 +8,8 @@ import { loadModelInfo } from '../../src/model/model.js';
 const model = await loadModelInfo('pilot');
 
 const HEADER: Header = {
-  version: 1,
-  blockBits: 12,
+  version: 2,
+  stateBits: 8,
   modelId: model.id.slice(0, 6),
   width: 32,
   height: 20,
@@ -17,24 +17,24 @@ const HEADER: Header = {
   seed: 99,
   stepCount: 30,
 };
-const PLAN = createPlan(model.schedule, model.profile, HEADER.plan, HEADER.blockBits, 32 * 20 * 3);
+const PLAN = createPlan(model.schedule, model.profile, HEADER.plan, HEADER.stateBits, 32 * 20 * 3);
 
 /** A file of this header with `payload` bytes of block indices, or all that its steps need. */
 function fileOf(header: Header, payload?: number): Uint8Array {
   const head = writeHeader(header);
   const steps = PLAN.slice(0, header.stepCount ?? PLAN.length);
-  const bits = steps.reduce((sum, { blocks }) => sum + blocks * header.blockBits, 0);
+  const bits = steps.reduce((sum, { blocks, blockBits }) => sum + blocks * blockBits, 0);
   return Uint8Array.from([...head, ...new Uint8Array(payload ?? Math.ceil(bits / 8)).fill(0x5a)]);
 }
 
 test('a header alone tells what it holds, without a model', () => {
   const file = fileOf(HEADER);
   expect(readInfo(file)).toEqual({
-    version: 1,
+    version: 2,
     modelId: HEADER.modelId,
     width: 32,
     height: 20,
-    blockBits: 12,
+    stateBits: 8,
     seed: 99,
     headerBytes: writeHeader(HEADER).length,
     bytes: file.length,
@@ -47,14 +47,15 @@ test('with the model it tells every step', () => {
   expect(info).toMatchObject({ complete: true, stepsComplete: 30, bytesWhenComplete: file.length });
   const steps = info.steps!;
   expect(steps.length).toBe(31);
-  expect(steps[0]).toMatchObject({ t: 1000, blocks: 0, bytes: info.headerBytes });
-  let blocks = 0;
+  expect(steps[0]).toMatchObject({ t: 1000, bits: 0, bytes: info.headerBytes });
+  let total = 0;
   for (const [i, planned] of PLAN.slice(0, 30).entries()) {
-    blocks += planned.blocks;
-    const bytes = info.headerBytes + Math.ceil((blocks * 12) / 8);
+    const bits = planned.blocks * planned.blockBits;
+    total += bits;
+    const bytes = info.headerBytes + Math.ceil(total / 8);
     expect(steps[i + 1]).toEqual({
       t: planned.s,
-      blocks: planned.blocks,
+      bits,
       bytes,
       bitsPerDim: (bytes * 8) / (32 * 20 * 3),
     });

@@ -13,6 +13,7 @@ describe('parseConfig', () => {
     expect(config).toEqual({
       inChannels: 3,
       outChannels: 3,
+      patchSize: 1,
       blockOutChannels: [32, 64, 128],
       layersPerBlock: 1,
       downAttention: [false, false, true],
@@ -26,6 +27,7 @@ describe('parseConfig', () => {
       centerInputSample: false,
     });
     expect(strideOf(config)).toBe(4);
+    expect(strideOf(parseConfig({ ...PILOT, patch_size: 2 }))).toBe(8);
   });
 
   test('reads google/ddpm-cifar10-32, which has attention in the second level and no head size', () => {
@@ -60,6 +62,7 @@ describe('parseConfig', () => {
     expect(parseConfig({})).toEqual({
       inChannels: 3,
       outChannels: 3,
+      patchSize: 1,
       blockOutChannels: [224, 448, 672, 896],
       layersPerBlock: 2,
       downAttention: [false, true, true, true],
@@ -99,6 +102,7 @@ describe('parseConfig', () => {
     ['layers_per_block', 1.5, /layers_per_block/],
     ['in_channels', '3', /in_channels: expected a positive integer, got "3"/],
     ['out_channels', -3, /out_channels/],
+    ['patch_size', 1.5, /patch_size: expected a positive integer, got 1.5/],
     [
       'down_block_types',
       ['DownBlock2D', 'SkipDownBlock2D', 'DownBlock2D'],

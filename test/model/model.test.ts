@@ -11,6 +11,7 @@ import {
   findModel,
   listModels,
   loadModelInfo,
+  modelForSize,
   openModel,
   WEIGHTS_FILE,
 } from '../../src/model/model.js';
@@ -43,10 +44,23 @@ async function expectRefusal(call: Promise<unknown>, message: RegExp): Promise<v
 }
 
 describe('names', () => {
-  test('pilot is shipped, and what auto means', async () => {
+  test('pilot is shipped, and what auto means where no size is known', async () => {
     const models = await listModels();
     expect(models.map(({ name }) => name)).toContain('pilot');
     expect((await loadModelInfo('auto')).id).toBe((await loadModelInfo('pilot')).id);
+  });
+
+  test('every picture has a shipped model of its size', async () => {
+    const names = (await listModels()).map(({ name }) => name);
+    const sizes = [
+      [1, 1],
+      [32, 32],
+      [64, 64],
+      [65, 64],
+      [6000, 4000],
+    ].map(([width, height]) => modelForSize({ width, height }));
+    expect(sizes).toEqual(['cifar10', 'cifar10', 'cifar10', 'pilot', 'pilot']);
+    expect(names).toEqual(expect.arrayContaining(sizes));
   });
 
   test('a model is found by the start of its id', async () => {

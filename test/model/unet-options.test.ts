@@ -120,6 +120,48 @@ describe('options', () => {
   });
 });
 
+describe('patch_size', () => {
+  const SIDE = 16;
+  const PATCH = 2;
+  const VALUES = 3 * PATCH * PATCH;
+  /** The reference network with other first and last layers: for patches, or for images of as many channels. */
+  function patchWeights(): Tensors {
+    const tensors = weights();
+    tensors.set('conv_in.weight', { shape: [TOP, VALUES, 3, 3], data: numbers(TOP * VALUES * 9) });
+    tensors.set('conv_out.weight', { shape: [VALUES, TOP, 3, 3], data: numbers(VALUES * TOP * 9) });
+    tensors.set('conv_out.bias', { shape: [VALUES], data: numbers(VALUES) });
+    return tensors;
+  }
+  /** Where value c of pixel (y, x) is among patches. */
+  const place = (y: number, x: number, c: number) => {
+    const patch = Math.floor(y / PATCH) * (SIDE / PATCH) + Math.floor(x / PATCH);
+    return patch * VALUES + ((y % PATCH) * PATCH + (x % PATCH)) * 3 + c;
+  };
+  const places = Array.from({ length: SIDE * SIDE * 3 }, (_, i) =>
+    place(Math.floor(i / (3 * SIDE)), Math.floor(i / 3) % SIDE, i % 3),
+  );
+
+  test('makes the values of a square of pixels the channels of one position, in and out', async () => {
+    const patches = new Float32Array(sample.length);
+    places.forEach((at, i) => {
+      patches[at] = sample[i];
+    });
+    const asChannels = createUNet(
+      parseConfig({ ...JSON_CONFIG, in_channels: VALUES, out_channels: VALUES }),
+      patchWeights(),
+    );
+    const side = SIDE / PATCH;
+    const compiled = await engine.compile(asChannels.fn, [[1, side, side, VALUES], [1]], asChannels.constants);
+    const [output] = await compiled.run([patches, Float32Array.of(7)]);
+    const expected = Float32Array.from(places, (at) => output[at]);
+    expectClose(await evaluate({ patch_size: PATCH }, patchWeights(), sample), expected, 1e-6);
+  });
+
+  test('widens the stride', () => {
+    expect(createUNet(parseConfig({ ...JSON_CONFIG, patch_size: PATCH }), patchWeights()).stride).toBe(2 * PATCH);
+  });
+});
+
 describe('sizes', () => {
   test('any multiple of the stride is taken, others are refused with the stride', async () => {
     const network = createUNet(parseConfig(JSON_CONFIG), weights());

@@ -12,13 +12,14 @@ import { createTrainer, type Trainer, type TrainerOptions } from '../../../src/m
 const schedule = createSchedule(paperSchedule);
 
 /** A network of two levels with attention in the middle. */
-function tinyConfig(variance: TrainerOptions['variance'] = 'beta', channels = [8, 16]) {
+function tinyConfig(variance: TrainerOptions['variance'] = 'beta', channels = [8, 16], patchSize = 1) {
   return parseConfig({
     ...presets.small.config,
     block_out_channels: channels,
     down_block_types: channels.map(() => 'DownBlock2D'),
     up_block_types: channels.map(() => 'UpBlock2D'),
     norm_num_groups: 4,
+    patch_size: patchSize,
     out_channels: variance === 'learned' ? 6 : 3,
   });
 }
@@ -82,26 +83,30 @@ describe('a step', () => {
     { prediction: 'x0', variance: 'beta-tilde', loss: 'vlb' },
     { prediction: 'mu', variance: 'learned', loss: 'hybrid' },
     { prediction: 'eps', variance: 'beta', loss: 'simple', dropout: 0.3, timestepsSampling: 'importance' },
-  ] as const)('gives the same parameters on onnx and wasm: %j', async (objective) => {
-    const options = { ...OPTIONS, ...objective };
-    const config = tinyConfig(options.variance);
-    const wasm = await openEngine('wasm');
-    const results = [];
-    for (const engine of [onnx, wasm]) {
-      const trainer = await createTrainer(engine, config, schedule, options);
-      const before = trainer.state.parameters.slice();
-      const { gradientNorm } = await trainer.step(imagesOf(0));
-      results.push({ before, after: trainer.state.parameters, m: trainer.state.m, gradientNorm });
-      await trainer.dispose();
-    }
-    await wasm.dispose();
-    const [a, b] = results;
-    expect(relativeDifference(a.before, a.after)).toBeGreaterThan(1e-4);
-    expect(a.gradientNorm / b.gradientNorm).toBeCloseTo(1, 4);
-    // The first moment is the gradient; Adam's first step would hide its size.
-    expect(relativeDifference(a.m, b.m)).toBeLessThan(1e-4);
-    expect(relativeDifference(a.after, b.after)).toBeLessThan(1e-4);
-  });
+    { prediction: 'eps', variance: 'learned', loss: 'hybrid', dropout: 0.3, patchSize: 2 },
+  ] as const)(
+    'gives the same parameters on onnx and wasm: %j',
+    async ({ patchSize = 1, ...objective }: Partial<TrainerOptions> & { patchSize?: number }) => {
+      const options = { ...OPTIONS, ...objective };
+      const config = tinyConfig(options.variance, undefined, patchSize);
+      const wasm = await openEngine('wasm');
+      const results = [];
+      for (const engine of [onnx, wasm]) {
+        const trainer = await createTrainer(engine, config, schedule, options);
+        const before = trainer.state.parameters.slice();
+        const { gradientNorm } = await trainer.step(imagesOf(0));
+        results.push({ before, after: trainer.state.parameters, m: trainer.state.m, gradientNorm });
+        await trainer.dispose();
+      }
+      await wasm.dispose();
+      const [a, b] = results;
+      expect(relativeDifference(a.before, a.after)).toBeGreaterThan(1e-4);
+      expect(a.gradientNorm / b.gradientNorm).toBeCloseTo(1, 4);
+      // The first moment is the gradient; Adam's first step would hide its size.
+      expect(relativeDifference(a.m, b.m)).toBeLessThan(1e-4);
+      expect(relativeDifference(a.after, b.after)).toBeLessThan(1e-4);
+    },
+  );
 
   test('does not depend on the number of threads', async () => {
     const options = { ...OPTIONS, batch: 24 };

@@ -1,0 +1,166 @@
+/**
+ * Which network learns most in a given time: short training runs, and the ideal rate-distortion curve of each afterwards.
+ *
+ *   npm run build && node bench/architectures.mjs [options] NETWORK [NETWORK...]
+ *
+ * NETWORK is JSON: {"name": ..., "channels": [48, 64, 96], "layers": 1, "attention": 2, "patch": 1, "lr": 1e-3, "batch": 32};
+ * all but channels may be left out; attention is the level that has it besides the middle.
+ *
+ * --data SOURCES     as of ddpm-codec train, comma between (default cifar10)
+ * --crop N           side of the crops (default 32)
+ * --cpu-seconds N    processor time of each run, validation not counted (default 480); measured after a quarter, a half and all
+ * --threads N        (default 1: runs of two terminals do not disturb each other)
+ * --out FILE         results are appended as lines of JSON (default stdout)
+ *
+ * The measure is information: with mse(t) the mean squared error of xhat0 on held-out crops with x_t ~ q(x_t|x_0), an ideal
+ * coder of this network needs 1/2 ∫ mse d(snr) nats per dimension to arrive at noise level t, where the error is mse(t). The
+ * integral is taken over 25 noise levels, mse log-linear in snr between them.
+ */
+import { appendFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { denoisingError } from '../dist/codec/plan-choice.js';
+import { openTrainingData } from '../dist/data/training-data.js';
+import { openEngine } from '../dist/engine/index.js';
+import { toUnit } from '../dist/image/pixels.js';
+import { parseConfig } from '../dist/model/config.js';
+import { createDenoiser } from '../dist/model/denoiser.js';
+import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
+import { presets } from '../dist/model/training/presets.js';
+import { toTensors } from '../dist/model/training/state.js';
+import { createTrainer } from '../dist/model/training/trainer.js';
+import { createUNet } from '../dist/model/unet.js';
+import { integerStream } from '../dist/random.js';
+
+const NOISE_LEVELS = [
+  900, 700, 550, 430, 340, 270, 215, 170, 135, 107, 85, 67, 53, 42, 33, 26, 20, 16, 12, 9, 7, 5, 4, 3, 2,
+];
+const RMSE_LEVELS = [15, 10, 7, 5, 3];
+const SHARES = [0.25, 0.5, 1];
+const VALIDATION_IMAGES = 192;
+/** Pieces of the integral between two noise levels. */
+const PIECES = 50;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    data: { type: 'string', default: 'cifar10' },
+    crop: { type: 'string', default: '32' },
+    'cpu-seconds': { type: 'string', default: '480' },
+    threads: { type: 'string', default: '1' },
+    out: { type: 'string' },
+  },
+});
+if (positionals.length === 0) {
+  console.error(`expected networks as JSON, such as '{"channels":[48,64,96],"attention":2}'`);
+  process.exit(2);
+}
+const side = Number(values.crop);
+const limit = Number(values['cpu-seconds']);
+const schedule = createSchedule(paperSchedule);
+const engine = await openEngine('onnx', { threads: Number(values.threads) });
+
+function configOf({ channels, layers = 1, attention = -1, patch = 1 }) {
+  const types = (plain) => channels.map((_, level) => (level === attention ? `Attn${plain}` : plain));
+  return {
+    ...presets.small.config,
+    block_out_channels: channels,
+    layers_per_block: layers,
+    patch_size: patch,
+    down_block_types: types('DownBlock2D'),
+    up_block_types: types('UpBlock2D').reverse(),
+  };
+}
+
+/** Mean squared error of xhat0 at each noise level, images in -1..1. */
+async function measureErrors(network, images) {
+  const denoiser = createDenoiser(engine, network, schedule, { tile: side, overlap: 0 });
+  const errors = [];
+  for (const t of NOISE_LEVELS) {
+    const stream = integerStream(`architectures/${t}`);
+    let sum = 0;
+    for (const { data, width, height } of images) {
+      sum += await denoisingError(toUnit(data), width, height, t, { schedule, denoiser }, stream);
+    }
+    errors.push(sum / (images.length * side * side * 3));
+  }
+  await denoiser.dispose();
+  return errors;
+}
+
+/** Bits per dimension up to each noise level, with the RMSE there in grey levels. */
+function curveOf(errors) {
+  const logSnr = NOISE_LEVELS.map((t) => Math.log(schedule.snr[t]));
+  let bits = (errors[0] * Math.exp(logSnr[0])) / (2 * Math.LN2);
+  const point = (k) => ({ rmse: 127.5 * Math.sqrt(errors[k]), bits });
+  const points = [point(0)];
+  for (let k = 1; k < errors.length; k++) {
+    for (let i = 0; i < PIECES; i++) {
+      const at = (share) => Math.exp(logSnr[k - 1] + share * (logSnr[k] - logSnr[k - 1]));
+      const error = errors[k - 1] * (errors[k] / errors[k - 1]) ** ((i + 0.5) / PIECES);
+      bits += (error * (at((i + 1) / PIECES) - at(i / PIECES))) / (2 * Math.LN2);
+    }
+    points.push(point(k));
+  }
+  return points;
+}
+
+/** Bits at an RMSE, linear in its logarithm; null where the curve does not come down to it. */
+function bitsAt(points, level) {
+  const after = points.findIndex(({ rmse }) => rmse <= level);
+  if (after < 1) return null;
+  const [a, b] = [points[after - 1], points[after]];
+  return a.bits + (Math.log(a.rmse / level) / Math.log(a.rmse / b.rmse)) * (b.bits - a.bits);
+}
+
+const cpuSeconds = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
+const round = (value) => (value === null ? null : Number(value.toPrecision(4)));
+
+async function train(network) {
+  const { lr = 1e-3, batch = 32 } = network;
+  const unet = parseConfig(configOf(network));
+  const options = {
+    ...presets.small.options,
+    batch,
+    side,
+    seed: 'architectures',
+    learningRate: lr,
+    warmup: 200,
+    ema: 0.999,
+  };
+  const data = await openTrainingData(values.data.split(','), { side, seed: 'architectures' });
+  const images = await data.validation(VALIDATION_IMAGES);
+  const trainer = await createTrainer(engine, unet, schedule, options);
+  let used = 0;
+  for (const share of SHARES) {
+    while (used < share * limit) {
+      const before = cpuSeconds();
+      await trainer.step(await data.batch(trainer.state.step, batch));
+      used += cpuSeconds() - before;
+    }
+    const errors = await measureErrors(createUNet(unet, toTensors(trainer.state.ema, trainer.parameters)), images);
+    const points = curveOf(errors);
+    const rates = Object.fromEntries(RMSE_LEVELS.map((level) => [`rmse${level}`, round(bitsAt(points, level))]));
+    const { step, parameters } = trainer.state;
+    const result = {
+      ...network,
+      parameters: parameters.length,
+      data: values.data,
+      side,
+      cpuSeconds: Math.round(used),
+      steps: step,
+      images: step * batch,
+      bitsPerDim: rates,
+    };
+    const line = `${JSON.stringify(result)}\n`;
+    if (values.out) await appendFile(values.out, line);
+    else process.stdout.write(line);
+  }
+  await trainer.dispose();
+  await data.dispose();
+}
+
+for (const text of positionals) await train(JSON.parse(text));
+await engine.dispose();
