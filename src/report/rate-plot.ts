@@ -33,8 +33,8 @@ const HEIGHT = 440;
 const OUR_COLOUR = '#d62728';
 /** Of the others, by kind; used again where there are more curves. */
 const COLOURS: Readonly<Record<Exclude<PlotCurve['kind'], 'ours'>, readonly string[]>> = {
-  measured: ['#1f77b4', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#8c564b'],
-  published: ['#e377c2', '#8da0cb', '#66a61e', '#a6761d', '#66c2a5', '#e6ab02', '#7570b3', '#fb9a99', '#444444'],
+  measured: '#1f77b4 #2ca02c #9467bd #ff7f0e #17becf #8c564b'.split(' '),
+  published: '#e377c2 #8da0cb #66a61e #a6761d #66c2a5 #e6ab02 #7570b3 #fb9a99 #444444 #5f9ea0'.split(' '),
 };
 const DASH = [6, 3];
 const TITLES: Readonly<Record<Measure, string>> = { psnr: 'PSNR, dB', msSsim: 'MS-SSIM, dB: -10 log10(1 - x)' };
