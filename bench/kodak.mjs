@@ -19,6 +19,7 @@ import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { FORMAT_VERSION } from '../dist/codec/format.js';
 import { makeDirectory } from '../dist/files.js';
 import { READABLE_EXTENSIONS } from '../dist/image/read.js';
 import { CodecError, openEngine, openModel, readImage } from '../dist/index.js';
@@ -59,7 +60,13 @@ async function ourCodec() {
   const model = await openModel(values.model, engine);
   return {
     name: OURS,
-    made: { label: `ddpm-codec, ${model.name}`, model: model.name, modelId: model.id.slice(0, 12), ...encoding },
+    made: {
+      label: `ddpm-codec, ${model.name}`,
+      format: FORMAT_VERSION,
+      model: model.name,
+      modelId: model.id.slice(0, 12),
+      ...encoding,
+    },
     conditions: { engine: engine.description },
     sweep: (image, onProgress) => sweepProgressive(image, model, encoding, onProgress),
     async close() {

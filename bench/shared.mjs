@@ -52,7 +52,8 @@ export function progress(label) {
   let told = start;
   return (fraction, secondsLeft = ((performance.now() - start) / 1000 / fraction) * (1 - fraction)) => {
     const now = performance.now();
-    if (now - told < 10_000) return;
+    // Before anything is done there is nothing to foretell from.
+    if (fraction === 0 || now - told < 10_000) return;
     told = now;
     console.error(`${label}: ${(100 * fraction).toFixed(0)} %, ${(secondsLeft / 60).toFixed(1)} min left`);
   };
