@@ -66,19 +66,21 @@ const LEAST_STEP_BITS_PER_DIMENSION = 1 / 8;
  */
 const EFFICIENCIES = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972] as const;
 
+function efficiencyOf(stateBits: number): number {
+  return EFFICIENCIES[stateBits - MIN_STATE_BITS] / 1000;
+}
+
 /**
  * KL in bits that a block of L bits is expected to deliver, half the squared largest projection: e L^2 / (L + ν / 4), within
  * 2 % of what was measured for L = ν + 4 .. 1024.
  */
 export function blockCapacity(blockBits: number, stateBits: number): number {
-  const efficiency = EFFICIENCIES[stateBits - MIN_STATE_BITS] / 1000;
-  return (efficiency * blockBits * blockBits) / (blockBits + stateBits / 4);
+  return (efficiencyOf(stateBits) * blockBits * blockBits) / (blockBits + stateBits / 4);
 }
 
 /** The blocks that deliver this much KL, in bits, as nearly as whole symbols allow; at least one of the shortest. */
 function blocksFor(kl: number, stateBits: number): { blocks: number; blockBits: number } {
-  const efficiency = EFFICIENCIES[stateBits - MIN_STATE_BITS] / 1000;
-  const bits = kl / efficiency;
+  const bits = kl / efficiencyOf(stateBits);
   const blocks = Math.max(1, Math.ceil(bits / MOST_BLOCK_BITS));
   // The solution of capacity(L) = kl / blocks.
   const share = bits / blocks;
