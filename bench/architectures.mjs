@@ -137,7 +137,7 @@ async function train(network) {
   for (const share of SHARES) {
     while (used < share * limit) {
       const before = cpuSeconds();
-      await trainer.step(await data.batch(trainer.state.step, batch));
+      await trainer.step(await data.batch(trainer.state.step, batch), used / limit);
       used += cpuSeconds() - before;
     }
     const errors = await measureErrors(createUNet(unet, toTensors(trainer.state.ema, trainer.parameters)), images);

@@ -1,6 +1,6 @@
 /** Files and directories that people name, with errors for people. */
 import { mkdir, readFile, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { CodecError } from './errors.js';
 
 /**
@@ -60,3 +60,9 @@ const FILE_REASONS: Readonly<Record<string, string>> = {
   EMFILE: 'too many open files',
   ERR_FS_FILE_TOO_LARGE: 'larger than 2 GiB',
 };
+
+/** A path for others to read: as it is from the working directory, or its last part alone when it leads elsewhere. */
+export function publicPath(path: string): string {
+  const here = relative('', resolve(path));
+  return here === '..' || here.startsWith(`..${sep}`) || isAbsolute(here) ? basename(here) : here || '.';
+}

@@ -71,8 +71,9 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
     const progress = console.progress('calibrating');
     try {
       const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
-      const about = { profile: `${images.length} pictures` };
-      const codec = { schedule: paperSchedule, tiling, profile, about };
+      const { parameterization } = model;
+      const about = { ...(model.about as object | undefined), calibration: `${images.length} pictures` };
+      const codec = { schedule: paperSchedule, tiling, parameterization, profile, about };
       await writeAtomically(output, Buffer.from(`${JSON.stringify(codec)}\n`), args);
     } finally {
       progress.stop();

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError, invalidArgument } from '../errors.js';
-import { reasonOf } from '../files.js';
+import { publicPath, reasonOf } from '../files.js';
 import { PREDICTIONS, VARIANCES } from '../model/parameterization.js';
 import type { RunRecord } from '../model/training/checkpoint.js';
 import { PRESETS, type PresetName, presets, withVariance } from '../model/training/presets.js';
@@ -33,6 +33,7 @@ export interface TrainArgs extends EngineArgs, OutputArgs {
   readonly batch?: unknown;
   readonly lr?: unknown;
   readonly warmup?: unknown;
+  readonly cooldown?: unknown;
   readonly 'grad-clip'?: unknown;
   readonly ema?: unknown;
   readonly dropout?: unknown;
@@ -88,6 +89,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
         batch: numberOption('Images of a step [default: 32 for small, 128 for paper]'),
         lr: numberOption('Learning rate of Adam [default: 1e-3 for small, 2e-4 for paper]'),
         warmup: numberOption('Steps over which the learning rate rises [default: 500, 5000]'),
+        cooldown: numberOption('Share of the run over whose end the learning rate falls to 0 [default: 0.2, 0]'),
         'grad-clip': numberOption('Largest norm of the gradient, 0 for none [default: 1]'),
         ema: numberOption('Decay of the average of the weights [default: 0.9995, 0.9999]'),
         dropout: numberOption('Share of activations dropped [default: 0, 0.1]'),
@@ -124,7 +126,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
 /** Limits of a preset's run where none is given. */
 const DEFAULT_STEPS: Readonly<Record<PresetName, number>> = { small: 60_000, paper: 800_000 };
 /** Options that may differ from the checkpoint's when a run is taken up again: what is learnt stays the same. */
-const CHANGEABLE = ['learningRate', 'warmup', 'gradientClip', 'ema', 'dropout'] as const;
+const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema', 'dropout'] as const;
 
 async function train(args: Arguments<TrainArgs>): Promise<void> {
   const console = openConsole(args);
@@ -140,7 +142,7 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
   if (steps === undefined && given.seconds === undefined) {
     throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
   }
-  const command = ['ddpm-codec', ...process.argv.slice(2)].join(' ');
+  const command = ['ddpm-codec', ...process.argv.slice(2).map(publicArgument)].join(' ');
   const record = { ...recorded, commands: [...recorded.commands, command] };
   const { runSession } = await import('./train-session.js');
   await withContext(args, console, async (context) => {
@@ -156,6 +158,14 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
       checkpointEvery: given.checkpointEvery,
     });
   });
+}
+
+/** An argument as the model card shows it: it is to say how the model was made, not where on this machine things lie. */
+function publicArgument(argument: string): string {
+  return argument.replace(
+    /^(--[^=]+=)?((?:\/|\.\.|[A-Za-z]:[\\/]).*)$/s,
+    (_, option = '', path) => option + publicPath(path),
+  );
 }
 
 /** A new run as the options say. */
@@ -224,6 +234,7 @@ function checkNumbers(args: TrainArgs) {
     batch: integer('--batch', args.batch, 1, 65_536),
     learningRate: positive('--lr', args.lr, 'weight change per step'),
     warmup: integer('--warmup', args.warmup, 0),
+    cooldown: share('--cooldown', args.cooldown, 1),
     gradientClip: share('--grad-clip', args['grad-clip'], Number.MAX_VALUE),
     ema: share('--ema', args.ema, 1),
     dropout: share('--dropout', args.dropout, 0.99),

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import sharp from 'sharp';
 import { CodecError } from '../errors.js';
-import { reasonOf } from '../files.js';
+import { publicPath, reasonOf } from '../files.js';
 import type { RgbImage } from '../image/image.js';
 import { READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
@@ -59,7 +59,7 @@ export async function openFolder(
   }
 
   return {
-    name: directory,
+    name: publicPath(directory),
     count: usable.length,
     skipped,
     scales(index) {

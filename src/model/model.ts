@@ -3,7 +3,7 @@
  * `codec.json` with what the codec needs and diffusers does not.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Profile } from '../codec/plan.js';
@@ -95,20 +95,27 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
 }
 
 /**
- * A denoiser for a directory that has no `codec.json` yet, to calibrate it.
+ * A denoiser for a directory without a profile, to calibrate it.
+ * @param parameterization default that of an earlier `codec.json`, or the paper's
+ * @returns also what an earlier `codec.json` says of the model
  * @throws CodecError('model') when its files do not fit each other
  */
-export async function openUncalibrated(
-  directory: string,
-  engine: Engine,
-  tiling: Tiling,
-  parameterization: Parameterization = paperParameterization,
-) {
+export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling, given?: Parameterization) {
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   checkTiling(tiling, config);
+  const earlier = await readEarlierCodec(directory);
+  const parameterization = given ?? earlier.parameterization ?? paperParameterization;
+  checkParameterization(parameterization);
   const schedule = createSchedule(paperSchedule);
   const network = buildNetwork({ config, directory, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
-  return { schedule, network, denoiser: createDenoiser(engine, network, schedule, tiling, parameterization) };
+  const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
+  return { schedule, network, denoiser, parameterization, about: earlier.about };
+}
+
+/** What there is of an earlier calibration. */
+async function readEarlierCodec(directory: string): Promise<Partial<CodecConfig>> {
+  const exists = await stat(join(directory, CODEC_FILE)).catch(() => undefined);
+  return exists ? ((await readJson(directory, CODEC_FILE)) as Partial<CodecConfig>) : {};
 }
 
 /**
@@ -120,11 +127,11 @@ export async function loadWeights(
 ): Promise<{ name: string; directory: string; config: UNetConfig; tensors: Tensors; about: unknown }> {
   const directory = await resolveDirectory(nameOrDirectory);
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
-  const codec = await readJson(directory, CODEC_FILE).catch(() => undefined);
+  const { about } = await readEarlierCodec(directory);
   const tensors = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
   // Whether they fit.
   createUNet(config, tensors);
-  return { name: basename(directory), directory, config, tensors, about: (codec as CodecConfig | undefined)?.about };
+  return { name: basename(directory), directory, config, tensors, about };
 }
 
 /**
@@ -228,13 +235,16 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
   if (curves.length !== 3 || !curves.every(isCurve)) {
     throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
   }
-  if (parameterization !== undefined) {
-    const { prediction, variance } = parameterization ?? {};
-    if (!PREDICTIONS.includes(prediction))
-      throw wrong(`prediction: expected ${PREDICTIONS.join(', ')}, got ${prediction}`);
-    if (!VARIANCES.includes(variance)) throw wrong(`variance: expected ${VARIANCES.join(', ')}, got ${variance}`);
-  }
+  if (parameterization !== undefined) checkParameterization(parameterization);
   return { schedule, tiling, profile, ...(parameterization && { parameterization }), about };
+}
+
+/** Refuses a parameterisation that is not known. */
+function checkParameterization({ prediction, variance }: Parameterization): void {
+  const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
+  if (!PREDICTIONS.includes(prediction))
+    throw wrong(`prediction: expected ${PREDICTIONS.join(', ')}, got ${prediction}`);
+  if (!VARIANCES.includes(variance)) throw wrong(`variance: expected ${VARIANCES.join(', ')}, got ${variance}`);
 }
 
 /** Refuses a tiling that the network cannot take. */

@@ -41,6 +41,18 @@ it('makes codec.json, with which the directory codes and decodes', async () => {
   expectRefusal(await ddpmCodec(['decode', 'a.ddc', '-o', 'b.png'], directory), 1, /needs model [0-9a-f]{6}.*--model/);
 });
 
+it('keeps what an earlier codec.json says of the model', async () => {
+  const directory = await modelDirectory();
+  const earlier = { parameterization: { prediction: 'x0', variance: 'beta-tilde' }, about: { hours: 3 } };
+  await writeFile(join(directory, 'model/codec.json'), JSON.stringify(earlier));
+  await ddpmCodecJson(['calibrate', 'model', 'pictures', '--force'], directory);
+  const codec = JSON.parse(await readFile(join(directory, 'model/codec.json'), 'utf8'));
+  expect(codec).toMatchObject({ ...earlier, about: { hours: 3, calibration: '8 pictures' } });
+  await writeFile(join(directory, 'model/codec.json'), '{"parameterization":{"prediction":"v","variance":"beta"}}');
+  const refused = await ddpmCodec(['calibrate', 'model', 'pictures', '--force'], directory);
+  expectRefusal(refused, 1, /prediction: expected eps, mu, x0, got v/);
+});
+
 it('refuses too few pictures, a bad tiling, and to replace codec.json, and leaves nothing behind', async () => {
   const directory = await modelDirectory();
   const run = (...args: string[]) => ddpmCodec(['calibrate', 'model', ...args], directory);

@@ -99,9 +99,13 @@ it('makes a model that codes, with log, plot, samples and model card', async () 
 
 it('another parameterisation codes, too', async () => {
   const options = ['--prediction', 'mu', '--variance', 'learned', '--loss', 'hybrid'];
-  await ddpmCodecJson(run('learned', '--steps', '5', ...options), directory);
-  const codec = JSON.parse(await readFile(join(directory, 'learned/codec.json'), 'utf8'));
+  await ddpmCodecJson(run(join(directory, 'learned'), '--steps', '5', ...options), directory);
+  const text = await readFile(join(directory, 'learned/codec.json'), 'utf8');
+  const codec = JSON.parse(text);
   expect(codec.parameterization).toEqual({ prediction: 'mu', variance: 'learned' });
+  // Where it lies on this machine is nobody's business.
+  expect(codec.about.commands).toEqual([expect.stringContaining('--out learned ')]);
+  expect(text + (await readFile(join(directory, 'learned/README.md'), 'utf8'))).not.toContain(directory);
   const encode = ['encode', 'pictures/0.png', '--model', 'learned', '-o', 'b.ddc', '--max-bytes', '60'];
   await ddpmCodecJson(encode, directory);
   const decode = ['decode', 'b.ddc', '--model', 'learned', '-o', 'b.png'];

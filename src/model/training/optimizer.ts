@@ -49,7 +49,20 @@ export function emaDecayAt(step: number, decay: number): number {
   return Math.min(decay, (1 + step) / (10 + step));
 }
 
-/** Linear from 0 over the first `warmup` steps; `step` is 1 for the first. */
-export function learningRateAt(step: number, learningRate: number, warmup: number): number {
-  return warmup > 0 ? learningRate * Math.min(1, step / warmup) : learningRate;
+/**
+ * Linear from 0 over the first `warmup` steps, then constant, and over the last `cooldown` of the run down to 0 as 1 - sqrt,
+ * which Hägele et al. (2024, arXiv 2405.18392) found to end as low as a cosine over the whole run.
+ * @param step 1 for the first
+ * @param cooldown share of the run, 0..1
+ * @param fraction of the run that is done, 0..1
+ */
+export function learningRateAt(
+  step: number,
+  { learningRate, warmup, cooldown }: { learningRate: number; warmup: number; cooldown: number },
+  fraction: number,
+): number {
+  const up = warmup > 0 ? Math.min(1, step / warmup) : 1;
+  const left = Math.max(0, 1 - fraction);
+  const down = left < cooldown ? 1 - Math.sqrt(1 - left / cooldown) : 1;
+  return learningRate * Math.min(up, down);
 }

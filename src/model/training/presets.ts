@@ -7,6 +7,7 @@
  * - the network is a sixteenth in FLOPs, with attention at 8x8 only;
  * - batches of 32 and a higher learning rate: there is time for few images, so each has to move the weights more;
  * - no dropout: a small network that sees each image twenty times does not overfit;
+ * - the learning rate falls at the end, because a short average of the weights does not take all of their noise away;
  * - the average of the weights is shorter, because the run is;
  * - timesteps are drawn half uniformly in log snr, where an image's bits are (`low-bias`).
  */
@@ -33,6 +34,7 @@ const paperOptions: PresetOptions = {
   batch: 128,
   learningRate: 2e-4,
   warmup: 5000,
+  cooldown: 0,
   gradientClip: 1,
   ema: 0.9999,
   dropout: 0.1,
@@ -44,6 +46,7 @@ const smallOptions: PresetOptions = {
   batch: 32,
   learningRate: 1e-3,
   warmup: 500,
+  cooldown: 0.2,
   ema: 0.9995,
   dropout: 0,
   timestepsSampling: 'low-bias',

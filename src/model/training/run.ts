@@ -68,6 +68,8 @@ export async function runTraining(
     if (limits.seconds !== undefined && seconds >= limits.seconds) return 'time';
     return undefined;
   };
+  const fractionDone = () =>
+    Math.max(trainer.state.step / (limits.steps ?? Infinity), seconds / (limits.seconds ?? Infinity));
 
   let next = stopReason() === undefined ? data.batch(trainer.state.step, batch) : undefined;
   for (;;) {
@@ -81,7 +83,7 @@ export async function runTraining(
     const images = await next;
     next = data.batch(trainer.state.step + 1, batch);
     next.catch(() => {});
-    const report = await trainer.step(images);
+    const report = await trainer.step(images, fractionDone());
     const took = (performance.now() - start) / 1000;
     seconds += took;
     smoothLoss = smooth(smoothLoss, report.loss, SMOOTHING);
@@ -93,7 +95,7 @@ export async function runTraining(
       imagesPerSecond: batch / stepSeconds,
       smoothLoss,
       smoothGradientNorm,
-      fraction: Math.max(report.step / (limits.steps ?? Infinity) || 0, seconds / (limits.seconds ?? Infinity) || 0),
+      fraction: fractionDone(),
     };
     onStep(progress);
     for (const [i, { every, run }] of recurring.entries()) {

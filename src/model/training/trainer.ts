@@ -29,6 +29,8 @@ export interface TrainerOptions extends Objective {
   readonly learningRate: number;
   /** Steps over which the learning rate rises from 0. */
   readonly warmup: number;
+  /** Share of the run, 0..1, at whose end the learning rate falls to 0; 0: it stays. */
+  readonly cooldown: number;
   /** Largest norm of the gradient; 0: no limit. */
   readonly gradientClip: number;
   /** Decay of the average of the weights, 0..1. */
@@ -55,9 +57,10 @@ export interface Trainer {
   /**
    * Takes one step.
    * @param images batch * side * side * 3 grey levels, 0..255
+   * @param fraction of the run that is done, 0..1, for the cool-down
    * @throws CodecError('model') when loss or gradient are not finite; the state is then as it was before
    */
-  step(images: Uint8Array): Promise<StepReport>;
+  step(images: Uint8Array, fraction?: number): Promise<StepReport>;
   dispose(): Promise<void>;
 }
 
@@ -117,7 +120,7 @@ export async function createTrainer(
     ];
   }
 
-  async function step(images: Uint8Array): Promise<StepReport> {
+  async function step(images: Uint8Array, fraction = 0): Promise<StepReport> {
     const size = batch * side * side * CHANNELS;
     if (images.length !== size) throw invalidArgument('images', `${size} values`, images.length);
     const stream = integerStream(`${options.seed}/${state.step}/timesteps`);
@@ -149,7 +152,7 @@ export async function createTrainer(
     }
     sampler.update(timesteps, losses);
     state.step++;
-    const learningRate = learningRateAt(state.step, options.learningRate, options.warmup);
+    const learningRate = learningRateAt(state.step, options, fraction);
     const { gradientClip, ema } = options;
     adamStep(state.parameters, state.ema, state, gradient, {
       step: state.step,

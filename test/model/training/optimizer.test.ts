@@ -56,8 +56,21 @@ test('the decay of the average rises to its value', () => {
 });
 
 test('the learning rate rises linearly over the warm-up', () => {
-  expect(learningRateAt(1, 1e-3, 100)).toBeCloseTo(1e-5, 12);
-  expect(learningRateAt(100, 1e-3, 100)).toBe(1e-3);
-  expect(learningRateAt(101, 1e-3, 100)).toBe(1e-3);
-  expect(learningRateAt(1, 1e-3, 0)).toBe(1e-3);
+  const options = { learningRate: 1e-3, warmup: 100, cooldown: 0 };
+  expect(learningRateAt(1, options, 0)).toBeCloseTo(1e-5, 12);
+  expect(learningRateAt(100, options, 0.5)).toBe(1e-3);
+  expect(learningRateAt(101, options, 1)).toBe(1e-3);
+  expect(learningRateAt(1, { ...options, warmup: 0 }, 0)).toBe(1e-3);
+});
+
+test('the learning rate falls to 0 over the cool-down', () => {
+  const options = { learningRate: 1e-3, warmup: 0, cooldown: 0.2 };
+  expect(learningRateAt(800, options, 0.8)).toBeCloseTo(1e-3, 9);
+  expect(learningRateAt(850, options, 0.85)).toBeCloseTo(0.5e-3, 9);
+  expect(learningRateAt(950, options, 0.95)).toBeCloseTo(1e-3 * (1 - Math.sqrt(0.75)), 9);
+  expect(learningRateAt(1000, options, 1)).toBe(0);
+  // A run that goes on for longer than foretold learns no more, and does not fail.
+  expect(learningRateAt(1001, options, 1.2)).toBe(0);
+  // A warm-up longer than the run is not cut short.
+  expect(learningRateAt(900, { ...options, warmup: 9000 }, 0.9)).toBeCloseTo(1e-4, 9);
 });

@@ -32,6 +32,7 @@ const OPTIONS: TrainerOptions = {
   side: 8,
   learningRate: 1e-3,
   warmup: 0,
+  cooldown: 0,
   gradientClip: 1,
   ema: 0.99,
   dropout: 0,
