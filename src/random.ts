@@ -31,13 +31,13 @@ export function fillSigns(stream: IntegerStream, signs: Int8Array): void {
 }
 
 /**
- * A uniformly random order of 0..length-1 (Fisher-Yates from the end): for i = length-1 down to 1 swap i with
- * floor(u / 2^32 * (i + 1)), u the next integer taken as unsigned.
+ * Fills `order` with 0..length-1 in a uniformly random order (Fisher-Yates from the end): for i = length-1 down to 1 swap i
+ * with floor(u / 2^32 * (i + 1)), u the next integer taken as unsigned.
+ * @returns `order`
  */
-export function shuffle(stream: IntegerStream, length: number): Int32Array {
-  const order = new Int32Array(length);
-  for (let i = 0; i < length; i++) order[i] = i;
-  for (let i = length - 1; i > 0; i--) {
+export function shuffle(stream: IntegerStream, order: Int32Array): Int32Array {
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  for (let i = order.length - 1; i > 0; i--) {
     const j = Math.floor(((stream() >>> 0) / 0x100000000) * (i + 1));
     const swapped = order[i];
     order[i] = order[j];

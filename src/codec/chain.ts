@@ -21,6 +21,18 @@ export interface Block {
   readonly signs: Int8Array;
 }
 
+/** Memory of a step's blocks, for one step after another. */
+export interface StepMemory {
+  /** The step's permutation. */
+  readonly order: Int32Array;
+  readonly signs: Int8Array;
+}
+
+/** @param length width * height * 3 */
+export function stepMemory(length: number): StepMemory {
+  return { order: new Int32Array(length), signs: new Int8Array(length) };
+}
+
 /** Index of the codeword that stands for plain noise, where nothing is sent. */
 const NOISE_INDEX = 0;
 
@@ -44,19 +56,19 @@ export function noise(seed: number, step: number, length: number): Float32Array 
  * The blocks of a step: block b of B covers places floor(b length / B) to floor((b + 1) length / B) of the step's
  * permutation.
  * @param step number of the step, from 1
- * @param length width * height * 3
+ * @param memory of `length` = width * height * 3; the blocks are views of it, good until it is used again
  */
 export function stepBlocks(
   seed: number,
   step: number,
   { blocks, blockBits }: PlannedStep,
-  length: number,
   stateBits: number,
+  { order, signs }: StepMemory,
 ): Block[] {
   const stream = integerStream(stepStreamName(seed, step));
-  const signs = new Int8Array(length);
+  const { length } = order;
   fillSigns(stream, signs);
-  const order = shuffle(stream, length);
+  shuffle(stream, order);
   const code = blockCode(Math.ceil(length / blocks), blockBits, stateBits);
   return Array.from({ length: blocks }, (_, b) => {
     const start = Math.floor((b * length) / blocks);

@@ -7,7 +7,7 @@ import { fromUnit } from '../image/pixels.js';
 import { jumpCoefficients } from '../model/schedule.js';
 import type { DecodeOptions, DecodeResult, Reconstruction } from './api.js';
 import { BitReader } from './bitstream.js';
-import { advance, initialState, noise, placeCodeword, readBlock, stepBlocks } from './chain.js';
+import { advance, initialState, noise, placeCodeword, readBlock, stepBlocks, stepMemory } from './chain.js';
 import type { CodecModel } from './encoder.js';
 import { readHeader } from './format.js';
 import { completeSteps, type Layout, readLayout } from './layout.js';
@@ -39,14 +39,19 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
 
   const reader = new BitReader(bytes.subarray(layout.headerBytes));
   const state = initialState(seed, length);
+  // Large pictures need these again and again: nothing of their size is allocated in the loop.
   const z = new Float32Array(length);
+  const xhat0 = new Float32Array(length);
+  const memory = stepMemory(length);
   for (let step = 0; ; step++) {
     const t = step === 0 ? schedule.timesteps : written[step - 1].s;
-    const xhat0 = await denoiser.predictX0(state, width, height, t);
+    await denoiser.predictX0(state, width, height, t, xhat0);
     options.onProgress?.((step + 1) / (stepsUsed + 1));
     const last = step === stepsUsed;
     if (last || wanted.has(step)) {
-      const unrounded = await reconstruct(reconstruction, state, xhat0, step, layout, model);
+      // A point keeps its values.
+      const estimate = last ? xhat0 : xhat0.slice();
+      const unrounded = await reconstruct(reconstruction, state, estimate, step, layout, model);
       const image = { width, height, data: fromUnit(unrounded) };
       const bitsPerDim = (boundaries[step] * 8) / length;
       const point = { image, unrounded, stepsUsed: step, t, bytesUsed: boundaries[step], bitsPerDim };
@@ -61,7 +66,7 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
       }
     }
     const planned = written[step];
-    for (const block of stepBlocks(seed, step + 1, planned, length, stateBits)) {
+    for (const block of stepBlocks(seed, step + 1, planned, stateBits, memory)) {
       placeCodeword(block, readBlock(block, reader), z);
     }
     advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));

@@ -12,7 +12,7 @@ import { integerStream } from '../random.js';
 import type { EncodeOptions, EncodeResult, Selection, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
 import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
-import { advance, type Block, initialState, placeCodeword, stepBlocks, writeBlock } from './chain.js';
+import { advance, type Block, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import { createPlan, type PlannedStep, type PlanParameters, type Profile } from './plan.js';
 import { choosePlan } from './plan-choice.js';
@@ -33,6 +33,9 @@ const SHARPEN_PIXELS = 64 * 64;
 const SHARPEN_SHARE = 0.35;
 /** Step of the finite difference, in standard deviations of the noise in x_t. */
 const SHARPEN_STEP = 0.05;
+
+/** The 256 levels in [-1, 1]. */
+const UNIT = toUnit(Uint8Array.from({ length: 256 }, (_, level) => level));
 
 /** Stands for the plan while only the header's size is asked for. */
 const BLANK_PLAN: PlanParameters = { first: 0, second: 0, load: 0, pace: 0 };
@@ -63,7 +66,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
   const { width, height } = image;
   const stateBits = stateBitsFor(effort, width * height);
   const { schedule, denoiser } = model;
-  const x0 = toUnit(image.data);
+  const dimensions = image.data.length;
   const modelId = model.id.slice(0, MODEL_ID_DIGITS);
   const base = { version: FORMAT_VERSION, stateBits, modelId, width, height, seed };
   const headerBytes = writeHeader({ ...base, plan: BLANK_PLAN, stepCount: 0 }).length;
@@ -73,16 +76,19 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
       `maximum size: expected at least the ${headerBytes} bytes of a header, got ${maxBytes}`,
     );
   }
-  const choice = await choosePlan(x0, width, height, model, selection);
-  const plan = createPlan(schedule, model.profile, choice.parameters, stateBits, x0.length);
+  const choice = await choosePlan(image, model, selection);
+  const plan = createPlan(schedule, model.profile, choice.parameters, stateBits, dimensions);
   const complete: Header = { ...base, plan: choice.parameters };
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);
 
   const payload = new BitWriter();
   const choose = chooser(selection, seed);
   const sharpens = selection === 'greedy' && width * height <= SHARPEN_PIXELS;
-  const state = initialState(seed, x0.length);
-  const z = new Float32Array(x0.length);
+  const state = initialState(seed, dimensions);
+  // Large pictures need these again and again: nothing of their size is allocated in the loop but the picture so far.
+  const xhat0 = new Float32Array(dimensions);
+  const error = new Float32Array(dimensions);
+  const memory = stepMemory(dimensions);
   const steps: StepReport[] = [];
   let networkEvaluations = choice.networkEvaluations;
   let klBits = 0;
@@ -91,35 +97,37 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     headerFor(stepCount).length + Math.ceil(payloadBits / 8);
   for (let step = 1; ; step++) {
     const t = step > plan.length ? (plan.at(-1)?.s ?? schedule.timesteps) : plan[step - 1].t;
-    const xhat0 = await denoiser.predictX0(state, width, height, t);
+    await denoiser.predictX0(state, width, height, t, xhat0);
     networkEvaluations++;
     reconstruction = { width, height, data: fromUnit(xhat0) };
-    const error = rmse(reconstruction, image);
+    const distance = rmse(reconstruction, image);
     const bytes = finalBytes(step - 1, payload.length);
-    steps.push({ t, bits: headerBytes * 8 + payload.length, klBits, rmse: error });
+    steps.push({ t, bits: headerBytes * 8 + payload.length, klBits, rmse: distance });
     options.onProgress?.({
-      fraction: progress(plan, step - 1, bytes, maxBytes, error, targetRmse),
+      fraction: progress(plan, step - 1, bytes, maxBytes, distance, targetRmse),
       t,
       bytes,
-      rmse: error,
+      rmse: distance,
     });
     const planned = plan[step - 1];
-    if (!planned || error <= targetRmse) break;
+    if (!planned || distance <= targetRmse) break;
     if (finalBytes(step, payload.length + planned.blocks * planned.blockBits) > maxBytes) break;
 
-    let target = difference(x0, xhat0);
-    klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(target));
+    subtract(image.data, xhat0, error);
+    klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(error));
+    let target: Float32Array = error;
     if (sharpens) {
-      target = await sharpenTarget(target, xhat0, state, width, height, t, model);
+      target = await sharpenTarget(error, xhat0, state, width, height, t, model);
       networkEvaluations++;
     }
     scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));
-    for (const block of stepBlocks(seed, step, planned, x0.length, stateBits)) {
+    for (const block of stepBlocks(seed, step, planned, stateBits, memory)) {
       const path = choose(block, target);
       writeBlock(block, path, payload);
-      placeCodeword(block, path, z);
+      // z takes the place of the target, block by block.
+      placeCodeword(block, path, target);
     }
-    advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
+    advance(state, xhat0, target, jumpCoefficients(schedule, planned.t, planned.s));
   }
 
   const header = headerFor(steps.length - 1);
@@ -134,7 +142,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     bytes,
     width,
     height,
-    bitsPerDim: (bytes.length * 8) / x0.length,
+    bitsPerDim: (bytes.length * 8) / dimensions,
     rmse: finalRmse,
     psnr: psnrOfRmse(finalRmse),
     klBits,
@@ -225,8 +233,9 @@ function progress(
   return Math.max(0, Math.min(1, Math.max(byPlan, bySize, byQuality)));
 }
 
-function difference(a: Float32Array, b: Float32Array): Float32Array {
-  return a.map((value, i) => value - b[i]);
+/** The error x_0 - xhat0. @param bytes x_0 as 8-bit samples */
+function subtract(bytes: Uint8Array, xhat0: Float32Array, into: Float32Array): void {
+  for (let i = 0; i < into.length; i++) into[i] = UNIT[bytes[i]] - xhat0[i];
 }
 
 function squaredNorm(a: Float32Array): number {

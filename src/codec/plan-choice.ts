@@ -2,6 +2,8 @@
  * The encoder's choice of plan parameters: how hard this image is for the model, measured, and how long steps should be.
  */
 
+import type { RgbImage } from '../image/image.js';
+import { toUnit } from '../image/pixels.js';
 import { gaussians, type IntegerStream, integerStream } from '../random.js';
 import type { Selection } from './api.js';
 import type { CodecModel } from './encoder.js';
@@ -25,32 +27,25 @@ export interface PlanChoice {
 
 /**
  * Measures the error of xhat0 at a few noise levels and finds the nearest place in the model's profile.
- * @param x0 the image in [-1, 1], interleaved
  */
-export async function choosePlan(
-  x0: Float32Array,
-  width: number,
-  height: number,
-  model: CodecModel,
-  selection: Selection,
-): Promise<PlanChoice> {
+export async function choosePlan(image: RgbImage, model: CodecModel, selection: Selection): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
-  const samples = sampleImage(x0, width, height);
+  const samples = sampleImage(image);
   const probes = [...new Set(PROBES.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
   const logErrors: number[] = [];
   for (const t of probes) {
     let sum = 0;
     let count = 0;
     for (const sample of samples) {
-      sum += await denoisingError(sample.data, sample.width, sample.height, t, model, stream);
-      count += sample.data.length;
+      sum += await denoisingError(sample.x0, sample.width, sample.height, t, model, stream);
+      count += sample.x0.length;
     }
     logErrors.push(Math.log2(Math.max(sum / count, MEASURABLE_ERROR)));
   }
   const { first, second } = nearestPlace(model.profile, probes, logErrors);
-  const share = samples.reduce((sum, sample) => sum + sample.data.length, 0) / x0.length;
+  const share = samples.reduce((sum, { x0 }) => sum + x0.length, 0) / image.data.length;
   return {
-    parameters: { first, second, load: selection === 'greedy' ? 0 : 1, pace: paceFor(width * height) },
+    parameters: { first, second, load: selection === 'greedy' ? 0 : 1, pace: paceFor(image.width * image.height) },
     networkEvaluations: Math.round(share * probes.length),
   };
 }
@@ -111,23 +106,24 @@ function paceFor(pixels: number): number {
 }
 
 interface Sample {
-  readonly data: Float32Array;
+  /** In [-1, 1], interleaved. */
+  readonly x0: Float32Array;
   readonly width: number;
   readonly height: number;
 }
 
 /** The image itself, or where it is much larger than the samples, squares from the middle of each of its quarters. */
-function sampleImage(x0: Float32Array, width: number, height: number): Sample[] {
+function sampleImage({ width, height, data }: RgbImage): Sample[] {
   const across = cuts(width);
   const down = cuts(height);
   return down.starts.flatMap((top) =>
     across.starts.map((left) => {
-      const data = new Float32Array(across.size * down.size * 3);
+      const cut = new Uint8Array(across.size * down.size * 3);
       for (let y = 0; y < down.size; y++) {
         const from = ((top + y) * width + left) * 3;
-        data.set(x0.subarray(from, from + across.size * 3), y * across.size * 3);
+        cut.set(data.subarray(from, from + across.size * 3), y * across.size * 3);
       }
-      return { data, width: across.size, height: down.size };
+      return { x0: toUnit(cut), width: across.size, height: down.size };
     }),
   );
 }

@@ -16,7 +16,7 @@ export function createOrder(count: number, seed: string): ImageOrder {
       let order = epochs.get(epoch);
       if (!order) {
         for (const known of epochs.keys()) if (Math.abs(known - epoch) > 1) epochs.delete(known);
-        order = shuffle(integerStream(`${seed}/epoch/${epoch}`), count);
+        order = shuffle(integerStream(`${seed}/epoch/${epoch}`), new Int32Array(count));
         epochs.set(epoch, order);
       }
       return order[position % count];

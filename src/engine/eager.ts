@@ -5,12 +5,14 @@ import { type CompiledFunction, checkInputs, type Engine, type EngineName } from
 /**
  * An engine on a registered tfjs backend.
  * @param backend its name in tfjs; must be initialised already
+ * @param batch images of a run that make good use of it
  */
-export function createEagerEngine(name: EngineName, backend: string, description: string): Engine {
+export function createEagerEngine(name: EngineName, backend: string, description: string, batch: number): Engine {
   return {
     name,
     description,
     parallelism: 1,
+    batch,
     async compile(fn, inputShapes, constants = []): Promise<CompiledFunction> {
       const weights = onBackend(backend, () => constants.map(({ data, shape }) => tf.tensor(data, [...shape])));
       const evaluate = (inputs: readonly Float32Array[]) =>

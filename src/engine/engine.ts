@@ -50,6 +50,8 @@ export interface Engine {
   readonly description: string;
   /** Runs of a function compiled with `parallel` that go on side by side; 1 for engines that cannot. */
   readonly parallelism: number;
+  /** How many images one run of a network does well to take where there are many, so that the device is busy. */
+  readonly batch: number;
   /**
    * Compiles `fn` for these input shapes.
    * @param constants tensors that stay the same from run to run (weights); given to `fn` as its second argument
@@ -61,6 +63,26 @@ export interface Engine {
     options?: CompileOptions,
   ): Promise<CompiledFunction>;
   dispose(): Promise<void>;
+}
+
+/**
+ * Runs a function on one input after another and gives the results in their order, while up to `engine.parallelism` further
+ * runs go on. Inputs are made when their turn comes.
+ */
+export async function* runAll(
+  engine: Engine,
+  fn: CompiledFunction,
+  inputs: Iterable<readonly Float32Array[]>,
+): AsyncGenerator<Float32Array[]> {
+  const running: Promise<Float32Array[]>[] = [];
+  for (const input of inputs) {
+    const run = fn.run(input);
+    // Met where its turn comes; until then a failure is not one that nobody handles.
+    run.catch(() => {});
+    running.push(run);
+    if (running.length > engine.parallelism) yield await running.shift()!;
+  }
+  while (running.length > 0) yield await running.shift()!;
 }
 
 /** Number of elements. */

@@ -46,6 +46,7 @@ export async function openOnnxEngine(threads = availableParallelism()): Promise<
     name: 'onnx',
     description: `onnxruntime-node ${version}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     parallelism: threads,
+    batch: 1,
     async compile(
       fn: TensorFunction,
       inputShapes: readonly Shape[],

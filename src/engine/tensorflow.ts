@@ -11,6 +11,9 @@ const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const
 
 const BACKEND = 'tensorflow';
 
+/** Windows of 64x64 that keep a GPU busy. */
+const BATCH = 16;
+
 /** Loads a package by name; tests put a stand-in here. */
 export type Importer = (name: string) => Promise<unknown>;
 
@@ -76,7 +79,8 @@ export async function openTensorFlowEngine(load?: Importer): Promise<Engine> {
       `${name} (TensorFlow.js ${version}) brings a TensorFlow.js of its own; install version ${tf.version_core} of it so that they share one`,
     );
   }
-  return createEagerEngine('tensorflow', BACKEND, `${name} (TensorFlow.js ${version}), ${gpu ? 'GPU' : 'CPU'}`);
+  const description = `${name} (TensorFlow.js ${version}), ${gpu ? 'GPU' : 'CPU'}`;
+  return createEagerEngine('tensorflow', BACKEND, description, BATCH);
 }
 
 /** Whether the package itself is not there; a package that lacks its binary or a dependency names another module. */

@@ -15,5 +15,6 @@ export async function openWasmEngine(): Promise<Engine> {
     throw new CodecError('engine', 'engine wasm: the WebAssembly backend of TensorFlow.js does not start here');
   }
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
-  return createEagerEngine('wasm', 'wasm', `tfjs-backend-wasm ${wasm.version_wasm}${simd ? ', SIMD' : ''}, 1 thread`);
+  const description = `tfjs-backend-wasm ${wasm.version_wasm}${simd ? ', SIMD' : ''}, 1 thread`;
+  return createEagerEngine('wasm', 'wasm', description, 1);
 }

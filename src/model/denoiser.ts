@@ -5,7 +5,7 @@
  * by at least `overlap` pixels, whose predictions are blended with linear ramps. Images smaller than a tile are one
  * window, mirrored to the next multiple of the network's stride; that padding is never coded.
  */
-import type { CompiledFunction, Engine, HostTensor, TensorFunction } from '../engine/engine.js';
+import { type CompiledFunction, type Engine, type HostTensor, runAll, type TensorFunction } from '../engine/engine.js';
 import { invalidArgument } from '../errors.js';
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
@@ -16,9 +16,10 @@ export interface Denoiser {
    * xhat0 (Eq. 15), clipped to [-1, 1].
    * @param xt x_t: height * width * 3 values, rows from the top, channels interleaved; not modified
    * @param t timestep of x_t, 1..T
-   * @returns a new array of the same layout
+   * @param into where the result goes, of the layout of x_t but another array; default a new one
+   * @returns `into`
    */
-  predictX0(xt: Float32Array, width: number, height: number, t: number): Promise<Float32Array>;
+  predictX0(xt: Float32Array, width: number, height: number, t: number, into?: Float32Array): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
@@ -50,9 +51,6 @@ export interface WindowAxis {
   /** Blending weight of each pixel of each window; they add up to 1 over the windows at every pixel of the image. */
   readonly weights: readonly Float64Array[];
 }
-
-/** Windows evaluated together. Fixed, so that results do not depend on how much there is to do. */
-const BATCH = 4;
 
 /** Lays windows along an axis of `length` pixels. */
 export function layWindows(length: number, stride: number, { tile, overlap }: Tiling): WindowAxis {
@@ -95,17 +93,23 @@ export function createDenoiser(
 ): Denoiser {
   const compiled = new Map<string, Promise<CompiledFunction>>();
 
-  function compile(batch: number, height: number, width: number): Promise<CompiledFunction> {
-    const key = `${batch}x${height}x${width}`;
+  function compile(batch: number, height: number, width: number, parallel: boolean): Promise<CompiledFunction> {
+    const key = `${batch}x${height}x${width}${parallel ? ' parallel' : ''}`;
     let fn = compiled.get(key);
     if (!fn) {
-      fn = engine.compile(network.fn, [[batch, height, width, 3], [batch]], network.constants);
+      fn = engine.compile(network.fn, [[batch, height, width, 3], [batch]], network.constants, { parallel });
       compiled.set(key, fn);
     }
     return fn;
   }
 
-  async function predictX0(xt: Float32Array, width: number, height: number, t: number): Promise<Float32Array> {
+  async function predictX0(
+    xt: Float32Array,
+    width: number,
+    height: number,
+    t: number,
+    into = new Float32Array(xt.length),
+  ): Promise<Float32Array> {
     if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
       throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
     }
@@ -113,29 +117,37 @@ export function createDenoiser(
     const across = layWindows(width, network.stride, tiling);
     const down = layWindows(height, network.stride, tiling);
     const windows = down.starts.flatMap((_, row) => across.starts.map((_, column) => ({ row, column })));
-    const batch = Math.min(BATCH, windows.length);
-    const fn = await compile(batch, down.size, across.size);
+    // A window alone is run on all threads, several on a thread each.
+    const batch = Math.min(engine.batch, windows.length);
+    const fn = await compile(batch, down.size, across.size, windows.length > batch);
     const values = down.size * across.size * 3;
-    const sample = new Float32Array(batch * values);
     const timestep = new Float32Array(batch).fill(t - 1);
+    const groups = Array.from({ length: Math.ceil(windows.length / batch) }, (_, i) =>
+      windows.slice(i * batch, (i + 1) * batch),
+    );
+    function* samples(): Generator<Float32Array[]> {
+      for (const group of groups) {
+        const sample = new Float32Array(batch * values);
+        group.forEach(({ row, column }, i) => {
+          const part = sample.subarray(i * values, (i + 1) * values);
+          cutWindow(xt, width, height, down.starts[row], across.starts[column], down.size, across.size, part);
+        });
+        yield [sample, timestep];
+      }
+    }
+    into.fill(0);
+    let done = 0;
+    for await (const [output] of runAll(engine, fn, samples())) {
+      const predicted = firstChannels(output, fn.outputShapes[0][3]);
+      groups[done++].forEach(({ row, column }, i) => {
+        blendWindow(into, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
+      });
+    }
     const coefficients = x0Coefficients(schedule, prediction, t);
-    const channels = fn.outputShapes[0][3];
-    const output = new Float32Array(xt.length);
-    for (let first = 0; first < windows.length; first += batch) {
-      const group = windows.slice(first, first + batch);
-      group.forEach(({ row, column }, i) => {
-        const into = sample.subarray(i * values, (i + 1) * values);
-        cutWindow(xt, width, height, down.starts[row], across.starts[column], down.size, across.size, into);
-      });
-      const predicted = firstChannels((await fn.run([sample, timestep]))[0], channels);
-      group.forEach(({ row, column }, i) => {
-        blendWindow(output, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
-      });
+    for (let i = 0; i < into.length; i++) {
+      into[i] = Math.max(-1, Math.min(1, coefficients.xt * xt[i] + coefficients.output * into[i]));
     }
-    for (let i = 0; i < output.length; i++) {
-      output[i] = Math.max(-1, Math.min(1, coefficients.xt * xt[i] + coefficients.output * output[i]));
-    }
-    return output;
+    return into;
   }
 
   return {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BitReader, BitWriter } from '../../src/codec/bitstream.js';
-import { type Block, readBlock, stepBlocks, writeBlock } from '../../src/codec/chain.js';
+import { type Block, readBlock, stepBlocks, stepMemory, writeBlock } from '../../src/codec/chain.js';
 import { writeCodeword } from '../../src/codec/codebook.js';
 import { type BlockCode, blockCode, type Path, stageCount, writePath } from '../../src/codec/trellis.js';
 import { fillSigns, integerStream } from '../../src/random.js';
@@ -128,7 +128,8 @@ test('the blocks of a step cover every dimension once', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 1, max: 9 }), (length, blocks) => {
       const seen = new Uint8Array(length);
-      for (const { dimensions, signs } of stepBlocks(3, 1, { t: 9, s: 8, blocks, blockBits: 32 }, length, 8)) {
+      const planned = { t: 9, s: 8, blocks, blockBits: 32 };
+      for (const { dimensions, signs } of stepBlocks(3, 1, planned, 8, stepMemory(length))) {
         expect(signs.length).toBe(dimensions.length);
         for (const dimension of dimensions) seen[dimension]++;
       }

@@ -1,6 +1,7 @@
 /** Functions compiled to run side by side. */
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
+import { type CompiledFunction, type Engine, runAll } from '../../src/engine/engine.js';
 import { openEngine } from '../../src/engine/index.js';
 import { openOnnxPool } from '../../src/engine/onnx-pool.js';
 
@@ -22,6 +23,42 @@ describe.each([1, 3])('onnx with %i threads', (threads) => {
     expect([...(await compiled.run([Float32Array.of(1, 0, 0, 0), factor]))[0]]).toEqual([5, 0, 0, 0]);
     await compiled.dispose();
     await engine.dispose();
+  });
+});
+
+describe('runAll', () => {
+  const engineOf = (parallelism: number) => ({ parallelism }) as Engine;
+
+  test('gives results in the order of the inputs, and no more runs at a time than the engine does well', async () => {
+    let running = 0;
+    let most = 0;
+    const fn: CompiledFunction = {
+      outputShapes: [[1]],
+      async run([[value]]) {
+        most = Math.max(most, ++running);
+        // Later ones are done earlier.
+        await new Promise((resolve) => setTimeout(resolve, 20 - value));
+        running--;
+        return [Float32Array.of(2 * value)];
+      },
+      async dispose() {},
+    };
+    const inputs = Array.from({ length: 10 }, (_, i) => [Float32Array.of(i)]);
+    const results: number[] = [];
+    for await (const [[value]] of runAll(engineOf(3), fn, inputs)) results.push(value);
+    expect(results).toEqual(inputs.map((_, i) => 2 * i));
+    expect(most).toBe(4);
+  });
+
+  test('a failure comes in its turn, and others after it do not end the process', async () => {
+    const run = async ([[value]]: readonly Float32Array[]) => {
+      if (value > 0) throw new Error(`input ${value}`);
+      return [Float32Array.of(value)];
+    };
+    const fn = { outputShapes: [[1]], run, dispose: async () => {} };
+    const runs = runAll(engineOf(2), fn, [[Float32Array.of(0)], [Float32Array.of(1)], [Float32Array.of(2)]]);
+    expect((await runs.next()).value).toEqual([Float32Array.of(0)]);
+    await expect(runs.next()).rejects.toThrow('input 1');
   });
 });
 

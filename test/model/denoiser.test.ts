@@ -23,6 +23,7 @@ function fakeDenoiser(predict: Predict) {
   const engine: Engine = {
     name: 'wasm',
     parallelism: 1,
+    batch: 4,
     description: 'a stand-in',
     async compile(_fn, [shape]) {
       shapes.push(shape);
@@ -139,6 +140,14 @@ describe('blending', () => {
         expect(seen.subarray((y * 8 + x) * 3, (y * 8 + x) * 3 + 3)).toEqual(xt.subarray(from, from + 3));
       }
     }
+  });
+
+  test('the result goes where it is asked to, whatever was there', async () => {
+    const { denoiser } = fakeDenoiser((sample) => sample.map((value) => 0.5 * value));
+    const xt = field(70 * 40 * 3);
+    const into = new Float32Array(xt.length).fill(9);
+    expect(await denoiser.predictX0(xt, 70, 40, t, into)).toBe(into);
+    expect(into).toEqual(await denoiser.predictX0(xt, 70, 40, t));
   });
 
   test('xhat0 is clipped to [-1, 1]', async () => {
