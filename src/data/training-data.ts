@@ -22,7 +22,10 @@ export interface TrainingData {
    * @param step from 0
    */
   batch(step: number, count: number): Promise<Uint8Array>;
-  /** Held-out images, which `batch` never gives: at most `most`, spread evenly, cut to their middle. */
+  /**
+   * Crops of held-out images, which `batch` never gives: at most `most`, spread evenly over the images, over their scales and,
+   * where there are fewer images than crops, over their area. The same whatever the seed.
+   */
   validation(most: number): Promise<RgbImage[]>;
   /** Training images likewise, for calibration. */
   calibration(most: number): Promise<RgbImage[]>;
@@ -40,8 +43,10 @@ export interface TrainingDataOptions {
   readonly cache?: string;
 }
 
-/** One image of so many of each set is held out, at least one of sets with two or more. */
+/** One image of so many of each set is held out; of small sets one of sixteen, up to eight. */
 const HELD_OUT = 100;
+const HELD_OUT_OF_FEW = 16;
+const HELD_OUT_OF_FEW_MOST = 8;
 
 /**
  * @param sources `cifar10` (its training split) or directories of pictures, each with an optional share of the crops as in
@@ -94,8 +99,8 @@ export async function openTrainingData(
       );
       return crops;
     },
-    validation: (most) => centres(sets, ({ heldOut }) => heldOut, most, side),
-    calibration: (most) => centres(sets, ({ training }) => training, most, side),
+    validation: (most) => evenCrops(sets, ({ heldOut }) => heldOut, most, side),
+    calibration: (most) => evenCrops(sets, ({ training }) => training, most, side),
     get skipped() {
       return sets.flatMap(({ source }) => source.skipped);
     },
@@ -154,7 +159,8 @@ async function openCifar10Source(side: number, cache: string | undefined): Promi
 /** Holds images out at even distances, whatever the seed. */
 function split(source: ImageSource, share: number, seed: string): TrainingSet {
   const { count } = source;
-  const out = count < 2 ? 0 : Math.max(1, Math.floor(count / HELD_OUT));
+  const few = Math.min(HELD_OUT_OF_FEW_MOST, Math.floor(count / HELD_OUT_OF_FEW));
+  const out = count < 2 ? 0 : Math.max(1, few, Math.floor(count / HELD_OUT));
   const heldOut = Array.from({ length: out }, (_, i) => Math.floor(((i + 0.5) * count) / out));
   const isHeldOut = new Set(heldOut);
   const training = Array.from({ length: count }, (_, i) => i).filter((i) => !isHeldOut.has(i));
@@ -210,8 +216,11 @@ function copyCrop(
   }
 }
 
-/** Squares from the middles of some of the images of every set, in proportion to the sets' sizes. */
-async function centres(
+/** The real solution of x^3 = x + 1: multiples of (1/x, 1/x^2) fill a square evenly (Roberts 2018, the sequence R2). */
+const PLASTIC = 1.324717957244746;
+
+/** Crops as `TrainingData.validation` has them: first one of each image, then further ones as long as they differ. */
+async function evenCrops(
   sets: readonly TrainingSet[],
   choose: (set: TrainingSet) => readonly number[],
   most: number,
@@ -220,16 +229,23 @@ async function centres(
   const all = sets.flatMap((set) => choose(set).map((index) => ({ source: set.source, index })));
   const count = Math.min(most, all.length);
   const chosen = Array.from({ length: count }, (_, i) => all[Math.floor(((i + 0.5) * all.length) / count)]);
-  const images: RgbImage[] = [];
-  for (const { source, index } of chosen) {
-    const scales = await source.scales(index);
-    if (!scales) continue;
-    const [image] = scales;
-    const data = new Uint8Array(side * side * 3);
-    copyCrop(image, (image.width - side) >> 1, (image.height - side) >> 1, side, false, data);
-    images.push({ width: side, height: side, data });
+  const crops: RgbImage[] = [];
+  for (let round = 0, before = -1; before < crops.length && crops.length < most; round++) {
+    before = crops.length;
+    for (const [i, { source, index }] of chosen.entries()) {
+      const scales = await source.scales(index);
+      if (!scales || crops.length >= most) continue;
+      const image = scales[(i + round) % scales.length];
+      const isWhole = scales.length === 1 && image.width === side && image.height === side;
+      if (isWhole && round > 0) continue;
+      const data = new Uint8Array(side * side * 3);
+      const left = Math.round(((0.5 + round / PLASTIC) % 1) * (image.width - side));
+      const top = Math.round(((0.5 + round / PLASTIC ** 2) % 1) * (image.height - side));
+      copyCrop(image, left, top, side, false, data);
+      crops.push({ width: side, height: side, data });
+    }
   }
-  return images;
+  return crops;
 }
 
 function describe(sets: readonly TrainingSet[]): string {

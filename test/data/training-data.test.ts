@@ -52,13 +52,36 @@ test('crops follow from seed and step alone', async () => {
 
 test('an epoch has each training image once; held-out ones never come', async () => {
   const data = await openTrainingData([await colours('epoch', 50)], { side: SIDE, seed: 'x' });
-  expect([data.trainingImages, data.validationImages]).toEqual([49, 1]);
-  const [heldOut] = await data.validation(10);
-  const seen = redsOf(await data.batch(0, 49));
-  expect(new Set(seen).size).toBe(49);
-  expect(seen).not.toContain(heldOut.data[0]);
+  expect([data.trainingImages, data.validationImages]).toEqual([47, 3]);
+  const heldOut = (await data.validation(10)).map((crop) => crop.data[0]);
+  expect(new Set(heldOut).size).toBe(3);
+  const seen = redsOf(await data.batch(0, 47));
+  expect(new Set(seen).size).toBe(47);
+  for (const red of heldOut) expect(seen).not.toContain(red);
   expect((await data.calibration(12)).length).toBe(12);
-  expect(data.description).toContain('49 training images');
+  expect(data.description).toContain('47 training images');
+});
+
+test('where there are few images, crops come from all over them and from all of their scales', async () => {
+  const path = join(directory, 'places');
+  await mkdir(path);
+  // Red tells the column, green the row, blue the image; means over pixels keep that.
+  for (let i = 0; i < 2; i++) {
+    const pixels = Buffer.from(Array.from({ length: 64 * 64 }, (_, at) => [at % 64, Math.floor(at / 64), i]).flat());
+    await sharp(pixels, { raw: { width: 64, height: 64, channels: 3 } })
+      .png()
+      .toFile(join(path, `${i}.png`));
+  }
+  const data = await openTrainingData([path], { side: SIDE, seed: 'x' });
+  expect([data.trainingImages, data.validationImages]).toEqual([1, 1]);
+  const crops = await data.calibration(60);
+  const places = crops.map(({ data: [red, green] }) => [red, green].join());
+  expect(new Set(places).size).toBe(60);
+  const steps = crops.map(({ data: pixels }) => pixels[3] - pixels[0]);
+  for (const step of [1, 2, 4]) expect(steps.filter((one) => one === step).length).toBe(20);
+  const columns = crops.filter((_, i) => steps[i] === 1).map(({ data: [red] }) => red);
+  expect(Math.min(...columns)).toBeLessThan(10);
+  expect(Math.max(...columns)).toBeGreaterThan(46);
 });
 
 test('the same images are held out whatever the seed', async () => {
