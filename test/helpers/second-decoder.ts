@@ -1,0 +1,339 @@
+/**
+ * A second decoder of .ddc files, written from docs/FORMAT.md alone: it shares no code with src/codec, only the network. It is as
+ * plain as the specification, and slow: a transform is a double loop. Where it and src/codec differ, one of them, or
+ * the page, is wrong.
+ */
+import type { NoisePredictor, Tiling } from '../../src/model/denoiser.js';
+
+/** A model as section 7 has it: the contents of its codec.json, and its network. */
+export interface SecondModel {
+  readonly schedule: { readonly timesteps: number; readonly betaStart: number; readonly betaEnd: number };
+  readonly tiling: Tiling;
+  readonly profile: { readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
+  readonly stride: NoisePredictor['stride'];
+  /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
+  eps(window: Float32Array, height: number, width: number, timestep: number): Promise<Float32Array>;
+}
+
+export interface SecondResult {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+  /** Hex, of the model that the file asks for. */
+  readonly modelId: string;
+  /** t after each whole step. */
+  readonly timesteps: number[];
+}
+
+/** Decodes what is there of a file. */
+export async function secondDecode(file: Uint8Array, model: SecondModel): Promise<SecondResult> {
+  const header = readHeader(file);
+  const { width, height, seed, nu } = header;
+  const D = 3 * width * height;
+  const { abar, snr } = schedule(model.schedule);
+  const plan = makePlan(header, model.profile, snr, D);
+  const written = plan.slice(0, header.stepCount ?? plan.length);
+  const bit = bitReader(file.subarray(header.length));
+
+  let x = initialNoise(`ddc1/${seed}/0`, D);
+  const timesteps: number[] = [];
+  let t = model.schedule.timesteps;
+  for (const [i, step] of written.entries()) {
+    if (step.B * step.L > bit.left()) break;
+    const xhat0 = await estimate(x, width, height, t, abar, model);
+    const z = stepNoise(`ddc1/${seed}/${i + 1}`, step, nu, D, bit.read);
+    x = jump(x, xhat0, z, abar[step.t], abar[step.s]);
+    t = step.s;
+    timesteps.push(t);
+  }
+  const xhat0 = await estimate(x, width, height, t, abar, model);
+  const data = Uint8Array.from(xhat0, (v) => Math.min(255, Math.max(0, Math.floor((v + 1) * 127.5 + 0.5))));
+  return { width, height, data, modelId: header.modelId, timesteps };
+}
+
+/** Section 1. */
+function readHeader(file: Uint8Array) {
+  if (file[0] !== 0xdd || file[1] !== 0xc2) throw new Error('not a .ddc file of version 2');
+  let at = 6;
+  const number = () => {
+    let value = 0n;
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = file[at++];
+      value |= BigInt(byte & 127) << shift;
+      if (byte < 128) return Number(value);
+    }
+  };
+  const flags = file[2];
+  const [width, height] = [number() + 1, number() + 1];
+  const plan = file[at] * 256 + file[at + 1];
+  at += 2;
+  const seed = (flags >> 5) & 1 ? number() : 0;
+  const stepCount = (flags >> 6) & 1 ? number() : undefined;
+  let crc = 0xff;
+  for (const byte of file.subarray(0, at)) {
+    for (let i = 7; i >= 0; i--) {
+      const out = (crc >> 7) ^ ((byte >> i) & 1);
+      crc = ((crc << 1) & 255) ^ (out ? 0x2f : 0);
+    }
+  }
+  if ((crc ^ 0xff) !== file[at]) throw new Error('wrong CRC');
+  return {
+    nu: 4 + (flags & 15),
+    modelId: [...file.subarray(3, 6)].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
+    width,
+    height,
+    first: (plan >> 9) - 64,
+    second: ((plan >> 5) & 15) - 8,
+    load: (plan >> 3) & 3,
+    pace: plan & 7,
+    seed,
+    stepCount,
+    length: at + 1,
+  };
+}
+
+/** Section 2: most significant bits first. */
+function bitReader(payload: Uint8Array) {
+  let position = 0;
+  return {
+    left: () => 8 * payload.length - position,
+    read(count: number): number {
+      let value = 0;
+      for (let i = 0; i < count; i++, position++) {
+        value = 2 * value + ((payload[position >> 3] >> (7 - (position & 7))) & 1);
+      }
+      return value;
+    },
+  };
+}
+
+/** Section 3. */
+function stream(name: string): () => number {
+  let [a, b, c, d] = [0, 0, 0x9e3779b9 | 0, 1367130551];
+  const rotate = (word: number, by: number) => (word << by) | (word >>> (32 - by));
+  const next = () => {
+    b = rotate(b, 25) ^ c;
+    c = (c - d) | 0;
+    d = rotate(d, 24) ^ a;
+    a = (a - b) | 0;
+    b = rotate(b, 20) ^ c;
+    c = (c - d) | 0;
+    d = (d << 16) ^ (c >>> 16) ^ a;
+    a = (a - b) | 0;
+    return a;
+  };
+  for (let k = 0; k < name.length + 20; k++) {
+    b ^= k < name.length ? name.charCodeAt(k) : 0;
+    next();
+  }
+  return next;
+}
+
+function drawSigns(next: () => number, count: number): number[] {
+  const signs: number[] = [];
+  while (signs.length < count) {
+    const word = next();
+    for (let bit = 0; bit < 32 && signs.length < count; bit++) signs.push((word >>> bit) & 1 ? -1 : 1);
+  }
+  return signs;
+}
+
+/** Entry (i, j) of the Walsh-Hadamard matrix: the parity of the bits that i and j have in common. */
+function hadamard(i: number, j: number): number {
+  let common = i & j;
+  let sign = 1;
+  while (common) {
+    if (common & 1) sign = -sign;
+    common >>>= 1;
+  }
+  return sign;
+}
+
+/** H v, one bit of the index at a time. */
+function transform(v: number[]): number[] {
+  let values = v;
+  for (let half = 1; half < v.length; half *= 2) {
+    values = values.map((_, i) => (i & half ? values[i - half] - values[i] : values[i] + values[i + half]));
+  }
+  return values;
+}
+
+/** Section 4: the codeword of index u of K bits, over these signs, where P holds `most` dimensions. */
+function codeword(u: number, K: number, most: number, signs: readonly number[]): number[] {
+  let P = 16;
+  while (P < most && P < 4096) P *= 2;
+  const rows = Math.min(P, 2 ** (K - 1));
+  const sign = u % 2 ? -1 : 1;
+  const row = Math.floor(u / 2) % rows;
+  const r = Math.floor(u / (2 * rows));
+  const s2 = drawSigns(stream(`ddc1/codebook/${r}`), P);
+  const c = transform(s2.map((s, i) => s * hadamard(i, row)));
+  return signs.map((s1, i) => Math.fround(s1 * c[i % P] * (sign / Math.sqrt(P))));
+}
+
+/** Section 5. */
+function initialNoise(name: string, D: number): Float32Array {
+  return Float32Array.from(codeword(0, 1, D, drawSigns(stream(name), D)));
+}
+
+interface Step {
+  readonly t: number;
+  readonly s: number;
+  readonly B: number;
+  readonly L: number;
+}
+
+/** Sections 4 and 5: z of a step, from its blocks' paths. */
+function stepNoise(name: string, { B, L }: Step, nu: number, D: number, read: (bits: number) => number): Float32Array {
+  const next = stream(name);
+  const signs = drawSigns(next, D);
+  const order = Array.from({ length: D }, (_, i) => i);
+  for (let j = D - 1; j >= 1; j--) {
+    const other = Math.floor(((next() >>> 0) / 2 ** 32) * (j + 1));
+    [order[j], order[other]] = [order[other], order[j]];
+  }
+  const z = new Float32Array(D);
+  const K = nu + 4;
+  const S = (L - nu) / 4;
+  const largest = Math.ceil(D / B);
+  for (let b = 0; b < B; b++) {
+    const from = Math.floor((b * D) / B);
+    const n = Math.floor(((b + 1) * D) / B) - from;
+    let p = read(nu);
+    let begin = 0;
+    for (let i = 0; i < S; i++) {
+      const end = Math.floor((n * (nu + 4 * (i + 1))) / L);
+      const u = 16 * p + read(4);
+      const places = signs.slice(from + begin, from + end);
+      const values = codeword(u, K, Math.ceil((largest * (i === 0 ? K : 4)) / L), places);
+      values.forEach((value, k) => {
+        z[order[from + begin + k]] = value;
+      });
+      p = u % 2 ** nu;
+      begin = end;
+    }
+  }
+  return z;
+}
+
+function schedule({ timesteps: T, betaStart, betaEnd }: SecondModel['schedule']) {
+  const abar = [1];
+  for (let t = 1; t <= T; t++) {
+    const beta = betaStart + ((betaEnd - betaStart) * (t - 1)) / (T - 1);
+    abar.push(abar[t - 1] * (1 - beta));
+  }
+  return { abar, snr: abar.map((a) => a / (1 - a)) };
+}
+
+function jump(x: Float32Array, xhat0: Float32Array, z: Float32Array, abarT: number, abarS: number): Float32Array {
+  const v = 1 - abarT / abarS;
+  const ofX0 = (Math.sqrt(abarS) * v) / (1 - abarT);
+  const ofX = (Math.sqrt(abarT / abarS) * (1 - abarS)) / (1 - abarT);
+  const sigma = Math.sqrt((v * (1 - abarS)) / (1 - abarT));
+  return x.map((value, i) => ofX0 * xhat0[i] + ofX * value + sigma * z[i]);
+}
+
+/** xhat0, eps put together from windows. */
+async function estimate(
+  x: Float32Array,
+  width: number,
+  height: number,
+  t: number,
+  abar: readonly number[],
+  model: SecondModel,
+): Promise<Float32Array> {
+  const axis = (length: number) => {
+    const { tile: W, overlap: V } = model.tiling;
+    const w = Math.min(W, Math.ceil(length / model.stride) * model.stride);
+    const n = length <= w ? 1 : Math.ceil((length - V) / (w - V));
+    const starts = Array.from({ length: n }, (_, i) => (n === 1 ? 0 : Math.round((i * (length - w)) / (n - 1))));
+    return { w, starts };
+  };
+  const weight = ({ w, starts }: ReturnType<typeof axis>, i: number, j: number) => {
+    const before = i > 0 ? (j + 0.5) / (starts[i - 1] + w - starts[i]) : 1;
+    const after = i < starts.length - 1 ? (w - j - 0.5) / (starts[i] + w - starts[i + 1]) : 1;
+    return Math.min(1, before, after);
+  };
+  const reflect = (i: number, length: number): number => {
+    if (length === 1) return 0;
+    if (i < 0) return reflect(-i, length);
+    return i < length ? i : reflect(2 * (length - 1) - i, length);
+  };
+  const [across, down] = [axis(width), axis(height)];
+  const sums = new Float64Array(x.length);
+  const weights = new Float64Array(width * height);
+  for (const [row, top] of down.starts.entries()) {
+    for (const [column, left] of across.starts.entries()) {
+      const window = new Float32Array(down.w * across.w * 3);
+      for (let k = 0; k < window.length; k++) {
+        const [pixel, channel] = [Math.floor(k / 3), k % 3];
+        const y = reflect(top + Math.floor(pixel / across.w), height);
+        const at = reflect(left + (pixel % across.w), width);
+        window[k] = x[(y * width + at) * 3 + channel];
+      }
+      const eps = await model.eps(window, down.w, across.w, t - 1);
+      for (let k = 0; k < window.length; k += 3) {
+        const [j, i] = [Math.floor(k / 3 / across.w), (k / 3) % across.w];
+        if (top + j >= height || left + i >= width) continue;
+        const share = weight(down, row, j) * weight(across, column, i);
+        const to = (top + j) * width + left + i;
+        weights[to] += share;
+        for (let channel = 0; channel < 3; channel++) sums[3 * to + channel] += share * eps[k + channel];
+      }
+    }
+  }
+  return x.map((value, i) => {
+    const eps = sums[i] / weights[Math.floor(i / 3)];
+    return Math.max(-1, Math.min(1, (value - Math.sqrt(1 - abar[t]) * eps) / Math.sqrt(abar[t])));
+  });
+}
+
+/** Section 6. */
+function makePlan(
+  header: ReturnType<typeof readHeader>,
+  { mean, components: [firsts, seconds] }: SecondModel['profile'],
+  snr: readonly number[],
+  D: number,
+): Step[] {
+  const { nu, first, second } = header;
+  const roots: number[] = [];
+  for (let root = Math.sqrt(2); roots.length < 8; root = Math.sqrt(root)) roots.push(root);
+  const expected = (t: number) => {
+    const log = mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1];
+    const limited = Math.min(64 * 256, Math.max(-64 * 256, log));
+    const whole = Math.floor(limited / 256);
+    let power = 1;
+    for (let i = 0; i < 8; i++) if ((limited - 256 * whole) & (128 >> i)) power *= roots[i];
+    for (let i = 0; i < Math.abs(whole); i++) power = whole > 0 ? power * 2 : power / 2;
+    return power;
+  };
+  const h = 0.7213475204444817;
+  const e = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972][nu - 4] / 1000;
+  const capacity = (L: number) => (e * L * L) / (L + nu / 4);
+  const load = [1, 0.75, 0.5, 1.25][header.load];
+  const least = capacity(Math.max(Math.min(20, D / 8), nu + 4));
+  const waste = [0, 2 ** -12, 2 ** -11, 2 ** -10, 2 ** -9, 2 ** -8, 2 ** -7, 2 ** -6][header.pace] * D;
+  const steps: Step[] = [];
+  let carried = 0;
+  let t = mean.length;
+  while (t > 1) {
+    const error = expected(t) * D;
+    let s = t;
+    let kl: number;
+    do {
+      s--;
+      kl = h * (snr[s] - snr[t]) * error;
+    } while (s > 1 && (kl / load + carried < least || kl * (1 - snr[t] / snr[s]) < waste));
+    const wanted = kl / load + carried;
+    if (wanted < least / 2) break;
+    const bits = Math.min(wanted, Math.max(D, least)) / e;
+    const B = Math.max(1, Math.ceil(bits / 1024));
+    const share = bits / B;
+    const S = Math.max(1, Math.floor(((share + Math.sqrt(share * share + nu * share)) / 2 - nu) / 4 + 0.5));
+    const L = nu + 4 * S;
+    steps.push({ t, s, B, L });
+    carried = wanted - B * capacity(L);
+    t = s;
+  }
+  return steps;
+}
