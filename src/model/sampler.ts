@@ -21,7 +21,11 @@ export interface SamplerOptions {
   readonly steps?: number;
   /** Default `ddpm`. */
   readonly sampler?: Sampler;
-  /** Of p(x_s|x_t), for `ddpm`; default the model's own. */
+  /**
+   * Of p(x_s|x_t), for `ddpm`. Default: the model's own, but beta-tilde where a model with beta takes steps of more than
+   * one t. There beta, 1 - abar_t / abar_s, leaves noise in the picture (`bench/sampling.mjs`; sigma-hat in Song, Meng &
+   * Ermon 2021, Table 1).
+   */
   readonly variance?: Variance;
   /** Share of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
@@ -130,16 +134,25 @@ export function timestepsBetween(from: number, to: number, steps: number, timest
 
 function checkSides(width: number, height: number, stride: number): void {
   if (width % stride === 0 && height % stride === 0) return;
-  throw new CodecError('image', `samples: expected sides that are multiples of ${stride}, got ${width}x${height}`);
+  const nearest = (side: number) => Math.max(stride, Math.floor(side / stride) * stride);
+  throw new CodecError(
+    'image',
+    `samples: expected sides that are multiples of ${stride}, got ${width}x${height}; for example ${nearest(width)}x${nearest(height)}`,
+  );
+}
+
+function defaultVariance(own: Variance, jump: number): Variance {
+  return own === 'beta' && jump > 1 ? 'beta-tilde' : own;
 }
 
 /** One step t -> s: takes x_t to x_s in place, and gives xhat0. */
 function createStep(
   { schedule, parameterization }: DiffusionModel,
-  { sampler = 'ddpm', variance = parameterization.variance }: SamplerOptions,
+  { sampler = 'ddpm', variance: wanted }: SamplerOptions,
   t: number,
   s: number,
 ): (x: Float32Array, output: Float32Array, gaussian: () => number) => Float32Array {
+  const variance = wanted ?? defaultVariance(parameterization.variance, t - s);
   const channels = outputChannels(parameterization.variance, CHANNELS);
   if (variance === 'learned' && channels === CHANNELS) {
     throw new CodecError('usage', 'variance: this model has not learned one; use beta or beta-tilde');
