@@ -28,6 +28,8 @@ import {
 const DEFAULT_T = 500;
 const DEFAULT_LAMBDAS = 11;
 const MAX_LAMBDAS = 1001;
+/** Of the longest label of a mixture, so that all pictures of an animation have one size. */
+const LABEL_LENGTH = 'λ 0.999'.length;
 /** Rows of `--coarse-to-fine`, from t = 0 to T (the paper's Figure 9). */
 const ROWS = 9;
 
@@ -171,14 +173,14 @@ async function writeFilm(output: string, figure: Figure, options: { readonly for
     labelledTable({
       rows: rows.map((row) => [a, row[i], b]),
       rowLabels: timesteps.map((t) => `t = ${t}`),
-      columnLabels: ['source', labelOf(lambda), 'source'],
+      columnLabels: ['source', labelOf(lambda).padEnd(LABEL_LENGTH), 'source'],
     }),
   );
   await writeAnimation(output, await Promise.all(frames), options);
 }
 
 function labelOf(lambda: number): string {
-  return `λ = ${lambda.toFixed(2)}`;
+  return `λ ${Number(lambda.toFixed(3))}`;
 }
 
 /** `count` numbers from 0 to `end`. */

@@ -247,7 +247,7 @@ async function drawSharedLatents(
   const figure = await labelledTable({
     rows: groups.map(({ xt, xhat0, samples }) => [xt, xhat0, ...samples]),
     rowLabels: groups.map(({ t }) => `t = ${t}`),
-    columnLabels: ['x_t', 'xhat0', 'samples of p(x_0 given x_t)'.slice(0, settings.count * 8)],
+    columnLabels: ['x_t', 'xhat0', 'samples'],
   });
   return ([output], options) => writePicture(output, figure, options);
 }

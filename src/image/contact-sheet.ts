@@ -76,11 +76,11 @@ export async function labelledTable({ rows, rowLabels = [], columnLabels }: Tabl
   const [{ width: pictureWidth, height: pictureHeight }] = pictures[0];
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = columnLabels.map((label) => textWidth(label, LABEL_SCALE));
-  const cellWidth = Math.max(pictureWidth, ...(columns > 1 ? widths : [])) + TABLE_GAP;
+  const cellWidth = Math.max(pictureWidth + TABLE_GAP, ...widths.map((w) => w + GAP));
   const cellHeight = pictureHeight + TABLE_GAP;
   const firstColumn = GAP + Math.max(0, ...rowLabels.map((label) => textWidth(label, LABEL_SCALE) + GAP));
   const firstRow = GAP + LABEL_HEIGHT + GAP / 2;
-  const width = Math.max(firstColumn + columns * cellWidth, ...widths.map((w) => firstColumn + w)) - TABLE_GAP + GAP;
+  const width = firstColumn + columns * cellWidth - TABLE_GAP + GAP;
   const height = firstRow + rows.length * cellHeight - TABLE_GAP + GAP;
   const data = new Uint8Array(width * height * 3).fill(PAPER);
   const middle = Math.floor((pictureHeight - LABEL_HEIGHT) / 2);
