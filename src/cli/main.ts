@@ -22,7 +22,8 @@ const LISTS = new Set(['_', 'inputs', 'files', 'data', 'shared-latents']);
 /** yargs' words for what it refuses, and clearer ones. */
 const REWORDED: readonly (readonly [RegExp, string])[] = [
   [/^Did you mean/, 'unknown command; did you mean'],
-  [/^Not enough non-option arguments:.*/s, 'expected at least one file'],
+  [/^Not enough non-option arguments: got 0, .*/s, 'expected at least one file'],
+  [/^Not enough non-option arguments: got (\d+), need at least (\d+).*/s, 'expected at least $2 arguments, got $1'],
   [/^Not enough arguments following: (.)$/, '-$1: expected a value after it'],
   [/^Not enough arguments following: (.*)$/, '--$1: expected a value after it'],
   [/^Invalid values:\s*Argument: (\S+), Given: (.*), Choices: (.*)$/s, '--$1: expected one of $3, got $2'],

@@ -40,6 +40,8 @@ import {
 
 const MAX_COUNT = 1_000_000;
 const MAX_SIDE = 4096;
+/** Pictures that are drawn before they are written, where each has its own file. */
+const PART = 64;
 /** Times that are shown of a progressive generation, as columns and as pictures of an animation. */
 const COLUMNS = 11;
 const FRAMES = 50;
@@ -140,7 +142,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
   const console = openConsole(args);
   const settings = checkArguments(args);
   const { count, width, height, sharedLatents } = settings;
-  const outputs = await planOutputs(args, settings);
+  const { outputs, separate } = await planOutputs(args, settings);
   for (const path of outputs) await checkWritable(path, args);
   await withContext(args, console, async (context) => {
     const model = await context.model(await modelName(args.model, settings));
@@ -149,12 +151,13 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
     context.announce(model, engine);
     noteLargePictures(console, width, height);
     const diffusion = { ...model, engine };
-    const { result: write, seconds } = await withProgress(console, 'sampling', (onProgress) => {
+    const { result: write, seconds } = await withProgress(console, 'sampling', async (onProgress) => {
+      if (separate) return void (await drawFiles(diffusion, settings, outputs, args, onProgress));
       if (sharedLatents !== undefined) return drawSharedLatents(diffusion, settings, sharedLatents, onProgress);
       if (settings.progressive) return drawProgressively(diffusion, settings, isAnimation(outputs[0]), onProgress);
-      return drawPictures(diffusion, settings, onProgress);
+      return drawSheet(diffusion, settings, onProgress);
     });
-    await write(outputs, args);
+    await write?.(outputs, args);
     const { steps, seed, sampler, variance, progressive } = settings;
     const report: SampleReport = {
       outputs,
@@ -173,7 +176,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
         sharedLatents: sharedLatents ?? null,
       },
     };
-    const where = outputs.length === 1 ? outputs[0] : `${args.output} (${outputs.length} files)`;
+    const where = separate ? `${args.output} (${outputs.length} files)` : args.output;
     console.result(`${where}: ${count} pictures of ${width}x${height}, ${formatSeconds(seconds)}`);
     console.document(report);
   });
@@ -183,15 +186,30 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
 type Writer = (outputs: readonly string[], options: { readonly force: boolean }) => Promise<void>;
 type OnProgress = (fraction: number) => void;
 
-async function drawPictures(model: DiffusionModel, settings: Settings, onProgress: OnProgress): Promise<Writer> {
+async function drawSheet(model: DiffusionModel, settings: Settings, onProgress: OnProgress): Promise<Writer> {
   const pictures = await sample(model, { ...settings, seed: String(settings.seed), onProgress });
-  return async (outputs, options) => {
-    if (outputs.length === pictures.length && pictures.length > 1) {
-      for (const [i, picture] of pictures.entries()) await writePicture(outputs[i], picture, options);
-      return;
-    }
-    await writePicture(outputs[0], await sheetOf(pictures), options);
-  };
+  return async ([output], options) => writePicture(output, await sheetOf(pictures), options);
+}
+
+/** Draws and writes part by part, so that there may be more pictures than fit into memory, or than there is time for. */
+async function drawFiles(
+  model: DiffusionModel,
+  settings: Settings,
+  outputs: readonly string[],
+  options: { readonly force: boolean },
+  onProgress: OnProgress,
+): Promise<void> {
+  for (let first = 0; first < outputs.length; first += PART) {
+    const files = outputs.slice(first, first + PART);
+    const pictures = await sample(model, {
+      ...settings,
+      first,
+      count: files.length,
+      seed: String(settings.seed),
+      onProgress: (fraction) => onProgress((first + fraction * files.length) / outputs.length),
+    });
+    for (const [i, picture] of pictures.entries()) await writePicture(files[i], picture, options);
+  }
 }
 
 /** A picture alone is not put on a sheet. */
@@ -276,20 +294,24 @@ function parseSize(text: string): { width: number; height: number } {
   throw invalidArgument('--size', `WIDTHxHEIGHT such as 32x32, sides up to ${MAX_SIDE}`, text);
 }
 
-/** The files to write; makes their directory, if they are to have one of their own. */
-async function planOutputs({ output, separate }: SampleArgs, settings: Settings): Promise<string[]> {
+/** The files to write, one or one for each picture; makes the directory of these. */
+async function planOutputs(
+  { output, separate }: SampleArgs,
+  settings: Settings,
+): Promise<{ outputs: readonly string[]; separate: boolean }> {
   const isDirectory = await stat(output).then(
     (status) => status.isDirectory(),
     () => false,
   );
   if (!separate && !isDirectory && !/[/\\]$/.test(output)) {
     outputFormat(output);
-    return [output];
+    return { outputs: [output], separate: false };
   }
   if (settings.progressive || settings.sharedLatents) {
     throw new CodecError('usage', `${output}: expected the name of a .png or .webp file for a figure, got a directory`);
   }
   await makeDirectory(output);
   const digits = Math.max(4, String(settings.count - 1).length);
-  return Array.from({ length: settings.count }, (_, i) => join(output, `${String(i).padStart(digits, '0')}.png`));
+  const nameOf = (i: number) => join(output, `${String(i).padStart(digits, '0')}.png`);
+  return { outputs: Array.from({ length: settings.count }, (_, i) => nameOf(i)), separate: true };
 }

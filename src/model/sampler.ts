@@ -36,6 +36,8 @@ export type EstimateListener = (picture: number, t: number, xhat0: Float32Array)
 
 export interface SampleOptions extends SamplerOptions {
   readonly count: number;
+  /** Number of the first picture, for drawing many part by part; default 0. */
+  readonly first?: number;
   /** Sides in pixels, multiples of the network's stride. */
   readonly width: number;
   readonly height: number;
@@ -68,8 +70,8 @@ const CHANNELS = 3;
  * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for options out of range
  */
 export async function sample(model: DiffusionModel, options: SampleOptions): Promise<RgbImage[]> {
-  const { count, width, height, seed } = options;
-  const noises = Array.from({ length: count }, (_, i) => gaussians(integerStream(`${seed}/sample/${i}`)));
+  const { count, first = 0, width, height, seed } = options;
+  const noises = Array.from({ length: count }, (_, i) => gaussians(integerStream(`${seed}/sample/${first + i}`)));
   const states = noises.map((noise) => Float32Array.from({ length: width * height * CHANNELS }, noise));
   const { timesteps } = model.schedule;
   const drawn = await reverse(model, { ...options, states, noises, from: timesteps });

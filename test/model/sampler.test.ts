@@ -49,6 +49,7 @@ describe.each(VARIANCES)('variance %s', (variance) => {
     expect(many.length).toBe(20);
     const few = await sample(model(), { ...options, count: 17 });
     expect(few).toEqual(many.slice(0, 17));
+    expect(await sample(model(), { ...options, first: 1, count: 16 })).toEqual(many.slice(1, 17));
   });
 });
 
