@@ -33,8 +33,15 @@ export { CodecError, type ErrorCode } from './errors.js';
 export type { RgbImage } from './image/image.js';
 export { psnr, rmse } from './image/metrics.js';
 export { readImage } from './image/read.js';
-export { encodeImage, encodePng } from './image/write.js';
+export { encodeAnimation, encodeImage, encodePng, type Frame } from './image/write.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';
+export {
+  type InterpolateOptions,
+  interpolate,
+  type SharedLatent,
+  type SharedLatentsOptions,
+  sampleSharedLatents,
+} from './model/interpolation.js';
 export { type Bound, type BoundOptions, type DiffusionModel, type Estimate, measureBound } from './model/likelihood.js';
 export {
   findModel,
@@ -46,5 +53,13 @@ export {
   openModel,
 } from './model/model.js';
 export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
-export { type SampleOptions, sample } from './model/sampler.js';
+export {
+  type EstimateListener,
+  type ReverseOptions,
+  reverse,
+  type SampleOptions,
+  type Sampler,
+  type SamplerOptions,
+  sample,
+} from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';

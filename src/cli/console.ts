@@ -68,6 +68,22 @@ export function formatSeconds(seconds: number): string {
   return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
 }
 
+/** Duration of long work for people. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Says how long work that begins now will still take, from the share of it that is done. */
+export function remainingTime(): (fraction: number) => string {
+  const start = performance.now();
+  return (fraction) => {
+    const seconds = ((performance.now() - start) / 1000) * (1 / fraction - 1);
+    return Number.isFinite(seconds) ? `${formatDuration(seconds)} left` : '';
+  };
+}
+
 function oneLine(text: string): string {
   return text.trim().replace(/\s*[\r\n]+\s*/g, '; ');
 }

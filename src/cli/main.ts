@@ -8,6 +8,8 @@ import { dataCommand } from './data.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
 import { infoCommand } from './info.js';
+import { interpolateCommand } from './interpolate.js';
+import { sampleCommand } from './sample.js';
 import { trainCommand } from './train.js';
 import { truncateCommand } from './truncate.js';
 
@@ -15,12 +17,13 @@ import { truncateCommand } from './truncate.js';
 const HELP_WIDTH = 120;
 
 /** Arguments that may have several values: positional ones, and yargs' own list of them. */
-const LISTS = new Set(['_', 'inputs', 'files', 'data']);
+const LISTS = new Set(['_', 'inputs', 'files', 'data', 'shared-latents']);
 
 /** yargs' words for what it refuses, and clearer ones. */
 const REWORDED: readonly (readonly [RegExp, string])[] = [
   [/^Did you mean/, 'unknown command; did you mean'],
-  [/^Not enough non-option arguments:.*/s, 'expected at least one file'],
+  [/^Not enough non-option arguments: got 0, .*/s, 'expected at least one file'],
+  [/^Not enough non-option arguments: got (\d+), need at least (\d+).*/s, 'expected at least $2 arguments, got $1'],
   [/^Not enough arguments following: (.)$/, '-$1: expected a value after it'],
   [/^Not enough arguments following: (.*)$/, '--$1: expected a value after it'],
   [/^Invalid values:\s*Argument: (\S+), Given: (.*), Choices: (.*)$/s, '--$1: expected one of $3, got $2'],
@@ -58,6 +61,8 @@ function parser(args: readonly string[]) {
       .command(decodeCommand)
       .command(infoCommand)
       .command(truncateCommand)
+      .command(sampleCommand)
+      .command(interpolateCommand)
       .command(trainCommand)
       .command(dataCommand)
       .command(calibrateCommand)
@@ -65,7 +70,11 @@ function parser(args: readonly string[]) {
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
       .epilogue("'ddpm-codec <command> --help' explains a command.")
-      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train, data or calibrate')
+      .demandCommand(
+        1,
+        1,
+        'expected a command: encode, decode, info, truncate, sample, interpolate, train, data or calibrate',
+      )
       .recommendCommands()
       .strict()
       // Otherwise each unknown option is reported twice, as max-rat and maxRat.

@@ -17,7 +17,7 @@ import { type TrainerState, toTensors } from '../model/training/state.js';
 import { createTrainer } from '../model/training/trainer.js';
 import { createUNet } from '../model/unet.js';
 import { trainingPlot } from '../report/training-plot.js';
-import type { Console } from './console.js';
+import { type Console, formatDuration } from './console.js';
 import type { RunFiles } from './train-files.js';
 import { finishModel } from './train-finish.js';
 
@@ -201,9 +201,4 @@ function describeProgress(now: RunProgress, { steps, seconds }: RunLimits): stri
   );
   const rate = now.imagesPerSecond.toPrecision(3);
   return `step ${now.step}, ${rate} images/s, loss ${now.smoothLoss.toPrecision(4)}, gradient ${now.smoothGradientNorm.toPrecision(3)}, ${formatDuration(left)} left`;
-}
-
-function formatDuration(seconds: number): string {
-  const minutes = Math.max(0, Math.round(seconds / 60));
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -4,7 +4,7 @@
  */
 import { CodecError, invalidArgument } from '../errors.js';
 import { fromUnit } from '../image/pixels.js';
-import { jumpCoefficients } from '../model/schedule.js';
+import { flowCoefficients, jumpCoefficients } from '../model/schedule.js';
 import type { DecodeOptions, DecodeResult, Reconstruction } from './api.js';
 import { BitReader } from './bitstream.js';
 import { advance, initialState, noise, placeCodeword, readBlock, stepBlocks, stepMemory } from './chain.js';
@@ -90,15 +90,14 @@ async function reconstruct(
   let estimate = xhat0;
   if (reconstruction !== 'mean') {
     const x = state.slice();
+    const silence = new Float32Array(x.length);
     const rest = [...written.slice(step), ...unwritten];
     for (const [i, { t, s }] of rest.entries()) {
       if (reconstruction === 'sample') {
         const z = noise(seed, step + i + 1, x.length);
         advance(x, estimate, z, jumpCoefficients(schedule, t, s));
       } else {
-        const ratio = Math.sqrt((1 - schedule.alphasCumprod[s]) / (1 - schedule.alphasCumprod[t]));
-        const x0 = Math.sqrt(schedule.alphasCumprod[s]) - ratio * Math.sqrt(schedule.alphasCumprod[t]);
-        for (let j = 0; j < x.length; j++) x[j] = x0 * estimate[j] + ratio * x[j];
+        advance(x, estimate, silence, flowCoefficients(schedule, t, s));
       }
       estimate = await denoiser.predictX0(x, width, height, s);
     }

@@ -1,4 +1,4 @@
-/** A contact sheet: pictures side by side in a grid, a label under each. */
+/** Sheets of pictures: in a grid with a label under each, or in a table with labels for its rows and columns. */
 import sharp from 'sharp';
 import { CodecError } from '../errors.js';
 import { drawText, GLYPH_HEIGHT, textWidth } from './font.js';
@@ -6,7 +6,7 @@ import type { RgbImage } from './image.js';
 
 export interface Tile {
   readonly image: RgbImage;
-  /** One line under the picture, such as '0.12 bits/dim'. */
+  /** One line under the picture, such as '0.12 bits/dim'; no room is left for it where all are empty. */
   readonly label: string;
 }
 
@@ -14,6 +14,10 @@ export interface Tile {
 const SMALL_SIDE = 192;
 /** Pictures above this side are scaled down to it, unless the caller has another limit. */
 const LARGE_SIDE = 640;
+/** The same for the pictures of a table, of which there are many. */
+const TABLE_SMALL_SIDE = 96;
+const TABLE_LARGE_SIDE = 256;
+const TABLE_GAP = 4;
 /** Space around tiles, and between a picture and its label. */
 const GAP = 12;
 const LABEL_SCALE = 2;
@@ -33,7 +37,8 @@ export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SID
   const cellWidth =
     Math.max(...pictures.map((p) => p.width), ...tiles.map((t) => textWidth(t.label, LABEL_SCALE))) + GAP;
   const pictureHeight = Math.max(...pictures.map((p) => p.height));
-  const cellHeight = pictureHeight + LABEL_HEIGHT + 2 * GAP;
+  const labelHeight = tiles.some(({ label }) => label !== '') ? LABEL_HEIGHT + GAP : 0;
+  const cellHeight = pictureHeight + labelHeight + GAP;
   const columns = gridColumns(tiles.length, cellWidth, cellHeight);
   const width = columns * cellWidth + GAP;
   const height = Math.ceil(tiles.length / columns) * cellHeight + GAP;
@@ -45,19 +50,61 @@ export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SID
     const picture = pictures[i];
     // Pictures stand on the line above their labels.
     paste(picture, data, width, left, top + pictureHeight - picture.height);
-    drawText(label, LABEL_SCALE, (x, y) => {
-      const at = ((top + pictureHeight + GAP / 2 + y) * width + left + x) * 3;
-      data.fill(INK, at, at + 3);
-    });
+    writeLabel(label, data, width, left, top + pictureHeight + GAP / 2);
   });
   return { width, height, data };
 }
 
+/** Pictures of one size in rows. */
+export interface Table {
+  readonly rows: readonly (readonly RgbImage[])[];
+  /** To the left of each row; there may be none. */
+  readonly rowLabels?: readonly string[];
+  /** Above the first columns. */
+  readonly columnLabels: readonly string[];
+}
+
+/**
+ * Lays out a table of pictures, which are scaled like those of a contact sheet but less; the sheet is white. Its size
+ * depends on the labels only by the longest of each kind.
+ */
+export async function labelledTable({ rows, rowLabels = [], columnLabels }: Table): Promise<RgbImage> {
+  if (rows.length === 0) throw new CodecError('image', 'a table needs at least one row of pictures');
+  const pictures = await Promise.all(
+    rows.map((row) => Promise.all(row.map((image) => thumbnail(image, TABLE_LARGE_SIDE, TABLE_SMALL_SIDE)))),
+  );
+  const [{ width: pictureWidth, height: pictureHeight }] = pictures[0];
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = columnLabels.map((label) => textWidth(label, LABEL_SCALE));
+  const cellWidth = Math.max(pictureWidth + TABLE_GAP, ...widths.map((w) => w + GAP));
+  const cellHeight = pictureHeight + TABLE_GAP;
+  const firstColumn = GAP + Math.max(0, ...rowLabels.map((label) => textWidth(label, LABEL_SCALE) + GAP));
+  const firstRow = GAP + LABEL_HEIGHT + GAP / 2;
+  const width = firstColumn + columns * cellWidth - TABLE_GAP + GAP;
+  const height = firstRow + rows.length * cellHeight - TABLE_GAP + GAP;
+  const data = new Uint8Array(width * height * 3).fill(PAPER);
+  const middle = Math.floor((pictureHeight - LABEL_HEIGHT) / 2);
+  columnLabels.forEach((label, i) => void writeLabel(label, data, width, firstColumn + i * cellWidth, GAP));
+  pictures.forEach((row, y) => {
+    const top = firstRow + y * cellHeight;
+    writeLabel(rowLabels[y] ?? '', data, width, GAP, top + middle);
+    row.forEach((picture, x) => void paste(picture, data, width, firstColumn + x * cellWidth, top));
+  });
+  return { width, height, data };
+}
+
+function writeLabel(label: string, sheet: Uint8Array, sheetWidth: number, left: number, top: number): void {
+  drawText(label, LABEL_SCALE, (x, y) => {
+    const at = ((top + y) * sheetWidth + left + x) * 3;
+    sheet.fill(INK, at, at + 3);
+  });
+}
+
 /** The picture at the size it has on a sheet; the thumbnail of a thumbnail is the same. */
-export async function thumbnail(image: RgbImage, largeSide = LARGE_SIDE): Promise<RgbImage> {
+export async function thumbnail(image: RgbImage, largeSide = LARGE_SIDE, smallSide = SMALL_SIDE): Promise<RgbImage> {
   const side = Math.max(image.width, image.height);
   if (side > largeSide) return shrunk(image, largeSide / side);
-  return enlarged(image, Math.max(1, Math.floor(SMALL_SIDE / side)));
+  return enlarged(image, Math.max(1, Math.floor(smallSide / side)));
 }
 
 async function shrunk(image: RgbImage, factor: number): Promise<RgbImage> {

@@ -1,6 +1,6 @@
 /**
  * A bitmap font for labels: glyphs of 5 x 9 pixels (7 above the baseline, 2 below) for printable ASCII, lower and upper
- * case, without the rarest signs. Drawn here because rendering text through system fonts gives nothing on a machine
+ * case, without the rarest signs, and a lambda. Drawn here because rendering text through system fonts gives nothing on a machine
  * without fonts, and something else on every other machine.
  */
 
@@ -121,14 +121,14 @@ QRSTUVWX
 
 `,
   `
-YZ?
-#   # #####  ###
-#   #     # #   #
- # #     #      #
-  #     #      #
-  #    #      #
-  #   #
-  #   #####   #
+YZ?λ
+#   # #####  ###  ##
+#   #     # #   #   #
+ # #     #      #   #
+  #     #      #   ##
+  #    #      #    # #
+  #   #           #  #
+  #   #####   #   #   #
 
 
 `,

@@ -35,12 +35,7 @@ export function outputFormat(path: string): OutputFormat {
  */
 export async function encodeImage(image: RgbImage, format: OutputFormat): Promise<Buffer> {
   const { width, height, data } = image;
-  if (format === 'webp' && Math.max(width, height) > MAX_WEBP_SIDE) {
-    throw new CodecError(
-      'image',
-      `WebP holds at most ${MAX_WEBP_SIDE} pixels a side, got ${width}x${height}; use .png`,
-    );
-  }
+  if (format === 'webp') checkWebpSize(image);
   const pixels = sharp(data, { raw: { width, height, channels: 3 } });
   switch (format) {
     case 'png':
@@ -50,6 +45,33 @@ export async function encodeImage(image: RgbImage, format: OutputFormat): Promis
     case 'tiff':
       return pixels.tiff({ compression: 'deflate', predictor: 'horizontal' }).toBuffer();
   }
+}
+
+/** A picture of an animation. */
+export interface Frame {
+  /** All of one size. */
+  readonly image: RgbImage;
+  readonly milliseconds: number;
+}
+
+/**
+ * The bytes of an animated WebP file, lossless, that is shown again and again.
+ * @param frames at least one
+ * @throws CodecError `image` when the format cannot hold pictures of that size
+ */
+export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer> {
+  const { width, height } = frames[0].image;
+  checkWebpSize({ width, height });
+  const stacked = Buffer.concat(frames.map(({ image }) => image.data));
+  const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const;
+  return sharp(stacked, { raw, limitInputPixels: false })
+    .webp({ lossless: true, loop: 0, delay: frames.map(({ milliseconds }) => milliseconds) })
+    .toBuffer();
+}
+
+function checkWebpSize({ width, height }: Pick<RgbImage, 'width' | 'height'>): void {
+  if (Math.max(width, height) <= MAX_WEBP_SIDE) return;
+  throw new CodecError('image', `WebP holds at most ${MAX_WEBP_SIDE} pixels a side, got ${width}x${height}; use .png`);
 }
 
 /** The bytes of a PNG file. */

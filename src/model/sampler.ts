@@ -1,99 +1,185 @@
-/** Pictures drawn from a model by itself: ancestral sampling (Ho, Jain & Abbeel 2020, Algorithm 2). */
+/**
+ * Pictures from the reverse process: ancestral sampling (Ho, Jain & Abbeel 2020, Algorithm 2) and DDIM (Song, Meng & Ermon
+ * 2021), from noise or from any x_t, in T steps or in fewer, longer ones.
+ */
 
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
 import { gaussians, integerStream } from '../random.js';
 import type { DiffusionModel } from './likelihood.js';
-import { outputChannels, x0Coefficients } from './parameterization.js';
-import { jumpCoefficients } from './schedule.js';
+import { outputChannels, type Variance, x0Coefficients } from './parameterization.js';
+import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
-export interface SampleOptions {
-  readonly count: number;
-  /** Sides in pixels, multiples of the network's stride. */
-  readonly width: number;
-  readonly height: number;
-  /** Evaluations per picture, T or fewer; default T. With fewer, jumps of equal length in t. */
+/** `ddpm` draws x_s from p(x_s|x_t); `ddim` follows the probability-flow ODE, where x_T decides everything. */
+export const SAMPLERS = ['ddpm', 'ddim'] as const;
+export type Sampler = (typeof SAMPLERS)[number];
+
+/** How the reverse process is walked. */
+export interface SamplerOptions {
+  /** Evaluations of the network for a whole chain, T or fewer; default T. With fewer, jumps of equal length in t. */
   readonly steps?: number;
-  /** Name of the random numbers. */
-  readonly seed: string;
+  /** Default `ddpm`. */
+  readonly sampler?: Sampler;
+  /**
+   * Of p(x_s|x_t), for `ddpm`. Default: the model's own, but beta-tilde where a model with beta takes steps of more than
+   * one t. There beta, 1 - abar_t / abar_s, leaves noise in the picture (`bench/sampling.mjs`; sigma-hat in Song, Meng &
+   * Ermon 2021, Table 1).
+   */
+  readonly variance?: Variance;
   /** Share of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
 }
 
-/** Pictures drawn side by side. */
+/** Called with xhat0, which is reused after the call, of a picture (counted from 0) at each t that is visited. */
+export type EstimateListener = (picture: number, t: number, xhat0: Float32Array) => void;
+
+export interface SampleOptions extends SamplerOptions {
+  readonly count: number;
+  /** Number of the first picture, for drawing many part by part; default 0. */
+  readonly first?: number;
+  /** Sides in pixels, multiples of the network's stride. */
+  readonly width: number;
+  readonly height: number;
+  /** Name of the random numbers. */
+  readonly seed: string;
+  readonly onEstimate?: EstimateListener;
+}
+
+export interface ReverseOptions extends SamplerOptions {
+  /** x_from of each picture: height * width * 3 values, rows from the top, channels interleaved; not modified. */
+  readonly states: readonly Float32Array[];
+  readonly width: number;
+  readonly height: number;
+  /** Timestep of the states, 0..T. */
+  readonly from: number;
+  /** Timestep to stop at, 0..from; default 0. */
+  readonly to?: number;
+  /** Normal deviates for each picture, drawn by `ddpm`. */
+  readonly noises: readonly (() => number)[];
+  readonly onEstimate?: EstimateListener;
+}
+
+/** Pictures side by side, fewer where they are large: attention needs memory that grows with the square of the pixels. */
 const BATCH = 16;
+const BATCH_PIXELS = 2 ** 16;
 const CHANNELS = 3;
 
-/** Draws pictures. @throws CodecError('image') for sides that the network does not take */
+/**
+ * Draws pictures. The first ones are the same, but for rounding, however many there are.
+ * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for options out of range
+ */
 export async function sample(model: DiffusionModel, options: SampleOptions): Promise<RgbImage[]> {
+  const { count, first = 0, width, height, seed } = options;
+  const noises = Array.from({ length: count }, (_, i) => gaussians(integerStream(`${seed}/sample/${first + i}`)));
+  const states = noises.map((noise) => Float32Array.from({ length: width * height * CHANNELS }, noise));
+  const { timesteps } = model.schedule;
+  const drawn = await reverse(model, { ...options, states, noises, from: timesteps });
+  return drawn.map((x) => ({ width, height, data: fromUnit(x) }));
+}
+
+/**
+ * Walks the reverse process from x_from to x_to; x_0 is the mean, without noise.
+ * @returns x_to of each picture
+ * @throws as {@link sample}
+ */
+export async function reverse(model: DiffusionModel, options: ReverseOptions): Promise<Float32Array[]> {
   const { engine, network, schedule } = model;
-  const { count, width, height, seed, onProgress } = options;
-  const { timesteps } = schedule;
-  const steps = options.steps ?? timesteps;
-  if (!(Number.isInteger(steps) && steps >= 1 && steps <= timesteps)) {
-    throw invalidArgument('steps', `an integer from 1 to ${timesteps}`, steps);
-  }
-  if (width % network.stride !== 0 || height % network.stride !== 0) {
-    throw new CodecError(
-      'image',
-      `samples: expected sides that are multiples of ${network.stride}, got ${width}x${height}`,
-    );
-  }
-  const batch = Math.min(BATCH, count);
+  const { states, width, height, noises, from, to = 0, onEstimate, onProgress } = options;
+  const places = timestepsBetween(from, to, options.steps ?? schedule.timesteps, schedule.timesteps);
+  checkSides(width, height, network.stride);
+  const results = states.map((state) => state.slice());
+  if (places.length === 1 || results.length === 0) return results;
+  const batch = Math.min(results.length, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
+  const rounds = Math.ceil(results.length / batch);
   const fn = await engine.compile(network.fn, [[batch, height, width, CHANNELS], [batch]], network.constants);
   const size = width * height * CHANNELS;
-  const pictures: RgbImage[] = [];
-  const places = Array.from({ length: steps + 1 }, (_, i) => Math.round((timesteps * (steps - i)) / steps));
-  const rounds = Math.ceil(count / batch);
+  const x = new Float32Array(batch * size);
   try {
     for (let round = 0; round < rounds; round++) {
-      const noises = Array.from({ length: batch }, (_, i) =>
-        gaussians(integerStream(`${seed}/sample/${round * batch + i}`)),
-      );
-      const x = new Float32Array(batch * size);
-      for (let i = 0; i < x.length; i++) x[i] = noises[Math.floor(i / size)]();
-      for (let k = 0; k < steps; k++) {
-        const [output] = await fn.run([x, new Float32Array(batch).fill(places[k] - 1)]);
-        step(model, x, output, places[k], places[k + 1], (i) => noises[Math.floor(i / size)]());
-        onProgress?.((round * steps + k + 1) / (rounds * steps));
+      const group = results.slice(round * batch, (round + 1) * batch);
+      const views = group.map((_, i) => x.subarray(i * size, (i + 1) * size));
+      x.fill(0);
+      group.forEach((state, i) => void views[i].set(state));
+      for (let k = 0; k + 1 < places.length; k++) {
+        const [t, s] = [places[k], places[k + 1]];
+        const [output] = await fn.run([x, new Float32Array(batch).fill(t - 1)]);
+        const step = createStep(model, options, t, s);
+        views.forEach((view, i) => {
+          const picture = round * batch + i;
+          const outputSize = output.length / batch;
+          const xhat0 = step(view, output.subarray(i * outputSize, (i + 1) * outputSize), noises[picture]);
+          onEstimate?.(picture, t, xhat0);
+        });
+        onProgress?.((round + (k + 1) / (places.length - 1)) / rounds);
       }
-      for (let i = 0; i < batch && pictures.length < count; i++) {
-        pictures.push({ width, height, data: fromUnit(x.subarray(i * size, (i + 1) * size)) });
-      }
+      group.forEach((state, i) => void state.set(views[i]));
     }
   } finally {
     await fn.dispose();
   }
-  return pictures;
+  return results;
 }
 
-/** From x_t to x_s in place; x_0 is the mean, without noise. */
-function step(
+/** The timesteps to visit from `from` to `to`, both included: a chain of `steps` jumps in all, of which this is a part. */
+export function timestepsBetween(from: number, to: number, steps: number, timesteps: number): number[] {
+  if (!(Number.isInteger(steps) && steps >= 1 && steps <= timesteps)) {
+    throw invalidArgument('steps', `an integer from 1 to ${timesteps}`, steps);
+  }
+  if (!(Number.isInteger(from) && Number.isInteger(to) && from >= to && to >= 0 && from <= timesteps)) {
+    throw invalidArgument('t', `an integer from 0 to ${timesteps}`, to === 0 ? from : `${from} to ${to}`);
+  }
+  if (from === to) return [from];
+  const jumps = Math.ceil((steps * (from - to)) / timesteps);
+  return Array.from({ length: jumps + 1 }, (_, i) => to + Math.round(((from - to) * (jumps - i)) / jumps));
+}
+
+function checkSides(width: number, height: number, stride: number): void {
+  if (width % stride === 0 && height % stride === 0) return;
+  const nearest = (side: number) => Math.max(stride, Math.floor(side / stride) * stride);
+  throw new CodecError(
+    'image',
+    `samples: expected sides that are multiples of ${stride}, got ${width}x${height}; for example ${nearest(width)}x${nearest(height)}`,
+  );
+}
+
+function defaultVariance(own: Variance, jump: number): Variance {
+  return own === 'beta' && jump > 1 ? 'beta-tilde' : own;
+}
+
+/** One step t -> s: takes x_t to x_s in place, and gives xhat0. */
+function createStep(
   { schedule, parameterization }: DiffusionModel,
-  x: Float32Array,
-  output: Float32Array,
+  { sampler = 'ddpm', variance: wanted }: SamplerOptions,
   t: number,
   s: number,
-  gaussian: (i: number) => number,
-): void {
-  const { prediction, variance } = parameterization;
-  const channels = outputChannels(variance, CHANNELS);
-  const coefficients = x0Coefficients(schedule, prediction, t);
-  const jump = jumpCoefficients(schedule, t, s);
-  const { alphasCumprod } = schedule;
-  const betaTilde = 2 * Math.log(jump.sigma);
-  const beta = Math.log(1 - alphasCumprod[t] / alphasCumprod[s]);
-  for (let i = 0, at = 0; i < x.length; at += channels) {
-    for (let c = 0; c < CHANNELS; c++, i++) {
-      const xhat0 = Math.max(-1, Math.min(1, coefficients.xt * x[i] + coefficients.output * output[at + c]));
-      if (s === 0) {
-        x[i] = xhat0;
-        continue;
-      }
-      const share = variance === 'beta' ? 1 : variance === 'beta-tilde' ? 0 : (output[at + c + CHANNELS] + 1) / 2;
-      const deviation = Math.exp(0.5 * (betaTilde + share * (beta - betaTilde)));
-      x[i] = jump.x0 * xhat0 + jump.xt * x[i] + deviation * gaussian(i);
-    }
+): (x: Float32Array, output: Float32Array, gaussian: () => number) => Float32Array {
+  const variance = wanted ?? defaultVariance(parameterization.variance, t - s);
+  const channels = outputChannels(parameterization.variance, CHANNELS);
+  if (variance === 'learned' && channels === CHANNELS) {
+    throw new CodecError('usage', 'variance: this model has not learned one; use beta or beta-tilde');
   }
+  const toX0 = x0Coefficients(schedule, parameterization.prediction, t);
+  const jump = (sampler === 'ddim' ? flowCoefficients : jumpCoefficients)(schedule, t, s);
+  const betaTilde = 2 * Math.log(jump.sigma);
+  const beta = Math.log(1 - schedule.alphasCumprod[t] / schedule.alphasCumprod[s]);
+  const deviation = (share: number) => Math.exp(0.5 * (betaTilde + share * (beta - betaTilde)));
+  const fixed = deviation(variance === 'beta' ? 1 : 0);
+  const noisy = sampler === 'ddpm' && s > 0;
+  return (x, output, gaussian) => {
+    const xhat0 = new Float32Array(x.length);
+    for (let i = 0, at = 0; i < x.length; at += channels) {
+      for (let c = 0; c < CHANNELS; c++, i++) {
+        xhat0[i] = Math.max(-1, Math.min(1, toX0.xt * x[i] + toX0.output * output[at + c]));
+        if (s === 0) {
+          x[i] = xhat0[i];
+          continue;
+        }
+        x[i] = jump.x0 * xhat0[i] + jump.xt * x[i];
+        if (noisy)
+          x[i] += (variance === 'learned' ? deviation((output[at + c + CHANNELS] + 1) / 2) : fixed) * gaussian();
+      }
+    }
+    return xhat0;
+  };
 }

@@ -71,9 +71,7 @@ export function createSchedule(config: ScheduleConfig): Schedule {
  * variance = v (1 - abar_s) / (1 - abar_t).
  */
 export function jumpCoefficients(schedule: Schedule, t: number, s: number): JumpCoefficients {
-  if (!(s >= 0 && s < t && t <= schedule.timesteps)) {
-    throw invalidArgument('jump', `${schedule.timesteps} >= t > s >= 0`, `t = ${t}, s = ${s}`);
-  }
+  checkJump(schedule, t, s);
   const at = schedule.alphasCumprod[t];
   const as = schedule.alphasCumprod[s];
   const v = 1 - at / as;
@@ -82,6 +80,22 @@ export function jumpCoefficients(schedule: Schedule, t: number, s: number): Jump
     xt: (Math.sqrt(at / as) * (1 - as)) / (1 - at),
     sigma: Math.sqrt((v * (1 - as)) / (1 - at)),
   };
+}
+
+/**
+ * Coefficients of the deterministic step t -> s of DDIM (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0), which follows the
+ * probability-flow ODE: the noise that xhat0 leaves in x_t is kept, at the level of s. mean = x0 * xhat0 + xt * x_t.
+ */
+export function flowCoefficients(schedule: Schedule, t: number, s: number): JumpCoefficients {
+  checkJump(schedule, t, s);
+  const { alphasCumprod } = schedule;
+  const xt = Math.sqrt((1 - alphasCumprod[s]) / (1 - alphasCumprod[t]));
+  return { x0: Math.sqrt(alphasCumprod[s]) - xt * Math.sqrt(alphasCumprod[t]), xt, sigma: 0 };
+}
+
+function checkJump({ timesteps }: Schedule, t: number, s: number): void {
+  if (!(s >= 0 && s < t && t <= timesteps))
+    throw invalidArgument('jump', `${timesteps} >= t > s >= 0`, `t = ${t}, s = ${s}`);
 }
 
 /** 1 / (2 ln 2): half a nat in bits. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { contactSheet, thumbnail } from '../../src/image/contact-sheet.js';
+import { contactSheet, labelledTable, thumbnail } from '../../src/image/contact-sheet.js';
 import { drawText, GLYPH_HEIGHT, GLYPH_WIDTH, textWidth } from '../../src/image/font.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { syntheticImage } from '../helpers/fixtures.js';
@@ -33,7 +33,7 @@ describe('the font', () => {
   });
 
   it('has every letter and digit, all different', () => {
-    const characters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./:=-+%,()_#?';
+    const characters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./:=-+%,()_#?λ';
     expect(new Set([...characters].map((c) => drawn(c).join())).size).toBe(characters.length);
   });
 
@@ -103,5 +103,39 @@ describe('contactSheet', () => {
 
   it('refuses to be empty', async () => {
     await expect(contactSheet([])).rejects.toMatchObject({ code: 'image' });
+  });
+});
+
+describe('labelledTable', () => {
+  const grey = (level: number) => ({ width: 32, height: 32, data: new Uint8Array(3072).fill(level) });
+
+  it('puts pictures where their labels say', async () => {
+    const rows = [
+      [grey(10), grey(20), grey(30)],
+      [grey(40), grey(50)],
+    ];
+    const sheet = await labelledTable({ rows, rowLabels: ['a', 'bc'], columnLabels: ['x'] });
+    const left = sheet.width - 3 * 100 - 12 + 4;
+    const top = sheet.height - 2 * 100 - 12 + 4;
+    rows.forEach((row, y) => {
+      row.forEach((picture, x) => {
+        const expected = Array(3).fill(picture.data[0]);
+        for (const corner of [0, 95]) {
+          expect(pixelAt(sheet, left + x * 100 + corner, top + y * 100 + corner)).toEqual(expected);
+        }
+      });
+    });
+    expect(pixelAt(sheet, left + 250, top + 150)).toEqual([255, 255, 255]);
+    expect(pixelAt(sheet, left + 97, top)).toEqual([255, 255, 255]);
+  });
+
+  it('keeps labels apart', async () => {
+    const wide = 'a label wider than a picture';
+    const sheet = await labelledTable({ rows: [[grey(0), grey(0)]], columnLabels: [wide, wide] });
+    expect(sheet.width).toBeGreaterThan(2 * textWidth(wide, 2) + 24);
+  });
+
+  it('refuses to be empty', async () => {
+    await expect(labelledTable({ rows: [], columnLabels: [] })).rejects.toMatchObject({ code: 'image' });
   });
 });

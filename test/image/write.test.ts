@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { encodeImage, encodePng, outputFormat } from '../../src/image/write.js';
+import { encodeAnimation, encodeImage, encodePng, outputFormat } from '../../src/image/write.js';
 import { syntheticImage } from '../helpers/fixtures.js';
 
 describe('writing', () => {
@@ -17,6 +17,21 @@ describe('writing', () => {
       undefined,
     ]);
     expect(await encodeImage(image, format)).toEqual(bytes);
+  });
+
+  it('writes animations without loss', async () => {
+    const frames = [30, 200].map((value) => {
+      const image = syntheticImage(33, 17);
+      image.data[0] = value;
+      return { image, milliseconds: value };
+    });
+    const bytes = await encodeAnimation(frames);
+    expect(await sharp(bytes, { animated: true }).metadata()).toMatchObject({ pages: 2, loop: 0, delay: [30, 200] });
+    for (const [page, { image }] of frames.entries()) {
+      expect(new Uint8Array(await sharp(bytes, { page }).removeAlpha().raw().toBuffer())).toEqual(image.data);
+    }
+    const huge = { image: { width: 16384, height: 1, data: new Uint8Array(16384 * 3) }, milliseconds: 1 };
+    await expect(encodeAnimation([huge])).rejects.toThrow(/at most 16383 pixels a side, got 16384x1/);
   });
 
   it('keeps black and white pictures RGB', async () => {
