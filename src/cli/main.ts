@@ -1,12 +1,13 @@
 /** The command line: which commands there are, how errors end a run. */
-import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { CodecError } from '../errors.js';
+import { packageVersion } from '../version.js';
 import { calibrateCommand } from './calibrate.js';
 import { openConsole } from './console.js';
 import { dataCommand } from './data.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
+import { evalCommand } from './eval.js';
 import { infoCommand } from './info.js';
 import { trainCommand } from './train.js';
 import { truncateCommand } from './truncate.js';
@@ -61,11 +62,12 @@ function parser(args: readonly string[]) {
       .command(trainCommand)
       .command(dataCommand)
       .command(calibrateCommand)
+      .command(evalCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
       .epilogue("'ddpm-codec <command> --help' explains a command.")
-      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train, data or calibrate')
+      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train, data, calibrate or eval')
       .recommendCommands()
       .strict()
       // Otherwise each unknown option is reported twice, as max-rat and maxRat.
@@ -95,10 +97,6 @@ function refuse(message: string | null, error: Error | undefined): never {
   const problem = message ?? error?.message ?? 'bad arguments';
   const reworded = REWORDED.reduce((text, [pattern, words]) => text.replace(pattern, words), problem.trim());
   throw new CodecError('usage', `${reworded}; see --help`);
-}
-
-function packageVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }
 
 /** `ddpm-codec info x | head -1` closes our stdout early, which is no error. */
