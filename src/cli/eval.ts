@@ -1,8 +1,10 @@
 /** `ddpm-codec eval`: likelihoods of images under a model, as the paper's tables have them, and distances between sets. */
+import { resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../data/image-set.js';
 import type { Engine } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
+import { parseColour } from '../image/read.js';
 import type { Bound, BoundOptions, Estimate, Evaluation, ImageBound, Term } from '../model/likelihood.js';
 import type { Model } from '../model/model.js';
 import { VARIANCES, type Variance } from '../model/parameterization.js';
@@ -40,6 +42,7 @@ interface EvalArgs extends EngineArgs, OutputArgs {
   readonly variance?: Variance;
   readonly clip: boolean;
   readonly crop?: unknown;
+  readonly background?: string;
   readonly train?: string;
   readonly seed: string;
   readonly bound: boolean;
@@ -164,6 +167,11 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
           description: 'Clip predictions of x_0 to [-1, 1], as the authors do; --no-clip does not',
         },
         crop: numberOption('Use the middle of each image, this many pixels a side'),
+        background: {
+          type: 'string',
+          requiresArg: true,
+          description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
+        },
         train: {
           type: 'string',
           requiresArg: true,
@@ -201,10 +209,15 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
 async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
   const console = openConsole(args);
   const settings = settingsOf(args);
+  if (args.background !== undefined) await parseColour(args.background);
   for (const path of [args.output, args.plot]) if (path !== undefined) await checkWritable(path, args);
-  const data = await openImageSet(args.data);
-  const train = args.train === undefined ? undefined : await openImageSet([args.train]);
-  const against = args.fid === undefined ? undefined : await openImageSet([args.fid]);
+  const { background } = args;
+  const open = (texts: string[]) => openImageSet(texts, background === undefined ? {} : { background });
+  const data = await open(args.data);
+  const train = args.train === undefined ? undefined : await open([args.train]);
+  const against = args.fid === undefined ? undefined : await open([args.fid]);
+  const fewest = Math.min(data.length, against?.length ?? 2);
+  if (against && fewest < 2) throw invalidArgument('--fid', 'at least 2 images on either side', fewest);
   const loader = imageLoader(settings.crop, console);
   await withContext(args, console, async (context) => {
     if (args.bound) await context.checkModel(settings.model);
@@ -228,7 +241,8 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
   });
   const { length } = loader.skipped;
   if (length > 0) {
-    throw new CodecError('image', `${length} images could not be used, see above; the numbers are of the others`);
+    const images = `${length} image${length === 1 ? '' : 's'}`;
+    throw new CodecError('image', `${images} could not be used, see above; the numbers are of the others`);
   }
 }
 
@@ -248,6 +262,9 @@ function settingsOf(args: EvalArgs): Settings {
   }
   if (timesteps !== 'all' && typeof timesteps !== 'number') {
     throw invalidArgument('--timesteps', `an integer from 1 to ${MOST_TIMESTEPS} or "all"`, timesteps);
+  }
+  if (path !== undefined && args.output !== undefined && resolve(path) === resolve(args.output)) {
+    throw new CodecError('usage', `${path}: named by both --output and --plot`);
   }
   return {
     model,
