@@ -27,6 +27,14 @@ export { type CodecModel, encode } from './codec/encoder.js';
 export { type Header, readHeader, writeHeader } from './codec/format.js';
 export { readInfo, truncate } from './codec/info.js';
 export type { PlannedStep, PlanParameters, Profile } from './codec/plan.js';
+export {
+  type ImageReference,
+  type ImageSet,
+  type ImageSetOptions,
+  type NamedImage,
+  openImageSet,
+  parseImageSet,
+} from './data/image-set.js';
 export type { CompiledFunction, Engine, EngineName, HostTensor, Shape, TensorFunction } from './engine/engine.js';
 export { type EngineOptions, openEngine } from './engine/index.js';
 export { CodecError, type ErrorCode } from './errors.js';
@@ -35,7 +43,17 @@ export { psnr, rmse } from './image/metrics.js';
 export { readImage } from './image/read.js';
 export { encodeImage, encodePng } from './image/write.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';
-export { type Bound, type BoundOptions, type DiffusionModel, type Estimate, measureBound } from './model/likelihood.js';
+export {
+  type Bound,
+  type BoundOptions,
+  type DiffusionModel,
+  type Estimate,
+  type Evaluation,
+  evaluateBound,
+  type ImageBound,
+  measureBound,
+  type Term,
+} from './model/likelihood.js';
 export {
   findModel,
   listModels,
@@ -48,3 +66,5 @@ export {
 export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
 export { type SampleOptions, sample } from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';
+export { type FeatureNetwork, type Features, featuresOf, openFeatureNetwork } from './report/feature-network.js';
+export { fitGaussian, frechetDistance, type Gaussian, type InceptionScore, inceptionScore } from './report/fid.js';

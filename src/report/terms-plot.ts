@@ -9,7 +9,7 @@ const GREY_LEVELS = 127.5;
 
 /**
  * An SVG of two panels over t, both logarithmic: L_{t-1} in bits/dim with its standard error, L_0 at t = 1, and the RMSE of
- * xhat0. Neighbouring timesteps with few evaluations are drawn as their mean.
+ * xhat0. Neighbouring timesteps with few evaluations are drawn as their mean; what is 0 has no place on such axes.
  */
 export async function termsPlot(terms: readonly Term[], title?: string): Promise<string> {
   const groups = grouped(terms);
@@ -20,22 +20,26 @@ export async function termsPlot(terms: readonly Term[], title?: string): Promise
         x,
         y: 'KL of the step, bits/dim (t = 1: L₀)',
         // Of the standard error what a logarithmic axis can show.
-        points: groups.map(({ t, bits, error }) => ({
-          x: t,
-          value: bits,
-          low: Math.max(bits - error, bits / 10),
-          high: bits + error,
-        })),
+        points: groups
+          .filter(({ bits }) => bits > 0)
+          .map(({ t, bits, error }) => ({
+            x: t,
+            value: bits,
+            low: Math.max(bits - error, bits / 10),
+            high: bits + error,
+          })),
         xScale: 'log',
         yScale: 'log',
       },
       {
         x,
         y: 'RMSE of x̂₀, grey levels',
-        points: groups.map(({ t, mse }) => {
-          const value = GREY_LEVELS * Math.sqrt(mse);
-          return { x: t, value, low: value, high: value };
-        }),
+        points: groups
+          .filter(({ mse }) => mse > 0)
+          .map(({ t, mse }) => {
+            const value = GREY_LEVELS * Math.sqrt(mse);
+            return { x: t, value, low: value, high: value };
+          }),
         xScale: 'log',
         yScale: 'log',
       },
