@@ -5,10 +5,9 @@ import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../data/image-set
 import type { Engine } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import { parseColour } from '../image/read.js';
-import type { Bound, BoundOptions, Estimate, Evaluation, ImageBound, Term } from '../model/likelihood.js';
+import type { BoundOptions, Estimate, Evaluation } from '../model/likelihood.js';
 import type { Model } from '../model/model.js';
 import { VARIANCES, type Variance } from '../model/parameterization.js';
-import type { InceptionScore } from '../report/fid.js';
 import { type FigureFormat, figureFormat } from '../report/figure.js';
 import { packageVersion } from '../version.js';
 import {
@@ -20,9 +19,10 @@ import {
   outputOptions,
   threadsOf,
 } from './args.js';
-import { type Console, openConsole, table, toJson } from './console.js';
+import { type Console, openConsole, toJson } from './console.js';
 import { type Context, withContext } from './context.js';
 import { type ImageLoader, imageLoader } from './eval-images.js';
+import { describeReport, type EvalReport, type FidReport, type LikelihoodReport } from './eval-report.js';
 import { checkWritable, writeAtomically } from './output.js';
 
 /** As many timesteps as the model card's bound is measured with, and the name of its random numbers. */
@@ -48,65 +48,6 @@ interface EvalArgs extends EngineArgs, OutputArgs {
   readonly bound: boolean;
   readonly fid?: string;
   readonly features?: string;
-}
-
-/** What `--json` prints and `-o` writes. Estimates are means over images with their standard errors (null for one image). */
-export interface EvalReport {
-  /** Of this package. */
-  readonly version: string;
-  /** The references that were given. */
-  readonly data: readonly string[];
-  readonly likelihood?: LikelihoodReport;
-  readonly gap?: GapReport;
-  readonly fid?: FidReport;
-  /** Images that could not be used, and why; the numbers are of the others. */
-  readonly skipped: readonly { readonly name: string; readonly error: string }[];
-}
-
-export interface LikelihoodReport {
-  readonly model: { readonly name: string; readonly id: string };
-  readonly engine: string;
-  readonly options: {
-    readonly timesteps: number | 'all';
-    readonly variance: Variance;
-    readonly clip: boolean;
-    readonly crop: number | null;
-    readonly seed: string;
-  };
-  readonly width: number;
-  readonly height: number;
-  /** L_T, L_1:T-1, L_0 and their sum, bits/dim. */
-  readonly bound: Bound;
-  /** L_1:T, bits/dim. */
-  readonly rate: Estimate;
-  /** L_0, bits/dim. */
-  readonly distortion: Estimate;
-  /** Of xhat0 at t = 1, grey levels 0..255. */
-  readonly rmse: Estimate;
-  /** L_{t-1} in bits/dim, and mean squared error of xhat0 on the scale -1..1, at each timestep that was evaluated. */
-  readonly terms: readonly Term[];
-  readonly perImage: readonly (ImageBound & { readonly name: string })[];
-  readonly seconds: number;
-}
-
-export interface GapReport {
-  /** Reference to images that the model was trained on. */
-  readonly train: string;
-  readonly bound: Bound;
-  /** Total of the data minus total of these, bits/dim. */
-  readonly gap: Estimate;
-}
-
-export interface FidReport {
-  /** Reference to the images that the data is compared with. */
-  readonly against: string;
-  readonly features: string;
-  /** Numbers in a feature vector. */
-  readonly dimensions: number;
-  readonly images: { readonly data: number; readonly against: number };
-  readonly fid: number;
-  /** Where the network gives class probabilities. */
-  readonly inceptionScore?: { readonly data: InceptionScore; readonly against: InceptionScore };
 }
 
 /** Options of a run that have been checked. */
@@ -237,7 +178,7 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
     if (args.output !== undefined) await writeAtomically(args.output, Buffer.from(`${toJson(report)}\n`), args);
     if (settings.plot && report.likelihood) await plot(report.likelihood, args, settings.plot);
     console.document(report);
-    console.result(describe(report));
+    console.result(describeReport(report));
   });
   const { length } = loader.skipped;
   if (length > 0) {
@@ -423,58 +364,4 @@ async function plot(
   const { encodeFigure } = await import('../report/figure.js');
   const svg = await termsPlot(terms, `model ${model.name}, ${bound.images} images of ${args.data.join(' ')}`);
   await writeAtomically(path, await encodeFigure(svg, format), args);
-}
-
-function describe({ data, likelihood, gap, fid }: EvalReport): string {
-  return [
-    ...(likelihood ? [describeLikelihood(likelihood, data), describeTable(likelihood, gap)] : []),
-    ...(fid ? [describeFid(fid)] : []),
-  ].join('\n');
-}
-
-function describeLikelihood({ bound, options }: LikelihoodReport, data: readonly string[]): string {
-  const { timesteps, variance, clip } = options;
-  const what = timesteps === 'all' ? 'all timesteps' : `t = 1 and ${timesteps} timesteps of each`;
-  return `${data.join(' ')}: ${bound.images} images, ${what}, variance ${variance}, predictions ${clip ? '' : 'not '}clipped`;
-}
-
-function describeTable({ bound, rate, distortion, rmse }: LikelihoodReport, gap: GapReport | undefined): string {
-  const row = (name: string, { value, standardError }: Estimate, unit = 'bits/dim') => [
-    name,
-    inFigures(value),
-    `± ${inFigures(standardError)}`,
-    unit,
-  ];
-  return table(
-    [
-      row('L_T', bound.prior),
-      row('L_1:T-1', bound.diffusion),
-      row('L_0', bound.decoder),
-      row('total', bound.total),
-      row('rate, L_1:T', rate),
-      row('distortion, L_0', distortion),
-      row('RMSE of xhat0 at t = 1', rmse, 'grey levels'),
-      ...(gap ? [row(`total, ${gap.train}`, gap.bound.total), row('gap to it', gap.gap)] : []),
-    ],
-    [0, 3],
-  );
-}
-
-function describeFid({ against, fid, inceptionScore, images, features }: FidReport): string {
-  const scores = inceptionScore && [
-    `inception score: ${describeScore(inceptionScore.data)} of the data, ${describeScore(inceptionScore.against)} of ${against}`,
-  ];
-  return [
-    `FID ${fid.toPrecision(5)} between ${images.data} images and ${images.against} of ${against}, by ${features}`,
-    ...(scores ?? []),
-  ].join('\n');
-}
-
-function describeScore({ value, standardDeviation, parts }: InceptionScore): string {
-  return parts > 1 ? `${value.toFixed(3)} ± ${standardDeviation.toFixed(3)}` : value.toFixed(3);
-}
-
-function inFigures(value: number): string {
-  if (Number.isNaN(value)) return 'unknown';
-  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toFixed(4);
 }

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import type { EvalReport } from '../../src/cli/eval.js';
+import type { EvalReport } from '../../src/cli/eval-report.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { encodePng } from '../../src/image/write.js';
 import { createSchedule, jumpKlBits, paperSchedule } from '../../src/model/schedule.js';
