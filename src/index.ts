@@ -27,6 +27,14 @@ export { type CodecModel, encode } from './codec/encoder.js';
 export { type Header, readHeader, writeHeader } from './codec/format.js';
 export { readInfo, truncate } from './codec/info.js';
 export type { PlannedStep, PlanParameters, Profile } from './codec/plan.js';
+export {
+  type ImageReference,
+  type ImageSet,
+  type ImageSetOptions,
+  type NamedImage,
+  openImageSet,
+  parseImageSet,
+} from './data/image-set.js';
 export type { CompiledFunction, Engine, EngineName, HostTensor, Shape, TensorFunction } from './engine/engine.js';
 export { type EngineOptions, openEngine } from './engine/index.js';
 export { CodecError, type ErrorCode } from './errors.js';
@@ -42,7 +50,18 @@ export {
   type SharedLatentsOptions,
   sampleSharedLatents,
 } from './model/interpolation.js';
-export { type Bound, type BoundOptions, type DiffusionModel, type Estimate, measureBound } from './model/likelihood.js';
+export {
+  type Bound,
+  type BoundOptions,
+  type DiffusionModel,
+  type Estimate,
+  type Evaluation,
+  evaluateBound,
+  type ImageBound,
+  measureBound,
+  type Term,
+} from './model/likelihood.js';
+
 export {
   findModel,
   listModels,
@@ -63,3 +82,5 @@ export {
   sample,
 } from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';
+export { type FeatureNetwork, type Features, featuresOf, openFeatureNetwork } from './report/feature-network.js';
+export { fitGaussian, frechetDistance, type Gaussian, type InceptionScore, inceptionScore } from './report/fid.js';

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../errors.js';
+import { cutMiddle } from '../image/crop.js';
 import type { RgbImage } from '../image/image.js';
 import { READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import { type EngineArgs, engineOptions, integer, numberOption, type OutputArgs, outputOptions } from './args.js';
@@ -82,17 +83,4 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
     console.document({ output, images: images.length, engine: engine.name });
     console.result(`${output}: profile from ${images.length} pictures`);
   });
-}
-
-function cutMiddle(image: RgbImage, most: number): RgbImage {
-  const width = Math.min(image.width, most);
-  const height = Math.min(image.height, most);
-  const left = (image.width - width) >> 1;
-  const top = (image.height - height) >> 1;
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    const from = ((top + y) * image.width + left) * 3;
-    data.set(image.data.subarray(from, from + width * 3), y * width * 3);
-  }
-  return { width, height, data };
 }

@@ -1,12 +1,13 @@
 /** The command line: which commands there are, how errors end a run. */
-import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { CodecError } from '../errors.js';
+import { packageVersion } from '../version.js';
 import { calibrateCommand } from './calibrate.js';
 import { openConsole } from './console.js';
 import { dataCommand } from './data.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
+import { evalCommand } from './eval.js';
 import { infoCommand } from './info.js';
 import { interpolateCommand } from './interpolate.js';
 import { sampleCommand } from './sample.js';
@@ -66,6 +67,7 @@ function parser(args: readonly string[]) {
       .command(trainCommand)
       .command(dataCommand)
       .command(calibrateCommand)
+      .command(evalCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
@@ -73,7 +75,7 @@ function parser(args: readonly string[]) {
       .demandCommand(
         1,
         1,
-        'expected a command: encode, decode, info, truncate, sample, interpolate, train, data or calibrate',
+        'expected a command: encode, decode, info, truncate, sample, interpolate, eval, train, data or calibrate',
       )
       .recommendCommands()
       .strict()
@@ -104,10 +106,6 @@ function refuse(message: string | null, error: Error | undefined): never {
   const problem = message ?? error?.message ?? 'bad arguments';
   const reworded = REWORDED.reduce((text, [pattern, words]) => text.replace(pattern, words), problem.trim());
   throw new CodecError('usage', `${reworded}; see --help`);
-}
-
-function packageVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }
 
 /** `ddpm-codec info x | head -1` closes our stdout early, which is no error. */

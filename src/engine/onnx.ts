@@ -1,8 +1,6 @@
 /** The `onnx` engine: tfjs functions traced once into ONNX graphs and run by onnxruntime-node at native speed. */
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import type { InferenceSession } from 'onnxruntime-node';
-import { CodecError } from '../errors.js';
 import {
   type CompiledFunction,
   type CompileOptions,
@@ -13,6 +11,7 @@ import {
   type TensorFunction,
 } from './engine.js';
 import { openOnnxPool } from './onnx-pool.js';
+import { loadOnnxRuntime } from './onnx-runtime.js';
 import { trace } from './tracing/backend.js';
 import { registerConvolution } from './tracing/convolution.js';
 import { registerElementwise } from './tracing/elementwise.js';
@@ -32,15 +31,7 @@ registerFused();
  * @throws CodecError('engine') when onnxruntime-node is not installed or does not load here
  */
 export async function openOnnxEngine(threads = availableParallelism()): Promise<Engine> {
-  const ort = await import('onnxruntime-node').catch((cause: unknown) => {
-    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
-    throw new CodecError(
-      'engine',
-      `engine onnx needs the package onnxruntime-node, which does not load here (${reason}); run "npm install onnxruntime-node" or use --engine wasm`,
-      { cause },
-    );
-  });
-  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  const { ort, version } = await loadOnnxRuntime('engine onnx', ' or use --engine wasm');
   const open = new Set<CompiledFunction>();
   return {
     name: 'onnx',

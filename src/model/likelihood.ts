@@ -2,20 +2,20 @@
  * The variational bound on the negative log likelihood of images, in bits/dim (Ho, Jain & Abbeel 2020, Eq. 5):
  * L_T + sum over t = 2..T of L_{t-1} + L_0, as the authors evaluate it, with xhat0 clipped to [-1, 1].
  *
- * The sum over t is estimated: each image is evaluated at a few timesteps, one drawn from each of as many strata, and each
- * term is divided by the probability of its timestep. The strata are of equal length in a mixture of log snr and t, which is
- * about how the terms are spread, so their weighted values differ little. L_T and L_0 are computed for every image.
+ * The sum over t is taken whole or estimated: then each image is evaluated at a few timesteps, one drawn from each of as many
+ * strata, and each term is divided by the probability of its timestep. The strata are of equal length in a mixture of log snr
+ * and t, which is about how the terms are spread, so their weighted values differ little. L_T and L_0 are computed for every
+ * image.
  */
-
 import type { CompiledFunction, Engine } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { gaussians, integerStream } from '../random.js';
+import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
 import type { NoisePredictor } from './denoiser.js';
-import { logNormalMass } from './normal.js';
-import { logVariances, outputChannels, type Parameterization, x0Coefficients } from './parameterization.js';
-import { jumpCoefficients, type Schedule } from './schedule.js';
+import { type Parameterization, VARIANCES, type Variance } from './parameterization.js';
+import type { Schedule } from './schedule.js';
 
 /** A mean over images and its standard error, in bits/dim. */
 export interface Estimate {
@@ -36,6 +36,43 @@ export interface Bound {
   readonly evaluations: number;
 }
 
+/** What the network's evaluations at one timestep say. */
+export interface Term {
+  readonly t: number;
+  /** Mean of L_{t-1} and its standard error, in bits/dim; L_0 for t = 1. */
+  readonly bits: Estimate;
+  /** Mean over dimensions and evaluations of (x_0 - xhat0)^2, images scaled to [-1, 1]. */
+  readonly mse: number;
+  /** Evaluations at this t. */
+  readonly evaluations: number;
+}
+
+/** The bound of one image, in bits/dim. */
+export interface ImageBound {
+  readonly prior: number;
+  readonly diffusion: number;
+  readonly decoder: number;
+  readonly total: number;
+  /** Root mean squared error of xhat0 at t = 1, in grey levels 0..255, before rounding. */
+  readonly rmse: number;
+}
+
+/** The bound and what it is made of. */
+export interface Evaluation {
+  readonly bound: Bound;
+  /** L_1:T, what a progressive coder sends up to x_1 (section 4.3), in bits/dim. The distortion is L_0, `bound.decoder`. */
+  readonly rate: Estimate;
+  /**
+   * What that distortion amounts to: root mean squared error of xhat0 at t = 1 over all images, in grey levels 0..255, before
+   * rounding.
+   */
+  readonly rmse: Estimate;
+  /** The timesteps that were evaluated, t = 1 first. */
+  readonly terms: readonly Term[];
+  /** In the order of the images. */
+  readonly perImage: readonly ImageBound[];
+}
+
 /** A network and what it means. */
 export interface DiffusionModel {
   readonly engine: Engine;
@@ -45,8 +82,12 @@ export interface DiffusionModel {
 }
 
 export interface BoundOptions {
-  /** Timesteps at which each image is evaluated, besides t = 1; default 10. */
-  readonly strata?: number;
+  /** Timesteps at which each image is evaluated, besides t = 1; default 10. `all` sums up all T terms. */
+  readonly strata?: number | 'all';
+  /** Variance of p(x_{t-1}|x_t); default the model's. `learned` only for a network that gives it. */
+  readonly variance?: Variance;
+  /** Whether xhat0 is clipped to [-1, 1], as the authors do; default true. */
+  readonly clip?: boolean;
   /** Name of the random numbers; models are compared on the same ones. */
   readonly seed?: string;
   /** Share of the work done, 0..1. */
@@ -57,20 +98,113 @@ const DEFAULT_STRATA = 10;
 /** Evaluations side by side. */
 const BATCH = 16;
 const CHANNELS = 3;
+/** Grey levels in a unit of the model's scale. */
+const GREY_LEVELS = 127.5;
 
 /**
  * Measures the bound.
  * @param images of one size, with sides that the network takes
- * @throws CodecError('image') for images of different or unfit sizes
+ * @throws CodecError('image') for images of different or unfit sizes; 'usage' for a variance the network does not give
  */
 export async function measureBound(
   images: readonly RgbImage[],
   model: DiffusionModel,
-  { strata = DEFAULT_STRATA, seed = 'bound', onProgress }: BoundOptions = {},
+  options: BoundOptions = {},
 ): Promise<Bound> {
-  const { engine, network, schedule, parameterization } = model;
+  return (await evaluateBound(images, model, options)).bound;
+}
+
+/** Measures the bound, and keeps what it is made of. Parameters and errors as {@link measureBound}. */
+export async function evaluateBound(
+  images: readonly RgbImage[],
+  model: DiffusionModel,
+  options: BoundOptions = {},
+): Promise<Evaluation> {
+  const { strata = DEFAULT_STRATA, seed = 'bound', onProgress } = options;
+  const { engine, network, schedule } = model;
+  const process = reverseProcessOf(model, options);
+  checkImages(images, network.stride);
+  if (strata !== 'all' && !(Number.isInteger(strata) && strata >= 1)) {
+    throw invalidArgument('strata', 'a positive integer', strata);
+  }
+  const [{ width, height }] = images;
+  const shape = [BATCH, height, width, CHANNELS];
+  const fn = await engine.compile(network.fn, [shape, [BATCH]], network.constants);
+  const tasks =
+    strata === 'all'
+      ? allTasks(images.length, schedule)
+      : sampledTasks(images.length, strata, seed, schedule, proposalOf(schedule));
+  const evaluations = images.length * (strata === 'all' ? schedule.timesteps : strata + 1);
+  const perImage = images.map(() => ({ prior: 0, diffusion: 0, decoder: 0, squaredError: 0 }));
+  const perTimestep = new Map<number, { bits: Moments; mse: Moments }>();
+  const bits = 1 / (width * height * CHANNELS * Math.LN2);
+  try {
+    let done = 0;
+    for (const group of inGroups(tasks, BATCH)) {
+      await evaluate(fn, group, images, schedule, seed, ({ image, t, weight }, x0, xt, output) => {
+        const { nats, squaredError } = boundTerm(process, t, x0, xt, output);
+        const row = perImage[image];
+        if (t === 1) {
+          row.prior = priorNats(schedule, x0);
+          row.decoder = nats;
+          row.squaredError = squaredError;
+        } else row.diffusion += nats * weight;
+        const at = perTimestep.get(t) ?? { bits: createMoments(), mse: createMoments() };
+        perTimestep.set(t, at);
+        at.bits.add(nats * bits);
+        at.mse.add(squaredError / x0.length);
+      });
+      done += group.length;
+      onProgress?.(done / evaluations);
+    }
+  } finally {
+    await fn.dispose();
+  }
+  const summary = (value: (row: (typeof perImage)[number]) => number) =>
+    estimate(perImage.map((row) => value(row) * bits));
+  const meanSquare = estimate(perImage.map(({ squaredError }) => squaredError / images[0].data.length));
+  const rmse = GREY_LEVELS * Math.sqrt(meanSquare.value);
+  return {
+    bound: {
+      prior: summary(({ prior }) => prior),
+      diffusion: summary(({ diffusion }) => diffusion),
+      decoder: summary(({ decoder }) => decoder),
+      total: summary(({ prior, diffusion, decoder }) => prior + diffusion + decoder),
+      images: images.length,
+      evaluations,
+    },
+    rate: summary(({ prior, diffusion }) => prior + diffusion),
+    rmse: {
+      value: rmse,
+      // Of a root, to first order.
+      standardError: rmse === 0 ? 0 : (GREY_LEVELS ** 2 * meanSquare.standardError) / (2 * rmse),
+    },
+    terms: [...perTimestep]
+      .sort(([a], [b]) => a - b)
+      .map(([t, at]) => ({ t, bits: at.bits.estimate(), mse: at.mse.estimate().value, evaluations: at.bits.count() })),
+    perImage: perImage.map(({ prior, diffusion, decoder, squaredError }) => ({
+      prior: prior * bits,
+      diffusion: diffusion * bits,
+      decoder: decoder * bits,
+      total: (prior + diffusion + decoder) * bits,
+      rmse: GREY_LEVELS * Math.sqrt(squaredError / images[0].data.length),
+    })),
+  };
+}
+
+function reverseProcessOf(
+  { schedule, parameterization }: DiffusionModel,
+  { variance = parameterization.variance, clip = true }: BoundOptions,
+): ReverseProcess {
+  if (!VARIANCES.includes(variance)) throw invalidArgument('variance', VARIANCES.join(', '), variance);
+  if (variance === 'learned' && parameterization.variance !== 'learned') {
+    throw invalidArgument('variance', 'beta or beta-tilde for a network that gives no variance', variance);
+  }
+  return { schedule, parameterization, variance, clip };
+}
+
+function checkImages(images: readonly RgbImage[], stride: number): void {
   if (images.length === 0) throw new CodecError('image', 'bound: expected at least one image, got none');
-  if (!(Number.isInteger(strata) && strata >= 1)) throw invalidArgument('strata', 'a positive integer', strata);
   const [{ width, height }] = images;
   for (const image of images) {
     if (image.width !== width || image.height !== height) {
@@ -80,46 +214,9 @@ export async function measureBound(
       );
     }
   }
-  if (width % network.stride !== 0 || height % network.stride !== 0) {
-    throw new CodecError(
-      'image',
-      `bound: expected sides that are multiples of ${network.stride}, got ${width}x${height}`,
-    );
+  if (width % stride !== 0 || height % stride !== 0) {
+    throw new CodecError('image', `bound: expected sides that are multiples of ${stride}, got ${width}x${height}`);
   }
-  const proposal = proposalOf(schedule);
-  const shape = [BATCH, height, width, CHANNELS];
-  const fn = await engine.compile(network.fn, [shape, [BATCH]], network.constants);
-  const terms = createTerms(schedule, parameterization);
-  const perImage = images.map(() => ({ prior: 0, diffusion: 0, decoder: 0 }));
-  try {
-    const evaluations = evaluationsOf(images.length, strata, seed, schedule, proposal);
-    const total = images.length * (strata + 1);
-    let done = 0;
-    for (const group of inGroups(evaluations, BATCH)) {
-      await evaluate(fn, group, images, schedule, seed, (task, x0, xt, output) => {
-        const row = perImage[task.image];
-        if (task.t === 1) {
-          row.prior = priorNats(schedule, x0);
-          row.decoder = terms.decoder(x0, xt, output);
-        } else row.diffusion += terms.step(task.t, x0, xt, output) * task.weight;
-      });
-      done += group.length;
-      onProgress?.(done / total);
-    }
-  } finally {
-    await fn.dispose();
-  }
-  const bits = 1 / (width * height * CHANNELS * Math.LN2);
-  const summary = (value: (row: (typeof perImage)[number]) => number) =>
-    estimate(perImage.map((row) => value(row) * bits));
-  return {
-    prior: summary(({ prior }) => prior),
-    diffusion: summary(({ diffusion }) => diffusion),
-    decoder: summary(({ decoder }) => decoder),
-    total: summary(({ prior, diffusion, decoder }) => prior + diffusion + decoder),
-    images: images.length,
-    evaluations: images.length * (strata + 1),
-  };
 }
 
 /** One evaluation of the network. */
@@ -141,7 +238,8 @@ function proposalOf({ timesteps, snr }: Schedule): Float64Array {
   });
 }
 
-function* evaluationsOf(
+/** One timestep from each of the strata. */
+function* sampledTasks(
   images: number,
   strata: number,
   seed: string,
@@ -158,6 +256,13 @@ function* evaluationsOf(
       while (i < timesteps - 2 && below + proposal[i] <= at) below += proposal[i++];
       yield { image, t: i + 2, weight: 1 / (strata * proposal[i]), draw: stratum + 1 };
     }
+  }
+}
+
+/** Every timestep once. */
+function* allTasks(images: number, { timesteps }: Schedule): Generator<Task> {
+  for (let image = 0; image < images; image++) {
+    for (let t = 1; t <= timesteps; t++) yield { image, t, weight: 1, draw: t - 1 };
   }
 }
 
@@ -203,80 +308,36 @@ async function evaluate(
   });
 }
 
-/** The terms of the bound in nats, summed over an image. */
-function createTerms(schedule: Schedule, { prediction, variance }: Parameterization) {
-  const channels = outputChannels(variance, CHANNELS);
-  const logVarianceAt = (t: number) => {
-    const { beta, betaTilde } = logVariances(schedule, t);
-    if (variance === 'beta') return () => beta;
-    if (variance === 'beta-tilde') return () => betaTilde;
-    return (output: Float32Array, at: number) => betaTilde + ((output[at + CHANNELS] + 1) / 2) * (beta - betaTilde);
-  };
-  /** Calls back with xhat0 and the log variance of every dimension. */
-  function forEachDimension(
-    t: number,
-    xt: Float32Array,
-    output: Float32Array,
-    use: (i: number, xhat0: number, logVariance: number) => void,
-  ): void {
-    const coefficients = x0Coefficients(schedule, prediction, t);
-    const logVariance = logVarianceAt(t);
-    for (let i = 0, at = 0; i < xt.length; at += channels) {
-      for (let c = 0; c < CHANNELS; c++, i++) {
-        const xhat0 = coefficients.xt * xt[i] + coefficients.output * output[at + c];
-        use(i, Math.max(-1, Math.min(1, xhat0)), logVariance(output, at + c));
-      }
-    }
-  }
+/** A mean and a standard error of values that come one by one (Welford 1962). */
+interface Moments {
+  add(value: number): void;
+  count(): number;
+  estimate(): Estimate;
+}
+
+function createMoments(): Moments {
+  let count = 0;
+  let mean = 0;
+  let squares = 0;
   return {
-    /** KL(q(x_{t-1}|x_t, x_0) || p(x_{t-1}|x_t)), t >= 2; the means differ by their part of x_0 - xhat0. */
-    step(t: number, x0: Float32Array, xt: Float32Array, output: Float32Array): number {
-      const { x0: slope } = jumpCoefficients(schedule, t, t - 1);
-      const { betaTilde } = logVariances(schedule, t);
-      let sum = 0;
-      forEachDimension(t, xt, output, (i, xhat0, logVariance) => {
-        const distance = (slope * (x0[i] - xhat0)) ** 2;
-        const ratio = betaTilde - logVariance;
-        sum += 0.5 * (Math.expm1(ratio) - ratio + distance * Math.exp(-logVariance));
-      });
-      return sum;
+    add(value) {
+      count++;
+      const before = value - mean;
+      mean += before / count;
+      squares += before * (value - mean);
     },
-    /** -log p(x_0|x_1): the mean of the discretised Gaussian is xhat0 (Eq. 13). */
-    decoder(x0: Float32Array, xt: Float32Array, output: Float32Array): number {
-      let sum = 0;
-      forEachDimension(1, xt, output, (i, xhat0, logVariance) => {
-        sum -= logDiscretizedGaussian(x0[i], xhat0, Math.exp(0.5 * logVariance));
-      });
-      return sum;
-    },
+    count: () => count,
+    estimate: () => ({ value: mean, standardError: standardError(squares, count) }),
   };
-}
-
-const BIN = 2 / 255;
-
-/**
- * Log probability of a grey level under a Gaussian cut into the 256 levels' bins, the outer ones open (section 3.3).
- * @param x a level as -1 + 2 k / 255
- */
-export function logDiscretizedGaussian(x: number, mean: number, sigma: number): number {
-  const lower = x < -1 + BIN / 2 ? Number.NEGATIVE_INFINITY : (x - BIN / 2 - mean) / sigma;
-  const upper = x > 1 - BIN / 2 ? Number.POSITIVE_INFINITY : (x + BIN / 2 - mean) / sigma;
-  return logNormalMass(lower, upper);
-}
-
-/** KL(q(x_T|x_0) || N(0, I)) in nats. */
-function priorNats({ alphasCumprod, timesteps }: Schedule, x0: Float32Array): number {
-  const abar = alphasCumprod[timesteps];
-  let sum = 0;
-  for (const value of x0) sum += 0.5 * (abar * value * value - abar - Math.log1p(-abar));
-  return sum;
 }
 
 function estimate(values: readonly number[]): Estimate {
   const value = values.reduce((sum, x) => sum + x, 0) / values.length;
   const squares = values.reduce((sum, x) => sum + (x - value) ** 2, 0);
-  return {
-    value,
-    standardError: values.length > 1 ? Math.sqrt(squares / (values.length - 1) / values.length) : Number.NaN,
-  };
+  return { value, standardError: standardError(squares, values.length) };
+}
+
+/** Of a mean, from the sum of squares about it; NaN for a single value. */
+function standardError(squares: number, count: number): number {
+  return count > 1 ? Math.sqrt(squares / (count - 1) / count) : Number.NaN;
 }

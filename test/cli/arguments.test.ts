@@ -18,7 +18,7 @@ describe('help', () => {
     for (const text of ['encode', 'decode', 'info', 'truncate', 'Examples:']) expect(stdout).toContain(text);
   });
 
-  it.each(['encode', 'decode', 'info', 'truncate'])('explains %s, with examples', async (command) => {
+  it.each(['encode', 'decode', 'info', 'truncate', 'eval'])('explains %s, with examples', async (command) => {
     const { code, stdout, stderr } = await ddpmCodec([command, '--help']);
     expect([code, stderr]).toEqual([0, '']);
     for (const text of [`Usage: ddpm-codec ${command}`, '--json', 'Examples:']) expect(stdout).toContain(text);

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { toUnit } from '../../src/image/pixels.js';
-import { type DiffusionModel, logDiscretizedGaussian, measureBound } from '../../src/model/likelihood.js';
+import { logDiscretizedGaussian } from '../../src/model/bound-terms.js';
+import { type DiffusionModel, evaluateBound, measureBound } from '../../src/model/likelihood.js';
 import { logNormalCdf, logNormalMass } from '../../src/model/normal.js';
 import { type Parameterization, targetCoefficients, VARIANCES } from '../../src/model/parameterization.js';
 import { createSchedule, jumpCoefficients, type Schedule } from '../../src/model/schedule.js';
@@ -195,6 +196,40 @@ test('the same seed gives the same numbers, however the images are batched', asy
   expect((await measureBound(images, model, { strata: 4, seed: 'other' })).total.value).not.toBe(all.total.value);
 });
 
+test('another variance: a learned one that is at the upper end is beta', async () => {
+  const said = toUnit(image(6).data).map((x) => 0.7 * x);
+  const learned = modelOf(
+    () => {
+      const both: number[] = [];
+      for (let i = 0; i < DIMS; i += 3) both.push(...said.slice(i, i + 3), 1, 1, 1);
+      return both;
+    },
+    { prediction: 'x0', variance: 'learned' },
+  );
+  const fixed = modelOf(() => said);
+  const measure = (model: DiffusionModel, variance?: 'beta' | 'beta-tilde') =>
+    evaluateBound([image(6), image(7)], model, { strata: 'all', ...(variance && { variance }) });
+  const beta = await measure(fixed, 'beta');
+  expect((await measure(learned)).bound.total.value).toBeCloseTo(beta.bound.total.value, 9);
+  expect(await measure(learned, 'beta')).toEqual(beta);
+  const betaTilde = await measure(fixed);
+  expect(await measure(learned, 'beta-tilde')).toEqual(betaTilde);
+  expect(betaTilde.bound.total.value).not.toBeCloseTo(beta.bound.total.value, 3);
+});
+
+test('without clipping a prediction beyond white counts as it is', async () => {
+  const white: RgbImage = { ...image(0), data: new Uint8Array(DIMS).fill(255) };
+  const model = modelOf((xt) => new Float32Array(xt.length).fill(1.5));
+  const clipped = await evaluateBound([white], model, { strata: 'all' });
+  expect([clipped.rmse.value, clipped.bound.diffusion.value]).toEqual([0, 0]);
+  const raw = await evaluateBound([white], model, { strata: 'all', clip: false });
+  expect(raw.rmse.value).toBeCloseTo(0.5 * 127.5, 9);
+  expect(raw.bound.diffusion.value).toBeCloseTo(
+    exactDiffusion(schedule, () => DIMS * 0.25, 'beta-tilde'),
+    9,
+  );
+});
+
 describe('errors', () => {
   const model = modelOf((xt) => xt);
   test('no images', async () => {
@@ -207,6 +242,11 @@ describe('errors', () => {
   test('sides that the network does not take', async () => {
     await expect(measureBound([{ width: 6, height: 4, data: new Uint8Array(72) }], model)).rejects.toThrow(
       /multiples of 4, got 6x4/,
+    );
+  });
+  test('a variance that the network does not give', async () => {
+    await expect(measureBound([image(1)], model, { variance: 'learned' })).rejects.toThrow(
+      /variance: expected beta or beta-tilde.*got "learned"/,
     );
   });
   test('no strata', async () => {

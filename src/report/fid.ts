@@ -1,0 +1,133 @@
+/**
+ * Distances between sets of images by what a network makes of them: the Fréchet inception distance (Heusel et al. 2017) and
+ * the inception score (Salimans et al. 2016).
+ */
+import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
+import { invalidArgument } from '../errors.js';
+
+/** Mean and covariance of feature vectors. */
+export interface Gaussian {
+  readonly mean: Float64Array;
+  /** Symmetric, divided by count - 1. */
+  readonly covariance: Matrix;
+  /** Vectors it was made of. */
+  readonly count: number;
+}
+
+/** Takes feature vectors one by one, so that a set need not fit in memory. */
+export interface GaussianFit {
+  add(features: Float32Array): void;
+  /** @throws CodecError `usage` for fewer than two vectors, which have no covariance */
+  gaussian(): Gaussian;
+}
+
+/** @param dimensions of every vector */
+export function fitGaussian(dimensions: number): GaussianFit {
+  // Sums are of differences to the first vector, so that a large mean takes no digits from the covariance.
+  let first: Float32Array | undefined;
+  let count = 0;
+  const sum = new Float64Array(dimensions);
+  const products = Array.from({ length: dimensions }, (_, i) => new Float64Array(i + 1));
+  const difference = new Float64Array(dimensions);
+  return {
+    add(features) {
+      if (features.length !== dimensions) throw invalidArgument('features', `${dimensions} values`, features.length);
+      first ??= features.slice();
+      count++;
+      for (let i = 0; i < dimensions; i++) {
+        const d = features[i] - first[i];
+        difference[i] = d;
+        sum[i] += d;
+        const row = products[i];
+        for (let j = 0; j <= i; j++) row[j] += d * difference[j];
+      }
+    },
+    gaussian() {
+      if (first === undefined || count < 2) throw invalidArgument('images for a covariance', 'at least 2', count);
+      const covariance = Matrix.zeros(dimensions, dimensions);
+      for (let i = 0; i < dimensions; i++) {
+        for (let j = 0; j <= i; j++) {
+          const value = (products[i][j] - (sum[i] * sum[j]) / count) / (count - 1);
+          covariance.set(i, j, value);
+          covariance.set(j, i, value);
+        }
+      }
+      const offset = first;
+      return { mean: sum.map((value, i) => offset[i] + value / count), covariance, count };
+    },
+  };
+}
+
+/**
+ * Squared Fréchet (Wasserstein-2) distance of two Gaussians, |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson & Landau
+ * 1982): the FID, where they are fitted to features. The trace of (A B)^(1/2) is that of (A^(1/2) B A^(1/2))^(1/2), which
+ * is symmetric, so that nothing imaginary has to be dropped.
+ * @throws CodecError `usage` for different numbers of dimensions
+ */
+export function frechetDistance(a: Gaussian, b: Gaussian): number {
+  const dimensions = a.mean.length;
+  if (b.mean.length !== dimensions) throw invalidArgument('dimensions', `${dimensions} of both`, b.mean.length);
+  const means = a.mean.reduce((sum, mean, i) => sum + (mean - b.mean[i]) ** 2, 0);
+  const root = symmetricSquareRoot(a.covariance);
+  const product = symmetric(root.mmul(b.covariance).mmul(root));
+  const traceOfRoot = eigen(product).realEigenvalues.reduce((sum, value) => sum + Math.sqrt(Math.max(0, value)), 0);
+  return Math.max(0, means + a.covariance.trace() + b.covariance.trace() - 2 * traceOfRoot);
+}
+
+/** The positive semidefinite square root of a positive semidefinite matrix; eigenvalues below 0 are rounding errors. */
+export function symmetricSquareRoot(matrix: Matrix): Matrix {
+  const { eigenvectorMatrix: vectors, realEigenvalues: values } = eigen(matrix);
+  const roots = Matrix.diag(values.map((value) => Math.sqrt(Math.max(0, value))));
+  return vectors.mmul(roots).mmul(vectors.transpose());
+}
+
+function eigen(matrix: Matrix): EigenvalueDecomposition {
+  return new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
+}
+
+/** Rid of what rounding made unsymmetric. */
+function symmetric(matrix: Matrix): Matrix {
+  return Matrix.add(matrix, matrix.transpose()).mul(0.5);
+}
+
+/** An inception score: mean over parts of the set, and their standard deviation, as it is published. */
+export interface InceptionScore {
+  readonly value: number;
+  /** Over the parts, divided by their number; NaN for a single one. */
+  readonly standardDeviation: number;
+  readonly parts: number;
+}
+
+/** Parts a set is cut into by convention. */
+const PARTS = 10;
+
+/**
+ * exp of the mean KL(p(y|x) || p(y)), 1 up to the number of classes, p(y) the mean over the part; in ten parts by convention,
+ * in one where there are fewer than 100 images.
+ * @param probabilities of the classes, one array for each image
+ * @throws CodecError `usage` for no images
+ */
+export function inceptionScore(
+  probabilities: readonly Float32Array[],
+  parts = probabilities.length < 10 * PARTS ? 1 : PARTS,
+): InceptionScore {
+  const count = probabilities.length;
+  if (count < parts) throw invalidArgument('images', `at least ${parts}`, count);
+  const scores = Array.from({ length: parts }, (_, part) =>
+    scoreOf(probabilities.slice(Math.floor((part * count) / parts), Math.floor(((part + 1) * count) / parts))),
+  );
+  const value = scores.reduce((sum, score) => sum + score, 0) / parts;
+  const variance = scores.reduce((sum, score) => sum + (score - value) ** 2, 0) / parts;
+  return { value, standardDeviation: parts > 1 ? Math.sqrt(variance) : Number.NaN, parts };
+}
+
+function scoreOf(probabilities: readonly Float32Array[]): number {
+  const classes = probabilities[0].length;
+  const marginal = new Float64Array(classes);
+  for (const row of probabilities) for (let c = 0; c < classes; c++) marginal[c] += row[c] / probabilities.length;
+  let nats = 0;
+  for (const row of probabilities) {
+    for (let c = 0; c < classes; c++) if (row[c] > 0) nats += row[c] * Math.log(row[c] / marginal[c]);
+  }
+  return Math.exp(nats / probabilities.length);
+}
