@@ -13,6 +13,7 @@ import { interpolateCommand } from './interpolate.js';
 import { sampleCommand } from './sample.js';
 import { trainCommand } from './train.js';
 import { truncateCommand } from './truncate.js';
+import { verifyCommand } from './verify.js';
 
 /** Widest line of help. */
 const HELP_WIDTH = 120;
@@ -62,6 +63,7 @@ function parser(args: readonly string[]) {
       .command(decodeCommand)
       .command(infoCommand)
       .command(truncateCommand)
+      .command(verifyCommand)
       .command(sampleCommand)
       .command(interpolateCommand)
       .command(trainCommand)
@@ -75,7 +77,7 @@ function parser(args: readonly string[]) {
       .demandCommand(
         1,
         1,
-        'expected a command: encode, decode, info, truncate, sample, interpolate, eval, train, data or calibrate',
+        'expected a command: encode, decode, info, truncate, verify, sample, interpolate, eval, train, data or calibrate',
       )
       .recommendCommands()
       .strict()
