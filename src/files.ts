@@ -1,6 +1,6 @@
 /** Files and directories that people name, with errors for people. */
-import { mkdir, readFile, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, extname, join } from 'node:path';
 import { CodecError } from './errors.js';
 
 /**
@@ -19,6 +19,25 @@ export async function readRegularFile(path: string): Promise<Buffer> {
     if (error instanceof CodecError) throw error;
     throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
   }
+}
+
+/**
+ * Paths of the files in a directory that have one of these extensions, sorted by name; not those in directories below.
+ * @param extensions lower case, with their dots
+ * @param kind what these files are called in messages
+ * @throws CodecError `file` when the directory cannot be read or has no such files
+ */
+export async function listFiles(directory: string, extensions: readonly string[], kind: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
+    throw new CodecError('file', `${directory}: ${reasonOf(error)}`, { cause: error });
+  });
+  const files = entries
+    .filter((entry) => !entry.isDirectory() && extensions.includes(extname(entry.name).toLowerCase()))
+    .map(({ name }) => name)
+    .sort()
+    .map((name) => join(directory, name));
+  if (files.length > 0) return files;
+  throw new CodecError('file', `${directory}: this directory has no ${kind} (${extensions.join(', ')})`);
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Which files a command reads and writes, settled before any work begins. */
-import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { CodecError } from '../errors.js';
-import { makeDirectory, reasonOf } from '../files.js';
+import { listFiles, makeDirectory } from '../files.js';
 import type { Console } from './console.js';
 import { checkWritable } from './output.js';
 
@@ -117,21 +117,7 @@ function describe(error: unknown): { code: string; message: string } {
 
 async function expand(path: string, options: JobOptions): Promise<{ files: string[]; isDirectory: boolean }> {
   if (!(await isDirectory(path))) return { files: [path], isDirectory: false };
-  let names: string[];
-  try {
-    names = (await readdir(path, { withFileTypes: true })).filter((e) => !e.isDirectory()).map((e) => e.name);
-  } catch (error) {
-    throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
-  }
-  const files = names
-    .filter((name) => options.extensions.includes(extname(name).toLowerCase()))
-    .sort()
-    .map((name) => join(path, name));
-  if (files.length === 0) {
-    const endings = options.extensions.join(', ');
-    throw new CodecError('file', `${path}: this directory has no ${options.kind} (${endings})`);
-  }
-  return { files, isDirectory: true };
+  return { files: await listFiles(path, options.extensions, options.kind), isDirectory: true };
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -1,0 +1,129 @@
+/**
+ * What people name images with to measure them: `cifar10:test[0:256]`, a directory, a picture. The only place that reads
+ * such references; images are loaded one at a time, when they are asked for.
+ */
+import { stat } from 'node:fs/promises';
+import { CodecError, invalidArgument } from '../errors.js';
+import { listFiles } from '../files.js';
+import type { RgbImage } from '../image/image.js';
+import { READABLE_EXTENSIONS, type ReadImageOptions, readImage } from '../image/read.js';
+import { CIFAR10_COUNTS, CIFAR10_IMAGE, CIFAR10_SIDE, type Cifar10Split, openCifar10 } from './cifar10.js';
+
+/** How a reference is written, for help and messages. */
+export const IMAGE_SET_SYNTAX = 'cifar10:test, cifar10:train, a directory or a picture; [from:to] behind it is a part';
+
+/** Images in a fixed order. */
+export interface ImageSet {
+  readonly length: number;
+  /** `cifar10-test-17` or the picture's path; no two are the same. */
+  readonly names: readonly string[];
+  /**
+   * Loads image `index`, 0..length-1.
+   * @throws CodecError `file` or `image` as {@link readImage}
+   */
+  load(index: number): Promise<NamedImage>;
+}
+
+export interface NamedImage {
+  readonly name: string;
+  readonly image: RgbImage;
+}
+
+/** A reference that has been read but not looked at. */
+export interface ImageReference {
+  readonly text: string;
+  readonly source: { readonly cifar10: Cifar10Split } | { readonly path: string };
+  /** Images `from` up to but without `to`, counted from 0; to the last one where there is no `to`. */
+  readonly slice?: { readonly from: number; readonly to?: number };
+}
+
+export interface ImageSetOptions extends ReadImageOptions {
+  /** Where CIFAR-10 is kept, when not in the default cache directory. */
+  readonly cache?: string | undefined;
+}
+
+const SLICE = /^(.+)\[(\d*):(\d*)\]$/s;
+
+/**
+ * Reads a reference: `cifar10:test`, `cifar10:train`, or a path to a directory of pictures or a picture; with `[from:to]`
+ * the images from number `from`, counted from 0, up to but without `to`. Either may be left out.
+ * @throws CodecError `usage` for what is none of these
+ */
+export function parseImageSet(text: string): ImageReference {
+  const [, base = text, from = '', to = ''] = SLICE.exec(text) ?? [];
+  const slice = base === text ? {} : { slice: { from: Number(from), ...(to === '' ? {} : { to: Number(to) }) } };
+  if (base === '') throw invalidArgument('images', IMAGE_SET_SYNTAX, text);
+  if (!/^cifar10(?![\w./\\-])/.test(base)) return { text, source: { path: base }, ...slice };
+  const split = base.slice('cifar10:'.length);
+  if (split !== 'test' && split !== 'train') {
+    throw new CodecError(
+      'usage',
+      `${text}: expected cifar10:test or cifar10:train, with [from:to] for a part of it, such as cifar10:test[0:256]`,
+    );
+  }
+  return { text, source: { cifar10: split }, ...slice };
+}
+
+/**
+ * Opens the images of some references, one after the other. The pictures of a directory are those with an extension that
+ * is read, sorted by name, not those in directories below.
+ * @throws CodecError `usage` for a malformed reference, a part that has no images or reaches beyond the last one, and an
+ *   image that is there twice; `file` when CIFAR-10 or a directory or picture is not there, or a directory has no pictures
+ */
+export async function openImageSet(texts: readonly string[], options: ImageSetOptions = {}): Promise<ImageSet> {
+  const references = texts.map(parseImageSet);
+  const members: Member[] = [];
+  for (const reference of references) members.push(...sliced(await membersOf(reference, options), reference));
+  const names = members.map(({ name }) => name);
+  if (names.length === 0) throw invalidArgument('images', `at least one of: ${IMAGE_SET_SYNTAX}`, 'none');
+  const seen = new Set<string>();
+  const twice = names.find((name) => seen.size === seen.add(name).size);
+  if (twice !== undefined) throw new CodecError('usage', `${twice}: is named more than once; each image counts once`);
+  return {
+    length: members.length,
+    names,
+    async load(index) {
+      if (!(index in members)) throw invalidArgument('index', `an integer from 0 to ${members.length - 1}`, index);
+      const { name, load } = members[index];
+      return { name, image: await load() };
+    },
+  };
+}
+
+interface Member {
+  readonly name: string;
+  load(): Promise<RgbImage>;
+}
+
+async function membersOf({ source }: ImageReference, options: ImageSetOptions): Promise<readonly Member[]> {
+  if ('cifar10' in source) {
+    const { cifar10: split } = source;
+    const { images } = await openCifar10(split, options);
+    return Array.from({ length: CIFAR10_COUNTS[split] }, (_, i) => ({
+      name: `cifar10-${split}-${i}`,
+      load: async () => ({
+        width: CIFAR10_SIDE,
+        height: CIFAR10_SIDE,
+        data: images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE),
+      }),
+    }));
+  }
+  const status = await stat(source.path).catch(() => undefined);
+  if (status === undefined) {
+    throw new CodecError('file', `${source.path}: no such file or directory; expected ${IMAGE_SET_SYNTAX}`);
+  }
+  const paths = status.isDirectory() ? await listFiles(source.path, READABLE_EXTENSIONS, 'pictures') : [source.path];
+  return paths.map((path) => ({ name: path, load: () => readImage(path, options) }));
+}
+
+function sliced(members: readonly Member[], { text, slice }: ImageReference): readonly Member[] {
+  if (slice === undefined) return members;
+  const { from, to = members.length } = slice;
+  if (to > members.length || from >= to) {
+    throw new CodecError(
+      'usage',
+      `${text}: expected [from:to] with 0 <= from < to <= ${members.length}, the number of images, got [${from}:${to}]`,
+    );
+  }
+  return members.slice(from, to);
+}
