@@ -1,7 +1,7 @@
 /** The command line: which commands there are, how errors end a run. */
-import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { CodecError } from '../errors.js';
+import { packageVersion } from '../version.js';
 import { calibrateCommand } from './calibrate.js';
 import { openConsole } from './console.js';
 import { dataCommand } from './data.js';
@@ -95,10 +95,6 @@ function refuse(message: string | null, error: Error | undefined): never {
   const problem = message ?? error?.message ?? 'bad arguments';
   const reworded = REWORDED.reduce((text, [pattern, words]) => text.replace(pattern, words), problem.trim());
   throw new CodecError('usage', `${reworded}; see --help`);
-}
-
-function packageVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }
 
 /** `ddpm-codec info x | head -1` closes our stdout early, which is no error. */
