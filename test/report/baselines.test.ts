@@ -102,8 +102,8 @@ it('the container of a format is as large as its parts, whatever the quality', a
     // RIFF header and one chunk header; a byte of padding where the payload is odd.
     expect([20, 21]).toContain(await container('webp', quality));
   }
-  // Signature, IHDR, IEND, and length, type and checksum of the only IDAT.
-  expect(await container('png', 100)).toBe(8 + 25 + 12 + 12);
+  // Signature, IHDR, pHYs, IEND, and length, type and checksum of the only IDAT.
+  expect(await container('png', 100)).toBe(8 + 25 + 21 + 12 + 12);
   expect(() => payloadBytes(new Uint8Array(100), 'jpeg')).toThrow(/expected a whole file/);
   expect(() => payloadBytes(new Uint8Array([0xff, 0xd8, 0xff]), 'jpeg')).toThrow(/expected a whole file/);
 });
