@@ -68,6 +68,12 @@ export function formatSeconds(seconds: number): string {
   return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
 }
 
+/** Longer duration for people: `40 s`, `12 min`, `3.5 h`. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
 function oneLine(text: string): string {
   return text.trim().replace(/\s*[\r\n]+\s*/g, '; ');
 }

@@ -7,7 +7,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { CodecError } from '../errors.js';
 import { makeDirectory, readRegularFile, reasonOf } from '../files.js';
 import { formatJson } from '../report/json.js';
-import { differences, type ImageResult, type Run } from '../report/rd/results.js';
+import { differences, type ImageFailure, type ImageResult, type Run } from '../report/rd/results.js';
 import { writeAtomically } from './output.js';
 
 const RUN_FILE = 'run.json';
@@ -98,4 +98,11 @@ async function readJson(path: string): Promise<unknown> {
       cause: error,
     });
   }
+}
+
+/** The images that failed in the run before, as its results have them. */
+export async function readFailures(directory: string): Promise<ImageFailure[]> {
+  const path = join(directory, 'results.json');
+  if ((await stat(path).catch(() => undefined)) === undefined) return [];
+  return ((await readJson(path)) as { readonly failed: ImageFailure[] }).failed;
 }
