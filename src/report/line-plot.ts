@@ -32,7 +32,8 @@ export interface LinePlot {
 const WIDTH = 520;
 const HEIGHT = 380;
 const LEGEND_COLUMNS = 2;
-const LABEL_WIDTH = 230;
+/** As vega takes texts to be without a canvas to measure them on, which is a third too wide. */
+const LABEL_WIDTH = 300;
 const FONT = 13;
 /** By kind; used again where there are more lines. */
 const COLOURS: Readonly<Record<LineKind, readonly string[]>> = {
@@ -49,7 +50,7 @@ const DASHES: Readonly<Record<LineKind, readonly number[]>> = {
 };
 const THICKNESSES: Readonly<Record<LineKind, number>> = { ours: 3, theory: 2, measured: 2, published: 1.2 };
 /** Published lines with more points than this have no dots, in which they would drown. */
-const MOST_DOTS = 7;
+const MOST_DOTS = 11;
 /** Decades in which a logarithmic axis has ticks at 1, 2 and 5. */
 const DECADES = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3];
 
@@ -110,7 +111,7 @@ export async function linePlot({ title, x, y, lines }: LinePlot): Promise<string
         symbolSize: 500,
         labelLimit: LABEL_WIDTH,
         rowPadding: 4,
-        columnPadding: 16,
+        columnPadding: 4,
       },
     ],
     marks: [

@@ -1,7 +1,7 @@
 /** The figures of a report: the paper's figure 5, quality over rate, and what files take above an ideal coder. */
 import sharp from 'sharp';
 import { type LineKind, linePlot, type PlotAxis, type PlotLine } from '../line-plot.js';
-import type { PublishedSet } from '../published.js';
+import type { PublishedPoint, PublishedSet } from '../published.js';
 import type { Measure } from '../rate-curve.js';
 import { type PlotCurve, ratePlot } from '../rate-plot.js';
 import type { CodecKind, CodecSummary, MeanRdPoint, Summary } from './summary.js';
@@ -17,8 +17,10 @@ export interface Figure {
 
 /** Pixels of a PNG for each of the SVG's. */
 const ZOOM = 2;
-/** The line of a curve of ours starts at the bare header, which is cheap and no picture; ends of axes leave it out. */
-const WIDEST_RATES = 400;
+/** dB below which a picture is next to nothing: our files begin there, with the bare header. */
+const LEAST_PSNR = 14;
+/** By how much an axis of rates is longer than the curves on it. */
+const MARGIN = 1.08;
 const LINES: Readonly<Record<CodecKind, LineKind>> = {
   ours: 'ours',
   theory: 'theory',
@@ -26,98 +28,130 @@ const LINES: Readonly<Record<CodecKind, LineKind>> = {
   payload: 'measured',
 };
 const STEPS: PlotAxis = { title: 'reverse process steps, T - t', type: 'linear' };
-const RMSE: PlotAxis = { title: 'distortion: mean RMSE, grey levels 0..255', type: 'linear' };
+const RMSE: PlotAxis = { title: 'distortion: mean RMSE, grey levels 0..255', type: 'linear', domain: [0, 80] };
 const RATE: PlotAxis = { title: 'rate, bits/dim', type: 'linear' };
 
 /** All figures there is something to draw in. @param published drawn beside, dashed */
 export async function drawFigures(summary: Summary, published?: PublishedSet): Promise<Figure[]> {
-  const { codecs } = summary;
+  const { codecs, images } = summary;
+  const title = `Mean of ${images} image${images === 1 ? '' : 's'}`;
+  const [whole, payload] = [
+    codecs.filter(({ kind }) => kind !== 'payload'),
+    codecs.filter(({ kind }) => kind === 'payload'),
+  ];
+  const ours = codecs.filter(({ kind }) => kind === 'ours');
+  return (
+    await Promise.all([
+      figure5(whole, title, published),
+      quality('psnr-vs-rate', title, 'psnr', whole, published),
+      quality('ms-ssim-vs-rate', title, 'msSsim', whole, published),
+      payload.length === 0
+        ? undefined
+        : quality('psnr-vs-rate-no-container', `${title}; no such files exist of others`, 'psnr', [
+            ...ours,
+            ...payload,
+          ]),
+      overhead(ours, title),
+    ])
+  )
+    .flat()
+    .filter((figure) => figure !== undefined);
+}
+
+/** Distortion and rate over the steps of the reverse process, and over each other; axes linear, as in the paper. */
+async function figure5(
+  codecs: readonly CodecSummary[],
+  title: string,
+  published: PublishedSet | undefined,
+): Promise<Figure[]> {
   const chains = codecs.filter(({ kind }) => kind === 'ours' || kind === 'theory');
-  const timesteps = chains[0]?.mean[0]?.t ?? 0;
-  const figures: (Figure | undefined)[] = [];
-  if (chains.length > 0) {
-    const origin = Math.max(...chains.flatMap(({ mean }) => mean.map(({ t }) => t!)), timesteps);
-    const steps = ({ t }: MeanRdPoint) => origin - t!;
-    const paper = (published?.curves ?? []).filter(({ points }) => points[0].reverseSteps !== undefined);
-    const besides = (y: (point: { readonly bpp: number; readonly rmse: number }) => number): PlotLine[] =>
-      paper.map(({ label, points }) => ({
-        label,
-        kind: 'published',
-        points: points.map((point) => ({ x: point.reverseSteps!, y: y(point) })),
-      }));
-    figures.push(
-      await draw(
-        'distortion-vs-steps',
-        'Figure 5 of the paper, left: distortion over the steps of the reverse process.',
-        {
-          x: STEPS,
-          y: { ...RMSE, domain: [0, 80] },
-          lines: [...linesOf(chains, steps, (point) => point.meanRmse), ...besides(({ rmse }) => rmse)],
-        },
-      ),
-      await draw('rate-vs-steps', 'Figure 5, middle: bits spent up to a step.', {
-        x: STEPS,
-        y: RATE,
-        lines: [...linesOf(chains, steps, (point) => point.bitsPerDim), ...besides(({ bpp }) => bpp / 3)],
-      }),
-      await draw('distortion-vs-rate', 'Figure 5, right: distortion over rate.', {
-        x: { ...RATE, domain: [0, highest(chains.map(({ mean }) => mean)) / 3] },
-        y: { ...RMSE, domain: [0, 80] },
-        lines: [
-          ...linesOf(
-            codecs.filter(({ kind }) => kind !== 'payload'),
-            ({ bitsPerDim }) => bitsPerDim,
-            (point) => point.meanRmse,
-          ),
-          ...publishedLines(
-            published,
-            ({ bpp }) => bpp / 3,
-            ({ rmse }) => rmse,
-          ),
-        ],
-      }),
-    );
-  }
-  for (const measure of ['psnr', 'msSsim'] as const) figures.push(await quality(codecs, measure, published));
-  figures.push(await overhead(codecs));
-  return figures.filter((figure) => figure !== undefined);
+  if (chains.length === 0) return [];
+  const ours = chains.filter(({ kind }) => kind === 'ours');
+  const timesteps = Math.max(...chains.flatMap(({ mean }) => mean.map(({ t }) => t!)));
+  const steps = ({ t }: MeanRdPoint) => timesteps - t!;
+  const paper = published && {
+    ...published,
+    curves: published.curves.filter(({ points }) => points[0].reverseSteps !== undefined),
+  };
+  const theirSteps = ({ reverseSteps }: PublishedPoint) => reverseSteps!;
+  return Promise.all([
+    draw('distortion-vs-steps', 'Figure 5 of the paper, left: distortion over the steps of the reverse process.', {
+      title: titled(title, paper),
+      x: STEPS,
+      y: RMSE,
+      lines: [
+        ...linesOf(chains, steps, ({ meanRmse }) => meanRmse),
+        ...publishedLines(paper, theirSteps, ({ rmse }) => rmse),
+      ],
+    }),
+    draw('rate-vs-steps', 'Figure 5, middle: bits spent up to a step.', {
+      title: titled(title, paper),
+      x: STEPS,
+      y: RATE,
+      lines: [
+        ...linesOf(chains, steps, ({ bitsPerDim }) => bitsPerDim),
+        ...publishedLines(paper, theirSteps, ({ bpp }) => bpp / 3),
+      ],
+    }),
+    draw('distortion-vs-rate', 'Figure 5, right: distortion over rate, with other codecs.', {
+      title: titled(title, published),
+      x: { ...RATE, domain: [0, (MARGIN * highest(ours)) / 3] },
+      y: RMSE,
+      lines: [
+        ...linesOf(
+          codecs,
+          ({ bitsPerDim }) => bitsPerDim,
+          ({ meanRmse }) => meanRmse,
+        ),
+        ...publishedLines(
+          published,
+          ({ bpp }) => bpp / 3,
+          ({ rmse }) => rmse,
+        ),
+      ],
+    }),
+  ]);
 }
 
 async function quality(
-  codecs: readonly CodecSummary[],
+  name: string,
+  title: string,
   measure: Measure,
-  published: PublishedSet | undefined,
+  codecs: readonly CodecSummary[],
+  published?: PublishedSet,
 ): Promise<Figure | undefined> {
   const curves: PlotCurve[] = [
     ...codecs.map(({ label, kind, mean }) => ({ label, kind: LINES[kind], points: mean })),
-    ...(published?.curves ?? []).map(({ label, points }) => ({
-      label: `${label}, published`,
-      kind: 'published' as const,
-      points,
-    })),
-  ].filter(({ points }) => points.some((point) => point[measure] !== null && point[measure] !== undefined));
-  if (curves.length === 0) return undefined;
-  const lossy = codecs.filter(({ mean }) => mean.length > 1).map(({ mean }) => mean);
-  const high = highest(lossy.length > 0 ? lossy : codecs.map(({ mean }) => mean));
-  const low = Math.max(high / WIDEST_RATES, Math.min(...codecs.flatMap(({ mean }) => mean.map(({ bpp }) => bpp))));
-  const [name, words] = measure === 'psnr' ? ['psnr-vs-rate', 'Mean PSNR'] : ['ms-ssim-vs-rate', 'Mean MS-SSIM'];
-  const svg = await ratePlot(curves, measure, { bpp: [low / 1.05, high * 1.05] });
-  return figure(name, `${words} over bits per pixel, logarithmic. A lossless codec has no PSNR and is not drawn.`, svg);
+    ...(published?.curves ?? []).map(({ label, points }) => ({ label, kind: 'published' as const, points })),
+  ].map((curve) => ({ ...curve, points: curve.points.filter(({ psnr }) => psnr >= LEAST_PSNR) }));
+  const lossy = codecs.filter(({ kind, mean }) => kind !== 'theory' && mean.length > 1);
+  if (!lossy.some(({ mean }) => mean.some((point) => point[measure] !== null))) return undefined;
+  const rates = lossy.flatMap(({ mean }) => mean.filter(({ psnr }) => psnr >= LEAST_PSNR).map(({ bpp }) => bpp));
+  const [low, high] = [Math.min(...rates), Math.max(...rates)];
+  const svg = await ratePlot(curves, measure, {
+    title: titled(title, published),
+    bpp: [low / MARGIN, high * MARGIN],
+  });
+  const words = measure === 'psnr' ? 'Mean PSNR' : 'Mean MS-SSIM';
+  return figure(
+    name,
+    `${words} over bits per pixel, logarithmic. A lossless codec has no such point and is not drawn.`,
+    svg,
+  );
 }
 
 /** Bits of files over what an ideal coder would have needed for the same steps. */
-async function overhead(codecs: readonly CodecSummary[]): Promise<Figure | undefined> {
-  const lines = codecs
-    .filter(({ kind }) => kind === 'ours')
-    .map(({ label, mean }) => ({
-      label,
-      kind: 'ours' as const,
-      points: mean.flatMap(({ bitsPerDim, klBitsPerDim }) =>
-        klBitsPerDim! > 0 ? [{ x: bitsPerDim, y: bitsPerDim / klBitsPerDim! }] : [],
-      ),
-    }));
+async function overhead(ours: readonly CodecSummary[], title: string): Promise<Figure | undefined> {
+  const lines = ours.map(({ label, mean }) => ({
+    label,
+    kind: 'ours' as const,
+    points: mean.flatMap(({ bitsPerDim, klBitsPerDim }) =>
+      klBitsPerDim! > 0 ? [{ x: bitsPerDim, y: bitsPerDim / klBitsPerDim! }] : [],
+    ),
+  }));
   if (lines.every(({ points }) => points.length < 2)) return undefined;
   return draw('overhead-vs-rate', 'What whole files, header included, take above the sum of KL of their own steps.', {
+    title,
     x: { title: 'rate, bits/dim', type: 'log' },
     y: { title: 'bits of the file / bits of KL', type: 'log', domain: overheadRange(lines) },
     lines,
@@ -144,19 +178,25 @@ function linesOf(
 
 function publishedLines(
   published: PublishedSet | undefined,
-  x: (point: PublishedSet['curves'][number]['points'][number]) => number,
-  y: (point: PublishedSet['curves'][number]['points'][number]) => number,
+  x: (point: PublishedPoint) => number,
+  y: (point: PublishedPoint) => number,
 ): PlotLine[] {
   return (published?.curves ?? []).map(({ label, points }) => ({
-    label: `${label}, published`,
+    label,
     kind: 'published',
     points: points.map((point) => ({ x: x(point), y: y(point) })),
   }));
 }
 
+function titled(title: string, published: PublishedSet | undefined): string {
+  return published === undefined || published.curves.length === 0
+    ? title
+    : `${title}; dashed: published, ${published.set}`;
+}
+
 /** Bits per pixel at the right end of the widest curve. */
-function highest(curves: readonly (readonly MeanRdPoint[])[]): number {
-  return Math.max(...curves.flatMap((mean) => mean.map(({ bpp }) => bpp)));
+function highest(codecs: readonly CodecSummary[]): number {
+  return Math.max(...codecs.flatMap(({ mean }) => mean.map(({ bpp }) => bpp)));
 }
 
 async function draw(name: string, caption: string, plot: Parameters<typeof linePlot>[0]): Promise<Figure> {

@@ -169,12 +169,13 @@ function picturesWithin(images: readonly ImageResult[], limit: number): ImageRes
 }
 
 function rates(codecs: readonly CodecSummary[]): Html {
-  const head = ['bits/dim at', ...LEVELS.map((level) => `RMSE ${level}`), 'encode, s', 'decode, s'];
-  const rows = codecs.map(({ label, bitsPerDimAtRmse, secondsPerImage }) => [
+  const head = ['bits/dim at', ...LEVELS.map((level) => `RMSE ${level}`), 'lossless', 'encode, s', 'decode, s'];
+  const rows = codecs.map(({ label, bitsPerDimAtRmse, losslessBitsPerDim, secondsPerImage }) => [
     label,
     ...bitsPerDimAtRmse.map(({ mean, standardError, count }) =>
       mean === null ? (count === 0 ? '–' : `– (${count} images)`) : `${mean.toFixed(4)}${plusMinus(standardError, 4)}`,
     ),
+    losslessBitsPerDim?.toFixed(4) ?? '–',
     ...(secondsPerImage === null
       ? ['–', '–']
       : [secondsPerImage.encode, secondsPerImage.decode].map((seconds) => seconds.toPrecision(2))),
@@ -262,7 +263,7 @@ function methods({ summary }: Report, published: PublishedSet | undefined): Html
     'MS-SSIM as pytorch_msssim has it, only for images with more than 160 pixels a side.',
     ...(payload
       ? [
-          '“Without container”: the same files, counting only the bytes that depend on the picture (JPEG: DHT, SOS and scans; WebP: the chunk VP8; AVIF: mdat; PNG: IDAT). No such files exist; they bound what a smaller container could save. Ours is counted with its header.',
+          '“No container”: the same files, counting only the bytes that depend on the picture (JPEG: DHT, SOS and scans; WebP: the chunk VP8; AVIF: mdat; PNG: IDAT). No such files exist; they bound what a smaller container could save. Ours is counted with its header.',
         ]
       : []),
     ...(sources.length > 0 ? [html`Published points: ${sources.join('; ')}.`] : []),

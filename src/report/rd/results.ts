@@ -92,8 +92,8 @@ export interface ImageFailure {
 
 /** Names of the two ideal coders in {@link ImageResult.theory}. */
 export const THEORY_LABELS: Readonly<Record<string, string>> = {
-  'kl-independent': 'ideal coder, KL at independent x_t',
-  'kl-chain': "ideal coder, KL along the file's chain",
+  'kl-independent': 'ideal coder, independent x_t',
+  'kl-chain': "ideal coder, the file's chain",
 };
 
 /** The name of our codec at an effort, among those of a run. */

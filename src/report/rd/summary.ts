@@ -50,6 +50,8 @@ export interface CodecSummary {
   readonly label: string;
   readonly kind: CodecKind;
   readonly bitsPerDimAtRmse: readonly RateAtRmse[];
+  /** Mean bits/dim where all images are equal to the original; null where they never are. */
+  readonly losslessBitsPerDim: number | null;
   /** Of whole files: of ours to the end, of the others over the qualities; null for theory. */
   readonly secondsPerImage: { readonly encode: number; readonly decode: number } | null;
   /** Mean of the images at equal settings: timesteps, or qualities. */
@@ -125,14 +127,16 @@ function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage 
     const all = count === curves.length ? reached : null;
     return { rmse, mean: all?.mean ?? null, standardError: all?.standardError ?? null, count };
   });
+  const mean = meanOf(curves, timesteps === undefined ? undefined : timestepGrid(timesteps));
   const table = timesteps === undefined ? [] : TABLE_SHARES.map((share) => Math.round((1 - share) * timesteps));
   return {
     name,
     label,
     kind,
     bitsPerDimAtRmse: rates,
+    losslessBitsPerDim: mean.find(({ rmse }) => rmse === 0)?.bitsPerDim ?? null,
     secondsPerImage,
-    mean: meanOf(curves, timesteps === undefined ? undefined : timestepGrid(timesteps)),
+    mean,
     reverseSteps:
       timesteps === undefined
         ? []
@@ -261,7 +265,7 @@ function payloadCodec(name: string, images: readonly ImageResult[]): Codec {
   return {
     ...whole,
     name: `${name}-payload`,
-    label: `${whole.label}, without container`,
+    label: `${whole.label.replace(/ \(.*/, '')}, no container`,
     kind: 'payload',
     curves: whole.curves.map((points, i) =>
       points.map((point, k) => {
