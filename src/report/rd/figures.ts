@@ -4,7 +4,7 @@ import { type LineKind, linePlot, type PlotAxis, type PlotLine } from '../line-p
 import type { PublishedPoint, PublishedSet } from '../published.js';
 import type { Measure } from '../rate-curve.js';
 import { type PlotCurve, ratePlot } from '../rate-plot.js';
-import type { CodecKind, CodecSummary, MeanRdPoint, Summary } from './summary.js';
+import { type CodecKind, type CodecSummary, LEAST_PSNR, type MeanRdPoint, type Summary } from './summary.js';
 
 export interface Figure {
   /** File name without extension. */
@@ -17,8 +17,6 @@ export interface Figure {
 
 /** Pixels of a PNG for each of the SVG's. */
 const ZOOM = 2;
-/** dB below which a picture is next to nothing: our files begin there, with the bare header. */
-const LEAST_PSNR = 14;
 /** By how much an axis of rates is longer than the curves on it. */
 const MARGIN = 1.08;
 const LINES: Readonly<Record<CodecKind, LineKind>> = {

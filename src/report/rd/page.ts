@@ -5,7 +5,7 @@ import { type PublishedSet, paperTable } from '../published.js';
 import type { Report } from './export.js';
 import type { Figure } from './figures.js';
 import type { ImageResult } from './results.js';
-import { type CodecSummary, type Comparison, LEVELS } from './summary.js';
+import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS } from './summary.js';
 
 /** Script and style of the page, as files of their own. */
 const PARTS = new URL('../../../report-page/', import.meta.url);
@@ -205,7 +205,7 @@ function comparisons({ summary }: Report): Html | readonly Part[] {
   const head = ['', 'by', 'BD-rate', 'over', 'mean of images', 'BD-quality', 'over'];
   return html`<section aria-labelledby="bd"><h2 id="bd">BD-rate and BD-PSNR</h2>
 <p class="note">Bjøntegaard's averages of the mean curves, piecewise cubic (PCHIP) in log(rate), over the range that both curves cover, which
-is given. A negative BD-rate is fewer bits at equal quality, a positive BD-PSNR better quality at equal rate. “Mean of images” is the mean of each image's own
+is given; points below ${LEAST_PSNR} dB, where our files begin, are left out. A negative BD-rate is fewer bits at equal quality, a positive BD-PSNR better quality at equal rate. “Mean of images” is the mean of each image's own
 BD-rate, ± its standard error, with the number of images whose curves overlap.</p>
 ${dataTable('BD-rate and BD-PSNR', head, rows)}</section>`;
 }
@@ -249,7 +249,7 @@ function paper(codecs: readonly CodecSummary[], published: PublishedSet | undefi
     });
   return html`<section aria-labelledby="table4"><h2 id="table4">Table 4 of the paper</h2>
 <p class="note">Rate and distortion at the same reverse steps T - t. Ours are sizes of files, header included, between two of their steps interpolated; the
-paper's rates, like those of the ideal coders, are sums of KL that no file was made of.${theirs === undefined ? ' Add --published cifar10 for its columns.' : ''}</p>
+paper's rates, like those of the ideal coders, are sums of KL that no file was made of. The last row is the prediction at t = 1.${theirs === undefined ? ' Add --published cifar10 for its columns.' : ''}</p>
 ${dataTable('Table 4', head, rows)}</section>`;
 }
 

@@ -1,4 +1,5 @@
 /** What the curves of a run come to: means, rates at a quality, comparisons. */
+import { psnrOfRmse } from '../../image/metrics.js';
 import { findBaseline } from '../baselines.js';
 import type { BdResult } from '../bd-rate.js';
 import {
@@ -20,6 +21,8 @@ export const LEVELS: readonly number[] = [15, 10, 7, 5, 3];
 const TABLE_SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 /** Images up to this many pixels are also compared with the others' files without their containers. */
 const SMALL_PIXELS = 64 * 64;
+/** dB below which a picture is next to nothing: our files begin there, with the bare header. */
+export const LEAST_PSNR = 15;
 /** Timesteps of a mean curve: each is this share of the one before. */
 const TIMESTEP_RATIO = 0.92;
 
@@ -128,7 +131,8 @@ function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage 
     return { rmse, mean: all?.mean ?? null, standardError: all?.standardError ?? null, count };
   });
   const mean = meanOf(curves, timesteps === undefined ? undefined : timestepGrid(timesteps));
-  const table = timesteps === undefined ? [] : TABLE_SHARES.map((share) => Math.round((1 - share) * timesteps));
+  const table =
+    timesteps === undefined ? [] : TABLE_SHARES.map((share) => Math.max(1, Math.round((1 - share) * timesteps)));
   return {
     name,
     label,
@@ -140,7 +144,11 @@ function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage 
     reverseSteps:
       timesteps === undefined
         ? []
-        : meanOf(curves, table).map((point) => ({ reverseSteps: timesteps - point.t!, ...point })),
+        : meanOf(curves, table).map((point) => ({
+            // The network's last prediction, at t = 1, is what the paper has after T steps.
+            reverseSteps: point.t === 1 ? timesteps : timesteps - point.t!,
+            ...point,
+          })),
   };
 }
 
@@ -170,12 +178,20 @@ function timestepGrid(timesteps: number): number[] {
 
 function compare(test: Codec, anchor: Codec, testMean: readonly MeanPoint[], anchorMean: readonly MeanPoint[]) {
   return (['psnr', 'msSsim'] as const).flatMap((measure): Comparison[] => {
-    const bdRate = compareCurves(anchorMean, testMean, measure);
-    const bdQuality = compareQualities(anchorMean, testMean, measure);
+    const [anchored, tested] = [anchorMean, testMean].map(seen);
+    const bdRate = compareCurves(anchored, tested, measure);
+    const bdQuality = compareQualities(anchored, tested, measure);
     if (bdRate === null && bdQuality === null) return [];
-    const each = test.curves.map((points, i) => compareCurves(anchor.curves[i], points, measure)?.value ?? null);
+    const each = test.curves.map(
+      (points, i) => compareCurves(seen(anchor.curves[i]), seen(points), measure)?.value ?? null,
+    );
     return [{ test: test.name, anchor: anchor.name, measure, bdRate, bdQuality, meanOfImages: average(each) }];
   });
+}
+
+/** The points of a curve that show something. */
+function seen<T extends CurvePoint>(points: readonly T[]): T[] {
+  return points.filter(({ rmse }) => psnrOfRmse(rmse) >= LEAST_PSNR);
 }
 
 function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] {
