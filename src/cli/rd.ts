@@ -1,5 +1,5 @@
 /** `ddpm-codec rd`: rate and distortion of whole files on a set of images, as a report. */
-import type { Arguments, CommandModule } from 'yargs';
+import type { Arguments, Argv, CommandModule } from 'yargs';
 import type { Selection } from '../codec/api.js';
 import { DEFAULT_EFFORT, MAX_EFFORT } from '../codec/encoder.js';
 import { IMAGE_SET_SYNTAX, openImageSet } from '../data/image-set.js';
@@ -46,11 +46,67 @@ const MAX_JOBS = 256;
 /** Seconds between two lines about the progress, where stderr is not a terminal. */
 const QUIET_SECONDS = 30;
 
+const OPTIONS = {
+  output: {
+    alias: 'o',
+    type: 'string',
+    requiresArg: true,
+    demandOption: true,
+    description: 'Directory of the report: a new one, or one to go on with',
+  },
+  model: {
+    type: 'string',
+    requiresArg: true,
+    default: 'auto',
+    description: 'As for encode; none for the other codecs alone',
+  },
+  effort: {
+    requiresArg: true,
+    default: DEFAULT_EFFORT,
+    description: `As for encode, 1 to ${MAX_EFFORT}; several, such as 1,5,9, make a curve each`,
+  },
+  selection: {
+    choices: ['greedy', 'sample'] as const,
+    requiresArg: true,
+    default: 'greedy',
+    description: 'Codeword choice: the best, or at random as minimal random coding has it',
+  },
+  'target-rmse': numberOption('Where our files end, in grey levels', { default: DEFAULT_END }),
+  points: numberOption('Measure about this many points of a file, evenly spread in bytes [default: all]'),
+  baselines: {
+    type: 'string',
+    requiresArg: true,
+    description: 'Other codecs: of jpeg (4:2:0 and 4:4:4), jpeg444, webp, avif, png, comma between',
+  },
+  theory: {
+    type: 'boolean',
+    default: false,
+    description: 'Add what an ideal coder would need with the same model',
+  },
+  published: PUBLISHED_OPTION,
+  seed: numberOption('Seed of all random numbers, 0 to 4294967295', { default: 0 }),
+  background: {
+    type: 'string',
+    requiresArg: true,
+    description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
+  },
+  shard: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      'I/N: measure part I of N, counted from 1 [default: the part of the SLURM array task or Kubernetes Job, else all]',
+  },
+  jobs: numberOption('Processes that measure side by side; each has its share of the threads', { default: 1 }),
+  ...engineOptions,
+  ...outputOptions,
+  force: { description: 'Begin anew where DIRECTORY is of another run', type: 'boolean', default: false },
+} as const;
+
 export const rdCommand: CommandModule<object, RdArgs> = {
   command: 'rd <images..>',
   describe: 'Measure rate and distortion on a set of images, as a report with figures',
   builder: (yargs) =>
-    yargs
+    notOfMerge(yargs)
       .usage(
         'Usage: $0 rd <images..> -o DIRECTORY [options]\n       $0 rd merge <reports..> -o DIRECTORY\n\n' +
           'Encodes one file for each image, decodes every beginning of it, and measures: bits per dimension, RMSE, PSNR,\n' +
@@ -61,67 +117,19 @@ export const rdCommand: CommandModule<object, RdArgs> = {
       )
       .command(rdMergeCommand)
       .positional('images', { type: 'string', array: true, description: IMAGE_SET_SYNTAX })
-      .options({
-        output: {
-          alias: 'o',
-          type: 'string',
-          requiresArg: true,
-          demandOption: true,
-          description: 'Directory of the report: a new one, or one to go on with',
-        },
-        model: {
-          type: 'string',
-          requiresArg: true,
-          default: 'auto',
-          description: 'As for encode; none for the other codecs alone',
-        },
-        effort: {
-          requiresArg: true,
-          default: DEFAULT_EFFORT,
-          description: `As for encode, 1 to ${MAX_EFFORT}; several, such as 1,5,9, make a curve each`,
-        },
-        selection: {
-          choices: ['greedy', 'sample'] as const,
-          requiresArg: true,
-          default: 'greedy',
-          description: 'Codeword choice: the best, or at random as minimal random coding has it',
-        },
-        'target-rmse': numberOption('Where our files end, in grey levels', { default: DEFAULT_END }),
-        points: numberOption('Measure about this many points of a file, evenly spread in bytes [default: all]'),
-        baselines: {
-          type: 'string',
-          requiresArg: true,
-          description: 'Other codecs: of jpeg (4:2:0 and 4:4:4), jpeg444, webp, avif, png, comma between',
-        },
-        theory: {
-          type: 'boolean',
-          default: false,
-          description: 'Add what an ideal coder would need with the same model',
-        },
-        published: PUBLISHED_OPTION,
-        seed: numberOption('Seed of all random numbers, 0 to 4294967295', { default: 0 }),
-        background: {
-          type: 'string',
-          requiresArg: true,
-          description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
-        },
-        shard: {
-          type: 'string',
-          requiresArg: true,
-          description:
-            'I/N: measure part I of N, counted from 1 [default: the part of the SLURM array task or Kubernetes Job, else all]',
-        },
-        jobs: numberOption('Processes that measure side by side; each has its share of the threads', { default: 1 }),
-        ...engineOptions,
-        ...outputOptions,
-        force: { description: 'Begin anew where DIRECTORY is of another run', type: 'boolean', default: false },
-      } as const)
-      .example("$0 rd 'cifar10:test[0:64]' -o report/ --baselines jpeg,webp,avif,png --theory --published cifar10", '')
+      .options(OPTIONS)
+      .example("$0 rd 'cifar10:test[0:64]' -o report/ --theory --published cifar10", 'beside the paper')
       .example('$0 rd kodak/ -o report/ --baselines jpeg,webp,avif --published kodak', 'photographs')
       .example('$0 rd kodak/ -o part1/ --shard 1/4', 'the first of four parts')
       .example('$0 rd merge part1/ part2/ part3/ part4/ -o report/', 'join them') as never,
   handler: runRd,
 };
+
+/** Options of a command are those of its commands, too, unless that is forbidden; yargs' types do not know how. */
+function notOfMerge(yargs: Argv): Argv {
+  const local = yargs as unknown as { global(names: readonly string[], isGlobal: boolean): Argv };
+  return local.global(['images', ...Object.keys(OPTIONS)], false);
+}
 
 async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const console = openConsole(args);
