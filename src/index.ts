@@ -32,6 +32,7 @@ export { type EngineOptions, openEngine } from './engine/index.js';
 export { CodecError, type ErrorCode } from './errors.js';
 export type { RgbImage } from './image/image.js';
 export { psnr, rmse } from './image/metrics.js';
+export { hasMsSsim, msSsim } from './image/ms-ssim.js';
 export { readImage } from './image/read.js';
 export { encodeImage, encodePng } from './image/write.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';
@@ -48,3 +49,4 @@ export {
 export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
 export { type SampleOptions, sample } from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';
+export { type BdResult, bdQuality, bdRate, type RateQuality } from './report/bd-rate.js';
