@@ -59,8 +59,11 @@ const DECADES = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3];
  * @throws CodecError `usage` when no point is within the axes
  */
 export async function linePlot({ title, x, y, lines }: LinePlot): Promise<string> {
-  const drawable = lines.map((line) => ({
+  // Colours before lines are left out, so that one has the same colour by every measure.
+  const colours = coloursOf(lines);
+  const drawable = lines.map((line, i) => ({
     ...line,
+    colour: colours[i],
     points: line.points.filter((point) => fits(point.x, { type: x.type }) && fits(point.y, { type: y.type })),
   }));
   const drawn = drawable.filter(({ points }) => points.some((point) => fits(point.x, x) && fits(point.y, y)));
@@ -95,7 +98,7 @@ export async function linePlot({ title, x, y, lines }: LinePlot): Promise<string
     scales: [
       scaleOf('x', x, 'width'),
       scaleOf('y', y, 'height'),
-      { name: 'colour', type: 'ordinal', domain: labels, range: coloursOf(drawn) },
+      { name: 'colour', type: 'ordinal', domain: labels, range: drawn.map(({ colour }) => colour) },
       { name: 'dash', type: 'ordinal', domain: labels, range: style((kind) => [...DASHES[kind]]) },
       { name: 'thickness', type: 'ordinal', domain: labels, range: style((kind) => THICKNESSES[kind]) },
     ],

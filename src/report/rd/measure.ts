@@ -7,14 +7,24 @@ import { integerStream } from '../../random.js';
 import { findBaseline, sweepBaseline } from '../baselines.js';
 import { sweepProgressive } from '../progressive-sweep.js';
 import { chainCurve, independentCurve } from '../theory.js';
-import { type ImagePictures, type ImageResult, type OurCurve, ourName, pixelHash, type RdOptions } from './results.js';
+import {
+  type ImagePictures,
+  type ImageResult,
+  type OurCurve,
+  ourName,
+  PICTURE_SIDE,
+  pixelHash,
+  type RdOptions,
+} from './results.js';
 
 /** Images of a run, the first of it, whose pictures are kept for the page. */
 const PICTURED_IMAGES = 64;
-/** Side of the middle part that is kept of larger pictures. */
-const PICTURE_SIDE = 192;
 /** Reconstructions that are kept of an image. */
 const PICTURES = 16;
+
+/** Time of ideal coders and of another codec, in that of a file of ours; roughly, to foretell when a run ends. */
+const IDEAL_WORK = 0.8;
+const BASELINE_WORK = 0.05;
 
 /** An image of a run. */
 export interface Subject {
@@ -49,8 +59,14 @@ export async function measureImage(
   const ideal: Record<string, ImageResult['theory'][string]> = {};
   const noise = (use: string) => integerStream(`ddpm-codec rd/${seed}/${use}/${pixelHash(image)}`);
   const album = index < PICTURED_IMAGES ? createAlbum(image) : undefined;
-  // Only ours tell how far they are; others are quick beside them.
-  const parts = efforts.length + (baselines.length > 0 ? 0.2 : 0) + (theory ? 0.5 : 0);
+  const work = shareWork(
+    {
+      ours: model === null ? 0 : efforts.length,
+      theory: theory ? IDEAL_WORK : 0,
+      baselines: baselines.length * BASELINE_WORK,
+    },
+    means.onProgress,
+  );
   if (model !== null) {
     for (const [i, effort] of efforts.entries()) {
       const { bytes, ...sweep } = await sweepProgressive(image, model, {
@@ -59,19 +75,25 @@ export async function measureImage(
         seed,
         targetRmse,
         ...(points === null ? {} : { points }),
-        onProgress: (fraction) => means.onProgress?.((i + fraction) / parts),
+        onProgress: (fraction) => work('ours', (i + fraction) / efforts.length),
         onPicture: (picture) => i === 0 && album?.add(picture),
       });
       ours[ourName(effort, efforts)] = { effort, fileBytes: bytes.length, ...sweep };
       if (theory && i === 0) {
-        ideal['kl-independent'] = await independentCurve(image, model, noise('independent'));
-        ideal['kl-chain'] = await chainCurve(image, bytes, model, targetRmse, noise('chain'));
+        ideal['kl-independent'] = await independentCurve(image, model, noise('independent'), (done) =>
+          work('theory', done / 2),
+        );
+        ideal['kl-chain'] = await chainCurve(image, bytes, model, targetRmse, noise('chain'), (done) =>
+          work('theory', 0.5 + done / 2),
+        );
       }
     }
   }
   const others: Record<string, ImageResult['baselines'][string]> = {};
-  for (const codec of baselines) others[codec] = await sweepBaseline(image, findBaseline(codec));
-  means.onProgress?.(1);
+  for (const [i, codec] of baselines.entries()) {
+    others[codec] = await sweepBaseline(image, findBaseline(codec));
+    work('baselines', (i + 1) / baselines.length);
+  }
   return {
     index,
     name,
@@ -84,6 +106,20 @@ export async function measureImage(
     theory: ideal,
     machine: { node: process.version, ...(engine === null ? {} : { engine }), processor: processor() },
     ...(album === undefined || model === null ? {} : { pictures: await album.finish() }),
+  };
+}
+
+/** A function that is told how far a part of the work is, and tells how far all of it is. */
+function shareWork<K extends string>(
+  weights: Readonly<Record<K, number>>,
+  onProgress: (fraction: number) => void = () => {},
+): (part: K, fraction: number) => void {
+  const names = Object.keys(weights) as K[];
+  const total = names.reduce((sum, name) => sum + weights[name], 0);
+  const done = new Map<K, number>();
+  return (part, fraction) => {
+    done.set(part, fraction);
+    onProgress(names.reduce((sum, name) => sum + weights[name] * (done.get(name) ?? 0), 0) / total);
   };
 }
 

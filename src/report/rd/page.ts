@@ -4,7 +4,7 @@ import type { BdResult } from '../bd-rate.js';
 import { type PublishedSet, paperTable } from '../published.js';
 import type { Report } from './export.js';
 import type { Figure } from './figures.js';
-import type { ImageResult } from './results.js';
+import { type ImageResult, PICTURE_SIDE } from './results.js';
 import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS } from './summary.js';
 
 /** Script and style of the page, as files of their own. */
@@ -112,7 +112,9 @@ function viewer(shown: readonly ImageResult[], { images }: Report): Html {
   const notes = [
     `${shown.length} of the ${images.length} images, each at up to ${Math.max(...shown.map(({ pictures }) => pictures!.points.length))} of its points.`,
     ...(cropped
-      ? ['Of pictures larger than that the middle 192x192 pixels are shown; the numbers are of the whole picture.']
+      ? [
+          `Of larger pictures the middle part is shown, up to ${PICTURE_SIDE} pixels a side; the numbers are of the whole picture.`,
+        ]
       : []),
     'The error is decoded minus original, 4 times enlarged around middle grey.',
   ];

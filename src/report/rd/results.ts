@@ -74,6 +74,9 @@ export interface ImageResult {
   readonly pictures?: ImagePictures;
 }
 
+/** Side of the middle part that is kept of larger pictures. */
+export const PICTURE_SIDE = 192;
+
 /** Lossless WebP files, base64. */
 export interface ImagePictures {
   /** The part that is shown: pixels from the left and top, and its size. */
