@@ -30,6 +30,7 @@ import { toTensors } from '../dist/model/training/state.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
 import { createUNet } from '../dist/model/unet.js';
 import { integerStream } from '../dist/random.js';
+import { bitsPerDimAt } from '../dist/report/rate-curve.js';
 
 const NOISE_LEVELS = [
   900, 700, 550, 430, 340, 270, 215, 170, 135, 107, 85, 67, 53, 42, 33, 26, 20, 16, 12, 9, 7, 5, 4, 3, 2,
@@ -87,11 +88,11 @@ async function measureErrors(network, images) {
   return errors;
 }
 
-/** Bits per dimension up to each noise level, with the RMSE there in grey levels. */
+/** Bits per pixel up to each noise level, with the RMSE there in grey levels. */
 function curveOf(errors) {
   const logSnr = NOISE_LEVELS.map((t) => Math.log(schedule.snr[t]));
   let bits = (errors[0] * Math.exp(logSnr[0])) / (2 * Math.LN2);
-  const point = (k) => ({ rmse: 127.5 * Math.sqrt(errors[k]), bits });
+  const point = (k) => ({ rmse: 127.5 * Math.sqrt(errors[k]), bpp: 3 * bits, msSsim: null });
   const points = [point(0)];
   for (let k = 1; k < errors.length; k++) {
     for (let i = 0; i < PIECES; i++) {
@@ -102,14 +103,6 @@ function curveOf(errors) {
     points.push(point(k));
   }
   return points;
-}
-
-/** Bits at an RMSE, linear in its logarithm; null where the curve does not come down to it. */
-function bitsAt(points, level) {
-  const after = points.findIndex(({ rmse }) => rmse <= level);
-  if (after < 1) return null;
-  const [a, b] = [points[after - 1], points[after]];
-  return a.bits + (Math.log(a.rmse / level) / Math.log(a.rmse / b.rmse)) * (b.bits - a.bits);
 }
 
 const cpuSeconds = () => {
@@ -142,7 +135,7 @@ async function train(network) {
     }
     const errors = await measureErrors(createUNet(unet, toTensors(trainer.state.ema, trainer.parameters)), images);
     const points = curveOf(errors);
-    const rates = Object.fromEntries(RMSE_LEVELS.map((level) => [`rmse${level}`, round(bitsAt(points, level))]));
+    const rates = Object.fromEntries(RMSE_LEVELS.map((level) => [`rmse${level}`, round(bitsPerDimAt(points, level))]));
     const { step, parameters } = trainer.state;
     const result = {
       ...network,

@@ -9,19 +9,18 @@
  * --out FILE    where the results go as JSON; written after every part, so that nothing is lost (default: stdout at the end)
  *
  * Rates are of whole files; the RMSE is measured on what the decoder made of the file, cut off after each of its steps,
- * and the bits at an RMSE are interpolated between the two nearest steps. All models see the same images and noise.
+ * and the bits at an RMSE are interpolated between the two nearest steps, as in `ddpm-codec rd`. All models see the same images and noise.
  */
 import { parseArgs } from 'node:util';
 import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from '../dist/data/cifar10.js';
 import { measureBound, openEngine, openModel } from '../dist/index.js';
 import { sweepProgressive } from '../dist/report/progressive-sweep.js';
-import { average } from '../dist/report/rate-curve.js';
+import { average, bitsPerDimAt } from '../dist/report/rate-curve.js';
 import { machine, progress, saveJson } from './shared.mjs';
 
 const LEVELS = [15, 10, 7, 5, 3];
 /** Encoded a little further than the last level. */
 const TARGET = 2.8;
-const DIMS = CIFAR10_IMAGE;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -58,13 +57,6 @@ function pictures(split, count) {
   });
 }
 
-function bitsAt(curve, level) {
-  const after = curve.findIndex((point) => point.rmse <= level);
-  if (after < 1) throw new Error(`a curve does not cross RMSE ${level}`);
-  const [a, b] = [curve[after - 1], curve[after]];
-  return a.bits + ((a.rmse - level) / (a.rmse - b.rmse)) * (b.bits - a.bits);
-}
-
 /** As the bounds have it. */
 function estimate(numbers) {
   const { mean, standardError } = average(numbers);
@@ -78,8 +70,11 @@ async function measureFiles(model, count, onProgress) {
     const data = splits.test.images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE);
     const image = { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data };
     const { points } = await sweepProgressive(image, model, { targetRmse: TARGET });
-    const curve = points.map(({ bytes, rmse }) => ({ bits: 8 * bytes, rmse }));
-    for (const [k, level] of LEVELS.entries()) atLevels[k].push(bitsAt(curve, level) / DIMS);
+    for (const [k, level] of LEVELS.entries()) {
+      const rate = bitsPerDimAt(points, level);
+      if (rate === null) throw new Error(`a curve does not cross RMSE ${level}`);
+      atLevels[k].push(rate);
+    }
     onProgress((i + 1) / count);
   }
   return LEVELS.map((level, k) => ({ rmse: level, bitsPerDim: estimate(atLevels[k]) }));
@@ -103,7 +98,7 @@ for (const name of names) {
 }
 await engine.dispose();
 
-const show = ({ value, standardError }) => `${value.toFixed(4)} ± ${standardError.toFixed(4)}`;
+const show = ({ value, standardError }) => `${value.toFixed(4)} ± ${standardError?.toFixed(4) ?? '?'}`;
 for (const { model, test, train, rates, files } of results.models) {
   console.error(`\n${model}, bits/dim`);
   for (const [what, bound] of [

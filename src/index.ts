@@ -40,6 +40,7 @@ export { type EngineOptions, openEngine } from './engine/index.js';
 export { CodecError, type ErrorCode } from './errors.js';
 export type { RgbImage } from './image/image.js';
 export { psnr, rmse } from './image/metrics.js';
+export { hasMsSsim, msSsim } from './image/ms-ssim.js';
 export { readImage } from './image/read.js';
 export { encodeAnimation, encodeImage, encodePng, type Frame } from './image/write.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';
@@ -82,5 +83,6 @@ export {
   sample,
 } from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';
+export { type BdResult, bdQuality, bdRate, type RateQuality } from './report/bd-rate.js';
 export { type FeatureNetwork, type Features, featuresOf, openFeatureNetwork } from './report/feature-network.js';
 export { fitGaussian, frechetDistance, type Gaussian, type InceptionScore, inceptionScore } from './report/fid.js';

@@ -10,6 +10,7 @@ import { encodeCommand } from './encode.js';
 import { evalCommand } from './eval.js';
 import { infoCommand } from './info.js';
 import { interpolateCommand } from './interpolate.js';
+import { rdCommand } from './rd.js';
 import { sampleCommand } from './sample.js';
 import { trainCommand } from './train.js';
 import { truncateCommand } from './truncate.js';
@@ -19,7 +20,7 @@ import { verifyCommand } from './verify.js';
 const HELP_WIDTH = 120;
 
 /** Arguments that may have several values: positional ones, and yargs' own list of them. */
-const LISTS = new Set(['_', 'inputs', 'files', 'data', 'shared-latents']);
+const LISTS = new Set(['_', 'inputs', 'files', 'data', 'images', 'reports', 'shared-latents']);
 
 /** yargs' words for what it refuses, and clearer ones. */
 const REWORDED: readonly (readonly [RegExp, string])[] = [
@@ -70,6 +71,7 @@ function parser(args: readonly string[]) {
       .command(dataCommand)
       .command(calibrateCommand)
       .command(evalCommand)
+      .command(rdCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
@@ -77,7 +79,7 @@ function parser(args: readonly string[]) {
       .demandCommand(
         1,
         1,
-        'expected a command: encode, decode, info, truncate, verify, sample, interpolate, eval, train, data or calibrate',
+        'expected a command: encode, decode, info, truncate, verify, rd, eval, sample, interpolate, train, data or calibrate',
       )
       .recommendCommands()
       .strict()

@@ -1,5 +1,5 @@
 /**
- * The codecs that ours is compared with: JPEG, WebP and AVIF by sharp, each at the settings that need the fewest bits
+ * The codecs that ours is compared with: JPEG, WebP, AVIF and PNG by sharp, each at the settings that need the fewest bits
  * for an RMSE, of those that sharp has. Tried on Kodak's photographs 5, 15 and 23, mean bits/dim at RMSE 5:
  *
  * - JPEG: mozjpeg with 4:2:0 0.391; without mozjpeg 0.423; 4:4:4 0.449 with and 0.443 without. Subsampled chroma
@@ -11,9 +11,10 @@
  * JPEG XL is not among them: sharp is built without it, and the only maintained encoder on npm, `@jsquash/jxl`, wraps
  * libjxl of 2022 (between 0.6.1 and 0.7).
  */
-import sharp, { type AvifOptions, type JpegOptions, type WebpOptions } from 'sharp';
+import sharp, { type AvifOptions, type JpegOptions, type PngOptions, type WebpOptions } from 'sharp';
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
+import { payloadBytes } from './payload.js';
 import { type RatePoint, ratePoint } from './rate-point.js';
 
 export interface Baseline {
@@ -21,16 +22,21 @@ export interface Baseline {
   /** For a legend. */
   readonly label: string;
   /** sharp's name of the format. */
-  readonly format: 'jpeg' | 'webp' | 'avif';
+  readonly format: 'jpeg' | 'webp' | 'avif' | 'png';
   /** What sharp is asked for besides the quality. */
-  readonly settings: JpegOptions | WebpOptions | AvifOptions;
-  /** Qualities of a sweep, rising, from an RMSE of 10 or more on most photographs to one below 3; within 1..100. */
+  readonly settings: JpegOptions | WebpOptions | AvifOptions | PngOptions;
+  /**
+   * Qualities of a sweep, rising, from an RMSE of 10 or more on most photographs to one below 3; within 1..100. Of PNG
+   * only 100, which is lossless.
+   */
   readonly qualities: readonly number[];
 }
 
 /** A point of a sweep. */
 export interface BaselinePoint extends RatePoint {
   readonly quality: number;
+  /** Of the file without what its container adds; see {@link payloadBytes}. */
+  readonly payloadBytes: number;
   /** Wall clock. */
   readonly encodeSeconds: number;
   /** Wall clock. */
@@ -77,12 +83,19 @@ export const BASELINES: readonly Baseline[] = [
     settings: { effort: 6, chromaSubsampling: '4:4:4', tune: 'psnr', bitdepth: 10 },
     qualities: [1, 4, 8, 14, 21, 28, 36, 43, 50, 57, 63, 69, 75, 80, 85],
   },
+  {
+    name: 'png',
+    label: 'PNG (lossless)',
+    format: 'png',
+    settings: { compressionLevel: 9, effort: 10, adaptiveFiltering: true, palette: false },
+    qualities: [100],
+  },
 ];
 
 /** Versions of sharp and of the libraries in it that encode, for the record. */
 export function baselineVersions(): Record<string, string> {
-  const { sharp: wrapper, vips, mozjpeg, webp, aom, heif } = sharp.versions;
-  const versions = { sharp: wrapper, vips, mozjpeg, webp, aom, heif };
+  const { sharp: wrapper, vips, mozjpeg, webp, aom, heif, png } = sharp.versions;
+  const versions = { sharp: wrapper, vips, mozjpeg, webp, aom, heif, png };
   return Object.fromEntries(Object.entries(versions).filter((entry): entry is [string, string] => !!entry[1]));
 }
 
@@ -92,8 +105,31 @@ export function baselineVersions(): Record<string, string> {
  */
 export function findBaseline(name: string): Baseline {
   const found = BASELINES.find((one) => one.name === name);
-  if (found === undefined) throw invalidArgument('baseline', BASELINES.map((one) => one.name).join(', '), name);
+  if (found === undefined) throw unknownBaseline(name);
   return found;
+}
+
+/**
+ * The codecs of a list of names; the name of a format, such as jpeg, means all codecs with it.
+ * @throws CodecError `usage` for a name that is neither
+ */
+export function findBaselines(names: readonly string[]): Baseline[] {
+  const found = names.flatMap((name) => {
+    const those = BASELINES.filter((one) => one.format === name || one.name === name);
+    if (those.length === 0) throw unknownBaseline(name);
+    return those;
+  });
+  return BASELINES.filter((one) => found.includes(one));
+}
+
+function unknownBaseline(name: string): CodecError {
+  if (name === 'jxl') {
+    return new CodecError(
+      'usage',
+      'baseline jxl: JPEG XL is not available, since sharp is built without it; leave it out',
+    );
+  }
+  return invalidArgument('baseline', BASELINES.map((one) => one.name).join(', '), name);
 }
 
 /**
@@ -113,7 +149,8 @@ export async function sweepBaseline(
     const decoded = await decodeBaseline(file);
     const end = performance.now();
     const seconds = { encodeSeconds: (encoded - start) / 1000, decodeSeconds: (end - encoded) / 1000 };
-    points.push({ quality, ...ratePoint(image, decoded, file.length), ...seconds });
+    const payload = payloadBytes(file, codec.format);
+    points.push({ quality, ...ratePoint(image, decoded, file.length), payloadBytes: payload, ...seconds });
     onPoint(points[points.length - 1]);
   }
   return points;
@@ -161,5 +198,6 @@ export async function decodeBaseline(file: Uint8Array): Promise<RgbImage> {
 export function encodeBaseline(image: RgbImage, { format, settings }: Baseline, quality: number): Promise<Buffer> {
   const { width, height, data } = image;
   const pixels = sharp(data, { raw: { width, height, channels: 3 } });
-  return pixels.toFormat(format, { ...settings, quality }).toBuffer();
+  // For PNG a quality would mean a palette.
+  return pixels.toFormat(format, format === 'png' ? settings : { ...settings, quality }).toBuffer();
 }

@@ -15,48 +15,89 @@ export interface ProgressivePoint extends RatePoint {
   readonly decodeSeconds: number;
 }
 
+/** What one step takes, alone. */
+export interface StepSize {
+  /** Timestep reached. */
+  readonly t: number;
+  /** Of the file; steps are not padded to bytes. */
+  readonly bits: number;
+  /** KL(q||p): what an ideal coder would have needed. */
+  readonly klBits: number;
+}
+
 export interface ProgressiveSweep {
-  /** From the first step on, one for every step of the file. */
-  readonly points: ProgressivePoint[];
+  /** The file. */
+  readonly bytes: Uint8Array;
+  readonly headerBytes: number;
+  /** `bytes` has 8 headerBytes bits and those of the steps, rounded up to a byte. */
+  readonly steps: readonly StepSize[];
+  /** The bare header first, then one for every step of the file, or fewer where fewer were asked for. */
+  readonly points: readonly ProgressivePoint[];
   /** Wall clock of making the file. */
   readonly encodeSeconds: number;
   /** Of the encoder, on the whole picture. */
   readonly networkEvaluations: number;
 }
 
+export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
+  /** About how many points, evenly spread in bytes, besides the bare header; default all. */
+  readonly points?: number;
+  /** Told what the decoder made of the file at each point. */
+  readonly onPicture?: (picture: RgbImage, point: ProgressivePoint) => void;
+  /** Fraction of the work done, 0..1. */
+  readonly onProgress?: (fraction: number) => void;
+}
+
 /**
  * Makes one file and measures what a decoder makes of it after each of its steps. Nothing is taken from the encoder but
  * the sums of KL.
- * @param options of the encoder; they say where the file ends
- * @param onProgress fraction of the work done, 0..1
+ * @param options of the encoder say where the file ends
  * @throws CodecError as `encode` does
  */
 export async function sweepProgressive(
   image: RgbImage,
   model: CodecModel,
-  options: Omit<EncodeOptions, 'onProgress'>,
-  onProgress: (fraction: number) => void = () => {},
+  { points: wanted, onPicture, onProgress, ...options }: SweepOptions = {},
 ): Promise<ProgressiveSweep> {
   const start = performance.now();
   const { bytes, steps, networkEvaluations } = await encode(image, model, {
     ...options,
-    onProgress: ({ fraction }) => onProgress(fraction / 2),
+    onProgress: ({ fraction }) => onProgress?.(fraction / 2),
   });
-  const encoded = performance.now();
+  const encodeSeconds = (performance.now() - start) / 1000;
   const points: ProgressivePoint[] = [];
+  let begun = performance.now();
   let measuring = 0;
-  const onPoint = (point: DecodePoint) => {
-    const reached = performance.now();
-    const measured = ratePoint(image, point.image, point.bytesUsed);
-    const decodeSeconds = (reached - encoded - measuring) / 1000;
-    points.push({ ...measured, t: point.t, klBits: steps[point.stepsUsed].klBits, decodeSeconds });
-    measuring += performance.now() - reached;
+  const onPoint = (reached: DecodePoint) => {
+    const now = performance.now();
+    const measured = ratePoint(image, reached.image, reached.bytesUsed);
+    const { t, stepsUsed } = reached;
+    const point = { ...measured, t, klBits: steps[stepsUsed].klBits, decodeSeconds: (now - begun - measuring) / 1000 };
+    points.push(point);
+    onPicture?.(reached.image, point);
+    measuring += performance.now() - now;
   };
-  await decode(bytes, model, {
-    // Points are spread evenly over the bytes, so that one for each byte meets the end of every step.
-    progressivePoints: bytes.length,
-    onPoint,
-    onProgress: (fraction) => onProgress(0.5 + fraction / 2),
-  });
-  return { points, encodeSeconds: (encoded - start) / 1000, networkEvaluations };
+  await decode(bytes, model, { maxSteps: 0, progressivePoints: 1, onPoint });
+  begun = performance.now();
+  measuring = 0;
+  if (steps.length > 1) {
+    await decode(bytes, model, {
+      // Points are spread evenly over the bytes, so that one for each byte meets the end of every step.
+      progressivePoints: wanted ?? bytes.length,
+      onPoint,
+      onProgress: (fraction) => onProgress?.(0.5 + fraction / 2),
+    });
+  }
+  return {
+    bytes,
+    headerBytes: steps[0].bits / 8,
+    steps: steps.slice(1).map(({ t, bits, klBits }, i) => ({
+      t,
+      bits: bits - steps[i].bits,
+      klBits: klBits - steps[i].klBits,
+    })),
+    points,
+    encodeSeconds,
+    networkEvaluations,
+  };
 }

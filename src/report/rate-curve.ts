@@ -2,7 +2,7 @@
 import { CodecError, invalidArgument } from '../errors.js';
 import { psnrOfRmse } from '../image/metrics.js';
 import { msSsimDecibels } from '../image/ms-ssim.js';
-import { type BdResult, bdRate, improving, type RateQuality } from './bd-rate.js';
+import { type BdResult, bdQuality, bdRate, improving, type RateQuality } from './bd-rate.js';
 import type { RatePoint } from './rate-point.js';
 
 /** What a curve is made of; rates in bits per pixel. */
@@ -44,8 +44,26 @@ export function compareCurves(
   test: readonly CurvePoint[],
   measure: Measure,
 ): BdResult | null {
+  return compare(bdRate, anchor, test, measure);
+}
+
+/** BD-PSNR or BD-MS-SSIM of `test` against `anchor`, in dB; null where fewer than 4 points or no rate are in common. */
+export function compareQualities(
+  anchor: readonly CurvePoint[],
+  test: readonly CurvePoint[],
+  measure: Measure,
+): BdResult | null {
+  return compare(bdQuality, anchor, test, measure);
+}
+
+function compare(
+  method: typeof bdRate,
+  anchor: readonly CurvePoint[],
+  test: readonly CurvePoint[],
+  measure: Measure,
+): BdResult | null {
   try {
-    return bdRate(qualityCurve(anchor, measure), qualityCurve(test, measure));
+    return method(qualityCurve(anchor, measure), qualityCurve(test, measure));
   } catch (error) {
     // Too short or too far apart; what else it refuses, a quality curve does not have.
     if (error instanceof CodecError) return null;
@@ -53,16 +71,22 @@ export function compareCurves(
   }
 }
 
-/** A point of a mean over pictures. */
+/** A point of a mean over pictures. It is a {@link CurvePoint} whose RMSE is that of the mean PSNR. */
 export interface MeanPoint {
   /** The setting that all pictures were coded with here. */
   readonly setting: number;
-  /** Arithmetic mean. */
+  /** Arithmetic mean of the pictures' rates. */
   readonly bpp: number;
+  /** The same in bits per dimension. */
+  readonly bitsPerDim: number;
   /** Arithmetic mean of the pictures' PSNR, in dB, as is usual in published curves. */
   readonly psnr: number;
-  /** Of that mean PSNR, not a mean of RMSEs. */
+  /** Of that mean PSNR. */
   readonly rmse: number;
+  /** Arithmetic mean of the pictures' RMSE. */
+  readonly meanRmse: number;
+  /** Root of the mean of the pictures' squared errors: the RMSE over all samples of all pictures of one size. */
+  readonly rootMeanMse: number;
   /** Arithmetic mean; null where a picture has none. */
   readonly msSsim: number | null;
 }
@@ -73,13 +97,15 @@ export interface MeanPoint {
  * @param curves one for each picture, none empty
  * @param settingOf a number that rises with quality along each curve
  * @param grid settings at which the mean is taken; by default all that any curve has a point at
+ * @param more other numbers to average; linear over the setting between points, null where a picture has none
  * @returns points in order of setting
  */
-export function meanCurve<T extends CurvePoint>(
+export function meanCurve<T extends CurvePoint, K extends string = never>(
   curves: readonly (readonly T[])[],
   settingOf: (point: T) => number,
   grid: readonly number[] = curves.flatMap((points) => points.map(settingOf)),
-): MeanPoint[] {
+  more = {} as Readonly<Record<K, (point: T) => number | null>>,
+): (MeanPoint & Record<K, number | null>)[] {
   if (curves.some((points) => points.length === 0)) throw invalidArgument('curve', 'at least one point', 0);
   const sorted = curves.map((points) =>
     points.map((point) => ({ setting: settingOf(point), point })).sort((a, b) => a.setting - b.setting),
@@ -87,39 +113,60 @@ export function meanCurve<T extends CurvePoint>(
   const low = Math.max(...sorted.map((points) => points[0].setting));
   const high = Math.min(...sorted.map((points) => points[points.length - 1].setting));
   const settings = [...new Set(grid)].filter((setting) => setting >= low && setting <= high).sort((a, b) => a - b);
+  const names = Object.keys(more) as K[];
   return settings.map((setting) => {
-    const here = sorted.map((points) => interpolate(points, setting));
+    const places = sorted.map((points) => placeOf(points, setting));
+    const here = places.map(interpolate);
     const psnr = mean(here.map((point) => point.psnr));
-    const values = here.map((point) => point.msSsim);
+    const bpp = mean(here.map((point) => point.bpp));
+    const errors = here.map((point) => rmseOfPsnr(point.psnr));
+    const extra = names.map((name) => [name, meanOrNull(places.map((place) => linear(place, more[name])))]);
     return {
       setting,
-      bpp: mean(here.map((point) => point.bpp)),
+      bpp,
+      bitsPerDim: bpp / 3,
       psnr,
-      rmse: 255 / 10 ** (psnr / 20),
-      msSsim: values.some((value) => value === null) ? null : mean(values as number[]),
+      rmse: rmseOfPsnr(psnr),
+      meanRmse: mean(errors),
+      rootMeanMse: Math.sqrt(mean(errors.map((error) => error * error))),
+      msSsim: meanOrNull(here.map((point) => point.msSsim)),
+      ...(Object.fromEntries(extra) as Record<K, number | null>),
     };
   });
 }
 
-interface Placed {
-  readonly setting: number;
-  readonly point: CurvePoint;
+/** Where a setting is on a curve: between two of its points, or twice the same one. */
+interface Place<T> {
+  readonly a: T;
+  readonly b: T;
+  /** 0 at a, 1 at b. */
+  readonly share: number;
 }
 
-function interpolate(points: readonly Placed[], setting: number): { bpp: number; psnr: number; msSsim: number | null } {
+function placeOf<T>(points: readonly { readonly setting: number; readonly point: T }[], setting: number): Place<T> {
   const after = points.findIndex((placed) => placed.setting >= setting);
   const b = points[after];
-  const exact = { bpp: b.point.bpp, psnr: decibels(b.point, 'psnr'), msSsim: b.point.msSsim };
-  if (b.setting === setting) return exact;
+  if (b.setting === setting) return { a: b.point, b: b.point, share: 1 };
   const a = points[after - 1];
-  const share = (setting - a.setting) / (b.setting - a.setting);
-  const between = (from: number, to: number) => from + share * (to - from);
-  const similarity = between(decibels(a.point, 'msSsim'), decibels(b.point, 'msSsim'));
+  return { a: a.point, b: b.point, share: (setting - a.setting) / (b.setting - a.setting) };
+}
+
+function interpolate(place: Place<CurvePoint>): { bpp: number; psnr: number; msSsim: number | null } {
+  const { a, b } = place;
+  if (a === b) return { bpp: b.bpp, psnr: decibels(b, 'psnr'), msSsim: b.msSsim };
+  const similarity = linear(place, (point) => (point.msSsim === null ? null : decibels(point, 'msSsim')));
   return {
-    bpp: Math.exp(between(Math.log(a.point.bpp), Math.log(b.point.bpp))),
-    psnr: between(decibels(a.point, 'psnr'), decibels(b.point, 'psnr')),
-    msSsim: a.point.msSsim === null || b.point.msSsim === null ? null : 1 - 10 ** (-similarity / 10),
+    bpp: Math.exp(linear(place, ({ bpp }) => Math.log(bpp))!),
+    psnr: linear(place, (point) => decibels(point, 'psnr'))!,
+    msSsim: similarity === null ? null : 1 - 10 ** (-similarity / 10),
   };
+}
+
+function linear<T>({ a, b, share }: Place<T>, value: (point: T) => number | null): number | null {
+  const [from, to] = [value(a), value(b)];
+  // At a point itself its own value: infinite ones have no difference.
+  if (share === 1) return to;
+  return from === null || to === null ? null : from + share * (to - from);
 }
 
 function decibels(point: CurvePoint, measure: Measure): number {
@@ -127,10 +174,11 @@ function decibels(point: CurvePoint, measure: Measure): number {
   return point.msSsim === null ? Number.NaN : msSsimDecibels(point.msSsim);
 }
 
-/** A mean with its standard error, 0 of a single value. */
+/** A mean with its standard error. */
 export interface Average {
   readonly mean: number;
-  readonly standardError: number;
+  /** null of a single value. */
+  readonly standardError: number | null;
   readonly count: number;
 }
 
@@ -141,7 +189,15 @@ export function average(values: readonly (number | null)[]): Average | null {
   if (count === 0) return null;
   const center = mean(numbers);
   const squares = numbers.reduce((sum, x) => sum + (x - center) ** 2, 0);
-  return { mean: center, standardError: count === 1 ? 0 : Math.sqrt(squares / (count - 1) / count), count };
+  return { mean: center, standardError: count === 1 ? null : Math.sqrt(squares / (count - 1) / count), count };
+}
+
+function meanOrNull(values: readonly (number | null)[]): number | null {
+  return values.some((value) => value === null) ? null : mean(values as number[]);
+}
+
+function rmseOfPsnr(psnr: number): number {
+  return 255 / 10 ** (psnr / 20);
 }
 
 function mean(numbers: readonly number[]): number {

@@ -4,18 +4,15 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeResult } from '../../src/codec/api.js';
-import { advance, initialState } from '../../src/codec/chain.js';
 import { decode } from '../../src/codec/decoder.js';
 import { encode } from '../../src/codec/encoder.js';
 import { readHeader } from '../../src/codec/format.js';
-import { readLayout } from '../../src/codec/layout.js';
 import { openEngine } from '../../src/engine/index.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
-import { fromUnit, toUnit } from '../../src/image/pixels.js';
 import { type Model, openModel } from '../../src/model/model.js';
-import { jumpCoefficients, jumpKlBits } from '../../src/model/schedule.js';
-import { gaussians, type IntegerStream, integerStream } from '../../src/random.js';
+import { integerStream } from '../../src/random.js';
+import { chainCurve } from '../../src/report/theory.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
 const DIMENSIONS = 32 * 32 * 3;
@@ -54,35 +51,12 @@ async function idealCurves(files: readonly Uint8Array[], level: number): Promise
   const curves: Point[][] = [];
   for (let run = 0; run < IDEAL_RUNS; run++) {
     for (const [i, file] of files.entries()) {
-      curves.push(await idealCurve(images[i], file, level, integerStream(`test/ideal/${run}/${i}`)));
+      const noise = integerStream(`test/ideal/${run}/${i}`);
+      const points = await chainCurve(images[i], file, model, level, noise);
+      curves.push(points.map(({ klBits, rmse }) => ({ bits: klBits, rmse })));
     }
   }
   return curves;
-}
-
-/**
- * The chain of a file with z = delta + noise, a true sample of q(x_s|x_t, x_0), and the KL as its price; until the
- * RMSE is at `level`.
- */
-async function idealCurve(image: RgbImage, file: Uint8Array, level: number, noise: IntegerStream): Promise<Point[]> {
-  const { header, written, unwritten } = readLayout(file, model);
-  const x0 = toUnit(image.data);
-  const state = initialState(header.seed, x0.length);
-  const gaussian = gaussians(noise);
-  const curve: Point[] = [];
-  let bits = 0;
-  for (const { t, s } of [...written, ...unwritten]) {
-    const xhat0 = await model.denoiser.predictX0(state, image.width, image.height, t);
-    const error = rmse({ ...image, data: fromUnit(xhat0) }, image);
-    curve.push({ bits, rmse: error });
-    if (error <= level) break;
-    const squaredError = x0.reduce((sum, value, i) => sum + (value - xhat0[i]) ** 2, 0);
-    bits += jumpKlBits(model.schedule, t, s, squaredError);
-    const toDelta = Math.sqrt(model.schedule.snr[s] - model.schedule.snr[t]);
-    const z = x0.map((value, i) => toDelta * (value - xhat0[i]) + gaussian());
-    advance(state, xhat0, z, jumpCoefficients(model.schedule, t, s));
-  }
-  return curve;
 }
 
 beforeAll(async () => {

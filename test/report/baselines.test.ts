@@ -14,8 +14,10 @@ import {
   encodeBaseline,
   encodeWithin,
   findBaseline,
+  findBaselines,
   sweepBaseline,
 } from '../../src/report/baselines.js';
+import { payloadBytes } from '../../src/report/payload.js';
 import { PHOTO, syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
 
 const WIDTH = 171;
@@ -28,16 +30,20 @@ beforeAll(async () => {
   image = { width: WIDTH, height: HEIGHT, data };
 });
 
-describe.each(BASELINES)('$name', (codec) => {
+const LOSSY = BASELINES.filter(({ name }) => name !== 'png');
+
+describe.each(LOSSY)('$name', (codec) => {
   it('sizes are of whole files, errors of what any reader makes of them', async () => {
     const qualities = [codec.qualities[0], 40, codec.qualities[codec.qualities.length - 1]];
     const seen: number[] = [];
     const points = await sweepBaseline(image, { ...codec, qualities }, ({ quality }) => seen.push(quality));
     expect(seen).toEqual(qualities);
     const directory = await temporaryDirectory();
-    for (const { quality, bytes, bpp, bitsPerDim, ...measured } of points) {
+    for (const { quality, bytes, payloadBytes, bpp, bitsPerDim, ...measured } of points) {
       const file = await encodeBaseline(image, codec, quality);
       expect(bytes).toBe(file.length);
+      expect(payloadBytes).toBeGreaterThan(0);
+      expect(payloadBytes).toBeLessThan(bytes);
       expect([bpp, bitsPerDim]).toEqual([(8 * bytes) / WIDTH / HEIGHT, (8 * bytes) / (3 * WIDTH * HEIGHT)].map(near));
       const path = join(directory, `${quality}.${codec.format}`);
       await writeFile(path, file);
@@ -78,13 +84,39 @@ it('pictures too small for MS-SSIM have none', async () => {
   expect(point).toMatchObject({ msSsim: null, rmse: expect.any(Number) });
 });
 
+it('PNG is one point, lossless', async () => {
+  const [point, ...others] = await sweepBaseline(image, findBaseline('png'));
+  expect(others).toEqual([]);
+  expect(point).toMatchObject({ rmse: 0, psnr: Infinity, msSsim: 1 });
+});
+
+/** Sizes of the parts as the formats' specifications have them. */
+it('the container of a format is as large as its parts, whatever the quality', async () => {
+  const container = async (name: string, quality: number) => {
+    const file = await encodeBaseline(syntheticImage(32, 32), findBaseline(name), quality);
+    return file.length - payloadBytes(file, findBaseline(name).format);
+  };
+  for (const quality of [10, 90]) {
+    // SOI, two DQT of 8 bits, SOF2 of three components, EOI; sharp leaves APP0 out.
+    expect(await container('jpeg', quality)).toBe(2 + 2 * (2 + 2 + 65) + 19 + 2);
+    // RIFF header and one chunk header; a byte of padding where the payload is odd.
+    expect([20, 21]).toContain(await container('webp', quality));
+  }
+  // Signature, IHDR, pHYs, IEND, and length, type and checksum of the only IDAT.
+  expect(await container('png', 100)).toBe(8 + 25 + 21 + 12 + 12);
+  expect(() => payloadBytes(new Uint8Array(100), 'jpeg')).toThrow(/expected a whole file/);
+  expect(() => payloadBytes(new Uint8Array([0xff, 0xd8, 0xff]), 'jpeg')).toThrow(/expected a whole file/);
+});
+
 it('records which libraries encoded', () => {
   expect(baselineVersions()).toMatchObject({ sharp: expect.any(String), webp: expect.any(String) });
 });
 
 it('names are those of the list', () => {
   expect(findBaseline('avif').label).toContain('AVIF');
-  expect(() => findBaseline('bpg')).toThrow(/expected jpeg, jpeg444, webp, avif, got "bpg"/);
+  expect(() => findBaseline('bpg')).toThrow(/expected jpeg, jpeg444, webp, avif, png, got "bpg"/);
+  expect(findBaselines(['png', 'jpeg']).map(({ name }) => name)).toEqual(['jpeg', 'jpeg444', 'png']);
+  expect(() => findBaselines(['jxl'])).toThrow(/JPEG XL is not available/);
 });
 
 function near(value: number) {

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { decode } from '../../src/codec/decoder.js';
 import { encode } from '../../src/codec/encoder.js';
+import { readHeader } from '../../src/codec/format.js';
 import { openEngine } from '../../src/engine/index.js';
 import { rmse } from '../../src/image/metrics.js';
 import { openModel } from '../../src/model/model.js';
@@ -13,14 +14,20 @@ it('has a point for every step, each that of the file cut off there', async () =
   const [image] = await cifarTestImages();
   const options = { targetRmse: 10, seed: 3 };
   const progress: number[] = [];
-  const { points, networkEvaluations, encodeSeconds } = await sweepProgressive(image, model, options, (fraction) =>
-    progress.push(fraction),
-  );
+  const sweep = await sweepProgressive(image, model, { ...options, onProgress: (fraction) => progress.push(fraction) });
+  const { points, networkEvaluations, encodeSeconds, headerBytes, steps } = sweep;
   const file = await encode(image, model, options);
+  expect(sweep.bytes).toEqual(file.bytes);
+  expect(headerBytes).toBe(readHeader(file.bytes).length);
+  const stepBits = steps.reduce((sum, { bits }) => sum + bits, 0);
+  expect(file.bytes.length).toBe(headerBytes + Math.ceil(stepBits / 8));
+  expect(steps.reduce((sum, { klBits }) => sum + klBits, 0)).toBeCloseTo(file.klBits, 6);
+  expect(steps.map(({ t }) => t)).toEqual(file.steps.slice(1).map(({ t }) => t));
   expect(networkEvaluations).toBe(file.networkEvaluations);
-  expect(points.length).toBe(file.steps.length - 1);
-  expect(points.map(({ klBits }) => klBits)).toEqual(file.steps.slice(1).map(({ klBits }) => klBits));
-  expect(points.map(({ t }) => t)).toEqual(file.steps.slice(1).map(({ t }) => t));
+  expect(points.length).toBe(file.steps.length);
+  expect(points.map(({ klBits }) => klBits)).toEqual(file.steps.map(({ klBits }) => klBits));
+  expect(points.map(({ t }) => t)).toEqual(file.steps.map(({ t }) => t));
+  expect(points[0]).toMatchObject({ t: 1000, klBits: 0, bytes: headerBytes });
   expect(points.at(-1)).toMatchObject({ bytes: file.bytes.length, rmse: file.rmse, msSsim: null });
   const { bytes, bitsPerDim, rmse: error } = points[Math.floor(points.length / 2)];
   const cut = await decode(file.bytes.subarray(0, bytes), model);
@@ -34,6 +41,15 @@ it('has a point for every step, each that of the file cut off there', async () =
   expect(encodeSeconds).toBeGreaterThan(0);
   expect(progress).toEqual(progress.toSorted((a, b) => a - b));
   expect(progress.at(-1)).toBe(1);
+  const pictures: number[] = [];
+  const few = await sweepProgressive(image, model, {
+    ...options,
+    points: 3,
+    onPicture: (picture) => pictures.push(rmse(picture, image)),
+  });
+  expect(few.points.map(({ rmse }) => rmse)).toEqual(pictures);
+  expect(few.points.length).toBe(4);
+  expect(few.points.at(-1)).toMatchObject({ bytes: file.bytes.length });
   await model.dispose();
   await engine.dispose();
 });

@@ -79,24 +79,41 @@ describe('meanCurve', () => {
       {
         setting: 1,
         bpp: 2,
+        bitsPerDim: expect.closeTo(2 / 3, 12),
         psnr: expect.closeTo(30, 9),
         rmse: expect.closeTo(8.0638, 4),
+        meanRmse: expect.closeTo((25.5 + 2.55) / 2, 9),
+        rootMeanMse: expect.closeTo(Math.sqrt((25.5 ** 2 + 2.55 ** 2) / 2), 9),
         msSsim: expect.closeTo(0.85),
       },
       {
         setting: 2,
         bpp: 3,
+        bitsPerDim: 1,
         psnr: expect.closeTo(50, 9),
         rmse: expect.closeTo(0.80638, 5),
+        meanRmse: expect.closeTo((2.55 + 0.255) / 2, 9),
+        rootMeanMse: expect.closeTo(Math.sqrt((2.55 ** 2 + 0.255 ** 2) / 2), 9),
         msSsim: expect.closeTo(0.98),
       },
     ]);
   });
 
+  it('averages other numbers, linear between points, and takes equal pictures as they are', () => {
+    const a = [
+      { ...at(1, 1, 25.5, null), seconds: 1 },
+      { ...at(3, 2, 2.55, null), seconds: 3 },
+    ];
+    const [point] = meanCurve([a, a], settingOf, [2], { seconds: (p) => p.seconds, none: () => null });
+    expect(point).toMatchObject({ seconds: 2, none: null });
+    const lossless = [at(1, 8, 0, null)];
+    expect(meanCurve([lossless, lossless], settingOf)).toMatchObject([{ bpp: 8, psnr: Infinity, meanRmse: 0 }]);
+  });
+
   it('interpolates where a curve has no point, within what all curves cover', () => {
     const a = [at(0, 1, 255, 0), at(4, 16, 2.55, 0.99)];
     const b = [at(1, 1, 25.5, null), at(3, 1, 25.5, null), at(9, 1, 25.5, null)];
-    expect(meanCurve([a, a], settingOf, [1, 2, 5])).toEqual([
+    expect(meanCurve([a, a], settingOf, [1, 2, 5])).toMatchObject([
       {
         setting: 1,
         bpp: 2,
@@ -130,7 +147,7 @@ describe('meanCurve', () => {
 describe('average', () => {
   it('leaves out what is not there', () => {
     expect(average([1, null, 3])).toEqual({ mean: 2, standardError: 1, count: 2 });
-    expect(average([5])).toEqual({ mean: 5, standardError: 0, count: 1 });
+    expect(average([5])).toEqual({ mean: 5, standardError: null, count: 1 });
     expect(average([null])).toBe(null);
   });
 });

@@ -41,7 +41,7 @@ describe('ratePlot', () => {
   it('leaves equal pictures out and refuses to draw nothing', async () => {
     const equal: PlotCurve = { label: 'PNG', kind: 'measured', points: [{ bpp: 1, psnr: Infinity, msSsim: 1 }] };
     expect(await ratePlot([...curves, equal], 'psnr')).not.toContain('PNG');
-    await expect(ratePlot([equal], 'psnr')).rejects.toThrow(/points within 0.03 to 3 bpp/);
+    await expect(ratePlot([equal], 'psnr')).rejects.toThrow(/points within 0.03 to 3 bits per pixel/);
     await expect(ratePlot(curves, 'psnr', { bpp: [100, 200] })).rejects.toThrow(/curves: expected points/);
   });
 });

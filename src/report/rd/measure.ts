@@ -1,0 +1,167 @@
+/** All curves of one image. */
+import { availableParallelism, cpus } from 'node:os';
+import type { RgbImage } from '../../image/image.js';
+import { encodeImage } from '../../image/write.js';
+import type { Model } from '../../model/model.js';
+import { integerStream } from '../../random.js';
+import { findBaseline, sweepBaseline } from '../baselines.js';
+import { sweepProgressive } from '../progressive-sweep.js';
+import { chainCurve, independentCurve } from '../theory.js';
+import {
+  type ImagePictures,
+  type ImageResult,
+  type OurCurve,
+  ourName,
+  PICTURE_SIDE,
+  pixelHash,
+  type RdOptions,
+} from './results.js';
+
+/** Images of a run, the first of it, whose pictures are kept for the page. */
+const PICTURED_IMAGES = 64;
+/** Reconstructions that are kept of an image. */
+const PICTURES = 16;
+
+/** Time of ideal coders and of another codec, in that of a file of ours; roughly, to foretell when a run ends. */
+const IDEAL_WORK = 0.8;
+const BASELINE_WORK = 0.05;
+
+/** An image of a run. */
+export interface Subject {
+  readonly index: number;
+  readonly name: string;
+  readonly image: RgbImage;
+}
+
+/** What measuring takes besides the options. */
+export interface Means {
+  /** The model for this image; null for the other codecs alone. */
+  model(image: RgbImage): Promise<Model | null>;
+  /** What the model runs on. */
+  engine(): Promise<string | null>;
+  /** Share of the image's work that is done, 0..1. */
+  readonly onProgress?: (fraction: number) => void;
+}
+
+/**
+ * Measures an image by every codec of the run.
+ * @throws CodecError as `encode` does
+ */
+export async function measureImage(
+  { index, name, image }: Subject,
+  options: RdOptions,
+  means: Means,
+): Promise<ImageResult> {
+  const { efforts, selection, seed, targetRmse, points, baselines, theory } = options;
+  const model = await means.model(image);
+  const engine = await means.engine();
+  const ours: Record<string, OurCurve> = {};
+  const ideal: Record<string, ImageResult['theory'][string]> = {};
+  const noise = (use: string) => integerStream(`ddpm-codec rd/${seed}/${use}/${pixelHash(image)}`);
+  const album = index < PICTURED_IMAGES ? createAlbum(image) : undefined;
+  const work = shareWork(
+    {
+      ours: model === null ? 0 : efforts.length,
+      theory: theory ? IDEAL_WORK : 0,
+      baselines: baselines.length * BASELINE_WORK,
+    },
+    means.onProgress,
+  );
+  if (model !== null) {
+    for (const [i, effort] of efforts.entries()) {
+      const { bytes, ...sweep } = await sweepProgressive(image, model, {
+        effort,
+        selection,
+        seed,
+        targetRmse,
+        ...(points === null ? {} : { points }),
+        onProgress: (fraction) => work('ours', (i + fraction) / efforts.length),
+        onPicture: (picture) => i === 0 && album?.add(picture),
+      });
+      ours[ourName(effort, efforts)] = { effort, fileBytes: bytes.length, ...sweep };
+      if (theory && i === 0) {
+        ideal['kl-independent'] = await independentCurve(image, model, noise('independent'), (done) =>
+          work('theory', done / 2),
+        );
+        ideal['kl-chain'] = await chainCurve(image, bytes, model, targetRmse, noise('chain'), (done) =>
+          work('theory', 0.5 + done / 2),
+        );
+      }
+    }
+  }
+  const others: Record<string, ImageResult['baselines'][string]> = {};
+  for (const [i, codec] of baselines.entries()) {
+    others[codec] = await sweepBaseline(image, findBaseline(codec));
+    work('baselines', (i + 1) / baselines.length);
+  }
+  return {
+    index,
+    name,
+    width: image.width,
+    height: image.height,
+    pixels: pixelHash(image),
+    model: model && { name: model.name, id: model.id.slice(0, 12), timesteps: model.schedule.timesteps },
+    ours,
+    baselines: others,
+    theory: ideal,
+    machine: { node: process.version, ...(engine === null ? {} : { engine }), processor: processor() },
+    ...(album === undefined || model === null ? {} : { pictures: await album.finish() }),
+  };
+}
+
+/** A function that is told how far a part of the work is, and tells how far all of it is. */
+function shareWork<K extends string>(
+  weights: Readonly<Record<K, number>>,
+  onProgress: (fraction: number) => void = () => {},
+): (part: K, fraction: number) => void {
+  const names = Object.keys(weights) as K[];
+  const total = names.reduce((sum, name) => sum + weights[name], 0);
+  const done = new Map<K, number>();
+  return (part, fraction) => {
+    done.set(part, fraction);
+    onProgress(names.reduce((sum, name) => sum + weights[name] * (done.get(name) ?? 0), 0) / total);
+  };
+}
+
+function processor(): string {
+  return `${cpus()[0]?.model.trim()}, ${availableParallelism()} threads`;
+}
+
+/** Keeps reconstructions, in the order of points, until {@link ImagePictures} are made of some of them. */
+function createAlbum(original: RgbImage) {
+  const width = Math.min(PICTURE_SIDE, original.width);
+  const height = Math.min(PICTURE_SIDE, original.height);
+  const left = (original.width - width) >> 1;
+  const top = (original.height - height) >> 1;
+  const crop = { left, top, width, height };
+  const pictures: RgbImage[] = [];
+  return {
+    add: (picture: RgbImage) => void pictures.push(cut(picture, crop)),
+    async finish(): Promise<ImagePictures> {
+      const points = [];
+      for (const index of spread(pictures.length, PICTURES)) {
+        points.push({ index, picture: await base64(pictures[index]) });
+      }
+      return { crop, original: await base64(cut(original, crop)), points };
+    },
+  };
+}
+
+function cut(image: RgbImage, { left, top, width, height }: ImagePictures['crop']): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const from = ((top + y) * image.width + left) * 3;
+    data.set(image.data.subarray(from, from + width * 3), y * width * 3);
+  }
+  return { width, height, data };
+}
+
+/** At most `most` of the numbers 0..length-1, evenly spread, first and last included. */
+function spread(length: number, most: number): number[] {
+  if (length <= most) return Array.from({ length }, (_, i) => i);
+  return Array.from({ length: most }, (_, i) => Math.round((i * (length - 1)) / (most - 1)));
+}
+
+async function base64(image: RgbImage): Promise<string> {
+  return (await encodeImage(image, 'webp')).toString('base64');
+}

@@ -1,0 +1,299 @@
+/** `report.html`: a run on one page that needs nothing else, neither files nor a network. */
+import { readFile } from 'node:fs/promises';
+import type { BdResult } from '../bd-rate.js';
+import { type PublishedSet, paperTable } from '../published.js';
+import type { Report } from './export.js';
+import type { Figure } from './figures.js';
+import { type ImageResult, PICTURE_SIDE } from './results.js';
+import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS } from './summary.js';
+
+/** Script and style of the page, as files of their own. */
+const PARTS = new URL('../../../report-page/', import.meta.url);
+
+/** Characters of pictures that the page may hold. */
+const MOST_PICTURES = 16 * 2 ** 20;
+
+/** HTML that needs no escaping any more. */
+class Html {
+  constructor(readonly text: string) {}
+}
+
+type Part = Html | string | number | readonly Part[];
+
+/** A template whose texts are escaped, other than HTML made by it. */
+function html(strings: TemplateStringsArray, ...values: Part[]): Html {
+  return new Html(strings.reduce((text, string, i) => text + render(values[i - 1]) + string));
+}
+
+function render(part: Part): string {
+  if (part instanceof Html) return part.text;
+  if (Array.isArray(part)) return part.map(render).join('');
+  return String(part).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** The page. @param published whose table 4 stands beside ours, and whose sources are named */
+export async function reportPage(
+  report: Report,
+  figures: readonly Figure[],
+  published?: PublishedSet,
+): Promise<string> {
+  const [script, style] = await Promise.all(
+    ['viewer.js', 'style.css'].map((name) => readFile(new URL(name, PARTS), 'utf8')),
+  );
+  const shown = picturesWithin(report.images, MOST_PICTURES);
+  const title = `Rate and distortion: ${report.run.options.images.join(', ')}`;
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>${title}</title>
+<style>
+${new Html(style)}</style>
+</head>
+<body>
+<main>
+<h1>${title}</h1>
+${about(report)}
+${shown.length === 0 ? [] : viewer(shown, report)}
+<section aria-labelledby="rates"><h2 id="rates">Rates at an RMSE</h2>${rates(report.summary.codecs)}</section>
+${comparisons(report)}
+${paper(report.summary.codecs, published)}
+<section aria-labelledby="figures"><h2 id="figures">Figures</h2>
+<p class="note">All of them are in <code>figures/</code> as SVG and PNG, their numbers in <code>mean.csv</code>.</p>
+<div class="figures">${figures.map(figurePart)}</div>
+</section>
+${methods(report, published)}
+</main>
+${shown.length === 0 ? [] : viewerScript(shown, script)}
+</body>
+</html>
+`;
+  return page.text;
+}
+
+function about({ run, images, failed, summary }: Report): Html {
+  const { options, versions } = run;
+  const models = distinct(images.map(({ model }) => (model ? `${model.name} (${model.id})` : 'none')));
+  const machines = distinct(images.map(({ machine }) => Object.values(machine).join('; ')));
+  const missing = options.imageCount - images.length - failed.length;
+  const partial = options.shard === null ? '' : `, part ${options.shard.index + 1} of ${options.shard.count}`;
+  const made = [
+    ['images', `${summary.images} of ${options.imageCount}${partial}`],
+    ['model', models.join(', ')],
+    [
+      'our files',
+      `effort ${options.efforts.join(', ')}, selection ${options.selection}, seed ${options.seed}, to RMSE ${options.targetRmse}`,
+    ],
+    [
+      'versions',
+      Object.entries(versions)
+        .map((entry) => entry.join(' '))
+        .join(', '),
+    ],
+    ['machine', machines.join(' | ')],
+  ];
+  return html`<p>Whole files of each codec, measured on what a decoder makes of them. Ours is one file per image, cut off after
+each of its steps.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="What was measured"><table class="made"><tbody>${made.map(
+    ([name, value]) =>
+      html`<tr><th scope="row">${name}</th><td style="text-align:left;white-space:normal">${value}</td></tr>`,
+  )}</tbody></table></div>
+${failed.length === 0 ? [] : html`<p><strong>${failed.length} images failed:</strong> ${failed.map(({ name, error }) => `${name} (${error.message})`).join('; ')}</p>`}
+${missing > 0 && options.shard === null ? html`<p><strong>${missing} images are missing from this report.</strong></p>` : []}`;
+}
+
+function viewer(shown: readonly ImageResult[], { images }: Report): Html {
+  const cropped = shown.some(
+    ({ width, height, pictures }) => pictures!.crop.width < width || pictures!.crop.height < height,
+  );
+  const notes = [
+    `${shown.length} of the ${images.length} images, each at up to ${Math.max(...shown.map(({ pictures }) => pictures!.points.length))} of its points.`,
+    ...(cropped
+      ? [
+          `Of larger pictures the middle part is shown, up to ${PICTURE_SIDE} pixels a side; the numbers are of the whole picture.`,
+        ]
+      : []),
+    'The error is decoded minus original, 4 times enlarged around middle grey.',
+  ];
+  return html`<section aria-labelledby="viewer"><h2 id="viewer">One file at rising rates</h2>
+<div class="controls">
+<label for="viewer-image">Image</label><select id="viewer-image"></select>
+<label for="viewer-rate">Rate</label><input id="viewer-rate" type="range" min="0" max="1" step="1" value="1">
+</div>
+<p id="viewer-numbers" role="status"></p>
+<div class="pictures">
+${[
+  ['original', 'Original'],
+  ['decoded', 'Decoded'],
+  ['error', 'Error'],
+].map(
+  ([id, name]) =>
+    html`<figure><canvas id="viewer-${id}" role="img" aria-label="${name}"></canvas><figcaption>${name}</figcaption></figure>`,
+)}
+</div>
+<p class="note">${notes.join(' ')}</p></section>`;
+}
+
+function viewerScript(shown: readonly ImageResult[], script: string): Html {
+  const data = shown.map(({ name, ours, pictures }) => {
+    const [{ points }] = Object.values(ours);
+    const { crop, original, points: some } = pictures!;
+    return {
+      name,
+      width: crop.width,
+      height: crop.height,
+      original,
+      points: some.map(({ index, picture }) => ({ picture, ...points[index] })),
+    };
+  });
+  // The one character that could end the element.
+  const json = JSON.stringify(data).replaceAll('<', '\\u003c');
+  return html`<script type="application/json" id="viewer-data">${new Html(json)}</script>
+<script type="module">
+${new Html(script)}</script>`;
+}
+
+/** The first images with pictures that fit. */
+function picturesWithin(images: readonly ImageResult[], limit: number): ImageResult[] {
+  const shown: ImageResult[] = [];
+  let size = 0;
+  for (const image of images) {
+    if (image.pictures === undefined) continue;
+    const { original, points } = image.pictures;
+    size += original.length + points.reduce((sum, { picture }) => sum + picture.length, 0);
+    if (size > limit) break;
+    shown.push(image);
+  }
+  return shown;
+}
+
+function rates(codecs: readonly CodecSummary[]): Html {
+  const head = ['bits/dim at', ...LEVELS.map((level) => `RMSE ${level}`), 'lossless', 'encode, s', 'decode, s'];
+  const rows = codecs.map(({ label, bitsPerDimAtRmse, losslessBitsPerDim, secondsPerImage }) => [
+    label,
+    ...bitsPerDimAtRmse.map(({ mean, standardError, count }) =>
+      mean === null ? (count === 0 ? '–' : `– (${count} images)`) : `${mean.toFixed(4)}${plusMinus(standardError, 4)}`,
+    ),
+    losslessBitsPerDim?.toFixed(4) ?? '–',
+    ...(secondsPerImage === null
+      ? ['–', '–']
+      : [secondsPerImage.encode, secondsPerImage.decode].map((seconds) => seconds.toPrecision(2))),
+  ]);
+  return html`<p class="note">Mean over the images of bits/dim interpolated at that RMSE (grey levels, 0–255), ± its standard error; a
+dash where not every image comes to it, with the number that do. Seconds per image: of ours for the whole file, of others the mean over
+their qualities.</p>
+${dataTable('Rates at an RMSE', head, rows)}`;
+}
+
+function comparisons({ summary }: Report): Html | readonly Part[] {
+  if (summary.comparisons.length === 0) return [];
+  const label = (name: string) => summary.codecs.find((codec) => codec.name === name)!.label;
+  const overlap = (result: BdResult | null, digits: number, unit: string) =>
+    result === null ? '–' : `${result.overlap.map((end) => end.toFixed(digits)).join('–')} ${unit}`;
+  const rows = summary.comparisons.map(({ test, anchor, measure, bdRate, bdQuality, meanOfImages }: Comparison) => [
+    `${label(test)} against ${label(anchor)}`,
+    measure === 'psnr' ? 'PSNR' : 'MS-SSIM',
+    bdRate === null ? '–' : `${signed(bdRate.value, 1)} %`,
+    overlap(bdRate, 1, 'dB'),
+    meanOfImages === null
+      ? '–'
+      : `${signed(meanOfImages.mean, 1)}${plusMinus(meanOfImages.standardError, 1)} % (${meanOfImages.count})`,
+    bdQuality === null ? '–' : `${signed(bdQuality.value, 2)} dB`,
+    overlap(bdQuality, 3, 'bpp'),
+  ]);
+  const head = ['', 'by', 'BD-rate', 'over', 'mean of images', 'BD-quality', 'over'];
+  return html`<section aria-labelledby="bd"><h2 id="bd">BD-rate and BD-PSNR</h2>
+<p class="note">Bjøntegaard's averages of the mean curves, piecewise cubic (PCHIP) in log(rate), over the range that both curves cover, which
+is given; points below ${LEAST_PSNR} dB, where our files begin, are left out. A negative BD-rate is fewer bits at equal quality, a positive BD-PSNR better quality at equal rate. “Mean of images” is the mean of each image's own
+BD-rate, ± its standard error, with the number of images whose curves overlap.</p>
+${dataTable('BD-rate and BD-PSNR', head, rows)}</section>`;
+}
+
+/** The paper's table 4 with our columns. */
+function paper(codecs: readonly CodecSummary[], published: PublishedSet | undefined): Html | readonly Part[] {
+  const chains = codecs.filter(({ reverseSteps }) => reverseSteps.length > 0);
+  if (chains.length === 0) return [];
+  const theirs = published && paperTable(published);
+  const columns = chains.map(({ label, reverseSteps }) => ({
+    label,
+    at: (steps: number) => reverseSteps.find((point) => point.reverseSteps === steps),
+  }));
+  const steps = distinct([
+    ...chains.flatMap(({ reverseSteps }) => reverseSteps.map((point) => String(point.reverseSteps))),
+    ...(theirs ?? []).map((point) => String(point.reverseSteps)),
+  ]).map(Number);
+  const head = [
+    'reverse steps',
+    ...(theirs === undefined ? [] : ['paper: bits/dim', 'RMSE']),
+    ...columns.flatMap(({ label }) => [`${label}: bits/dim`, 'mean RMSE', 'root of mean MSE']),
+  ];
+  const rows = steps
+    .sort((a, b) => a - b)
+    .map((step) => {
+      const their = theirs?.find(({ reverseSteps }) => reverseSteps === step);
+      return [
+        String(step),
+        ...(theirs === undefined
+          ? []
+          : their === undefined
+            ? ['–', '–']
+            : [(their.bpp / 3).toFixed(5), their.rmse.toFixed(2)]),
+        ...columns.flatMap(({ at }) => {
+          const point = at(step);
+          return point === undefined
+            ? ['–', '–', '–']
+            : [point.bitsPerDim.toFixed(5), point.meanRmse.toFixed(2), point.rootMeanMse.toFixed(2)];
+        }),
+      ];
+    });
+  return html`<section aria-labelledby="table4"><h2 id="table4">Table 4 of the paper</h2>
+<p class="note">Rate and distortion at the same reverse steps T - t. Ours are sizes of files, header included, between two of their steps interpolated; the
+paper's rates, like those of the ideal coders, are sums of KL that no file was made of. The last row is the prediction at t = 1.${theirs === undefined ? ' Add --published cifar10 for its columns.' : ''}</p>
+${dataTable('Table 4', head, rows)}</section>`;
+}
+
+function methods({ summary }: Report, published: PublishedSet | undefined): Html {
+  const sources = distinct((published?.curves ?? []).map(({ source }) => source));
+  const payload = summary.codecs.some(({ kind }) => kind === 'payload');
+  const items: Part[] = [
+    'bits/dim: 8 bytes / (3 · width · height); bits per pixel are three times that. Bytes are of whole files, header and container included.',
+    'RMSE in grey levels over the three channels. “Mean RMSE” is the arithmetic mean over images; “root of mean MSE” is the RMSE over all samples of all images. PSNR is the mean of the images’ PSNR.',
+    'A mean curve is taken at equal settings: for ours the timestep at which a file is cut off, between two steps linear in log(rate) and dB; for other codecs the quality.',
+    'MS-SSIM as pytorch_msssim has it, only for images with more than 160 pixels a side.',
+    ...(payload
+      ? [
+          '“No container”: the same files, counting only the bytes that depend on the picture (JPEG: DHT, SOS and scans; WebP: the chunk VP8; AVIF: mdat; PNG: IDAT). No such files exist; they bound what a smaller container could save. Ours is counted with its header.',
+        ]
+      : []),
+    ...(sources.length > 0 ? [html`Published points: ${sources.join('; ')}.`] : []),
+  ];
+  return html`<section aria-labelledby="methods"><h2 id="methods">How it is computed</h2><ul>${items.map(
+    (item) => html`<li>${item}</li>`,
+  )}</ul></section>`;
+}
+
+function figurePart({ caption, svg }: Figure): Html {
+  return html`<figure><div class="scroll" tabindex="0" role="img" aria-label="${caption}">${new Html(svg)}</div><figcaption>${caption}</figcaption></figure>`;
+}
+
+function dataTable(name: string, head: readonly string[], rows: readonly (readonly string[])[]): Html {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><table>
+<thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+<tbody>${rows.map(([first, ...others]) => html`<tr><th scope="row">${first}</th>${others.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody>
+</table></div>`;
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}
+
+function plusMinus(error: number | null, digits: number): string {
+  return error === null ? '' : ` ± ${error.toFixed(digits)}`;
+}
+
+function signed(value: number, digits: number): string {
+  return `${value > 0 ? '+' : ''}${value.toFixed(digits)}`;
+}

@@ -1,0 +1,136 @@
+/** What a rate-distortion run records: options, and for each image the curves that were measured. */
+import { createHash } from 'node:crypto';
+import type { Selection } from '../../codec/api.js';
+import { DEFAULT_EFFORT } from '../../codec/encoder.js';
+import { FORMAT_VERSION } from '../../codec/format.js';
+import type { RgbImage } from '../../image/image.js';
+import { packageVersion } from '../../version.js';
+import { type BaselinePoint, baselineVersions } from '../baselines.js';
+import type { ProgressivePoint, StepSize } from '../progressive-sweep.js';
+import type { TheoryPoint } from '../theory.js';
+import type { Shard } from './shard.js';
+
+/** What decides the numbers of a run. */
+export interface RdOptions {
+  /** References to images, as they were named. */
+  readonly images: readonly string[];
+  /** How many images that is in all. */
+  readonly imageCount: number;
+  readonly shard: Shard | null;
+  /** Name or directory; `none` for the other codecs alone. */
+  readonly model: string;
+  /** Of the models that can be used: first 12 digits. */
+  readonly modelIds: readonly string[];
+  /** One file for each. */
+  readonly efforts: readonly number[];
+  readonly selection: Selection;
+  readonly seed: number;
+  /** Where files end, in grey levels. */
+  readonly targetRmse: number;
+  /** Points of a file that are measured besides its bare header; null for all. */
+  readonly points: number | null;
+  /** Names of codecs, in the order of `BASELINES`. */
+  readonly baselines: readonly string[];
+  readonly theory: boolean;
+  /** Colour under transparent pixels. */
+  readonly background: string | null;
+  /** As asked for. */
+  readonly engine: string;
+}
+
+/** `run.json`: what all images of a report have in common. */
+export interface Run {
+  readonly options: RdOptions;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** A file of ours, cut off at all of its points. */
+export interface OurCurve {
+  readonly effort: number;
+  readonly fileBytes: number;
+  readonly headerBytes: number;
+  /** fileBytes are 8 headerBytes bits and those of the steps, rounded up to a byte. */
+  readonly steps: readonly StepSize[];
+  readonly points: readonly ProgressivePoint[];
+  readonly encodeSeconds: number;
+  readonly networkEvaluations: number;
+}
+
+/** `images/NNNNN-NAME.json`. */
+export interface ImageResult {
+  /** Position among all images of the run, shards or not, from 0. */
+  readonly index: number;
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  /** First 16 hexadecimal digits of the SHA-256 of its samples. */
+  readonly pixels: string;
+  readonly model: { readonly name: string; readonly id: string; readonly timesteps: number } | null;
+  readonly ours: Readonly<Record<string, OurCurve>>;
+  readonly baselines: Readonly<Record<string, readonly BaselinePoint[]>>;
+  readonly theory: Readonly<Record<string, readonly TheoryPoint[]>>;
+  readonly machine: Readonly<Record<string, string>>;
+  /** Pictures for the page; not in `results.json`. */
+  readonly pictures?: ImagePictures;
+}
+
+/** Side of the middle part that is kept of larger pictures. */
+export const PICTURE_SIDE = 192;
+
+/** Lossless WebP files, base64. */
+export interface ImagePictures {
+  /** The part that is shown: pixels from the left and top, and its size. */
+  readonly crop: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  readonly original: string;
+  /** What the decoder made of the first of our files at some of its points, in order of rate. */
+  readonly points: readonly { readonly index: number; readonly picture: string }[];
+}
+
+/** An image that could not be measured. */
+export interface ImageFailure {
+  readonly index: number;
+  readonly name: string;
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+/** Names of the two ideal coders in {@link ImageResult.theory}. */
+export const THEORY_LABELS: Readonly<Record<string, string>> = {
+  'kl-independent': 'ideal coder, independent x_t',
+  'kl-chain': "ideal coder, the file's chain",
+};
+
+/** The name of our codec at an effort, among those of a run. */
+export function ourName(effort: number, efforts: readonly number[]): string {
+  return efforts.length === 1 ? 'ddpm-codec' : `ddpm-codec-effort-${effort}`;
+}
+
+/** For legends. */
+export function ourLabel(effort: number, { efforts, selection }: RdOptions): string {
+  const named = efforts.length > 1 || effort !== DEFAULT_EFFORT ? `, effort ${effort}` : '';
+  return `ddpm-codec${named}${selection === 'sample' ? ', selection by sampling' : ''}`;
+}
+
+/** Of everything that numbers depend on but the machine. */
+export function runVersions(): Record<string, string> {
+  return { 'ddpm-codec': packageVersion(), format: String(FORMAT_VERSION), ...baselineVersions() };
+}
+
+/** {@link ImageResult.pixels}. */
+export function pixelHash({ data }: RgbImage): string {
+  return createHash('sha256').update(data).digest('hex').slice(0, 16);
+}
+
+/** What two runs differ in, a line for each; empty when their images can stand in one report. */
+export function differences(a: Run, b: Run, ignored: readonly (keyof RdOptions)[] = []): string[] {
+  const flat = ({ options, versions }: Run) => ({ ...Object.fromEntries(prefixed(versions)), ...options });
+  const [left, right] = [flat(a), flat(b)] as Record<string, unknown>[];
+  const names = [...new Set([...Object.keys(left), ...Object.keys(right)])];
+  return names
+    .filter((name) => !ignored.includes(name as keyof RdOptions))
+    .filter((name) => JSON.stringify(left[name]) !== JSON.stringify(right[name]))
+    .map((name) => `${name} ${JSON.stringify(left[name])}, now ${JSON.stringify(right[name])}`);
+}
+
+function prefixed(versions: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(versions).map(([name, version]) => [`version of ${name}`, version]);
+}

@@ -1,0 +1,133 @@
+/**
+ * What an ideal coder would need with the same model: one that sends a sample of q(x_s|x_t, x_0) for exactly KL(q||p) bits.
+ *
+ * Two ways to take the sum, which agree as far as the model's chain keeps to q: `independent`, as the authors of the paper
+ * computed figure 5 and table 4 (a fresh x_t ~ q(x_t|x_0) for every t), and `chain`, one run through the steps of a file.
+ */
+import { advance, initialState } from '../codec/chain.js';
+import type { CodecModel } from '../codec/encoder.js';
+import { readLayout } from '../codec/layout.js';
+import { denoisingError } from '../codec/plan-choice.js';
+import type { RgbImage } from '../image/image.js';
+import { psnrOfRmse, rmse } from '../image/metrics.js';
+import { fromUnit, toUnit } from '../image/pixels.js';
+import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
+import { gaussians, type IntegerStream } from '../random.js';
+
+export interface TheoryPoint {
+  /** Timestep reached. */
+  readonly t: number;
+  /** Sum of KL(q||p) from T down to t. */
+  readonly klBits: number;
+  /** klBits / (width height 3). */
+  readonly bitsPerDim: number;
+  /** klBits / (width height). */
+  readonly bpp: number;
+  /** Of xhat0(x_t), in grey levels. */
+  readonly rmse: number;
+  /** In dB, of that RMSE. */
+  readonly psnr: number;
+  readonly msSsim: null;
+}
+
+/** Timesteps at which {@link independentCurve} runs the network, besides T: even in log snr but for rounding. */
+const NOISE_LEVELS = 64;
+
+/**
+ * KL(q||p) of all steps t -> t - 1 of length one, from T down, with x_t drawn anew for each t and xhat0 clipped to [-1, 1]; the
+ * RMSE is of xhat0 before it is rounded. At T = 1000 the network runs at about 60 of the timesteps; in between, log of the
+ * squared error is linear in log snr, which takes a sixteenth of the time.
+ * @param stream of the noise
+ */
+export async function independentCurve(
+  image: RgbImage,
+  model: Pick<CodecModel, 'schedule' | 'denoiser'>,
+  stream: IntegerStream,
+  onProgress?: (fraction: number) => void,
+): Promise<TheoryPoint[]> {
+  const { schedule } = model;
+  const { width, height } = image;
+  const x0 = toUnit(image.data);
+  const levels = noiseLevels(schedule.snr, schedule.timesteps);
+  const points: TheoryPoint[] = [];
+  let bits = 0;
+  let above: { t: number; error: number } | undefined;
+  for (const t of levels) {
+    const error = await denoisingError(x0, width, height, t, model, stream);
+    if (above !== undefined) {
+      for (let step = above.t; step > t; step--) {
+        bits += jumpKlBits(schedule, step, step - 1, between(schedule.snr, above, { t, error }, step));
+      }
+    }
+    points.push(pointOf(image, t, bits, 127.5 * Math.sqrt(error / x0.length)));
+    above = { t, error };
+    onProgress?.(points.length / levels.length);
+  }
+  return points;
+}
+
+/** T first, then down to 1. */
+function noiseLevels(snr: Float64Array, timesteps: number): number[] {
+  const range = Math.log(snr[1] / snr[timesteps]);
+  const levels = new Set([timesteps]);
+  let passed = 0;
+  for (let t = timesteps - 1; t >= 1; t--) {
+    const place = (Math.log(snr[t] / snr[timesteps]) / range) * (NOISE_LEVELS - 1);
+    if (place >= passed + 1 || t === 1) {
+      levels.add(t);
+      passed = Math.floor(place);
+    }
+  }
+  return [...levels];
+}
+
+function between(
+  snr: Float64Array,
+  a: { readonly t: number; readonly error: number },
+  b: { readonly t: number; readonly error: number },
+  t: number,
+): number {
+  const share = Math.log(snr[t] / snr[a.t]) / Math.log(snr[b.t] / snr[a.t]);
+  return a.error ** (1 - share) * b.error ** share;
+}
+
+/**
+ * The chain of a file with z = delta + noise, a true sample of q(x_s|x_t, x_0), in the place of its codewords, and the KL as its
+ * price; until the RMSE of the 8-bit picture is at `targetRmse`. After the last step of the file those follow that its encoder
+ * planned and did not write.
+ * @param stream of the noise
+ */
+export async function chainCurve(
+  image: RgbImage,
+  file: Uint8Array,
+  model: CodecModel,
+  targetRmse: number,
+  stream: IntegerStream,
+  onProgress?: (fraction: number) => void,
+): Promise<TheoryPoint[]> {
+  const { schedule } = model;
+  const { header, written, unwritten } = readLayout(file, model);
+  const x0 = toUnit(image.data);
+  const state = initialState(header.seed, x0.length);
+  const gaussian = gaussians(stream);
+  const points: TheoryPoint[] = [];
+  let bits = 0;
+  for (const { t, s } of [...written, ...unwritten]) {
+    const xhat0 = await model.denoiser.predictX0(state, image.width, image.height, t);
+    const error = rmse({ ...image, data: fromUnit(xhat0) }, image);
+    points.push(pointOf(image, t, bits, error));
+    onProgress?.(points.length / (written.length + unwritten.length));
+    if (error <= targetRmse) break;
+    const squaredError = x0.reduce((sum, value, i) => sum + (value - xhat0[i]) ** 2, 0);
+    bits += jumpKlBits(schedule, t, s, squaredError);
+    const toDelta = Math.sqrt(schedule.snr[s] - schedule.snr[t]);
+    const z = x0.map((value, i) => toDelta * (value - xhat0[i]) + gaussian());
+    advance(state, xhat0, z, jumpCoefficients(schedule, t, s));
+  }
+  return points;
+}
+
+function pointOf({ width, height }: RgbImage, t: number, klBits: number, error: number): TheoryPoint {
+  const bpp = klBits / (width * height);
+  return { t, klBits, bitsPerDim: bpp / 3, bpp, rmse: error, psnr: psnrOfRmse(error), msSsim: null };
+}
