@@ -28,6 +28,20 @@ export const engineOptions = {
   threads: numberOption('CPU threads of the engine [default: the engine decides]'),
 } satisfies Record<string, Options>;
 
+/** Of commands that read .ddc files, which say themselves which model they need. */
+export const modelOfFileOption = {
+  description: 'Directory of the model, when it is not one of those shipped',
+  type: 'string',
+  requiresArg: true,
+} as const satisfies Options;
+
+/** Of commands that read pictures. */
+export const backgroundOption = {
+  description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
+  type: 'string',
+  requiresArg: true,
+} as const satisfies Options;
+
 export const outputOptions = {
   force: { description: 'Replace existing output files', type: 'boolean', default: false },
   json: { description: 'Print one JSON document on stdout and nothing else there', type: 'boolean', default: false },

@@ -13,6 +13,7 @@ import {
   type EngineArgs,
   engineOptions,
   integer,
+  modelOfFileOption,
   numberOption,
   type OutputArgs,
   outputOptions,
@@ -116,11 +117,7 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
             `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
             'and contact-sheet.png',
         },
-        model: {
-          type: 'string',
-          requiresArg: true,
-          description: 'Directory of the model, when it is not one of those shipped',
-        },
+        model: modelOfFileOption,
         'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
         ...engineOptions,
         ...outputOptions,

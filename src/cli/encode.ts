@@ -5,6 +5,7 @@ import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../code
 import type { RgbImage } from '../image/image.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import {
+  backgroundOption,
   bytesForRate,
   type EngineArgs,
   engineOptions,
@@ -117,11 +118,7 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           description: 'Codeword choice: the best, or at random as minimal random coding has it',
         },
         seed: numberOption('Seed of all random numbers, 0 to 4294967295; stored in the file', { default: 0 }),
-        background: {
-          type: 'string',
-          requiresArg: true,
-          description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
-        },
+        background: backgroundOption,
         ...engineOptions,
         ...outputOptions,
       } as const)

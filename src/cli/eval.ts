@@ -11,6 +11,7 @@ import { VARIANCES, type Variance } from '../model/parameterization.js';
 import { type FigureFormat, figureFormat } from '../report/figure.js';
 import { packageVersion } from '../version.js';
 import {
+  backgroundOption,
   type EngineArgs,
   engineOptions,
   integer,
@@ -108,11 +109,7 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
           description: 'Clip predictions of x_0 to [-1, 1], as the authors do; --no-clip does not',
         },
         crop: numberOption('Use the middle of each image, this many pixels a side'),
-        background: {
-          type: 'string',
-          requiresArg: true,
-          description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
-        },
+        background: backgroundOption,
         train: {
           type: 'string',
           requiresArg: true,

@@ -5,7 +5,7 @@ import { readInfo } from '../codec/info.js';
 import { CodecError } from '../errors.js';
 import { readRegularFile } from '../files.js';
 import type { ModelInfo } from '../model/model.js';
-import { type OutputArgs, outputOptions } from './args.js';
+import { modelOfFileOption, type OutputArgs, outputOptions } from './args.js';
 import { openConsole, table } from './console.js';
 import { aboutFile } from './jobs.js';
 
@@ -33,11 +33,7 @@ export const infoCommand: CommandModule<object, InfoArgs> = {
       )
       .positional('file', { type: 'string', description: 'A .ddc file' })
       .options({
-        model: {
-          type: 'string',
-          requiresArg: true,
-          description: 'Directory of the model, when it is not one of those shipped',
-        },
+        model: modelOfFileOption,
         json: outputOptions.json,
       } as const)
       .example('$0 info photo.ddc', 'header, steps, whether it is complete')

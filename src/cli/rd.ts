@@ -8,6 +8,7 @@ import { parseColour } from '../image/read.js';
 import type { ImageFailure, RdOptions, Run } from '../report/rd/results.js';
 import { type ChosenShard, chooseShard, imagesOfShard } from '../report/rd/shard.js';
 import {
+  backgroundOption,
   type EngineArgs,
   engineOptions,
   integer,
@@ -85,11 +86,7 @@ const OPTIONS = {
   },
   published: PUBLISHED_OPTION,
   seed: numberOption('Seed of all random numbers, 0 to 4294967295', { default: 0 }),
-  background: {
-    type: 'string',
-    requiresArg: true,
-    description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
-  },
+  background: backgroundOption,
   shard: {
     type: 'string',
     requiresArg: true,
