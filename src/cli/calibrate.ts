@@ -30,7 +30,8 @@ export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
           'Prepares a directory with config.json and diffusion_pytorch_model.safetensors, as diffusers saves an\n' +
           'unconditional UNet2DModel, for coding: measures how well it denoises training pictures and writes\n' +
           'codec.json beside them. Use a hundred or more pictures of the kind you will code, cut to their middle;\n' +
-          "never ones you will report results on. The schedule is the paper's: T = 1000, beta from 1e-4 to 0.02.",
+          'never ones you will report results on. The schedule is that of scheduler_config.json, or without that file\n' +
+          "the paper's: T = 1000, beta from 1e-4 to 0.02.",
       )
       .positional('model', { type: 'string', description: 'Model directory' })
       .positional('inputs', { type: 'string', array: true, description: 'Training pictures, or directories of them' })
@@ -55,36 +56,28 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
     kind: 'pictures',
     outputName: (name) => `${name}.unused`,
   });
-  const { calibrate, checkCalibrationSize } = await import('../codec/calibration.js');
+  const { checkCalibrationSize } = await import('../codec/calibration.js');
   checkCalibrationSize(jobs.length);
-  const { CODEC_FILE, openUncalibrated } = await import('../model/model.js');
+  const { CODEC_FILE } = await import('../model/model.js');
   const output = join(args.model, CODEC_FILE);
   await checkWritable(output, args);
   const images: RgbImage[] = [];
   for (const { input } of jobs) images.push(cutMiddle(await readImage(input), MOST_TILES * tiling.tile));
 
-  const { paperSchedule } = await import('../model/schedule.js');
+  const { makeCodecFile } = await import('./codec-file.js');
   await withContext(args, console, async (context) => {
     const engine = await context.engine();
-    const model = await openUncalibrated(args.model, engine, tiling);
-    console.note(`${args.model} on ${engine.name}: ${engine.description}`);
-    const progress = console.progress('calibrating');
-    try {
-      const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
-      const { parameterization } = model;
-      const about = { ...(model.about as object | undefined), calibration: `${images.length} pictures` };
-      const codec = { schedule: paperSchedule, tiling, parameterization, profile, about };
-      await writeAtomically(output, Buffer.from(`${JSON.stringify(codec)}\n`), args);
-    } finally {
-      progress.stop();
-      await model.denoiser.dispose();
-    }
+    const write = (name: string, data: string) => writeAtomically(join(args.model, name), Buffer.from(data), args);
+    await makeCodecFile(args.model, images, { console, engine, tiling, write }, (_, earlier) => ({
+      ...earlier,
+      calibration: `${images.length} pictures`,
+    }));
     console.document({ output, images: images.length, engine: engine.name });
     console.result(`${output}: profile from ${images.length} pictures`);
   });
 }
 
-function cutMiddle(image: RgbImage, most: number): RgbImage {
+export function cutMiddle(image: RgbImage, most: number): RgbImage {
   const width = Math.min(image.width, most);
   const height = Math.min(image.height, most);
   const left = (image.width - width) >> 1;

@@ -20,11 +20,14 @@ import {
 } from './parameterization.js';
 import { readSafetensors, type Tensors } from './safetensors.js';
 import { createSchedule, paperSchedule, type Schedule, type ScheduleConfig } from './schedule.js';
+import { type Diffusion, parseSchedulerConfig } from './scheduler-config.js';
 import { createUNet } from './unet.js';
+import { listParameters, matchParameters } from './unet-parameters.js';
 
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
 export const CODEC_FILE = 'codec.json';
+export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** Directory of the models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
@@ -96,30 +99,50 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
 
 /**
  * A denoiser for a directory without a profile, to calibrate it.
- * @param parameterization default that of an earlier `codec.json`, or the paper's
+ * @param given schedule and parameterisation; default those of an earlier `codec.json`, of `scheduler_config.json`, or the
+ *   paper's
  * @returns also what an earlier `codec.json` says of the model
  * @throws CodecError('model') when its files do not fit each other
  */
-export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling, given?: Parameterization) {
+export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling, given?: Diffusion) {
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   checkTiling(tiling, config);
-  const earlier = await readEarlierCodec(directory);
-  const parameterization = given ?? earlier.parameterization ?? paperParameterization;
+  const earlier = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
+  const byDefault = given ?? (await readDiffusion(directory, config));
+  const diffusion = given ?? {
+    schedule: earlier.schedule ?? byDefault.schedule,
+    parameterization: earlier.parameterization ?? byDefault.parameterization,
+  };
+  const { parameterization } = diffusion;
   checkParameterization(parameterization);
-  const schedule = createSchedule(paperSchedule);
+  const schedule = createSchedule(diffusion.schedule);
   const network = buildNetwork({ config, directory, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
-  return { schedule, network, denoiser, parameterization, about: earlier.about };
+  return { schedule, network, denoiser, parameterization, diffusion, about: earlier.about };
 }
 
-/** What there is of an earlier calibration. */
-async function readEarlierCodec(directory: string): Promise<Partial<CodecConfig>> {
-  const exists = await stat(join(directory, CODEC_FILE)).catch(() => undefined);
-  return exists ? ((await readJson(directory, CODEC_FILE)) as Partial<CodecConfig>) : {};
+/** Schedule and parameterisation of a directory that diffusers wrote. */
+async function readDiffusion(directory: string, config: UNetConfig): Promise<Diffusion> {
+  const json = await readJsonIfThere(directory, SCHEDULER_FILE);
+  return json === undefined ? defaultDiffusion(config) : parseSchedulerConfig(json);
+}
+
+/** What a network is taken for that comes without `scheduler_config.json`: the paper's, or one with a learned variance. */
+export function defaultDiffusion({ inChannels, outChannels }: UNetConfig): Diffusion {
+  const learned = outChannels === 2 * inChannels;
+  return {
+    schedule: paperSchedule,
+    parameterization: learned ? { ...paperParameterization, variance: 'learned' } : paperParameterization,
+  };
+}
+
+async function readJsonIfThere(directory: string, file: string): Promise<unknown> {
+  const exists = await stat(join(directory, file)).catch(() => undefined);
+  return exists && readJson(directory, file);
 }
 
 /**
- * A model's architecture and weights alone, to train it further.
+ * A model's architecture and weights alone, under today's names, to train it further.
  * @throws CodecError('model') as `loadModelInfo`, but for `codec.json`, which need not be there
  */
 export async function loadWeights(
@@ -127,10 +150,9 @@ export async function loadWeights(
 ): Promise<{ name: string; directory: string; config: UNetConfig; tensors: Tensors; about: unknown }> {
   const directory = await resolveDirectory(nameOrDirectory);
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
-  const { about } = await readEarlierCodec(directory);
-  const tensors = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
-  // Whether they fit.
-  createUNet(config, tensors);
+  const { about } = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
+  const stored = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
+  const tensors = matchParameters(listParameters(config), stored);
   return { name: basename(directory), directory, config, tensors, about };
 }
 
@@ -170,11 +192,8 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
   const { schedule, tiling, profile, parameterization } = codec;
-  // Without the key where it says nothing, so that models from before it was known keep their id.
-  const { patchSize, ...architecture } = config;
-  const hashed = patchSize === 1 ? architecture : config;
   const id = createHash('sha256')
-    .update(canonicalJson({ config: hashed, schedule, tiling, profile, parameterization }))
+    .update(canonicalJson({ config: architectureOf(config), schedule, tiling, profile, parameterization }))
     .update(weights)
     .digest('hex');
   return {
@@ -190,6 +209,11 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
     },
     weights,
   };
+}
+
+/** Without the keys that say nothing, so that models from before they were known keep their id. */
+function architectureOf({ patchSize, timeScaleShift, ...architecture }: UNetConfig): object {
+  return { ...architecture, ...(patchSize !== 1 && { patchSize }), ...(timeScaleShift && { timeScaleShift }) };
 }
 
 function buildNetwork(
