@@ -5,7 +5,8 @@ import { CodecError, invalidArgument } from '../errors.js';
 /** A tensor of a file, converted to float32 whatever its type was. */
 export type Tensors = Map<string, HostTensor>;
 
-const ITEM_BYTES: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
+/** Bytes of a number of each type. */
+export const ITEM_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
 const MAX_HEADER_BYTES = 100_000_000;
 
 /**
@@ -121,12 +122,12 @@ function checkEntry(name: string, entry: unknown, available: number) {
 }
 
 /** A copy with a buffer of its own, and so aligned. (`slice` of a Node Buffer would be a view.) */
-function copy(bytes: Uint8Array, begin: number, end: number): Uint8Array {
+export function copy(bytes: Uint8Array, begin: number, end: number): Uint8Array {
   return Uint8Array.prototype.slice.call(bytes, begin, end);
 }
 
 /** @param bytes an exact copy of a tensor's bytes, aligned because it is its own buffer */
-function toFloats(bytes: Uint8Array, dtype: string): Float32Array {
+export function toFloats(bytes: Uint8Array, dtype: string): Float32Array {
   const { buffer } = bytes;
   switch (dtype) {
     case 'F32':
