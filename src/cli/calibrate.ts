@@ -51,19 +51,10 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   if (2 * tiling.overlap > tiling.tile) {
     throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
   }
-  const { jobs } = await planJobs(args.inputs, {
-    extensions: [...READABLE_EXTENSIONS],
-    kind: 'pictures',
-    outputName: (name) => `${name}.unused`,
-  });
-  const { checkCalibrationSize } = await import('../codec/calibration.js');
-  checkCalibrationSize(jobs.length);
   const { CODEC_FILE } = await import('../model/model.js');
   const output = join(args.model, CODEC_FILE);
   await checkWritable(output, args);
-  const images: RgbImage[] = [];
-  for (const { input } of jobs) images.push(cutMiddle(await readImage(input), MOST_TILES * tiling.tile));
-
+  const images = await readTrainingPictures(args.inputs, MOST_TILES * tiling.tile);
   const { makeCodecFile } = await import('./codec-file.js');
   await withContext(args, console, async (context) => {
     const engine = await context.engine();
@@ -75,6 +66,25 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
     console.document({ output, images: images.length, engine: engine.name });
     console.result(`${output}: profile from ${images.length} pictures`);
   });
+}
+
+/**
+ * Reads pictures to calibrate on.
+ * @param inputs files and directories
+ * @param most pixels a side; larger pictures are cut to their middle
+ * @throws CodecError `usage` when there are too few of them
+ */
+export async function readTrainingPictures(inputs: readonly string[], most: number): Promise<RgbImage[]> {
+  const { jobs } = await planJobs(inputs, {
+    extensions: [...READABLE_EXTENSIONS],
+    kind: 'pictures',
+    outputName: (name) => `${name}.unused`,
+  });
+  const { checkCalibrationSize } = await import('../codec/calibration.js');
+  checkCalibrationSize(jobs.length);
+  const images: RgbImage[] = [];
+  for (const { input } of jobs) images.push(cutMiddle(await readImage(input), most));
+  return images;
 }
 
 export function cutMiddle(image: RgbImage, most: number): RgbImage {

@@ -61,9 +61,12 @@ export interface ModelInfo {
   readonly id: string;
   readonly config: UNetConfig;
   readonly schedule: Schedule;
+  readonly scheduleConfig: ScheduleConfig;
   readonly tiling: Tiling;
   readonly profile: Profile;
   readonly parameterization: Parameterization;
+  /** What `codec.json` says for people of how the model came about. */
+  readonly about: unknown;
 }
 
 /** A model ready to code with. */
@@ -191,7 +194,7 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
-  const { schedule, tiling, profile, parameterization } = codec;
+  const { schedule, tiling, profile, parameterization, about } = codec;
   const id = createHash('sha256')
     .update(canonicalJson({ config: architectureOf(config), schedule, tiling, profile, parameterization }))
     .update(weights)
@@ -203,9 +206,11 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
       id,
       config,
       schedule: createSchedule(schedule),
+      scheduleConfig: schedule,
       tiling,
       profile,
       parameterization: parameterization ?? paperParameterization,
+      about,
     },
     weights,
   };

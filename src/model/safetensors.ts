@@ -155,6 +155,14 @@ function halfToFloat(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** Whether half precision holds all these numbers exactly. */
+export function fitsHalf(tensors: ReadonlyMap<string, HostTensor>): boolean {
+  for (const { data } of tensors.values()) {
+    if (!data.every((value) => Object.is(halfToFloat(floatToHalf(value)), value))) return false;
+  }
+  return true;
+}
+
 /** A number to the nearest IEEE 754 binary16, ties to even. */
 function floatToHalf(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;

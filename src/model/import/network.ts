@@ -115,7 +115,11 @@ export function readNetwork(
 }
 
 function match(config: UNetConfig, tensors: Tensors): Tensors {
-  return matchParameters(listParameters(config), tensors);
+  const matched = matchParameters(listParameters(config), tensors);
+  for (const [name, { data }] of matched) {
+    if (!data.every(Number.isFinite)) throw new CodecError('model', `weights: ${name}: expected finite numbers`);
+  }
+  return matched;
 }
 
 function readWeights(
