@@ -8,6 +8,7 @@ import { dataCommand } from './data.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
 import { infoCommand } from './info.js';
+import { modelCommand } from './model.js';
 import { trainCommand } from './train.js';
 import { truncateCommand } from './truncate.js';
 
@@ -61,11 +62,12 @@ function parser(args: readonly string[]) {
       .command(trainCommand)
       .command(dataCommand)
       .command(calibrateCommand)
+      .command(modelCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
       .epilogue("'ddpm-codec <command> --help' explains a command.")
-      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train, data or calibrate')
+      .demandCommand(1, 1, 'expected a command: encode, decode, info, truncate, train, data, calibrate or model')
       .recommendCommands()
       .strict()
       // Otherwise each unknown option is reported twice, as max-rat and maxRat.

@@ -111,7 +111,7 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   checkTiling(tiling, config);
   const earlier = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
-  const byDefault = given ?? (await readDiffusion(directory, config));
+  const byDefault = given ?? diffusionOf(config, await readJsonIfThere(directory, SCHEDULER_FILE));
   const diffusion = given ?? {
     schedule: earlier.schedule ?? byDefault.schedule,
     parameterization: earlier.parameterization ?? byDefault.parameterization,
@@ -119,24 +119,25 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   const { parameterization } = diffusion;
   checkParameterization(parameterization);
   const schedule = createSchedule(diffusion.schedule);
-  const network = buildNetwork({ config, directory, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
+  const network = buildNetwork({ config, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
   return { schedule, network, denoiser, parameterization, diffusion, about: earlier.about };
 }
 
-/** Schedule and parameterisation of a directory that diffusers wrote. */
-async function readDiffusion(directory: string, config: UNetConfig): Promise<Diffusion> {
-  const json = await readJsonIfThere(directory, SCHEDULER_FILE);
-  return json === undefined ? defaultDiffusion(config) : parseSchedulerConfig(json);
-}
-
-/** What a network is taken for that comes without `scheduler_config.json`: the paper's, or one with a learned variance. */
-export function defaultDiffusion({ inChannels, outChannels }: UNetConfig): Diffusion {
-  const learned = outChannels === 2 * inChannels;
-  return {
+/**
+ * Schedule and parameterisation of a network.
+ * @param scheduler parsed `scheduler_config.json`; without one it is taken for the paper's, or one with a learned variance
+ * @throws CodecError('model') when it is not one of images, or its channels do not fit
+ */
+export function diffusionOf(config: UNetConfig, scheduler: unknown): Diffusion {
+  const learned = config.outChannels === 2 * config.inChannels;
+  const byDefault: Diffusion = {
     schedule: paperSchedule,
     parameterization: learned ? { ...paperParameterization, variance: 'learned' } : paperParameterization,
   };
+  const diffusion = scheduler === undefined ? byDefault : parseSchedulerConfig(scheduler);
+  checkChannels(config, diffusion.parameterization);
+  return diffusion;
 }
 
 async function readJsonIfThere(directory: string, file: string): Promise<unknown> {
@@ -148,15 +149,22 @@ async function readJsonIfThere(directory: string, file: string): Promise<unknown
  * A model's architecture and weights alone, under today's names, to train it further.
  * @throws CodecError('model') as `loadModelInfo`, but for `codec.json`, which need not be there
  */
-export async function loadWeights(
-  nameOrDirectory: string,
-): Promise<{ name: string; directory: string; config: UNetConfig; tensors: Tensors; about: unknown }> {
+export async function loadWeights(nameOrDirectory: string): Promise<{
+  name: string;
+  directory: string;
+  /** `config.json` as it is. */
+  configJson: unknown;
+  config: UNetConfig;
+  tensors: Tensors;
+  about: unknown;
+}> {
   const directory = await resolveDirectory(nameOrDirectory);
-  const config = parseConfig(await readJson(directory, CONFIG_FILE));
+  const configJson = await readJson(directory, CONFIG_FILE);
+  const config = parseConfig(configJson);
   const { about } = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
   const stored = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
   const tensors = matchParameters(listParameters(config), stored);
-  return { name: basename(directory), directory, config, tensors, about };
+  return { name: basename(directory), directory, configJson, config, tensors, about };
 }
 
 /**
@@ -222,17 +230,22 @@ function architectureOf({ patchSize, timeScaleShift, ...architecture }: UNetConf
 }
 
 function buildNetwork(
-  { config, directory, parameterization }: Pick<ModelInfo, 'config' | 'directory' | 'parameterization'>,
+  { config, parameterization }: Pick<ModelInfo, 'config' | 'parameterization'>,
   weights: Uint8Array,
 ) {
-  const out = outputChannels(parameterization.variance, 3);
-  if (config.inChannels !== 3 || config.outChannels !== out) {
+  checkChannels(config, parameterization);
+  return createUNet(config, readSafetensors(weights));
+}
+
+/** Refuses networks of other things than colour images. */
+function checkChannels({ inChannels, outChannels }: UNetConfig, { variance }: Parameterization): void {
+  const out = outputChannels(variance, 3);
+  if (inChannels !== 3 || outChannels !== out) {
     throw new CodecError(
       'model',
-      `${directory}: expected 3 channels in and ${out} out, got ${config.inChannels} and ${config.outChannels}`,
+      `${CONFIG_FILE}: expected 3 channels in and, for variance ${variance}, ${out} out, got ${inChannels} and ${outChannels}`,
     );
   }
-  return createUNet(config, readSafetensors(weights));
 }
 
 async function readModelFile(directory: string, file: string): Promise<Uint8Array> {

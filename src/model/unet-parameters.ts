@@ -80,6 +80,11 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
   return parameters;
 }
 
+/** Numbers that a network has learned. */
+export function countParameters(config: UNetConfig): number {
+  return listParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+}
+
 const OLD_ATTENTION_NAMES: Record<string, string> = {
   to_q: 'query',
   to_k: 'key',
