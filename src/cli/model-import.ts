@@ -72,10 +72,11 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, diffusionOf, loadModelInfo } = await import(
     '../model/model.js'
   );
-  await makeDirectory(args.out);
   // All that may be in the way, before anything is fetched.
-  const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
-  for (const output of outputs) await checkWritable(output, args);
+  if (await stat(args.out).catch(() => undefined)) {
+    const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
+    for (const output of outputs) await checkWritable(output, args);
+  }
   const openPictures = await picturesOf(args.calibrate);
   const source = await openSource(args, console);
   const { network, scheduler } = await readSource(source);
@@ -87,6 +88,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     writeAtomically(join(args.out, name), Buffer.from(data), args);
   const tile = tileOf(network);
   const pictures = await openPictures(2 * tile, network);
+  await makeDirectory(args.out);
   // Half precision where it loses nothing, so that one network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
   await write(CONFIG_FILE, toJson(network.configJson));
