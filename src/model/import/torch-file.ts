@@ -48,7 +48,7 @@ function readArchive(bytes: Uint8Array): { root: Value; storages: Storages } {
 
 /** Magic number, protocol version, machine, object, keys of the storages, and for each its size and numbers. */
 function readLegacy(bytes: Uint8Array): { root: Value; storages: Storages } {
-  if (LEGACY_MAGIC.compare(bytes, 0, LEGACY_MAGIC.length) !== 0) {
+  if (!LEGACY_MAGIC.equals(bytes.subarray(0, LEGACY_MAGIC.length))) {
     throw new CodecError('model', 'not a PyTorch file: it begins neither as a zip archive nor as one from before 1.6');
   }
   let at = LEGACY_MAGIC.length;

@@ -3,7 +3,7 @@ import { unzipSync } from 'fflate';
 import { CodecError } from '../../errors.js';
 
 export function isZip(bytes: Uint8Array): boolean {
-  return Buffer.from('PK\x03\x04').compare(bytes, 0, 4) === 0;
+  return Buffer.from('PK\x03\x04').equals(bytes.subarray(0, 4));
 }
 
 /**
