@@ -1,6 +1,6 @@
 /** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
+import { basename, dirname, extname, join, sep } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../errors.js';
 import { makeDirectory, publicPath, readRegularFile } from '../files.js';
@@ -120,10 +120,9 @@ interface Source {
 
 async function openSource(args: ImportArgs, console: Console): Promise<Source> {
   const { findNetworkFiles, INDEX_SUFFIX } = await import('../model/import/network.js');
-  const { isRepositoryId } = await import('../data/hugging-face.js');
   const status = await stat(args.source).catch(() => undefined);
-  if (status === undefined && isRepositoryId(args.source)) return openRepository(args.source, console);
   if (status === undefined) {
+    if (await isMeantForHub(args.source)) return openRepository(args.source, console);
     throw new CodecError(
       'file',
       `${args.source}: expected a directory, a file of weights, or owner/name of a repository; there is no such file`,
@@ -145,6 +144,14 @@ async function openSource(args: ImportArgs, console: Console): Promise<Source> {
   const scheduler = await beside('scheduler_config.json');
   const files = { weights: [args.source], ...(config && { config }), ...(scheduler && { scheduler }) };
   return { name, files, read: readRegularFile };
+}
+
+/** Whether what is no file is a repository's id; a slip in a path is none. */
+async function isMeantForHub(source: string): Promise<boolean> {
+  const { isRepositoryId } = await import('../data/hugging-face.js');
+  const { WEIGHT_EXTENSIONS } = await import('../model/import/network.js');
+  if (!isRepositoryId(source) || WEIGHT_EXTENSIONS.includes(extname(source))) return false;
+  return (await stat(dirname(source)).catch(() => undefined)) === undefined;
 }
 
 function withConfig(files: NetworkFiles, { config, source }: ImportArgs): NetworkFiles {
