@@ -1,17 +1,18 @@
 /** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join, sep } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../errors.js';
-import { makeDirectory, publicPath, readRegularFile } from '../files.js';
+import { makeDirectory } from '../files.js';
 import type { RgbImage } from '../image/image.js';
-import type { ImportedNetwork, NetworkFiles } from '../model/import/network.js';
+import type { ImportedNetwork } from '../model/import/network.js';
 import type { Bound, DiffusionModel } from '../model/likelihood.js';
 import { type EngineArgs, engineOptions, type OutputArgs, outputOptions } from './args.js';
 import { cutMiddle, readTrainingPictures } from './calibrate.js';
 import { type Console, openConsole, toJson } from './console.js';
 import { withContext } from './context.js';
 import { describeModel, reportModel } from './model-report.js';
+import { openSource, readSource } from './model-source.js';
 import { checkWritable, writeAtomically } from './output.js';
 
 interface ImportArgs extends EngineArgs, OutputArgs {
@@ -78,7 +79,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     for (const output of outputs) await checkWritable(output, args);
   }
   const openPictures = await picturesOf(args.calibrate);
-  const source = await openSource(args, console);
+  const source = await openSource(args.source, args.config, console);
   const { network, scheduler } = await readSource(source);
   const diffusion = diffusionOf(network.config, scheduler);
 
@@ -108,98 +109,6 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const report = await reportModel(await loadModelInfo(args.out));
   console.document({ source: source.name, ...report });
   console.result(describeModel(report));
-}
-
-/** A source's files: where they are listed and read. */
-interface Source {
-  /** For the record: no path of this machine beyond the working directory. */
-  readonly name: string;
-  readonly files: NetworkFiles;
-  readonly read: (file: string) => Promise<Uint8Array>;
-}
-
-async function openSource(args: ImportArgs, console: Console): Promise<Source> {
-  const { findNetworkFiles, INDEX_SUFFIX } = await import('../model/import/network.js');
-  const status = await stat(args.source).catch(() => undefined);
-  if (status === undefined) {
-    if (await isMeantForHub(args.source)) return openRepository(args.source, console);
-    throw new CodecError(
-      'file',
-      `${args.source}: expected a directory, a file of weights, or owner/name of a repository; there is no such file`,
-    );
-  }
-  const name = publicPath(args.source);
-  // The index of a network in shards stands for its directory.
-  const directory = status.isDirectory() || args.source.endsWith(INDEX_SUFFIX);
-  if (directory) {
-    const root = status.isDirectory() ? args.source : dirname(args.source);
-    const read = (file: string) => readRegularFile(join(root, file));
-    return { name, read, files: withConfig(await findNetworkFiles(await listFiles(root), read), args) };
-  }
-  const beside = async (file: string) => {
-    const path = join(dirname(args.source), file);
-    return (await stat(path).catch(() => undefined))?.isFile() ? path : undefined;
-  };
-  const config = args.config ?? (await beside('config.json'));
-  const scheduler = await beside('scheduler_config.json');
-  const files = { weights: [args.source], ...(config && { config }), ...(scheduler && { scheduler }) };
-  return { name, files, read: readRegularFile };
-}
-
-/** Whether what is no file is a repository's id; a slip in a path is none. */
-async function isMeantForHub(source: string): Promise<boolean> {
-  const { isRepositoryId } = await import('../data/hugging-face.js');
-  const { WEIGHT_EXTENSIONS } = await import('../model/import/network.js');
-  if (!isRepositoryId(source) || WEIGHT_EXTENSIONS.includes(extname(source))) return false;
-  return (await stat(dirname(source)).catch(() => undefined)) === undefined;
-}
-
-function withConfig(files: NetworkFiles, { config, source }: ImportArgs): NetworkFiles {
-  if (config !== undefined) {
-    throw new CodecError('usage', `--config: ${source} has its own (${files.config}); name a file of weights instead`);
-  }
-  return files;
-}
-
-/** Files of a directory and of those in it that a pipeline has, with slashes. */
-async function listFiles(directory: string): Promise<string[]> {
-  const lists = await Promise.all(
-    ['', 'unet', 'scheduler'].map(async (part) => {
-      const entries = await readdir(join(directory, part), { withFileTypes: true }).catch(() => []);
-      return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => (part ? `${part}/${name}` : name));
-    }),
-  );
-  return lists.flat();
-}
-
-async function openRepository(id: string, console: Console): Promise<Source> {
-  const { fetchFile, listRepository } = await import('../data/hugging-face.js');
-  const { findNetworkFiles } = await import('../model/import/network.js');
-  const repository = await listRepository(id);
-  const byPath = new Map(repository.files.map((file) => [file.path, file]));
-  const read = async (path: string): Promise<Uint8Array> => {
-    const file = byPath.get(path)!;
-    const progress = console.progress(`fetching ${basename(path)}, ${formatBytes(file.bytes)}`);
-    try {
-      return await readFile(await fetchFile(repository, file, (fraction) => progress.update(fraction)));
-    } finally {
-      progress.stop();
-    }
-  };
-  const files = await findNetworkFiles([...byPath.keys()], read);
-  const needed = [files.config, files.scheduler, ...files.weights].flatMap((path) => byPath.get(path ?? '') ?? []);
-  const bytes = needed.reduce((sum, file) => sum + file.bytes, 0);
-  console.note(`${id} at ${repository.commit.slice(0, 8)}: ${needed.length} files, ${formatBytes(bytes)}`);
-  return { name: `${id}@${repository.commit}`, files, read };
-}
-
-async function readSource({ files, read }: Source): Promise<{ network: ImportedNetwork; scheduler: unknown }> {
-  const { parseJson, readNetwork } = await import('../model/import/network.js');
-  const json = async (file: string | undefined) => (file === undefined ? undefined : parseJson(file, await read(file)));
-  const [config, scheduler] = [await json(files.config), await json(files.scheduler)];
-  const weights: { name: string; bytes: Uint8Array }[] = [];
-  for (const name of files.weights) weights.push({ name: name.split(sep).at(-1)!, bytes: await read(name) });
-  return { network: readNetwork(config, weights), scheduler };
 }
 
 /** Windows as large as what the network was trained on, but not below the default. */
@@ -279,8 +188,4 @@ async function measureOn(
   } finally {
     progress.stop();
   }
-}
-
-function formatBytes(bytes: number): string {
-  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

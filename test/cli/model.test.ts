@@ -135,6 +135,7 @@ it('refuses what is damaged, malicious or not supported, by name, and leaves not
   expect(await readdir(directory)).not.toContain('attacked');
 
   expectRefusal(await run('source/nothing.pt'), 1, /expected a directory, a file of weights, or owner\/name/);
+  expectRefusal(await run(join(process.cwd(), 'models/pilot')), 2, /pilot is a model already \(it has codec\.json\)/);
   expectRefusal(await run('source', '--config', 'x.json'), 2, /--config: source has its own/);
   const config = JSON.parse(await readFile(source('config.json'), 'utf8'));
   const edited = async (change: object) => writeFile(source('config.json'), JSON.stringify({ ...config, ...change }));

@@ -11,8 +11,8 @@ import { readSelected, readTorchFile, selectNetwork } from './torch-file.js';
 
 /** Files of a network; paths are relative and have slashes. */
 export interface NetworkFiles {
-  readonly config?: string;
-  readonly scheduler?: string;
+  readonly config?: string | undefined;
+  readonly scheduler?: string | undefined;
   /** More than one where the weights are in shards. */
   readonly weights: readonly string[];
 }
@@ -56,7 +56,7 @@ export async function findNetworkFiles(
     : [directory + name];
   const missing = weights.find((file) => !all.has(file));
   if (missing !== undefined) throw new CodecError('model', `${directory}${name} names ${missing}, which is not there`);
-  return { config: `${directory}config.json`, ...(scheduler !== undefined && { scheduler }), weights };
+  return { config: `${directory}config.json`, scheduler, weights };
 }
 
 /** The files that an index names. */
