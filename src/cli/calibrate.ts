@@ -31,7 +31,8 @@ export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
           'Prepares a directory with config.json and diffusion_pytorch_model.safetensors, as diffusers saves an\n' +
           'unconditional UNet2DModel, for coding: measures how well it denoises training pictures and writes\n' +
           'codec.json beside them. Use a hundred or more pictures of the kind you will code, cut to their middle;\n' +
-          "never ones you will report results on. The schedule is the paper's: T = 1000, beta from 1e-4 to 0.02.",
+          'never ones you will report results on. The schedule is that of scheduler_config.json, or without that file\n' +
+          "the paper's: T = 1000, beta from 1e-4 to 0.02.",
       )
       .positional('model', { type: 'string', description: 'Model directory' })
       .positional('inputs', { type: 'string', array: true, description: 'Training pictures, or directories of them' })
@@ -51,36 +52,38 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   if (2 * tiling.overlap > tiling.tile) {
     throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
   }
-  const { jobs } = await planJobs(args.inputs, {
+  const { CODEC_FILE } = await import('../model/model.js');
+  const output = join(args.model, CODEC_FILE);
+  await checkWritable(output, args);
+  const images = await readTrainingPictures(args.inputs, MOST_TILES * tiling.tile);
+  const { makeCodecFile } = await import('./codec-file.js');
+  await withContext(args, console, async (context) => {
+    const engine = await context.engine();
+    const write = (name: string, data: string) => writeAtomically(join(args.model, name), Buffer.from(data), args);
+    await makeCodecFile(args.model, images, { console, engine, tiling, write }, (_, earlier) => ({
+      ...earlier,
+      calibration: `${images.length} pictures`,
+    }));
+    console.document({ output, images: images.length, engine: engine.name });
+    console.result(`${output}: profile from ${images.length} pictures`);
+  });
+}
+
+/**
+ * Reads pictures to calibrate on.
+ * @param inputs files and directories
+ * @param most pixels a side; larger pictures are cut to their middle
+ * @throws CodecError `usage` when there are too few of them
+ */
+export async function readTrainingPictures(inputs: readonly string[], most: number): Promise<RgbImage[]> {
+  const { jobs } = await planJobs(inputs, {
     extensions: [...READABLE_EXTENSIONS],
     kind: 'pictures',
     outputName: (name) => `${name}.unused`,
   });
-  const { calibrate, checkCalibrationSize } = await import('../codec/calibration.js');
+  const { checkCalibrationSize } = await import('../codec/calibration.js');
   checkCalibrationSize(jobs.length);
-  const { CODEC_FILE, openUncalibrated } = await import('../model/model.js');
-  const output = join(args.model, CODEC_FILE);
-  await checkWritable(output, args);
   const images: RgbImage[] = [];
-  for (const { input } of jobs) images.push(cutMiddle(await readImage(input), MOST_TILES * tiling.tile));
-
-  const { paperSchedule } = await import('../model/schedule.js');
-  await withContext(args, console, async (context) => {
-    const engine = await context.engine();
-    const model = await openUncalibrated(args.model, engine, tiling);
-    console.note(`${args.model} on ${engine.name}: ${engine.description}`);
-    const progress = console.progress('calibrating');
-    try {
-      const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
-      const { parameterization } = model;
-      const about = { ...(model.about as object | undefined), calibration: `${images.length} pictures` };
-      const codec = { schedule: paperSchedule, tiling, parameterization, profile, about };
-      await writeAtomically(output, Buffer.from(`${JSON.stringify(codec)}\n`), args);
-    } finally {
-      progress.stop();
-      await model.denoiser.dispose();
-    }
-    console.document({ output, images: images.length, engine: engine.name });
-    console.result(`${output}: profile from ${images.length} pictures`);
-  });
+  for (const { input } of jobs) images.push(cutMiddle(await readImage(input), most));
+  return images;
 }

@@ -10,6 +10,7 @@ import { encodeCommand } from './encode.js';
 import { evalCommand } from './eval.js';
 import { infoCommand } from './info.js';
 import { interpolateCommand } from './interpolate.js';
+import { modelCommand } from './model.js';
 import { rdCommand } from './rd.js';
 import { sampleCommand } from './sample.js';
 import { trainCommand } from './train.js';
@@ -70,6 +71,7 @@ function parser(args: readonly string[]) {
       .command(trainCommand)
       .command(dataCommand)
       .command(calibrateCommand)
+      .command(modelCommand)
       .command(evalCommand)
       .command(rdCommand)
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
@@ -79,7 +81,7 @@ function parser(args: readonly string[]) {
       .demandCommand(
         1,
         1,
-        'expected a command: encode, decode, info, truncate, verify, rd, eval, sample, interpolate, train, data or calibrate',
+        'expected a command: encode, decode, info, truncate, verify, rd, eval, sample, interpolate, train, data, calibrate or model',
       )
       .recommendCommands()
       .strict()

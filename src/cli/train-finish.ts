@@ -1,17 +1,18 @@
 /** What follows training: weights, calibration, model card. The directory is then a model that codes. */
 import { cpus } from 'node:os';
-import { calibrate, checkCalibrationSize } from '../codec/calibration.js';
+import { checkCalibrationSize } from '../codec/calibration.js';
 import { openCifar10 } from '../data/cifar10.js';
 import type { TrainingData } from '../data/training-data.js';
 import type { Engine } from '../engine/engine.js';
 import type { RgbImage } from '../image/image.js';
-import { type Bound, measureBound } from '../model/likelihood.js';
-import { CODEC_FILE, CONFIG_FILE, openUncalibrated, WEIGHTS_FILE } from '../model/model.js';
+import { type Bound, type DiffusionModel, measureBound } from '../model/likelihood.js';
+import { CONFIG_FILE, WEIGHTS_FILE } from '../model/model.js';
 import { paperSchedule } from '../model/schedule.js';
 import type { RunRecord } from '../model/training/checkpoint.js';
 import { weightsFile } from '../model/training/export.js';
 import type { TrainerState } from '../model/training/state.js';
 import type { ParameterSpec } from '../model/unet-parameters.js';
+import { makeCodecFile } from './codec-file.js';
 import type { Console } from './console.js';
 import type { RunFiles } from './train-files.js';
 
@@ -36,47 +37,37 @@ export interface FinishOptions {
 export async function finishModel(options: FinishOptions): Promise<void> {
   const { console, engine, files, data, record, state, parameters, validation } = options;
   const { prediction, variance, batch } = record.options;
-  const parameterization = { prediction, variance };
   const before = record.startedFrom ?? { images: 0, hours: 0 };
   const images = await data.calibration(CALIBRATION_IMAGES);
   // A calibration of few images is no calibration, but the weights are worth keeping.
   await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
   await files.write(WEIGHTS_FILE, weightsFile(state, parameters));
   checkCalibrationSize(images.length);
-  const model = await openUncalibrated(files.directory, engine, TILING, parameterization);
-  const progress = console.progress('calibrating');
-  const measured = { engine, network: model.network, schedule: model.schedule, parameterization };
-  try {
-    const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
-    progress.stop();
-    const test = await measureTest(measured, record);
-    const about = {
-      trainedOn: data.description,
-      images: state.step * batch + before.images,
-      steps: state.step,
-      hours: round(record.seconds / 3600 + before.hours),
-      machine: `${cpus()[0]?.model.trim() ?? 'CPU'}, ${engine.description}`,
-      commands: record.commands,
-      ...(record.startedFrom && { startedFrom: record.startedFrom.model }),
-      calibration: `${images.length} training images`,
-      validation,
-      ...(test && { test }),
-    };
-    const codec = { schedule: paperSchedule, tiling: TILING, parameterization, profile, about };
-    await files.write(CODEC_FILE, `${JSON.stringify(codec)}\n`);
-    await files.write('README.md', modelCard(files.directory, record, about, validation, test));
-    console.document({ model: files.directory, ...about });
-    console.result(
-      `${files.directory}: ${describe(test ?? validation)} bits/dim on ${test ? 'test' : 'held-out'} images`,
-    );
-  } finally {
-    progress.stop();
-    await model.denoiser.dispose();
-  }
+  const diffusion = { schedule: paperSchedule, parameterization: { prediction, variance } };
+  const { write } = files;
+  const codecFile = { console, engine, tiling: TILING, diffusion, write };
+  const about = await makeCodecFile(files.directory, images, codecFile, async (model) => ({
+    trainedOn: data.description,
+    images: state.step * batch + before.images,
+    steps: state.step,
+    hours: round(record.seconds / 3600 + before.hours),
+    machine: `${cpus()[0]?.model.trim() ?? 'CPU'}, ${engine.description}`,
+    commands: record.commands,
+    ...(record.startedFrom && { startedFrom: record.startedFrom.model }),
+    calibration: `${images.length} training images`,
+    validation,
+    test: await measureTest(model, record),
+  }));
+  const { test } = about;
+  await files.write('README.md', modelCard(files.directory, record, about, validation, test));
+  console.document({ model: files.directory, ...about });
+  console.result(
+    `${files.directory}: ${describe(test ?? validation)} bits/dim on ${test ? 'test' : 'held-out'} images`,
+  );
 }
 
 /** Only CIFAR-10 has a test set. */
-async function measureTest(model: Parameters<typeof measureBound>[1], record: RunRecord): Promise<Bound | undefined> {
+async function measureTest(model: DiffusionModel, record: RunRecord): Promise<Bound | undefined> {
   if (record.data.some((source) => source.split('=')[0] !== 'cifar10') || record.options.side !== 32) return undefined;
   const { images } = await openCifar10('test');
   const size = 32 * 32 * 3;

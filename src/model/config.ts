@@ -20,6 +20,12 @@ export interface UNetConfig {
   readonly attentionHeadDim: number | null;
   readonly normNumGroups: number;
   readonly normEps: number;
+  /**
+   * How time acts in residual blocks (resnet_time_scale_shift): false, it is added before the second normalisation; true, it
+   * scales and shifts what comes out of it (Dhariwal & Nichol 2021, AdaGN). As in diffusers the attention in the middle
+   * then has no normalisation.
+   */
+  readonly timeScaleShift: boolean;
   readonly freqShift: number;
   readonly flipSinToCos: boolean;
   readonly downsamplePadding: 0 | 1;
@@ -40,7 +46,7 @@ export function parseConfig(json: unknown): UNetConfig {
     throw new CodecError('model', 'config.json: expected a JSON object');
   }
   const raw = json as Record<string, unknown>;
-  for (const [key, supported] of Object.entries(FIXED)) {
+  for (const [key, supported] of Object.entries(SUPPORTED)) {
     const value = raw[key] ?? supported[0];
     if (!supported.includes(value as string)) throw unsupported(key, supported.map(String).join(' or '), value);
   }
@@ -89,6 +95,7 @@ export function parseConfig(json: unknown): UNetConfig {
     attentionHeadDim: headDim,
     normNumGroups: groups,
     normEps: finite(raw, 'norm_eps', 1e-5),
+    timeScaleShift: raw.resnet_time_scale_shift === 'scale_shift',
     freqShift,
     flipSinToCos: boolean(raw, 'flip_sin_to_cos', true),
     downsamplePadding: padding,
@@ -96,8 +103,8 @@ export function parseConfig(json: unknown): UNetConfig {
   };
 }
 
-/** Keys that diffusers knows and this network has in one form only; the first value is diffusers' default. */
-const FIXED: Record<string, readonly unknown[]> = {
+/** Keys of diffusers of which this network has only these values; the first is diffusers' default. */
+const SUPPORTED: Record<string, readonly unknown[]> = {
   _class_name: ['UNet2DModel'],
   act_fn: ['silu', 'swish'],
   time_embedding_type: ['positional'],
@@ -105,7 +112,7 @@ const FIXED: Record<string, readonly unknown[]> = {
   add_attention: [true],
   class_embed_type: [null],
   num_class_embeds: [null],
-  resnet_time_scale_shift: ['default'],
+  resnet_time_scale_shift: ['default', 'scale_shift'],
   downsample_type: ['conv'],
   upsample_type: ['conv'],
   attn_norm_num_groups: [null],

@@ -20,11 +20,14 @@ import {
 } from './parameterization.js';
 import { readSafetensors, type Tensors } from './safetensors.js';
 import { createSchedule, paperSchedule, type Schedule, type ScheduleConfig } from './schedule.js';
+import { type Diffusion, parseSchedulerConfig } from './scheduler-config.js';
 import { createUNet } from './unet.js';
+import { listParameters, matchParameters } from './unet-parameters.js';
 
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
 export const CODEC_FILE = 'codec.json';
+export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** Directory of the models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
@@ -58,9 +61,12 @@ export interface ModelInfo {
   readonly id: string;
   readonly config: UNetConfig;
   readonly schedule: Schedule;
+  readonly scheduleConfig: ScheduleConfig;
   readonly tiling: Tiling;
   readonly profile: Profile;
   readonly parameterization: Parameterization;
+  /** What `codec.json` says for people of how the model came about. */
+  readonly about: unknown;
 }
 
 /** A model ready to code with. */
@@ -96,42 +102,69 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
 
 /**
  * A denoiser for a directory without a profile, to calibrate it.
- * @param parameterization default that of an earlier `codec.json`, or the paper's
+ * @param given schedule and parameterisation; default those of an earlier `codec.json`, of `scheduler_config.json`, or the
+ *   paper's
  * @returns also what an earlier `codec.json` says of the model
  * @throws CodecError('model') when its files do not fit each other
  */
-export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling, given?: Parameterization) {
+export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling, given?: Diffusion) {
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   checkTiling(tiling, config);
-  const earlier = await readEarlierCodec(directory);
-  const parameterization = given ?? earlier.parameterization ?? paperParameterization;
+  const earlier = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
+  const byDefault = given ?? diffusionOf(config, await readJsonIfThere(directory, SCHEDULER_FILE));
+  const diffusion = given ?? {
+    schedule: earlier.schedule ?? byDefault.schedule,
+    parameterization: earlier.parameterization ?? byDefault.parameterization,
+  };
+  const { parameterization } = diffusion;
   checkParameterization(parameterization);
-  const schedule = createSchedule(paperSchedule);
-  const network = buildNetwork({ config, directory, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
+  const schedule = createSchedule(diffusion.schedule);
+  const network = buildNetwork({ config, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
-  return { schedule, network, denoiser, parameterization, about: earlier.about };
-}
-
-/** What there is of an earlier calibration. */
-async function readEarlierCodec(directory: string): Promise<Partial<CodecConfig>> {
-  const exists = await stat(join(directory, CODEC_FILE)).catch(() => undefined);
-  return exists ? ((await readJson(directory, CODEC_FILE)) as Partial<CodecConfig>) : {};
+  return { schedule, network, denoiser, parameterization, diffusion, about: earlier.about };
 }
 
 /**
- * A model's architecture and weights alone, to train it further.
+ * Schedule and parameterisation of a network.
+ * @param scheduler parsed `scheduler_config.json`; without one it is taken for the paper's, or one with a learned variance
+ * @throws CodecError('model') when it is not one of images, or its channels do not fit
+ */
+export function diffusionOf(config: UNetConfig, scheduler: unknown): Diffusion {
+  const learned = config.outChannels === 2 * config.inChannels;
+  const byDefault: Diffusion = {
+    schedule: paperSchedule,
+    parameterization: learned ? { ...paperParameterization, variance: 'learned' } : paperParameterization,
+  };
+  const diffusion = scheduler === undefined ? byDefault : parseSchedulerConfig(scheduler);
+  checkChannels(config, diffusion.parameterization);
+  return diffusion;
+}
+
+async function readJsonIfThere(directory: string, file: string): Promise<unknown> {
+  const exists = await stat(join(directory, file)).catch(() => undefined);
+  return exists && readJson(directory, file);
+}
+
+/**
+ * A model's architecture and weights alone, under today's names, to train it further.
  * @throws CodecError('model') as `loadModelInfo`, but for `codec.json`, which need not be there
  */
-export async function loadWeights(
-  nameOrDirectory: string,
-): Promise<{ name: string; directory: string; config: UNetConfig; tensors: Tensors; about: unknown }> {
+export async function loadWeights(nameOrDirectory: string): Promise<{
+  name: string;
+  directory: string;
+  /** `config.json` as it is. */
+  configJson: unknown;
+  config: UNetConfig;
+  tensors: Tensors;
+  about: unknown;
+}> {
   const directory = await resolveDirectory(nameOrDirectory);
-  const config = parseConfig(await readJson(directory, CONFIG_FILE));
-  const { about } = await readEarlierCodec(directory);
-  const tensors = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
-  // Whether they fit.
-  createUNet(config, tensors);
-  return { name: basename(directory), directory, config, tensors, about };
+  const configJson = await readJson(directory, CONFIG_FILE);
+  const config = parseConfig(configJson);
+  const { about } = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
+  const stored = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
+  const tensors = matchParameters(listParameters(config), stored);
+  return { name: basename(directory), directory, configJson, config, tensors, about };
 }
 
 /**
@@ -169,12 +202,9 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
-  const { schedule, tiling, profile, parameterization } = codec;
-  // Without the key where it says nothing, so that models from before it was known keep their id.
-  const { patchSize, ...architecture } = config;
-  const hashed = patchSize === 1 ? architecture : config;
+  const { schedule, tiling, profile, parameterization, about } = codec;
   const id = createHash('sha256')
-    .update(canonicalJson({ config: hashed, schedule, tiling, profile, parameterization }))
+    .update(canonicalJson({ config: architectureOf(config), schedule, tiling, profile, parameterization }))
     .update(weights)
     .digest('hex');
   return {
@@ -184,26 +214,38 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
       id,
       config,
       schedule: createSchedule(schedule),
+      scheduleConfig: schedule,
       tiling,
       profile,
       parameterization: parameterization ?? paperParameterization,
+      about,
     },
     weights,
   };
 }
 
+/** Without the keys that say nothing, so that models from before they were known keep their id. */
+function architectureOf({ patchSize, timeScaleShift, ...architecture }: UNetConfig): object {
+  return { ...architecture, ...(patchSize !== 1 && { patchSize }), ...(timeScaleShift && { timeScaleShift }) };
+}
+
 function buildNetwork(
-  { config, directory, parameterization }: Pick<ModelInfo, 'config' | 'directory' | 'parameterization'>,
+  { config, parameterization }: Pick<ModelInfo, 'config' | 'parameterization'>,
   weights: Uint8Array,
 ) {
-  const out = outputChannels(parameterization.variance, 3);
-  if (config.inChannels !== 3 || config.outChannels !== out) {
+  checkChannels(config, parameterization);
+  return createUNet(config, readSafetensors(weights));
+}
+
+/** Refuses networks of other things than colour images. */
+function checkChannels({ inChannels, outChannels }: UNetConfig, { variance }: Parameterization): void {
+  const out = outputChannels(variance, 3);
+  if (inChannels !== 3 || outChannels !== out) {
     throw new CodecError(
       'model',
-      `${directory}: expected 3 channels in and ${out} out, got ${config.inChannels} and ${config.outChannels}`,
+      `${CONFIG_FILE}: expected 3 channels in and, for variance ${variance}, ${out} out, got ${inChannels} and ${outChannels}`,
     );
   }
-  return createUNet(config, readSafetensors(weights));
 }
 
 async function readModelFile(directory: string, file: string): Promise<Uint8Array> {

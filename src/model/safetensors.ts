@@ -5,7 +5,8 @@ import { CodecError, invalidArgument } from '../errors.js';
 /** A tensor of a file, converted to float32 whatever its type was. */
 export type Tensors = Map<string, HostTensor>;
 
-const ITEM_BYTES: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
+/** Bytes of a number of each type. */
+export const ITEM_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
 const MAX_HEADER_BYTES = 100_000_000;
 
 /**
@@ -121,12 +122,12 @@ function checkEntry(name: string, entry: unknown, available: number) {
 }
 
 /** A copy with a buffer of its own, and so aligned. (`slice` of a Node Buffer would be a view.) */
-function copy(bytes: Uint8Array, begin: number, end: number): Uint8Array {
+export function copy(bytes: Uint8Array, begin: number, end: number): Uint8Array {
   return Uint8Array.prototype.slice.call(bytes, begin, end);
 }
 
 /** @param bytes an exact copy of a tensor's bytes, aligned because it is its own buffer */
-function toFloats(bytes: Uint8Array, dtype: string): Float32Array {
+export function toFloats(bytes: Uint8Array, dtype: string): Float32Array {
   const { buffer } = bytes;
   switch (dtype) {
     case 'F32':
@@ -152,6 +153,14 @@ function halfToFloat(half: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Whether half precision holds all these numbers exactly. */
+export function fitsHalf(tensors: ReadonlyMap<string, HostTensor>): boolean {
+  for (const { data } of tensors.values()) {
+    if (!data.every((value) => Object.is(halfToFloat(floatToHalf(value)), value))) return false;
+  }
+  return true;
 }
 
 /** A number to the nearest IEEE 754 binary16, ties to even. */

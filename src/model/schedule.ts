@@ -25,10 +25,14 @@ export interface Schedule {
   readonly snr: Float64Array;
 }
 
-/** Parameters of a linear beta schedule. */
+/** diffusers' names: beta linear in t; sqrt(beta) linear in t; abar a squared cosine (Nichol & Dhariwal 2021, Eq. 17). */
+export const BETA_SCHEDULES = ['linear', 'scaled_linear', 'squaredcos_cap_v2'] as const;
+
+/** Parameters of a schedule. */
 export interface ScheduleConfig {
-  readonly betaSchedule: 'linear';
+  readonly betaSchedule: (typeof BETA_SCHEDULES)[number];
   readonly timesteps: number;
+  /** beta_1 and beta_T; the cosine schedule has none of its own and ignores them. */
   readonly betaStart: number;
   readonly betaEnd: number;
 }
@@ -43,9 +47,12 @@ export const paperSchedule: ScheduleConfig = {
 
 /** Builds the tables of a schedule. Throws CodecError('model') for values outside 0 < betaStart <= betaEnd < 1. */
 export function createSchedule(config: ScheduleConfig): Schedule {
-  const { timesteps, betaStart, betaEnd } = config;
-  if (config.betaSchedule !== 'linear') {
-    throw new CodecError('model', `beta schedule: expected "linear", got ${JSON.stringify(config.betaSchedule)}`);
+  const { betaSchedule, timesteps, betaStart, betaEnd } = config;
+  if (!BETA_SCHEDULES.includes(betaSchedule)) {
+    throw new CodecError(
+      'model',
+      `beta schedule: expected ${BETA_SCHEDULES.join(', ')}, got ${JSON.stringify(betaSchedule)}`,
+    );
   }
   if (!Number.isInteger(timesteps) || timesteps < 2 || timesteps > 10_000) {
     throw new CodecError('model', `timesteps: expected an integer from 2 to 10000, got ${timesteps}`);
@@ -58,11 +65,27 @@ export function createSchedule(config: ScheduleConfig): Schedule {
   alphasCumprod[0] = 1;
   snr[0] = Number.POSITIVE_INFINITY;
   for (let t = 1; t <= timesteps; t++) {
-    const beta = betaStart + ((betaEnd - betaStart) * (t - 1)) / (timesteps - 1);
-    alphasCumprod[t] = alphasCumprod[t - 1] * (1 - beta);
+    alphasCumprod[t] = alphasCumprod[t - 1] * (1 - betaAt(config, t));
     snr[t] = alphasCumprod[t] / (1 - alphasCumprod[t]);
   }
   return { timesteps, alphasCumprod, snr };
+}
+
+/** beta_t. */
+function betaAt({ betaSchedule, timesteps, betaStart, betaEnd }: ScheduleConfig, t: number): number {
+  const between = (from: number, to: number) => from + ((to - from) * (t - 1)) / (timesteps - 1);
+  if (betaSchedule === 'linear') return between(betaStart, betaEnd);
+  if (betaSchedule === 'scaled_linear') return between(Math.sqrt(betaStart), Math.sqrt(betaEnd)) ** 2;
+  const abar = (at: number) => cosine((((at / timesteps + 0.008) / 1.008) * Math.PI) / 2) ** 2;
+  return Math.min(1 - abar(t) / abar(t - 1), 0.999);
+}
+
+/** cos x for 0 <= x <= pi / 2 to 1e-15, by its series: Math.cos need not be the same everywhere. */
+function cosine(x: number): number {
+  const square = x * x;
+  let sum = 1;
+  for (let n = 24; n > 0; n -= 2) sum = 1 - (sum * square) / (n * (n - 1));
+  return sum;
 }
 
 /**

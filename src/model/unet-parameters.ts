@@ -1,6 +1,6 @@
 /** The parameters of the U-Net: their names, shapes and layouts in a weights file and in an engine. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { HostTensor, Shape } from '../engine/engine.js';
+import { type HostTensor, type Shape, sizeOf } from '../engine/engine.js';
 import { CodecError } from '../errors.js';
 import type { UNetConfig } from './config.js';
 
@@ -35,13 +35,13 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
   const resnet = (name: string, from: number, to: number) => {
     norm(`${name}.norm1`, from);
     conv(`${name}.conv1`, from, to);
-    linear(`${name}.time_emb_proj`, embedding, to);
+    linear(`${name}.time_emb_proj`, embedding, config.timeScaleShift ? 2 * to : to);
     norm(`${name}.norm2`, to);
     conv(`${name}.conv2`, to, to);
     if (from !== to) conv(`${name}.conv_shortcut`, from, to, 1);
   };
-  const attention = (name: string, channels: number) => {
-    norm(`${name}.group_norm`, channels);
+  const attention = (name: string, channels: number, normalized = true) => {
+    if (normalized) norm(`${name}.group_norm`, channels);
     for (const part of ['to_q', 'to_k', 'to_v', 'to_out.0']) linear(`${name}.${part}`, channels, channels);
   };
 
@@ -64,7 +64,7 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
     }
   });
   resnet('mid_block.resnets.0', channels, channels);
-  attention('mid_block.attentions.0', channels);
+  attention('mid_block.attentions.0', channels, !config.timeScaleShift);
   resnet('mid_block.resnets.1', channels, channels);
   blockOutChannels.toReversed().forEach((width, level) => {
     const block = `up_blocks.${level}`;
@@ -80,6 +80,11 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
   return parameters;
 }
 
+/** Numbers that a network has learned. */
+export function countParameters(config: UNetConfig): number {
+  return listParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+}
+
 const OLD_ATTENTION_NAMES: Record<string, string> = {
   to_q: 'query',
   to_k: 'key',
@@ -92,15 +97,36 @@ function oldNameOf(name: string): string {
 }
 
 /**
- * A stored tensor in the layout that tfjs computes with: conv [h, w, in, out], linear [in, out].
- * Old attention weights may be stored as 1x1 convolutions.
- * @throws CodecError('model') when its shape is not the parameter's
+ * A file's tensors in the order of the parameters, under today's names, of their shapes.
+ * @param tensors as stored, in PyTorch's layouts, with old or new names; old attention weights may be 1x1 convolutions
+ * @throws CodecError('model') naming a tensor that is missing, superfluous or of the wrong shape
  */
-export function toEngineLayout({ name, kind, shape }: ParameterSpec, { shape: found, data }: HostTensor): HostTensor {
-  const stored = kind === 'linear' && found.length === 4 ? found.slice(0, 2) : found;
-  if (stored.join() !== shape.join() || data.length !== shape.reduce((a, b) => a * b, 1)) {
-    throw new CodecError('model', `weights: ${name}: expected shape [${shape}], got [${found}]`);
+export function matchParameters(
+  parameters: readonly ParameterSpec[],
+  tensors: ReadonlyMap<string, HostTensor>,
+): Map<string, HostTensor> {
+  const unused = new Set(tensors.keys());
+  const matched = parameters.map(({ name, oldName, kind, shape }) => {
+    const stored = [name, oldName].find((candidate) => tensors.has(candidate));
+    if (stored === undefined) throw new CodecError('model', `weights: expected a tensor ${name}, found none`);
+    unused.delete(stored);
+    const { shape: found, data } = tensors.get(stored)!;
+    const plain = kind === 'linear' && found.length === 4 ? found.slice(0, 2) : found;
+    if (plain.join() !== shape.join() || data.length !== sizeOf(shape)) {
+      throw new CodecError('model', `weights: ${stored}: expected shape [${shape}], got [${found}]`);
+    }
+    return [name, { shape, data }] as const;
+  });
+  if (unused.size > 0) {
+    throw new CodecError('model', `weights: tensor ${[...unused][0]} has no place in the network of config.json`);
   }
+  return new Map(matched);
+}
+
+/**
+ * A stored tensor in the layout that tfjs computes with: conv [h, w, in, out], linear [in, out].
+ */
+export function toEngineLayout({ kind, shape }: ParameterSpec, { data }: HostTensor): HostTensor {
   if (kind === 'vector') return { shape, data };
   const [out, into, rows, columns] = kind === 'conv' ? shape : [...shape, 1, 1];
   const window = rows * columns;

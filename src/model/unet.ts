@@ -5,9 +5,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensor, Shape, TensorFunction } from '../engine/engine.js';
 import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
-import { CodecError, invalidArgument } from '../errors.js';
+import { invalidArgument } from '../errors.js';
 import { strideOf, type UNetConfig } from './config.js';
-import { listParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
+import { listParameters, matchParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
 
 /** A network with weights. */
 export interface UNet {
@@ -31,16 +31,8 @@ export interface UNet {
  */
 export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, HostTensor>): UNet {
   const parameters = listParameters(config);
-  const unused = new Set(tensors.keys());
-  const constants = parameters.map((parameter) => {
-    const name = [parameter.name, parameter.oldName].find((candidate) => tensors.has(candidate));
-    if (name === undefined) throw new CodecError('model', `weights: expected a tensor ${parameter.name}, found none`);
-    unused.delete(name);
-    return toEngineLayout(parameter, tensors.get(name)!);
-  });
-  if (unused.size > 0) {
-    throw new CodecError('model', `weights: tensor ${[...unused][0]} has no place in the network of config.json`);
-  }
+  const matched = matchParameters(parameters, tensors);
+  const constants = parameters.map((parameter) => toEngineLayout(parameter, matched.get(parameter.name)!));
   return { config, stride: strideOf(config), fn: createForward(config, parameters), constants, parameters };
 }
 
@@ -111,7 +103,7 @@ function forward(
     }
   }
   h = layers.resnet(h, embedding, 'mid_block.resnets.0');
-  h = layers.attention(h, 'mid_block.attentions.0');
+  h = layers.attention(h, 'mid_block.attentions.0', !config.timeScaleShift);
   h = layers.resnet(h, embedding, 'mid_block.resnets.1');
   for (let level = 0; level < levels; level++) {
     const block = `up_blocks.${level}`;
@@ -159,7 +151,7 @@ type Layers = ReturnType<typeof createLayers>;
 /** The network's building blocks, bound to its weights; names are prefixes of tensor names. */
 function createLayers(config: UNetConfig, weights: Weights, masks: readonly tf.Tensor[]) {
   const masksLeft = [...masks];
-  const { normNumGroups, normEps, attentionHeadDim, downsamplePadding } = config;
+  const { normNumGroups, normEps, attentionHeadDim, downsamplePadding, timeScaleShift } = config;
 
   function conv(x: tf.Tensor4D, name: string, stride = 1, pad: 'same' | 'valid' = 'same'): tf.Tensor4D {
     return conv2d(x, weights(`${name}.weight`) as tf.Tensor4D, weights(`${name}.bias`) as tf.Tensor1D, stride, pad);
@@ -182,21 +174,26 @@ function createLayers(config: UNetConfig, weights: Weights, masks: readonly tf.T
 
   /** @param embedding SiLU of the time embedding, [N, 4 C0] */
   function resnet(x: tf.Tensor4D, embedding: tf.Tensor2D, name: string): tf.Tensor4D {
-    const time = linear(embedding, `${name}.time_emb_proj`);
+    const projected = linear(embedding, `${name}.time_emb_proj`);
+    const time = tf.reshape(projected, [-1, 1, 1, projected.shape[1]]) as tf.Tensor4D;
     let h = conv(silu(norm(x, `${name}.norm1`)), `${name}.conv1`);
-    h = tf.add(h, tf.reshape(time, [-1, 1, 1, time.shape[1]]));
-    h = conv(dropout(silu(norm(h, `${name}.norm2`))), `${name}.conv2`);
+    if (timeScaleShift) {
+      const [scale, shift] = tf.split(time, 2, 3);
+      h = tf.add(tf.mul(norm(h, `${name}.norm2`), tf.add(scale, 1)), shift);
+    } else h = norm(tf.add(h, time), `${name}.norm2`);
+    h = conv(dropout(silu(h)), `${name}.conv2`);
     const shortcut = x.shape[3] === h.shape[3] ? x : conv(x, `${name}.conv_shortcut`);
     return tf.add(shortcut, h);
   }
 
   /** Self-attention over all positions, with a residual connection. */
-  function attention(x: tf.Tensor4D, name: string): tf.Tensor4D {
+  function attention(x: tf.Tensor4D, name: string, normalized = true): tf.Tensor4D {
     const [batch, height, width, channels] = x.shape;
     const positions = height * width;
     const heads = attentionHeadDim === null ? 1 : channels / attentionHeadDim;
     const size = channels / heads;
-    const h = tf.reshape(norm(x, `${name}.group_norm`), [batch * positions, channels]) as tf.Tensor2D;
+    const input = normalized ? norm(x, `${name}.group_norm`) : x;
+    const h = tf.reshape(input, [batch * positions, channels]) as tf.Tensor2D;
     const split = (y: tf.Tensor2D) =>
       heads === 1
         ? tf.reshape(y, [batch, positions, channels])

@@ -32,6 +32,22 @@ test('abar has the recorded values', () => {
   expect(abar[1000] / 0.00004035829765375683).toBeCloseTo(1, 11);
 });
 
+test.each([
+  ['scaled_linear', 0.00085, 0.012, { 1: 0.99915, 500: 0.2776696504564568, 1000: 0.00466009851307724 }],
+  [
+    'squaredcos_cap_v2',
+    1e-4,
+    0.02,
+    { 1: 0.999958715775178, 500: 0.4938435904406377, 999: 2.428766907034468e-6, 1000: 2.428766907034468e-9 },
+  ],
+] as const)('abar of %s has the recorded values', (betaSchedule, betaStart, betaEnd, values) => {
+  // From the product in decimal arithmetic of 40 digits.
+  const { alphasCumprod } = createSchedule({ betaSchedule, timesteps: 1000, betaStart, betaEnd });
+  for (const [t, expected] of Object.entries(values)) {
+    expect(alphasCumprod[Number(t)] / expected, `t = ${t}`).toBeCloseTo(1, 10);
+  }
+});
+
 test('a jump has the mean and variance of q(x_s|x_t, x_0)', () => {
   fc.assert(
     fc.property(jumps, ({ t, s }) => {
@@ -97,7 +113,7 @@ describe('refused', () => {
   });
 
   test.each([
-    [{ betaSchedule: 'cosine' as 'linear' }, /expected "linear", got "cosine"/],
+    [{ betaSchedule: 'cosine' as 'linear' }, /expected linear, scaled_linear, squaredcos_cap_v2, got "cosine"/],
     [{ timesteps: 1 }, /timesteps: expected an integer from 2 to 10000, got 1/],
     [{ timesteps: 10.5 }, /timesteps/],
     [{ timesteps: 1e9 }, /timesteps/],

@@ -9,7 +9,7 @@ import type { TensorFunction } from '../../src/engine/engine.js';
 import { registerGradients } from '../../src/engine/gradients.js';
 import { openEngine } from '../../src/engine/index.js';
 import { parseConfig } from '../../src/model/config.js';
-import { readSafetensors } from '../../src/model/safetensors.js';
+import { readMetadata, readSafetensors, type Tensors } from '../../src/model/safetensors.js';
 import { createUNet } from '../../src/model/unet.js';
 import { toEngineLayout } from '../../src/model/unet-parameters.js';
 
@@ -19,10 +19,12 @@ function load(directory: string, io = `${directory}/io.safetensors`) {
   const config = parseConfig(JSON.parse(readFileSync(`${directory}/config.json`, 'utf8')));
   const network = createUNet(config, readSafetensors(readFileSync(`${directory}/${WEIGHTS}`)));
   const values = readSafetensors(readFileSync(io));
+  return { network, values, ...readIo(values) };
+}
+
+function readIo(values: Tensors) {
   const { shape } = values.get('sample')!;
   return {
-    network,
-    values,
     shape: [shape[0], shape[2], shape[3], shape[1]],
     sample: toNhwc(values.get('sample')!.data, shape),
     timestep: values.get('timestep')!.data,
@@ -52,6 +54,17 @@ function relativeError(actual: Float32Array, expected: Float32Array): number {
   return Math.sqrt(error / norm);
 }
 
+/** The options that the networks above do not have; all in one file, the weights under `unet.`. */
+function loadOption(file: string) {
+  const bytes = readFileSync(file);
+  const values = readSafetensors(bytes);
+  const weights = new Map(
+    [...values].flatMap(([name, tensor]) => (name.startsWith('unet.') ? [[name.slice(5), tensor] as const] : [])),
+  );
+  const network = createUNet(parseConfig(JSON.parse(readMetadata(bytes).config)), weights);
+  return { network, ...readIo(values) };
+}
+
 const NETWORKS = [
   ['fixtures/reference/unet-tiny', undefined],
   ['fixtures/reference/unet-tiny-deep', undefined],
@@ -62,6 +75,16 @@ const NETWORKS = [
 describe.each(['onnx', 'wasm'] as const)('engine %s', (engineName) => {
   test.each(NETWORKS)('%s gives the reference output', async (directory, io) => {
     const { network, shape, sample, timestep, output } = load(directory, io);
+    const engine = await openEngine(engineName);
+    const compiled = await engine.compile(network.fn, [shape, [shape[0]]], network.constants);
+    const [actual] = await compiled.run([sample, timestep]);
+    expect(relativeError(actual, output)).toBeLessThan(1e-5);
+    await compiled.dispose();
+  });
+
+  test.each(['scale-shift', 'modern', 'deep'])('option set %s gives the reference output', async (name) => {
+    const file = `fixtures/reference/options/${name}.safetensors`;
+    const { network, shape, sample, timestep, output } = loadOption(file);
     const engine = await openEngine(engineName);
     const compiled = await engine.compile(network.fn, [shape, [shape[0]]], network.constants);
     const [actual] = await compiled.run([sample, timestep]);

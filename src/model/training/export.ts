@@ -26,11 +26,7 @@ export async function loadStart(
       `--from ${nameOrDirectory}: its config.json is of another architecture; give it as --config, too: --config ${join(model.directory, 'config.json')}`,
     );
   }
-  const vector = Float32Array.from(
-    listParameters(config).flatMap(({ name, oldName }) => [
-      ...(model.tensors.get(name) ?? model.tensors.get(oldName))!.data,
-    ]),
-  );
+  const vector = Float32Array.from(listParameters(config).flatMap(({ name }) => [...model.tensors.get(name)!.data]));
   // As `ddpm-codec train` leaves them; other models do not say.
   const { images = 0, hours = 0 } = (model.about ?? {}) as { images?: number; hours?: number };
   return {

@@ -1,0 +1,67 @@
+/**
+ * The network of Ho, Jain & Abbeel 2020 for CIFAR-10 (35.7 million parameters) with random weights, as PyTorch saves it in
+ * two forms: whether both are read alike, and whether the network's output is that of an independent implementation.
+ *
+ *   python3 bench/reference_unet.py paper DIR      needs PyTorch; makes 286 MB of files
+ *   npm run bench paper-network DIR
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openEngine } from '../dist/engine/index.js';
+import { readNetwork } from '../dist/model/import/network.js';
+import { readSafetensors } from '../dist/model/safetensors.js';
+import { createUNet } from '../dist/model/unet.js';
+import { countParameters } from '../dist/model/unet-parameters.js';
+
+const [directory] = process.argv.slice(2);
+if (directory === undefined) throw new Error('expected the directory that bench/reference_unet.py paper made');
+
+async function read(form, file) {
+  const started = performance.now();
+  const config = JSON.parse(await readFile(join(directory, form, 'config.json'), 'utf8'));
+  const network = readNetwork(config, [{ name: file, bytes: await readFile(join(directory, form, file)) }]);
+  return { ...network, seconds: (performance.now() - started) / 1000 };
+}
+
+const forms = [
+  await read('safetensors', 'diffusion_pytorch_model.safetensors'),
+  await read('pickle', 'diffusion_pytorch_model.bin'),
+];
+const [{ config, tensors }, other] = forms;
+for (const [name, { data }] of tensors) {
+  if (Buffer.compare(Buffer.from(data.buffer), Buffer.from(other.tensors.get(name).data.buffer)) !== 0) {
+    throw new Error(`${name} differs between the two forms`);
+  }
+}
+console.log(
+  `${countParameters(config).toLocaleString('en')} parameters in ${tensors.size} tensors, the same in both forms`,
+);
+console.log(`read in ${forms.map(({ seconds }) => `${seconds.toFixed(1)} s`).join(' (safetensors) and ')} (pickle)`);
+
+const io = readSafetensors(await readFile(join(directory, 'io.safetensors')));
+const { shape, data } = io.get('sample');
+const [batch, channels, height, width] = shape;
+const toNhwc = (values) => {
+  const pixels = height * width;
+  return Float32Array.from(values, (_, i) => {
+    const [n, p, c] = [Math.floor(i / (channels * pixels)), Math.floor(i / channels) % pixels, i % channels];
+    return values[(n * channels + c) * pixels + p];
+  });
+};
+const engine = await openEngine('onnx');
+const unet = createUNet(config, tensors);
+const compiled = await engine.compile(unet.fn, [[batch, height, width, channels], [batch]], unet.constants);
+const [output] = await compiled.run([toNhwc(data), io.get('timestep').data]);
+const expected = toNhwc(io.get('output').data);
+let [error, norm, largest] = [0, 0, 0];
+for (let i = 0; i < expected.length; i++) {
+  const difference = Math.abs(output[i] - expected[i]);
+  error += difference ** 2;
+  norm += expected[i] ** 2;
+  largest = Math.max(largest, difference);
+}
+console.log(
+  `output: relative error ${Math.sqrt(error / norm).toExponential(1)}, largest difference ${largest.toExponential(1)}`,
+);
+await engine.dispose();
+if (!(Math.sqrt(error / norm) < 1e-5)) throw new Error('expected a relative error below 1e-5');

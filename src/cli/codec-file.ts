@@ -1,0 +1,51 @@
+/** Making `codec.json`, with which a network and its weights become a model that codes: the end of three commands. */
+import { calibrate } from '../codec/calibration.js';
+import type { Engine } from '../engine/engine.js';
+import type { RgbImage } from '../image/image.js';
+import type { Tiling } from '../model/denoiser.js';
+import type { DiffusionModel } from '../model/likelihood.js';
+import { CODEC_FILE, type CodecConfig, openUncalibrated } from '../model/model.js';
+import type { Diffusion } from '../model/scheduler-config.js';
+import type { Console } from './console.js';
+
+export interface CodecFileOptions {
+  readonly console: Console;
+  readonly engine: Engine;
+  readonly tiling: Tiling;
+  /** Default: what the directory's files say, see {@link openUncalibrated}. */
+  readonly diffusion?: Diffusion;
+  /** Puts `codec.json` into the directory. */
+  readonly write: (name: string, data: string) => Promise<void>;
+}
+
+/**
+ * Measures a directory's profile on training pictures and writes `codec.json`.
+ * @param describe what to say `about` the model, from the network while it is open and what an earlier file said
+ */
+export async function makeCodecFile<About extends object>(
+  directory: string,
+  images: readonly RgbImage[],
+  { console, engine, tiling, diffusion: given, write }: CodecFileOptions,
+  describe: (model: DiffusionModel, earlier: object) => Promise<About> | About,
+): Promise<About> {
+  const model = await openUncalibrated(directory, engine, tiling, given);
+  console.note(`calibrating ${directory} on ${engine.name}: ${engine.description}`);
+  const progress = console.progress('calibrating');
+  try {
+    const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
+    progress.stop();
+    const about = await describe({ ...model, engine }, (model.about ?? {}) as object);
+    const codec: CodecConfig = {
+      schedule: model.diffusion.schedule,
+      tiling,
+      parameterization: model.parameterization,
+      profile,
+      about,
+    };
+    await write(CODEC_FILE, `${JSON.stringify(codec)}\n`);
+    return about;
+  } finally {
+    progress.stop();
+    await model.denoiser.dispose();
+  }
+}

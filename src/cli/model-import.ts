@@ -1,0 +1,192 @@
+/** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import { CodecError } from '../errors.js';
+import { makeDirectory } from '../files.js';
+import { cutMiddle } from '../image/crop.js';
+import type { RgbImage } from '../image/image.js';
+import type { ImportedNetwork } from '../model/import/network.js';
+import type { Bound, DiffusionModel } from '../model/likelihood.js';
+import { type EngineArgs, engineOptions, type OutputArgs, outputOptions } from './args.js';
+import { readTrainingPictures } from './calibrate.js';
+import { type Console, openConsole, toJson } from './console.js';
+import { withContext } from './context.js';
+import { describeModel, reportModel } from './model-report.js';
+import { openSource, readSource } from './model-source.js';
+import { checkWritable, writeAtomically } from './output.js';
+
+interface ImportArgs extends EngineArgs, OutputArgs {
+  readonly source: string;
+  readonly out: string;
+  readonly config?: string;
+  readonly calibrate?: string;
+}
+
+/** Training images of CIFAR-10 that the profile is measured on, and as many after them that the bound is. */
+const CALIBRATION_IMAGES = 64;
+const BOUND_IMAGES = 16;
+const LEAST_TILE = 64;
+const OVERLAP = 8;
+
+export const modelImportCommand: CommandModule<object, ImportArgs> = {
+  command: 'import <source>',
+  describe: 'Make a model of a network that was trained elsewhere',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 model import <source> --out <dir> [options]\n\n' +
+          'Makes a model of an unconditional UNet2DModel. <source> is\n' +
+          '  - a directory as diffusers writes it, of the network or of a pipeline with unet/ in it;\n' +
+          '  - a file of weights: .safetensors; .bin, .pt, .pth, .ckpt of PyTorch, read without running anything in it;\n' +
+          "    .npz with the variables of the authors' TensorFlow code; config.json is looked for beside it;\n" +
+          '  - owner/name of a public repository of the Hugging Face Hub (or of the server HF_ENDPOINT).\n' +
+          'Then measures on training pictures how well the network denoises, which coding needs: on CIFAR-10 (ddpm-codec\n' +
+          'data cifar10), or on those of --calibrate, and for a check its bound in bits/dim on a few more.',
+      )
+      .positional('source', { type: 'string', description: 'Directory, file, or owner/name' })
+      .options({
+        out: { type: 'string', requiresArg: true, demandOption: true, description: 'Directory of the new model' },
+        config: {
+          type: 'string',
+          requiresArg: true,
+          description: 'config.json of the network, where it is not beside',
+        },
+        calibrate: {
+          type: 'string',
+          requiresArg: true,
+          description: 'Directory of training pictures, instead of CIFAR-10; never ones you report results on',
+        },
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 model import google/ddpm-cifar10-32 --out models/ddpm-cifar10', "the authors' network, from the Hub")
+      .example('$0 model import Downloads/ddpm/ --out models/ddpm', 'from files that are there')
+      .example(
+        '$0 model import ema.pt --config config.json --out models/mine --calibrate photos/',
+        'from PyTorch',
+      ) as never,
+  handler: importModel,
+};
+
+async function importModel(args: Arguments<ImportArgs>): Promise<void> {
+  const console = openConsole(args);
+  const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, diffusionOf, loadModelInfo } = await import(
+    '../model/model.js'
+  );
+  // All that may be in the way, before anything is fetched.
+  if (await stat(args.out).catch(() => undefined)) {
+    const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
+    for (const output of outputs) await checkWritable(output, args);
+  }
+  const openPictures = await picturesOf(args.calibrate);
+  const source = await openSource(args.source, args.config, console);
+  const { network, scheduler } = await readSource(source);
+  const diffusion = diffusionOf(network.config, scheduler);
+
+  const { fitsHalf, writeSafetensors } = await import('../model/safetensors.js');
+  const { schedulerConfigJson } = await import('../model/scheduler-config.js');
+  const write = (name: string, data: string | Uint8Array) =>
+    writeAtomically(join(args.out, name), Buffer.from(data), args);
+  const tile = tileOf(network);
+  const pictures = await openPictures(2 * tile, network);
+  await makeDirectory(args.out);
+  // Half precision where it loses nothing, so that one network has one form however it was stored.
+  const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
+  await write(CONFIG_FILE, toJson(network.configJson));
+  await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
+  await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));
+
+  const { makeCodecFile } = await import('./codec-file.js');
+  await withContext(args, console, async (context) => {
+    const engine = await context.engine();
+    const options = { console, engine, tiling: { tile, overlap: OVERLAP }, diffusion, write };
+    await makeCodecFile(args.out, pictures.calibration, options, async (model) => ({
+      importedFrom: source.name,
+      calibration: `${pictures.calibration.length} ${pictures.kind}`,
+      bound: await measureOn(pictures.further, model, console),
+    }));
+  });
+  const report = await reportModel(await loadModelInfo(args.out));
+  console.document({ source: source.name, ...report });
+  console.result(describeModel(report));
+}
+
+/** Windows as large as what the network was trained on, but not below the default. */
+function tileOf({ configJson, config }: ImportedNetwork): number {
+  const stride = config.patchSize * 2 ** (config.blockOutChannels.length - 1);
+  const trained = typeof configJson.sample_size === 'number' ? configJson.sample_size : 0;
+  return Math.ceil(Math.max(LEAST_TILE, trained) / stride) * stride;
+}
+
+interface Pictures {
+  readonly calibration: readonly RgbImage[];
+  /** For the bound. */
+  readonly further: readonly RgbImage[];
+  readonly kind: string;
+}
+
+/**
+ * Where pictures come from, checked before long work: of a directory, or CIFAR-10's.
+ * @returns reads them, cut to `most` pixels a side
+ */
+async function picturesOf(
+  directory: string | undefined,
+): Promise<(most: number, network: ImportedNetwork) => Promise<Pictures>> {
+  if (directory !== undefined) {
+    return async (most, { config }) => {
+      const calibration = await readTrainingPictures([directory], most);
+      const { strideOf } = await import('../model/config.js');
+      return {
+        calibration,
+        further: ofOneSize(calibration.slice(0, BOUND_IMAGES), strideOf(config)),
+        kind: 'pictures',
+      };
+    };
+  }
+  const { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } = await import('../data/cifar10.js');
+  const { images } = await openCifar10('train').catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CodecError('file', `${reason}, or name a directory of training pictures with --calibrate`, { cause });
+  });
+  const at = (i: number): RgbImage => ({
+    width: CIFAR10_SIDE,
+    height: CIFAR10_SIDE,
+    data: images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE),
+  });
+  return async (_, { configJson }) => {
+    if (Number(configJson.sample_size) > LEAST_TILE) {
+      throw new CodecError(
+        'usage',
+        `--calibrate: expected a directory of training pictures for a network of ${configJson.sample_size} pixels a side; CIFAR-10 has 32`,
+      );
+    }
+    return {
+      calibration: Array.from({ length: CALIBRATION_IMAGES }, (_item, i) => at(i)),
+      further: Array.from({ length: BOUND_IMAGES }, (_item, i) => at(CALIBRATION_IMAGES + i)),
+      kind: 'training images of CIFAR-10',
+    };
+  };
+}
+
+/** The middles of pictures, as large as they all have; none if that is less than the network takes. */
+function ofOneSize(images: readonly RgbImage[], stride: number): RgbImage[] {
+  const least = Math.min(...images.flatMap(({ width, height }) => [width, height]));
+  const side = least - (least % stride);
+  return side === 0 ? [] : images.map((image) => cutMiddle(image, side));
+}
+
+async function measureOn(
+  images: readonly RgbImage[],
+  model: DiffusionModel,
+  console: Console,
+): Promise<Bound | undefined> {
+  if (images.length === 0) return undefined;
+  const { measureBound } = await import('../model/likelihood.js');
+  const progress = console.progress('measuring the bound');
+  try {
+    return await measureBound(images, model, { onProgress: (fraction) => progress.update(fraction) });
+  } finally {
+    progress.stop();
+  }
+}

@@ -1,0 +1,86 @@
+/** Models fetched from a server on this machine that answers as the Hugging Face Hub, and can be told to misbehave. */
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { fetchFile, isRepositoryId, listRepository } from '../../src/data/hugging-face.js';
+import { temporaryDirectory } from '../helpers/fixtures.js';
+import { HUB_COMMIT, type HubOptions, openHub } from '../helpers/hub.js';
+
+const ID = 'google/ddpm-cifar10-32';
+const CONFIG = Buffer.from('{"_class_name":"UNet2DModel"}');
+const WEIGHTS = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 31 + (i >> 8)) % 256));
+const FILES = new Map([
+  ['config.json', CONFIG],
+  ['unet/weights.bin', WEIGHTS],
+]);
+
+beforeEach(async () => vi.stubEnv('DDPM_CODEC_CACHE', await temporaryDirectory()));
+afterEach(() => void vi.unstubAllEnvs());
+
+async function open(options?: HubOptions) {
+  const hub = await openHub(ID, FILES, ['unet/weights.bin'], options);
+  vi.stubEnv('HF_ENDPOINT', hub.endpoint);
+  const repository = await listRepository(ID);
+  const file = (path: string) => repository.files.find((one) => one.path === path)!;
+  return { hub, repository, config: file('config.json'), weights: file('unet/weights.bin') };
+}
+
+test('lists files with their sizes and hashes, at one commit', async () => {
+  const { repository, config, weights } = await open();
+  expect(repository).toMatchObject({ id: ID, commit: HUB_COMMIT });
+  expect(repository.files).toHaveLength(2);
+  expect(config).toMatchObject({ bytes: CONFIG.length, hash: { algorithm: 'sha1' } });
+  expect(weights).toMatchObject({ bytes: WEIGHTS.length, hash: { algorithm: 'sha256' } });
+});
+
+test('fetches small and large files into the cache, once', async () => {
+  const { hub, repository, config, weights } = await open();
+  expect(await readFile(await fetchFile(repository, config))).toEqual(CONFIG);
+  const fractions: number[] = [];
+  const path = await fetchFile(repository, weights, (fraction) => fractions.push(fraction));
+  expect(await readFile(path)).toEqual(WEIGHTS);
+  expect(path).toContain(HUB_COMMIT);
+  expect([fractions[0], fractions.at(-1)]).toEqual([0, 1]);
+  const before = hub.requests.length;
+  expect(await fetchFile(repository, weights)).toBe(path);
+  expect(hub.requests.length).toBe(before);
+  // Damaged, it is fetched again.
+  await writeFile(path, WEIGHTS.subarray(1));
+  expect(await readFile(await fetchFile(repository, weights))).toEqual(WEIGHTS);
+});
+
+test('a connection that breaks is taken up where it broke', async () => {
+  const { hub, repository, weights } = await open({ cutAfter: 100_000 });
+  expect(await readFile(await fetchFile(repository, weights))).toEqual(WEIGHTS);
+  expect(hub.requests.filter((request) => request.startsWith('/storage'))).toEqual([
+    '/storage/unet/weights.bin',
+    '/storage/unet/weights.bin bytes=100000-',
+    '/storage/unet/weights.bin bytes=200000-',
+  ]);
+});
+
+test.each(['config.json', 'unet/weights.bin'])('%s that is not what was announced is removed', async (path) => {
+  const { repository, config, weights } = await open({ instead: () => Buffer.from('something else') });
+  const file = path === 'config.json' ? config : weights;
+  await expect(fetchFile(repository, file)).rejects.toThrow(
+    /expected sha(1|256) [0-9a-f]+, got [0-9a-f]+; it was removed/,
+  );
+  const good = await open();
+  const fetched = await fetchFile(good.repository, path === 'config.json' ? good.config : good.weights);
+  expect(await readdir(dirname(fetched))).toEqual([path.split('/').at(-1)]);
+});
+
+test('no such repository, no server', async () => {
+  await open();
+  await expect(listRepository('google/nothing')).rejects.toThrow(/has no public model google\/nothing/);
+  vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:1');
+  await expect(listRepository(ID)).rejects.toThrow(
+    /cannot reach http:\/\/127\.0\.0\.1:1: .*put config\.json, .* of https:\/\/huggingface\.co\/google\/ddpm-cifar10-32 into a directory/,
+  );
+});
+
+test('what is a repository’s id', () => {
+  for (const id of ['google/ddpm-cifar10-32', 'a/b', 'A_1/b.c-d']) expect(isRepositoryId(id), id).toBe(true);
+  for (const id of ['google', 'a/b/c', '../b', './b', '/b', 'a/', 'a b/c', 'a/..'])
+    expect(isRepositoryId(id), id).toBe(false);
+});

@@ -1,0 +1,86 @@
+/** A server on this machine that answers as the Hugging Face Hub does, as far as models are fetched from it. */
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+export interface Hub {
+  /** For HF_ENDPOINT. */
+  readonly endpoint: string;
+  /** Paths asked for, and from which byte where that was said. */
+  readonly requests: string[];
+}
+
+export const HUB_COMMIT = 'c0ffee'.padEnd(40, '0');
+
+export interface HubOptions {
+  /** Breaks the connection after so many bytes of a file, as often as it is asked for. */
+  readonly cutAfter?: number;
+  /** Sends this instead of a file. */
+  readonly instead?: (path: string) => Buffer | undefined;
+}
+
+/**
+ * Serves one repository until the test is over.
+ * @param large paths that are stored as Git LFS does, known by their SHA-256
+ */
+export async function openHub(
+  id: string,
+  files: ReadonlyMap<string, Buffer>,
+  large: readonly string[],
+  { cutAfter, instead }: HubOptions = {},
+): Promise<Hub> {
+  const requests: string[] = [];
+  const tree = [...files].map(([path, content]) => {
+    const blob = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+    const lfs = { oid: createHash('sha256').update(content).digest('hex'), size: content.length, pointerSize: 134 };
+    return {
+      type: 'file',
+      path,
+      size: content.length,
+      oid: blob,
+      ...(large.includes(path) && { oid: 'ab'.repeat(20), lfs }),
+    };
+  });
+  const api = `/api/models/${id}`;
+  const answers: Readonly<Record<string, unknown>> = {
+    [`${api}/revision/main`]: { id, sha: HUB_COMMIT },
+    [`${api}/tree/${HUB_COMMIT}?recursive=true`]: [{ type: 'directory', path: 'unet', oid: 'cd'.repeat(20) }, ...tree],
+  };
+  const server = createServer((request, response) => {
+    const url = request.url ?? '';
+    const range = request.headers.range;
+    requests.push(range === undefined ? url : `${url} ${range}`);
+    if (url in answers) {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answers[url]));
+      return;
+    }
+    const resolve = `/${id}/resolve/${HUB_COMMIT}/`;
+    // The Hub sends large files from another place.
+    if (url.startsWith(resolve) && large.includes(url.slice(resolve.length))) {
+      response.writeHead(302, { location: `/storage/${url.slice(resolve.length)}` }).end();
+      return;
+    }
+    const path = url.replace(resolve, '').replace('/storage/', '');
+    const content = instead?.(path) ?? files.get(path);
+    if (content === undefined) response.writeHead(404).end('{"error":"Repository not found"}');
+    else sendFile(request, response, content, cutAfter);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
+}
+
+function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, cutAfter?: number): void {
+  const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+  if (from > 0 && from >= content.length) {
+    response.writeHead(416).end();
+    return;
+  }
+  response.writeHead(from > 0 ? 206 : 200, { 'content-length': content.length - from });
+  if (cutAfter === undefined || content.length - from <= cutAfter) response.end(content.subarray(from));
+  else response.write(content.subarray(from, from + cutAfter), () => setTimeout(() => response.destroy(), 20));
+}
