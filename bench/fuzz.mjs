@@ -177,7 +177,7 @@ for (; index < first + count && !stopped; index++) {
     console.error(`case ${index}: ${failure.stack}\n  bytes in ${file}`);
   }
   outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-  if (index % 1024 === 0) {
+  if (index % 64 === 0) {
     tell((index - first) / count);
     // Signals are only heard between tasks.
     await new Promise((resolve) => setImmediate(resolve));

@@ -19,7 +19,7 @@ export interface EncodeProgress {
 }
 
 export interface EncodeOptions {
-  /** 1..9, default 5: how hard to look for the best codewords. Each level takes twice the search of the one before, and 1 % off the bits. */
+  /** 1..9, default 5: how hard to look for the best codewords. Each level takes twice the search of the one before, and up to 1 % off the bits. */
   readonly effort?: number;
   /** Default 'greedy'. */
   readonly selection?: Selection;
