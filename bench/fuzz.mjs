@@ -19,7 +19,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { decode } from '../dist/codec/decoder.js';
-import { readHeader } from '../dist/codec/format.js';
+import { crc8, readHeader } from '../dist/codec/format.js';
 import { readInfo, truncate } from '../dist/codec/info.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
 import { integerStream } from '../dist/random.js';
@@ -101,16 +101,6 @@ function withChecksum(bytes) {
     }
   }
   return bytes;
-}
-
-/** As in docs/FORMAT.md, section 1. */
-function crc8(bytes) {
-  let crc = 0xff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = ((crc << 1) & 0xff) ^ (crc & 0x80 ? 0x2f : 0);
-  }
-  return crc ^ 0xff;
 }
 
 function check(claim, what) {

@@ -6,7 +6,7 @@
  * colour. Prints a table in Markdown.
  */
 import { parseArgs } from 'node:util';
-import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from '../dist/data/cifar10.js';
+import { CIFAR10_IMAGE, CIFAR10_SIDE, cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
 import { toUnit } from '../dist/image/pixels.js';
 import { openEngine, openModel } from '../dist/index.js';
 import { gaussians, integerStream } from '../dist/random.js';
@@ -26,7 +26,7 @@ const energy = new Float64Array(OCTAVES + 1);
 const missing = TIMES.map(() => new Float64Array(OCTAVES + 1));
 const squaredErrors = new Float64Array(TIMES.length);
 for (let i = 0; i < count; i++) {
-  const x0 = toUnit(images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE));
+  const x0 = toUnit(cifar10Image(images, i).data);
   addOctaves(x0, energy);
   for (const [k, t] of TIMES.entries()) {
     const gaussian = gaussians(integerStream(`information-order/${i}/${t}`));

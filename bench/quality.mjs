@@ -12,7 +12,7 @@
  * and the bits at an RMSE are interpolated between the two nearest steps, as in `ddpm-codec rd`. All models see the same images and noise.
  */
 import { parseArgs } from 'node:util';
-import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from '../dist/data/cifar10.js';
+import { cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
 import { measureBound, openEngine, openModel } from '../dist/index.js';
 import { sweepProgressive } from '../dist/report/progressive-sweep.js';
 import { average, bitsPerDimAt } from '../dist/report/rate-curve.js';
@@ -51,10 +51,8 @@ const splits = { test: await openCifar10('test'), train: await openCifar10('trai
 /** Images spread evenly over a split; all of it in order when all are asked for. */
 function pictures(split, count) {
   const { images, count: all } = splits[split];
-  return Array.from({ length: Math.min(count, all) }, (_, i) => {
-    const at = Math.floor((i * all) / Math.min(count, all)) * CIFAR10_IMAGE;
-    return { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data: images.subarray(at, at + CIFAR10_IMAGE) };
-  });
+  const length = Math.min(count, all);
+  return Array.from({ length }, (_, i) => cifar10Image(images, Math.floor((i * all) / length)));
 }
 
 /** As the bounds have it. */
@@ -67,8 +65,7 @@ async function measureFiles(model, count, onProgress) {
   const atLevels = LEVELS.map(() => []);
   for (let i = 0; i < count; i++) {
     // The first of the test set, as everyone has them.
-    const data = splits.test.images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE);
-    const image = { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data };
+    const image = cifar10Image(splits.test.images, i);
     const { points } = await sweepProgressive(image, model, { targetRmse: TARGET });
     for (const [k, level] of LEVELS.entries()) {
       const rate = bitsPerDimAt(points, level);

@@ -16,7 +16,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeAtomically } from '../dist/cli/output.js';
-import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from '../dist/data/cifar10.js';
+import { CIFAR10_SIDE, cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
 import { contactSheet } from '../dist/image/contact-sheet.js';
 import { encodePng, openEngine, openModel, sample } from '../dist/index.js';
 import { machine, progress, saveJson } from './shared.mjs';
@@ -37,10 +37,7 @@ const { values } = parseArgs({
 
 const size = { width: CIFAR10_SIDE, height: CIFAR10_SIDE };
 const { images } = await openCifar10('test');
-const real = Array.from({ length: REAL }, (_, i) => ({
-  ...size,
-  data: images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE),
-}));
+const real = Array.from({ length: REAL }, (_, i) => cifar10Image(images, i));
 const engine = await openEngine('auto', { threads: Number(values.threads) });
 const model = await openModel(values.model, engine);
 const rows = [{ what: `CIFAR-10 test, ${REAL} images`, ...roughness(real) }];

@@ -21,6 +21,15 @@ export async function readRegularFile(path: string): Promise<Buffer> {
   }
 }
 
+/** Whether there is anything with this name that can be looked at. */
+export async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+export async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
 /**
  * Paths of the files in a directory that have one of these extensions, sorted by name; not those in directories below.
  * @param extensions lower case, with their dots
@@ -45,7 +54,7 @@ export async function listFiles(directory: string, extensions: readonly string[]
  * @throws CodecError `file` when that fails or something else has its name
  */
 export async function makeDirectory(path: string): Promise<void> {
-  if ((await stat(path).catch(() => undefined))?.isDirectory()) return;
+  if (await isDirectory(path)) return;
   // Not mkdir's own `recursive`, which never returns where a directory can be missing and yet not be made, as in /proc.
   const parent = dirname(path);
   if (parent !== path) await makeDirectory(parent);
@@ -54,7 +63,7 @@ export async function makeDirectory(path: string): Promise<void> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // Another process may have made it meanwhile.
-    if (code === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory()) return;
+    if (code === 'EEXIST' && (await isDirectory(path))) return;
     const reason = code === 'EEXIST' ? 'a file has that name' : reasonOf(error);
     throw new CodecError('file', `${path}: cannot make this directory: ${reason}`, { cause: error });
   }

@@ -28,6 +28,14 @@ export const engineOptions = {
   threads: numberOption('CPU threads of the engine [default: the engine decides]'),
 } satisfies Record<string, Options>;
 
+/** Of commands that take a model for pictures of some size. */
+export const modelOption = {
+  description: 'Name of a shipped model or a model directory; auto is the shipped one for pictures of that size',
+  type: 'string',
+  requiresArg: true,
+  default: 'auto',
+} as const satisfies Options;
+
 /** Of commands that read .ddc files, which say themselves which model they need. */
 export const modelOfFileOption = {
   description: 'Directory of the model, when it is not one of those shipped',

@@ -16,8 +16,8 @@ export interface Context {
    * @throws CodecError `model` when there is none or it is not usable
    */
   checkModel(nameOrDirectory: string): Promise<void>;
-  /** The model of that name or directory; `auto` is the shipped one for photographs. */
-  model(nameOrDirectory: string): Promise<Model>;
+  /** The model of that name or directory; `auto` is the shipped one for pictures of this size. */
+  model(nameOrDirectory: string, size: { readonly width: number; readonly height: number }): Promise<Model>;
   /**
    * The model a file was made with.
    * @param modelId hexadecimal prefix from the file's header
@@ -58,8 +58,9 @@ export async function withContext<R>(
     async checkModel(nameOrDirectory) {
       await infoOf(nameOrDirectory);
     },
-    async model(nameOrDirectory) {
-      return openOnce(await infoOf(nameOrDirectory));
+    async model(nameOrDirectory, size) {
+      const { modelForSize } = await import('../model/model.js');
+      return openOnce(await infoOf(nameOrDirectory === 'auto' ? modelForSize(size) : nameOrDirectory));
     },
     async modelOfFile(modelId, name) {
       const { findModel } = await import('../model/model.js');

@@ -2,7 +2,6 @@
 import type { Arguments, CommandModule } from 'yargs';
 import type { EncodeOptions, Selection, StepReport } from '../codec/api.js';
 import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../codec/encoder.js';
-import type { RgbImage } from '../image/image.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import {
   backgroundOption,
@@ -10,6 +9,7 @@ import {
   type EngineArgs,
   engineOptions,
   integer,
+  modelOption,
   numberOption,
   type OutputArgs,
   outputOptions,
@@ -98,13 +98,7 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           description:
             'Output file; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
         },
-        model: {
-          type: 'string',
-          requiresArg: true,
-          default: 'auto',
-          description:
-            'Name of a shipped model or a model directory; auto is the shipped one for pictures of that size',
-        },
+        model: modelOption,
         'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
         'max-bytes': numberOption('Largest file, in bytes'),
         'target-rmse': numberOption('Stop when the error is this small, in grey levels 0..255'),
@@ -157,8 +151,8 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
   const { background, effort, selection, seed, targetRmse } = settings;
-  const image = await readImage(job.input, background === undefined ? {} : { background });
-  const model = await context.model(settings.model === 'auto' ? await nameForSize(image) : settings.model);
+  const image = await readImage(job.input, { background });
+  const model = await context.model(settings.model, image);
   const engine = await context.engine();
   context.announce(model, engine);
   const maxBytes = smallest(
@@ -203,11 +197,6 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
       background: background ?? null,
     },
   };
-}
-
-async function nameForSize(image: RgbImage): Promise<string> {
-  const { modelForSize } = await import('../model/model.js');
-  return modelForSize(image);
 }
 
 function describe(report: EncodeReport): string {

@@ -8,6 +8,7 @@ import { parseColour } from '../image/read.js';
 import type { BoundOptions, Estimate, Evaluation } from '../model/likelihood.js';
 import type { Model } from '../model/model.js';
 import { VARIANCES, type Variance } from '../model/parameterization.js';
+import { MAX_TIMESTEPS } from '../model/schedule.js';
 import { type FigureFormat, figureFormat } from '../report/figure.js';
 import { packageVersion } from '../version.js';
 import {
@@ -15,6 +16,7 @@ import {
   type EngineArgs,
   engineOptions,
   integer,
+  modelOption,
   numberOption,
   type OutputArgs,
   outputOptions,
@@ -29,8 +31,6 @@ import { checkWritable, writeAtomically } from './output.js';
 /** As many timesteps as the model card's bound is measured with, and the name of its random numbers. */
 const DEFAULT_TIMESTEPS = 10;
 const DEFAULT_SEED = 'bound';
-/** More than any schedule has. */
-const MOST_TIMESTEPS = 10_000;
 /** Images that published FIDs are computed from, one way or the other. */
 const FID_IMAGES = 10_000;
 
@@ -87,12 +87,7 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
           requiresArg: true,
           description: 'Draw the terms over the timestep: a file .svg or .png',
         },
-        model: {
-          type: 'string',
-          requiresArg: true,
-          default: 'auto',
-          description: 'Name of a shipped model or a model directory; auto is the shipped one for images of that size',
-        },
+        model: modelOption,
         timesteps: numberOption(
           'Timesteps at which each image is evaluated, drawn from as many strata, besides t = 1; "all" sums up every ' +
             'term, exactly',
@@ -150,7 +145,7 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
   if (args.background !== undefined) await parseColour(args.background);
   for (const path of [args.output, args.plot]) if (path !== undefined) await checkWritable(path, args);
   const { background } = args;
-  const open = (texts: string[]) => openImageSet(texts, background === undefined ? {} : { background });
+  const open = (texts: string[]) => openImageSet(texts, { background });
   const data = await open(args.data);
   const train = args.train === undefined ? undefined : await open([args.train]);
   const against = args.fid === undefined ? undefined : await open([args.fid]);
@@ -199,14 +194,14 @@ function settingsOf(args: EvalArgs): Settings {
     throw new CodecError('usage', '--features: expected --fid with it, the images to compare the data with');
   }
   if (timesteps !== 'all' && typeof timesteps !== 'number') {
-    throw invalidArgument('--timesteps', `an integer from 1 to ${MOST_TIMESTEPS} or "all"`, timesteps);
+    throw invalidArgument('--timesteps', `an integer from 1 to ${MAX_TIMESTEPS} or "all"`, timesteps);
   }
   if (path !== undefined && args.output !== undefined && resolve(path) === resolve(args.output)) {
     throw new CodecError('usage', `${path}: named by both --output and --plot`);
   }
   return {
     model,
-    timesteps: timesteps === 'all' ? timesteps : integer('--timesteps', timesteps, 1, MOST_TIMESTEPS)!,
+    timesteps: timesteps === 'all' ? timesteps : integer('--timesteps', timesteps, 1, MAX_TIMESTEPS)!,
     variance,
     clip,
     crop: integer('--crop', args.crop, 1),
@@ -226,8 +221,7 @@ async function measureLikelihood(
   const { names, images } = await loader.loadAll(data);
   const trainImages = train && (await loader.loadAll(train.set, images[0])).images;
   const { width, height } = images[0];
-  const { modelForSize } = await import('../model/model.js');
-  const model = await context.model(settings.model === 'auto' ? modelForSize(images[0]) : settings.model);
+  const model = await context.model(settings.model, images[0]);
   checkSize(images[0], model);
   const engine = await context.engine();
   context.announce(model, engine);

@@ -1,20 +1,26 @@
 /** `ddpm-codec interpolate`: between two pictures, in x_t. */
 import type { Arguments, CommandModule } from 'yargs';
-import { CodecError } from '../errors.js';
 import { labelledTable } from '../image/contact-sheet.js';
 import type { RgbImage } from '../image/image.js';
 import { readImage } from '../image/read.js';
 import { outputFormat } from '../image/write.js';
 import { interpolate } from '../model/interpolation.js';
-import { type EngineArgs, engineOptions, integer, numberOption, type OutputArgs, outputOptions } from './args.js';
+import { MAX_TIMESTEPS } from '../model/schedule.js';
+import {
+  atMostOne,
+  type EngineArgs,
+  engineOptions,
+  integer,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+} from './args.js';
 import { formatSeconds, openConsole } from './console.js';
 import { withContext } from './context.js';
 import { checkWritable } from './output.js';
 import {
   checkAgainstModel,
   isAnimation,
-  MAX_STEPS,
-  modelName,
   noteLargePictures,
   type SamplerArgs,
   type SamplerSettings,
@@ -99,17 +105,15 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
   const console = openConsole(args);
   const { output } = args;
   const settings = samplerSettings(args);
-  const t = integer('--t', args.t, 0, MAX_STEPS);
-  if (t !== undefined && args['coarse-to-fine']) {
-    throw new CodecError('usage', '--t and --coarse-to-fine: give only one of them');
-  }
+  const t = integer('--t', args.t, 0, MAX_TIMESTEPS);
+  atMostOne({ '--t': t, '--coarse-to-fine': args['coarse-to-fine'] || undefined });
   const lambdas = evenly(integer('--lambda', args.lambda, 2, MAX_LAMBDAS)!, 1);
   outputFormat(output);
   await checkWritable(output, args);
   const [a, b] = [await readImage(args.a), await readImage(args.b)];
   const { width, height } = a;
   await withContext(args, console, async (context) => {
-    const model = await context.model(await modelName(args.model, a));
+    const model = await context.model(args.model, a);
     const timesteps = args['coarse-to-fine']
       ? evenly(ROWS, model.schedule.timesteps).map(Math.round)
       : [t ?? DEFAULT_T];

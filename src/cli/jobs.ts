@@ -1,8 +1,8 @@
 /** Which files a command reads and writes, settled before any work begins. */
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { CodecError } from '../errors.js';
-import { listFiles, makeDirectory } from '../files.js';
+import { isDirectory, listFiles, makeDirectory } from '../files.js';
 import type { Console } from './console.js';
 import { checkWritable } from './output.js';
 
@@ -118,10 +118,6 @@ function describe(error: unknown): { code: string; message: string } {
 async function expand(path: string, options: JobOptions): Promise<{ files: string[]; isDirectory: boolean }> {
   if (!(await isDirectory(path))) return { files: [path], isDirectory: false };
   return { files: await listFiles(path, options.extensions, options.kind), isDirectory: true };
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 async function refuseCollisions(jobs: readonly Job[]): Promise<void> {

@@ -1,9 +1,8 @@
 /** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../errors.js';
-import { makeDirectory } from '../files.js';
+import { exists, makeDirectory } from '../files.js';
 import { cutMiddle } from '../image/crop.js';
 import type { RgbImage } from '../image/image.js';
 import type { ImportedNetwork } from '../model/import/network.js';
@@ -75,7 +74,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     '../model/model.js'
   );
   // All that may be in the way, before anything is fetched.
-  if (await stat(args.out).catch(() => undefined)) {
+  if (await exists(args.out)) {
     const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
     for (const output of outputs) await checkWritable(output, args);
   }
@@ -88,8 +87,10 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const { schedulerConfigJson } = await import('../model/scheduler-config.js');
   const write = (name: string, data: string | Uint8Array) =>
     writeAtomically(join(args.out, name), Buffer.from(data), args);
-  const tile = tileOf(network);
-  const pictures = await openPictures(2 * tile, network);
+  const { strideOf } = await import('../model/config.js');
+  const stride = strideOf(network.config);
+  const tile = tileOf(network, stride);
+  const pictures = await openPictures(2 * tile, stride, network);
   await makeDirectory(args.out);
   // Half precision where it loses nothing, so that one network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
@@ -113,8 +114,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
 }
 
 /** Windows as large as what the network was trained on, but not below the default. */
-function tileOf({ configJson, config }: ImportedNetwork): number {
-  const stride = config.patchSize * 2 ** (config.blockOutChannels.length - 1);
+function tileOf({ configJson }: ImportedNetwork, stride: number): number {
   const trained = typeof configJson.sample_size === 'number' ? configJson.sample_size : 0;
   return Math.ceil(Math.max(LEAST_TILE, trained) / stride) * stride;
 }
@@ -132,29 +132,24 @@ interface Pictures {
  */
 async function picturesOf(
   directory: string | undefined,
-): Promise<(most: number, network: ImportedNetwork) => Promise<Pictures>> {
+): Promise<(most: number, stride: number, network: ImportedNetwork) => Promise<Pictures>> {
   if (directory !== undefined) {
-    return async (most, { config }) => {
+    return async (most, stride) => {
       const calibration = await readTrainingPictures([directory], most);
-      const { strideOf } = await import('../model/config.js');
       return {
         calibration,
-        further: ofOneSize(calibration.slice(0, BOUND_IMAGES), strideOf(config)),
+        further: ofOneSize(calibration.slice(0, BOUND_IMAGES), stride),
         kind: 'pictures',
       };
     };
   }
-  const { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } = await import('../data/cifar10.js');
+  const { cifar10Image, openCifar10 } = await import('../data/cifar10.js');
   const { images } = await openCifar10('train').catch((cause: unknown) => {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CodecError('file', `${reason}, or name a directory of training pictures with --calibrate`, { cause });
   });
-  const at = (i: number): RgbImage => ({
-    width: CIFAR10_SIDE,
-    height: CIFAR10_SIDE,
-    data: images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE),
-  });
-  return async (_, { configJson }) => {
+  const take = (count: number, from: number) => Array.from({ length: count }, (_, i) => cifar10Image(images, from + i));
+  return async (_most, _stride, { configJson }) => {
     if (Number(configJson.sample_size) > LEAST_TILE) {
       throw new CodecError(
         'usage',
@@ -162,8 +157,8 @@ async function picturesOf(
       );
     }
     return {
-      calibration: Array.from({ length: CALIBRATION_IMAGES }, (_item, i) => at(i)),
-      further: Array.from({ length: BOUND_IMAGES }, (_item, i) => at(CALIBRATION_IMAGES + i)),
+      calibration: take(CALIBRATION_IMAGES, 0),
+      further: take(BOUND_IMAGES, CALIBRATION_IMAGES),
       kind: 'training images of CIFAR-10',
     };
   };

@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { CodecError } from '../errors.js';
-import { publicPath, readRegularFile } from '../files.js';
+import { exists, publicPath, readRegularFile } from '../files.js';
 import type { ImportedNetwork, NetworkFiles } from '../model/import/network.js';
 import type { Console } from './console.js';
 
@@ -56,7 +56,7 @@ async function isMeantForHub(source: string): Promise<boolean> {
   const { isRepositoryId } = await import('../data/hugging-face.js');
   const { WEIGHT_EXTENSIONS } = await import('../model/import/network.js');
   if (!isRepositoryId(source) || WEIGHT_EXTENSIONS.includes(extname(source))) return false;
-  return (await stat(dirname(source)).catch(() => undefined)) === undefined;
+  return !(await exists(dirname(source)));
 }
 
 /** Files of a directory and of those in it that a pipeline has, with slashes. */

@@ -2,10 +2,10 @@
  * The directory of a report while it is made: `run.json` says what all of it was made with, and `images/` has a file for each
  * image that is finished, so that a run that was interrupted goes on where it was. Everything else is made from those.
  */
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { CodecError } from '../errors.js';
-import { makeDirectory, readRegularFile, reasonOf } from '../files.js';
+import { exists, makeDirectory, readRegularFile, reasonOf } from '../files.js';
 import { formatJson } from '../report/json.js';
 import { differences, type ImageFailure, type ImageResult, type Run } from '../report/rd/results.js';
 import { writeAtomically } from './output.js';
@@ -85,7 +85,7 @@ export async function saveFiles(
 /** What a report was made with; undefined where there is none. */
 export async function readRun(directory: string): Promise<Run | undefined> {
   const path = join(directory, RUN_FILE);
-  if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
+  if (!(await exists(path))) return undefined;
   return (await readJson(path)) as Run;
 }
 
@@ -103,6 +103,6 @@ async function readJson(path: string): Promise<unknown> {
 /** The images that failed in the run before, as its results have them. */
 export async function readFailures(directory: string): Promise<ImageFailure[]> {
   const path = join(directory, 'results.json');
-  if ((await stat(path).catch(() => undefined)) === undefined) return [];
+  if (!(await exists(path))) return [];
   return ((await readJson(path)) as { readonly failed: ImageFailure[] }).failed;
 }

@@ -35,11 +35,7 @@ type Report = (message: WorkMessage) => void;
 export async function measureHere(work: Work, indexes: AsyncIterable<number> | Iterable<number>, report: Report) {
   const { directory, options, engineArgs } = work;
   const { measureImage } = await import('../report/rd/measure.js');
-  const { modelForSize } = await import('../model/model.js');
-  const images = await openImageSet(
-    options.images,
-    options.background === null ? {} : { background: options.background },
-  );
+  const images = await openImageSet(options.images, { background: options.background ?? undefined });
   const silent = openConsole({ json: false, quiet: true });
   await withContext(engineArgs, silent, async (context) => {
     const withModel = options.model !== 'none';
@@ -49,8 +45,7 @@ export async function measureHere(work: Work, indexes: AsyncIterable<number> | I
         const { image } = await images.load(index);
         const result = await aboutFile(name, () =>
           measureImage({ index, name, image }, options, {
-            model: async () =>
-              withModel ? context.model(options.model === 'auto' ? modelForSize(image) : options.model) : null,
+            model: async () => (withModel ? context.model(options.model, image) : null),
             engine: async () => (withModel ? (await context.engine()).description : null),
             onProgress: (fraction) => report({ index, fraction }),
           }),

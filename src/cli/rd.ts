@@ -2,7 +2,7 @@
 import type { Arguments, Argv, CommandModule } from 'yargs';
 import type { Selection } from '../codec/api.js';
 import { DEFAULT_EFFORT, MAX_EFFORT } from '../codec/encoder.js';
-import { IMAGE_SET_SYNTAX, openImageSet } from '../data/image-set.js';
+import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../data/image-set.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import { parseColour } from '../image/read.js';
 import type { ImageFailure, RdOptions, Run } from '../report/rd/results.js';
@@ -134,7 +134,8 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const jobs = integer('--jobs', args.jobs, 1, MAX_JOBS)!;
   threadsOf(args);
   const shard = chooseShard(args.shard, process.env);
-  const { options, names } = await checkOptions(args, shard);
+  const { options, images } = await checkOptions(args, shard);
+  const { names } = images;
   const { runVersions } = await import('../report/rd/results.js');
   const run: Run = { options, versions: runVersions() };
   const mine = imagesOfShard(names.length, options.shard ?? undefined);
@@ -149,7 +150,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   await openReport(args.output, run, args.force);
   const finished = await finishedImages(args.output);
   const waiting = mine.filter((index) => !finished.has(imageFile(index, names[index])));
-  await checkFinished(args, mine);
+  await checkFinished(args.output, images, mine);
   if (waiting.length < mine.length) {
     console.note(`${mine.length - waiting.length} of ${mine.length} images are finished already`);
   }
@@ -172,7 +173,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
 async function checkOptions(
   args: Arguments<RdArgs>,
   shard: ChosenShard | undefined,
-): Promise<{ options: RdOptions; names: readonly string[] }> {
+): Promise<{ options: RdOptions; images: ImageSet }> {
   const withModel = args.model !== 'none';
   const efforts = String(args.effort)
     .split(',')
@@ -191,11 +192,11 @@ async function checkOptions(
   };
   if (args.background !== undefined) await parseColour(args.background);
   const { findBaselines } = await import('../report/baselines.js');
-  const names = findBaselines(baselines).map(({ name }) => name);
+  const codecs = findBaselines(baselines).map(({ name }) => name);
   const modelIds = withModel ? await idsOf(args.model) : [];
-  const images = await openImageSet(args.images);
+  const images = await openImageSet(args.images, { background: args.background });
   return {
-    names: images.names,
+    images,
     options: {
       images: args.images,
       imageCount: images.length,
@@ -205,7 +206,7 @@ async function checkOptions(
       modelIds,
       ...checked,
       selection: args.selection,
-      baselines: names,
+      baselines: codecs,
       theory: args.theory,
       background: args.background ?? null,
       engine: args.engine,
@@ -221,17 +222,16 @@ async function idsOf(model: string): Promise<string[]> {
 }
 
 /** Refuses to take results of another picture of the same name for those of this one. */
-async function checkFinished(args: Arguments<RdArgs>, mine: readonly number[]): Promise<void> {
+async function checkFinished(directory: string, images: ImageSet, mine: readonly number[]): Promise<void> {
   const { pixelHash } = await import('../report/rd/results.js');
-  const images = await openImageSet(args.images, args.background === undefined ? {} : { background: args.background });
   const wanted = new Set(mine);
-  for (const { index, name, pixels } of await readImages(args.output)) {
+  for (const { index, name, pixels } of await readImages(directory)) {
     const same =
       wanted.has(index) && images.names[index] === name && pixels === pixelHash((await images.load(index)).image);
     if (!same) {
       throw new CodecError(
         'file',
-        `${args.output}: ${imageFile(index, name)} is of another picture than ${images.names[index]}; remove that file, or begin anew in another directory`,
+        `${directory}: ${imageFile(index, name)} is of another picture than ${images.names[index]}; remove that file, or begin anew in another directory`,
       );
     }
   }

@@ -1,9 +1,8 @@
 /** `ddpm-codec sample`: pictures that a model draws by itself. */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError, invalidArgument } from '../errors.js';
-import { makeDirectory } from '../files.js';
+import { isDirectory, makeDirectory } from '../files.js';
 import { contactSheet, labelledTable } from '../image/contact-sheet.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
@@ -11,6 +10,7 @@ import { outputFormat } from '../image/write.js';
 import { sampleSharedLatents } from '../model/interpolation.js';
 import type { DiffusionModel } from '../model/likelihood.js';
 import { sample } from '../model/sampler.js';
+import { MAX_TIMESTEPS } from '../model/schedule.js';
 import {
   atMostOne,
   type EngineArgs,
@@ -26,8 +26,6 @@ import { checkWritable } from './output.js';
 import {
   checkAgainstModel,
   isAnimation,
-  MAX_STEPS,
-  modelName,
   noteLargePictures,
   type SamplerArgs,
   type SamplerSettings,
@@ -145,7 +143,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
   const { outputs, separate } = await planOutputs(args, settings);
   for (const path of outputs) await checkWritable(path, args);
   await withContext(args, console, async (context) => {
-    const model = await context.model(await modelName(args.model, settings));
+    const model = await context.model(args.model, settings);
     checkAgainstModel(model, settings.steps, sharedLatents);
     const engine = await context.engine();
     context.announce(model, engine);
@@ -277,7 +275,7 @@ function checkArguments(args: SampleArgs): Settings {
     '--shared-latents': given,
     '--separate': args.separate || undefined,
   });
-  const sharedLatents = given?.map((t) => integer('--shared-latents', t, 1, MAX_STEPS)!);
+  const sharedLatents = given?.map((t) => integer('--shared-latents', t, 1, MAX_TIMESTEPS)!);
   const byDefault = args.progressive || sharedLatents ? 8 : 64;
   return {
     ...samplerSettings(args),
@@ -299,11 +297,7 @@ async function planOutputs(
   { output, separate }: SampleArgs,
   settings: Settings,
 ): Promise<{ outputs: readonly string[]; separate: boolean }> {
-  const isDirectory = await stat(output).then(
-    (status) => status.isDirectory(),
-    () => false,
-  );
-  if (!separate && !isDirectory && !/[/\\]$/.test(output)) {
+  if (!separate && !(await isDirectory(output)) && !/[/\\]$/.test(output)) {
     outputFormat(output);
     return { outputs: [output], separate: false };
   }

@@ -6,12 +6,11 @@ import { encodeAnimation, encodeImage, type Frame, outputFormat } from '../image
 import type { Model } from '../model/model.js';
 import { VARIANCES, type Variance } from '../model/parameterization.js';
 import { SAMPLERS, type Sampler, type SamplerOptions } from '../model/sampler.js';
-import { integer, numberOption } from './args.js';
+import { MAX_TIMESTEPS } from '../model/schedule.js';
+import { integer, modelOption, numberOption } from './args.js';
 import { type Console, remainingTime } from './console.js';
 import { writeAtomically } from './output.js';
 
-/** The paper's T, and the most steps there can be. */
-export const MAX_STEPS = 10_000;
 const DEFAULT_STEPS = 250;
 /** Milliseconds for which a picture of an animation is shown, and its last one. */
 const FRAME_TIME = 100;
@@ -20,12 +19,7 @@ const LAST_FRAME_TIME = 1500;
 const LARGE_SIDE = 256;
 
 export const samplerOptions = {
-  model: {
-    type: 'string',
-    requiresArg: true,
-    default: 'auto',
-    description: 'Name of a shipped model or a model directory; auto is the shipped one for pictures of that size',
-  },
+  model: modelOption,
   steps: numberOption('Evaluations of the network for a whole chain from t = T to 0', { default: DEFAULT_STEPS }),
   sampler: {
     choices: SAMPLERS,
@@ -58,17 +52,11 @@ export interface SamplerSettings extends Pick<SamplerOptions, 'sampler' | 'varia
 
 export function samplerSettings({ steps, seed, sampler, variance }: SamplerArgs): SamplerSettings {
   return {
-    steps: integer('--steps', steps, 1, MAX_STEPS)!,
+    steps: integer('--steps', steps, 1, MAX_TIMESTEPS)!,
     seed: integer('--seed', seed, 0, 2 ** 32 - 1)!,
     sampler,
     ...(variance === undefined ? {} : { variance }),
   };
-}
-
-/** The name of the model to use, for pictures of this size where it is `auto`. */
-export async function modelName(name: string, size: { readonly width: number; readonly height: number }) {
-  const { modelForSize } = await import('../model/model.js');
-  return name === 'auto' ? modelForSize(size) : name;
 }
 
 /** Refuses timesteps and steps that this model does not have. */

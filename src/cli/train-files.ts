@@ -1,8 +1,8 @@
 /** The files of a training run: `<out>` is the model, `<out>/training` what belongs to the run. */
-import { appendFile, readdir, readFile, stat } from 'node:fs/promises';
+import { appendFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodecError } from '../errors.js';
-import { makeDirectory, reasonOf } from '../files.js';
+import { exists, makeDirectory, reasonOf } from '../files.js';
 import { writeAtomically } from './output.js';
 
 /** Relative to the model's directory. */
@@ -75,11 +75,4 @@ export async function openRunDirectory(
     },
     write: (name, data) => writeAtomically(join(directory, name), Buffer.from(data), { force: true }),
   };
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,10 +1,9 @@
 /** What follows training: weights, calibration, model card. The directory is then a model that codes. */
 import { cpus } from 'node:os';
 import { checkCalibrationSize } from '../codec/calibration.js';
-import { openCifar10 } from '../data/cifar10.js';
+import { cifar10Image, openCifar10 } from '../data/cifar10.js';
 import type { TrainingData } from '../data/training-data.js';
 import type { Engine } from '../engine/engine.js';
-import type { RgbImage } from '../image/image.js';
 import { type Bound, type DiffusionModel, measureBound } from '../model/likelihood.js';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../model/model.js';
 import { paperSchedule } from '../model/schedule.js';
@@ -70,10 +69,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
 async function measureTest(model: DiffusionModel, record: RunRecord): Promise<Bound | undefined> {
   if (record.data.some((source) => source.split('=')[0] !== 'cifar10') || record.options.side !== 32) return undefined;
   const { images } = await openCifar10('test');
-  const size = 32 * 32 * 3;
-  const pictures = Array.from({ length: TEST_IMAGES }, (_, i): RgbImage => {
-    return { width: 32, height: 32, data: images.subarray(i * size, (i + 1) * size) };
-  });
+  const pictures = Array.from({ length: TEST_IMAGES }, (_, i) => cifar10Image(images, i));
   return measureBound(pictures, model, {});
 }
 

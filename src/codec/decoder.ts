@@ -90,14 +90,14 @@ async function reconstruct(
   let estimate = xhat0;
   if (reconstruction !== 'mean') {
     const x = state.slice();
-    const silence = new Float32Array(x.length);
     const rest = [...written.slice(step), ...unwritten];
     for (const [i, { t, s }] of rest.entries()) {
       if (reconstruction === 'sample') {
         const z = noise(seed, step + i + 1, x.length);
         advance(x, estimate, z, jumpCoefficients(schedule, t, s));
       } else {
-        advance(x, estimate, silence, flowCoefficients(schedule, t, s));
+        // Its sigma is 0: whatever stands for the noise, none is added.
+        advance(x, estimate, x, flowCoefficients(schedule, t, s));
       }
       estimate = await denoiser.predictX0(x, width, height, s);
     }

@@ -150,7 +150,7 @@ function leb128(value: number): number[] {
 }
 
 /** CRC-8 with polynomial x^8 + x^5 + x^3 + x^2 + x + 1 (0x2F, AUTOSAR), initial value and final XOR 0xFF. */
-function crc8(bytes: ArrayLike<number>): number {
+export function crc8(bytes: ArrayLike<number>): number {
   let crc = 0xff;
   for (let i = 0; i < bytes.length; i++) {
     crc ^= bytes[i];

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodecError } from '../errors.js';
+import type { RgbImage } from '../image/image.js';
 import { cacheDirectory } from './cache.js';
 
 export type Cifar10Split = 'train' | 'test';
@@ -14,6 +15,12 @@ export const CIFAR10_SIDE = 32;
 /** Bytes of an image. */
 export const CIFAR10_IMAGE = CIFAR10_SIDE * CIFAR10_SIDE * 3;
 export const CIFAR10_COUNTS: Readonly<Record<Cifar10Split, number>> = { train: 50_000, test: 10_000 };
+
+/** Image `index` of a split, a view of its images. */
+export function cifar10Image(images: Uint8Array, index: number): RgbImage {
+  const data = images.subarray(index * CIFAR10_IMAGE, (index + 1) * CIFAR10_IMAGE);
+  return { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data };
+}
 
 /** Hex SHA-256 of the images of each split. */
 export type Checksums = Readonly<Record<Cifar10Split, string>>;

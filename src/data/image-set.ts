@@ -7,7 +7,7 @@ import { CodecError, invalidArgument } from '../errors.js';
 import { listFiles } from '../files.js';
 import type { RgbImage } from '../image/image.js';
 import { READABLE_EXTENSIONS, type ReadImageOptions, readImage } from '../image/read.js';
-import { CIFAR10_COUNTS, CIFAR10_IMAGE, CIFAR10_SIDE, type Cifar10Split, openCifar10 } from './cifar10.js';
+import { CIFAR10_COUNTS, type Cifar10Split, cifar10Image, openCifar10 } from './cifar10.js';
 
 /** How a reference is written, for help and messages. */
 export const IMAGE_SET_SYNTAX = 'cifar10:test, cifar10:train, a directory or a picture; [from:to] behind it is a part';
@@ -101,11 +101,7 @@ async function membersOf({ source }: ImageReference, options: ImageSetOptions): 
     const { images } = await openCifar10(split, options);
     return Array.from({ length: CIFAR10_COUNTS[split] }, (_, i) => ({
       name: `cifar10-${split}-${i}`,
-      load: async () => ({
-        width: CIFAR10_SIDE,
-        height: CIFAR10_SIDE,
-        data: images.subarray(i * CIFAR10_IMAGE, (i + 1) * CIFAR10_IMAGE),
-      }),
+      load: async () => cifar10Image(images, i),
     }));
   }
   const status = await stat(source.path).catch(() => undefined);

@@ -6,7 +6,7 @@
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { integerStream } from '../random.js';
-import { CIFAR10_IMAGE, CIFAR10_SIDE, openCifar10 } from './cifar10.js';
+import { CIFAR10_SIDE, cifar10Image, openCifar10 } from './cifar10.js';
 import { openFolder } from './folder.js';
 import { createOrder } from './order.js';
 import type { ImageSource, SkippedFile } from './source.js';
@@ -146,13 +146,7 @@ async function openCifar10Source(side: number, cache: string | undefined): Promi
     name: 'CIFAR-10',
     count,
     skipped: [],
-    scales: async (index) => [
-      {
-        width: CIFAR10_SIDE,
-        height: CIFAR10_SIDE,
-        data: images.subarray(index * CIFAR10_IMAGE, (index + 1) * CIFAR10_IMAGE),
-      },
-    ],
+    scales: async (index) => [cifar10Image(images, index)],
   };
 }
 

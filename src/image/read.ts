@@ -34,7 +34,7 @@ export interface ReadImageOptions {
    * A CSS colour (name, #rgb, #rrggbb, rgb(), hsl()) to put under transparent pixels. Without it a picture with
    * pixels that are not opaque is refused, because what they should look like is not for a codec to guess.
    */
-  readonly background?: string;
+  readonly background?: string | undefined;
 }
 
 /**

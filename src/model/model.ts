@@ -3,12 +3,13 @@
  * `codec.json` with what the codec needs and diffusers does not.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Profile } from '../codec/plan.js';
 import type { Engine } from '../engine/engine.js';
 import { CodecError } from '../errors.js';
+import { exists } from '../files.js';
 import { parseConfig, strideOf, type UNetConfig } from './config.js';
 import { createDenoiser, type Denoiser, type NoisePredictor, type Tiling } from './denoiser.js';
 import {
@@ -141,8 +142,7 @@ export function diffusionOf(config: UNetConfig, scheduler: unknown): Diffusion {
 }
 
 async function readJsonIfThere(directory: string, file: string): Promise<unknown> {
-  const exists = await stat(join(directory, file)).catch(() => undefined);
-  return exists && readJson(directory, file);
+  return (await exists(join(directory, file))) ? readJson(directory, file) : undefined;
 }
 
 /**

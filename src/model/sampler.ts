@@ -95,6 +95,7 @@ export async function reverse(model: DiffusionModel, options: ReverseOptions): P
   const fn = await engine.compile(network.fn, [[batch, height, width, CHANNELS], [batch]], network.constants);
   const size = width * height * CHANNELS;
   const x = new Float32Array(batch * size);
+  const xhat0 = new Float32Array(size);
   try {
     for (let round = 0; round < rounds; round++) {
       const group = results.slice(round * batch, (round + 1) * batch);
@@ -108,7 +109,7 @@ export async function reverse(model: DiffusionModel, options: ReverseOptions): P
         views.forEach((view, i) => {
           const picture = round * batch + i;
           const outputSize = output.length / batch;
-          const xhat0 = step(view, output.subarray(i * outputSize, (i + 1) * outputSize), noises[picture]);
+          step(view, output.subarray(i * outputSize, (i + 1) * outputSize), noises[picture], xhat0);
           onEstimate?.(picture, t, xhat0);
         });
         onProgress?.((round + (k + 1) / (places.length - 1)) / rounds);
@@ -147,13 +148,13 @@ function defaultVariance(own: Variance, jump: number): Variance {
   return own === 'beta' && jump > 1 ? 'beta-tilde' : own;
 }
 
-/** One step t -> s: takes x_t to x_s in place, and gives xhat0. */
+/** One step t -> s: takes x_t to x_s in place, and writes xhat0. */
 function createStep(
   { schedule, parameterization }: DiffusionModel,
   { sampler = 'ddpm', variance: wanted }: SamplerOptions,
   t: number,
   s: number,
-): (x: Float32Array, output: Float32Array, gaussian: () => number) => Float32Array {
+): (x: Float32Array, output: Float32Array, gaussian: () => number, xhat0: Float32Array) => void {
   const variance = wanted ?? defaultVariance(parameterization.variance, t - s);
   const channels = outputChannels(parameterization.variance, CHANNELS);
   if (variance === 'learned' && channels === CHANNELS) {
@@ -166,8 +167,7 @@ function createStep(
   const deviation = (share: number) => Math.exp(0.5 * (betaTilde + share * (beta - betaTilde)));
   const fixed = deviation(variance === 'beta' ? 1 : 0);
   const noisy = sampler === 'ddpm' && s > 0;
-  return (x, output, gaussian) => {
-    const xhat0 = new Float32Array(x.length);
+  return (x, output, gaussian, xhat0) => {
     for (let i = 0, at = 0; i < x.length; at += channels) {
       for (let c = 0; c < CHANNELS; c++, i++) {
         xhat0[i] = Math.max(-1, Math.min(1, toX0.xt * x[i] + toX0.output * output[at + c]));
@@ -180,6 +180,5 @@ function createStep(
           x[i] += (variance === 'learned' ? deviation((output[at + c + CHANNELS] + 1) / 2) : fixed) * gaussian();
       }
     }
-    return xhat0;
   };
 }

@@ -28,6 +28,9 @@ export interface Schedule {
 /** diffusers' names: beta linear in t; sqrt(beta) linear in t; abar a squared cosine (Nichol & Dhariwal 2021, Eq. 17). */
 export const BETA_SCHEDULES = ['linear', 'scaled_linear', 'squaredcos_cap_v2'] as const;
 
+/** Most timesteps of a schedule. */
+export const MAX_TIMESTEPS = 10_000;
+
 /** Parameters of a schedule. */
 export interface ScheduleConfig {
   readonly betaSchedule: (typeof BETA_SCHEDULES)[number];
@@ -54,8 +57,8 @@ export function createSchedule(config: ScheduleConfig): Schedule {
       `beta schedule: expected ${BETA_SCHEDULES.join(', ')}, got ${JSON.stringify(betaSchedule)}`,
     );
   }
-  if (!Number.isInteger(timesteps) || timesteps < 2 || timesteps > 10_000) {
-    throw new CodecError('model', `timesteps: expected an integer from 2 to 10000, got ${timesteps}`);
+  if (!Number.isInteger(timesteps) || timesteps < 2 || timesteps > MAX_TIMESTEPS) {
+    throw new CodecError('model', `timesteps: expected an integer from 2 to ${MAX_TIMESTEPS}, got ${timesteps}`);
   }
   if (!(betaStart > 0 && betaStart <= betaEnd && betaEnd < 1)) {
     throw new CodecError('model', `betas: expected 0 < betaStart <= betaEnd < 1, got ${betaStart} and ${betaEnd}`);

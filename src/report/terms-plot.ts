@@ -58,8 +58,7 @@ interface Group {
 
 /** Neighbouring timesteps together, so that each group has evaluations enough; t = 1, another kind of term, for itself. */
 function grouped(terms: readonly Term[]): Group[] {
-  const total = terms.reduce((sum, { evaluations }) => sum + evaluations, 0);
-  const enough = Math.min(EVALUATIONS, Math.ceil(total / FEWEST_POINTS));
+  const enough = Math.min(EVALUATIONS, Math.ceil(count(terms) / FEWEST_POINTS));
   const groups: Group[] = [];
   let open: Term[] = [];
   for (const term of terms) {

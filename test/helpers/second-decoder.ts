@@ -107,8 +107,8 @@ function bitReader(payload: Uint8Array) {
   };
 }
 
-/** Section 3. */
-function stream(name: string): () => number {
+/** Section 3: Tyche-i but for one word, as the package seedrandom 3.0.5 has it. */
+export function stream(name: string): () => number {
   let [a, b, c, d] = [0, 0, 0x9e3779b9 | 0, 1367130551];
   const rotate = (word: number, by: number) => (word << by) | (word >>> (32 - by));
   const next = () => {

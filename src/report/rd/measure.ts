@@ -57,7 +57,8 @@ export async function measureImage(
   const engine = await means.engine();
   const ours: Record<string, OurCurve> = {};
   const ideal: Record<string, ImageResult['theory'][string]> = {};
-  const noise = (use: string) => integerStream(`ddpm-codec rd/${seed}/${use}/${pixelHash(image)}`);
+  const pixels = pixelHash(image);
+  const noise = (use: string) => integerStream(`ddpm-codec rd/${seed}/${use}/${pixels}`);
   const album = index < PICTURED_IMAGES ? createAlbum(image) : undefined;
   const work = shareWork(
     {
@@ -99,7 +100,7 @@ export async function measureImage(
     name,
     width: image.width,
     height: image.height,
-    pixels: pixelHash(image),
+    pixels,
     model: model && { name: model.name, id: model.id.slice(0, 12), timesteps: model.schedule.timesteps },
     ours,
     baselines: others,
