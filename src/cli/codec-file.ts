@@ -1,5 +1,5 @@
 /** Making `codec.json`, with which a network and its weights become a model that codes: the end of three commands. */
-import { calibrate } from '../codec/calibration.js';
+import { calibrate, calibrateResiduals } from '../codec/calibration.js';
 import type { Engine } from '../engine/engine.js';
 import type { RgbImage } from '../image/image.js';
 import type { Tiling } from '../model/denoiser.js';
@@ -19,7 +19,7 @@ export interface CodecFileOptions {
 }
 
 /**
- * Measures a directory's profile on training pictures and writes `codec.json`.
+ * Measures a directory's profile and residuals on training pictures and writes `codec.json`.
  * @param describe what to say `about` the model, from the network while it is open and what an earlier file said
  */
 export async function makeCodecFile<About extends object>(
@@ -32,7 +32,11 @@ export async function makeCodecFile<About extends object>(
   console.note(`calibrating ${directory} on ${engine.name}: ${engine.description}`);
   const progress = console.progress('calibrating');
   try {
-    const profile = await calibrate(images, model, (fraction) => progress.update(fraction));
+    const share = 0.8;
+    const profile = await calibrate(images, model, (fraction) => progress.update(share * fraction));
+    const residuals = await calibrateResiduals(images, model, (fraction) =>
+      progress.update(share + (1 - share) * fraction),
+    );
     progress.stop();
     const about = await describe({ ...model, engine }, (model.about ?? {}) as object);
     const codec: CodecConfig = {
@@ -40,6 +44,7 @@ export async function makeCodecFile<About extends object>(
       tiling,
       parameterization: model.parameterization,
       profile,
+      residuals,
       about,
     };
     await write(CODEC_FILE, `${JSON.stringify(codec)}\n`);

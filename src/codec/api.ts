@@ -29,6 +29,8 @@ export interface EncodeOptions {
   readonly maxBytes?: number;
   /** Stop at the first step whose RMSE (8-bit, mean reconstruction) is at or below this. */
   readonly targetRmse?: number;
+  /** Send the exact picture after the steps, of which there are then as many as make the file smallest. Default false. */
+  readonly lossless?: boolean;
   readonly onProgress?: (progress: EncodeProgress) => void;
 }
 
@@ -51,11 +53,13 @@ export interface EncodeResult {
   readonly height: number;
   /** 8 * bytes.length / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Of the 8-bit mean reconstruction of the whole file. */
+  /** Of the 8-bit mean reconstruction of the whole file; 0 for a lossless one. */
   readonly rmse: number;
   readonly psnr: number;
   readonly klBits: number;
   readonly steps: readonly StepReport[];
+  /** Bytes of the lossless tail, 0 without one. */
+  readonly tailBytes: number;
   readonly networkEvaluations: number;
   readonly reconstruction: RgbImage;
 }
@@ -66,8 +70,10 @@ export interface DecodePoint {
   readonly unrounded: Float32Array;
   readonly stepsUsed: number;
   readonly t: number;
-  /** Bytes up to the last complete step that was used. */
+  /** Bytes up to the last complete step that was used, or as much of a lossless tail as there is. */
   readonly bytesUsed: number;
+  /** Samples, of width * height * 3, that a lossless tail made exact. */
+  readonly exactSamples: number;
   /** bytesUsed in bits / (width * height * 3). */
   readonly bitsPerDim: number;
 }
@@ -86,14 +92,18 @@ export interface DecodeOptions {
   readonly onProgress?: (fraction: number) => void;
   /** Refuse images with more pixels than this, before allocating. Default 2^26. */
   readonly maxPixels?: number;
+  /** Give the picture of a lossless file that does not have its checksum, which otherwise is an error. Default false. */
+  readonly tolerant?: boolean;
 }
 
 export interface DecodeResult extends DecodePoint {
   /** Length of the file that was given. */
   readonly bytesTotal: number;
   readonly stepsTotal: number;
-  /** True when the file holds every step its encoder wrote. */
+  /** True when the file holds everything its encoder wrote. */
   readonly complete: boolean;
+  /** True when the picture is the encoder's, to the bit, by its checksum. */
+  readonly lossless: boolean;
 }
 
 /** What can be told about a file without running a network. */
@@ -106,6 +116,8 @@ export interface FileInfo {
   /** ν of the trellis: what the encoder's effort and the size of the picture came to. */
   readonly stateBits: number;
   readonly seed: number;
+  /** The exact picture follows the steps. */
+  readonly lossless: boolean;
   readonly headerBytes: number;
   readonly bytes: number;
   /** Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand. */
@@ -119,6 +131,9 @@ export interface FileInfo {
   /** Steps that are whole in this file; present when the model is at hand. */
   readonly stepsComplete?: number;
   readonly complete?: boolean;
-  /** Size of the whole file as its encoder wrote it; present when the model is at hand. */
+  /**
+   * Size of the whole file as its encoder wrote it; present when the model is at hand, and where a lossless file is not cut
+   * off before its tail says how long it is.
+   */
   readonly bytesWhenComplete?: number;
 }

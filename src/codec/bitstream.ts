@@ -27,9 +27,11 @@ export class BitWriter {
     }
   }
 
-  /** A copy of everything written, padded to a whole byte. */
-  toBytes(): Uint8Array {
-    return this.bytes.slice(0, (this.bits + 7) >>> 3);
+  /** A copy of everything written, or of its first `bits` bits, padded with zeros to a whole byte. */
+  toBytes(bits = this.bits): Uint8Array {
+    const bytes = this.bytes.slice(0, (bits + 7) >>> 3);
+    if (bits & 7) bytes[bytes.length - 1] &= 0xff00 >> (bits & 7);
+    return bytes;
   }
 }
 

@@ -10,8 +10,11 @@ import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import type { Schedule } from '../model/schedule.js';
 import { integerStream } from '../random.js';
+import { greyLevel } from './agreement.js';
 import { PLAN_LIMITS, type Profile } from './plan.js';
-import { denoisingError, MEASURABLE_ERROR } from './plan-choice.js';
+import { denoise, denoisingError, MEASURABLE_ERROR } from './plan-choice.js';
+import { type Covariances, measureCovariances, type ResidualPicture } from './residuals.js';
+import type { ResidualStatistics } from './tail.js';
 
 /** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
 const KNOTS = [
@@ -50,6 +53,35 @@ export async function calibrate(
     onProgress?.((i + 1) / images.length);
   }
   return fitProfile(schedule, knots, rows);
+}
+
+/** Where residuals are measured, in T/1000: lossless files end their chains at one of the last steps. */
+const RESIDUAL_KNOTS = [1, 2, 3, 5, 8, 13, 21];
+
+/**
+ * Measures how the errors of xhat0 hang together, for lossless tails.
+ * @param images training images
+ * @param onProgress fraction of the work done, 0..1
+ */
+export async function calibrateResiduals(
+  images: readonly RgbImage[],
+  model: { readonly schedule: Schedule; readonly denoiser: Denoiser },
+  onProgress?: (fraction: number) => void,
+): Promise<ResidualStatistics> {
+  const { schedule } = model;
+  const timesteps = [...new Set(RESIDUAL_KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
+  const stream = integerStream('ddc1/residuals');
+  const covariances: Covariances[] = [];
+  for (const [k, t] of timesteps.entries()) {
+    const pictures: ResidualPicture[] = [];
+    for (const [i, { data, width, height }] of images.entries()) {
+      const xhat0 = await denoise(toUnit(data), width, height, t, model, stream);
+      pictures.push({ width, height, residuals: xhat0.map((value, j) => data[j] - greyLevel(value)) });
+      onProgress?.((k + (i + 1) / images.length) / timesteps.length);
+    }
+    covariances.push(measureCovariances(pictures));
+  }
+  return { timesteps, covariances };
 }
 
 /** @throws CodecError('usage') when there are too few images for a mean and two components to say anything */

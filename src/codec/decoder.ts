@@ -5,12 +5,13 @@
 import { CodecError, invalidArgument } from '../errors.js';
 import { fromUnit } from '../image/pixels.js';
 import { flowCoefficients, jumpCoefficients } from '../model/schedule.js';
-import type { DecodeOptions, DecodeResult, Reconstruction } from './api.js';
+import type { DecodeOptions, DecodePoint, DecodeResult, Reconstruction } from './api.js';
 import { BitReader } from './bitstream.js';
 import { advance, initialState, noise, placeCodeword, readBlock, stepBlocks, stepMemory } from './chain.js';
 import type { CodecModel } from './encoder.js';
 import { readHeader } from './format.js';
-import { completeSteps, type Layout, readLayout } from './layout.js';
+import { completeSteps, fileEnd, type Layout, readLayout } from './layout.js';
+import { covariancesAt, readTail } from './tail.js';
 
 /** Images with more pixels are refused before anything is allocated, unless the caller raises this. */
 export const DEFAULT_MAX_PIXELS = 2 ** 26;
@@ -34,8 +35,11 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   const { width, height, seed, stateBits } = header;
   const { schedule, denoiser } = model;
   const length = width * height * 3;
-  const stepsUsed = Math.min(completeSteps(layout, Math.min(bytes.length, maxBytes)), Math.floor(maxSteps));
-  const wanted = pointSteps(layout, stepsUsed, options.onPoint ? (options.progressivePoints ?? 0) : 0);
+  const available = Math.min(bytes.length, maxBytes);
+  const stepsUsed = Math.min(completeSteps(layout, available), Math.floor(maxSteps));
+  const tail = tailOf(bytes, layout, stepsUsed === written.length && maxSteps === Infinity ? available : 0);
+  const end = tail ? boundaries[stepsUsed] + tail.length : boundaries[stepsUsed];
+  const goals = pointGoals(layout, end, options.onPoint ? (options.progressivePoints ?? 0) : 0);
 
   const reader = new BitReader(bytes.subarray(layout.headerBytes));
   const state = initialState(seed, length);
@@ -43,25 +47,51 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   const z = new Float32Array(length);
   const xhat0 = new Float32Array(length);
   const memory = stepMemory(length);
+  const point = (step: number, unrounded: Float32Array, bytesUsed: number, exactSamples: number): DecodePoint => ({
+    image: { width, height, data: fromUnit(unrounded) },
+    unrounded,
+    stepsUsed: step,
+    t: step === 0 ? schedule.timesteps : written[step - 1].s,
+    bytesUsed,
+    exactSamples,
+    bitsPerDim: (bytesUsed * 8) / length,
+  });
   for (let step = 0; ; step++) {
     const t = step === 0 ? schedule.timesteps : written[step - 1].s;
     await denoiser.predictX0(state, width, height, t, xhat0);
     options.onProgress?.((step + 1) / (stepsUsed + 1));
     const last = step === stepsUsed;
-    if (last || wanted.has(step)) {
+    const wanted = goals.some((goal) => boundaries[step] >= goal && (step === 0 || boundaries[step - 1] < goal));
+    if (last || wanted) {
       // A point keeps its values.
       const estimate = last ? xhat0 : xhat0.slice();
-      const unrounded = await reconstruct(reconstruction, state, estimate, step, layout, model);
-      const image = { width, height, data: fromUnit(unrounded) };
-      const bitsPerDim = (boundaries[step] * 8) / length;
-      const point = { image, unrounded, stepsUsed: step, t, bytesUsed: boundaries[step], bitsPerDim };
-      if (wanted.has(step)) await options.onPoint?.(point);
+      let reached = point(
+        step,
+        await reconstruct(reconstruction, state, estimate, step, layout, model),
+        boundaries[step],
+        0,
+      );
+      if (wanted || (last && goals.length > 0)) await options.onPoint?.(reached);
       if (last) {
+        let lossless = false;
+        if (tail) {
+          const context = { width, height, seed, xhat0, covariances: covariancesAt(model.residuals, t) };
+          const lengths = goals.map((goal) => goal - boundaries[step]).filter((goal) => goal > 0 && goal < tail.length);
+          for (const length of [...lengths, tail.length]) {
+            const picture = readTail(tail.subarray(0, length), context);
+            if (picture.damaged && !options.tolerant) throw damagedPicture();
+            reached = point(step, picture.values, boundaries[step] + length, picture.known);
+            lossless = picture.exact;
+            if (goals.length > 0) await options.onPoint?.(reached);
+          }
+        }
+        const whole = fileEnd(bytes, layout);
         return {
-          ...point,
+          ...reached,
           bytesTotal: bytes.length,
           stepsTotal: written.length,
-          complete: bytes.length >= boundaries[boundaries.length - 1],
+          complete: whole !== undefined && bytes.length >= whole,
+          lossless,
         };
       }
     }
@@ -71,6 +101,21 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
     }
     advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
   }
+}
+
+/** The part of a lossless tail that is among the first `available` bytes; undefined where there is none. */
+function tailOf(bytes: Uint8Array, layout: Layout, available: number): Uint8Array | undefined {
+  const start = layout.boundaries[layout.boundaries.length - 1];
+  if (!layout.header.lossless || available <= start) return undefined;
+  return bytes.subarray(start, Math.min(available, fileEnd(bytes, layout) ?? available));
+}
+
+function damagedPicture(): CodecError {
+  return new CodecError(
+    'format',
+    'the picture does not have its checksum: the file is damaged, or this engine computes too differently from the one ' +
+      'it was written with; --tolerant gives the picture as it is, --steps that of the steps alone',
+  );
 }
 
 /**
@@ -105,19 +150,10 @@ async function reconstruct(
   return estimate;
 }
 
-/** Step counts at which a progressive decoding shows a picture: about `points`, evenly spread in bytes, the last included. */
-function pointSteps({ boundaries }: Layout, stepsUsed: number, points: number): Set<number> {
-  const steps = new Set<number>();
-  if (points <= 0) return steps;
+/** Sizes in bytes at which a progressive decoding shows a picture: `points`, evenly spread up to the end. */
+function pointGoals({ boundaries }: Layout, end: number, points: number): number[] {
   const first = boundaries[0];
-  const last = boundaries[stepsUsed];
-  for (let i = 1; i <= points; i++) {
-    const goal = first + ((last - first) * i) / points;
-    let step = 0;
-    while (step < stepsUsed && boundaries[step] < goal) step++;
-    steps.add(step);
-  }
-  return steps.add(stepsUsed);
+  return Array.from({ length: Math.max(0, points) }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / points));
 }
 
 /** Refuses absurd dimensions before the plan or any pixel memory is made for them. */

@@ -7,23 +7,21 @@ import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
-import { jumpCoefficients, jumpKlBits, type Schedule } from '../model/schedule.js';
+import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
 import { integerStream } from '../random.js';
 import type { EncodeOptions, EncodeResult, Selection, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
 import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
 import { advance, type Block, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
-import { createPlan, type PlannedStep, type PlanParameters, type Profile } from './plan.js';
+import type { LayoutModel } from './layout.js';
+import { createPlan, type PlannedStep, type PlanParameters } from './plan.js';
 import { choosePlan } from './plan-choice.js';
+import { TailSearch } from './tail-search.js';
 import { MIN_STATE_BITS, type Path, SYMBOL_BITS } from './trellis.js';
 
 /** What the codec needs of a model. */
-export interface CodecModel {
-  /** Hex SHA-256 of everything that decoding depends on. */
-  readonly id: string;
-  readonly schedule: Schedule;
-  readonly profile: Profile;
+export interface CodecModel extends LayoutModel {
   readonly denoiser: Denoiser;
 }
 
@@ -62,13 +60,13 @@ function stateBitsFor(effort: number, pixels: number): number {
  * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header
  */
 export async function encode(image: RgbImage, model: CodecModel, options: EncodeOptions = {}): Promise<EncodeResult> {
-  const { effort, selection, seed, maxBytes, targetRmse } = checkOptions(options);
+  const { effort, selection, seed, maxBytes, targetRmse, lossless } = checkOptions(options);
   const { width, height } = image;
   const stateBits = stateBitsFor(effort, width * height);
   const { schedule, denoiser } = model;
   const dimensions = image.data.length;
   const modelId = model.id.slice(0, MODEL_ID_DIGITS);
-  const base = { version: FORMAT_VERSION, stateBits, modelId, width, height, seed };
+  const base = { version: FORMAT_VERSION, stateBits, modelId, width, height, seed, lossless };
   const headerBytes = writeHeader({ ...base, plan: BLANK_PLAN, stepCount: 0 }).length;
   if (maxBytes < headerBytes) {
     throw new CodecError(
@@ -90,6 +88,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
   const error = new Float32Array(dimensions);
   const memory = stepMemory(dimensions);
   const steps: StepReport[] = [];
+  const tail = lossless ? new TailSearch(image, seed, model.residuals) : undefined;
   let networkEvaluations = choice.networkEvaluations;
   let klBits = 0;
   let reconstruction: RgbImage;
@@ -110,7 +109,8 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
       rmse: distance,
     });
     const planned = plan[step - 1];
-    if (!planned || distance <= targetRmse) break;
+    tail?.consider(step - 1, t, payload.length, xhat0);
+    if (!planned || (!lossless && distance <= targetRmse) || tail?.over) break;
     if (finalBytes(step, payload.length + planned.blocks * planned.blockBits) > maxBytes) break;
 
     subtract(image.data, xhat0, error);
@@ -130,12 +130,13 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     advance(state, xhat0, target, jumpCoefficients(schedule, planned.t, planned.s));
   }
 
+  const best = tail?.finish();
+  if (best) steps.length = best.steps + 1;
   const header = headerFor(steps.length - 1);
-  const body = payload.toBytes();
-  const bytes = new Uint8Array(header.length + body.length);
-  bytes.set(header);
-  bytes.set(body, header.length);
-  const finalRmse = steps[steps.length - 1].rmse;
+  const tailBytes = best?.bytes ?? new Uint8Array();
+  const bytes = new Uint8Array(Buffer.concat([header, payload.toBytes(best?.payloadBits), tailBytes]));
+  const last = steps[steps.length - 1];
+  const finalRmse = lossless ? 0 : last.rmse;
   // A file with all steps has a shorter header than the one the running totals were made with.
   const saved = (headerBytes - header.length) * 8;
   return {
@@ -145,10 +146,11 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     bitsPerDim: (bytes.length * 8) / dimensions,
     rmse: finalRmse,
     psnr: psnrOfRmse(finalRmse),
-    klBits,
+    klBits: last.klBits,
     steps: steps.map((report) => ({ ...report, bits: report.bits - saved })),
+    tailBytes: tailBytes.length,
     networkEvaluations,
-    reconstruction,
+    reconstruction: lossless ? image : reconstruction,
   };
 }
 
@@ -201,8 +203,11 @@ function privateUniform(seed: number): Uniform {
 }
 
 function checkOptions(options: EncodeOptions) {
-  const { effort = DEFAULT_EFFORT, selection = 'greedy', seed = 0, maxBytes } = options;
-  const targetRmse = options.targetRmse ?? (maxBytes === undefined ? DEFAULT_TARGET_RMSE : 0);
+  const { effort = DEFAULT_EFFORT, selection = 'greedy', seed = 0, maxBytes, lossless = false } = options;
+  if (lossless && (maxBytes !== undefined || options.targetRmse !== undefined)) {
+    throw new CodecError('usage', 'lossless: expected no maximum size and no target RMSE with it');
+  }
+  const targetRmse = options.targetRmse ?? (maxBytes === undefined && !lossless ? DEFAULT_TARGET_RMSE : 0);
   if (!Number.isInteger(effort) || effort < 1 || effort > MAX_EFFORT) {
     throw invalidArgument('effort', `an integer from 1 to ${MAX_EFFORT}`, effort);
   }
@@ -214,7 +219,7 @@ function checkOptions(options: EncodeOptions) {
   }
   if (maxBytes !== undefined && !(maxBytes > 0)) throw invalidArgument('maximum size', 'a positive number', maxBytes);
   if (!(targetRmse >= 0)) throw invalidArgument('target RMSE', 'a number of at least 0', targetRmse);
-  return { effort, selection, seed, maxBytes: maxBytes ?? Number.POSITIVE_INFINITY, targetRmse };
+  return { effort, selection, seed, maxBytes: maxBytes ?? Number.POSITIVE_INFINITY, targetRmse, lossless };
 }
 
 /** How much of the work is done, by the limit that is nearest. */

@@ -4,7 +4,7 @@
  * | bytes | content |
  * |---|---|
  * | 2 | magic 0xDD, then 0xC0 + version |
- * | 1 | bits 0-3: ν - 4; bit 4: reserved, 0; bit 5: a seed follows; bit 6: a step count follows; bit 7: reserved, 0 |
+ * | 1 | bits 0-3: ν - 4; bit 4: reserved, 0; bit 5: a seed follows; bit 6: a step count follows; bit 7: a lossless tail follows the steps |
  * | 3 | model id: first 24 bits of the model's hash |
  * | 1-4, 1-4 | width - 1, height - 1 (LEB128) |
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
@@ -13,6 +13,8 @@
  * | 1 | CRC-8 of all bytes before it |
  */
 import { CodecError } from '../errors.js';
+import { leb128, readLeb128 } from './bytes.js';
+import { crc8 } from './checksum.js';
 import type { PlanParameters } from './plan.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from './trellis.js';
 
@@ -35,17 +37,23 @@ export interface Header {
   readonly seed: number;
   /** Steps the encoder wrote; absent when it wrote all that the plan has. */
   readonly stepCount?: number;
+  /** The exact picture follows the steps. */
+  readonly lossless?: boolean;
 }
 
 const MAGIC = 0xdd;
 const VERSION_NIBBLE = 0xc0;
 const FLAG_SEED = 0x20;
 const FLAG_STEPS = 0x40;
-const FLAGS_RESERVED = 0x90;
+const FLAG_TAIL = 0x80;
+const FLAGS_RESERVED = 0x10;
 
 export function writeHeader(header: Header): Uint8Array {
   const { plan } = header;
-  const flags = (header.seed === 0 ? 0 : FLAG_SEED) | (header.stepCount === undefined ? 0 : FLAG_STEPS);
+  const flags =
+    (header.seed === 0 ? 0 : FLAG_SEED) |
+    (header.stepCount === undefined ? 0 : FLAG_STEPS) |
+    (header.lossless ? FLAG_TAIL : 0);
   const planBits = ((plan.first + 64) << 9) | ((plan.second + 8) << 5) | (plan.load << 3) | plan.pace;
   const bytes = [
     MAGIC,
@@ -102,11 +110,18 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
     load: (planBits >>> 3) & 3,
     pace: planBits & 7,
   };
-  const header: Header = { version, stateBits, modelId, width, height, plan, seed };
-  return {
-    header: stepCount === undefined ? header : { ...header, stepCount },
-    length: reader.position,
+  const header: Header = {
+    version,
+    stateBits,
+    modelId,
+    width,
+    height,
+    plan,
+    seed,
+    ...(stepCount !== undefined && { stepCount }),
+    ...(flags & FLAG_TAIL && { lossless: true }),
   };
+  return { header, length: reader.position };
 }
 
 /** A cursor over header bytes that reports a file that ends too early. */
@@ -125,36 +140,12 @@ class HeaderReader {
 
   /** An unsigned LEB128 integer of at most `most`, in its shortest form. */
   leb128(most: number): number {
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < 5; i++, scale *= 128) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) {
-        if ((byte === 0 && i > 0) || value > most) break;
-        return value;
-      }
+    const number = readLeb128(this.bytes, this.position, most);
+    if (number === undefined) {
+      this.position = this.bytes.length;
+      return this.byte();
     }
-    throw new CodecError('format', `.ddc header is damaged: expected a number up to ${most}`);
+    this.position = number.end;
+    return number.value;
   }
-}
-
-function leb128(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  while (rest >= 128) {
-    bytes.push((rest % 128) | 0x80);
-    rest = Math.floor(rest / 128);
-  }
-  return [...bytes, rest];
-}
-
-/** CRC-8 with polynomial x^8 + x^5 + x^3 + x^2 + x + 1 (0x2F, AUTOSAR), initial value and final XOR 0xFF. */
-export function crc8(bytes: ArrayLike<number>): number {
-  let crc = 0xff;
-  for (let i = 0; i < bytes.length; i++) {
-    crc ^= bytes[i];
-    for (let bit = 0; bit < 8; bit++) crc = crc & 0x80 ? ((crc << 1) ^ 0x2f) & 0xff : (crc << 1) & 0xff;
-  }
-  return crc ^ 0xff;
 }

@@ -2,7 +2,7 @@
 import { CodecError, invalidArgument } from '../errors.js';
 import type { FileInfo } from './api.js';
 import { type Header, readHeader } from './format.js';
-import { completeSteps, type LayoutModel, readLayout } from './layout.js';
+import { completeSteps, fileEnd, type LayoutModel, readLayout } from './layout.js';
 
 /**
  * Reads a file's header; with its model also the table of its steps and how much of it is there.
@@ -14,7 +14,7 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   if (!model) return base;
   const layout = readLayout(bytes, model);
   const dimensions = header.width * header.height * 3;
-  const end = layout.boundaries[layout.boundaries.length - 1];
+  const end = fileEnd(bytes, layout);
   const start = { t: model.schedule.timesteps, bits: 0, bytes: length };
   const steps = layout.written.map(({ s, blocks, blockBits }, i) => ({
     t: s,
@@ -25,8 +25,8 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
     ...base,
     steps: [start, ...steps].map((step) => ({ ...step, bitsPerDim: (step.bytes * 8) / dimensions })),
     stepsComplete: completeSteps(layout, bytes.length),
-    complete: bytes.length >= end,
-    bytesWhenComplete: end,
+    complete: end !== undefined && bytes.length >= end,
+    ...(end !== undefined && { bytesWhenComplete: end }),
   };
 }
 
@@ -43,6 +43,6 @@ export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
   return bytes.slice(0, Math.floor(maxBytes));
 }
 
-function describe({ version, modelId, width, height, stateBits, seed }: Header) {
-  return { version, modelId, width, height, stateBits, seed };
+function describe({ version, modelId, width, height, stateBits, seed, lossless = false }: Header) {
+  return { version, modelId, width, height, stateBits, seed, lossless };
 }

@@ -3,12 +3,15 @@ import { CodecError } from '../errors.js';
 import type { Schedule } from '../model/schedule.js';
 import { type Header, MODEL_ID_DIGITS, readHeader } from './format.js';
 import { createPlan, type PlannedStep, type Profile } from './plan.js';
+import { type ResidualStatistics, tailBytes } from './tail.js';
 
 /** The part of a model that lays out files. */
 export interface LayoutModel {
   readonly id: string;
   readonly schedule: Schedule;
   readonly profile: Profile;
+  /** What lossless tails start from; without it they are longer. */
+  readonly residuals?: ResidualStatistics;
 }
 
 export interface Layout {
@@ -53,4 +56,12 @@ export function completeSteps({ boundaries }: Layout, bytes: number): number {
   let steps = 0;
   while (steps + 1 < boundaries.length && boundaries[steps + 1] <= bytes) steps++;
   return steps;
+}
+
+/** Size of the whole file as its encoder wrote it; undefined where it is cut off before its lossless tail tells. */
+export function fileEnd(bytes: Uint8Array, { header, boundaries }: Layout): number | undefined {
+  const steps = boundaries[boundaries.length - 1];
+  if (!header.lossless) return steps;
+  const tail = tailBytes(bytes.subarray(steps));
+  return tail === undefined ? undefined : steps + tail;
 }

@@ -50,22 +50,28 @@ export async function choosePlan(image: RgbImage, model: CodecModel, selection: 
   };
 }
 
-/**
- * Sum of |x_0 - xhat0(x_t)|^2 with x_t ~ q(x_t|x_0), the error that the ideal rate-distortion curve is made of.
- */
-export async function denoisingError(
+/** xhat0(x_t) of an x_t ~ q(x_t|x_0). */
+export async function denoise(
   x0: Float32Array,
   width: number,
   height: number,
   t: number,
   { schedule, denoiser }: Pick<CodecModel, 'schedule' | 'denoiser'>,
   stream: IntegerStream,
-): Promise<number> {
+): Promise<Float32Array> {
   const signal = Math.sqrt(schedule.alphasCumprod[t]);
   const noise = Math.sqrt(1 - schedule.alphasCumprod[t]);
   const gaussian = gaussians(stream);
   const xt = x0.map((value) => signal * value + noise * gaussian());
-  const xhat0 = await denoiser.predictX0(xt, width, height, t);
+  return denoiser.predictX0(xt, width, height, t);
+}
+
+/** Sum of |x_0 - xhat0(x_t)|^2 as of {@link denoise}, the error that the ideal rate-distortion curve is made of. */
+export async function denoisingError(
+  x0: Float32Array,
+  ...at: [number, number, number, Pick<CodecModel, 'schedule' | 'denoiser'>, IntegerStream]
+): Promise<number> {
+  const xhat0 = await denoise(x0, ...at);
   let sum = 0;
   for (let i = 0; i < x0.length; i++) sum += (x0[i] - xhat0[i]) ** 2;
   return sum;

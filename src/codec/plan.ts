@@ -104,7 +104,7 @@ const POWERS = (() => {
 })();
 
 /** 2^(x/256) for an integer x, exponents clamped to -64..64. */
-function exp2Fixed(x: number): number {
+export function exp2Fixed(x: number): number {
   const clamped = Math.max(-64 * 256, Math.min(64 * 256, x));
   const exponent = Math.floor(clamped / 256);
   let power = POWERS[clamped - exponent * 256];

@@ -7,6 +7,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Profile } from '../codec/plan.js';
+import { COVARIANCE_SIZE, solvePredictors } from '../codec/residuals.js';
+import type { ResidualStatistics } from '../codec/tail.js';
 import type { Engine } from '../engine/engine.js';
 import { CodecError } from '../errors.js';
 import { exists } from '../files.js';
@@ -50,6 +52,8 @@ export interface CodecConfig {
   readonly profile: Profile;
   /** What the network's output means; without it, the noise (`eps`). */
   readonly parameterization?: Parameterization;
+  /** What lossless tails start from; without it they are longer. */
+  readonly residuals?: ResidualStatistics;
   /** For people: how the profile and the weights came about. */
   readonly about?: unknown;
 }
@@ -65,6 +69,7 @@ export interface ModelInfo {
   readonly scheduleConfig: ScheduleConfig;
   readonly tiling: Tiling;
   readonly profile: Profile;
+  readonly residuals?: ResidualStatistics;
   readonly parameterization: Parameterization;
   /** What `codec.json` says for people of how the model came about. */
   readonly about: unknown;
@@ -202,9 +207,9 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
-  const { schedule, tiling, profile, parameterization, about } = codec;
+  const { schedule, tiling, profile, parameterization, residuals, about } = codec;
   const id = createHash('sha256')
-    .update(canonicalJson({ config: architectureOf(config), schedule, tiling, profile, parameterization }))
+    .update(canonicalJson({ config: architectureOf(config), schedule, tiling, profile, parameterization, residuals }))
     .update(weights)
     .digest('hex');
   return {
@@ -217,6 +222,7 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
       scheduleConfig: schedule,
       tiling,
       profile,
+      ...(residuals && { residuals }),
       parameterization: parameterization ?? paperParameterization,
       about,
     },
@@ -266,7 +272,7 @@ async function readJson(directory: string, file: string): Promise<unknown> {
 
 /** Checks `codec.json`. @throws CodecError('model') naming what is wrong */
 export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
-  const { schedule, tiling, profile, parameterization, about } = (json ?? {}) as Partial<CodecConfig>;
+  const { schedule, tiling, profile, parameterization, residuals, about } = (json ?? {}) as Partial<CodecConfig>;
   const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
   if (!schedule || !tiling || !profile) throw wrong('expected schedule, tiling and profile');
   createSchedule(schedule);
@@ -278,7 +284,33 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
     throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
   }
   if (parameterization !== undefined) checkParameterization(parameterization);
-  return { schedule, tiling, profile, ...(parameterization && { parameterization }), about };
+  if (residuals !== undefined && !areStatistics(residuals)) {
+    throw wrong(`residuals: expected timesteps and for each a table of ${COVARIANCE_SIZE} covariances`);
+  }
+  return {
+    schedule,
+    tiling,
+    profile,
+    ...(parameterization && { parameterization }),
+    ...(residuals && { residuals }),
+    about,
+  };
+}
+
+/** Whether these are statistics that tails can be coded with. */
+function areStatistics({ timesteps, covariances }: ResidualStatistics): boolean {
+  const isTable = (table: unknown) =>
+    Array.isArray(table) &&
+    table.length === COVARIANCE_SIZE &&
+    table.every(Number.isSafeInteger) &&
+    solvePredictors(table) !== undefined;
+  return (
+    Array.isArray(timesteps) &&
+    Array.isArray(covariances) &&
+    timesteps.every((t) => Number.isInteger(t) && t > 0) &&
+    covariances.length === timesteps.length &&
+    covariances.every(isTable)
+  );
 }
 
 /** Refuses a parameterisation that is not known. */

@@ -1,0 +1,133 @@
+/**
+ * A range coder (Martin 1979): integers with known probabilities to about -log2(probability) bits each. A queue: what
+ * was written first is read first, so a file can be cut off.
+ *
+ * The interval [low, low + range) starts as [0, 2^40) and narrows to the symbol's share; whenever range < 2^32 the top byte
+ * goes out. All values are integers below 2^53 in doubles, exact on every machine.
+ */
+
+const WINDOW = 2 ** 40;
+const BYTE = 2 ** 32;
+/** Bytes in the window. */
+const WINDOW_BYTES = 5;
+
+/** Probabilities are integers with this sum. */
+export const TOTAL = 2 ** 22;
+
+export class RangeEncoder {
+  private bytes: Uint8Array;
+  private count = 0;
+  private low = 0;
+  private range = WINDOW;
+
+  constructor(capacity = 4096) {
+    this.bytes = new Uint8Array(capacity);
+  }
+
+  /**
+   * Codes a symbol whose share of TOTAL is [start, end).
+   * @param start, end integers, 0 <= start < end <= TOTAL
+   */
+  encode(start: number, end: number): void {
+    const unit = Math.floor(this.range / TOTAL);
+    this.low += start * unit;
+    this.range = (end - start) * unit;
+    if (this.low >= WINDOW) this.carry();
+    while (this.range < BYTE) this.shift();
+  }
+
+  /** Bits written so far, within a byte or two. */
+  get length(): number {
+    return this.count * 8 + (WINDOW_BYTES * 8 - Math.log2(this.range));
+  }
+
+  /** Everything written, with as few bytes as tell it from what else might have been, zeros being read past the end. */
+  finish(): Uint8Array {
+    for (let kept = 0, step = WINDOW; ; kept++, step /= 256) {
+      const value = Math.ceil(this.low / step) * step;
+      if (value < this.low + this.range) {
+        this.low = value;
+        if (this.low >= WINDOW) this.carry();
+        for (let i = 0; i < kept; i++) this.shift();
+        break;
+      }
+    }
+    let end = this.count;
+    while (end > 0 && this.bytes[end - 1] === 0) end--;
+    return this.bytes.slice(0, end);
+  }
+
+  private carry(): void {
+    this.low -= WINDOW;
+    let i = this.count - 1;
+    while (this.bytes[i] === 255) this.bytes[i--] = 0;
+    this.bytes[i]++;
+  }
+
+  private shift(): void {
+    if (this.count === this.bytes.length) {
+      const grown = new Uint8Array(2 * this.bytes.length);
+      grown.set(this.bytes);
+      this.bytes = grown;
+    }
+    const byte = Math.floor(this.low / BYTE);
+    this.bytes[this.count++] = byte;
+    this.low = (this.low - byte * BYTE) * 256;
+    this.range *= 256;
+  }
+}
+
+/** Reads what a {@link RangeEncoder} wrote, or a beginning of it as far as that is certain. */
+export class RangeDecoder {
+  private position = 0;
+  /** The code's distance from `low`, with zeros for bytes that are missing. */
+  private value = 0;
+  /** How much larger it might be if they were not zeros. */
+  private slack = 0;
+  private range = WINDOW;
+  private unit = 0;
+
+  /**
+   * @param bytes all bytes of the code or the first ones
+   * @param complete whether they are all; then zeros follow
+   */
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly complete: boolean,
+  ) {
+    for (let i = 0; i < WINDOW_BYTES; i++) this.shift();
+  }
+
+  /** Where in 0..TOTAL-1 the next symbol lies. Followed by {@link accept} with the symbol's share. */
+  peek(): number {
+    this.unit = Math.floor(this.range / TOTAL);
+    return Math.min(TOTAL - 1, Math.floor(this.value / this.unit));
+  }
+
+  /**
+   * Takes the symbol with the share [start, end) that `peek` fell into.
+   * @returns false when the bytes at hand do not make it certain; nothing can be read after that
+   */
+  accept(start: number, end: number): boolean {
+    if (this.value + this.slack >= end * this.unit) return false;
+    this.value -= start * this.unit;
+    this.range = (end - start) * this.unit;
+    while (this.range < BYTE) {
+      this.range *= 256;
+      this.shift();
+    }
+    return true;
+  }
+
+  /** Bytes that have come into the window. */
+  get bytesRead(): number {
+    return Math.min(this.position, this.bytes.length);
+  }
+
+  private shift(): void {
+    const missing = this.position >= this.bytes.length;
+    this.value = this.value * 256 + (missing ? 0 : this.bytes[this.position]);
+    this.slack = this.slack * 256 + (missing && !this.complete ? 255 : 0);
+    this.position++;
+  }
+}

@@ -1,0 +1,88 @@
+/** Where a lossless file's chain ends: at the step after which steps and tail together are shortest. */
+import type { RgbImage } from '../image/image.js';
+import { chooseTail, covariancesAt, type ResidualStatistics, type TailContext, writeTail } from './tail.js';
+
+/** The search is over after so many steps without a shorter file. */
+const PATIENCE = 6;
+/** Of larger pictures the tail's length is measured on the middle only, a square of this side. */
+const MEASURED_SIDE = 256;
+
+interface Candidate {
+  readonly steps: number;
+  readonly t: number;
+  readonly payloadBits: number;
+  readonly bits: number;
+  readonly xhat0: Float32Array;
+}
+
+export class TailSearch {
+  private best: Candidate | undefined;
+  private misses = 0;
+
+  constructor(
+    private readonly image: RgbImage,
+    private readonly seed: number,
+    private readonly residuals: ResidualStatistics | undefined,
+  ) {}
+
+  /** Considers ending the chain here. @param xhat0 is copied if need be */
+  consider(steps: number, t: number, payloadBits: number, xhat0: Float32Array): void {
+    const { data, width, height } = this.image;
+    const across = middle(width);
+    const down = middle(height);
+    const cut = <Values extends Float32Array | Uint8Array>(values: Values): Values =>
+      cutOut(values, width, across, down) as Values;
+    const context = this.contextOf(cut(xhat0), across.size, down.size, t);
+    const share = context.xhat0.length / data.length;
+    const bits = payloadBits + chooseTail(context, cut(data)).bits / share;
+    if (this.best !== undefined && bits >= this.best.bits) {
+      this.misses++;
+      return;
+    }
+    this.best = { steps, t, payloadBits, bits, xhat0: xhat0.slice() };
+    this.misses = 0;
+  }
+
+  /** Whether there is no more to be hoped for. */
+  get over(): boolean {
+    return this.misses >= PATIENCE;
+  }
+
+  /** The best end, with its tail. */
+  finish(): { readonly steps: number; readonly payloadBits: number; readonly bytes: Uint8Array } | undefined {
+    if (this.best === undefined) return undefined;
+    const { steps, t, payloadBits, xhat0 } = this.best;
+    const context = this.contextOf(xhat0, this.image.width, this.image.height, t);
+    const choice = chooseTail(context, this.image.data);
+    return { steps, payloadBits, bytes: writeTail(context, this.image.data, choice) };
+  }
+
+  private contextOf(xhat0: Float32Array, width: number, height: number, t: number): TailContext {
+    return { width, height, seed: this.seed, xhat0, covariances: covariancesAt(this.residuals, t) };
+  }
+}
+
+interface Cut {
+  readonly start: number;
+  readonly size: number;
+}
+
+function middle(length: number): Cut {
+  const size = Math.min(length, MEASURED_SIDE);
+  return { start: (length - size) >> 1, size };
+}
+
+function cutOut<Values extends Float32Array | Uint8Array>(
+  values: Values,
+  width: number,
+  across: Cut,
+  down: Cut,
+): Values {
+  if (across.size * down.size * 3 === values.length) return values;
+  const cut = new (values.constructor as new (length: number) => Values)(across.size * down.size * 3);
+  for (let y = 0; y < down.size; y++) {
+    const from = ((down.start + y) * width + across.start) * 3;
+    cut.set(values.subarray(from, from + across.size * 3), y * across.size * 3);
+  }
+  return cut;
+}
