@@ -38,6 +38,7 @@ interface DecodeArgs extends EngineArgs, OutputArgs {
   readonly progressive?: string;
   readonly model?: string;
   readonly 'max-pixels': unknown;
+  readonly tolerant: boolean;
 }
 
 /** What is reported of a decoded file: `--json` prints `{"images": [...]}` with one of these for each. */
@@ -57,8 +58,12 @@ export interface DecodeReport {
   readonly t: number;
   /** 8 * bytesUsed / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** The file holds every step its encoder wrote. */
+  /** Samples, of width * height * 3, that a lossless tail made exact. */
+  readonly exactSamples: number;
+  /** The file holds everything its encoder wrote. */
   readonly complete: boolean;
+  /** The picture is the encoder's, to the bit, by its checksum. */
+  readonly lossless: boolean;
   readonly reconstruction: Reconstruction;
   readonly seconds: number;
   readonly engine: string;
@@ -73,6 +78,7 @@ interface Settings {
   readonly bytes: number | undefined;
   readonly steps: number | undefined;
   readonly maxPixels: number;
+  readonly tolerant: boolean;
   readonly reconstruction: Reconstruction;
   readonly model: string | undefined;
   readonly force: boolean;
@@ -119,6 +125,11 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
         },
         model: modelOfFileOption,
         'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
+        tolerant: {
+          type: 'boolean',
+          default: false,
+          description: 'Write the picture of a damaged lossless file too, with a warning',
+        },
         ...engineOptions,
         ...outputOptions,
       } as const)
@@ -137,6 +148,7 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
     bytes: integer('--bytes', args.bytes, 1),
     steps: integer('--steps', args.steps, 0),
     maxPixels: integer('--max-pixels', args['max-pixels'], 1)!,
+    tolerant: args.tolerant,
     reconstruction: args.reconstruction,
     model: args.model,
     force: args.force,
@@ -155,7 +167,7 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
 }
 
 async function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
-  const { reconstruction, steps, maxPixels } = settings;
+  const { reconstruction, steps, maxPixels, tolerant } = settings;
   const bytes = await readRegularFile(job.input);
   const header = readInfo(bytes);
   if (header.width * header.height > maxPixels) {
@@ -172,6 +184,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   const options: DecodeOptions = {
     reconstruction,
     maxPixels,
+    tolerant,
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(steps === undefined ? {} : { maxSteps: steps }),
     ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
@@ -181,6 +194,9 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   const start = performance.now();
   const result = await decode(bytes, model, options).finally(() => progress.stop());
   const seconds = (performance.now() - start) / 1000;
+  if (result.exactSamples === result.unrounded.length && !result.lossless) {
+    console.note(`${job.input}: the picture does not have its checksum; the file is damaged`);
+  }
   await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
   return {
     input: job.input,
@@ -193,7 +209,9 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     stepsTotal: result.stepsTotal,
     t: result.t,
     bitsPerDim: result.bitsPerDim,
+    exactSamples: result.exactSamples,
     complete: result.complete,
+    lossless: result.lossless,
     reconstruction,
     seconds,
     engine: engine.name,
@@ -203,10 +221,13 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
 }
 
 function describe(report: DecodeReport): string {
-  const { input, output, width, height, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
+  const { input, output, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
   const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, step ${stepsUsed} of ${stepsTotal}`;
+  const { width, height, exactSamples } = report;
+  const part = `${((100 * exactSamples) / (width * height * 3)).toFixed(0)} % exact`;
+  const exactness = report.lossless ? ', lossless' : exactSamples > 0 ? `, ${part}` : '';
   const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
-  return `${input} -> ${output}: ${width}x${height}, ${used}, ${formatSeconds(seconds)}${sheet}`;
+  return `${input} -> ${output}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
 }
 
 /** Of one file the pictures go straight into the directory named; of several, each into its own one below. */

@@ -2,6 +2,7 @@
 import type { Arguments, CommandModule } from 'yargs';
 import type { EncodeOptions, Selection, StepReport } from '../codec/api.js';
 import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../codec/encoder.js';
+import { CodecError } from '../errors.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
 import {
   backgroundOption,
@@ -27,6 +28,7 @@ interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly 'max-rate'?: unknown;
   readonly 'max-bytes'?: unknown;
   readonly 'target-rmse'?: unknown;
+  readonly lossless: boolean;
   readonly effort: unknown;
   readonly selection: Selection;
   readonly seed: unknown;
@@ -50,6 +52,8 @@ export interface EncodeReport {
   /** What an ideal coder would have needed for the same steps. */
   readonly klBits: number;
   readonly steps: readonly StepReport[];
+  /** Bytes of the lossless tail after the steps, 0 without one. */
+  readonly tailBytes: number;
   readonly networkEvaluations: number;
   readonly seconds: number;
   readonly engine: string;
@@ -60,6 +64,7 @@ export interface EncodeReport {
     readonly seed: number;
     readonly maxBytes: number | null;
     readonly targetRmse: number | null;
+    readonly lossless: boolean;
     readonly background: string | null;
   };
 }
@@ -70,6 +75,7 @@ interface Settings {
   readonly maxRate: number | undefined;
   readonly maxBytes: number | undefined;
   readonly targetRmse: number | undefined;
+  readonly lossless: boolean;
   readonly effort: number;
   readonly selection: Selection;
   readonly seed: number;
@@ -87,7 +93,7 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           'Compresses pictures (PNG, JPEG, WebP, TIFF, GIF, AVIF) to .ddc files, each with a diffusion model as its\n' +
           'probability model. A file can be cut off anywhere and decoded: encode once at the highest rate you want.\n' +
           'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached; without any of them,\n' +
-          `where the error is ${DEFAULT_TARGET_RMSE} grey levels.`,
+          `where the error is ${DEFAULT_TARGET_RMSE} grey levels. With --lossless the exact picture follows.`,
       )
       .positional('inputs', { type: 'string', array: true, description: 'Pictures, or directories of pictures' })
       .options({
@@ -102,6 +108,11 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
         'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
         'max-bytes': numberOption('Largest file, in bytes'),
         'target-rmse': numberOption('Stop when the error is this small, in grey levels 0..255'),
+        lossless: {
+          type: 'boolean',
+          default: false,
+          description: 'Send the exact picture: as many steps as make the file smallest, then every sample',
+        },
         effort: numberOption(`1 to ${MAX_EFFORT}: how hard to look for good codewords; one more doubles the search`, {
           default: DEFAULT_EFFORT,
         }),
@@ -118,6 +129,7 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
       } as const)
       .example('$0 encode photo.jpg', 'write photo.jpg.ddc')
       .example('$0 encode photo.jpg -o photo.ddc --max-rate 0.5', 'at most half a bit per dimension')
+      .example('$0 encode photo.png --lossless', 'the exact picture, which still can be cut off anywhere')
       .example('$0 encode logo.png --background white --target-rmse 3', 'until the error is 3 grey levels')
       .example('$0 encode holiday/ *.png -o coded/ --json', 'many pictures, a report for programs') as never,
   handler: encodeFiles,
@@ -130,12 +142,17 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
     maxRate: positive('--max-rate', args['max-rate'], 'bits per dimension'),
     maxBytes: integer('--max-bytes', args['max-bytes'], 1),
     targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels'),
+    lossless: args.lossless,
     effort: integer('--effort', args.effort, 1, MAX_EFFORT)!,
     selection: args.selection,
     seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     background: args.background,
     force: args.force,
   };
+  if (settings.lossless) {
+    const limit = (['max-rate', 'max-bytes', 'target-rmse'] as const).find((name) => args[name] !== undefined);
+    if (limit) throw new CodecError('usage', `--${limit}: expected without --lossless, which sends all of the picture`);
+  }
   if (settings.background !== undefined) await parseColour(settings.background);
   await withContext(args, console, async (context) => {
     const plan = await planJobs(args.inputs, {
@@ -150,7 +167,7 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 }
 
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
-  const { background, effort, selection, seed, targetRmse } = settings;
+  const { background, effort, selection, seed, targetRmse, lossless } = settings;
   const image = await readImage(job.input, { background });
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
@@ -166,6 +183,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     seed,
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(targetRmse === undefined ? {} : { targetRmse }),
+    lossless,
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
   progress.update(0);
@@ -184,6 +202,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     psnr: Number.isFinite(result.psnr) ? result.psnr : null,
     klBits: result.klBits,
     steps: result.steps,
+    tailBytes: result.tailBytes,
     networkEvaluations: result.networkEvaluations,
     seconds,
     engine: engine.name,
@@ -194,6 +213,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
       seed,
       maxBytes: maxBytes ?? null,
       targetRmse: targetRmse ?? null,
+      lossless,
       background: background ?? null,
     },
   };
@@ -201,7 +221,8 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
 
 function describe(report: EncodeReport): string {
   const { input, output, width, height, bytes, bitsPerDim, rmse, psnr, seconds } = report;
-  const quality = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
+  const lossy = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
+  const quality = report.options.lossless ? 'lossless' : lossy;
   const size = `${bytes} bytes, ${bitsPerDim.toFixed(4)} bits/dim`;
   return `${input} -> ${output}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
 }

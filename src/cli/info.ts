@@ -80,13 +80,14 @@ function describe(report: InfoReport): string {
     ['model', report.model === null ? `id ${report.modelId}` : `${report.model.name} (id ${report.modelId})`],
     ['trellis', `${2 ** report.stateBits} states`],
     ['seed', String(report.seed)],
+    ['lossless', report.lossless ? 'yes: the exact picture follows the steps' : 'no'],
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
   if (steps !== undefined) {
     const whole = `${stepsComplete} of ${steps.length - 1} steps`;
     fields.push([
       'state',
-      complete ? `complete, ${whole}` : `truncated: ${whole}, whole file ${bytesWhenComplete} bytes`,
+      complete ? `complete, ${whole}` : `truncated: ${whole}, whole file ${bytesWhenComplete ?? 'of unknown'} bytes`,
     ]);
   }
   const lines = table(fields, [0, 1]);

@@ -35,9 +35,11 @@ export interface VerifyReport {
   readonly height: number;
   /** Length of the file. */
   readonly bytes: number;
-  /** What it is with all that its encoder wrote. */
-  readonly bytesWhenComplete: number;
+  /** What it is with all that its encoder wrote; null for a lossless file that is cut off before that is told. */
+  readonly bytesWhenComplete: number | null;
   readonly complete: boolean;
+  /** The picture is the encoder's, to the bit, by its checksum. */
+  readonly lossless: boolean;
   /** Bytes after the end, which nothing reads. */
   readonly trailingBytes: number;
   readonly stepsUsed: number;
@@ -97,7 +99,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     const model = await context.modelOfFile(header.modelId, args.model);
     const engine = await context.engine();
     context.announce(model, engine);
-    const { bytesWhenComplete = 0 } = await aboutFile(args.file, () => readInfo(bytes, model));
+    const { bytesWhenComplete = null } = await aboutFile(args.file, () => readInfo(bytes, model));
     const progress = console.progress(args.file);
     const start = performance.now();
     const onProgress = (fraction: number) => progress.update(fraction);
@@ -105,9 +107,9 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     const result = await decoding.finally(() => progress.stop());
     const measured =
       original && (await aboutFile(args.against!, () => ratePoint(original, result.image, result.bytesUsed)));
-    const trailingBytes = Math.max(0, bytes.length - bytesWhenComplete);
+    const trailingBytes = bytesWhenComplete === null ? 0 : Math.max(0, bytes.length - bytesWhenComplete);
     const problems = [
-      ...(result.complete ? [] : [`cut off: ${bytes.length} of ${bytesWhenComplete} bytes`]),
+      ...(result.complete ? [] : [`cut off: ${bytes.length} of ${bytesWhenComplete ?? 'more'} bytes`]),
       ...(trailingBytes === 0 ? [] : [`${trailingBytes} bytes after its end`]),
       ...(measured === undefined || measured.rmse <= (maxRmse ?? Infinity)
         ? []
@@ -120,6 +122,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       bytes: bytes.length,
       bytesWhenComplete,
       complete: result.complete,
+      lossless: result.lossless,
       trailingBytes,
       stepsUsed: result.stepsUsed,
       stepsTotal: result.stepsTotal,
@@ -142,7 +145,10 @@ function describe(report: VerifyReport): string {
     ['file', report.input],
     ['picture', `${report.width} x ${report.height}`],
     ['decodes', `with model ${report.model.name} on ${report.engine}, ${formatSeconds(report.seconds)}`],
-    ['size', `${report.bytes} bytes, step ${stepsUsed} of ${stepsTotal}${report.complete ? ', whole' : ''}`],
+    [
+      'size',
+      `${report.bytes} bytes, step ${stepsUsed} of ${stepsTotal}${report.complete ? ', whole' : ''}${report.lossless ? ', lossless by its checksum' : ''}`,
+    ],
   ];
   if (against !== null) {
     const similarity = against.msSsim === null ? '' : `, MS-SSIM ${against.msSsim.toFixed(4)}`;

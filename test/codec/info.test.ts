@@ -36,6 +36,7 @@ test('a header alone tells what it holds, without a model', () => {
     height: 20,
     stateBits: 8,
     seed: 99,
+    lossless: false,
     headerBytes: writeHeader(HEADER).length,
     bytes: file.length,
   });
