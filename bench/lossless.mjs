@@ -1,0 +1,108 @@
+/**
+ * Lossless files beside PNG, WebP and JPEG XL: mean bits per dimension of whole files, and where ours go.
+ * Build first: `npm run build && node bench/lossless.mjs [options] [IMAGES...]`, after `ddpm-codec data cifar10`.
+ *
+ * IMAGES        as `ddpm-codec rd` takes them (default cifar10:test[0:256])
+ * --model NAME  default auto
+ * --effort N    of our encoder (default 5)
+ * --engines A,B engines that decode each file besides the one that wrote it, such as wasm (default none)
+ * --threads N   of the engines (default 2)
+ * --out FILE    where the results go as JSON, written after every picture (default: stdout at the end)
+ *
+ * Every file is decoded and compared with its picture, sample by sample; one that differs ends the run.
+ */
+import { parseArgs } from 'node:util';
+import sharp from 'sharp';
+import { decode, encode, modelForSize, openEngine, openImageSet, openModel } from '../dist/index.js';
+import { machine, progress, saveJson } from './shared.mjs';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    model: { type: 'string', default: 'auto' },
+    effort: { type: 'string', default: '5' },
+    engines: { type: 'string', default: '' },
+    threads: { type: 'string', default: '2' },
+    out: { type: 'string' },
+  },
+});
+const images = await openImageSet(positionals.length > 0 ? positionals : ['cifar10:test[0:256]']);
+const effort = Number(values.effort);
+const threads = Number(values.threads);
+
+const OTHERS = {
+  'PNG (sharp, effort 10)': (picture) => picture.png({ compressionLevel: 9, effort: 10, adaptiveFiltering: true }),
+  'WebP lossless (sharp, effort 6)': (picture) => picture.webp({ lossless: true, effort: 6 }),
+};
+
+const engine = await openEngine('onnx', { threads });
+const others = [];
+for (const name of values.engines.split(',').filter(Boolean)) {
+  others.push(await openEngine(name, name === 'onnx' ? { threads: 1 } : {}));
+}
+const models = new Map();
+const modelFor = async (name, on) => {
+  const key = `${name} ${on.description}`;
+  if (!models.has(key)) models.set(key, await openModel(name, on));
+  return models.get(key);
+};
+
+const results = {
+  machine: machine(),
+  engine: engine.description,
+  decodedOn: [engine, ...others].map(({ description }) => description),
+  options: { model: values.model, effort },
+  images: [],
+};
+const bitsPerDim = (bytes, { data }) => (8 * bytes) / data.length;
+const tick = progress('pictures');
+
+for (let i = 0; i < images.length; i++) {
+  const { name, image } = await images.load(i);
+  const modelName = values.model === 'auto' ? modelForSize(image) : values.model;
+  const start = performance.now();
+  const encoded = await encode(image, await modelFor(modelName, engine), { lossless: true, effort });
+  const encodeSeconds = (performance.now() - start) / 1000;
+  const before = performance.now();
+  for (const on of [engine, ...others]) {
+    const { image: decoded, lossless } = await decode(encoded.bytes, await modelFor(modelName, on));
+    if (!lossless || Buffer.compare(decoded.data, image.data) !== 0)
+      throw new Error(`${name}: not exact on ${on.name}`);
+  }
+  const decodeSeconds = (performance.now() - before) / 1000 / (1 + others.length);
+  const header = encoded.steps[0].bits / 8;
+  const raw = { width: image.width, height: image.height, channels: 3 };
+  const sizes = {};
+  for (const [codec, write] of Object.entries(OTHERS)) {
+    sizes[codec] = bitsPerDim((await write(sharp(image.data, { raw })).toBuffer()).length, image);
+  }
+  results.images.push({
+    name,
+    model: modelName,
+    bitsPerDim: bitsPerDim(encoded.bytes.length, image),
+    header: bitsPerDim(header, image),
+    steps: bitsPerDim(encoded.bytes.length - header - encoded.tailBytes, image),
+    tail: bitsPerDim(encoded.tailBytes, image),
+    t: encoded.steps.at(-1).t,
+    rmseBeforeTail: encoded.steps.at(-1).rmse,
+    encodeSeconds,
+    decodeSeconds,
+    others: sizes,
+  });
+  results.means = means(results.images);
+  if (values.out) await saveJson(values.out, results);
+  tick((i + 1) / images.length);
+}
+if (!values.out) console.log(JSON.stringify(results, null, 2));
+console.error(results.means);
+process.exit(0);
+
+/** Mean of every number over the pictures. */
+function means(rows) {
+  const mean = (of) => rows.reduce((sum, row) => sum + of(row), 0) / rows.length;
+  const keys = ['bitsPerDim', 'header', 'steps', 'tail', 't', 'rmseBeforeTail', 'encodeSeconds', 'decodeSeconds'];
+  return {
+    ...Object.fromEntries(keys.map((key) => [key, mean((row) => row[key])])),
+    others: Object.fromEntries(Object.keys(OTHERS).map((codec) => [codec, mean(({ others: sizes }) => sizes[codec])])),
+  };
+}

@@ -1,0 +1,64 @@
+/** `ddpm-codec encode --lossless` and what the other commands say of such files. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { syntheticImage, toSharp } from '../helpers/fixtures.js';
+
+let directory: string;
+// biome-ignore lint/suspicious/noExplicitAny: a JSON document under test
+let encoded: any;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
+  await writeFile(join(directory, 'a.png'), await toSharp(syntheticImage(20, 13)).png().toBuffer());
+  [encoded] = (await ddpmCodecJson(['encode', 'a.png', '-o', 'a.ddc', '--lossless'], directory)).images;
+}, 60_000);
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const samples = (file: string) => sharp(join(directory, file)).removeAlpha().raw().toBuffer();
+
+it('writes a file that gives the picture back, sample by sample', async () => {
+  expect(encoded).toMatchObject({ rmse: 0, psnr: null, options: { lossless: true } });
+  expect(encoded.tailBytes).toBeGreaterThan(0);
+  const [decoded] = (await ddpmCodecJson(['decode', 'a.ddc', '-o', 'b.png'], directory)).images;
+  expect(decoded).toMatchObject({ lossless: true, complete: true, exactSamples: 20 * 13 * 3 });
+  expect(await samples('b.png')).toEqual(await samples('a.png'));
+  const { stdout } = await ddpmCodec(['verify', 'a.ddc', '--against', 'a.png'], directory);
+  expect(stdout).toMatch(/whole, lossless by its checksum[\s\S]*RMSE 0\.000/);
+});
+
+it('is progressive to its end', async () => {
+  const cut = encoded.bytes - Math.round(encoded.tailBytes / 2);
+  expect((await ddpmCodec(['truncate', 'a.ddc', '-o', 'cut.ddc', '--bytes', `${cut}`], directory)).code).toBe(0);
+  const { stdout } = await ddpmCodec(['decode', 'cut.ddc', '-o', 'cut.png'], directory);
+  expect(stdout).toMatch(/\d+ % exact/);
+  const [report] = (await ddpmCodecJson(['decode', 'cut.ddc', '-o', 'cut.png', '--force'], directory)).images;
+  expect(report).toMatchObject({ lossless: false, complete: false, bytesUsed: cut });
+  const info = await ddpmCodec(['info', 'cut.ddc'], directory);
+  expect(info.stdout).toMatch(new RegExp(`lossless +yes[\\s\\S]*truncated: .*whole file ${encoded.bytes} bytes`));
+});
+
+it('a damaged one is refused, or written with a warning', async () => {
+  const bytes = await readFile(join(directory, 'a.ddc'));
+  bytes[bytes.length - Math.round(encoded.tailBytes / 2)] ^= 16;
+  await writeFile(join(directory, 'bad.ddc'), bytes);
+  expectRefusal(
+    await ddpmCodec(['decode', 'bad.ddc', '-o', 'bad.png'], directory),
+    1,
+    /bad\.ddc: .*checksum.*--tolerant/,
+  );
+  const tolerant = await ddpmCodec(['decode', 'bad.ddc', '-o', 'bad.png', '--tolerant'], directory);
+  expect(tolerant).toMatchObject({ code: 0, stderr: expect.stringMatching(/bad\.ddc: .*checksum/) });
+  expect((await ddpmCodec(['verify', 'bad.ddc'], directory)).code).toBe(1);
+});
+
+it('limits are refused with it', async () => {
+  for (const limit of ['--max-rate', '--max-bytes', '--target-rmse']) {
+    const run = await ddpmCodec(['encode', 'a.png', '-o', 'c.ddc', '--lossless', limit, '5'], directory);
+    expectRefusal(run, 2, new RegExp(`${limit}: expected without --lossless`));
+  }
+});

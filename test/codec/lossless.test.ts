@@ -1,0 +1,202 @@
+/** Lossless files: exact on every engine, progressive inside the tail, and never wrongly called exact. */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EncodeResult } from '../../src/codec/api.js';
+import { calibrateResiduals } from '../../src/codec/calibration.js';
+import { decode } from '../../src/codec/decoder.js';
+import { encode } from '../../src/codec/encoder.js';
+import { readInfo, truncate } from '../../src/codec/info.js';
+import { openEngine } from '../../src/engine/index.js';
+import { CodecError } from '../../src/errors.js';
+import type { RgbImage } from '../../src/image/image.js';
+import { rmse } from '../../src/image/metrics.js';
+import { readImage } from '../../src/image/read.js';
+import { type Model, openModel } from '../../src/model/model.js';
+import { cifarTestImages, PHOTO, syntheticImage } from '../helpers/fixtures.js';
+
+let model: Model;
+let image: RgbImage;
+let file: EncodeResult;
+
+/** A part of a picture. */
+function crop({ width, data }: RgbImage, left: number, top: number, columns: number, rows: number): RgbImage {
+  const cut = new Uint8Array(columns * rows * 3);
+  for (let y = 0; y < rows; y++) {
+    const from = ((top + y) * width + left) * 3;
+    cut.set(data.subarray(from, from + columns * 3), y * columns * 3);
+  }
+  return { width: columns, height: rows, data: cut };
+}
+
+beforeAll(async () => {
+  model = await openModel('pilot', await openEngine('onnx'));
+  image = crop((await cifarTestImages())[0], 10, 9, 11, 8);
+  file = await encode(image, model, { lossless: true });
+}, 120_000);
+
+afterAll(() => model.dispose());
+
+/** Small pictures of all kinds: noise, one colour, a ramp, few colours. */
+const pictures: fc.Arbitrary<RgbImage> = fc
+  .record({
+    width: fc.integer({ min: 1, max: 10 }),
+    height: fc.integer({ min: 1, max: 10 }),
+    kind: fc.constantFrom('noise', 'flat', 'ramp', 'extremes'),
+    seed: fc.nat(),
+  })
+  .map(({ width, height, kind, seed }) => {
+    const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+      const noise = Math.imul(seed + i * 2654435761, 2246822519) >>> 24;
+      if (kind === 'flat') return seed & 255;
+      if (kind === 'ramp') return Math.floor((i * 255) / (width * height * 3));
+      return kind === 'extremes' ? (noise & 1) * 255 : noise;
+    });
+    return { width, height, data };
+  });
+
+test('pictures of every kind and size come back exactly', { timeout: 180_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(pictures, fc.constantFrom(0, 7, 2 ** 32 - 1), async (picture, seed) => {
+      const { bytes, tailBytes, steps } = await encode(picture, model, { lossless: true, seed, effort: 1 });
+      const result = await decode(bytes, model);
+      expect(result.image.data).toEqual(picture.data);
+      expect(result).toMatchObject({ lossless: true, complete: true, exactSamples: picture.data.length });
+      expect(readInfo(bytes, model)).toMatchObject({
+        lossless: true,
+        complete: true,
+        bytesWhenComplete: bytes.length,
+        stepsComplete: steps.length - 1,
+      });
+      expect(bytes.length - tailBytes).toBe(Math.ceil(steps[steps.length - 1].bits / 8));
+    }),
+    { numRuns: 25, seed: 2026 },
+  );
+});
+
+test('another engine decodes the same picture', { timeout: 120_000 }, async () => {
+  const wasm = await openModel('pilot', await openEngine('wasm'));
+  const { image: decoded, lossless } = await decode(file.bytes, wasm);
+  await wasm.dispose();
+  expect(lossless).toBe(true);
+  expect(decoded.data).toEqual(image.data);
+});
+
+test('the same bytes every time', async () => {
+  const again = await encode(image, model, { lossless: true });
+  expect(Buffer.compare(again.bytes, file.bytes)).toBe(0);
+  expect(file).toMatchObject({ rmse: 0, bitsPerDim: (file.bytes.length * 8) / image.data.length });
+});
+
+test('statistics of residuals make files smaller', { timeout: 120_000 }, async () => {
+  const images = await cifarTestImages();
+  const residuals = await calibrateResiduals(
+    images.slice(2, 12).map((one) => crop(one, 0, 0, 24, 24)),
+    model,
+  );
+  const subject = crop(images[1], 0, 0, 24, 24);
+  const without = await encode(subject, model, { lossless: true });
+  const withThem = await encode(subject, { ...model, residuals }, { lossless: true });
+  expect(withThem.bytes.length).toBeLessThan(0.985 * without.bytes.length);
+  const { lossless, image: decoded } = await decode(withThem.bytes, { ...model, residuals });
+  expect([lossless, decoded.data]).toEqual([true, subject.data]);
+});
+
+test('a large picture brings its own', { timeout: 120_000 }, async () => {
+  const subject = crop(await readImage(PHOTO), 180, 100, 70, 66);
+  const { bytes, tailBytes } = await encode(subject, model, { lossless: true, effort: 1 });
+  const { lossless, image: decoded } = await decode(bytes, model);
+  expect([lossless, decoded.data]).toEqual([true, subject.data]);
+  // Bit 4 of the tail's first byte.
+  expect(bytes[bytes.length - tailBytes] & 0x10).toBe(0x10);
+});
+
+describe('a part of a file', () => {
+  test('of any length decodes, and what is exact stays exact', { timeout: 240_000 }, async () => {
+    const start = file.bytes.length - file.tailBytes;
+    let exact = 0;
+    for (let length = start; length <= file.bytes.length; length++) {
+      const result = await decode(truncate(file.bytes, length), model);
+      expect(result.bytesUsed).toBe(length);
+      expect(result.exactSamples).toBeGreaterThanOrEqual(exact);
+      expect(result.complete).toBe(length === file.bytes.length);
+      expect(result.lossless).toBe(length === file.bytes.length);
+      const equal = result.image.data.filter((value, i) => value === image.data[i]).length;
+      expect(equal).toBeGreaterThanOrEqual(result.exactSamples);
+      exact = result.exactSamples;
+    }
+    expect(exact).toBe(image.data.length);
+  });
+
+  test('gets nearer with every quarter of the tail', async () => {
+    const start = file.bytes.length - file.tailBytes;
+    const errors: number[] = [];
+    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
+      const maxBytes = start + Math.round(share * file.tailBytes);
+      errors.push(rmse((await decode(file.bytes, model, { maxBytes })).image, image));
+    }
+    expect(errors[0]).toBe(file.steps[file.steps.length - 1].rmse);
+    expect(errors[4]).toBe(0);
+    for (let i = 1; i < errors.length; i++) expect(errors[i]).toBeLessThan(errors[i - 1]);
+  });
+
+  test('of some steps leaves the tail out', async () => {
+    const { exactSamples, lossless, stepsUsed } = await decode(file.bytes, model, { maxSteps: 3 });
+    expect([exactSamples, lossless, stepsUsed]).toEqual([0, false, 3]);
+    const all = await decode(file.bytes, model, { maxSteps: file.steps.length - 1 });
+    expect(rmse(all.image, image)).toBe(file.steps[file.steps.length - 1].rmse);
+  });
+
+  test('is told from a whole one before its length is known', () => {
+    const start = file.bytes.length - file.tailBytes;
+    const info = readInfo(file.bytes.subarray(0, start + 3), model);
+    expect(info.complete).toBe(false);
+    expect(info.bytesWhenComplete).toBeUndefined();
+  });
+
+  test('progressive points run on into the tail', async () => {
+    const points: number[] = [];
+    await decode(file.bytes, model, { progressivePoints: 10, onPoint: ({ bytesUsed }) => void points.push(bytesUsed) });
+    const start = file.bytes.length - file.tailBytes;
+    expect(points).toEqual([...points].sort((a, b) => a - b));
+    expect(points.filter((bytes) => bytes > start).length).toBeGreaterThan(2);
+    expect(points.at(-1)).toBe(file.bytes.length);
+  });
+});
+
+describe('damage', () => {
+  /** The file with one bit of its tail's code flipped. */
+  const damaged = (bit: number) => {
+    const bytes = file.bytes.slice();
+    bytes[bytes.length - 1 - (bit >> 3)] ^= 1 << (bit & 7);
+    return bytes;
+  };
+
+  test('is noticed, and the picture given to who wants it', { timeout: 120_000 }, async () => {
+    for (let bit = 100; bit < 8 * (file.tailBytes - 10); bit += 61) {
+      const refused = await decode(damaged(bit), model).catch((error: unknown) => error);
+      expect(refused).toBeInstanceOf(CodecError);
+      expect((refused as CodecError).code).toBe('format');
+    }
+    const { lossless, image: picture } = await decode(damaged(200), model, { tolerant: true });
+    expect(lossless).toBe(false);
+    expect(rmse(picture, image)).toBeLessThan(60);
+  });
+
+  test('of the checksum itself is noticed too', async () => {
+    const bytes = file.bytes.slice();
+    bytes[bytes.length - file.tailBytes + 2] ^= 1;
+    await expect(decode(bytes, model)).rejects.toThrow(/checksum/);
+  });
+
+  test('in reserved flags is an unknown feature', async () => {
+    const bytes = file.bytes.slice();
+    bytes[bytes.length - file.tailBytes] ^= 0x80;
+    await expect(decode(bytes, model)).rejects.toThrow(/unknown feature/);
+  });
+});
+
+test('limits make no sense with it', async () => {
+  const small = syntheticImage(4, 4);
+  await expect(encode(small, model, { lossless: true, maxBytes: 100 })).rejects.toThrow(/lossless: expected no/);
+  await expect(encode(small, model, { lossless: true, targetRmse: 3 })).rejects.toThrow(/lossless: expected no/);
+});
