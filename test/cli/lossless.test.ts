@@ -47,7 +47,7 @@ it('a damaged one is refused, or written with a warning', async () => {
   bytes[bytes.length - Math.round(encoded.tailBytes / 2)] ^= 16;
   await writeFile(join(directory, 'bad.ddc'), bytes);
   expectRefusal(
-    await ddpmCodec(['decode', 'bad.ddc', '-o', 'bad.png'], directory),
+    await ddpmCodec(['decode', 'bad.ddc', '-o', 'bad.png', '--quiet'], directory),
     1,
     /bad\.ddc: .*checksum.*--tolerant/,
   );
