@@ -64,6 +64,8 @@ export interface DecodeReport {
   readonly complete: boolean;
   /** The picture is the encoder's, to the bit, by its checksum. */
   readonly lossless: boolean;
+  /** A checksum shows that the file is damaged; only with `--tolerant`. */
+  readonly damaged: boolean;
   readonly reconstruction: Reconstruction;
   readonly seconds: number;
   readonly engine: string;
@@ -128,7 +130,7 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
         tolerant: {
           type: 'boolean',
           default: false,
-          description: 'Write the picture of a damaged lossless file too, with a warning',
+          description: 'Decode a damaged file as far as its checksums are right, with a warning',
         },
         ...engineOptions,
         ...outputOptions,
@@ -194,9 +196,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   const start = performance.now();
   const result = await decode(bytes, model, options).finally(() => progress.stop());
   const seconds = (performance.now() - start) / 1000;
-  if (result.exactSamples === result.unrounded.length && !result.lossless) {
-    console.note(`${job.input}: the picture does not have its checksum; the file is damaged`);
-  }
+  if (result.damaged) console.note(`${job.input}: a checksum is wrong; the picture is of step ${result.stepsUsed}`);
   await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
   return {
     input: job.input,
@@ -212,6 +212,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     exactSamples: result.exactSamples,
     complete: result.complete,
     lossless: result.lossless,
+    damaged: result.damaged,
     reconstruction,
     seconds,
     engine: engine.name,

@@ -1,9 +1,12 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
+import { basename } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import type { EncodeOptions, Selection, StepReport } from '../codec/api.js';
 import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../codec/encoder.js';
+import type { Metadata } from '../codec/metadata.js';
 import { CodecError } from '../errors.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../image/read.js';
+import { packageVersion } from '../version.js';
 import {
   backgroundOption,
   bytesForRate,
@@ -29,6 +32,9 @@ interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly 'max-bytes'?: unknown;
   readonly 'target-rmse'?: unknown;
   readonly lossless: boolean;
+  readonly checksums: boolean;
+  readonly metadata: boolean;
+  readonly comment?: string;
   readonly effort: unknown;
   readonly selection: Selection;
   readonly seed: unknown;
@@ -65,6 +71,8 @@ export interface EncodeReport {
     readonly maxBytes: number | null;
     readonly targetRmse: number | null;
     readonly lossless: boolean;
+    readonly checksums: boolean;
+    readonly metadata: Metadata | null;
     readonly background: string | null;
   };
 }
@@ -76,6 +84,9 @@ interface Settings {
   readonly maxBytes: number | undefined;
   readonly targetRmse: number | undefined;
   readonly lossless: boolean;
+  readonly checksums: boolean;
+  readonly metadata: boolean;
+  readonly comment: string | undefined;
   readonly effort: number;
   readonly selection: Selection;
   readonly seed: number;
@@ -113,6 +124,17 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           default: false,
           description: 'Send the exact picture: as many steps as make the file smallest, then every sample',
         },
+        checksums: {
+          type: 'boolean',
+          default: false,
+          description: 'Add checksums, 16 bits for every 32 bytes or more of steps, that show where a file is damaged',
+        },
+        metadata: {
+          type: 'boolean',
+          default: false,
+          description: "Put the picture's file name and this program's version at the end of the file",
+        },
+        comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
         effort: numberOption(`1 to ${MAX_EFFORT}: how hard to look for good codewords; one more doubles the search`, {
           default: DEFAULT_EFFORT,
         }),
@@ -143,6 +165,9 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
     maxBytes: integer('--max-bytes', args['max-bytes'], 1),
     targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels'),
     lossless: args.lossless,
+    checksums: args.checksums,
+    metadata: args.metadata,
+    comment: args.comment,
     effort: integer('--effort', args.effort, 1, MAX_EFFORT)!,
     selection: args.selection,
     seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
@@ -167,7 +192,8 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 }
 
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
-  const { background, effort, selection, seed, targetRmse, lossless } = settings;
+  const { background, effort, selection, seed, targetRmse, lossless, checksums } = settings;
+  const metadata = metadataOf(job.input, settings);
   const image = await readImage(job.input, { background });
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
@@ -184,6 +210,8 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(targetRmse === undefined ? {} : { targetRmse }),
     lossless,
+    checksums,
+    ...(metadata && { metadata }),
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
   progress.update(0);
@@ -214,6 +242,8 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
       maxBytes: maxBytes ?? null,
       targetRmse: targetRmse ?? null,
       lossless,
+      checksums,
+      metadata: metadata ?? null,
       background: background ?? null,
     },
   };
@@ -225,6 +255,13 @@ function describe(report: EncodeReport): string {
   const quality = report.options.lossless ? 'lossless' : lossy;
   const size = `${bytes} bytes, ${bitsPerDim.toFixed(4)} bits/dim`;
   return `${input} -> ${output}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
+}
+
+/** What the file is to say of itself; undefined when nothing. */
+function metadataOf(input: string, { metadata, comment }: Settings): Metadata | undefined {
+  if (!metadata && comment === undefined) return undefined;
+  const about = metadata ? { source: basename(input), software: `ddpm-codec ${packageVersion()}` } : {};
+  return { ...about, ...(comment !== undefined && { comment }) };
 }
 
 function smallest(a: number | undefined, b: number | undefined): number | undefined {

@@ -81,6 +81,8 @@ function describe(report: InfoReport): string {
     ['trellis', `${2 ** report.stateBits} states`],
     ['seed', String(report.seed)],
     ['lossless', report.lossless ? 'yes: the exact picture follows the steps' : 'no'],
+    ['checksums', report.checksums ? 'yes' : 'no'],
+    ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, printable(value)]),
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
   if (steps !== undefined) {
@@ -101,4 +103,9 @@ function describe(report: InfoReport): string {
     i <= (stepsComplete ?? 0) ? '' : 'missing',
   ]);
   return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
+}
+
+/** Text from a file, without what would move a terminal's cursor. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
 }

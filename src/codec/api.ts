@@ -1,5 +1,6 @@
 /** Options and results of the codec: what `encode`, `decode`, `readInfo` and `truncate` take and give. */
 import type { RgbImage } from '../image/image.js';
+import type { Metadata } from './metadata.js';
 
 /** How a block's codeword is chosen: best projection, or at random with the weights q/p (minimal random coding). */
 export type Selection = 'greedy' | 'sample';
@@ -31,6 +32,10 @@ export interface EncodeOptions {
   readonly targetRmse?: number;
   /** Send the exact picture after the steps, of which there are then as many as make the file smallest. Default false. */
   readonly lossless?: boolean;
+  /** Add 16 bits after every 32 bytes or more of steps, from which damage is noticed. Default false. */
+  readonly checksums?: boolean;
+  /** Said at the end of the file. */
+  readonly metadata?: Metadata;
   readonly onProgress?: (progress: EncodeProgress) => void;
 }
 
@@ -92,7 +97,10 @@ export interface DecodeOptions {
   readonly onProgress?: (fraction: number) => void;
   /** Refuse images with more pixels than this, before allocating. Default 2^26. */
   readonly maxPixels?: number;
-  /** Give the picture of a lossless file that does not have its checksum, which otherwise is an error. Default false. */
+  /**
+   * Of a file whose checksums show damage give the picture up to the last sound step, or of a lossless one as it is; otherwise
+   * that is an error. Default false.
+   */
   readonly tolerant?: boolean;
 }
 
@@ -104,6 +112,8 @@ export interface DecodeResult extends DecodePoint {
   readonly complete: boolean;
   /** True when the picture is the encoder's, to the bit, by its checksum. */
   readonly lossless: boolean;
+  /** True when a checksum shows that the file is damaged; only with `tolerant`. */
+  readonly damaged: boolean;
 }
 
 /** What can be told about a file without running a network. */
@@ -118,6 +128,8 @@ export interface FileInfo {
   readonly seed: number;
   /** The exact picture follows the steps. */
   readonly lossless: boolean;
+  /** The steps have checksums. */
+  readonly checksums: boolean;
   readonly headerBytes: number;
   readonly bytes: number;
   /** Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand. */
@@ -136,4 +148,6 @@ export interface FileInfo {
    * off before its tail says how long it is.
    */
   readonly bytesWhenComplete?: number;
+  /** Present when the model is at hand and the file holds them whole. */
+  readonly metadata?: Metadata;
 }

@@ -37,9 +37,16 @@ export class BitWriter {
 
 /** Reads back what BitWriter wrote. The caller knows how many bits there are. */
 export class BitReader {
-  private position = 0;
+  /** @param position in bits, where to begin */
+  constructor(
+    private readonly bytes: Uint8Array,
+    private position = 0,
+  ) {}
 
-  constructor(private readonly bytes: Uint8Array) {}
+  /** Leaves this many bits out. */
+  skip(count: number): void {
+    this.position += count;
+  }
 
   /** @param count number of bits, 1..31 @throws RangeError past the end */
   read(count: number): number {

@@ -10,6 +10,19 @@ export function crc8(bytes: ArrayLike<number>): number {
   return crc ^ 0xff;
 }
 
+/**
+ * CRC-16 with polynomial 0x1021 and initial value 0xFFFF (CRC-16/IBM-3740) of the bits from `start` to before `end`, most
+ * significant first.
+ */
+export function crc16(bytes: Uint8Array, start = 0, end = bytes.length * 8): number {
+  let crc = 0xffff;
+  for (let i = start; i < end; i++) {
+    const bit = (bytes[i >>> 3] >>> (7 - (i & 7))) & 1;
+    crc = ((crc >>> 15) ^ bit ? (crc << 1) ^ 0x1021 : crc << 1) & 0xffff;
+  }
+  return crc;
+}
+
 /** The remainders of single bytes, polynomial 0x1EDC6F41 with its bits reversed. */
 const CRC32C_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;

@@ -10,7 +10,8 @@ import { BitReader } from './bitstream.js';
 import { advance, initialState, noise, placeCodeword, readBlock, stepBlocks, stepMemory } from './chain.js';
 import type { CodecModel } from './encoder.js';
 import { readHeader } from './format.js';
-import { completeSteps, fileEnd, type Layout, readLayout } from './layout.js';
+import { completeSteps, fileParts, type Layout, readLayout } from './layout.js';
+import { CHECKSUM_BITS, sectionsOf, soundSteps } from './sections.js';
 import { covariancesAt, readTail } from './tail.js';
 
 /** Images with more pixels are refused before anything is allocated, unless the caller raises this. */
@@ -36,10 +37,16 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   const { schedule, denoiser } = model;
   const length = width * height * 3;
   const available = Math.min(bytes.length, maxBytes);
-  const stepsUsed = Math.min(completeSteps(layout, available), Math.floor(maxSteps));
-  const tail = tailOf(bytes, layout, stepsUsed === written.length && maxSteps === Infinity ? available : 0);
-  const end = tail ? boundaries[stepsUsed] + tail.length : boundaries[stepsUsed];
+  const sound = header.checksums ? soundSteps(bytes.subarray(layout.headerBytes, available), written) : written.length;
+  const whole = completeSteps(layout, available);
+  if (sound < whole && !options.tolerant) throw damagedSteps(sound, boundaries[sound]);
+  const stepsUsed = Math.min(whole, sound, Math.floor(maxSteps));
+  const parts = fileParts(bytes, layout);
+  const wantsTail = header.lossless && stepsUsed === written.length && maxSteps === Infinity;
+  const tail = wantsTail ? bytes.subarray(parts.steps, Math.min(available, parts.tail ?? available)) : new Uint8Array();
+  const end = boundaries[stepsUsed] + tail.length;
   const goals = pointGoals(layout, end, options.onPoint ? (options.progressivePoints ?? 0) : 0);
+  const closing = new Set(header.checksums ? sectionsOf(written).map(({ endStep }) => endStep) : []);
 
   const reader = new BitReader(bytes.subarray(layout.headerBytes));
   const state = initialState(seed, length);
@@ -74,7 +81,8 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
       if (wanted || (last && goals.length > 0)) await options.onPoint?.(reached);
       if (last) {
         let lossless = false;
-        if (tail) {
+        let damaged = sound < whole;
+        if (tail.length > 0) {
           const context = { width, height, seed, xhat0, covariances: covariancesAt(model.residuals, t) };
           const lengths = goals.map((goal) => goal - boundaries[step]).filter((goal) => goal > 0 && goal < tail.length);
           for (const length of [...lengths, tail.length]) {
@@ -82,16 +90,17 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
             if (picture.damaged && !options.tolerant) throw damagedPicture();
             reached = point(step, picture.values, boundaries[step] + length, picture.known);
             lossless = picture.exact;
+            damaged = picture.damaged;
             if (goals.length > 0) await options.onPoint?.(reached);
           }
         }
-        const whole = fileEnd(bytes, layout);
         return {
           ...reached,
           bytesTotal: bytes.length,
           stepsTotal: written.length,
-          complete: whole !== undefined && bytes.length >= whole,
+          complete: parts.all !== undefined && bytes.length >= parts.all,
           lossless,
+          damaged,
         };
       }
     }
@@ -99,15 +108,16 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
     for (const block of stepBlocks(seed, step + 1, planned, stateBits, memory)) {
       placeCodeword(block, readBlock(block, reader), z);
     }
+    if (closing.has(step + 1)) reader.skip(CHECKSUM_BITS);
     advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
   }
 }
 
-/** The part of a lossless tail that is among the first `available` bytes; undefined where there is none. */
-function tailOf(bytes: Uint8Array, layout: Layout, available: number): Uint8Array | undefined {
-  const start = layout.boundaries[layout.boundaries.length - 1];
-  if (!layout.header.lossless || available <= start) return undefined;
-  return bytes.subarray(start, Math.min(available, fileEnd(bytes, layout) ?? available));
+function damagedSteps(sound: number, bytes: number): CodecError {
+  return new CodecError(
+    'format',
+    `the file is damaged after step ${sound}, byte ${bytes}: a checksum is wrong; --tolerant gives the picture up to there`,
+  );
 }
 
 function damagedPicture(): CodecError {

@@ -15,8 +15,10 @@ import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
 import { advance, type Block, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import type { LayoutModel } from './layout.js';
+import { writeMetadata } from './metadata.js';
 import { createPlan, type PlannedStep, type PlanParameters } from './plan.js';
 import { choosePlan } from './plan-choice.js';
+import { addChecksums, stepEnds } from './sections.js';
 import { TailSearch } from './tail-search.js';
 import { MIN_STATE_BITS, type Path, SYMBOL_BITS } from './trellis.js';
 
@@ -60,18 +62,28 @@ function stateBitsFor(effort: number, pixels: number): number {
  * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header
  */
 export async function encode(image: RgbImage, model: CodecModel, options: EncodeOptions = {}): Promise<EncodeResult> {
-  const { effort, selection, seed, maxBytes, targetRmse, lossless } = checkOptions(options);
+  const { effort, selection, seed, maxBytes, targetRmse, lossless, checksums, metadata } = checkOptions(options);
   const { width, height } = image;
   const stateBits = stateBitsFor(effort, width * height);
   const { schedule, denoiser } = model;
   const dimensions = image.data.length;
   const modelId = model.id.slice(0, MODEL_ID_DIGITS);
-  const base = { version: FORMAT_VERSION, stateBits, modelId, width, height, seed, lossless };
+  const base = {
+    version: FORMAT_VERSION,
+    stateBits,
+    modelId,
+    width,
+    height,
+    seed,
+    lossless,
+    checksums,
+    metadata: metadata.length > 0,
+  };
   const headerBytes = writeHeader({ ...base, plan: BLANK_PLAN, stepCount: 0 }).length;
-  if (maxBytes < headerBytes) {
+  if (maxBytes < headerBytes + metadata.length) {
     throw new CodecError(
       'usage',
-      `maximum size: expected at least the ${headerBytes} bytes of a header, got ${maxBytes}`,
+      `maximum size: expected at least the ${headerBytes + metadata.length} bytes of a header${metadata.length > 0 ? ' and metadata' : ''}, got ${maxBytes}`,
     );
   }
   const choice = await choosePlan(image, model, selection);
@@ -92,16 +104,18 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
   let networkEvaluations = choice.networkEvaluations;
   let klBits = 0;
   let reconstruction: RgbImage;
-  const finalBytes = (stepCount: number, payloadBits: number) =>
-    headerFor(stepCount).length + Math.ceil(payloadBits / 8);
+  /** Bits up to the end of each of the first steps, in a file that ends with them. */
+  const ends = (stepCount: number) => [0, ...stepEnds(plan.slice(0, stepCount), checksums)];
+  const finalBytes = (stepCount: number) =>
+    headerFor(stepCount).length + Math.ceil(ends(stepCount)[stepCount] / 8) + metadata.length;
   for (let step = 1; ; step++) {
     const t = step > plan.length ? (plan.at(-1)?.s ?? schedule.timesteps) : plan[step - 1].t;
     await denoiser.predictX0(state, width, height, t, xhat0);
     networkEvaluations++;
     reconstruction = { width, height, data: fromUnit(xhat0) };
     const distance = rmse(reconstruction, image);
-    const bytes = finalBytes(step - 1, payload.length);
-    steps.push({ t, bits: headerBytes * 8 + payload.length, klBits, rmse: distance });
+    const bytes = finalBytes(step - 1);
+    steps.push({ t, bits: 0, klBits, rmse: distance });
     options.onProgress?.({
       fraction: progress(plan, step - 1, bytes, maxBytes, distance, targetRmse),
       t,
@@ -111,7 +125,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     const planned = plan[step - 1];
     tail?.consider(step - 1, t, payload.length, xhat0);
     if (!planned || (!lossless && distance <= targetRmse) || tail?.over) break;
-    if (finalBytes(step, payload.length + planned.blocks * planned.blockBits) > maxBytes) break;
+    if (finalBytes(step) > maxBytes) break;
 
     subtract(image.data, xhat0, error);
     klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(error));
@@ -132,13 +146,15 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
 
   const best = tail?.finish();
   if (best) steps.length = best.steps + 1;
-  const header = headerFor(steps.length - 1);
+  const stepCount = steps.length - 1;
+  const header = headerFor(stepCount);
+  const paths = payload.toBytes(best?.payloadBits);
   const tailBytes = best?.bytes ?? new Uint8Array();
-  const bytes = new Uint8Array(Buffer.concat([header, payload.toBytes(best?.payloadBits), tailBytes]));
+  const body = checksums ? addChecksums(paths, plan.slice(0, stepCount)) : paths;
+  const bytes = new Uint8Array(Buffer.concat([header, body, tailBytes, metadata]));
+  const stepBits = ends(stepCount);
   const last = steps[steps.length - 1];
   const finalRmse = lossless ? 0 : last.rmse;
-  // A file with all steps has a shorter header than the one the running totals were made with.
-  const saved = (headerBytes - header.length) * 8;
   return {
     bytes,
     width,
@@ -147,7 +163,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     rmse: finalRmse,
     psnr: psnrOfRmse(finalRmse),
     klBits: last.klBits,
-    steps: steps.map((report) => ({ ...report, bits: report.bits - saved })),
+    steps: steps.map((report, i) => ({ ...report, bits: header.length * 8 + stepBits[i] })),
     tailBytes: tailBytes.length,
     networkEvaluations,
     reconstruction: lossless ? image : reconstruction,
@@ -203,7 +219,15 @@ function privateUniform(seed: number): Uniform {
 }
 
 function checkOptions(options: EncodeOptions) {
-  const { effort = DEFAULT_EFFORT, selection = 'greedy', seed = 0, maxBytes, lossless = false } = options;
+  const {
+    effort = DEFAULT_EFFORT,
+    selection = 'greedy',
+    seed = 0,
+    maxBytes,
+    lossless = false,
+    checksums = false,
+  } = options;
+  const metadata = options.metadata ? writeMetadata(options.metadata) : new Uint8Array();
   if (lossless && (maxBytes !== undefined || options.targetRmse !== undefined)) {
     throw new CodecError('usage', 'lossless: expected no maximum size and no target RMSE with it');
   }
@@ -219,7 +243,16 @@ function checkOptions(options: EncodeOptions) {
   }
   if (maxBytes !== undefined && !(maxBytes > 0)) throw invalidArgument('maximum size', 'a positive number', maxBytes);
   if (!(targetRmse >= 0)) throw invalidArgument('target RMSE', 'a number of at least 0', targetRmse);
-  return { effort, selection, seed, maxBytes: maxBytes ?? Number.POSITIVE_INFINITY, targetRmse, lossless };
+  return {
+    effort,
+    selection,
+    seed,
+    maxBytes: maxBytes ?? Number.POSITIVE_INFINITY,
+    targetRmse,
+    lossless,
+    checksums,
+    metadata,
+  };
 }
 
 /** How much of the work is done, by the limit that is nearest. */

@@ -4,12 +4,13 @@
  * | bytes | content |
  * |---|---|
  * | 2 | magic 0xDD, then 0xC0 + version |
- * | 1 | bits 0-3: ν - 4; bit 4: reserved, 0; bit 5: a seed follows; bit 6: a step count follows; bit 7: a lossless tail follows the steps |
+ * | 1 | bits 0-3: ν - 4; bit 4: features follow; bit 5: a seed follows; bit 6: a step count follows; bit 7: a lossless tail follows the steps |
  * | 3 | model id: first 24 bits of the model's hash |
  * | 1-4, 1-4 | width - 1, height - 1 (LEB128) |
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
  * | 0-5 | seed (LEB128), only if not 0 |
  * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
+ * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bits 2-7: reserved, 0 |
  * | 1 | CRC-8 of all bytes before it |
  */
 import { CodecError } from '../errors.js';
@@ -39,6 +40,10 @@ export interface Header {
   readonly stepCount?: number;
   /** The exact picture follows the steps. */
   readonly lossless?: boolean;
+  /** The steps have checksums. */
+  readonly checksums?: boolean;
+  /** Metadata follow the steps and the tail. */
+  readonly metadata?: boolean;
 }
 
 const MAGIC = 0xdd;
@@ -46,11 +51,16 @@ const VERSION_NIBBLE = 0xc0;
 const FLAG_SEED = 0x20;
 const FLAG_STEPS = 0x40;
 const FLAG_TAIL = 0x80;
-const FLAGS_RESERVED = 0x10;
+const FLAG_FEATURES = 0x10;
+const FEATURE_CHECKSUMS = 0x01;
+const FEATURE_METADATA = 0x02;
+const FEATURES_RESERVED = 0xfc;
 
 export function writeHeader(header: Header): Uint8Array {
   const { plan } = header;
+  const features = (header.checksums ? FEATURE_CHECKSUMS : 0) | (header.metadata ? FEATURE_METADATA : 0);
   const flags =
+    (features === 0 ? 0 : FLAG_FEATURES) |
     (header.seed === 0 ? 0 : FLAG_SEED) |
     (header.stepCount === undefined ? 0 : FLAG_STEPS) |
     (header.lossless ? FLAG_TAIL : 0);
@@ -66,6 +76,7 @@ export function writeHeader(header: Header): Uint8Array {
     planBits & 0xff,
     ...(header.seed === 0 ? [] : leb128(header.seed)),
     ...(header.stepCount === undefined ? [] : leb128(header.stepCount)),
+    ...(features === 0 ? [] : [features]),
   ];
   return Uint8Array.from([...bytes, crc8(bytes)]);
 }
@@ -96,13 +107,15 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
   const planBits = (reader.byte() << 8) | reader.byte();
   const seed = flags & FLAG_SEED ? reader.leb128(2 ** 32 - 1) : 0;
   const stepCount = flags & FLAG_STEPS ? reader.leb128(2 ** 14 - 1) : undefined;
+  const features = flags & FLAG_FEATURES ? reader.byte() : 0;
   const expected = crc8(bytes.subarray(0, reader.position));
   const found = reader.byte();
   if (found !== expected) {
     throw new CodecError('format', `.ddc header is damaged: expected checksum ${expected}, got ${found}`);
   }
-  if (flags & FLAGS_RESERVED || stateBits > MAX_STATE_BITS) {
-    throw new CodecError('format', `.ddc header uses a feature this version does not know (flags ${flags})`);
+  if (features & FEATURES_RESERVED || (flags & FLAG_FEATURES && features === 0) || stateBits > MAX_STATE_BITS) {
+    const which = `flags ${flags}, features ${features}`;
+    throw new CodecError('format', `.ddc header uses a feature this version does not know (${which})`);
   }
   const plan = {
     first: (planBits >>> 9) - 64,
@@ -120,6 +133,8 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
     seed,
     ...(stepCount !== undefined && { stepCount }),
     ...(flags & FLAG_TAIL && { lossless: true }),
+    ...(features & FEATURE_CHECKSUMS && { checksums: true }),
+    ...(features & FEATURE_METADATA && { metadata: true }),
   };
   return { header, length: reader.position };
 }

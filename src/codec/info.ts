@@ -2,7 +2,9 @@
 import { CodecError, invalidArgument } from '../errors.js';
 import type { FileInfo } from './api.js';
 import { type Header, readHeader } from './format.js';
-import { completeSteps, fileEnd, type LayoutModel, readLayout } from './layout.js';
+import { completeSteps, fileParts, type LayoutModel, readLayout } from './layout.js';
+import { readMetadata } from './metadata.js';
+import { stepEnds } from './sections.js';
 
 /**
  * Reads a file's header; with its model also the table of its steps and how much of it is there.
@@ -14,11 +16,13 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   if (!model) return base;
   const layout = readLayout(bytes, model);
   const dimensions = header.width * header.height * 3;
-  const end = fileEnd(bytes, layout);
+  const { tail, all: end } = fileParts(bytes, layout);
+  const metadata = header.metadata && tail !== undefined ? readMetadata(bytes.subarray(tail)) : undefined;
   const start = { t: model.schedule.timesteps, bits: 0, bytes: length };
-  const steps = layout.written.map(({ s, blocks, blockBits }, i) => ({
+  const ends = stepEnds(layout.written, header.checksums === true);
+  const steps = layout.written.map(({ s }, i) => ({
     t: s,
-    bits: blocks * blockBits,
+    bits: ends[i] - (ends[i - 1] ?? 0),
     bytes: layout.boundaries[i + 1],
   }));
   return {
@@ -27,6 +31,7 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
     stepsComplete: completeSteps(layout, bytes.length),
     complete: end !== undefined && bytes.length >= end,
     ...(end !== undefined && { bytesWhenComplete: end }),
+    ...(metadata && { metadata }),
   };
 }
 
@@ -43,6 +48,6 @@ export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
   return bytes.slice(0, Math.floor(maxBytes));
 }
 
-function describe({ version, modelId, width, height, stateBits, seed, lossless = false }: Header) {
-  return { version, modelId, width, height, stateBits, seed, lossless };
+function describe({ version, modelId, width, height, stateBits, seed, lossless = false, checksums = false }: Header) {
+  return { version, modelId, width, height, stateBits, seed, lossless, checksums };
 }

@@ -2,7 +2,9 @@
 import { CodecError } from '../errors.js';
 import type { Schedule } from '../model/schedule.js';
 import { type Header, MODEL_ID_DIGITS, readHeader } from './format.js';
+import { metadataBytes } from './metadata.js';
 import { createPlan, type PlannedStep, type Profile } from './plan.js';
+import { stepEnds } from './sections.js';
 import { type ResidualStatistics, tailBytes } from './tail.js';
 
 /** The part of a model that lays out files. */
@@ -42,12 +44,8 @@ export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
     throw new CodecError('format', `.ddc header is damaged: expected at most ${plan.length} steps, got ${stepCount}`);
   }
   const written = plan.slice(0, stepCount);
-  const boundaries = [length];
-  let bits = 0;
-  for (const { blocks, blockBits } of written) {
-    bits += blocks * blockBits;
-    boundaries.push(length + Math.ceil(bits / 8));
-  }
+  const ends = stepEnds(written, header.checksums === true);
+  const boundaries = [length, ...ends.map((bits) => length + Math.ceil(bits / 8))];
   return { header, headerBytes: length, written, unwritten: plan.slice(stepCount), boundaries };
 }
 
@@ -58,10 +56,23 @@ export function completeSteps({ boundaries }: Layout, bytes: number): number {
   return steps;
 }
 
-/** Size of the whole file as its encoder wrote it; undefined where it is cut off before its lossless tail tells. */
-export function fileEnd(bytes: Uint8Array, { header, boundaries }: Layout): number | undefined {
+/** Where the parts of a file end, as its encoder wrote it. */
+export interface FileParts {
+  /** The steps, and with them the file where nothing follows. */
+  readonly steps: number;
+  /** The lossless tail, where there is one; undefined where the file is cut off before that tells its length. */
+  readonly tail: number | undefined;
+  /** The whole file; undefined where it is cut off before it tells its length. */
+  readonly all: number | undefined;
+}
+
+/** @throws CodecError('format') when the beginning of a part is damaged */
+export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): FileParts {
   const steps = boundaries[boundaries.length - 1];
-  if (!header.lossless) return steps;
-  const tail = tailBytes(bytes.subarray(steps));
-  return tail === undefined ? undefined : steps + tail;
+  const end = (start: number | undefined, length: (section: Uint8Array) => number | undefined) => {
+    const size = start === undefined ? undefined : length(bytes.subarray(start));
+    return size === undefined ? undefined : start! + size;
+  };
+  const tail = header.lossless ? end(steps, tailBytes) : steps;
+  return { steps, tail, all: header.metadata ? end(tail, metadataBytes) : tail };
 }

@@ -62,3 +62,19 @@ it('limits are refused with it', async () => {
     expectRefusal(run, 2, new RegExp(`${limit}: expected without --lossless`));
   }
 });
+
+it('metadata and checksums are shown, and damage is told with the last sound step', async () => {
+  const options = ['--target-rmse', '6', '--checksums', '--metadata', '--comment', 'from the\tattic'];
+  const [report] = (await ddpmCodecJson(['encode', 'a.png', '-o', 'm.ddc', ...options], directory)).images;
+  expect(report.options).toMatchObject({ checksums: true, metadata: { source: 'a.png', comment: 'from the\tattic' } });
+  const { stdout } = await ddpmCodec(['info', 'm.ddc'], directory);
+  expect(stdout).toMatch(/checksums +yes\n *source +a\.png\n *comment +from the attic\n *software +ddpm-codec \d/);
+  const bytes = await readFile(join(directory, 'm.ddc'));
+  bytes[Math.floor(report.steps[3].bits / 8)] ^= 1;
+  await writeFile(join(directory, 'bad.ddc'), bytes);
+  const refused = await ddpmCodec(['decode', 'bad.ddc', '-o', 'm.png', '--quiet'], directory);
+  expectRefusal(refused, 1, /bad\.ddc: the file is damaged after step \d+, byte \d+/);
+  const [tolerant] = (await ddpmCodecJson(['decode', 'bad.ddc', '-o', 'm.png', '--tolerant'], directory)).images;
+  expect(tolerant).toMatchObject({ damaged: true, complete: true });
+  expect(tolerant.stepsUsed).toBeLessThanOrEqual(3);
+});

@@ -20,11 +20,15 @@ const headers: fc.Arbitrary<Header> = fc
     seed: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 ** 32 - 1 })),
     stepCount: fc.option(fc.integer({ min: 0, max: 2 ** 14 - 1 }), { nil: undefined }),
     lossless: fc.boolean(),
+    checksums: fc.boolean(),
+    metadata: fc.boolean(),
   })
-  .map(({ stepCount, lossless, ...header }) => ({
+  .map(({ stepCount, lossless, checksums, metadata, ...header }) => ({
     ...header,
     ...(stepCount !== undefined && { stepCount }),
     ...(lossless && { lossless }),
+    ...(checksums && { checksums }),
+    ...(metadata && { metadata }),
   }));
 
 const SIMPLE: Header = {
@@ -75,6 +79,13 @@ function altered(position: number, value: number): Uint8Array {
   return withChecksum(bytes);
 }
 
+/** `SIMPLE` with this byte of features. */
+function withFeatures(features: number): Uint8Array {
+  const bytes = writeHeader({ ...SIMPLE, checksums: true });
+  bytes[bytes.length - 2] = features;
+  return withChecksum(bytes);
+}
+
 test('a header has the bytes of the specification', () => {
   const bytes = Array.from(writeHeader(SIMPLE));
   expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc2, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
@@ -82,6 +93,8 @@ test('a header has the bytes of the specification', () => {
   const long = writeHeader({ ...SIMPLE, seed: 129, stepCount: 5 });
   expect(long[2]).toBe(8 | 0x20 | 0x40);
   expect(writeHeader({ ...SIMPLE, lossless: true })[2]).toBe(8 | 0x80);
+  const features = writeHeader({ ...SIMPLE, checksums: true, metadata: true });
+  expect([features[2], ...features.subarray(-2, -1)]).toEqual([8 | 0x10, 3]);
   expect(Array.from(long.subarray(11, -1))).toEqual([0x81, 0x01, 5]);
 });
 
@@ -93,7 +106,7 @@ test('whatever is written is read back, and the length is right with a payload b
   fc.assert(
     fc.property(headers, fc.uint8Array({ maxLength: 20 }), (header, payload) => {
       const bytes = writeHeader(header);
-      expect(bytes.length).toBeLessThanOrEqual(2 + 1 + 3 + 8 + 2 + 5 + 2 + 1);
+      expect(bytes.length).toBeLessThanOrEqual(2 + 1 + 3 + 8 + 2 + 5 + 2 + 1 + 1);
       expect(readHeader(Uint8Array.from([...bytes, ...payload]))).toEqual({ header, length: bytes.length });
     }),
     { numRuns: 1000 },
@@ -164,7 +177,8 @@ describe('damage', () => {
     ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
     ['a later version', altered(1, 0xc3), /version: expected 2, got 3/],
     ['version 1', altered(1, 0xc1), /version: expected 2, got 1/],
-    ['the reserved flag', altered(2, 0x18), /feature this version does not know/],
+    ['a reserved feature', withFeatures(0x04), /feature this version does not know/],
+    ['features that are none', withFeatures(0), /feature this version does not know/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],
   ])('%s is refused for what it is', (_, bytes, message) => {

@@ -37,6 +37,7 @@ test('a header alone tells what it holds, without a model', () => {
     stateBits: 8,
     seed: 99,
     lossless: false,
+    checksums: false,
     headerBytes: writeHeader(HEADER).length,
     bytes: file.length,
   });

@@ -1,0 +1,78 @@
+/**
+ * Checksums within the steps, where an encoder is asked for them: after every run of steps of 256 bits or more, and after
+ * the last step, 16 bits from which damage before them is noticed.
+ */
+import { BitReader, BitWriter } from './bitstream.js';
+import { crc16 } from './checksum.js';
+import type { PlannedStep } from './plan.js';
+
+/** A section is closed by the first step with which it has at least so many bits. */
+const SECTION_BITS = 256;
+export const CHECKSUM_BITS = 16;
+
+/** Where a section of the payload lies, in bits. */
+export interface Section {
+  /** Steps before its first, and up to its last. */
+  readonly firstStep: number;
+  readonly endStep: number;
+  readonly start: number;
+  /** Its checksum follows. */
+  readonly end: number;
+}
+
+/** @param steps all that are written */
+export function sectionsOf(steps: readonly PlannedStep[]): Section[] {
+  const sections: Section[] = [];
+  let start = 0;
+  let end = 0;
+  let firstStep = 0;
+  for (const [i, { blocks, blockBits }] of steps.entries()) {
+    end += blocks * blockBits;
+    if (end - start < SECTION_BITS && i < steps.length - 1) continue;
+    sections.push({ firstStep, endStep: i + 1, start, end });
+    end += CHECKSUM_BITS;
+    start = end;
+    firstStep = i + 1;
+  }
+  return sections;
+}
+
+/**
+ * Bits of the payload up to the end of each step, checksums included.
+ * @param steps all that are written
+ */
+export function stepEnds(steps: readonly PlannedStep[], checksums: boolean): number[] {
+  const closing = new Set(checksums ? sectionsOf(steps).map(({ endStep }) => endStep) : []);
+  let bits = 0;
+  return steps.map(({ blocks, blockBits }, i) => {
+    bits += blocks * blockBits + (closing.has(i + 1) ? CHECKSUM_BITS : 0);
+    return bits;
+  });
+}
+
+/** A payload of these steps with the checksums put in. */
+export function addChecksums(payload: Uint8Array, steps: readonly PlannedStep[]): Uint8Array {
+  const reader = new BitReader(payload);
+  const writer = new BitWriter(payload.length * 2 + 2);
+  for (const { start, end } of sectionsOf(steps)) {
+    for (let bits = end - start; bits > 0; bits -= CHECKSUM_BITS) {
+      const count = Math.min(bits, CHECKSUM_BITS);
+      writer.write(reader.read(count), count);
+    }
+    writer.write(crc16(writer.toBytes(), start, end), CHECKSUM_BITS);
+  }
+  return writer.toBytes();
+}
+
+/**
+ * Steps before the first section whose checksum is wrong; all of them where none is, or where a checksum is not there yet.
+ * @param payload from the end of the header, whole or cut off
+ */
+export function soundSteps(payload: Uint8Array, steps: readonly PlannedStep[]): number {
+  for (const { firstStep, start, end } of sectionsOf(steps)) {
+    if (end + CHECKSUM_BITS > payload.length * 8) break;
+    const reader = new BitReader(payload, end);
+    if (reader.read(CHECKSUM_BITS) !== crc16(payload, start, end)) return firstStep;
+  }
+  return steps.length;
+}

@@ -1,0 +1,154 @@
+/** Checksums of steps, and metadata: what is optional in a file. */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EncodeOptions } from '../../src/codec/api.js';
+import { crc16 } from '../../src/codec/checksum.js';
+import { decode } from '../../src/codec/decoder.js';
+import { encode } from '../../src/codec/encoder.js';
+import { readInfo } from '../../src/codec/info.js';
+import { type Metadata, MOST_METADATA_BYTES, readMetadata, writeMetadata } from '../../src/codec/metadata.js';
+import type { PlannedStep } from '../../src/codec/plan.js';
+import { addChecksums, sectionsOf, soundSteps, stepEnds } from '../../src/codec/sections.js';
+import { openEngine } from '../../src/engine/index.js';
+import type { RgbImage } from '../../src/image/image.js';
+import { type Model, openModel } from '../../src/model/model.js';
+import { cifarTestImages } from '../helpers/fixtures.js';
+
+const steps: fc.Arbitrary<PlannedStep[]> = fc.array(
+  fc.record({
+    t: fc.constant(2),
+    s: fc.constant(1),
+    blocks: fc.integer({ min: 1, max: 3 }),
+    blockBits: fc.integer({ min: 8, max: 300 }),
+  }),
+  { maxLength: 20 },
+);
+
+const payloadFor = (planned: readonly PlannedStep[], seed: number) => {
+  const bits = planned.reduce((sum, { blocks, blockBits }) => sum + blocks * blockBits, 0);
+  const bytes = Uint8Array.from({ length: Math.ceil(bits / 8) }, (_, i) => Math.imul(seed + i, 2654435761) >>> 24);
+  if (bits & 7) bytes[bytes.length - 1] &= 0xff00 >> (bits & 7);
+  return bytes;
+};
+
+test('CRC-16 has the check value of CRC-16/IBM-3740', () => {
+  expect(crc16(Buffer.from('123456789'))).toBe(0x29b1);
+});
+
+describe('sections', () => {
+  test('cover all steps, and only the last may be short', () => {
+    fc.assert(
+      fc.property(steps, (planned) => {
+        const sections = sectionsOf(planned);
+        expect(sections.at(-1)?.endStep ?? 0).toBe(planned.length);
+        sections.forEach(({ firstStep, start, end }, i) => {
+          expect(firstStep).toBe(i === 0 ? 0 : sections[i - 1].endStep);
+          expect(start).toBe(i === 0 ? 0 : sections[i - 1].end + 16);
+          if (i < sections.length - 1) expect(end - start).toBeGreaterThanOrEqual(256);
+        });
+      }),
+    );
+  });
+
+  test('what was written is sound, cut off anywhere; one flipped bit is found in its section', () => {
+    fc.assert(
+      fc.property(steps, fc.nat(), fc.nat(), (planned, seed, place) => {
+        const bytes = addChecksums(payloadFor(planned, seed), planned);
+        expect(bytes.length).toBe(Math.ceil((stepEnds(planned, true).at(-1) ?? 0) / 8));
+        expect(soundSteps(bytes.subarray(0, place % (bytes.length + 1)), planned)).toBe(planned.length);
+        if (bytes.length === 0) return;
+        const bit = place % (stepEnds(planned, true).at(-1) as number);
+        const damaged = bytes.slice();
+        damaged[bit >>> 3] ^= 128 >> (bit & 7);
+        const section = sectionsOf(planned).find(({ end }) => bit < end + 16);
+        expect(soundSteps(damaged, planned)).toBe(section?.firstStep);
+      }),
+    );
+  });
+});
+
+describe('metadata', () => {
+  const texts: fc.Arbitrary<Metadata> = fc
+    .record({ source: fc.string(), comment: fc.string({ unit: 'binary' }), software: fc.string() })
+    .map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== '')));
+
+  test('are read back, and not from less', () => {
+    fc.assert(
+      fc.property(texts, fc.uint8Array({ maxLength: 5 }), (metadata, behind) => {
+        const bytes = writeMetadata(metadata);
+        expect(readMetadata(Uint8Array.from([...bytes, ...behind]))).toEqual(metadata);
+        for (let length = 0; length < bytes.length; length++) {
+          expect(readMetadata(bytes.subarray(0, length))).toBeUndefined();
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('that are damaged or of another kind are left out', () => {
+    const bytes = writeMetadata({ comment: 'a picture' });
+    for (let bit = 8; bit < bytes.length * 8; bit++) {
+      const damaged = bytes.slice();
+      damaged[bit >>> 3] ^= 128 >> (bit & 7);
+      expect(readMetadata(damaged)).toBeUndefined();
+    }
+    expect(() => writeMetadata({ comment: 'x'.repeat(MOST_METADATA_BYTES) })).toThrow(/at most 65535 bytes/);
+  });
+});
+
+describe('files', () => {
+  let model: Model;
+  let image: RgbImage;
+  const plain: EncodeOptions = { targetRmse: 10, effort: 1 };
+  const full: EncodeOptions = { ...plain, checksums: true, metadata: { source: 'a.png', comment: 'été' } };
+
+  beforeAll(async () => {
+    model = await openModel('pilot', await openEngine('onnx'));
+    image = (await cifarTestImages())[0];
+  });
+
+  afterAll(() => model.dispose());
+
+  test('with both decode to the same picture, and say what they are', { timeout: 60_000 }, async () => {
+    const [a, b] = [await encode(image, model, plain), await encode(image, model, full)];
+    expect((await decode(b.bytes, model)).image.data).toEqual(a.reconstruction.data);
+    const info = readInfo(b.bytes, model);
+    expect(info).toMatchObject({
+      checksums: true,
+      metadata: { source: 'a.png', comment: 'été' },
+      complete: true,
+      bytesWhenComplete: b.bytes.length,
+    });
+    expect(info.steps!.map(({ bytes }) => bytes)).toEqual(b.steps.map(({ bits }) => Math.ceil(bits / 8)));
+    const end = info.steps!.at(-1)!.bytes;
+    expect(readInfo(b.bytes.subarray(0, end), model)).toMatchObject({
+      complete: false,
+      stepsComplete: b.steps.length - 1,
+    });
+    expect(readInfo(b.bytes.subarray(0, end), model).bytesWhenComplete).toBeUndefined();
+    const all = await encode(image, model, { ...full, maxBytes: b.bytes.length - 1, targetRmse: 0 });
+    expect(all.bytes.length).toBeLessThan(b.bytes.length);
+  });
+
+  test('damage is found, and all before it kept', { timeout: 60_000 }, async () => {
+    const { bytes, steps: reports } = await encode(image, model, full);
+    const damaged = bytes.slice();
+    const at = Math.floor(reports[Math.floor(reports.length / 2)].bits / 8) + 2;
+    damaged[at] ^= 4;
+    await expect(decode(damaged, model)).rejects.toThrow(/damaged after step \d+, byte \d+.*--tolerant/);
+    const result = await decode(damaged, model, { tolerant: true });
+    expect(result).toMatchObject({ damaged: true, lossless: false });
+    expect(result.bytesUsed).toBeLessThanOrEqual(at);
+    expect(result.stepsUsed).toBeGreaterThan(0);
+    const sound = await decode(bytes, model, { maxSteps: result.stepsUsed });
+    expect(result.image.data).toEqual(sound.image.data);
+  });
+
+  test('lossless ones too', { timeout: 60_000 }, async () => {
+    const small: RgbImage = { width: 9, height: 6, data: image.data.slice(300, 300 + 162) };
+    const { bytes } = await encode(small, model, { lossless: true, checksums: true, metadata: { comment: 'x' } });
+    const { lossless, complete, image: decoded } = await decode(bytes, model);
+    expect([lossless, complete, decoded.data]).toEqual([true, true, small.data]);
+    expect(readInfo(bytes, model)).toMatchObject({ metadata: { comment: 'x' }, bytesWhenComplete: bytes.length });
+  });
+});
