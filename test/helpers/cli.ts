@@ -1,5 +1,5 @@
 /** Runs the real executable. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 
@@ -9,6 +9,36 @@ export interface RunResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/**
+ * Runs `ddpm-codec`, and something else when it has said which model it works with, the first line on stderr: at that moment
+ * the work has begun.
+ * @returns also the signal that ended it
+ */
+export function ddpmCodecMeanwhile(
+  args: readonly string[],
+  cwd: string,
+  meanwhile: (child: ChildProcess) => void,
+): Promise<RunResult & { readonly signal: NodeJS.Signals | null }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [EXECUTABLE, ...args], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 60_000,
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      if (stderr === '') meanwhile(child);
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
 }
 
 /** Runs `ddpm-codec` with these arguments, and more in its environment; killed after a minute. */
