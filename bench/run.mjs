@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const QUICK = ['search', 'network'];
-const ALL = [...QUICK, 'train', 'quality', 'architectures', 'denoising', 'paper-network', 'lossless'];
+const ALL = [...QUICK, 'train', 'quality', 'architectures', 'denoising', 'paper-network', 'lossless', 'engines'];
 
 const [name, ...options] = process.argv.slice(2);
 if (name !== undefined && !ALL.includes(name)) {
