@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const QUICK = ['search', 'network'];
-const ALL = [...QUICK, 'train', 'quality', 'architectures', 'denoising', 'paper-network'];
+const ALL = [...QUICK, 'batch', 'train', 'quality', 'architectures', 'denoising', 'paper-network'];
 
 const [name, ...options] = process.argv.slice(2);
 if (name !== undefined && !ALL.includes(name)) {
