@@ -186,7 +186,7 @@ test.each(['cifar10', 'pilot'])(
   async (name) => {
     const engine = await openEngine('onnx', { threads: 2 });
     const model = await openModel(name, engine);
-    const calls = [3, 50, 400, 1000].flatMap((t) => [32, 64].map((side) => ({ t, side, xt: field(side * side * 3) })));
+    const calls = [50, 1000].flatMap((t) => [32, 64].map((side) => ({ t, side, xt: field(side * side * 3) })));
     const predict = ({ t, side, xt }: (typeof calls)[number]) => model.denoiser.predictX0(xt, side, side, t);
     const together = await Promise.all(calls.map(predict));
     for (const [i, call] of calls.entries()) {
