@@ -3,7 +3,17 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const QUICK = ['search', 'network'];
-const ALL = [...QUICK, 'train', 'quality', 'architectures', 'denoising', 'paper-network', 'lossless', 'engines'];
+const ALL = [
+  ...QUICK,
+  'batch',
+  'train',
+  'quality',
+  'architectures',
+  'denoising',
+  'paper-network',
+  'lossless',
+  'engines',
+];
 
 const [name, ...options] = process.argv.slice(2);
 if (name !== undefined && !ALL.includes(name)) {

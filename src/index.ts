@@ -35,7 +35,15 @@ export {
   openImageSet,
   parseImageSet,
 } from './data/image-set.js';
-export type { CompiledFunction, Engine, EngineName, HostTensor, Shape, TensorFunction } from './engine/engine.js';
+export type {
+  CompiledFunction,
+  Device,
+  Engine,
+  EngineName,
+  HostTensor,
+  Shape,
+  TensorFunction,
+} from './engine/engine.js';
 export { type EngineOptions, openEngine } from './engine/index.js';
 export { CodecError, type ErrorCode } from './errors.js';
 export type { RgbImage } from './image/image.js';

@@ -5,6 +5,7 @@
  * can quote it.
  */
 import type { Options } from 'yargs';
+import { DEVICES, type Device } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 
 /** Most threads that may be asked for; more than any machine has cores is a typing error. */
@@ -23,6 +24,11 @@ export const engineOptions = {
     description: 'What runs the network: auto is tensorflow with a GPU, else onnx, else wasm',
     choices: ENGINES,
     default: 'auto' as EngineChoice,
+    requiresArg: true,
+  },
+  device: {
+    description: 'What the onnx engine computes on; the CPU where that is not there [default: cpu]',
+    choices: DEVICES,
     requiresArg: true,
   },
   threads: numberOption('CPU threads of the engine [default: the engine decides]'),
@@ -59,6 +65,7 @@ export const outputOptions = {
 /** Values of {@link engineOptions} as yargs gives them. */
 export interface EngineArgs {
   readonly engine: EngineChoice;
+  readonly device?: Device;
   readonly threads?: unknown;
 }
 

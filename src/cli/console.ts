@@ -15,7 +15,7 @@ export interface Console {
   error(error: unknown): void;
   /** The one document of a run with `--json`; nothing without. */
   document(value: unknown): void;
-  /** A progress bar on stderr, if that is a terminal, from the first update on. Stop it before printing anything else. */
+  /** A progress bar on stderr, if that is a terminal, from the first update on. Of several at a time the first is shown. */
   progress(label: string): Progress;
 }
 
@@ -28,12 +28,17 @@ export interface Progress {
 /** The console of one run. */
 export function openConsole({ json, quiet }: Pick<OutputArgs, 'json' | 'quiet'>): Console {
   const talkative = !json && !quiet;
+  const bars = progressBars();
+  const write = (stream: NodeJS.WriteStream, text: string) => {
+    bars.hide();
+    stream.write(`${text}\n`);
+  };
   return {
-    result: (text) => void (talkative && process.stdout.write(`${text}\n`)),
-    note: (text) => void (talkative && process.stderr.write(`${NAME}: ${text}\n`)),
-    error: (error) => void process.stderr.write(`${NAME}: ${describeError(error)}\n`),
-    document: (value) => void (json && process.stdout.write(`${toJson(value)}\n`)),
-    progress: (label) => (process.stderr.isTTY && !quiet ? progressBar(label) : { update() {}, stop() {} }),
+    result: (text) => talkative && write(process.stdout, text),
+    note: (text) => talkative && write(process.stderr, `${NAME}: ${text}`),
+    error: (error) => write(process.stderr, `${NAME}: ${describeError(error)}`),
+    document: (value) => json && write(process.stdout, toJson(value)),
+    progress: (label) => (process.stderr.isTTY && !quiet ? bars.open(label) : { update() {}, stop() {} }),
   };
 }
 
@@ -88,27 +93,47 @@ function oneLine(text: string): string {
   return text.trim().replace(/\s*[\r\n]+\s*/g, '; ');
 }
 
-function progressBar(label: string): Progress {
+/** The bars of a console: there is a line for one of them, which is its own until it stops. */
+function progressBars() {
+  const open: Progress[] = [];
   let bar: SingleBar | undefined;
-  const start = () => {
-    const started = new SingleBar({
-      format: '{label} [{bar}] {percentage}% {note}',
-      stream: process.stderr,
-      clearOnComplete: true,
-      barsize: 24,
-      // With gracefulExit the first Ctrl-C would only stop the bar; without, the terminal must not need restoring.
-      gracefulExit: false,
-      hideCursor: false,
-      linewrap: true,
-    });
-    started.start(1, 0, { label, note: '' });
-    return started;
+  const hide = () => {
+    bar?.stop();
+    bar = undefined;
   };
   return {
-    update(fraction, note = '') {
-      bar ??= start();
-      bar.update(Math.min(1, Math.max(0, fraction)), { note });
+    /** Clears the line for something else; the next update brings the bar back. */
+    hide,
+    open(label: string): Progress {
+      const progress: Progress = {
+        update(fraction, note = '') {
+          if (!open.includes(progress)) open.push(progress);
+          if (open[0] !== progress) return;
+          bar ??= startBar(label);
+          bar.update(Math.min(1, Math.max(0, fraction)), { note });
+        },
+        stop() {
+          const place = open.indexOf(progress);
+          if (place === 0) hide();
+          if (place >= 0) open.splice(place, 1);
+        },
+      };
+      return progress;
     },
-    stop: () => bar?.stop(),
   };
+}
+
+function startBar(label: string): SingleBar {
+  const bar = new SingleBar({
+    format: '{label} [{bar}] {percentage}% {note}',
+    stream: process.stderr,
+    clearOnComplete: true,
+    barsize: 24,
+    // With gracefulExit the first Ctrl-C would only stop the bar; without, the terminal must not need restoring.
+    gracefulExit: false,
+    hideCursor: false,
+    linewrap: true,
+  });
+  bar.start(1, 0, { label, note: '' });
+  return bar;
 }

@@ -4,11 +4,22 @@
  * Engine, network and codec are imported on demand: `--help` and every refusal of bad arguments come before the time
  * it takes to load them.
  */
-import type { Engine } from '../engine/engine.js';
+import { availableParallelism } from 'node:os';
+import { checkDevice, type Engine } from '../engine/engine.js';
+import { CodecError } from '../errors.js';
 import type { Model, ModelInfo } from '../model/model.js';
+import { createRoom, type Room } from '../side-by-side.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console } from './console.js';
 import { aboutFile } from './jobs.js';
+
+/** Pictures up to this size are one window of the shipped models. */
+const SMALL_PIXELS = 64 * 64;
+
+/** Jobs of a batch that are begun ahead; how many of their pictures are coded at a time is for {@link Context.code}. */
+export function jobsAhead(args: EngineArgs): number {
+  return threadsOf(args) ?? availableParallelism();
+}
 
 export interface Context {
   /**
@@ -30,6 +41,11 @@ export interface Context {
   announce(model: ModelInfo, engine: Engine): void;
   /** The engine; opened by the first model. */
   engine(): Promise<Engine>;
+  /**
+   * Codes a picture: small ones side by side, as many as keep the engine busy, since a window alone leaves threads without
+   * work. A larger one has windows enough, and memory of its own for each of its pixels: it waits until it is alone.
+   */
+  code<R>(size: { readonly width: number; readonly height: number }, work: () => Promise<R>): Promise<R>;
 }
 
 /** Runs `work` with a context, and disposes what it opened whatever happens. */
@@ -39,16 +55,29 @@ export async function withContext<R>(
   work: (context: Context) => Promise<R>,
 ): Promise<R> {
   const threads = threadsOf(args);
+  checkDevice(args.engine, args.device);
   const models = new Map<string, Promise<Model>>();
   const announced = new Set<string>();
   let opened: Promise<Engine> | undefined;
+  let room: Room | undefined;
 
   const context: Context = {
     engine() {
       opened ??= import('../engine/index.js').then(({ openEngine }) =>
-        openEngine(args.engine, threads === undefined ? {} : { threads }),
+        openEngine(args.engine, {
+          ...(threads === undefined ? {} : { threads }),
+          ...(args.device === undefined ? {} : { device: args.device }),
+          onFallback: (message) => console.error(new CodecError('engine', message)),
+        }),
       );
       return opened;
+    },
+    async code({ width, height }, work) {
+      const { parallelism } = await context.engine();
+      // One more than there are threads, so that none waits while a codeword is looked for.
+      const capacity = parallelism === 1 ? 1 : parallelism + 1;
+      room ??= createRoom(capacity);
+      return room(width * height <= SMALL_PIXELS ? 1 : capacity, work);
     },
     announce({ name, id }, engine) {
       if (announced.has(id)) return;

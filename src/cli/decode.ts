@@ -20,7 +20,7 @@ import {
   positive,
 } from './args.js';
 import { type Console, formatSeconds, openConsole } from './console.js';
-import { type Context, withContext } from './context.js';
+import { type Context, jobsAhead, withContext } from './context.js';
 import { type Job, type JobPlan, planJobs, runJobs } from './jobs.js';
 import { writeAtomically } from './output.js';
 import { openProgressiveOutput, type ProgressiveReport } from './progressive.js';
@@ -67,6 +67,7 @@ export interface DecodeReport {
   /** A checksum shows that the file is damaged; only with `--tolerant`. */
   readonly damaged: boolean;
   readonly reconstruction: Reconstruction;
+  /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
@@ -164,7 +165,8 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
     });
     for (const { output } of plan.jobs) outputFormat(output);
     const settings = { ...checked, progressiveDirectory: progressiveDirectories(plan, args.progressive) };
-    await runJobs(plan, args.force, console, (job) => decodeFile(job, settings, context, console), describe, 'images');
+    const perform = (job: Job) => decodeFile(job, settings, context, console);
+    await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
   });
 }
 
@@ -192,11 +194,15 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
     onProgress: (fraction) => progress.update(fraction),
   };
-  progress.update(0);
-  const start = performance.now();
-  const result = await decode(bytes, model, options).finally(() => progress.stop());
-  const seconds = (performance.now() - start) / 1000;
-  if (result.damaged) console.note(`${job.input}: a checksum is wrong; the picture is of step ${result.stepsUsed}`);
+  const work = async () => {
+    progress.update(0);
+    const start = performance.now();
+    const result = await decode(bytes, model, options);
+    return { result, seconds: (performance.now() - start) / 1000 };
+  };
+  const { result, seconds } = await context.code(header, work).finally(() => progress.stop());
+  if (result.damaged)
+    console.note(`${job.input}: a checksum is wrong; the picture may not be the one that was encoded`);
   await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
   return {
     input: job.input,

@@ -20,7 +20,7 @@ import {
   positive,
 } from './args.js';
 import { type Console, formatSeconds, openConsole } from './console.js';
-import { type Context, withContext } from './context.js';
+import { type Context, jobsAhead, withContext } from './context.js';
 import { type Job, planJobs, runJobs } from './jobs.js';
 import { writeAtomically } from './output.js';
 
@@ -61,6 +61,7 @@ export interface EncodeReport {
   /** Bytes of the lossless tail after the steps, 0 without one. */
   readonly tailBytes: number;
   readonly networkEvaluations: number;
+  /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
@@ -187,7 +188,8 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
       outputName: (name) => `${name}.ddc`,
     });
     await context.checkModel(settings.model);
-    await runJobs(plan, args.force, console, (job) => encodeFile(job, settings, context, console), describe, 'images');
+    const perform = (job: Job) => encodeFile(job, settings, context, console);
+    await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
   });
 }
 
@@ -214,10 +216,13 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     ...(metadata && { metadata }),
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
-  progress.update(0);
-  const start = performance.now();
-  const result = await encode(image, model, options).finally(() => progress.stop());
-  const seconds = (performance.now() - start) / 1000;
+  const work = async () => {
+    progress.update(0);
+    const start = performance.now();
+    const result = await encode(image, model, options);
+    return { result, seconds: (performance.now() - start) / 1000 };
+  };
+  const { result, seconds } = await context.code(image, work).finally(() => progress.stop());
   await writeAtomically(job.output, result.bytes, settings);
   return {
     input: job.input,

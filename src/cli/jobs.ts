@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { CodecError } from '../errors.js';
 import { isDirectory, listFiles, makeDirectory } from '../files.js';
+import { mapAhead } from '../side-by-side.js';
 import type { Console } from './console.js';
 import { checkWritable } from './output.js';
 
@@ -56,10 +57,12 @@ export async function planJobs(paths: readonly string[], options: JobOptions): P
 export type JobEntry<R> = R | { readonly input: string; readonly error: { code: string; message: string } };
 
 /**
- * Makes the directory for the outputs and does the jobs one after the other. In a batch an error is told at once and the next file follows.
+ * Makes the directory for the outputs and does the jobs, in a batch some of them side by side; what is told of them is told in
+ * their order. An error in a batch is told in its turn, and the next file follows.
  * @param perform makes one output, and gives what is to be told about it
  * @param line what a person is told about a result
  * @param documentKey name of the list of results in the `--json` document
+ * @param ahead jobs that may be begun before one that is not done
  * @throws an error of the engine; the error of a single file; for a batch, once all is done, one CodecError that counts the failures
  */
 export async function runJobs<R>(
@@ -69,6 +72,7 @@ export async function runJobs<R>(
   perform: (job: Job) => Promise<R>,
   line: (result: R) => string,
   documentKey: string,
+  ahead = 0,
 ): Promise<void> {
   if (directory !== undefined) await makeDirectory(directory);
   const entries: JobEntry<R>[] = [];
@@ -82,16 +86,23 @@ export async function runJobs<R>(
   for (const [at, { output }] of jobs.entries()) {
     await checkWritable(output, { force }).catch((error) => fail(at, error));
   }
-  for (const [at, job] of jobs.entries()) {
-    if (entries[at] !== undefined) continue;
+  const left = [...jobs.keys()].filter((at) => entries[at] === undefined);
+  const outcomes = mapAhead(left, ahead, async (at) => {
     try {
-      const result = await aboutFile(job.input, () => perform(job));
-      entries[at] = result;
-      console.result(line(result));
+      return { at, result: await aboutFile(jobs[at].input, () => perform(jobs[at])) };
     } catch (error) {
+      return { at, error };
+    }
+  });
+  for await (const outcome of outcomes) {
+    const { at } = outcome;
+    if ('result' in outcome) {
+      entries[at] = outcome.result;
+      console.result(line(outcome.result));
+    } else {
       // Without an engine no file can succeed.
-      if (error instanceof CodecError && error.code === 'engine') throw error;
-      fail(at, error);
+      if (outcome.error instanceof CodecError && outcome.error.code === 'engine') throw outcome.error;
+      fail(at, outcome.error);
     }
   }
   console.document({ [documentKey]: entries });

@@ -157,7 +157,11 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const work: Work = {
     directory: args.output,
     options,
-    engineArgs: { engine: args.engine, ...(args.threads === undefined ? {} : { threads: args.threads }) },
+    engineArgs: {
+      engine: args.engine,
+      ...(args.device === undefined ? {} : { device: args.device }),
+      ...(args.threads === undefined ? {} : { threads: args.threads }),
+    },
   };
   const failed = await measure(work, waiting, names, jobs, console);
   await finishReport(args.output, run, failed, published, console);

@@ -10,6 +10,7 @@ import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import type { Schedule } from '../model/schedule.js';
 import { integerStream } from '../random.js';
+import { mapAhead } from '../side-by-side.js';
 import { greyLevel } from './agreement.js';
 import { PLAN_LIMITS, type Profile } from './plan.js';
 import { denoise, denoisingError, MEASURABLE_ERROR } from './plan-choice.js';
@@ -41,17 +42,20 @@ export async function calibrate(
   const { schedule } = model;
   const knots = [...new Set(KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
   const stream = integerStream('ddc1/calibration');
-  const rows: Float64Array[] = [];
-  for (const [i, { data, width, height }] of images.entries()) {
-    const x0 = toUnit(data);
-    const row = new Float64Array(knots.length);
-    for (const [k, t] of knots.entries()) {
-      const error = await denoisingError(x0, width, height, t, model, stream);
-      row[k] = Math.log2(Math.max(error / x0.length, MEASURABLE_ERROR));
+  const rows = images.map(() => new Float64Array(knots.length));
+  function* places() {
+    for (const [i, { data, width, height }] of images.entries()) {
+      const x0 = toUnit(data);
+      for (const [k, t] of knots.entries()) yield { row: rows[i], k, t, x0, width, height };
     }
-    rows.push(row);
-    onProgress?.((i + 1) / images.length);
   }
+  // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
+  const measured = mapAhead(places(), model.denoiser.parallelism, async ({ row, k, t, x0, width, height }) => {
+    const error = await denoisingError(x0, width, height, t, model, stream);
+    row[k] = Math.log2(Math.max(error / x0.length, MEASURABLE_ERROR));
+  });
+  let done = 0;
+  for await (const _ of measured) onProgress?.(++done / (images.length * knots.length));
   return fitProfile(schedule, knots, rows);
 }
 
@@ -74,10 +78,13 @@ export async function calibrateResiduals(
   const covariances: Covariances[] = [];
   for (const [k, t] of timesteps.entries()) {
     const pictures: ResidualPicture[] = [];
-    for (const [i, { data, width, height }] of images.entries()) {
+    const measured = mapAhead(images, model.denoiser.parallelism, async ({ data, width, height }) => {
       const xhat0 = await denoise(toUnit(data), width, height, t, model, stream);
-      pictures.push({ width, height, residuals: xhat0.map((value, j) => data[j] - greyLevel(value)) });
-      onProgress?.((k + (i + 1) / images.length) / timesteps.length);
+      return { width, height, residuals: xhat0.map((value, i) => data[i] - greyLevel(value)) };
+    });
+    for await (const picture of measured) {
+      pictures.push(picture);
+      onProgress?.((k + pictures.length / images.length) / timesteps.length);
     }
     covariances.push(measureCovariances(pictures));
   }

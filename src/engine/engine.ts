@@ -5,9 +5,14 @@
  * such a function once for fixed input shapes and then runs it on typed arrays.
  */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../errors.js';
+import { mapAhead } from '../side-by-side.js';
 
 export type EngineName = 'onnx' | 'wasm' | 'tensorflow';
+
+/** What the onnx engine computes on: an execution provider of ONNX Runtime. */
+export const DEVICES = ['cpu', 'cuda', 'webgpu'] as const;
+export type Device = (typeof DEVICES)[number];
 
 export type Shape = readonly number[];
 
@@ -37,8 +42,8 @@ export interface CompiledFunction {
 
 export interface CompileOptions {
   /**
-   * For many independent runs, as of the parts of a training batch: each run uses one thread, in the background, and as
-   * many go on at a time as the engine has threads. Faster in sum than one run on all threads, and what a run computes does
+   * For many independent runs, as of the parts of a training batch: each run uses one thread (with very large weights a few), in
+   * the background, and as many go on at a time as the engine has threads. Faster in sum than one run on all threads, and what a run computes does
    * not depend on their number. Inputs may then be in shared memory, which is not copied to the threads.
    */
   readonly parallel?: boolean;
@@ -69,20 +74,21 @@ export interface Engine {
  * Runs a function on one input after another and gives the results in their order, while up to `engine.parallelism` further
  * runs go on. Inputs are made when their turn comes.
  */
-export async function* runAll(
+export function runAll(
   engine: Engine,
   fn: CompiledFunction,
   inputs: Iterable<readonly Float32Array[]>,
 ): AsyncGenerator<Float32Array[]> {
-  const running: Promise<Float32Array[]>[] = [];
-  for (const input of inputs) {
-    const run = fn.run(input);
-    // Met where its turn comes; until then a failure is not one that nobody handles.
-    run.catch(() => {});
-    running.push(run);
-    if (running.length > engine.parallelism) yield await running.shift()!;
+  return mapAhead(inputs, engine.parallelism, (input) => fn.run(input));
+}
+
+/** @throws CodecError('usage') for an unknown device, and one of an engine that has no choice */
+export function checkDevice(engine: EngineName | 'auto', device: Device | undefined): void {
+  if (device === undefined) return;
+  if (!DEVICES.includes(device)) throw invalidArgument('device', DEVICES.join(', '), device);
+  if (engine !== 'auto' && engine !== 'onnx') {
+    throw new CodecError('usage', `device ${device}: expected engine onnx with it, got ${engine}`);
   }
-  while (running.length > 0) yield await running.shift()!;
 }
 
 /** Number of elements. */

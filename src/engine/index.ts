@@ -1,6 +1,6 @@
 /** Opening engines by name. */
 import { CodecError, invalidArgument } from '../errors.js';
-import type { Engine, EngineName } from './engine.js';
+import { checkDevice, type Device, type Engine, type EngineName } from './engine.js';
 import { openOnnxEngine } from './onnx.js';
 import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
 import { openWasmEngine } from './wasm.js';
@@ -8,6 +8,10 @@ import { openWasmEngine } from './wasm.js';
 export interface EngineOptions {
   /** Threads of the onnx engine; default one per core. */
   readonly threads?: number;
+  /** Of the onnx engine, which `auto` then is; default the CPU. */
+  readonly device?: Device;
+  /** Told when the device is not there and the CPU takes its place: one line, and why. */
+  readonly onFallback?: (message: string) => void;
   /** How optional packages are loaded; default `import`. */
   readonly load?: Importer;
 }
@@ -15,16 +19,18 @@ export interface EngineOptions {
 /**
  * Opens an engine. `auto` is tensorflow where it is installed and has a GPU, else onnx, else wasm; the engine's name and
  * description say which it became.
- * @throws CodecError('engine') when a named engine is not installed; 'usage' for an unknown name
+ * @throws CodecError('engine') when a named engine is not installed; 'usage' for an unknown name, and a device of an engine
+ *   other than onnx
  */
 export async function openEngine(name: EngineName | 'auto' = 'auto', options: EngineOptions = {}): Promise<Engine> {
-  const { threads, load } = options;
+  const { threads, device, load } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw invalidArgument('threads', 'a positive integer', threads);
   }
+  checkDevice(name, device);
   switch (name) {
     case 'onnx':
-      return openOnnxEngine(threads);
+      return openOnnxEngine(options);
     case 'wasm':
       return openWasmEngine();
     case 'tensorflow':
@@ -36,12 +42,14 @@ export async function openEngine(name: EngineName | 'auto' = 'auto', options: En
   }
 }
 
-async function openBest({ threads, load }: EngineOptions): Promise<Engine> {
+async function openBest(options: EngineOptions): Promise<Engine> {
   const fallBack = (next: () => Promise<Engine>) => (error: unknown) => {
     if (error instanceof CodecError && error.code === 'engine') return next();
     throw error;
   };
-  const native = () => openOnnxEngine(threads).catch(fallBack(openWasmEngine));
+  const native = () => openOnnxEngine(options).catch(fallBack(openWasmEngine));
+  const { device, load } = options;
+  if (device !== undefined) return native();
   const tensorflow = await loadTensorFlow(load).catch(() => undefined);
   return tensorflow?.gpu ? openTensorFlowEngine(load).catch(fallBack(native)) : native();
 }

@@ -5,7 +5,7 @@ import { CodecError } from '../errors.js';
 import type { Shape } from './engine.js';
 
 export interface OnnxPool {
-  /** Runs the graph on the first copy that is free. */
+  /** Runs the graph on the copy that has the least to do. */
   run(inputs: readonly Float32Array[]): Promise<Float32Array[]>;
   dispose(): Promise<void>;
 }
@@ -15,6 +15,9 @@ interface Task {
   resolve(outputs: Float32Array[]): void;
   reject(error: Error): void;
 }
+
+/** Tasks that a worker is given, so that the next one begins while the caller's thread has no time for its result. */
+const TASKS_AHEAD = 2;
 
 type Message = { ready?: true; outputs?: Float32Array[]; error?: string };
 
@@ -27,15 +30,16 @@ export async function openOnnxPool(
   copies: number,
 ): Promise<OnnxPool> {
   const waiting: Task[] = [];
-  const idle: Worker[] = [];
-  const working = new Map<Worker, Task>();
+  /** What each worker has to do, in order. */
+  const given = new Map<Worker, Task[]>();
   let broken: Error | undefined;
 
   function next(): void {
-    while (idle.length > 0 && waiting.length > 0) {
-      const worker = idle.pop()!;
+    while (waiting.length > 0) {
+      const [worker, tasks] = [...given].reduce((a, b) => (b[1].length < a[1].length ? b : a));
+      if (tasks.length === TASKS_AHEAD) return;
       const task = waiting.shift()!;
-      working.set(worker, task);
+      tasks.push(task);
       worker.ref();
       worker.postMessage({ inputs: task.inputs });
     }
@@ -43,8 +47,7 @@ export async function openOnnxPool(
 
   function breakDown(cause: Error): Error {
     broken ??= new CodecError('engine', `a worker of the onnx engine stopped: ${cause.message}`, { cause });
-    for (const task of [...working.values(), ...waiting.splice(0)]) task.reject(broken);
-    working.clear();
+    for (const task of [...given.values(), waiting].flatMap((tasks) => tasks.splice(0))) task.reject(broken);
     return broken;
   }
 
@@ -55,14 +58,14 @@ export async function openOnnxPool(
       });
       // Only a run keeps the process alive, not a worker that waits for one.
       worker.on('message', ({ ready, outputs, error }: Message) => {
-        worker.unref();
         if (ready) {
+          worker.unref();
           resolve(worker);
           return;
         }
-        const task = working.get(worker);
-        working.delete(worker);
-        idle.push(worker);
+        const tasks = given.get(worker)!;
+        const task = tasks.shift();
+        if (tasks.length === 0) worker.unref();
         if (error !== undefined) task?.reject(new CodecError('engine', `engine onnx: ${error}`));
         else task?.resolve(outputs!);
         next();
@@ -70,7 +73,7 @@ export async function openOnnxPool(
       worker.on('error', (error) => reject(breakDown(error)));
     });
   const workers = await Promise.all(Array.from({ length: copies }, start));
-  idle.push(...workers);
+  for (const worker of workers) given.set(worker, []);
 
   return {
     run(inputs) {

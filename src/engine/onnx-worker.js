@@ -5,9 +5,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
-const { model, options, inputShapes, outputCount } = workerData;
+const { options, inputShapes, outputCount } = workerData;
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
-const session = await InferenceSession.create(model, options);
+const session = await InferenceSession.create(workerData.model, options);
+// The session has its own copy of the weights.
+delete workerData.model;
 port.postMessage({ ready: true });
 
 port.on('message', async ({ inputs }) => {

@@ -1,17 +1,19 @@
 /** The `onnx` engine: tfjs functions traced once into ONNX graphs and run by onnxruntime-node at native speed. */
 import { availableParallelism } from 'node:os';
+import * as tf from '@tensorflow/tfjs-core';
 import type { InferenceSession } from 'onnxruntime-node';
 import {
   type CompiledFunction,
   type CompileOptions,
   checkInputs,
+  type Device,
   type Engine,
   type HostTensor,
   type Shape,
   type TensorFunction,
 } from './engine.js';
 import { openOnnxPool } from './onnx-pool.js';
-import { loadOnnxRuntime } from './onnx-runtime.js';
+import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
 import { trace } from './tracing/backend.js';
 import { registerConvolution } from './tracing/convolution.js';
 import { registerElementwise } from './tracing/elementwise.js';
@@ -26,18 +28,40 @@ registerConvolution();
 registerFused();
 
 /**
+ * Weights that the copies of a graph on threads of their own may have in sum; with what ONNX Runtime makes of them they take
+ * about three times as much memory. Where that is not a copy for each thread, copies have several threads.
+ */
+const POOL_BYTES = 2 ** 29;
+
+/** Windows of 64x64 that keep a GPU busy. */
+const GPU_BATCH = 16;
+
+const DEVICE_NAMES: Readonly<Record<Device, string>> = { cpu: 'CPU', cuda: 'CUDA', webgpu: 'WebGPU' };
+
+export interface OnnxOptions {
+  /** Threads of one run; default one per core. */
+  readonly threads?: number;
+  /** Default 'cpu'. */
+  readonly device?: Device;
+  /** Told when the device is not there and the CPU takes its place. */
+  readonly onFallback?: (message: string) => void;
+}
+
+/**
  * Opens the engine.
- * @param threads threads of one run; default one per core
  * @throws CodecError('engine') when onnxruntime-node is not installed or does not load here
  */
-export async function openOnnxEngine(threads = availableParallelism()): Promise<Engine> {
+export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine> {
+  const { threads = availableParallelism(), onFallback } = options;
   const { ort, version } = await loadOnnxRuntime('engine onnx', ' or use --engine wasm');
+  const device = await deviceAtHand(ort, options.device ?? 'cpu', onFallback);
+  const onCpu = device === 'cpu';
   const open = new Set<CompiledFunction>();
   return {
     name: 'onnx',
-    description: `onnxruntime-node ${version}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
-    parallelism: threads,
-    batch: 1,
+    description: `onnxruntime-node ${version}, ${DEVICE_NAMES[device]}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    parallelism: onCpu ? threads : 1,
+    batch: onCpu ? 1 : GPU_BATCH,
     async compile(
       fn: TensorFunction,
       inputShapes: readonly Shape[],
@@ -45,9 +69,10 @@ export async function openOnnxEngine(threads = availableParallelism()): Promise<
       { parallel = false }: CompileOptions = {},
     ) {
       const { model, outputShapes } = trace(fn, inputShapes, constants);
-      const { run, release } = parallel
-        ? await runInPool(model, inputShapes, outputShapes, threads)
-        : await runHere(ort, model, inputShapes, outputShapes, threads);
+      const { run, release } =
+        parallel && onCpu
+          ? await runInPool(model, inputShapes, outputShapes, threads)
+          : await runHere(ort, model, inputShapes, outputShapes, sessionOptions(threads, device));
       const compiled: CompiledFunction = {
         outputShapes,
         run,
@@ -69,8 +94,33 @@ interface Runner {
   release(): Promise<void>;
 }
 
-function sessionOptions(threads: number): InferenceSession.SessionOptions {
+/** The device, or the CPU where a graph of one addition does not run on it. */
+async function deviceAtHand(
+  ort: OnnxRuntime['ort'],
+  device: Device,
+  onFallback: OnnxOptions['onFallback'],
+): Promise<Device> {
+  if (device === 'cpu') return device;
+  // Tensor cores round to ten bits by default, and a file has to decode elsewhere. Read when CUDA's libraries load.
+  if (device === 'cuda') process.env.NVIDIA_TF32_OVERRIDE ??= '0';
+  // ONNX Runtime would tell at length what is told below.
+  ort.env.logLevel = 'fatal';
+  try {
+    const { model } = trace(([x]) => [tf.add(x, 1)], [[1]], []);
+    const { run, release } = await runHere(ort, model, [[1]], [[1]], sessionOptions(1, device));
+    await run([new Float32Array(1)]);
+    await release();
+    return device;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim().split('\n').at(-1) : String(error);
+    onFallback?.(`device ${device} is not there, the CPU takes its place (ONNX Runtime: ${reason})`);
+    return 'cpu';
+  }
+}
+
+function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSession.SessionOptions {
   return {
+    executionProviders: [device],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -80,13 +130,13 @@ function sessionOptions(threads: number): InferenceSession.SessionOptions {
 }
 
 async function runHere(
-  ort: typeof import('onnxruntime-node'),
+  ort: OnnxRuntime['ort'],
   model: Uint8Array,
   inputShapes: readonly Shape[],
   outputShapes: readonly Shape[],
-  threads: number,
+  options: InferenceSession.SessionOptions,
 ): Promise<Runner> {
-  const session = await ort.InferenceSession.create(model, sessionOptions(threads));
+  const session = await ort.InferenceSession.create(model, options);
   return {
     async run(inputs) {
       checkInputs(inputs, inputShapes);
@@ -104,9 +154,11 @@ async function runInPool(
   model: Uint8Array,
   inputShapes: readonly Shape[],
   outputShapes: readonly Shape[],
-  copies: number,
+  threads: number,
 ): Promise<Runner> {
-  const pool = await openOnnxPool(model, sessionOptions(1), inputShapes, outputShapes.length, copies);
+  const copies = Math.max(1, Math.min(threads, Math.floor(POOL_BYTES / model.length)));
+  const options = sessionOptions(Math.floor(threads / copies));
+  const pool = await openOnnxPool(model, options, inputShapes, outputShapes.length, copies);
   return {
     async run(inputs) {
       checkInputs(inputs, inputShapes);

@@ -12,6 +12,8 @@ import type { Schedule } from './schedule.js';
 
 /** What the codec knows of a model. */
 export interface Denoiser {
+  /** Threads that calls side by side keep busy. What a call gives does not depend on others. */
+  readonly parallelism: number;
   /**
    * xhat0 (Eq. 15), clipped to [-1, 1].
    * @param xt x_t: height * width * 3 values, rows from the top, channels interleaved; not modified
@@ -92,6 +94,8 @@ export function createDenoiser(
   { prediction }: Pick<Parameterization, 'prediction'> = paperParameterization,
 ): Denoiser {
   const compiled = new Map<string, Promise<CompiledFunction>>();
+  /** Calls that go on. */
+  let calls = 0;
 
   function compile(batch: number, height: number, width: number, parallel: boolean): Promise<CompiledFunction> {
     const key = `${batch}x${height}x${width}${parallel ? ' parallel' : ''}`;
@@ -103,12 +107,12 @@ export function createDenoiser(
     return fn;
   }
 
-  async function predictX0(
+  async function predict(
     xt: Float32Array,
     width: number,
     height: number,
     t: number,
-    into = new Float32Array(xt.length),
+    into: Float32Array,
   ): Promise<Float32Array> {
     if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
       throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
@@ -117,9 +121,10 @@ export function createDenoiser(
     const across = layWindows(width, network.stride, tiling);
     const down = layWindows(height, network.stride, tiling);
     const windows = down.starts.flatMap((_, row) => across.starts.map((_, column) => ({ row, column })));
-    // A window alone is run on all threads, several on a thread each.
     const batch = Math.min(engine.batch, windows.length);
-    const fn = await compile(batch, down.size, across.size, windows.length > batch);
+    // A window alone is run on all threads; several, of one image or of many, on a thread each.
+    const parallel = windows.length > batch || (calls > 1 && engine.parallelism > 1);
+    const fn = await compile(batch, down.size, across.size, parallel);
     const values = down.size * across.size * 3;
     const timestep = new Float32Array(batch).fill(t - 1);
     const groups = Array.from({ length: Math.ceil(windows.length / batch) }, (_, i) =>
@@ -151,7 +156,15 @@ export function createDenoiser(
   }
 
   return {
-    predictX0,
+    parallelism: engine.parallelism,
+    async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
+      calls++;
+      try {
+        return await predict(xt, width, height, t, into);
+      } finally {
+        calls--;
+      }
+    },
     async dispose() {
       const functions = await Promise.all(compiled.values());
       compiled.clear();

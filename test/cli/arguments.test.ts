@@ -50,6 +50,8 @@ describe('arguments', () => {
     ['encode a.png --seed 1 --seed 2', /--seed: given more than once/],
     ['encode a.png --selection best', /--selection: expected one of "greedy", "sample", got "best"/],
     ['encode a.png --engine cuda', /--engine: expected one of "auto", "onnx", "wasm", "tensorflow"/],
+    ['encode a.png --device gpu', /--device: expected one of "cpu", "cuda", "webgpu"/],
+    ['encode a.png --engine wasm --device webgpu', /device webgpu: expected engine onnx with it, got wasm/],
     ['encode a.png --threads 0', /--threads: expected an integer from 1/],
     ['encode a.png --background glass', /background: expected an opaque colour/],
     ['encode a.png -o a.png', /inputs are never overwritten/],

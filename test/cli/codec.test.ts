@@ -113,6 +113,28 @@ describe('encode', () => {
     expect(await readdir(join(directory, 'out'))).toEqual(['b.jpg.ddc', 'b.png.ddc']);
   });
 
+  it('makes the same of pictures in a batch, which go on side by side, as of each alone; and so does decode', {
+    timeout: 180_000,
+  }, async () => {
+    const directory = await temporaryDirectory();
+    const sources = [...(await cifarTestImages()).slice(0, 2), syntheticImage(129, 33)];
+    const names = sources.map((_, i) => `${i}.png`);
+    for (const [i, image] of sources.entries()) {
+      await writeFile(join(directory, names[i]), await toSharp(image).png().toBuffer());
+    }
+    const encode = ['--max-bytes', '40', '--effort', '2', '--threads', '2'];
+    const batch = await ddpmCodecJson(['encode', ...names, '-o', 'batch/', ...encode], directory);
+    expect(batch.images.map(({ input }: { input: string }) => input)).toEqual(names);
+    await ddpmCodecJson(['decode', 'batch', '-o', 'batch/', '--threads', '2'], directory);
+    for (const name of names) {
+      await ddpmCodecJson(['encode', name, '-o', 'alone.ddc', '--force', ...encode], directory);
+      await ddpmCodecJson(['decode', 'alone.ddc', '-o', 'alone.png', '--force', '--threads', '2'], directory);
+      const file = (path: string) => readFile(join(directory, path));
+      expect(await file(`batch/${name}.ddc`)).toEqual(await file('alone.ddc'));
+      expect(await file(`batch/${name}.decoded.png`)).toEqual(await file('alone.png'));
+    }
+  });
+
   it('refuses a size below the header, and model files that do not fit each other', async () => {
     const directory = await temporaryDirectory();
     const run = (...args: string[]) =>

@@ -181,6 +181,22 @@ describe('blending', () => {
   });
 });
 
+test.each(['cifar10', 'pilot'])(
+  'calls side by side on %s, at different timesteps, give what they give alone',
+  async (name) => {
+    const engine = await openEngine('onnx', { threads: 2 });
+    const model = await openModel(name, engine);
+    const calls = [50, 1000].flatMap((t) => [32, 64].map((side) => ({ t, side, xt: field(side * side * 3) })));
+    const predict = ({ t, side, xt }: (typeof calls)[number]) => model.denoiser.predictX0(xt, side, side, t);
+    const together = await Promise.all(calls.map(predict));
+    for (const [i, call] of calls.entries()) {
+      expect(Buffer.compare(Buffer.from(together[i].buffer), Buffer.from((await predict(call)).buffer))).toBe(0);
+    }
+    await model.dispose();
+    await engine.dispose();
+  },
+);
+
 test('the shipped network shows no seams: errors at tile borders are as elsewhere', { timeout: 120_000 }, async () => {
   const [width, height, t] = [150, 130, 50];
   const model = await openModel('pilot', await openEngine('onnx'));

@@ -22,7 +22,11 @@ beforeAll(async () => {
 describe('independentCurve', () => {
   it('of a denoiser that knows nothing is exact: half of the snr gained times the squared values', async () => {
     const schedule = createSchedule({ betaSchedule: 'linear', timesteps: 300, betaStart: 1e-4, betaEnd: 0.05 });
-    const denoiser = { predictX0: async (xt: Float32Array) => new Float32Array(xt.length), dispose: async () => {} };
+    const denoiser = {
+      parallelism: 1,
+      predictX0: async (xt: Float32Array) => new Float32Array(xt.length),
+      dispose: async () => {},
+    };
     const points = await independentCurve(image, { schedule, denoiser }, integerStream('theory'));
     const square = toUnit(image.data).reduce((sum, x) => sum + x * x, 0);
     expect(points[0]).toMatchObject({ t: 300, klBits: 0 });
