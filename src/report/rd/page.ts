@@ -265,7 +265,7 @@ function methods({ summary }: Report, published: PublishedSet | undefined): Html
     'MS-SSIM as pytorch_msssim has it, only for images with more than 160 pixels a side.',
     ...(payload
       ? [
-          '“No container”: the same files, counting only the bytes that depend on the picture (JPEG: DHT, SOS and scans; WebP: the chunk VP8; AVIF: mdat; PNG: IDAT). No such files exist; they bound what a smaller container could save. Ours is counted with its header.',
+          '“No container”: the same files, counting only the bytes that depend on the picture (JPEG: DHT, SOS and scans; WebP: the chunk VP8; AVIF: mdat; PNG: IDAT; JPEG XL: all but its signature). No such files exist; they bound what a smaller container could save. Ours is counted with its header.',
         ]
       : []),
     ...(sources.length > 0 ? [html`Published points: ${sources.join('; ')}.`] : []),
