@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { psnr, rmse } from '../../src/image/metrics.js';
+import { ssim } from '../../src/image/ms-ssim.js';
 import { readImage } from '../../src/image/read.js';
 import { encodePng } from '../../src/image/write.js';
 import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
@@ -80,6 +81,7 @@ describe('rd', () => {
       await ddpmCodecJson(['decode', at('b.ddc'), '-o', decoded, '--bytes', String(point.bytes), '--force']);
       const [original, picture] = [await readImage(input), await readImage(decoded)];
       expect(point).toMatchObject({ rmse: rmse(original, picture), psnr: psnr(original, picture), msSsim: null });
+      expect(point.ssim).toBe(ssim(original, picture));
       expect(point.bitsPerDim).toBeCloseTo((8 * point.bytes) / 3072, 12);
     }
   });
@@ -103,7 +105,7 @@ describe('rd', () => {
       ...Object.values(theory).flat(),
     ]);
     expect(rows.length).toBe(1 + points.length);
-    for (const row of rows) expect(row.split(',').length).toBe(14);
+    for (const row of rows) expect(row.split(',').length).toBe(15);
     const [{ mean }] = summary.codecs;
     const curve = JSON.parse(await readFile(at('whole', 'compressai', 'ddpm-codec.json'), 'utf8'));
     expect(curve.results.bpp).toEqual(mean.map(({ bpp }: { bpp: number }) => bpp));
