@@ -59,7 +59,7 @@ async function theirs(codec, maxBytes) {
   const found = await encodeWithin(original, codec, maxBytes);
   const file = found?.file ?? (await encodeBaseline(original, codec, LOWEST_QUALITY));
   const name = found === undefined ? `${codec.label}, at its least` : codec.label;
-  return { name, bytes: file.length, image: await decodeBaseline(file) };
+  return { name, bytes: file.length, image: await decodeBaseline(file, codec) };
 }
 
 /** The part of a picture that is shown. */

@@ -3,7 +3,7 @@
  * is from the original. Its data is in the page itself; nothing is fetched.
  *
  * @typedef {{ picture: string, bytes: number, bitsPerDim: number, rmse: number, psnr: number | null, msSsim: number | null,
- *   t: number, klBits: number }} Point
+ *   ssim: number | null, t: number, klBits: number }} Point
  * @typedef {{ name: string, width: number, height: number, original: string, points: Point[] }} Picture pictures as base64 of WebP,
  *   all of width x height
  */
@@ -93,6 +93,7 @@ async function show() {
     `RMSE ${point.rmse.toFixed(2)}`,
     point.psnr === null ? 'equal to the original' : `PSNR ${point.psnr.toFixed(2)} dB`,
     ...(point.msSsim === null ? [] : [`MS-SSIM ${point.msSsim.toFixed(4)}`]),
+    ...(point.ssim === null ? [] : [`SSIM ${point.ssim.toFixed(4)}`]),
     `t = ${point.t}`,
     `KL ${(point.klBits / 8).toFixed(0)} bytes`,
   ];

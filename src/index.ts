@@ -48,7 +48,7 @@ export { type EngineOptions, openEngine } from './engine/index.js';
 export { CodecError, type ErrorCode } from './errors.js';
 export type { RgbImage } from './image/image.js';
 export { psnr, rmse } from './image/metrics.js';
-export { hasMsSsim, msSsim } from './image/ms-ssim.js';
+export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
 export { readImage } from './image/read.js';
 export { encodeAnimation, encodeImage, encodePng, type Frame } from './image/write.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';

@@ -56,12 +56,14 @@ export async function finishReport(
   console.result(`${images.length} images in ${directory}${images.length > 0 ? ', see report.html there' : ''}`);
 }
 
-/** Bits/dim at RMSEs; a cell that not all images come to has their number. */
-function ratesTable({ summary }: Report): string {
-  const head = summary.codecs[0].bitsPerDimAtRmse.map(({ rmse }) => `RMSE ${rmse}`);
-  const rows = summary.codecs.map(({ label, bitsPerDimAtRmse }) => [
+/** Bits/dim at RMSEs, and lossless where a codec is; a cell that not all images come to has their number. */
+function ratesTable({ summary: { codecs } }: Report): string {
+  const lossless = codecs.some(({ losslessBitsPerDim }) => losslessBitsPerDim !== null);
+  const head = codecs[0].bitsPerDimAtRmse.map(({ rmse }) => `RMSE ${rmse}`);
+  const rows = codecs.map(({ label, bitsPerDimAtRmse, losslessBitsPerDim }) => [
     label,
-    ...bitsPerDimAtRmse.map(({ mean, count }) => (mean === null ? `(${count} images)` : mean.toFixed(4))),
+    ...bitsPerDimAtRmse.map(({ mean, count }) => mean?.toFixed(4) ?? (count === 0 ? '-' : `(${count} images)`)),
+    ...(lossless ? [losslessBitsPerDim?.toFixed(4) ?? '-'] : []),
   ]);
-  return table([['bits/dim at', ...head], ...rows]);
+  return table([['bits/dim at', ...head, ...(lossless ? ['lossless'] : [])], ...rows]);
 }

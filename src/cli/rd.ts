@@ -77,7 +77,8 @@ const OPTIONS = {
   baselines: {
     type: 'string',
     requiresArg: true,
-    description: 'Other codecs: of jpeg (4:2:0 and 4:4:4), jpeg444, webp, avif, png, comma between',
+    description:
+      'Other codecs: of jpeg (4:2:0 and 4:4:4), jpeg444, webp, avif, jxl (lossy and lossless), png, comma between',
   },
   theory: {
     type: 'boolean',

@@ -151,7 +151,9 @@ function describe(report: VerifyReport): string {
     ],
   ];
   if (against !== null) {
-    const similarity = against.msSsim === null ? '' : `, MS-SSIM ${against.msSsim.toFixed(4)}`;
+    const { msSsim, ssim } = against;
+    const similarity =
+      msSsim !== null ? `, MS-SSIM ${msSsim.toFixed(4)}` : ssim !== null ? `, SSIM ${ssim.toFixed(4)}` : '';
     const rate = `${against.bitsPerDim.toFixed(4)} bits/dim`;
     fields.push(['distance', `RMSE ${against.rmse.toFixed(3)}, ${against.psnr.toFixed(2)} dB${similarity} at ${rate}`]);
   }

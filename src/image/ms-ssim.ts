@@ -36,15 +36,28 @@ interface Plane {
  * @throws CodecError `image` when their sizes differ, or a side is not above {@link MS_SSIM_SIDE}
  */
 export function msSsim(a: RgbImage, b: RgbImage): number {
-  if (a.width !== b.width || a.height !== b.height) {
-    throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
-  }
   if (!hasMsSsim(a)) {
     const expected = `expected sides of more than ${MS_SSIM_SIDE} pixels, for five scales of an ${TAPS}-pixel window`;
     throw new CodecError('image', `MS-SSIM: ${expected}, got ${a.width}x${a.height}`);
   }
-  const [red, green, blue] = [0, 1, 2].map((c) => ofPlanes(channel(a, c), channel(b, c)));
-  return (red + green + blue) / 3;
+  return meanOfChannels(a, b, ofPlanes);
+}
+
+/**
+ * SSIM of two pictures (Wang, Bovik, Sheikh & Simoncelli 2004), -1..1: one scale of {@link msSsim}, for pictures too small
+ * for five. The order does not matter.
+ * @throws CodecError `image` when their sizes differ, or a side has fewer pixels than the window
+ */
+export function ssim(a: RgbImage, b: RgbImage): number {
+  if (!hasSsim(a)) {
+    throw new CodecError('image', `SSIM: expected sides of ${TAPS} pixels or more, got ${a.width}x${a.height}`);
+  }
+  return meanOfChannels(a, b, (one, other) => meanSimilarity(one, other).similarity);
+}
+
+/** Whether a picture is large enough for {@link ssim}. */
+export function hasSsim({ width, height }: Pick<RgbImage, 'width' | 'height'>): boolean {
+  return Math.min(width, height) >= TAPS;
 }
 
 /** Whether a picture is large enough for {@link msSsim}. */
@@ -55,6 +68,14 @@ export function hasMsSsim({ width, height }: Pick<RgbImage, 'width' | 'height'>)
 /** An MS-SSIM as it is drawn, -10 log10(1 - x) in dB; Infinity for 1. */
 export function msSsimDecibels(value: number): number {
   return 10 * Math.log10(1 / (1 - value));
+}
+
+function meanOfChannels(a: RgbImage, b: RgbImage, compare: (a: Plane, b: Plane) => number): number {
+  if (a.width !== b.width || a.height !== b.height) {
+    throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
+  }
+  const [red, green, blue] = [0, 1, 2].map((c) => compare(channel(a, c), channel(b, c)));
+  return (red + green + blue) / 3;
 }
 
 function ofPlanes(a: Plane, b: Plane): number {

@@ -7,6 +7,7 @@
  * - WebP: the data of the chunk VP8 or VP8L. Not counted: RIFF header, chunk headers and padding.
  * - AVIF: the data of the box mdat. Not counted: all other boxes.
  * - PNG: the data of the chunks IDAT. Not counted: signature, lengths, types and checksums, other chunks.
+ * - JPEG XL: a bare codestream but for its signature. The headers after it are not whole bytes, and are counted.
  */
 import { CodecError } from '../errors.js';
 
@@ -14,7 +15,7 @@ import { CodecError } from '../errors.js';
  * Bytes of a file without its container.
  * @throws CodecError `format` when it is not a whole file of that format
  */
-export function payloadBytes(file: Uint8Array, format: 'jpeg' | 'webp' | 'avif' | 'png'): number {
+export function payloadBytes(file: Uint8Array, format: keyof typeof PAYLOADS): number {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   try {
     const bytes = PAYLOADS[format](view);
@@ -26,7 +27,7 @@ export function payloadBytes(file: Uint8Array, format: 'jpeg' | 'webp' | 'avif' 
   throw new CodecError('format', `${format}: expected a whole file, found no end to its parts`);
 }
 
-const PAYLOADS = { jpeg: jpegPayload, webp: webpPayload, avif: avifPayload, png: pngPayload };
+const PAYLOADS = { jpeg: jpegPayload, webp: webpPayload, avif: avifPayload, png: pngPayload, jxl: jxlPayload };
 
 const SOI = 0xffd8;
 const EOI = 0xffd9;
@@ -82,6 +83,12 @@ function pngPayload(view: DataView): number {
     at += 12 + size;
   }
   return sum;
+}
+
+const JXL_SIGNATURE = 0xff0a;
+
+function jxlPayload(view: DataView): number {
+  return view.getUint16(0) === JXL_SIGNATURE ? view.byteLength - 2 : 0;
 }
 
 function tag(view: DataView, at: number): string {

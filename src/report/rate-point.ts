@@ -1,7 +1,7 @@
 /** One point of a rate-distortion curve: a file's size, and how far its picture is from the original. */
 import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
-import { hasMsSsim, msSsim } from '../image/ms-ssim.js';
+import { hasMsSsim, hasSsim, msSsim, ssim } from '../image/ms-ssim.js';
 
 export interface RatePoint {
   /** Of the whole file, header and container included. */
@@ -16,6 +16,8 @@ export interface RatePoint {
   readonly psnr: number;
   /** 0..1; null where the picture is too small for it. */
   readonly msSsim: number | null;
+  /** Of a picture too small for MS-SSIM, -1..1; null of a larger one, and of less than 11 pixels a side. */
+  readonly ssim: number | null;
 }
 
 /**
@@ -26,12 +28,14 @@ export interface RatePoint {
 export function ratePoint(original: RgbImage, decoded: RgbImage, bytes: number): RatePoint {
   const pixels = original.width * original.height;
   const error = rmse(original, decoded);
+  const large = hasMsSsim(original);
   return {
     bytes,
     bitsPerDim: (8 * bytes) / (3 * pixels),
     bpp: (8 * bytes) / pixels,
     rmse: error,
     psnr: psnrOfRmse(error),
-    msSsim: hasMsSsim(original) ? msSsim(original, decoded) : null,
+    msSsim: large ? msSsim(original, decoded) : null,
+    ssim: !large && hasSsim(original) ? ssim(original, decoded) : null,
   };
 }

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { psnr, rmse } from '../../src/image/metrics.js';
+import { ssim } from '../../src/image/ms-ssim.js';
 import { readImage } from '../../src/image/read.js';
 import { encodePng } from '../../src/image/write.js';
 import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
-const OPTIONS = ['--effort', '1', '--target-rmse', '14', '--baselines', 'webp,png', '--seed', '5'];
+const OPTIONS = ['--effort', '1', '--target-rmse', '14', '--baselines', 'webp,jxl,png', '--seed', '5'];
 
 /** Pictures a.png, b.png, c.png, and the report of all of them. */
 let directory: string;
@@ -59,7 +60,11 @@ describe('rd', () => {
       images: 3,
     });
     const codecs = summary.codecs.map(({ name }: { name: string }) => name);
-    expect(codecs).toEqual(['ddpm-codec', 'webp', 'png', 'webp-payload', 'png-payload']);
+    const others = ['webp', 'jxl', 'png', 'jxl-lossless'];
+    expect(codecs).toEqual(['ddpm-codec', ...others, ...others.map((name) => `${name}-payload`)]);
+    const lossless = summary.codecs.map((codec: { losslessBitsPerDim: number | null }) => codec.losslessBitsPerDim);
+    const one = expect.any(Number);
+    expect(lossless).toEqual([null, null, null, one, one, null, null, one, one]);
   });
 
   it('numbers are those that encode and decode give by hand', async () => {
@@ -76,6 +81,7 @@ describe('rd', () => {
       await ddpmCodecJson(['decode', at('b.ddc'), '-o', decoded, '--bytes', String(point.bytes), '--force']);
       const [original, picture] = [await readImage(input), await readImage(decoded)];
       expect(point).toMatchObject({ rmse: rmse(original, picture), psnr: psnr(original, picture), msSsim: null });
+      expect(point.ssim).toBe(ssim(original, picture));
       expect(point.bitsPerDim).toBeCloseTo((8 * point.bytes) / 3072, 12);
     }
   });
@@ -99,7 +105,7 @@ describe('rd', () => {
       ...Object.values(theory).flat(),
     ]);
     expect(rows.length).toBe(1 + points.length);
-    for (const row of rows) expect(row.split(',').length).toBe(14);
+    for (const row of rows) expect(row.split(',').length).toBe(15);
     const [{ mean }] = summary.codecs;
     const curve = JSON.parse(await readFile(at('whole', 'compressai', 'ddpm-codec.json'), 'utf8'));
     expect(curve.results.bpp).toEqual(mean.map(({ bpp }: { bpp: number }) => bpp));
@@ -173,8 +179,7 @@ describe('rd', () => {
   it.each([
     [['--effort', '10'], /--effort: expected an integer from 1 to 9/],
     [['--effort', '3,3'], /--effort: expected each effort once/],
-    [['--baselines', 'bpg'], /baseline: expected jpeg, jpeg444, webp, avif, png, got "bpg"/],
-    [['--baselines', 'jxl'], /JPEG XL is not available/],
+    [['--baselines', 'bpg'], /baseline: expected jpeg, jpeg444, webp, avif, jxl, png, jxl-lossless, got "bpg"/],
     [['--published', 'imagenet'], /--published: expected cifar10 or kodak/],
     [['--shard', '3/2'], /--shard: expected I\/N/],
     [['--shard', '4/4'], /part 4 of 4: no images, there are only 3/],

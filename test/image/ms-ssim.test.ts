@@ -1,12 +1,13 @@
 /**
  * The golden values are those of another program: a transcription of pytorch_msssim's `ms_ssim` to PyTorch 1.13 in
  * double precision, with the window as one 11 x 11 convolution (`F.conv2d`, no padding), the five moments of the
- * definition and `F.avg_pool2d(x, 2, padding=[h % 2, w % 2])`, given the bytes of the pictures below.
+ * definition and `F.avg_pool2d(x, 2, padding=[h % 2, w % 2])`, given the bytes of the pictures below. Those of `ssim` are
+ * of the definition in NumPy 2.4: moments by `scipy.ndimage.correlate` with the 11 x 11 window, five pixels cut off all around.
  */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
-import { hasMsSsim, MS_SSIM_SIDE, msSsim, msSsimDecibels } from '../../src/image/ms-ssim.js';
+import { hasMsSsim, hasSsim, MS_SSIM_SIDE, msSsim, msSsimDecibels, ssim } from '../../src/image/ms-ssim.js';
 import { readImage } from '../../src/image/read.js';
 import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
 
@@ -84,6 +85,26 @@ describe('msSsim', () => {
     const small = syntheticImage(160, 500);
     expect(() => msSsim(small, small)).toThrow(/sides of more than 160 pixels.*got 160x500/);
     expect(() => msSsim(syntheticImage(170, 180), syntheticImage(180, 170))).toThrow(/170x180 with 180x170/);
+  });
+});
+
+describe('ssim', () => {
+  it.each([
+    ['strong noise', texture(32, 24), (a: RgbImage) => noisy(a, 60), 0.8965310381],
+    ['coarse steps', texture(32, 24), quantised, 0.9978342927],
+    ['opposite structure', texture(32, 24), inverted, -0.9634784112],
+    ['one place of the window', texture(11, 11), (a: RgbImage) => noisy(a, 100), 0.753803385],
+  ])('%s: as NumPy has it', (_name, image, degrade, expected) => {
+    const other = degrade(image);
+    expect(ssim(image, other)).toBeCloseTo(expected, 9);
+    expect(ssim(other, image)).toBeCloseTo(expected, 9);
+  });
+
+  it('is 1 for equal pictures, and refuses those that are smaller than the window, or of different sizes', () => {
+    expect(ssim(texture(32, 32), texture(32, 32))).toBe(1);
+    expect([hasSsim({ width: 11, height: 11 }), hasSsim({ width: 10, height: 50 })]).toEqual([true, false]);
+    expect(() => ssim(texture(10, 50), texture(10, 50))).toThrow(/sides of 11 pixels or more, got 10x50/);
+    expect(() => ssim(texture(12, 13), texture(13, 12))).toThrow(/12x13 with 13x12/);
   });
 });
 

@@ -81,27 +81,27 @@ const DESCRIPTIONS: Readonly<Record<CodecSummary['kind'], { readonly rate: strin
 function imagesCsv({ images }: Report): string {
   const rows: unknown[][] = [
     [
-      ...['image', 'codec', 't', 'quality', 'bytes', 'bits_per_dim', 'bpp', 'rmse', 'psnr', 'ms_ssim'],
+      ...['image', 'codec', 't', 'quality', 'bytes', 'bits_per_dim', 'bpp', 'rmse', 'psnr', 'ms_ssim', 'ssim'],
       ...['kl_bits_per_dim', 'payload_bytes', 'encode_seconds', 'decode_seconds'],
     ],
   ];
   for (const { name, width, height, ours, baselines, theory } of images) {
     const dims = 3 * width * height;
     for (const [codec, { points, encodeSeconds }] of Object.entries(ours)) {
-      for (const { t, bytes, bitsPerDim, bpp, rmse, psnr, msSsim, klBits, decodeSeconds } of points) {
-        const measured = [bytes, bitsPerDim, bpp, rmse, psnr, msSsim];
+      for (const { t, bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim, klBits, decodeSeconds } of points) {
+        const measured = [bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim];
         rows.push([name, codec, t, null, ...measured, klBits / dims, null, encodeSeconds, decodeSeconds]);
       }
     }
     for (const [codec, points] of Object.entries(theory)) {
       for (const { t, bitsPerDim, bpp, rmse, psnr } of points) {
-        rows.push([name, codec, t, null, null, bitsPerDim, bpp, rmse, psnr, null, bitsPerDim, null, null, null]);
+        rows.push([name, codec, t, null, null, bitsPerDim, bpp, rmse, psnr, null, null, bitsPerDim, null, null, null]);
       }
     }
     for (const [codec, points] of Object.entries(baselines)) {
       for (const point of points) {
-        const { quality, bytes, bitsPerDim, bpp, rmse, psnr, msSsim, payloadBytes } = point;
-        const measured = [bytes, bitsPerDim, bpp, rmse, psnr, msSsim];
+        const { quality, bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim, payloadBytes } = point;
+        const measured = [bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim];
         const seconds = [point.encodeSeconds, point.decodeSeconds];
         rows.push([name, codec, null, quality, ...measured, null, payloadBytes, ...seconds]);
       }
@@ -112,8 +112,19 @@ function imagesCsv({ images }: Report): string {
 
 /** A line for each codec and point of its mean curve. */
 function meanCsv({ codecs }: Summary): string {
-  const names = ['t', 'bitsPerDim', 'bpp', 'meanRmse', 'rootMeanMse', 'psnr', 'msSsim', 'klBitsPerDim'] as const;
-  const header = ['bits_per_dim', 'bpp', 'mean_rmse', 'root_mean_mse', 'mean_psnr', 'mean_ms_ssim', 'kl_bits_per_dim'];
+  const names = [
+    't',
+    'bitsPerDim',
+    'bpp',
+    'meanRmse',
+    'rootMeanMse',
+    'psnr',
+    'msSsim',
+    'ssim',
+    'klBitsPerDim',
+  ] as const;
+  const quality = ['mean_rmse', 'root_mean_mse', 'mean_psnr', 'mean_ms_ssim', 'mean_ssim'];
+  const header = ['bits_per_dim', 'bpp', ...quality, 'kl_bits_per_dim'];
   const rows = codecs.flatMap(({ name, mean }) => mean.map((point) => [name, ...names.map((key) => point[key])]));
   return csv([['codec', 't', ...header], ...rows]);
 }

@@ -262,10 +262,10 @@ function methods({ summary }: Report, published: PublishedSet | undefined): Html
     'bits/dim: 8 bytes / (3 · width · height); bits per pixel are three times that. Bytes are of whole files, header and container included.',
     'RMSE in grey levels over the three channels. “Mean RMSE” is the arithmetic mean over images; “root of mean MSE” is the RMSE over all samples of all images. PSNR is the mean of the images’ PSNR.',
     'A mean curve is taken at equal settings: for ours the timestep at which a file is cut off, between two steps linear in log(rate) and dB; for other codecs the quality.',
-    'MS-SSIM as pytorch_msssim has it, only for images with more than 160 pixels a side.',
+    'MS-SSIM as pytorch_msssim has it, for images with more than 160 pixels a side; SSIM, one scale of it, for smaller ones.',
     ...(payload
       ? [
-          '“No container”: the same files, counting only the bytes that depend on the picture (JPEG: DHT, SOS and scans; WebP: the chunk VP8; AVIF: mdat; PNG: IDAT). No such files exist; they bound what a smaller container could save. Ours is counted with its header.',
+          '“No container”: the same files, counting only the bytes that depend on the picture (JPEG: DHT, SOS and scans; WebP: the chunk VP8; AVIF: mdat; PNG: IDAT; JPEG XL: all but its signature). No such files exist; they bound what a smaller container could save. Ours is counted with its header.',
         ]
       : []),
     ...(sources.length > 0 ? [html`Published points: ${sources.join('; ')}.`] : []),

@@ -34,6 +34,8 @@ export interface MeanRdPoint extends MeanPoint {
   readonly t: number | null;
   /** Mean KL(q||p) so far, bits/dim. */
   readonly klBitsPerDim: number | null;
+  /** Arithmetic mean; null where a picture has none. */
+  readonly ssim: number | null;
   readonly encodeSeconds: number | null;
   readonly decodeSeconds: number | null;
 }
@@ -97,6 +99,7 @@ interface RdPoint extends CurvePoint {
   readonly setting: number;
   readonly t: number | null;
   readonly klBitsPerDim: number | null;
+  readonly ssim: number | null;
   readonly encodeSeconds: number | null;
   readonly decodeSeconds: number | null;
 }
@@ -161,6 +164,7 @@ function meanOf(curves: Codec['curves'], timesteps?: readonly number[]): MeanRdP
   const [first] = curves[0];
   const more = {
     klBitsPerDim: (point: RdPoint) => point.klBitsPerDim,
+    ssim: (point: RdPoint) => point.ssim,
     encodeSeconds: (point: RdPoint) => point.encodeSeconds,
     decodeSeconds: (point: RdPoint) => point.decodeSeconds,
   };
@@ -209,12 +213,13 @@ function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] 
         decode: average(files.map(({ points }) => points[points.length - 1].decodeSeconds))!.mean,
       },
       curves: files.map(({ points, encodeSeconds }) =>
-        points.map(({ t, klBits, bytes, bitsPerDim, bpp, rmse, msSsim, decodeSeconds }) => ({
+        points.map(({ t, klBits, bytes, bitsPerDim, bpp, rmse, msSsim, ssim, decodeSeconds }) => ({
           setting: -t,
           t,
           bpp,
           rmse,
           msSsim,
+          ssim,
           klBitsPerDim: (klBits * bitsPerDim) / (8 * bytes),
           encodeSeconds,
           decodeSeconds,
@@ -241,6 +246,7 @@ function theoryCodecs(images: readonly ImageResult[]): Codec[] {
           bpp,
           rmse,
           msSsim: null,
+          ssim: null,
           klBitsPerDim: bitsPerDim,
           encodeSeconds: null,
           decodeSeconds: null,
@@ -261,12 +267,13 @@ function baselineCodec(name: string, images: readonly ImageResult[]): Codec {
       decode: average(all.map(({ decodeSeconds }) => decodeSeconds))!.mean,
     },
     curves: sweeps.map((points) =>
-      points.map(({ quality, bpp, rmse, msSsim, encodeSeconds, decodeSeconds }) => ({
+      points.map(({ quality, bpp, rmse, msSsim, ssim, encodeSeconds, decodeSeconds }) => ({
         setting: quality,
         t: null,
         bpp,
         rmse,
         msSsim,
+        ssim,
         klBitsPerDim: null,
         encodeSeconds,
         decodeSeconds,

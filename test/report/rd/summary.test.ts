@@ -34,6 +34,7 @@ const measured = (bytes: number, rmse: number) => ({
   rmse,
   psnr: psnrOfRmse(rmse),
   msSsim: null,
+  ssim: null,
 });
 
 /** Rates double as errors halve, from 1000 bytes at RMSE 32 down to `last`; another codec needs twice as much. */
