@@ -17,7 +17,7 @@
 import sharp, { type AvifOptions, type JpegOptions, type PngOptions, type WebpOptions } from 'sharp';
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
-import { decodeJpegXl, encodeJpegXl, type JpegXlSettings, jpegXlVersion } from './jpeg-xl.js';
+import { decodeJpegXl, encodeJpegXl, type JpegXlSettings, jpegXlVersion, loadJpegXl } from './jpeg-xl.js';
 import { payloadBytes } from './payload.js';
 import { type RatePoint, ratePoint } from './rate-point.js';
 
@@ -163,6 +163,8 @@ export async function sweepBaseline(
   codec: Baseline,
   onPoint: (point: BaselinePoint) => void = () => {},
 ): Promise<BaselinePoint[]> {
+  // So that no point's seconds have it.
+  if (codec.format === 'jxl') await loadJpegXl();
   const points: BaselinePoint[] = [];
   for (const quality of codec.qualities) {
     const start = performance.now();

@@ -26,7 +26,7 @@ export function jpegXlVersion(): string {
  * from 30 on, below it (53 quality² / 3000 - 1.15 quality + 25); 100 is lossless
  */
 export async function encodeJpegXl(image: RgbImage, settings: JpegXlSettings, quality: number): Promise<Buffer> {
-  const vips = await openVips();
+  const vips = await loadJpegXl();
   const { width, height, data } = image;
   const pixels = vips.Image.newFromMemory(data, width, height, 3, vips.BandFormat.uchar);
   const picture = pixels.copy({ interpretation: 'srgb' });
@@ -43,7 +43,7 @@ export async function encodeJpegXl(image: RgbImage, settings: JpegXlSettings, qu
  * @throws CodecError `image` when it is not one of three 8-bit channels
  */
 export async function decodeJpegXl(file: Uint8Array): Promise<RgbImage> {
-  const vips = await openVips();
+  const vips = await loadJpegXl();
   const picture = vips.Image.jxlloadBuffer(file);
   try {
     const { width, height, bands, format } = picture;
@@ -58,7 +58,8 @@ export async function decodeJpegXl(file: Uint8Array): Promise<RgbImage> {
 
 let opened: Promise<typeof Vips> | undefined;
 
-function openVips(): Promise<typeof Vips> {
+/** Loads libjxl, once for the process; without it the first picture that is coded pays for that. */
+export function loadJpegXl(): Promise<typeof Vips> {
   opened ??= import('wasm-vips').then((module) => module.default({ dynamicLibraries: ['vips-jxl.wasm'] }));
   return opened;
 }
