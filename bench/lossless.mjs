@@ -12,8 +12,8 @@
  * Every file is decoded and compared with its picture, sample by sample; one that differs ends the run.
  */
 import { parseArgs } from 'node:util';
-import sharp from 'sharp';
 import { decode, encode, modelForSize, openEngine, openImageSet, openModel } from '../dist/index.js';
+import { baselineVersions, findBaseline, sweepBaseline } from '../dist/report/baselines.js';
 import { machine, progress, saveJson } from './shared.mjs';
 
 const { values, positionals } = parseArgs({
@@ -30,10 +30,7 @@ const images = await openImageSet(positionals.length > 0 ? positionals : ['cifar
 const effort = Number(values.effort);
 const threads = Number(values.threads);
 
-const OTHERS = {
-  'PNG (sharp, effort 10)': (picture) => picture.png({ compressionLevel: 9, effort: 10, adaptiveFiltering: true }),
-  'WebP lossless (sharp, effort 6)': (picture) => picture.webp({ lossless: true, effort: 6 }),
-};
+const OTHERS = ['png', 'webp-lossless', 'jxl-lossless'].map(findBaseline);
 
 const engine = await openEngine('onnx', { threads });
 const others = [];
@@ -51,6 +48,7 @@ const results = {
   machine: machine(),
   engine: engine.description,
   decodedOn: [engine, ...others].map(({ description }) => description),
+  versions: baselineVersions(),
   options: { model: values.model, effort },
   images: [],
 };
@@ -71,10 +69,11 @@ for (let i = 0; i < images.length; i++) {
   }
   const decodeSeconds = (performance.now() - before) / 1000 / (1 + others.length);
   const header = encoded.steps[0].bits / 8;
-  const raw = { width: image.width, height: image.height, channels: 3 };
   const sizes = {};
-  for (const [codec, write] of Object.entries(OTHERS)) {
-    sizes[codec] = bitsPerDim((await write(sharp(image.data, { raw })).toBuffer()).length, image);
+  for (const codec of OTHERS) {
+    const [{ bitsPerDim: rate, rmse }] = await sweepBaseline(image, codec);
+    if (rmse !== 0) throw new Error(`${name}: ${codec.label} is not lossless`);
+    sizes[codec.name] = rate;
   }
   results.images.push({
     name,
@@ -103,6 +102,6 @@ function means(rows) {
   const keys = ['bitsPerDim', 'header', 'steps', 'tail', 't', 'rmseBeforeTail', 'encodeSeconds', 'decodeSeconds'];
   return {
     ...Object.fromEntries(keys.map((key) => [key, mean((row) => row[key])])),
-    others: Object.fromEntries(Object.keys(OTHERS).map((codec) => [codec, mean(({ others: sizes }) => sizes[codec])])),
+    others: Object.fromEntries(OTHERS.map(({ name }) => [name, mean(({ others: sizes }) => sizes[name])])),
   };
 }

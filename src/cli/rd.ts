@@ -78,7 +78,7 @@ const OPTIONS = {
     type: 'string',
     requiresArg: true,
     description:
-      'Other codecs: of jpeg (4:2:0 and 4:4:4), jpeg444, webp, avif, jxl (lossy and lossless), png, comma between',
+      'Other codecs: of jpeg (4:2:0 and 4:4:4), jpeg444, webp and jxl (both lossy and lossless), avif, png, comma between',
   },
   theory: {
     type: 'boolean',

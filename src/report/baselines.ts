@@ -112,6 +112,13 @@ export const BASELINES: readonly Baseline[] = [
     qualities: [100],
   },
   {
+    name: 'webp-lossless',
+    label: 'WebP lossless',
+    format: 'webp',
+    settings: { effort: 6, lossless: true },
+    qualities: [100],
+  },
+  {
     name: 'jxl-lossless',
     label: 'JPEG XL lossless (libjxl)',
     format: 'jxl',

@@ -60,7 +60,7 @@ describe('rd', () => {
       images: 3,
     });
     const codecs = summary.codecs.map(({ name }: { name: string }) => name);
-    const others = ['webp', 'jxl', 'png', 'jxl-lossless'];
+    const others = ['webp', 'jxl', 'png', 'webp-lossless', 'jxl-lossless'];
     expect(codecs).toEqual(['ddpm-codec', ...others, ...others.map((name) => `${name}-payload`)]);
     const lossless = summary.codecs.map((codec: { losslessBitsPerDim: number | null }) => codec.losslessBitsPerDim);
     const one = expect.any(Number);
@@ -179,7 +179,10 @@ describe('rd', () => {
   it.each([
     [['--effort', '10'], /--effort: expected an integer from 1 to 9/],
     [['--effort', '3,3'], /--effort: expected each effort once/],
-    [['--baselines', 'bpg'], /baseline: expected jpeg, jpeg444, webp, avif, jxl, png, jxl-lossless, got "bpg"/],
+    [
+      ['--baselines', 'bpg'],
+      /baseline: expected jpeg, jpeg444, webp, avif, jxl, png, webp-lossless, jxl-lossless, got "bpg"/,
+    ],
     [['--published', 'imagenet'], /--published: expected cifar10 or kodak/],
     [['--shard', '3/2'], /--shard: expected I\/N/],
     [['--shard', '4/4'], /part 4 of 4: no images, there are only 3/],

@@ -152,7 +152,9 @@ it('records which libraries encoded', () => {
 
 it('names are those of the list', () => {
   expect(findBaseline('avif').label).toContain('AVIF');
-  expect(() => findBaseline('bpg')).toThrow(/expected jpeg, jpeg444, webp, avif, jxl, png, jxl-lossless, got "bpg"/);
+  expect(() => findBaseline('bpg')).toThrow(
+    /expected jpeg, jpeg444, webp, avif, jxl, png, webp-lossless, jxl-lossless, got "bpg"/,
+  );
   expect(findBaselines(['png', 'jpeg']).map(({ name }) => name)).toEqual(['jpeg', 'jpeg444', 'png']);
   expect(findBaselines(['jxl']).map(({ name }) => name)).toEqual(['jxl', 'jxl-lossless']);
 });
