@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fillSigns, integerStream, shuffle, stepStreamName } from '../src/random.js';
-import { stream } from './helpers/second-decoder.js';
+import { stream } from './helpers/second-arithmetic.js';
 
 test('a stream starts with the recorded integers', () => {
   // Recorded from seedrandom 3.0.5: integerStream('ddc1/0/1') called six times. Files depend on them.

@@ -245,7 +245,7 @@ export interface TailPicture {
   readonly known: number;
   /** All samples are known and are those of the checksum: the picture is the encoder's. */
   readonly exact: boolean;
-  /** All samples are known, but they are not those of the checksum. */
+  /** The tail is whole, or all samples are known, but they are not those of the checksum. */
   readonly damaged: boolean;
 }
 
@@ -280,7 +280,7 @@ export function readTail(section: Uint8Array, context: TailContext): TailPicture
     model.expect(order(k, place), expected);
     values[place.index] = Math.max(-1, Math.min(1, xhat0[place.index] + expected.mean / 127.5));
   }
-  return { values, known, exact, damaged: all && !exact };
+  return { values, known, exact, damaged: (all || complete) && !exact };
 }
 
 /** Golomb-Rice code of a shift's index: the high bits in unary, then the low ones. */

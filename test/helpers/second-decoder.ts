@@ -4,12 +4,15 @@
  * the page, is wrong.
  */
 import type { NoisePredictor, Tiling } from '../../src/model/denoiser.js';
+import { leb128, powerOfTwo, stream } from './second-arithmetic.js';
+import { type SecondTailContext, secondTail } from './second-tail.js';
 
 /** A model as section 7 has it: the contents of its codec.json, and its network. */
 export interface SecondModel {
   readonly schedule: { readonly timesteps: number; readonly betaStart: number; readonly betaEnd: number };
   readonly tiling: Tiling;
   readonly profile: { readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
+  readonly residuals?: SecondTailContext['residuals'];
   readonly stride: NoisePredictor['stride'];
   /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
   eps(window: Float32Array, height: number, width: number, timestep: number): Promise<Float32Array>;
@@ -23,6 +26,10 @@ export interface SecondResult {
   readonly modelId: string;
   /** t after each whole step. */
   readonly timesteps: number[];
+  /** For each sample, whether a lossless tail makes it certain. */
+  readonly known: boolean[];
+  /** The picture is whole and has its CRC. */
+  readonly lossless: boolean;
 }
 
 /** Decodes what is there of a file. */
@@ -47,8 +54,13 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
     timesteps.push(t);
   }
   const xhat0 = await estimate(x, width, height, t, abar, model);
-  const data = Uint8Array.from(xhat0, (v) => Math.min(255, Math.max(0, Math.floor((v + 1) * 127.5 + 0.5))));
-  return { width, height, data, modelId: header.modelId, timesteps };
+  const tail =
+    header.lossless && timesteps.length === written.length
+      ? secondTail(bit.rest(), { width, height, seed, t, xhat0, residuals: model.residuals })
+      : undefined;
+  const { values, known, lossless } = tail ?? { values: xhat0, known: Array(D).fill(false), lossless: false };
+  const data = Uint8Array.from(values, (v) => Math.min(255, Math.max(0, Math.floor((v + 1) * 127.5 + 0.5))));
+  return { width, height, data, modelId: header.modelId, timesteps, known, lossless };
 }
 
 /** Section 1. */
@@ -56,12 +68,10 @@ function readHeader(file: Uint8Array) {
   if (file[0] !== 0xdd || file[1] !== 0xc2) throw new Error('not a .ddc file of version 2');
   let at = 6;
   const number = () => {
-    let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
-      const byte = file[at++];
-      value |= BigInt(byte & 127) << shift;
-      if (byte < 128) return Number(value);
-    }
+    const read = leb128(file, at);
+    if (!read) throw new Error('the header is cut off');
+    at = read.end;
+    return read.value;
   };
   const flags = file[2];
   const [width, height] = [number() + 1, number() + 1];
@@ -79,6 +89,7 @@ function readHeader(file: Uint8Array) {
   if ((crc ^ 0xff) !== file[at]) throw new Error('wrong CRC');
   return {
     nu: 4 + (flags & 15),
+    lossless: flags >> 7 === 1,
     modelId: [...file.subarray(3, 6)].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
     width,
     height,
@@ -104,31 +115,12 @@ function bitReader(payload: Uint8Array) {
       }
       return value;
     },
+    /** What comes after the byte that was read last. */
+    rest: () => payload.subarray(Math.ceil(position / 8)),
   };
 }
 
-/** Section 3: Tyche-i but for one word, as the package seedrandom 3.0.5 has it. */
-export function stream(name: string): () => number {
-  let [a, b, c, d] = [0, 0, 0x9e3779b9 | 0, 1367130551];
-  const rotate = (word: number, by: number) => (word << by) | (word >>> (32 - by));
-  const next = () => {
-    b = rotate(b, 25) ^ c;
-    c = (c - d) | 0;
-    d = rotate(d, 24) ^ a;
-    a = (a - b) | 0;
-    b = rotate(b, 20) ^ c;
-    c = (c - d) | 0;
-    d = (d << 16) ^ (c >>> 16) ^ a;
-    a = (a - b) | 0;
-    return a;
-  };
-  for (let k = 0; k < name.length + 20; k++) {
-    b ^= k < name.length ? name.charCodeAt(k) : 0;
-    next();
-  }
-  return next;
-}
-
+/** Section 3. */
 function drawSigns(next: () => number, count: number): number[] {
   const signs: number[] = [];
   while (signs.length < count) {
@@ -296,17 +288,7 @@ function makePlan(
   D: number,
 ): Step[] {
   const { nu, first, second } = header;
-  const roots: number[] = [];
-  for (let root = Math.sqrt(2); roots.length < 8; root = Math.sqrt(root)) roots.push(root);
-  const expected = (t: number) => {
-    const log = mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1];
-    const limited = Math.min(64 * 256, Math.max(-64 * 256, log));
-    const whole = Math.floor(limited / 256);
-    let power = 1;
-    for (let i = 0; i < 8; i++) if ((limited - 256 * whole) & (128 >> i)) power *= roots[i];
-    for (let i = 0; i < Math.abs(whole); i++) power = whole > 0 ? power * 2 : power / 2;
-    return power;
-  };
+  const expected = (t: number) => powerOfTwo(mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1]);
   const h = 0.7213475204444817;
   const e = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972][nu - 4] / 1000;
   const capacity = (L: number) => (e * L * L) / (L + nu / 4);

@@ -1,0 +1,45 @@
+/** Numbers that several sections of docs/FORMAT.md need, for the second decoder: written from the page alone. */
+
+/** Section 1: an unsigned LEB128 number, and where it ends; undefined where the bytes end before. */
+export function leb128(bytes: Uint8Array, start: number): { value: number; end: number } | undefined {
+  let value = 0;
+  for (let at = start; at < bytes.length; at++) {
+    value += (bytes[at] & 127) * 128 ** (at - start);
+    if (bytes[at] < 128) return { value, end: at + 1 };
+  }
+  return undefined;
+}
+
+/** Section 3: Tyche-i but for one word, as the package seedrandom 3.0.5 has it. */
+export function stream(name: string): () => number {
+  let [a, b, c, d] = [0, 0, 0x9e3779b9 | 0, 1367130551];
+  const rotate = (word: number, by: number) => (word << by) | (word >>> (32 - by));
+  const next = () => {
+    b = rotate(b, 25) ^ c;
+    c = (c - d) | 0;
+    d = rotate(d, 24) ^ a;
+    a = (a - b) | 0;
+    b = rotate(b, 20) ^ c;
+    c = (c - d) | 0;
+    d = (d << 16) ^ (c >>> 16) ^ a;
+    a = (a - b) | 0;
+    return a;
+  };
+  for (let k = 0; k < name.length + 20; k++) {
+    b ^= k < name.length ? name.charCodeAt(k) : 0;
+    next();
+  }
+  return next;
+}
+
+/** Section 6: 2^(log / 256), by square roots. */
+export function powerOfTwo(log: number): number {
+  const roots: number[] = [];
+  for (let root = Math.sqrt(2); roots.length < 8; root = Math.sqrt(root)) roots.push(root);
+  const limited = Math.min(64 * 256, Math.max(-64 * 256, log));
+  const whole = Math.floor(limited / 256);
+  let power = 1;
+  for (let i = 0; i < 8; i++) if ((limited - 256 * whole) & (128 >> i)) power *= roots[i];
+  for (let i = 0; i < Math.abs(whole); i++) power = whole > 0 ? power * 2 : power / 2;
+  return power;
+}
