@@ -1,0 +1,87 @@
+/**
+ * What the encoder writes must not change unless the format's version does. Files are made with a denoiser of + - * / in
+ * doubles alone, so that they are the same on every machine, and compared with the hashes of those that were written when
+ * this test was. A hash that changes means a new version (docs/FORMAT.md), new golden files, and a line in the changelog.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, expect, test } from 'vitest';
+import type { EncodeOptions } from '../../src/codec/api.js';
+import { decode } from '../../src/codec/decoder.js';
+import { type CodecModel, encode } from '../../src/codec/encoder.js';
+import { FORMAT_VERSION } from '../../src/codec/format.js';
+import { rmse } from '../../src/image/metrics.js';
+import type { Denoiser } from '../../src/model/denoiser.js';
+import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
+import { syntheticImage } from '../helpers/fixtures.js';
+
+const schedule = createSchedule(paperSchedule);
+let model: CodecModel;
+
+/** Means of x_t / sqrt(abar_t) over squares that grow with the noise: a poor denoiser, but one of exact arithmetic. */
+const blur: Denoiser = {
+  parallelism: 1,
+  async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
+    const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
+    const reach = Math.min(8, Math.floor(Math.sqrt(1 / schedule.snr[t])));
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        for (let channel = 0; channel < 3; channel++) {
+          let sum = 0;
+          let count = 0;
+          for (let j = Math.max(0, y - reach); j <= Math.min(height - 1, y + reach); j++) {
+            for (let i = Math.max(0, x - reach); i <= Math.min(width - 1, x + reach); i++) {
+              sum += xt[(j * width + i) * 3 + channel];
+              count++;
+            }
+          }
+          into[(y * width + x) * 3 + channel] = Math.max(-1, Math.min(1, (sum * scale) / count));
+        }
+      }
+    }
+    return into;
+  },
+  async dispose() {},
+};
+
+beforeAll(async () => {
+  // Any profile will do; the pilot's is at hand.
+  const file = fileURLToPath(new URL('../../models/pilot/codec.json', import.meta.url));
+  const { profile } = JSON.parse(await readFile(file, 'utf8'));
+  model = { id: 'b1'.repeat(32), schedule, profile, denoiser: blur };
+});
+
+const CASES: readonly [string, number, number, EncodeOptions, string][] = [
+  ['by default', 24, 20, { targetRmse: 20 }, '753ba973e863afd6'],
+  [
+    'with little effort, a seed and a size',
+    33,
+    7,
+    { effort: 1, seed: 4_000_000_000, maxBytes: 120 },
+    '85185668260ffc90',
+  ],
+  ['with more effort', 16, 16, { effort: 7, targetRmse: 25 }, '82629aee73107718'],
+  ['at random', 20, 11, { selection: 'sample', effort: 2, targetRmse: 30 }, 'd737b4d05f73a36a'],
+  ['of more than 64x64 pixels', 80, 56, { effort: 1, targetRmse: 30 }, 'b3fb442dcf426f4b'],
+  ['lossless', 21, 14, { effort: 2, lossless: true }, 'd526c1aa4c104cbf'],
+  ['lossless with its own covariances', 70, 62, { effort: 1, lossless: true }, 'd56e1950aae1540c'],
+  [
+    'with checksums and metadata',
+    24,
+    20,
+    { targetRmse: 20, checksums: true, metadata: { comment: 'a' } },
+    '4e0123239ccc22b7',
+  ],
+];
+
+test('the version that these files are of', () => expect(FORMAT_VERSION).toBe(2));
+
+test.each(CASES)('a file %s', { timeout: 60_000 }, async (_, width, height, options, hash) => {
+  const image = syntheticImage(width, height);
+  const { bytes, reconstruction, steps } = await encode(image, model, options);
+  const { image: decoded, complete } = await decode(bytes, model);
+  expect([complete, rmse(decoded, reconstruction)]).toEqual([true, 0]);
+  expect(steps.length).toBeGreaterThan(2);
+  expect(createHash('sha256').update(bytes).digest('hex').slice(0, 16)).toBe(hash);
+});
