@@ -1,6 +1,6 @@
 /**
  * Feeds broken and hostile .ddc files to everything that reads them: mutated, truncated, spliced and made-up ones, half of them with
- * a right header checksum, so that they get past it.
+ * a right header checksum, so that they get past it; lossless ones also broken in their tails alone.
  *
  *   npm run fuzz -- [options]
  *
@@ -18,8 +18,9 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { crc8 } from '../dist/codec/checksum.js';
 import { decode } from '../dist/codec/decoder.js';
-import { crc8, readHeader } from '../dist/codec/format.js';
+import { readHeader } from '../dist/codec/format.js';
 import { readInfo, truncate } from '../dist/codec/info.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
 import { integerStream } from '../dist/random.js';
@@ -51,8 +52,84 @@ const DECODED_PIXELS = 2048;
 const golden = fileURLToPath(new URL('../fixtures/golden/', import.meta.url));
 const names = (await readdir(golden)).filter((name) => name.endsWith('.ddc')).sort();
 const corpus = await Promise.all(names.map(async (name) => new Uint8Array(await readFile(golden + name))));
+const pictures = await Promise.all(names.map((name) => readFile(`${golden}${name.slice(0, -4)}.rgb`)));
 const engine = await openEngine('auto');
 const model = await openModel(values.model, engine);
+
+/** Lossless files cut where their tails begin. */
+const tailed = corpus
+  .filter((bytes) => readHeader(bytes).header.lossless)
+  .map((bytes) => {
+    const start = readInfo(bytes, model).steps.at(-1).bytes;
+    return { chain: bytes.subarray(0, start), tail: bytes.subarray(start) };
+  });
+/** A tail's beginning: flags, scale, checksum. */
+const TAIL_FIXED = 6;
+const TAIL_TABLE = 180;
+const tailTable = (tail) => (tail[0] & 0x10 ? TAIL_TABLE : 0);
+
+/** A broken tail behind a right chain of steps, which is small in most cases so that decoding is quick. */
+function breakTail({ below, random }) {
+  const { chain, tail } = tailed[below(4) ? 0 : below(tailed.length)];
+  const other = tailed[below(tailed.length)].tail;
+  const fixed = tail.slice(0, TAIL_FIXED);
+  let code = TAIL_FIXED + tailTable(tail);
+  while (tail[code++] & 0x80);
+  const rest = tail.subarray(code);
+  const size = (length) => {
+    const bytes = [];
+    let left = length;
+    for (; left >= 128; left = Math.floor(left / 128)) bytes.push((left % 128) | 0x80);
+    return [...bytes, left];
+  };
+  const number = () => below(0x10000) >> below(16);
+  const makers = [
+    // Anywhere, or in the code alone, a few bits or bytes.
+    () => {
+      const broken = tail.slice();
+      for (let i = 1 + below(6); i > 0; i--) broken[below(below(2) ? 8 : broken.length)] ^= 1 << below(8);
+      return broken;
+    },
+    () => tail.subarray(0, below(tail.length + 1)),
+    () => [...tail.subarray(0, below(tail.length)), ...other.subarray(below(other.length))],
+    () => [...tail.subarray(0, code + below(rest.length)), ...random(rest.length)],
+    // Reserved flags, any number of low bits, a table or none.
+    () => [below(256), below(256), ...tail.subarray(2)],
+    // Lengths that are wrong, absurd, too long, or of more bytes than there are.
+    () => [
+      ...tail.subarray(0, code - size(rest.length).length),
+      ...size(below(2) ? number() : 2 ** below(36)),
+      ...rest,
+    ],
+    () => [
+      ...tail.subarray(0, code - size(rest.length).length),
+      ...random(below(8)).map((byte) => byte | 0x80),
+      ...rest,
+    ],
+    // Covariances: of anything, of almost nothing, of almost the same.
+    () => {
+      const extreme = [0, 1, -1, 32767, -32768, 4096, 4092][below(7)];
+      const step = below(2) ? 0 : 1 + below(6);
+      const table = new DataView(new ArrayBuffer(TAIL_TABLE));
+      const entry = (i) => (below(8) === 0 ? number() - 0x8000 : step > 0 && i % step ? 0 : extreme);
+      for (let i = 0; i < TAIL_TABLE / 2; i++)
+        table.setInt16(2 * i, below(3) ? entry(i) : ([4096, 0, 0, 4096, 0, 4096][i] ?? 0));
+      fixed[0] |= 0x10;
+      return [...fixed, ...new Uint8Array(table.buffer), ...size(rest.length), ...rest];
+    },
+    // Codes of one byte over and over, and far longer than the picture.
+    () => {
+      const long = new Uint8Array(below(100_000)).fill([0, 255, below(256)][below(3)]);
+      return Buffer.concat([
+        fixed,
+        tail.subarray(TAIL_FIXED, TAIL_FIXED + tailTable(tail)),
+        Uint8Array.from(size(long.length)),
+        long,
+      ]);
+    },
+  ];
+  return new Uint8Array(Buffer.concat([chain, Uint8Array.from(makers[below(makers.length)]())]));
+}
 
 /** The bytes of a case. */
 function makeCase(index) {
@@ -84,6 +161,7 @@ function makeCase(index) {
       const head = [0xdd, one[1], below(256), ...one.subarray(3, 6), ...size(), ...size(), below(256), below(256)];
       return Uint8Array.from([...head, ...size(), ...size(), 0, ...one.subarray(12)]);
     },
+    ...Array(3).fill(() => breakTail({ below, random })),
   ];
   const bytes = makers[below(makers.length)]();
   return below(2) ? withChecksum(bytes) : bytes;
@@ -119,20 +197,30 @@ function parse(bytes) {
     ends.every((end, i) => Number.isSafeInteger(end) && (i === 0 || end > ends[i - 1])),
     'steps grow',
   );
-  check(info.complete === bytes.length >= info.bytesWhenComplete, 'completeness');
+  check(info.lossless || info.bytesWhenComplete !== undefined, 'the end of all but a lossless file is known');
+  check(info.complete === bytes.length >= (info.bytesWhenComplete ?? Number.POSITIVE_INFINITY), 'completeness');
   check(info.stepsComplete < ends.length && ends[info.stepsComplete] <= bytes.length, 'whole steps are there');
-  check(info.complete || ends[info.stepsComplete + 1] > bytes.length, 'no whole step is left out');
+  const next = ends[info.stepsComplete + 1];
+  check(next === undefined ? info.complete || info.lossless : next > bytes.length, 'no whole step is left out');
   return info.complete ? 'complete' : 'cut off';
 }
 
 async function decodeCase(bytes) {
   const outcome = parse(bytes);
-  const { width, height, stepsComplete, complete } = readInfo(bytes, model);
+  const info = readInfo(bytes, model);
+  const { width, height, stepsComplete, complete } = info;
   const result = await decode(bytes, model, { maxPixels: DECODED_PIXELS });
   check(result.image.data.length === width * height * 3, 'as many samples as the header says');
   check(result.stepsUsed === stepsComplete && result.complete === complete, 'decoded what is there');
   check(result.unrounded.every(Number.isFinite), 'samples are numbers');
-  return outcome;
+  if (result.lossless) {
+    check(result.exactSamples === result.image.data.length, 'all of a lossless picture is exact');
+    const same = pictures.some((picture) => Buffer.compare(picture, result.image.data) === 0);
+    check(same, 'what is called lossless is the picture that was encoded');
+  } else if (stepsComplete === result.stepsTotal && complete && info.lossless) {
+    check(false, 'a lossless file that is whole is exact or refused');
+  }
+  return result.lossless ? 'lossless' : outcome;
 }
 
 const run = values.target === 'parse' ? parse : decodeCase;

@@ -19,6 +19,6 @@ test('broken files are refused or claimed to be what they are', async () => {
 });
 
 test('what passes decodes', async () => {
-  const result = await fuzz('--target', 'decode', '--cases', '20', '--seed', 'ci');
-  expect(result).toMatchObject({ cases: 20, failures: 0 });
+  const result = await fuzz('--target', 'decode', '--cases', '40', '--seed', 'ci');
+  expect(result).toMatchObject({ cases: 40, failures: 0 });
 });

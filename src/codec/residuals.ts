@@ -28,8 +28,6 @@ export const COVARIANCE_SIZE = ((LAGS * (LAGS + 1)) / 2) * CHANNEL_PAIRS;
 export const COVARIANCE_UNIT = 4096;
 /** Added to every variance, so that equations are well posed. */
 const RIDGE = 4;
-/** Equations that are nearly singular have larger weights: what is computed with them would not stay finite. */
-const MOST_WEIGHT = 256;
 
 /** What the picture's own scale counts for beside errors of known neighbours, in the units of WEIGHT_SAME. */
 const PRIOR_WEIGHT = 4;
@@ -118,7 +116,7 @@ export function solvePredictors(covariances: Covariances): Predictor[][] | undef
       const matrix = known.map((a, i) => Float64Array.from(known, (b, j) => covariance(a, b) + (i === j ? RIDGE : 0)));
       const right = Float64Array.from(known, (a) => covariance(a, here));
       const weights = solve(matrix, right);
-      if (!weights?.every((weight) => Math.abs(weight) <= MOST_WEIGHT)) return undefined;
+      if (weights === undefined) return undefined;
       let variance = covariance(here, here) + RIDGE;
       for (let i = 0; i < known.length; i++) variance -= weights[i] * right[i];
       if (!(variance >= 1)) return undefined;

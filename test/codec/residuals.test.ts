@@ -193,7 +193,7 @@ describe('predictors', () => {
     expect(solvePredictors(changed([covarianceIndex(0, 2, 2, 2), 32767]))).toBeUndefined();
   });
 
-  test('are refused, or finite and moderate, whatever the table', () => {
+  test('are refused or finite, whatever the table', () => {
     const entry = fc.integer({ min: -32768, max: 32767 });
     // Channels that are the same but for rounding: the equations are singular, or nearly.
     const singular = fc
@@ -209,7 +209,7 @@ describe('predictors', () => {
     fc.assert(
       fc.property(fc.oneof(singular, any), (table) => {
         for (const { weights, variance } of solvePredictors(table)?.flat() ?? []) {
-          expect(weights.every((weight) => Math.abs(weight) <= 256)).toBe(true);
+          expect(weights.every(Number.isFinite)).toBe(true);
           expect(variance).toBeGreaterThanOrEqual(1 / COVARIANCE_UNIT);
           expect(variance).toBeLessThan(Number.POSITIVE_INFINITY);
         }

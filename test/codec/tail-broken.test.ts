@@ -1,0 +1,106 @@
+/** Tails that are broken, without a network: whatever is read, nothing wrong is claimed of it. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/residuals.js';
+import { chooseTail, readTail, type TailContext, type TailPicture, writeTail } from '../../src/codec/tail.js';
+import { CodecError } from '../../src/errors.js';
+import { integerStream } from '../../src/random.js';
+
+/** An estimate, and a picture that differs from it by some levels. */
+function makeTail(width: number, height: number) {
+  const stream = integerStream(`tail ${width}x${height}`);
+  const uniform = () => stream() / 2 ** 32;
+  const xhat0 = Float32Array.from({ length: width * height * 3 }, () => 1.8 * uniform());
+  const image = Uint8Array.from(xhat0, (value) =>
+    Math.max(0, Math.min(255, Math.round((value + 1) * 127.5 + 12 * uniform()))),
+  );
+  const context: TailContext = { width, height, seed: 5, xhat0, covariances: INDEPENDENT };
+  return { context, image, tail: writeTail(context, image, chooseTail(context, image)) };
+}
+
+/** What is read, or undefined where it is refused with an error meant for people. */
+function read(tail: Uint8Array, context: TailContext): TailPicture | undefined {
+  try {
+    return readTail(tail, context);
+  } catch (error) {
+    expect(error).toBeInstanceOf(CodecError);
+    return undefined;
+  }
+}
+
+const { context, image, tail } = makeTail(13, 9);
+/** Flags, scale, checksum; then the length of the code in two bytes. */
+const FIXED = 6;
+const HEADER = 8;
+
+describe('a tail', () => {
+  test('has the header that these tests break', () => {
+    expect(tail[FIXED] & 0x7f).toBe((tail.length - HEADER) & 0x7f);
+    expect(readTail(tail, context)).toMatchObject({ exact: true, damaged: false, known: image.length });
+  });
+
+  test('with any other code is damaged or refused', () => {
+    // A code with a place that no symbol has stops decoding long before the last sample, though nothing is missing.
+    const { context, image, tail } = makeTail(24, 24);
+    let stopped = 0;
+    for (let i = 0; i < 150; i++) {
+      const stream = integerStream(`code ${i}`);
+      const other = tail.map((byte, at) => (at < HEADER + 40 ? byte : stream() & 0xff));
+      const picture = read(other, context);
+      if (!picture) continue;
+      expect(picture).toMatchObject({ exact: false, damaged: true });
+      if (picture.known < image.length) stopped++;
+    }
+    expect(stopped).toBeGreaterThan(0);
+  });
+
+  test('that is cut off is neither exact nor damaged, and what is known of it is right', () => {
+    for (let length = 0; length < tail.length; length++) {
+      const picture = readTail(tail.subarray(0, length), context);
+      expect(picture.damaged).toBe(false);
+      expect(picture.exact).toBe(picture.known === image.length);
+      const right = picture.values.filter((value, i) => value === Math.fround(image[i] / 127.5 - 1));
+      expect(right.length).toBeGreaterThanOrEqual(picture.known);
+    }
+  });
+
+  test('with any covariances gives numbers, or is refused', () => {
+    const extreme = fc.constantFrom(0, 1, -1, 3, 4, 7, 32767, -32768, 4096, 4100);
+    const entry = fc.oneof({ weight: 3, arbitrary: extreme }, fc.integer({ min: -32768, max: 32767 }));
+    const sparse = fc
+      .array(fc.tuple(fc.nat(COVARIANCE_SIZE - 1), entry), { maxLength: 5 })
+      .map((entries) => INDEPENDENT.map((value, i) => entries.find(([at]) => at === i)?.[1] ?? value));
+    const full = fc.array(entry, { minLength: COVARIANCE_SIZE, maxLength: COVARIANCE_SIZE });
+    fc.assert(
+      fc.property(fc.oneof(sparse, full), fc.nat(tail.length), fc.nat(255), (table, kept, scale) => {
+        const bytes = new Uint8Array(FIXED + 2 * COVARIANCE_SIZE);
+        bytes.set(tail.subarray(0, FIXED));
+        bytes[0] |= 0x10;
+        bytes[1] = scale;
+        const view = new DataView(bytes.buffer);
+        for (const [i, value] of table.entries()) view.setInt16(FIXED + 2 * i, value);
+        const whole = Buffer.concat([bytes, tail.subarray(FIXED)]);
+        const picture = read(whole.subarray(0, whole.length - kept), context);
+        expect(picture?.values.every(Number.isFinite) ?? true).toBe(true);
+        // Right by chance: another table codes nearly nothing otherwise.
+        expect(
+          picture?.exact && picture.values.some((value, i) => value !== Math.fround(image[i] / 127.5 - 1)),
+        ).toBeFalsy();
+      }),
+    );
+  });
+
+  test('with reserved flags or a length that cannot be is refused', () => {
+    for (const flag of [0x20, 0x40, 0x80]) {
+      expect(() => readTail(Uint8Array.from([tail[0] | flag, ...tail.subarray(1)]), context)).toThrow(CodecError);
+    }
+    for (const length of [
+      [0xff, 0xff, 0xff, 0xff, 0x7f],
+      [0x80, 0],
+      [0xff, 0xff, 0xff, 0xff, 0xff, 1],
+    ]) {
+      const broken = Uint8Array.from([...tail.subarray(0, FIXED), ...length, ...tail.subarray(HEADER)]);
+      expect(() => readTail(broken, context)).toThrow(/expected a number up to/);
+    }
+  });
+});
