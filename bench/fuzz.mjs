@@ -197,11 +197,13 @@ function parse(bytes) {
     ends.every((end, i) => Number.isSafeInteger(end) && (i === 0 || end > ends[i - 1])),
     'steps grow',
   );
-  check(info.lossless || info.bytesWhenComplete !== undefined, 'the end of all but a lossless file is known');
+  const { lossless, metadata } = readHeader(bytes).header;
+  const open = lossless || metadata;
+  check(open || info.bytesWhenComplete !== undefined, 'the end is known where nothing follows the steps');
   check(info.complete === bytes.length >= (info.bytesWhenComplete ?? Number.POSITIVE_INFINITY), 'completeness');
   check(info.stepsComplete < ends.length && ends[info.stepsComplete] <= bytes.length, 'whole steps are there');
   const next = ends[info.stepsComplete + 1];
-  check(next === undefined ? info.complete || info.lossless : next > bytes.length, 'no whole step is left out');
+  check(next === undefined ? info.complete || open : next > bytes.length, 'no whole step is left out');
   return info.complete ? 'complete' : 'cut off';
 }
 

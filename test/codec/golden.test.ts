@@ -57,6 +57,12 @@ const CASES = [
     source: async () => crop((await cifarTestImages())[2], 3, 5, 20, 9),
     options: { targetRmse: 14, selection: 'sample', seed: 4_000_000_000 },
   },
+  {
+    name: 'checked-18x12',
+    sha256: '86b52acfb01c47e83476aa75f0964934e1d47b9b1e5847f7e58ba7d2cea841ca',
+    source: async () => crop((await cifarTestImages())[4], 7, 11, 18, 12),
+    options: { targetRmse: 6, checksums: true, metadata: { source: 'crop.png', comment: 'checked' } },
+  },
 ] as const;
 
 /** Files with a lossless tail: every machine must make the same of them, to the bit. */

@@ -45,13 +45,21 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   let x = initialNoise(`ddc1/${seed}/0`, D);
   const timesteps: number[] = [];
   let t = model.schedule.timesteps;
+  let section: number[] = [];
   for (const [i, step] of written.entries()) {
-    if (step.B * step.L > bit.left()) break;
+    const bits = step.B * step.L;
+    const closes = header.checksums && (section.length + bits >= 256 || i === written.length - 1);
+    if (bits + (closes ? 16 : 0) > bit.left()) break;
+    section.push(...bit.ahead(bits));
     const xhat0 = await estimate(x, width, height, t, abar, model);
     const z = stepNoise(`ddc1/${seed}/${i + 1}`, step, nu, D, bit.read);
     x = jump(x, xhat0, z, abar[step.t], abar[step.s]);
     t = step.s;
     timesteps.push(t);
+    if (closes) {
+      if (bit.read(16) !== checksum(section)) throw new Error(`wrong checksum after step ${i + 1}`);
+      section = [];
+    }
   }
   const xhat0 = await estimate(x, width, height, t, abar, model);
   const tail =
@@ -79,6 +87,7 @@ function readHeader(file: Uint8Array) {
   at += 2;
   const seed = (flags >> 5) & 1 ? number() : 0;
   const stepCount = (flags >> 6) & 1 ? number() : undefined;
+  const features = (flags >> 4) & 1 ? file[at++] : 0;
   let crc = 0xff;
   for (const byte of file.subarray(0, at)) {
     for (let i = 7; i >= 0; i--) {
@@ -90,6 +99,7 @@ function readHeader(file: Uint8Array) {
   return {
     nu: 4 + (flags & 15),
     lossless: flags >> 7 === 1,
+    checksums: (features & 1) === 1,
     modelId: [...file.subarray(3, 6)].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
     width,
     height,
@@ -103,6 +113,13 @@ function readHeader(file: Uint8Array) {
   };
 }
 
+/** Section 2: CRC-16/IBM-3740 of single bits. */
+function checksum(bits: readonly number[]): number {
+  let crc = 0xffff;
+  for (const bit of bits) crc = ((crc << 1) & 0xffff) ^ ((crc >> 15) ^ bit ? 0x1021 : 0);
+  return crc;
+}
+
 /** Section 2: most significant bits first. */
 function bitReader(payload: Uint8Array) {
   let position = 0;
@@ -114,6 +131,10 @@ function bitReader(payload: Uint8Array) {
         value = 2 * value + ((payload[position >> 3] >> (7 - (position & 7))) & 1);
       }
       return value;
+    },
+    /** The next bits, which are left to be read. */
+    ahead(count: number): number[] {
+      return Array.from({ length: count }, (_, i) => (payload[(position + i) >> 3] >> (7 - ((position + i) & 7))) & 1);
     },
     /** What comes after the byte that was read last. */
     rest: () => payload.subarray(Math.ceil(position / 8)),
