@@ -10,7 +10,7 @@ import { CodecError } from '../errors.js';
 import type { Model, ModelInfo } from '../model/model.js';
 import { createRoom, type Room } from '../side-by-side.js';
 import { type EngineArgs, threadsOf } from './args.js';
-import type { Console } from './console.js';
+import type { Console, Progress } from './console.js';
 import { aboutFile } from './jobs.js';
 
 /** Pictures up to this size are one window of the shipped models. */
@@ -44,8 +44,14 @@ export interface Context {
   /**
    * Codes a picture: small ones side by side, as many as keep the engine busy, since a window alone leaves threads without
    * work. A larger one has windows enough, and memory of its own for each of its pixels: it waits until it is alone.
+   * @param progress of its own; shown from the beginning of the work to its end
+   * @returns also how long the work took, without waiting
    */
-  code<R>(size: { readonly width: number; readonly height: number }, work: () => Promise<R>): Promise<R>;
+  code<R>(
+    size: { readonly width: number; readonly height: number },
+    progress: Progress,
+    work: () => Promise<R>,
+  ): Promise<{ readonly result: R; readonly seconds: number }>;
 }
 
 /** Runs `work` with a context, and disposes what it opened whatever happens. */
@@ -72,12 +78,18 @@ export async function withContext<R>(
       );
       return opened;
     },
-    async code({ width, height }, work) {
+    async code({ width, height }, progress, work) {
       const { parallelism } = await context.engine();
       // One more than there are threads, so that none waits while a codeword is looked for.
       const capacity = parallelism === 1 ? 1 : parallelism + 1;
       room ??= createRoom(capacity);
-      return room(width * height <= SMALL_PIXELS ? 1 : capacity, work);
+      const coding = room(width * height <= SMALL_PIXELS ? 1 : capacity, async () => {
+        progress.update(0);
+        const start = performance.now();
+        const result = await work();
+        return { result, seconds: (performance.now() - start) / 1000 };
+      });
+      return coding.finally(() => progress.stop());
     },
     announce({ name, id }, engine) {
       if (announced.has(id)) return;

@@ -194,13 +194,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
     onProgress: (fraction) => progress.update(fraction),
   };
-  const work = async () => {
-    progress.update(0);
-    const start = performance.now();
-    const result = await decode(bytes, model, options);
-    return { result, seconds: (performance.now() - start) / 1000 };
-  };
-  const { result, seconds } = await context.code(header, work).finally(() => progress.stop());
+  const { result, seconds } = await context.code(header, progress, () => decode(bytes, model, options));
   if (result.damaged)
     console.note(`${job.input}: a checksum is wrong; the picture may not be the one that was encoded`);
   await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);

@@ -216,13 +216,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     ...(metadata && { metadata }),
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
-  const work = async () => {
-    progress.update(0);
-    const start = performance.now();
-    const result = await encode(image, model, options);
-    return { result, seconds: (performance.now() - start) / 1000 };
-  };
-  const { result, seconds } = await context.code(image, work).finally(() => progress.stop());
+  const { result, seconds } = await context.code(image, progress, () => encode(image, model, options));
   await writeAtomically(job.output, result.bytes, settings);
   return {
     input: job.input,

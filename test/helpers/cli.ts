@@ -11,6 +11,15 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+/** Runs `ddpm-codec` with these arguments, and more in its environment; killed after a minute. */
+export function ddpmCodec(
+  args: readonly string[],
+  cwd?: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<RunResult> {
+  return run(args, cwd, environment);
+}
+
 /**
  * Runs `ddpm-codec`, and something else when it has said which model it works with, the first line on stderr: at that moment
  * the work has begun.
@@ -21,32 +30,15 @@ export function ddpmCodecMeanwhile(
   cwd: string,
   meanwhile: (child: ChildProcess) => void,
 ): Promise<RunResult & { readonly signal: NodeJS.Signals | null }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [EXECUTABLE, ...args], {
-      cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 60_000,
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      if (stderr === '') meanwhile(child);
-      stderr += text;
-    });
-    child.on('error', reject);
-    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
-  });
+  return run(args, cwd, {}, meanwhile);
 }
 
-/** Runs `ddpm-codec` with these arguments, and more in its environment; killed after a minute. */
-export function ddpmCodec(
+function run(
   args: readonly string[],
-  cwd?: string,
-  environment: Readonly<Record<string, string>> = {},
-): Promise<RunResult> {
+  cwd: string | undefined,
+  environment: Readonly<Record<string, string>>,
+  atFirstLine: (child: ChildProcess) => void = () => {},
+): Promise<RunResult & { readonly signal: NodeJS.Signals | null }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [EXECUTABLE, ...args], {
       cwd,
@@ -60,10 +52,11 @@ export function ddpmCodec(
       stdout += text;
     });
     child.stderr.setEncoding('utf8').on('data', (text) => {
+      if (stderr === '') atFirstLine(child);
       stderr += text;
     });
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
 }
 
