@@ -1,5 +1,9 @@
 /** What benchmarks of whole files have in common. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { writeAtomically } from '../dist/cli/output.js';
 import { formatJson } from '../dist/report/json.js';
 
@@ -39,4 +43,35 @@ export function failGracefully() {
     console.error(error.name === 'CodecError' ? error.message : error);
     process.exit(error.exitCode ?? 1);
   });
+}
+
+/** The middle one of an odd number of values, the upper of the two in the middle of an even one. */
+export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+/** Debian's Python, whatever else is first on the path. */
+const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+
+/**
+ * A PyTorch process with this network that takes one step for each line it is sent; undefined where there is none.
+ * @param mode `train` for whole steps of training, `forward` for evaluations
+ */
+export async function openTorch(config, batch, mode) {
+  const script = fileURLToPath(new URL('torch_unet.py', import.meta.url));
+  const threads = String(availableParallelism());
+  const child = spawn(PYTHON, [script, JSON.stringify(config), String(batch), threads, mode], {
+    env: { ...process.env, OPENBLAS_NUM_THREADS: '1' },
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  child.on('error', () => {});
+  const { value, done } = await lines.next();
+  if (done) return undefined;
+  return {
+    ...JSON.parse(value),
+    async step() {
+      child.stdin.write('step\n');
+      return Number((await lines.next()).value);
+    },
+    close: () => child.stdin.end(),
+  };
 }

@@ -4,18 +4,15 @@
  * Build first: `npm run build && node bench/train.mjs [rounds]`.
  *
  * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`; without it only our side is timed. Its network is
- * written out in bench/train_torch.py. OPENBLAS_NUM_THREADS=1, because its threads would fight with PyTorch's own.
+ * written out in bench/torch_unet.py. OPENBLAS_NUM_THREADS=1, because its threads would fight with PyTorch's own.
  */
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { openEngine } from '../dist/engine/index.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
 import { presets } from '../dist/model/training/presets.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
+import { median, openTorch } from './shared.mjs';
 
 const BATCH = 32;
 const SIDE = 32;
@@ -24,33 +21,7 @@ const rounds = Number(process.argv[2] ?? 10);
 const { config, options } = presets.small;
 
 const images = Uint8Array.from({ length: BATCH * SIDE * SIDE * 3 }, (_, i) => (i * 7919) % 256);
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const round = (value) => Number(value.toPrecision(4));
-
-/** Debian's Python, whatever else is first on the path. */
-const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
-
-/** A PyTorch process that takes one step for each line it is sent; undefined where there is none. */
-async function openTorch() {
-  const script = fileURLToPath(new URL('train_torch.py', import.meta.url));
-  const threads = String(availableParallelism());
-  const child = spawn(PYTHON, [script, JSON.stringify(config), String(BATCH), threads], {
-    env: { ...process.env, OPENBLAS_NUM_THREADS: '1' },
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  child.on('error', () => {});
-  const { value, done } = await lines.next();
-  if (done) return undefined;
-  return {
-    ...JSON.parse(value),
-    async step() {
-      child.stdin.write('step\n');
-      return Number((await lines.next()).value);
-    },
-    close: () => child.stdin.end(),
-  };
-}
 
 const engine = await openEngine('onnx');
 const unet = parseConfig(config);
@@ -60,7 +31,7 @@ const trainer = await createTrainer(engine, unet, createSchedule(paperSchedule),
   side: SIDE,
   seed: 'bench',
 });
-const torch = await openTorch();
+const torch = await openTorch(config, BATCH, 'train');
 const ours = async () => {
   const start = performance.now();
   await trainer.step(images);

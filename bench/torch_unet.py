@@ -1,6 +1,6 @@
-"""One training step of the U-Net for each line on stdin, timed: PyTorch's side of bench/train.mjs.
+"""One training step or evaluation of the U-Net for each line on stdin, timed: PyTorch's side of bench/train.mjs and forward.mjs.
 
-Arguments: config.json as a string, batch, threads. Prints a JSON line about itself, then seconds per step.
+Arguments: config.json as a string, batch, threads, "train" or "forward". Prints a JSON line about itself, then seconds per step.
 """
 
 import json
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-config, batch, threads = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+config, batch, threads, mode = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 torch.set_num_threads(threads)
 CHANNELS = config["block_out_channels"]
 EMBEDDING = 4 * CHANNELS[0]
@@ -118,7 +118,7 @@ abar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0)
 images = torch.rand(batch, 3, 32, 32) * 2 - 1
 
 
-def step():
+def train():
     t = torch.randint(0, 1000, (batch,))
     noise = torch.randn_like(images)
     a = abar[t][:, None, None, None]
@@ -131,6 +131,12 @@ def step():
             mean.lerp_(p, 0.0005)
 
 
+@torch.inference_mode()
+def forward():
+    network(images, torch.full((batch,), 500))
+
+
+step = {"train": train, "forward": forward}[mode]
 about = {"version": torch.__version__, "parameters": sum(p.numel() for p in network.parameters())}
 print(json.dumps(about), flush=True)
 for _ in sys.stdin:
