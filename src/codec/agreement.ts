@@ -29,7 +29,7 @@ export function greyLevel(unit: number): number {
  * @param values of the group, 0..255
  * @returns its index, from 0; the best of all that were tried where none keeps the whole distance
  */
-export function findShift(seed: number, group: number, values: Float64Array, margin = MARGIN): number {
+export function findShift(seed: number, group: number, values: Float64Array, margin: number): number {
   const series = shiftSeries(seed, group, values.length);
   const fractions = Int32Array.from(values, (value) => Math.floor((value - Math.floor(value)) * SHIFTS));
   const enough = Math.ceil(margin * SHIFTS);

@@ -100,7 +100,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
   const error = new Float32Array(dimensions);
   const memory = stepMemory(dimensions);
   const steps: StepReport[] = [];
-  const tail = lossless ? new TailSearch(image, seed, model.residuals) : undefined;
+  const tail = lossless ? new TailSearch(image, seed, schedule, model.residuals) : undefined;
   let networkEvaluations = choice.networkEvaluations;
   let klBits = 0;
   let reconstruction: RgbImage;
@@ -123,7 +123,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
       rmse: distance,
     });
     const planned = plan[step - 1];
-    tail?.consider(step - 1, t, payload.length, xhat0);
+    tail?.consider(step - 1, t, payload.length, xhat0, planned === undefined);
     if (!planned || (!lossless && distance <= targetRmse) || tail?.over) break;
     if (finalBytes(step) > maxBytes) break;
 

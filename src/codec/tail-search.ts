@@ -1,9 +1,20 @@
 /** Where a lossless file's chain ends: at the step after which steps and tail together are shortest. */
 import type { RgbImage } from '../image/image.js';
+import type { Schedule } from '../model/schedule.js';
+import { MARGIN } from './agreement.js';
 import { chooseTail, covariancesAt, type ResidualStatistics, type TailContext, writeTail } from './tail.js';
 
 /** The search is over after so many steps without a shorter file. */
 const PATIENCE = 6;
+/**
+ * The chain goes on at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before, xhat0 is the difference of two
+ * large numbers, and what engines differ in grows with them.
+ */
+const LEAST_SNR = 0.1;
+
+/** More than this of both sides of a boundary would leave hardly a shift that fits. */
+const MOST_MARGIN = 0.2;
+
 /** Of larger pictures the tail's length is measured on the middle only, a square of this side. */
 const MEASURED_SIDE = 256;
 
@@ -22,11 +33,17 @@ export class TailSearch {
   constructor(
     private readonly image: RgbImage,
     private readonly seed: number,
+    private readonly schedule: Schedule,
     private readonly residuals: ResidualStatistics | undefined,
   ) {}
 
-  /** Considers ending the chain here. @param xhat0 is copied if need be */
-  consider(steps: number, t: number, payloadBits: number, xhat0: Float32Array): void {
+  /**
+   * Considers ending the chain here.
+   * @param last the plan has no more steps, so it must be here at the latest
+   * @param xhat0 is copied if need be
+   */
+  consider(steps: number, t: number, payloadBits: number, xhat0: Float32Array, last: boolean): void {
+    if (this.schedule.snr[t] < LEAST_SNR && !last) return;
     const { data, width, height } = this.image;
     const across = middle(width);
     const down = middle(height);
@@ -54,7 +71,8 @@ export class TailSearch {
     const { steps, t, payloadBits, xhat0 } = this.best;
     const context = this.contextOf(xhat0, this.image.width, this.image.height, t);
     const choice = chooseTail(context, this.image.data);
-    return { steps, payloadBits, bytes: writeTail(context, this.image.data, choice) };
+    const margin = Math.min(MOST_MARGIN, MARGIN * Math.max(1, Math.sqrt(LEAST_SNR / this.schedule.snr[t])));
+    return { steps, payloadBits, bytes: writeTail(context, this.image.data, choice, margin) };
   }
 
   private contextOf(xhat0: Float32Array, width: number, height: number, t: number): TailContext {

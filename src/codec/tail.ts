@@ -167,12 +167,13 @@ function predictorsOf(covariances: Covariances) {
 /**
  * The tail of a picture, see docs/FORMAT.md, section 8.
  * @param image the exact picture, 8-bit samples
+ * @param margin distance from a boundary that centres keep, as {@link findShift} has it
  */
-export function writeTail(context: TailContext, image: Uint8Array, choice: TailChoice): Uint8Array {
+export function writeTail(context: TailContext, image: Uint8Array, choice: TailChoice, margin: number): Uint8Array {
   const encoder = new RangeEncoder();
   codeSamples(context, predictorsOf(choice.covariances), scaleOf(choice.scaleByte), {
     shift(group, values) {
-      const shift = findShift(context.seed, group, values);
+      const shift = findShift(context.seed, group, values, margin);
       writeShift(encoder, shift);
       return shift;
     },

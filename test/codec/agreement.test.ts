@@ -18,7 +18,7 @@ const groups = fc.record({
 test('whatever two ends differ by, within the margin, their centres are the same', () => {
   fc.assert(
     fc.property(groups, ({ seed, group, values, drifts }) => {
-      const shift = findShift(seed, group, values);
+      const shift = findShift(seed, group, values, MARGIN);
       const centres = centresOf(seed, group, shift, values);
       const moved = values.map((value, i) => value + MARGIN * drifts[i]);
       const farthest = values.map((value, i) => value + MARGIN * Math.sign(drifts[i]));
@@ -56,6 +56,7 @@ test('shifts are found after about as many tries as the margin asks for', () => 
       7,
       group,
       Float64Array.from({ length: GROUP_SIZE }, (_, i) => (255 * ((i * 0.618) % 1) + group) % 255),
+      MARGIN,
     ),
   );
   const mean = found.reduce((sum, shift) => sum + shift, 0) / found.length;

@@ -1,6 +1,8 @@
 /** Tails that are broken, without a network: whatever is read, nothing wrong is claimed of it. */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { MARGIN } from '../../src/codec/agreement.js';
 import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/residuals.js';
 import { chooseTail, readTail, type TailContext, type TailPicture, writeTail } from '../../src/codec/tail.js';
 import { CodecError } from '../../src/errors.js';
@@ -15,7 +17,7 @@ function makeTail(width: number, height: number) {
     Math.max(0, Math.min(255, Math.round((value + 1) * 127.5 + 12 * uniform()))),
   );
   const context: TailContext = { width, height, seed: 5, xhat0, covariances: INDEPENDENT };
-  return { context, image, tail: writeTail(context, image, chooseTail(context, image)) };
+  return { context, image, tail: writeTail(context, image, chooseTail(context, image), MARGIN) };
 }
 
 /** What is read, or undefined where it is refused with an error meant for people. */
