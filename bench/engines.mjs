@@ -1,87 +1,146 @@
 /**
- * Whether files decode the same everywhere: every engine encodes, every engine decodes, and xhat0 of the two is compared
- * at the end of the steps, before rounding. Lossless files must come back exactly. `agreement.ts` has its margin from here.
+ * Whether files decode the same everywhere: every engine encodes, every engine decodes, and what the decoder computes is
+ * compared with what the same engine as the encoder's does: x_t at every step, xhat0 after the last one, before rounding, and
+ * the 8-bit picture of it. Lossless files must come back exactly, and pictures of the steps alone within 0.01 grey levels RMS.
+ * `agreement.ts` has its margin from here.
  * Build first: `npm run build && node bench/engines.mjs [options] [IMAGES...]`, after `ddpm-codec data cifar10`.
  *
- * IMAGES        as `ddpm-codec rd` takes them (default cifar10:test[0:32])
+ * IMAGES        as `ddpm-codec rd` takes them (default cifar10:test[0:32]); those of several windows compare batches, too
+ * --crop N      take the middle N x N pixels of larger pictures
  * --model NAME  default auto
  * --effort N    default 5
  * --out FILE    where the results go as JSON, written after every picture (default: stdout at the end)
  *
- * Files of the same bytes are decoded once on each engine. Differences are in grey levels.
+ * Files of the same bytes are decoded once on each engine. Differences are in grey levels, 127.5 times those of values in [-1, 1].
  */
 import { parseArgs } from 'node:util';
+import { cutMiddle } from '../dist/image/crop.js';
 import { decode, encode, modelForSize, openEngine, openImageSet, openModel } from '../dist/index.js';
-import { machine, progress, saveJson } from './shared.mjs';
+import { failGracefully, machine, progress, saveJson } from './shared.mjs';
 
+failGracefully();
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    crop: { type: 'string', default: '1024' },
     model: { type: 'string', default: 'auto' },
     effort: { type: 'string', default: '5' },
     out: { type: 'string' },
   },
 });
-const images = await openImageSet(positionals.length > 0 ? positionals : ['cifar10:test[0:32]']);
+const texts = positionals.length > 0 ? positionals : ['cifar10:test[0:32]'];
+const images = await openImageSet(texts);
+const effort = Number(values.effort);
 
-const engines = {
-  'onnx, 1 thread': await openEngine('onnx', { threads: 1 }),
+/** Largest RMS difference between engines of a picture of the steps. */
+const MOST_RMS = 0.01;
+const WINDOWS_AT_ONCE = 4;
+
+const onnx = await openEngine('onnx', { threads: 1 });
+const encoders = {
+  'onnx, 1 thread': onnx,
   'onnx, 2 threads': await openEngine('onnx', { threads: 2 }),
   wasm: await openEngine('wasm'),
 };
+const decoders = { ...encoders, [`onnx, ${WINDOWS_AT_ONCE} windows at once`]: { ...onnx, batch: WINDOWS_AT_ONCE } };
 const models = new Map();
 async function modelOn(engine, image) {
   const name = values.model === 'auto' ? modelForSize(image) : values.model;
   const key = `${name} ${engine}`;
-  if (!models.has(key)) models.set(key, await openModel(name, engines[engine]));
+  if (!models.has(key)) models.set(key, await openModel(name, decoders[engine]));
   return models.get(key);
 }
 
-const results = {
-  machine: machine(),
-  engines: Object.fromEntries(Object.entries(engines).map(([name, { description }]) => [name, description])),
-  options: { model: values.model, effort: Number(values.effort) },
-  pairs: [],
-};
-for (const encoder of Object.keys(engines)) {
-  for (const decoder of Object.keys(engines)) {
-    results.pairs.push({ encoder, decoder, files: 0, exact: 0, largestDifference: 0, rmsDifference: 0 });
-  }
+/** A decoding of the steps: the states the network was asked about, and xhat0 at the end. */
+async function decodeSteps(bytes, model, maxSteps) {
+  const states = [];
+  const denoiser = {
+    ...model.denoiser,
+    predictX0(state, ...others) {
+      states.push(state.slice());
+      return model.denoiser.predictX0(state, ...others);
+    },
+  };
+  const { unrounded, image } = await decode(bytes, { ...model, denoiser }, { maxSteps });
+  return { states, unrounded, picture: image.data };
 }
-const tick = progress('pictures');
 
-for (let i = 0; i < images.length; i++) {
-  const { image } = await images.load(i);
+/** |a - b| in grey levels, sorted. */
+const differencesOf = (a, b) => a.map((value, i) => Math.abs(value - b[i]) * 127.5).sort();
+const rms = (differences) => Math.sqrt(differences.reduce((sum, d) => sum + d * d, 0) / differences.length);
+
+const pairs = Object.keys(encoders).flatMap((encoder) =>
+  Object.keys(decoders).map((decoder) => ({
+    encoder,
+    decoder,
+    files: 0,
+    lossless: 0,
+    largestDifference: 0,
+    largestRms: 0,
+    largestStateDifference: 0,
+    differingBytes: 0,
+    bytes: 0,
+    differences: [],
+  })),
+);
+
+async function measure(image) {
   const decoded = new Map();
-  for (const encoder of Object.keys(engines)) {
-    const { bytes, steps } = await encode(image, await modelOn(encoder, image), {
-      lossless: true,
-      effort: results.options.effort,
-    });
-    const end = { maxSteps: steps.length - 1 };
-    const own = (await decode(bytes, await modelOn(encoder, image), end)).unrounded;
-    for (const decoder of Object.keys(engines)) {
-      const key = `${decoder} ${Buffer.from(bytes).toString('latin1')}`;
-      if (!decoded.has(key)) {
-        const model = await modelOn(decoder, image);
-        const whole = await decode(bytes, model, { tolerant: true });
-        const exact = whole.lossless && Buffer.compare(whole.image.data, image.data) === 0;
-        decoded.set(key, { exact, estimate: (await decode(bytes, model, end)).unrounded });
-      }
-      const { exact, estimate } = decoded.get(key);
-      const pair = results.pairs.find((one) => one.encoder === encoder && one.decoder === decoder);
-      const differences = estimate.map((value, k) => Math.abs(value - own[k]) * 127.5);
-      pair.largestDifference = Math.max(pair.largestDifference, ...differences);
-      const rms = Math.sqrt(differences.reduce((sum, d) => sum + d * d, 0) / differences.length);
-      // The largest of the pictures'.
-      pair.rmsDifference = Math.max(pair.rmsDifference, rms);
+  const decodeOnce = async (decoder, bytes, maxSteps) => {
+    const key = `${decoder} ${Buffer.from(bytes).toString('latin1')}`;
+    if (!decoded.has(key)) {
+      const model = await modelOn(decoder, image);
+      const { lossless, image: whole } = await decode(bytes, model, { tolerant: true });
+      const exact = lossless && Buffer.compare(whole.data, image.data) === 0;
+      decoded.set(key, { exact, ...(await decodeSteps(bytes, model, maxSteps)) });
+    }
+    return decoded.get(key);
+  };
+  for (const encoder of Object.keys(encoders)) {
+    const { bytes, steps } = await encode(image, await modelOn(encoder, image), { lossless: true, effort });
+    const own = await decodeOnce(encoder, bytes, steps.length - 1);
+    for (const pair of pairs.filter((one) => one.encoder === encoder)) {
+      const other = await decodeOnce(pair.decoder, bytes, steps.length - 1);
+      const differences = differencesOf(other.unrounded, own.unrounded);
       pair.files++;
-      if (exact) pair.exact++;
+      if (other.exact) pair.lossless++;
+      pair.largestDifference = Math.max(pair.largestDifference, differences.at(-1));
+      pair.largestRms = Math.max(pair.largestRms, rms(differences));
+      for (const [i, state] of other.states.entries()) {
+        const largest = differencesOf(state, own.states[i]).at(-1);
+        pair.largestStateDifference = Math.max(pair.largestStateDifference, largest);
+      }
+      pair.differingBytes += other.picture.filter((value, i) => value !== own.picture[i]).length;
+      pair.bytes += other.picture.length;
+      pair.differences.push(differences);
     }
   }
-  if (values.out) await saveJson(values.out, results);
+}
+
+const QUANTILES = [0.5, 0.9, 0.99, 0.999, 0.9999];
+
+/** The differences of xhat0 over all pictures as some of their quantiles. */
+function summary() {
+  return pairs.map(({ differences, ...pair }) => {
+    const all = Float32Array.from(differences.flatMap((one) => [...one])).sort();
+    const quantiles = QUANTILES.map((share) => [share, all[Math.floor(share * all.length)]]);
+    return { ...pair, quantiles: Object.fromEntries(quantiles) };
+  });
+}
+
+const results = () => ({
+  machine: machine(),
+  engines: Object.fromEntries(Object.entries(encoders).map(([name, { description }]) => [name, description])),
+  options: { images: texts, crop: Number(values.crop), model: values.model, effort },
+  pairs: summary(),
+});
+const tick = progress('pictures');
+for (let i = 0; i < images.length; i++) {
+  await measure(cutMiddle((await images.load(i)).image, Number(values.crop)));
+  if (values.out) await saveJson(values.out, results());
   tick((i + 1) / images.length);
 }
-if (!values.out) console.log(JSON.stringify(results, null, 2));
-console.table(results.pairs);
-process.exit(results.pairs.every(({ files, exact }) => files === exact) ? 0 : 1);
+if (!values.out) console.log(JSON.stringify(results(), null, 2));
+console.table(summary().map(({ quantiles, ...pair }) => pair));
+const good = pairs.every(({ files, lossless, largestRms }) => files === lossless && largestRms <= MOST_RMS);
+process.exit(good ? 0 : 1);
