@@ -46,6 +46,7 @@ describe('encode', () => {
       psnr: expect.closeTo(psnrOfRmse(report.rmse), 9),
       klBits: expect.any(Number),
       steps: expect.any(Array),
+      tailBytes: 0,
       networkEvaluations: expect.any(Number),
       seconds: expect.any(Number),
       engine: expect.stringMatching(/^(onnx|wasm|tensorflow)$/),
@@ -56,6 +57,9 @@ describe('encode', () => {
         seed: 0,
         maxBytes: Math.floor((0.5 * DIMS) / 8),
         targetRmse: null,
+        lossless: false,
+        checksums: false,
+        metadata: null,
         background: null,
       },
     });

@@ -12,12 +12,13 @@ export interface RunResult {
 }
 
 /** Runs `ddpm-codec` with these arguments, and more in its environment; killed after a minute. */
-export function ddpmCodec(
+export async function ddpmCodec(
   args: readonly string[],
   cwd?: string,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RunResult> {
-  return run(args, cwd, environment);
+  const { signal: _, ...result } = await run(args, cwd, environment);
+  return result;
 }
 
 /**
