@@ -155,7 +155,8 @@ function describe(report: VerifyReport): string {
     const similarity =
       msSsim !== null ? `, MS-SSIM ${msSsim.toFixed(4)}` : ssim !== null ? `, SSIM ${ssim.toFixed(4)}` : '';
     const rate = `${against.bitsPerDim.toFixed(4)} bits/dim`;
-    fields.push(['distance', `RMSE ${against.rmse.toFixed(3)}, ${against.psnr.toFixed(2)} dB${similarity} at ${rate}`]);
+    const psnr = against.rmse === 0 ? 'the same picture' : `${against.psnr.toFixed(2)} dB`;
+    fields.push(['distance', `RMSE ${against.rmse.toFixed(3)}, ${psnr}${similarity} at ${rate}`]);
   }
   return table(fields, [0, 1]);
 }
