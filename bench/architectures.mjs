@@ -3,13 +3,15 @@
  *
  *   npm run build && node bench/architectures.mjs [options] NETWORK [NETWORK...]
  *
- * NETWORK is JSON: {"name": ..., "channels": [48, 64, 96], "layers": 1, "attention": 2, "patch": 1, "lr": 1e-3, "batch": 32};
- * all but channels may be left out; attention is the level that has it besides the middle.
+ * NETWORK is JSON: {"name": ..., "channels": [48, 64, 96], "layers": 1, "attention": 2, "patch": 1, "prediction": "eps",
+ * "timesteps": "low-bias", "lr": 1e-3, "batch": 32, "from": MODEL}; all but channels may be left out. attention is the level that
+ * has it besides the middle; from names a model of the same network, with whose weights it begins.
  *
  * --data SOURCES     as of ddpm-codec train, comma between (default cifar10)
  * --crop N           side of the crops (default 32)
  * --cpu-seconds N    processor time of each run, validation not counted (default 480); measured after a quarter, a half and all
  * --threads N        (default 1: runs of two terminals do not disturb each other)
+ * --images N         held-out crops that are measured (default 192)
  * --out FILE         results are appended as lines of JSON (default stdout)
  *
  * The measure is information: with mse(t) the mean squared error of xhat0 on held-out crops with x_t ~ q(x_t|x_0), an ideal
@@ -25,6 +27,7 @@ import { toUnit } from '../dist/image/pixels.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createDenoiser } from '../dist/model/denoiser.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
+import { loadStart } from '../dist/model/training/export.js';
 import { presets } from '../dist/model/training/presets.js';
 import { toTensors } from '../dist/model/training/state.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
@@ -37,7 +40,6 @@ const NOISE_LEVELS = [
 ];
 const RMSE_LEVELS = [15, 10, 7, 5, 3];
 const SHARES = [0.25, 0.5, 1];
-const VALIDATION_IMAGES = 192;
 /** Pieces of the integral between two noise levels. */
 const PIECES = 50;
 
@@ -48,6 +50,7 @@ const { values, positionals } = parseArgs({
     crop: { type: 'string', default: '32' },
     'cpu-seconds': { type: 'string', default: '480' },
     threads: { type: 'string', default: '1' },
+    images: { type: 'string', default: '192' },
     out: { type: 'string' },
   },
 });
@@ -73,8 +76,8 @@ function configOf({ channels, layers = 1, attention = -1, patch = 1 }) {
 }
 
 /** Mean squared error of xhat0 at each noise level, images in -1..1. */
-async function measureErrors(network, images) {
-  const denoiser = createDenoiser(engine, network, schedule, { tile: side, overlap: 0 });
+async function measureErrors(network, prediction, images) {
+  const denoiser = createDenoiser(engine, network, schedule, { tile: side, overlap: 0 }, { prediction });
   const errors = [];
   for (const t of NOISE_LEVELS) {
     const stream = integerStream(`architectures/${t}`);
@@ -112,10 +115,12 @@ const cpuSeconds = () => {
 const round = (value) => (value === null ? null : Number(value.toPrecision(4)));
 
 async function train(network) {
-  const { lr = 1e-3, batch = 32 } = network;
+  const { lr = 1e-3, batch = 32, prediction = 'eps', timesteps = 'low-bias' } = network;
   const unet = parseConfig(configOf(network));
   const options = {
     ...presets.small.options,
+    prediction,
+    timestepsSampling: timesteps,
     batch,
     side,
     seed: 'architectures',
@@ -124,8 +129,9 @@ async function train(network) {
     ema: 0.999,
   };
   const data = await openTrainingData(values.data.split(','), { side, seed: 'architectures' });
-  const images = await data.validation(VALIDATION_IMAGES);
-  const trainer = await createTrainer(engine, unet, schedule, options);
+  const images = await data.validation(Number(values.images));
+  const start = network.from && (await loadStart(network.from, unet, { options }, schedule)).state;
+  const trainer = await createTrainer(engine, unet, schedule, options, start);
   let used = 0;
   for (const share of SHARES) {
     while (used < share * limit) {
@@ -133,7 +139,11 @@ async function train(network) {
       await trainer.step(await data.batch(trainer.state.step, batch), used / limit);
       used += cpuSeconds() - before;
     }
-    const errors = await measureErrors(createUNet(unet, toTensors(trainer.state.ema, trainer.parameters)), images);
+    const errors = await measureErrors(
+      createUNet(unet, toTensors(trainer.state.ema, trainer.parameters)),
+      prediction,
+      images,
+    );
     const points = curveOf(errors);
     const rates = Object.fromEntries(RMSE_LEVELS.map((level) => [`rmse${level}`, round(bitsPerDimAt(points, level))]));
     const { step, parameters } = trainer.state;

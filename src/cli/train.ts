@@ -7,6 +7,7 @@ import { publicPath, reasonOf } from '../files.js';
 import { PREDICTIONS, VARIANCES } from '../model/parameterization.js';
 import type { RunRecord } from '../model/training/checkpoint.js';
 import { PRESETS, type PresetName, presets, withVariance } from '../model/training/presets.js';
+import { TIMESTEP_SAMPLINGS } from '../model/training/timesteps.js';
 import type { TrainerOptions } from '../model/training/trainer.js';
 import {
   type EngineArgs,
@@ -21,7 +22,6 @@ import { openConsole } from './console.js';
 import { withContext } from './context.js';
 
 const LOSS_NAMES = ['simple', 'vlb', 'hybrid'] as const;
-const SAMPLING_NAMES = ['uniform', 'importance', 'low-bias'] as const;
 
 export interface TrainArgs extends EngineArgs, OutputArgs {
   readonly data?: string[];
@@ -106,7 +106,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
         },
         'timesteps-sampling': {
           description: 'Which timesteps to train on [default: low-bias, uniform]',
-          choices: SAMPLING_NAMES,
+          choices: TIMESTEP_SAMPLINGS,
           requiresArg: true,
         },
         crop: numberOption('Side of the crops, in pixels [default: 32 with cifar10, else 64]'),

@@ -5,8 +5,12 @@
 import { invalidArgument } from '../errors.js';
 import { jumpCoefficients, type Schedule } from './schedule.js';
 
-/** The network predicts the noise eps, the posterior mean mu-tilde_t (Eq. 7), or x_0. */
-export const PREDICTIONS = ['eps', 'mu', 'x0'] as const;
+/**
+ * The network predicts the noise eps, the posterior mean mu-tilde_t (Eq. 7), x_0, or v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0
+ * (Salimans & Ho 2022, section 4): the noise where there is little of it, the picture where there is nothing else, so that
+ * its errors are never amplified.
+ */
+export const PREDICTIONS = ['eps', 'mu', 'x0', 'v'] as const;
 export type Prediction = (typeof PREDICTIONS)[number];
 
 /**
@@ -29,8 +33,9 @@ export function targetCoefficients(schedule: Schedule, prediction: Prediction, t
   checkTimestep(schedule, t);
   if (prediction === 'eps') return { x0: 0, noise: 1 };
   if (prediction === 'x0') return { x0: 1, noise: 0 };
-  const { x0, xt } = jumpCoefficients(schedule, t, t - 1);
   const abar = schedule.alphasCumprod[t];
+  if (prediction === 'v') return { x0: -Math.sqrt(1 - abar), noise: Math.sqrt(abar) };
+  const { x0, xt } = jumpCoefficients(schedule, t, t - 1);
   return { x0: x0 + xt * Math.sqrt(abar), noise: xt * Math.sqrt(1 - abar) };
 }
 
@@ -42,8 +47,10 @@ export function x0Coefficients(schedule: Schedule, prediction: Prediction, t: nu
     const { x0, xt } = jumpCoefficients(schedule, t, t - 1);
     return { xt: -xt / x0, output: 1 / x0 };
   }
-  const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
-  return { xt: scale, output: -Math.sqrt(1 - schedule.alphasCumprod[t]) * scale };
+  const abar = schedule.alphasCumprod[t];
+  if (prediction === 'v') return { xt: Math.sqrt(abar), output: -Math.sqrt(1 - abar) };
+  const scale = 1 / Math.sqrt(abar);
+  return { xt: scale, output: -Math.sqrt(1 - abar) * scale };
 }
 
 /**

@@ -6,7 +6,7 @@ import { BETA_SCHEDULES, createSchedule, type ScheduleConfig } from './schedule.
 /** Schedulers that share these keys and know no others that would change what x_t is. */
 const SCHEDULERS = ['DDPMScheduler', 'DDIMScheduler', 'PNDMScheduler'];
 
-const PREDICTION_TYPES = { epsilon: 'eps', sample: 'x0' } as const;
+const PREDICTION_TYPES = { epsilon: 'eps', sample: 'x0', v_prediction: 'v' } as const;
 
 const VARIANCE_TYPES: Readonly<Record<string, Variance>> = {
   fixed_small: 'beta-tilde',

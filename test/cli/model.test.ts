@@ -144,11 +144,14 @@ it('refuses what is damaged, malicious or not supported, by name, and leaves not
   await edited({ in_channels: 1 });
   expectRefusal(await run('source'), 1, /conv_in\.weight: expected shape \[4,1,3,3\], got \[4,3,3,3\]/);
   await edited({});
-  await writeFile(source('scheduler_config.json'), JSON.stringify({ ...SCHEDULER, prediction_type: 'v_prediction' }));
+  await writeFile(
+    source('scheduler_config.json'),
+    JSON.stringify({ ...SCHEDULER, prediction_type: 'flow_prediction' }),
+  );
   expectRefusal(
     await run('source'),
     1,
-    /scheduler_config\.json: prediction_type: expected epsilon, sample, got "v_pred/,
+    /scheduler_config\.json: prediction_type: expected epsilon, sample, v_prediction, got "flow/,
   );
   await writeFile(source('scheduler_config.json'), JSON.stringify({ ...SCHEDULER, variance_type: 'learned_range' }));
   expectRefusal(await run('source'), 1, /for variance learned, 6 out, got 3 and 3/);

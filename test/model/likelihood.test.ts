@@ -7,7 +7,7 @@ import { toUnit } from '../../src/image/pixels.js';
 import { logDiscretizedGaussian } from '../../src/model/bound-terms.js';
 import { type DiffusionModel, evaluateBound, measureBound } from '../../src/model/likelihood.js';
 import { logNormalCdf, logNormalMass } from '../../src/model/normal.js';
-import { type Parameterization, targetCoefficients, VARIANCES } from '../../src/model/parameterization.js';
+import { type Parameterization, PREDICTIONS, targetCoefficients, VARIANCES } from '../../src/model/parameterization.js';
 import { createSchedule, jumpCoefficients, type Schedule } from '../../src/model/schedule.js';
 
 /** Few steps, so that all of them can be summed up. */
@@ -171,7 +171,7 @@ test('the parameterisation does not matter to a network that predicts the same',
   const x0 = toUnit(known.data);
   const said = x0.map((x) => 0.8 * x);
   const bounds = [];
-  for (const prediction of ['x0', 'eps', 'mu'] as const) {
+  for (const prediction of PREDICTIONS) {
     const predict = (xt: Float32Array, t: number) => {
       const abar = schedule.alphasCumprod[t];
       const target = targetCoefficients(schedule, prediction, t);

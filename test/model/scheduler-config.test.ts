@@ -38,7 +38,11 @@ describe('refuses', () => {
   test.each<[string, unknown, RegExp]>([
     ['_class_name', 'ScoreSdeVeScheduler', /_class_name: expected DDPMScheduler, .*, got "ScoreSdeVeScheduler"/],
     ['beta_schedule', 'sigmoid', /beta_schedule: expected linear, scaled_linear, squaredcos_cap_v2, got "sigmoid"/],
-    ['prediction_type', 'v_prediction', /prediction_type: expected epsilon, sample, got "v_prediction"/],
+    [
+      'prediction_type',
+      'flow_prediction',
+      /prediction_type: expected epsilon, sample, v_prediction, got "flow_prediction"/,
+    ],
     ['variance_type', 'learned', /variance_type: expected .*learned_range, got "learned"/],
     ['trained_betas', [0.1, 0.2], /trained_betas: expected null, got \[0.1,0.2\]/],
     ['rescale_betas_zero_snr', true, /rescale_betas_zero_snr: expected false, got true/],

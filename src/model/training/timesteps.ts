@@ -6,8 +6,9 @@ import type { Schedule } from '../schedule.js';
  * `uniform`: all alike (Algorithm 1). `importance`: in proportion to the root of the mean squared loss seen at t, examples
  * weighted by the inverse, so that the loss stays the same on average (Nichol & Dhariwal 2021, section 3.3).
  * `low-bias`: half uniform, half uniform in log snr, unweighted: more of the small t, where an image's bits are.
+ * `low-noise`: seven eighths like that, but only where snr >= 1/4, an eighth uniform: a photograph has next to no bits beyond.
  */
-export const TIMESTEP_SAMPLINGS = ['uniform', 'importance', 'low-bias'] as const;
+export const TIMESTEP_SAMPLINGS = ['uniform', 'importance', 'low-bias', 'low-noise'] as const;
 export type TimestepSampling = (typeof TIMESTEP_SAMPLINGS)[number];
 
 export interface TimestepSampler {
@@ -26,8 +27,14 @@ export function createTimestepSampler(
   state?: Float32Array,
 ): TimestepSampler {
   if (kind === 'importance') return createImportanceSampler(schedule.timesteps, state);
-  return createFixedSampler(kind === 'uniform' ? uniform(schedule) : lowBias(schedule));
+  return createFixedSampler(FIXED[kind](schedule));
 }
+
+const FIXED: Readonly<Record<Exclude<TimestepSampling, 'importance'>, (schedule: Schedule) => Float64Array>> = {
+  uniform: ({ timesteps }) => uniform(timesteps, timesteps),
+  'low-bias': (schedule) => lowBias(schedule, schedule.timesteps),
+  'low-noise': (schedule) => mixture(0.125, FIXED.uniform(schedule), lowBias(schedule, lastBelow(schedule))),
+};
 
 function createFixedSampler(probabilities: Float64Array): TimestepSampler {
   return {
@@ -39,6 +46,9 @@ function createFixedSampler(probabilities: Float64Array): TimestepSampler {
     state: new Float32Array(0),
   };
 }
+
+/** Of `low-noise`: where the noise is twice as strong as the picture's scale. */
+const LEAST_SNR = 0.25;
 
 /** Losses of each timestep that are remembered. */
 const HISTORY = 10;
@@ -82,16 +92,33 @@ function createImportanceSampler(timesteps: number, from?: Float32Array): Timest
   };
 }
 
-function uniform({ timesteps }: Schedule): Float64Array {
-  return new Float64Array(timesteps).fill(1 / timesteps);
+/** Uniform over 1..last. */
+function uniform(timesteps: number, last: number): Float64Array {
+  return new Float64Array(timesteps).fill(1 / last, 0, last);
 }
 
-function lowBias({ timesteps, snr }: Schedule): Float64Array {
+/** Over 1..last, half uniform and half uniform in log snr. */
+function lowBias({ timesteps, snr }: Schedule, last: number): Float64Array {
   // The step from x_1 to x_0 is infinitely long in log snr; it gets what the step before it has.
   const length = (t: number) => Math.log(snr[Math.max(t, 2) - 1] / snr[Math.max(t, 2)]);
-  const lengths = Float64Array.from({ length: timesteps }, (_, i) => length(i + 1));
+  const lengths = Float64Array.from({ length: timesteps }, (_, i) => (i < last ? length(i + 1) : 0));
   const total = lengths.reduce((sum, value) => sum + value, 0);
-  return lengths.map((value) => (0.5 * value) / total + 0.5 / timesteps);
+  return mixture(
+    0.5,
+    uniform(timesteps, last),
+    lengths.map((value) => value / total),
+  );
+}
+
+/** The last timestep of `low-noise`. */
+function lastBelow({ timesteps, snr }: Schedule): number {
+  let last = 1;
+  while (last < timesteps && snr[last + 1] >= LEAST_SNR) last++;
+  return last;
+}
+
+function mixture(share: number, first: Float64Array, second: Float64Array): Float64Array {
+  return first.map((value, i) => share * value + (1 - share) * second[i]);
 }
 
 /** One draw from each of `count` equal parts of the distribution: less variance than independent draws, the same mean. */

@@ -80,8 +80,15 @@ function xtOf(i: number, t: number): number {
 
 describe.each(PREDICTIONS)('predicting %s', (prediction) => {
   const objective: Objective = { prediction, variance: 'beta', loss: 'simple' };
-  const target = (i: number, t: number) =>
-    prediction === 'eps' ? noise[i] : prediction === 'x0' ? x0[i] : posteriorMean(t, xtOf(i, t), x0[i]);
+  const target = (i: number, t: number) => {
+    const abar = schedule.alphasCumprod[t];
+    if (prediction === 'v') return Math.sqrt(abar) * noise[i] - Math.sqrt(1 - abar) * x0[i];
+    return prediction === 'eps' ? noise[i] : prediction === 'x0' ? x0[i] : posteriorMean(t, xtOf(i, t), x0[i]);
+  };
+  const xhat0Of = (xt: number, out: number, abar: number) => {
+    if (prediction === 'v') return Math.sqrt(abar) * xt - Math.sqrt(1 - abar) * out;
+    return prediction === 'eps' ? (xt - Math.sqrt(1 - abar) * out) / Math.sqrt(abar) : out;
+  };
 
   test('L_simple is the mean squared error of the output', async () => {
     const actual = await losses(objective, output.subarray(0, SIZE));
@@ -106,7 +113,7 @@ describe.each(PREDICTIONS)('predicting %s', (prediction) => {
         for (let i = n * DIMS; i < (n + 1) * DIMS; i++) {
           const xt = xtOf(i, t);
           const out = output[i];
-          const xhat0 = prediction === 'eps' ? (xt - Math.sqrt(1 - abar[t]) * out) / Math.sqrt(abar[t]) : out;
+          const xhat0 = xhat0Of(xt, out, abar[t]);
           const mean = prediction === 'mu' ? out : posteriorMean(t, xt, xhat0);
           const distance = (posteriorMean(t, xt, x0[i]) - mean) ** 2;
           nats += 0.5 * (Math.log(chosen / betaTilde) + (betaTilde + distance) / chosen - 1);

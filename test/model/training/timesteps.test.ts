@@ -47,6 +47,17 @@ test('low-bias is half uniform, half uniform in log snr', () => {
   expect(average((t) => (t <= 100 ? 1 : 0), sampler)).toBeCloseTo(0.5 * 0.1 + 0.5 * share, 2);
 });
 
+test('low-noise is low-bias where snr >= 1/4, but for an eighth', () => {
+  const sampler = createTimestepSampler('low-noise', schedule);
+  const { snr } = schedule;
+  let last = 1;
+  while (snr[last + 1] >= 0.25) last++;
+  const first = Math.log(snr[1] / snr[2]);
+  const share = (first + Math.log(snr[1] / snr[100])) / (first + Math.log(snr[1] / snr[last]));
+  expect(average((t) => (t <= 100 ? 1 : 0), sampler)).toBeCloseTo(0.125 * 0.1 + 0.4375 * (100 / last + share), 2);
+  expect(average((t) => (t > last ? 1 : 0), sampler)).toBeCloseTo(0.125 * (1 - last / 1000), 2);
+});
+
 describe('importance', () => {
   const lossAt = (t: number) => (t <= 10 ? 5 : 0.1);
   function trained() {
