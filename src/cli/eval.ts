@@ -26,6 +26,7 @@ import { type Console, openConsole, toJson } from './console.js';
 import { type Context, withContext } from './context.js';
 import { type ImageLoader, imageLoader } from './eval-images.js';
 import { describeReport, type EvalReport, type FidReport, type LikelihoodReport } from './eval-report.js';
+import { refuseInputs } from './jobs.js';
 import { checkWritable, writeAtomically } from './output.js';
 
 /** As many timesteps as the model card's bound is measured with, and the name of its random numbers. */
@@ -143,12 +144,16 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
   const console = openConsole(args);
   const settings = settingsOf(args);
   if (args.background !== undefined) await parseColour(args.background);
-  for (const path of [args.output, args.plot]) if (path !== undefined) await checkWritable(path, args);
+  const outputs = [args.output, args.plot].filter((path) => path !== undefined);
+  for (const path of outputs) await checkWritable(path, args);
   const { background } = args;
   const open = (texts: string[]) => openImageSet(texts, { background });
   const data = await open(args.data);
   const train = args.train === undefined ? undefined : await open([args.train]);
   const against = args.fid === undefined ? undefined : await open([args.fid]);
+  const sources = [data, train, against].flatMap((set) => set?.names ?? []);
+  if (outputs.length > 0)
+    await refuseInputs(outputs, args.features === undefined ? sources : [...sources, args.features]);
   const fewest = Math.min(data.length, against?.length ?? 2);
   if (against && fewest < 2) throw invalidArgument('--fid', 'at least 2 images on either side', fewest);
   const loader = imageLoader(settings.crop, console);
@@ -167,10 +172,11 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
       ...(fid && { fid }),
       skipped: loader.skipped,
     };
-    if (args.output !== undefined) await writeAtomically(args.output, Buffer.from(`${toJson(report)}\n`), args);
-    if (settings.plot && report.likelihood) await plot(report.likelihood, args, settings.plot);
+    // First what cannot fail: hours of work are not to be lost with a full disk.
     console.document(report);
     console.result(describeReport(report));
+    if (args.output !== undefined) await writeAtomically(args.output, Buffer.from(`${toJson(report)}\n`), args);
+    if (settings.plot && report.likelihood) await plot(report.likelihood, args, settings.plot);
   });
   const { length } = loader.skipped;
   if (length > 0) {

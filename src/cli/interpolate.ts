@@ -17,6 +17,7 @@ import {
 } from './args.js';
 import { formatSeconds, openConsole } from './console.js';
 import { withContext } from './context.js';
+import { refuseInputs } from './jobs.js';
 import { checkWritable } from './output.js';
 import {
   checkAgainstModel,
@@ -109,6 +110,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
   atMostOne({ '--t': t, '--coarse-to-fine': args['coarse-to-fine'] || undefined });
   const lambdas = evenly(integer('--lambda', args.lambda, 2, MAX_LAMBDAS)!, 1);
   outputFormat(output);
+  await refuseInputs([output], [args.a, args.b]);
   await checkWritable(output, args);
   const [a, b] = [await readImage(args.a), await readImage(args.b)];
   const { width, height } = a;

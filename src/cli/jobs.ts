@@ -132,25 +132,34 @@ async function expand(path: string, options: JobOptions): Promise<{ files: strin
 }
 
 async function refuseCollisions(jobs: readonly Job[]): Promise<void> {
-  const inputs = new Set<string>();
-  for (const { input } of jobs) {
-    inputs.add(await placeOf(input));
-    inputs.add(await realpath(input).catch(() => resolve(input)));
-  }
+  await refuseInputs(
+    jobs.map(({ output }) => output),
+    jobs.map(({ input }) => input),
+  );
   const makers = new Map<string, string>();
   for (const { input, output } of jobs) {
     const place = await placeOf(output);
-    if (inputs.has(place)) {
-      throw new CodecError(
-        'usage',
-        `${output}: is an input as well; inputs are never overwritten, name another output`,
-      );
-    }
     const other = makers.get(place);
     if (other !== undefined) {
       throw new CodecError('usage', `${output}: would be made from both ${other} and ${input}; run them one by one`);
     }
     makers.set(place, input);
+  }
+}
+
+/**
+ * Sources are never touched: refuses to write where something is read, also where a link leads there.
+ * @throws CodecError `usage` when an output is one of the inputs
+ */
+export async function refuseInputs(outputs: readonly string[], inputs: readonly string[]): Promise<void> {
+  const places = new Set<string>();
+  for (const input of inputs) {
+    places.add(await placeOf(input));
+    places.add(await realpath(input).catch(() => resolve(input)));
+  }
+  for (const output of outputs) {
+    if (!places.has(await placeOf(output))) continue;
+    throw new CodecError('usage', `${output}: is an input as well; inputs are never overwritten, name another output`);
   }
 }
 

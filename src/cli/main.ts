@@ -1,6 +1,7 @@
 /** The command line: which commands there are, how errors end a run. */
 import yargs from 'yargs';
 import { CodecError } from '../errors.js';
+import { reasonOf } from '../files.js';
 import { packageVersion } from '../version.js';
 import { calibrateCommand } from './calibrate.js';
 import { openConsole } from './console.js';
@@ -41,7 +42,7 @@ const REWORDED: readonly (readonly [RegExp, string])[] = [
  * @returns exit code: 0, 1 for what is wrong with data or the machine, 2 for what is wrong with the arguments
  */
 export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
-  endQuietlyOnClosedPipe();
+  endOnClosedPipe();
   try {
     await parser(args).parseAsync();
     return 0;
@@ -114,10 +115,13 @@ function refuse(message: string | null, error: Error | undefined): never {
   throw new CodecError('usage', `${reworded}; see --help`);
 }
 
-/** `ddpm-codec info x | head -1` closes our stdout early, which is no error. */
-function endQuietlyOnClosedPipe(): void {
+/** `ddpm-codec info x | head -1` closes our stdout early, which is no error; a full disk behind it is one. */
+function endOnClosedPipe(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
+    if (error.code === 'EPIPE') process.exit(0);
+    openConsole({ json: false, quiet: false }).error(
+      new CodecError('file', `stdout: cannot write: ${reasonOf(error)}`),
+    );
+    process.exit(1);
   });
 }

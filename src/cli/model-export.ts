@@ -5,6 +5,7 @@ import { CodecError } from '../errors.js';
 import { makeDirectory } from '../files.js';
 import { type OutputArgs, outputOptions } from './args.js';
 import { openConsole, toJson } from './console.js';
+import { refuseInputs } from './jobs.js';
 import { checkWritable, writeAtomically } from './output.js';
 
 interface ExportArgs extends OutputArgs {
@@ -45,7 +46,7 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
   const { CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, loadModelInfo, loadWeights } = await import('../model/model.js');
   const { schedulerConfigJson } = await import('../model/scheduler-config.js');
   const { writeSafetensors } = await import('../model/safetensors.js');
-  const { scheduleConfig, parameterization, config } = await loadModelInfo(args.model);
+  const { scheduleConfig, parameterization, config, directory } = await loadModelInfo(args.model);
   if (config.patchSize !== 1) {
     throw new CodecError('model', `${args.model}: diffusers has no networks with patch_size, got ${config.patchSize}`);
   }
@@ -56,8 +57,12 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
     'model_index.json': toJson(PIPELINE),
     [WEIGHTS_FILE]: writeSafetensors(tensors, { dtype: args.half ? 'F16' : 'F32', metadata: { format: 'pt' } }),
   };
-  await makeDirectory(args.out);
   const outputs = Object.keys(files).map((name) => join(args.out, name));
+  await refuseInputs(
+    outputs,
+    Object.keys(files).map((name) => join(directory, name)),
+  );
+  await makeDirectory(args.out);
   for (const output of outputs) await checkWritable(output, args);
   for (const [name, data] of Object.entries(files)) {
     await writeAtomically(join(args.out, name), Buffer.from(data), args);

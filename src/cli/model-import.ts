@@ -11,6 +11,7 @@ import { type EngineArgs, engineOptions, type OutputArgs, outputOptions } from '
 import { readTrainingPictures } from './calibrate.js';
 import { type Console, openConsole, toJson } from './console.js';
 import { withContext } from './context.js';
+import { refuseInputs } from './jobs.js';
 import { describeModel, reportModel } from './model-report.js';
 import { openSource, readSource } from './model-source.js';
 import { checkWritable, writeAtomically } from './output.js';
@@ -74,12 +75,11 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     '../model/model.js'
   );
   // All that may be in the way, before anything is fetched.
-  if (await exists(args.out)) {
-    const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
-    for (const output of outputs) await checkWritable(output, args);
-  }
+  const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
+  if (await exists(args.out)) for (const output of outputs) await checkWritable(output, args);
   const openPictures = await picturesOf(args.calibrate);
   const source = await openSource(args.source, args.config, console);
+  await refuseInputs(outputs, source.paths);
   const { network, scheduler } = await readSource(source);
   const diffusion = diffusionOf(network.config, scheduler);
 

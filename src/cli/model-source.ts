@@ -11,6 +11,8 @@ export interface Source {
   /** For the record: no path of this machine beyond the working directory. */
   readonly name: string;
   readonly files: NetworkFiles;
+  /** Those of this machine, as far as they are not in a cache. */
+  readonly paths: readonly string[];
   readonly read: (file: string) => Promise<Uint8Array>;
 }
 
@@ -44,11 +46,11 @@ export async function openSource(path: string, config: string | undefined, conso
     if (config !== undefined) {
       throw new CodecError('usage', `--config: ${path} has its own (${files.config}); name a file of weights instead`);
     }
-    return { name, read, files };
+    return { name, read, files, paths: pathsOf(files).map((file) => join(root, file)) };
   }
   const beside = (file: string) => (names.includes(file) ? join(root, file) : undefined);
   const files = { config: config ?? beside(CONFIG_FILE), scheduler: beside(SCHEDULER_FILE), weights: [path] };
-  return { name, files, read: readRegularFile };
+  return { name, files, read: readRegularFile, paths: pathsOf(files) };
 }
 
 /** Whether what is no file is a repository's id; a slip in a path is none. */
@@ -85,10 +87,14 @@ async function openRepository(id: string, console: Console): Promise<Source> {
     }
   };
   const files = await findNetworkFiles([...byPath.keys()], read);
-  const needed = [files.config, files.scheduler, ...files.weights].flatMap((path) => byPath.get(path ?? '') ?? []);
+  const needed = pathsOf(files).flatMap((path) => byPath.get(path) ?? []);
   const bytes = needed.reduce((sum, file) => sum + file.bytes, 0);
   console.note(`${id} at ${repository.commit.slice(0, 8)}: ${needed.length} files, ${formatBytes(bytes)}`);
-  return { name: `${id}@${repository.commit}`, files, read };
+  return { name: `${id}@${repository.commit}`, files, read, paths: [] };
+}
+
+function pathsOf({ config, scheduler, weights }: NetworkFiles): string[] {
+  return [config, scheduler, ...weights].filter((path) => path !== undefined);
 }
 
 /** Reads, and from the Hub fetches, all of it. @throws as `readNetwork` */

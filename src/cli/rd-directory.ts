@@ -8,6 +8,7 @@ import { CodecError } from '../errors.js';
 import { exists, makeDirectory, readRegularFile, reasonOf } from '../files.js';
 import { formatJson } from '../report/json.js';
 import { differences, type ImageFailure, type ImageResult, type Run } from '../report/rd/results.js';
+import { isTemporary } from '../temporary.js';
 import { writeAtomically } from './output.js';
 
 const RUN_FILE = 'run.json';
@@ -22,7 +23,7 @@ export async function openReport(directory: string, run: Run, force: boolean): P
   await makeDirectory(directory);
   const earlier = await readRun(directory);
   if (earlier === undefined) {
-    const others = await readdir(directory);
+    const others = (await readdir(directory)).filter((name) => !isTemporary(name));
     if (others.length > 0 && !force) {
       throw new CodecError(
         'file',
@@ -37,7 +38,7 @@ export async function openReport(directory: string, run: Run, force: boolean): P
         `${directory}: was made with other options: ${changed.join('; ')}; name another directory, or begin anew with --force`,
       );
     }
-    if (changed.length > 0) await rm(join(directory, IMAGES), { recursive: true });
+    if (changed.length > 0) await removeImages(directory);
   }
   await writeAtomically(join(directory, RUN_FILE), Buffer.from(formatJson(run)), { force: true });
   await makeDirectory(join(directory, IMAGES));
@@ -48,10 +49,20 @@ export async function openReport(directory: string, run: Run, force: boolean): P
  * @throws CodecError `file` for a file that is not one of an image
  */
 export async function readImages(directory: string): Promise<ImageResult[]> {
-  const names = (await readdir(join(directory, IMAGES)).catch(() => [])).filter((name) => /^\d+-.*\.json$/.test(name));
   const images: ImageResult[] = [];
-  for (const name of names) images.push((await readJson(join(directory, IMAGES, name))) as ImageResult);
+  for (const name of await resultsIn(directory))
+    images.push((await readJson(join(directory, IMAGES, name))) as ImageResult);
   return images.sort((a, b) => a.index - b.index);
+}
+
+/** Removes what an earlier run measured, and nothing else that lies there. */
+async function removeImages(directory: string): Promise<void> {
+  for (const name of await resultsIn(directory)) await rm(join(directory, IMAGES, name));
+}
+
+async function resultsIn(directory: string): Promise<string[]> {
+  const names = await readdir(join(directory, IMAGES)).catch(() => []);
+  return names.filter((name) => /^\d+-.*\.json$/.test(name));
 }
 
 /** Numbers and names of the images that are finished. */
@@ -86,7 +97,9 @@ export async function saveFiles(
 export async function readRun(directory: string): Promise<Run | undefined> {
   const path = join(directory, RUN_FILE);
   if (!(await exists(path))) return undefined;
-  return (await readJson(path)) as Run;
+  const run = (await readJson(path)) as Partial<Run> | null;
+  if (run?.options && run.versions) return run as Run;
+  throw new CodecError('file', `${path}: not of a report; name another directory with -o`);
 }
 
 async function readJson(path: string): Promise<unknown> {

@@ -5,6 +5,7 @@ import { differences, type ImageFailure, type ImageResult, type Run } from '../r
 import { imagesOfShard } from '../report/rd/shard.js';
 import { type OutputArgs, outputOptions } from './args.js';
 import { openConsole } from './console.js';
+import { refuseInputs } from './jobs.js';
 import { openReport, readFailures, readImages, readRun, saveImage } from './rd-directory.js';
 import { finishReport, PUBLISHED_OPTION, publishedSet } from './rd-report.js';
 
@@ -43,6 +44,7 @@ export const rdMergeCommand: CommandModule<object, MergeArgs> = {
 async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   const console = openConsole(args);
   const published = publishedSet(args.published);
+  await refuseInputs([args.output], args.reports);
   const parts: { directory: string; run: Run }[] = [];
   for (const directory of args.reports) parts.push({ directory, run: await partOf(directory) });
   const [first, ...others] = parts;

@@ -1,4 +1,6 @@
 /** `ddpm-codec rd`: rate and distortion of whole files on a set of images, as a report. */
+import { realpath } from 'node:fs/promises';
+import { sep } from 'node:path';
 import type { Arguments, Argv, CommandModule } from 'yargs';
 import type { Selection } from '../codec/api.js';
 import { DEFAULT_EFFORT, MAX_EFFORT } from '../codec/encoder.js';
@@ -148,6 +150,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   }
   if (shard !== undefined)
     console.note(`part ${shard.index + 1} of ${shard.count} (${shard.from}): ${mine.length} images`);
+  if (args.force) await refuseInside(args.output, names);
   await openReport(args.output, run, args.force);
   const finished = await finishedImages(args.output);
   const waiting = mine.filter((index) => !finished.has(imageFile(index, names[index])));
@@ -217,6 +220,17 @@ async function checkOptions(
       engine: args.engine,
     },
   };
+}
+
+/** What is begun anew is not to take the place of what is measured. */
+async function refuseInside(directory: string, names: readonly string[]): Promise<void> {
+  const root = await realpath(directory).catch(() => undefined);
+  if (root === undefined) return;
+  for (const name of names) {
+    const place = await realpath(name).catch(() => '');
+    if (!place.startsWith(`${root}${sep}`)) continue;
+    throw new CodecError('usage', `${directory}: holds ${name}, an image to measure; name another directory with -o`);
+  }
 }
 
 /** Of the model named, or of all that `auto` may mean. */

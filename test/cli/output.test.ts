@@ -1,9 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import fs, { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { checkWritable, writeAtomically } from '../../src/cli/output.js';
 import { makeDirectory } from '../../src/files.js';
+import { isTemporary } from '../../src/temporary.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const force = { force: true };
@@ -50,21 +52,59 @@ describe('writeAtomically', () => {
     await expect(writeAtomically(join(directory, 'none', 'x'), bytes, keep)).rejects.toEqual(fileError(/no such file/));
   });
 
-  it('removes its temporary file when it is interrupted', async () => {
+  it('takes names of 255 bytes, however few characters that is', async () => {
     const directory = await temporaryDirectory();
-    const module = new URL('../../dist/cli/output.js', import.meta.url).href;
-    // The child stops itself while the file is being written.
-    const script = `
-      const { writeAtomically } = await import(${JSON.stringify(module)});
-      const done = writeAtomically(${JSON.stringify(join(directory, 'out'))}, new Uint8Array(300e6), { force: false });
-      const { readdirSync } = await import('node:fs');
-      while (readdirSync(${JSON.stringify(directory)}).length === 0) await new Promise((r) => setImmediate(r));
-      process.kill(process.pid, 'SIGTERM');
-      await done;`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
-    const code = await new Promise((resolve) => child.on('close', resolve));
-    expect(code).toBe(128 + 15);
-    expect(await readdir(directory)).toEqual([]);
+    for (const name of ['猫'.repeat(85), '🐈'.repeat(63)]) {
+      await writeAtomically(join(directory, name), bytes, keep);
+      expect(new Uint8Array(await readFile(join(directory, name)))).toEqual(bytes);
+    }
+    expect(await readdir(directory)).toHaveLength(2);
+  });
+
+  it('needs no links: an exclusive claim of the name does as well', async () => {
+    const directory = await temporaryDirectory();
+    // As FAT and some network file systems have it.
+    const noLinks = vi.spyOn(fs, 'link').mockRejectedValue(Object.assign(new Error('no links'), { code: 'EPERM' }));
+    syncBuiltinESMExports();
+    onTestFinished(() => {
+      noLinks.mockRestore();
+      syncBuiltinESMExports();
+    });
+    const path = join(directory, 'out.ddc');
+    const writers = Array.from({ length: 8 }, (_, i) => writeAtomically(path, new Uint8Array(100_000).fill(i), keep));
+    const results = await Promise.allSettled(writers);
+    expect(noLinks).toHaveBeenCalledTimes(8);
+    const won = results.findIndex((r) => r.status === 'fulfilled');
+    expect(results.filter((r) => r.status === 'fulfilled')).toHaveLength(1);
+    expect(await readFile(path)).toEqual(Buffer.alloc(100_000, won));
+    await expect(writeAtomically(path, bytes, keep)).rejects.toEqual(fileError(/exists already/));
+    expect(await readdir(directory)).toEqual(['out.ddc']);
+  });
+
+  describe.each([
+    ['SIGTERM', "process.kill(process.pid, 'SIGTERM')", 143, 0],
+    ['the end of the process', 'process.exit(3)', 3, 0],
+    ['an error that nobody catches', "setImmediate(() => { throw new Error('x'); })", 1, 0],
+    ['SIGKILL', "process.kill(process.pid, 'SIGKILL')", null, 1],
+  ] as const)('stopped while it writes, by %s', (_, stop, expected, left) => {
+    it(`leaves ${left === 0 ? 'nothing' : 'what is known by its name'}`, async () => {
+      const directory = await temporaryDirectory();
+      const module = new URL('../../dist/cli/output.js', import.meta.url).href;
+      const script = `
+        const { writeAtomically } = await import(${JSON.stringify(module)});
+        const done = writeAtomically(${JSON.stringify(join(directory, 'out'))}, new Uint8Array(300e6), { force: false });
+        const { readdirSync } = await import('node:fs');
+        while (readdirSync(${JSON.stringify(directory)}).length === 0) await new Promise((r) => setImmediate(r));
+        ${stop};
+        await done;`;
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+      const code = await new Promise((resolve) => child.on('close', resolve));
+      expect(code).toBe(expected);
+      const names = await readdir(directory);
+      expect(names).toHaveLength(left);
+      expect(names.every(isTemporary)).toBe(true);
+      await writeAtomically(join(directory, 'out'), bytes, keep);
+    });
   });
 });
 

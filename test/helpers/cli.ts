@@ -1,5 +1,6 @@
 /** Runs the real executable. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 
@@ -9,6 +10,11 @@ export interface RunResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** Also the signal that ended it. */
+export interface EndedResult extends RunResult {
+  readonly signal: NodeJS.Signals | null;
 }
 
 /** Runs `ddpm-codec` with these arguments, and more in its environment; killed after a minute. */
@@ -24,36 +30,83 @@ export async function ddpmCodec(
 /**
  * Runs `ddpm-codec`, and something else when it has said which model it works with, the first line on stderr: at that moment
  * the work has begun.
- * @returns also the signal that ended it
  */
 export function ddpmCodecMeanwhile(
   args: readonly string[],
   cwd: string,
   meanwhile: (child: ChildProcess) => void,
-): Promise<RunResult & { readonly signal: NodeJS.Signals | null }> {
-  return run(args, cwd, {}, meanwhile);
+): Promise<EndedResult> {
+  return run(args, cwd, {}, { atFirstLine: meanwhile });
+}
+
+/** What makes a program that root starts heed the permissions of files; undefined where it cannot be done. */
+function heedingPermissions(): readonly string[] | undefined {
+  if (process.getuid?.() !== 0) return [];
+  const command = ['setpriv', '--bounding-set=-dac_override,-dac_read_search'];
+  return spawnSync(command[0], [...command.slice(1), 'true']).status === 0 ? command : undefined;
+}
+
+/** Runs `ddpm-codec` as one whom permissions bind, also where the tests are run by root; undefined where that cannot be done. */
+export function ddpmCodecUnprivileged(args: readonly string[], cwd: string): Promise<RunResult> | undefined {
+  const launcher = heedingPermissions();
+  return launcher && run(args, cwd, {}, { launcher });
+}
+
+/** Runs `ddpm-codec` with stdout to a file or device. */
+export function ddpmCodecInto(
+  path: string,
+  args: readonly string[],
+  cwd: string,
+): { readonly code: number | null; readonly stderr: string } {
+  const file = openSync(path, 'w');
+  const { status, stderr } = spawnSync(process.execPath, [EXECUTABLE, ...args], {
+    cwd,
+    stdio: ['ignore', file, 'pipe'],
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  closeSync(file);
+  return { code: status, stderr };
+}
+
+/** Runs `ddpm-codec`, and something else from its start on. */
+export function ddpmCodecStarted(
+  args: readonly string[],
+  cwd: string,
+  meanwhile: (child: ChildProcess) => void,
+): Promise<EndedResult> {
+  return run(args, cwd, {}, { atStart: meanwhile });
+}
+
+interface RunOptions {
+  readonly atStart?: (child: ChildProcess) => void;
+  readonly atFirstLine?: (child: ChildProcess) => void;
+  /** What starts the program. */
+  readonly launcher?: readonly string[];
 }
 
 function run(
   args: readonly string[],
   cwd: string | undefined,
   environment: Readonly<Record<string, string>>,
-  atFirstLine: (child: ChildProcess) => void = () => {},
-): Promise<RunResult & { readonly signal: NodeJS.Signals | null }> {
+  { atStart, atFirstLine, launcher = [] }: RunOptions = {},
+): Promise<EndedResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [EXECUTABLE, ...args], {
+    const [program, ...rest] = [...launcher, process.execPath, EXECUTABLE, ...args];
+    const child = spawn(program, rest, {
       cwd,
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 60_000,
     });
+    atStart?.(child);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       stdout += text;
     });
     child.stderr.setEncoding('utf8').on('data', (text) => {
-      if (stderr === '') atFirstLine(child);
+      if (stderr === '') atFirstLine?.(child);
       stderr += text;
     });
     child.on('error', reject);

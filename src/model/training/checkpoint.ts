@@ -2,9 +2,10 @@
  * Checkpoints: everything a run is, in one safetensors file, so that it goes on exactly. A new one is written beside the
  * old and takes its name when it is complete and on disk; whatever happens meanwhile, there is a whole one.
  */
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { CodecError } from '../../errors.js';
 import { reasonOf } from '../../files.js';
+import { writeWhole } from '../../temporary.js';
 import { parseConfig } from '../config.js';
 import { readMetadata, readSafetensors, writeSafetensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
@@ -47,20 +48,9 @@ export async function writeCheckpoint(
   const sampler = { shape: [state.sampler.length], data: state.sampler };
   const metadata = { [RECORD]: JSON.stringify({ ...record, step: state.step }) };
   const bytes = writeSafetensors(new Map([...tensors, [SAMPLER, sampler]]), { metadata });
-  const temporary = `${path}.new`;
-  try {
-    const file = await open(temporary, 'w');
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {});
+  await writeWhole(path, bytes, { replace: true }).catch((cause: unknown) => {
     throw new CodecError('file', `${path}: cannot write the checkpoint: ${reasonOf(cause)}`, { cause });
-  }
+  });
 }
 
 /** @throws CodecError('file') when it cannot be read, 'model' when it is not a checkpoint */
