@@ -1,23 +1,19 @@
 /** `npm run bench [name] [-- options]`: runs one benchmark, or those that take seconds. */
 import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const QUICK = ['search', 'network'];
-const ALL = [
-  ...QUICK,
-  'batch',
-  'train',
-  'quality',
-  'architectures',
-  'denoising',
-  'paper-network',
-  'lossless',
-  'engines',
-];
+/** Scripts of this directory that measure nothing. */
+const OTHERS = ['run', 'shared', 'demo'];
 
+const scripts = readdirSync(fileURLToPath(new URL('.', import.meta.url)))
+  .filter((file) => file.endsWith('.mjs'))
+  .map((file) => file.slice(0, -'.mjs'.length))
+  .filter((name) => !OTHERS.includes(name));
 const [name, ...options] = process.argv.slice(2);
-if (name !== undefined && !ALL.includes(name)) {
-  console.error(`bench: expected one of ${ALL.join(', ')}, got ${name}`);
+if (name !== undefined && !scripts.includes(name)) {
+  console.error(`bench: expected one of ${scripts.join(', ')}, got ${name}`);
   process.exit(2);
 }
 for (const one of name === undefined ? QUICK : [name]) {

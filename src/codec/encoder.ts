@@ -86,7 +86,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
       `maximum size: expected at least the ${headerBytes + metadata.length} bytes of a header${metadata.length > 0 ? ' and metadata' : ''}, got ${maxBytes}`,
     );
   }
-  const choice = await choosePlan(image, model, selection);
+  const choice = await choosePlan(image, model, selection, effort);
   const plan = createPlan(schedule, model.profile, choice.parameters, stateBits, dimensions);
   const complete: Header = { ...base, plan: choice.parameters };
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);

@@ -27,8 +27,14 @@ export interface PlanChoice {
 
 /**
  * Measures the error of xhat0 at a few noise levels and finds the nearest place in the model's profile.
+ * @param effort 1..9
  */
-export async function choosePlan(image: RgbImage, model: CodecModel, selection: Selection): Promise<PlanChoice> {
+export async function choosePlan(
+  image: RgbImage,
+  model: CodecModel,
+  selection: Selection,
+  effort: number,
+): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
   const samples = sampleImage(image);
   const probes = [...new Set(PROBES.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
@@ -45,7 +51,7 @@ export async function choosePlan(image: RgbImage, model: CodecModel, selection: 
   const { first, second } = nearestPlace(model.profile, probes, logErrors);
   const share = samples.reduce((sum, { x0 }) => sum + x0.length, 0) / image.data.length;
   return {
-    parameters: { first, second, load: selection === 'greedy' ? 0 : 1, pace: paceFor(image.width * image.height) },
+    parameters: { first, second, load: selection === 'greedy' ? 0 : 1, pace: paceFor(effort, image.width * image.height) },
     networkEvaluations: Math.round(share * probes.length),
   };
 }
@@ -102,13 +108,15 @@ export function nearestPlace(
   return best;
 }
 
+/** Pace of larger pictures by effort, from 1 on. */
+const PACE_OF_EFFORT = [7, 7, 7, 6, 6, 5, 4, 3, 2] as const;
+
 /**
- * Pace by image size. A small image's steps are as long as a good path makes them; a large one has bits enough for any
- * step length, and each evaluation of the network costs more.
+ * A small image's steps are as long as a good path makes them; a large one has bits enough for any step length, and each
+ * evaluation of the network costs more.
  */
-function paceFor(pixels: number): number {
-  if (pixels <= 64 * 64) return 0;
-  return pixels <= 128 * 128 ? 3 : 4;
+function paceFor(effort: number, pixels: number): number {
+  return pixels <= 64 * 64 ? 0 : PACE_OF_EFFORT[effort - 1];
 }
 
 interface Sample {

@@ -45,10 +45,14 @@ export interface PlannedStep {
 export const LOADS = [1, 0.75, 0.5, 1.25] as const;
 
 /**
- * Least waste of a step, in bits per dimension: KL * (1 - snr_t/snr_s), which estimates what is sent that a newer xhat0
- * would have known. Steps of equal waste are the cheapest way to spend a number of network evaluations.
+ * Least waste of a step, as a multiple of R^(3/4), R the bits per dimension planned before it: KL * (1 - snr_t/snr_s) estimates
+ * what is sent that a newer xhat0 would have known. Steps of equal waste are the cheapest way to spend a number of network
+ * evaluations when only the end counts; steps whose waste grows with R when every beginning of the file does.
  */
-export const PACES = [0, 2 ** -12, 2 ** -11, 2 ** -10, 2 ** -9, 2 ** -8, 2 ** -7, 2 ** -6] as const;
+export const PACES = [0, 0.002, 0.003, 0.0045, 0.007, 0.01, 0.015, 0.022] as const;
+
+/** Bits per dimension at which the least waste stops falling: no beginning of a file of interest is as short. */
+const LEAST_RATE = 0.005;
 
 export const PLAN_LIMITS = { first: [-64, 63], second: [-8, 7] } as const;
 
@@ -142,19 +146,22 @@ export function createPlan(
   const load = LOADS[parameters.load];
   const leastBits = Math.min(LEAST_STEP_BITS, LEAST_STEP_BITS_PER_DIMENSION * dimensions);
   const leastKl = blockCapacity(Math.max(leastBits, stateBits + SYMBOL_BITS), stateBits);
-  const leastWaste = PACES[parameters.pace] * dimensions;
   const { snr } = schedule;
   const steps: PlannedStep[] = [];
+  let planned = 0;
   let carried = 0;
   let t = schedule.timesteps;
   while (t > 1) {
     const squaredError = errors[t] * dimensions;
+    const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
+    const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions;
     let s = t;
     let kl = 0;
     do {
       s--;
       kl = jumpKlBits(schedule, t, s, squaredError);
     } while (s > 1 && (kl / load + carried < leastKl || kl * (1 - snr[t] / snr[s]) < leastWaste));
+    planned += kl;
     const wanted = kl / load + carried;
     if (wanted < leastKl / 2) break;
     // More than a bit per dimension can only come of a damaged or hostile header.

@@ -56,8 +56,9 @@ export interface WindowAxis {
 
 /** Lays windows along an axis of `length` pixels. */
 export function layWindows(length: number, stride: number, { tile, overlap }: Tiling): WindowAxis {
-  const size = Math.min(tile, Math.ceil(length / stride) * stride);
-  const count = length <= size ? 1 : Math.ceil((length - overlap) / (size - overlap));
+  const count = length <= tile ? 1 : Math.ceil((length - overlap) / (tile - overlap));
+  // No larger than so many windows have to be: the network's work is the sum of their areas.
+  const size = Math.ceil((length + (count - 1) * overlap) / count / stride) * stride;
   const starts = Array.from({ length: count }, (_, i) =>
     count === 1 ? 0 : Math.round((i * (length - size)) / (count - 1)),
   );

@@ -94,7 +94,7 @@ describe('files', () => {
     ['encode a.png -o /proc/none/', /\/proc\/none\/?: cannot make this directory/],
     ['decode none.ddc', /none.ddc: no such file/],
     ['decode empty', /no coded pictures/],
-    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c2/],
+    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c3/],
     ['decode version.ddc', /version.ddc: .ddc version: expected 2, got 3/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
@@ -137,7 +137,7 @@ describe('files', () => {
 function header(changes: Partial<Parameters<typeof writeHeader>[0]>): Uint8Array {
   const plan = { first: 0, second: 0, load: 0, pace: 0 };
   return writeHeader({
-    version: 2,
+    version: 3,
     stateBits: 8,
     modelId: '123456',
     width: 32,

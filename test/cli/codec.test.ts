@@ -271,7 +271,7 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 2,
+      version: 3,
       width: 32,
       height: 32,
       stateBits: 12,

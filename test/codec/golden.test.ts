@@ -34,32 +34,32 @@ function crop({ width, data }: RgbImage, left: number, top: number, columns: num
 const CASES = [
   {
     name: 'cifar10-test-0',
-    sha256: 'a5aeab01aa58580d375d438ed18cc5223d5d8ec7af7906906d5a57b3ec4a0cd2',
+    sha256: '272f0e86c21816b8e1f1785d6a76fb88b3ba939b3587e3c087f1dab73a6f1119',
     source: async () => (await cifarTestImages())[0],
     options: { targetRmse: 10 },
   },
   {
     name: 'crop-7x5',
-    sha256: '4a67882e950aa9747ca8e04b1b3cc062851df831782439928e2541b6fe27e663',
+    sha256: '6490991a935ca81ae10847d656e04338b95929f76cc4a5550d93aefa250a799f',
     source: async () => crop((await cifarTestImages())[1], 12, 9, 7, 5),
     options: { targetRmse: 5, seed: 2026, effort: 1 },
   },
   {
     // Four windows, several blocks a step, stages longer than a transform.
     name: 'photo-70x66',
-    sha256: '1f8cebe965a2b6cdde30fd53fa304d522e3fd7e4765311fd9c2bdeeb1f0a7478',
+    sha256: '234a41033cac35557e591270766292148118fe4c3f036eeefd21db302bad0381',
     source: async () => crop(await readImage(PHOTO), 150, 100, 70, 66),
     options: { targetRmse: 10, seed: 7, effort: 3 },
   },
   {
     name: 'sampled-20x9',
-    sha256: '165130fc2aa58d045a91d5d87a3b5f429a19950794f5b2251c3108ad0536de70',
+    sha256: '06243db7b552748aa1e731759401b6515e6f13fa624cbd424cb81e3e7a7e48e7',
     source: async () => crop((await cifarTestImages())[2], 3, 5, 20, 9),
     options: { targetRmse: 14, selection: 'sample', seed: 4_000_000_000 },
   },
   {
     name: 'checked-18x12',
-    sha256: '86b52acfb01c47e83476aa75f0964934e1d47b9b1e5847f7e58ba7d2cea841ca',
+    sha256: '36fd2753170a6c4c3073e8441c2d7876d5423fd3d345fa5e2f0ccf6c149cdf94',
     source: async () => crop((await cifarTestImages())[4], 7, 11, 18, 12),
     options: { targetRmse: 6, checksums: true, metadata: { source: 'crop.png', comment: 'checked' } },
   },
@@ -70,14 +70,14 @@ const LOSSLESS_CASES = [
   {
     // Too small for covariances of its own, and `pilot` has none: samples are coded independently.
     name: 'lossless-9x6',
-    sha256: '80a470230d6cfa6b5957539cf33245ed6195807fbf4c4b9a3887b22d53c966d4',
+    sha256: 'c8435975ca12de1a0bba026a1bd1c2b5532cb82a2292b0a9eacf16b33ed201a9',
     source: async () => crop((await cifarTestImages())[3], 10, 8, 9, 6),
     options: { lossless: true, seed: 3 },
     ownCovariances: false,
   },
   {
     name: 'lossless-photo-64x64',
-    sha256: 'b8a08e08c50b685c0727b35e6fb08a6f14bcba5ada9578cac5749a93b951292d',
+    sha256: '72d669f4ea12e5fca2c2e9604dbc1172295b179fc55405450e9c357bd4a32065',
     source: async () => crop(await readImage(PHOTO), 200, 60, 64, 64),
     options: { lossless: true, effort: 2 },
     ownCovariances: true,

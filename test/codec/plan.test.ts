@@ -95,7 +95,7 @@ test('blocks deliver the expected KL', () => {
 
 test('no block is longer than a path that is searched at once', () => {
   for (const { blockBits } of plan({ ...PLAIN, pace: 4 }, 8, 4096 * 4096 * 3)) {
-    expect(blockBits).toBeGreaterThan(1000);
+    expect(blockBits).toBeGreaterThan(900);
     expect(blockBits).toBeLessThanOrEqual(1032);
   }
 });

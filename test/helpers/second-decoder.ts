@@ -73,7 +73,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
 
 /** Section 1. */
 function readHeader(file: Uint8Array) {
-  if (file[0] !== 0xdd || file[1] !== 0xc2) throw new Error('not a .ddc file of version 2');
+  if (file[0] !== 0xdd || file[1] !== 0xc3) throw new Error('not a .ddc file of version 3');
   let at = 6;
   const number = () => {
     const read = leb128(file, at);
@@ -257,8 +257,9 @@ async function estimate(
 ): Promise<Float32Array> {
   const axis = (length: number) => {
     const { tile: W, overlap: V } = model.tiling;
-    const w = Math.min(W, Math.ceil(length / model.stride) * model.stride);
-    const n = length <= w ? 1 : Math.ceil((length - V) / (w - V));
+    const n = length <= W ? 1 : Math.ceil((length - V) / (W - V));
+    let w = model.stride;
+    while (n * w - (n - 1) * V < length) w += model.stride;
     const starts = Array.from({ length: n }, (_, i) => (n === 1 ? 0 : Math.round((i * (length - w)) / (n - 1))));
     return { w, starts };
   };
@@ -315,18 +316,22 @@ function makePlan(
   const capacity = (L: number) => (e * L * L) / (L + nu / 4);
   const load = [1, 0.75, 0.5, 1.25][header.load];
   const least = capacity(Math.max(Math.min(20, D / 8), nu + 4));
-  const waste = [0, 2 ** -12, 2 ** -11, 2 ** -10, 2 ** -9, 2 ** -8, 2 ** -7, 2 ** -6][header.pace] * D;
+  const pace = [0, 0.002, 0.003, 0.0045, 0.007, 0.01, 0.015, 0.022][header.pace];
   const steps: Step[] = [];
+  let sent = 0;
   let carried = 0;
   let t = mean.length;
   while (t > 1) {
     const error = expected(t) * D;
+    const root = Math.sqrt(Math.max(sent / D, 0.005));
+    const waste = pace * root * Math.sqrt(root) * D;
     let s = t;
     let kl: number;
     do {
       s--;
       kl = h * (snr[s] - snr[t]) * error;
     } while (s > 1 && (kl / load + carried < least || kl * (1 - snr[t] / snr[s]) < waste));
+    sent += kl;
     const wanted = kl / load + carried;
     if (wanted < least / 2) break;
     const bits = Math.min(wanted, Math.max(D, least)) / e;
