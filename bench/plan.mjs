@@ -61,5 +61,7 @@ for (const first of PLACES) {
 }
 const round = (value) => (Number.isInteger(value) ? value : Number(value.toPrecision(4)));
 for (const row of rows) {
-  console.log(JSON.stringify({ model: name, ...Object.fromEntries(Object.entries(row).map(([k, v]) => [k, round(v)])) }));
+  console.log(
+    JSON.stringify({ model: name, ...Object.fromEntries(Object.entries(row).map(([k, v]) => [k, round(v)])) }),
+  );
 }

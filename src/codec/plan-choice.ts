@@ -51,7 +51,12 @@ export async function choosePlan(
   const { first, second } = nearestPlace(model.profile, probes, logErrors);
   const share = samples.reduce((sum, { x0 }) => sum + x0.length, 0) / image.data.length;
   return {
-    parameters: { first, second, load: selection === 'greedy' ? 0 : 1, pace: paceFor(effort, image.width * image.height) },
+    parameters: {
+      first,
+      second,
+      load: selection === 'greedy' ? 0 : 1,
+      pace: paceFor(effort, image.width * image.height),
+    },
     networkEvaluations: Math.round(share * probes.length),
   };
 }
