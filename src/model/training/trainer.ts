@@ -2,7 +2,7 @@
  * Training step by step (Algorithm 1). A step is a function of the state and the images alone: noise, timesteps and dropout
  * come from streams named after the seed and the step, so a run that is taken up again goes on as if never interrupted.
  *
- * A batch is cut into parts of at most PART images, whose gradients are summed in their order. Engines that can work on
+ * A batch is cut into parts of a few images, whose gradients are summed in their order. Engines that can work on
  * several parts at a time do, without changing what is computed.
  */
 import * as tf from '@tensorflow/tfjs-core';
@@ -64,8 +64,9 @@ export interface Trainer {
   dispose(): Promise<void>;
 }
 
-/** Most images of a part. */
+/** Most images of a part, and most pixels: large crops leave parts for several threads, too. */
 const PART = 8;
+const PART_PIXELS = 8 * 64 * 64;
 const CHANNELS = 3;
 
 /**
@@ -89,7 +90,7 @@ export async function createTrainer(
     );
   }
   const parameters = listParameters(config);
-  const part = partSize(batch);
+  const part = partSize(batch, side);
   const masks = options.dropout > 0 ? dropoutShapes(config, part, side, side) : [];
   await registerGradients();
   const compiled = await compileGradients(engine, config, parameters, schedule, options, part, masks);
@@ -166,9 +167,9 @@ export async function createTrainer(
   return { state, parameters, step, dispose: () => compiled.dispose() };
 }
 
-/** Largest number of images up to PART that cuts the batch evenly; of the batch alone, so that results are. */
-function partSize(batch: number): number {
-  let size = Math.min(PART, batch);
+/** Largest number of images within the limits that cuts the batch evenly; of batch and side alone, so that results are. */
+function partSize(batch: number, side: number): number {
+  let size = Math.max(1, Math.min(PART, batch, Math.floor(PART_PIXELS / (side * side))));
   while (batch % size !== 0) size--;
   return size;
 }
