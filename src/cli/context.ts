@@ -45,13 +45,15 @@ export interface Context {
    * Codes a picture: small ones side by side, as many as keep the engine busy, since a window alone leaves threads without
    * work. A larger one has windows enough, and memory of its own for each of its pixels: it waits until it is alone.
    * @param progress of its own; shown from the beginning of the work to its end
-   * @returns also how long the work took, without waiting
+   * @param work with the model given, as it is but that its network is timed
+   * @returns also how long the work took, without waiting, and how much of that for the network
    */
   code<R>(
     size: { readonly width: number; readonly height: number },
+    model: Model,
     progress: Progress,
-    work: () => Promise<R>,
-  ): Promise<{ readonly result: R; readonly seconds: number }>;
+    work: (model: Model) => Promise<R>,
+  ): Promise<{ readonly result: R; readonly seconds: number; readonly networkSeconds: number }>;
 }
 
 /** Runs `work` with a context, and disposes what it opened whatever happens. */
@@ -78,7 +80,7 @@ export async function withContext<R>(
       );
       return opened;
     },
-    async code({ width, height }, progress, work) {
+    async code({ width, height }, model, progress, work) {
       const { parallelism } = await context.engine();
       // One more than there are threads, so that none waits while a codeword is looked for.
       const capacity = parallelism === 1 ? 1 : parallelism + 1;
@@ -86,8 +88,9 @@ export async function withContext<R>(
       const coding = room(width * height <= SMALL_PIXELS ? 1 : capacity, async () => {
         progress.update(0);
         const start = performance.now();
-        const result = await work();
-        return { result, seconds: (performance.now() - start) / 1000 };
+        const { timed, networkSeconds } = timeNetwork(model);
+        const result = await work(timed);
+        return { result, seconds: (performance.now() - start) / 1000, networkSeconds: networkSeconds() };
       });
       return coding.finally(() => progress.stop());
     },
@@ -134,4 +137,19 @@ export async function withContext<R>(
     for (const model of models.values()) await model.then((open) => open.dispose()).catch(() => {});
     await opened?.then((engine) => engine.dispose()).catch(() => {});
   }
+}
+
+/** A model that sums up how long its network took. */
+function timeNetwork(model: Model): { readonly timed: Model; networkSeconds(): number } {
+  let milliseconds = 0;
+  const denoiser: Model['denoiser'] = {
+    ...model.denoiser,
+    async predictX0(...args) {
+      const start = performance.now();
+      const xhat0 = await model.denoiser.predictX0(...args);
+      milliseconds += performance.now() - start;
+      return xhat0;
+    },
+  };
+  return { timed: { ...model, denoiser }, networkSeconds: () => milliseconds / 1000 };
 }

@@ -69,6 +69,8 @@ export interface DecodeReport {
   readonly reconstruction: Reconstruction;
   /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
+  /** How much of that was the network's. */
+  readonly networkSeconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
   /** With `--progressive`. */
@@ -194,7 +196,9 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
     onProgress: (fraction) => progress.update(fraction),
   };
-  const { result, seconds } = await context.code(header, progress, () => decode(bytes, model, options));
+  const { result, seconds, networkSeconds } = await context.code(header, model, progress, (timed) =>
+    decode(bytes, timed, options),
+  );
   if (result.damaged)
     console.note(`${job.input}: a checksum is wrong; the picture may not be the one that was encoded`);
   await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
@@ -215,6 +219,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     damaged: result.damaged,
     reconstruction,
     seconds,
+    networkSeconds,
     engine: engine.name,
     model: { name: model.name, id: model.id },
     ...(progressive && { progressive: await progressive.finish() }),

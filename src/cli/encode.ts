@@ -63,6 +63,8 @@ export interface EncodeReport {
   readonly networkEvaluations: number;
   /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
+  /** How much of that was the network's. */
+  readonly networkSeconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
   readonly options: {
@@ -136,9 +138,12 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           description: "Put the picture's file name and this program's version at the end of the file",
         },
         comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
-        effort: numberOption(`1 to ${MAX_EFFORT}: how hard to look for good codewords; one more doubles the search`, {
-          default: DEFAULT_EFFORT,
-        }),
+        effort: numberOption(
+          `1 to ${MAX_EFFORT}: time for fewer bits; one more doubles the search, for large pictures there are more steps, too`,
+          {
+            default: DEFAULT_EFFORT,
+          },
+        ),
         selection: {
           choices: ['greedy', 'sample'] as const,
           requiresArg: true,
@@ -216,7 +221,9 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     ...(metadata && { metadata }),
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
-  const { result, seconds } = await context.code(image, progress, () => encode(image, model, options));
+  const { result, seconds, networkSeconds } = await context.code(image, model, progress, (timed) =>
+    encode(image, timed, options),
+  );
   await writeAtomically(job.output, result.bytes, settings);
   return {
     input: job.input,
@@ -232,6 +239,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     tailBytes: result.tailBytes,
     networkEvaluations: result.networkEvaluations,
     seconds,
+    networkSeconds,
     engine: engine.name,
     model: { name: model.name, id: model.id },
     options: {

@@ -49,6 +49,7 @@ describe('encode', () => {
       tailBytes: 0,
       networkEvaluations: expect.any(Number),
       seconds: expect.any(Number),
+      networkSeconds: expect.any(Number),
       engine: expect.stringMatching(/^(onnx|wasm|tensorflow)$/),
       model: { name: 'cifar10', id: expect.stringMatching(/^[0-9a-f]{64}$/) },
       options: {
@@ -63,6 +64,8 @@ describe('encode', () => {
         background: null,
       },
     });
+    expect(report.networkSeconds).toBeGreaterThan(0);
+    expect(report.networkSeconds).toBeLessThan(report.seconds);
     expect(size).toBeLessThanOrEqual(Math.floor((0.5 * DIMS) / 8));
     const last = report.steps.at(-1);
     expect(Object.keys(last).sort()).toEqual(['bits', 'klBits', 'rmse', 't']);
@@ -188,6 +191,7 @@ describe('decode', () => {
       bitsPerDim: encoded.images[0].bitsPerDim,
       complete: true,
       seconds: expect.any(Number),
+      networkSeconds: expect.any(Number),
       t: encoded.images[0].steps.at(-1).t,
     });
     expect(rmse(await readImage(output), original)).toBeCloseTo(encoded.images[0].rmse, 1);
