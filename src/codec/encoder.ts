@@ -27,8 +27,9 @@ export interface CodecModel extends LayoutModel {
   readonly denoiser: Denoiser;
 }
 
-/** Targets of images up to this size are sharpened, which doubles the encoder's network evaluations. */
+/** Targets of images up to this size are sharpened, of larger ones from this effort on: it doubles the encoder's evaluations. */
 const SHARPEN_PIXELS = 64 * 64;
+const SHARPEN_EFFORT = 8;
 /** Share of J e in a target. */
 const SHARPEN_SHARE = 0.35;
 /** Step of the finite difference, in standard deviations of the noise in x_t. */
@@ -93,7 +94,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
 
   const payload = new BitWriter();
   const choose = chooser(selection, seed);
-  const sharpens = selection === 'greedy' && width * height <= SHARPEN_PIXELS;
+  const sharpens = selection === 'greedy' && (width * height <= SHARPEN_PIXELS || effort >= SHARPEN_EFFORT);
   const state = initialState(seed, dimensions);
   // Large pictures need these again and again: nothing of their size is allocated in the loop but the picture so far.
   const xhat0 = new Float32Array(dimensions);
