@@ -8,11 +8,10 @@ import { psnrOfRmse, rmse } from '../image/metrics.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
-import { integerStream } from '../random.js';
-import type { EncodeOptions, EncodeResult, Selection, StepReport } from './api.js';
+import type { EncodeOptions, EncodeResult, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
-import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
-import { advance, type Block, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
+import { type BlockSearch, openBlockSearch } from './block-search.js';
+import { advance, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import type { LayoutModel } from './layout.js';
 import { writeMetadata } from './metadata.js';
@@ -20,15 +19,16 @@ import { createPlan, type PlannedStep, type PlanParameters } from './plan.js';
 import { choosePlan } from './plan-choice.js';
 import { addChecksums, stepEnds } from './sections.js';
 import { TailSearch } from './tail-search.js';
-import { MIN_STATE_BITS, type Path, SYMBOL_BITS } from './trellis.js';
+import { MIN_STATE_BITS, SYMBOL_BITS } from './trellis.js';
 
 /** What the codec needs of a model. */
 export interface CodecModel extends LayoutModel {
   readonly denoiser: Denoiser;
 }
 
-/** Targets of images up to this size are sharpened, of larger ones from this effort on: it doubles the encoder's evaluations. */
-const SHARPEN_PIXELS = 64 * 64;
+/** Images up to this size are small: there are few bits, and time for all that saves some. */
+const SMALL_PIXELS = 64 * 64;
+/** Effort from which on targets of larger images are sharpened, too, which doubles the encoder's network evaluations. */
 const SHARPEN_EFFORT = 8;
 /** Share of J e in a target. */
 const SHARPEN_SHARE = 0.35;
@@ -53,7 +53,7 @@ export const MAX_EFFORT = 9;
  * @param effort 1..9
  */
 function stateBitsFor(effort: number, pixels: number): number {
-  const wanted = effort + 3 + (pixels <= 64 * 64 ? 4 : pixels <= 128 * 128 ? 2 : 0);
+  const wanted = effort + 3 + (pixels <= SMALL_PIXELS ? 4 : pixels <= 128 * 128 ? 2 : 0);
   const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
   return Math.max(MIN_STATE_BITS, Math.min(wanted, useful));
 }
@@ -63,7 +63,24 @@ function stateBitsFor(effort: number, pixels: number): number {
  * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header
  */
 export async function encode(image: RgbImage, model: CodecModel, options: EncodeOptions = {}): Promise<EncodeResult> {
-  const { effort, selection, seed, maxBytes, targetRmse, lossless, checksums, metadata } = checkOptions(options);
+  const checked = checkOptions(options);
+  // Small images are searched in no time, and coded many at a time.
+  const threads = image.width * image.height <= SMALL_PIXELS ? 1 : model.denoiser.parallelism;
+  const search = await openBlockSearch(checked.selection, checked.seed, threads);
+  try {
+    return await encodeWith(search, image, model, checked);
+  } finally {
+    await search.dispose();
+  }
+}
+
+async function encodeWith(
+  search: BlockSearch,
+  image: RgbImage,
+  model: CodecModel,
+  options: CheckedOptions,
+): Promise<EncodeResult> {
+  const { effort, selection, seed, maxBytes, targetRmse, lossless, checksums, metadata, onProgress } = options;
   const { width, height } = image;
   const stateBits = stateBitsFor(effort, width * height);
   const { schedule, denoiser } = model;
@@ -93,8 +110,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);
 
   const payload = new BitWriter();
-  const choose = chooser(selection, seed);
-  const sharpens = selection === 'greedy' && (width * height <= SHARPEN_PIXELS || effort >= SHARPEN_EFFORT);
+  const sharpens = selection === 'greedy' && (width * height <= SMALL_PIXELS || effort >= SHARPEN_EFFORT);
   const state = initialState(seed, dimensions);
   // Large pictures need these again and again: nothing of their size is allocated in the loop but the picture so far.
   const xhat0 = new Float32Array(dimensions);
@@ -117,7 +133,7 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
     const distance = rmse(reconstruction, image);
     const bytes = finalBytes(step - 1);
     steps.push({ t, bits: 0, klBits, rmse: distance });
-    options.onProgress?.({
+    onProgress?.({
       fraction: progress(plan, step - 1, bytes, maxBytes, distance, targetRmse),
       t,
       bytes,
@@ -136,8 +152,10 @@ export async function encode(image: RgbImage, model: CodecModel, options: Encode
       networkEvaluations++;
     }
     scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));
-    for (const block of stepBlocks(seed, step, planned, stateBits, memory)) {
-      const path = choose(block, target);
+    const blocks = stepBlocks(seed, step, planned, stateBits, memory);
+    let done = 0;
+    for await (const path of search.choose(blocks, target)) {
+      const block = blocks[done++];
       writeBlock(block, path, payload);
       // z takes the place of the target, block by block.
       placeCodeword(block, path, target);
@@ -201,23 +219,7 @@ async function sharpenTarget(
   return error.map((e, i) => (1 - SHARPEN_SHARE) * e + SHARPEN_SHARE * derivative * (moved[i] - xhat0[i]));
 }
 
-type Chooser = (block: Block, delta: Float32Array) => Path;
-
-/** A function that picks a block's codeword for delta given over the whole image. */
-function chooser(selection: Selection, seed: number): Chooser {
-  const uniform = privateUniform(seed);
-  return ({ code, dimensions, signs }, delta) => {
-    const target = new Float32Array(dimensions.length);
-    for (let i = 0; i < target.length; i++) target[i] = delta[dimensions[i]];
-    return selection === 'greedy' ? chooseGreedy(code, target, signs) : chooseSample(code, target, signs, uniform);
-  };
-}
-
-/** The encoder's own randomness; the decoder never needs it. */
-function privateUniform(seed: number): Uniform {
-  const stream = integerStream(`ddc1/${seed}/encoder`);
-  return () => (stream() >>> 0) / 0x100000000;
-}
+type CheckedOptions = ReturnType<typeof checkOptions>;
 
 function checkOptions(options: EncodeOptions) {
   const {
@@ -253,6 +255,7 @@ function checkOptions(options: EncodeOptions) {
     lossless,
     checksums,
     metadata,
+    onProgress: options.onProgress,
   };
 }
 

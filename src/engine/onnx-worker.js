@@ -12,10 +12,10 @@ const session = await InferenceSession.create(workerData.model, options);
 delete workerData.model;
 port.postMessage({ ready: true });
 
-port.on('message', async ({ inputs }) => {
+port.on('message', async (/** @type {readonly Float32Array[]} */ inputs) => {
   try {
     const feeds = Object.fromEntries(
-      inputs.map((/** @type {Float32Array} */ data, /** @type {number} */ i) => [
+      inputs.map((data, i) => [
         `in${i}`,
         // ONNX Runtime does not read shared memory; a slice of it is not shared.
         new Tensor('float32', data.buffer instanceof SharedArrayBuffer ? data.slice() : data, [...inputShapes[i]]),
@@ -29,7 +29,7 @@ port.on('message', async ({ inputs }) => {
     // Copies, because ONNX Runtime's own memory cannot be handed over.
     const copies = outputs.map((data) => data.slice());
     port.postMessage(
-      { outputs: copies },
+      { result: copies },
       copies.map(({ buffer }) => buffer),
     );
   } catch (error) {

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import type { InferenceSession } from 'onnxruntime-node';
+import { openWorkerPool } from '../worker-pool.js';
 import {
   type CompiledFunction,
   type CompileOptions,
@@ -12,7 +13,6 @@ import {
   type Shape,
   type TensorFunction,
 } from './engine.js';
-import { openOnnxPool } from './onnx-pool.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
 import { trace } from './tracing/backend.js';
 import { registerConvolution } from './tracing/convolution.js';
@@ -32,6 +32,8 @@ registerFused();
  * about three times as much memory. Where that is not a copy for each thread, copies have several threads.
  */
 const POOL_BYTES = 2 ** 29;
+
+const WORKER = new URL('./onnx-worker.js', import.meta.url);
 
 /** Windows of 64x64 that keep a GPU busy. */
 const GPU_BATCH = 16;
@@ -158,7 +160,8 @@ async function runInPool(
 ): Promise<Runner> {
   const copies = Math.max(1, Math.min(threads, Math.floor(POOL_BYTES / model.length)));
   const options = sessionOptions(Math.floor(threads / copies));
-  const pool = await openOnnxPool(model, options, inputShapes, outputShapes.length, copies);
+  const workerData = { model, options, inputShapes, outputCount: outputShapes.length };
+  const pool = await openWorkerPool<readonly Float32Array[], Float32Array[]>(WORKER, workerData, copies, 'engine onnx');
   return {
     async run(inputs) {
       checkInputs(inputs, inputShapes);
