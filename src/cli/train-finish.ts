@@ -15,7 +15,9 @@ import { makeCodecFile } from './codec-file.js';
 import type { Console } from './console.js';
 import type { RunFiles } from './train-files.js';
 
-const TILING = { tile: 64, overlap: 8 };
+/** Windows are as large as the crops that the network learnt from, and at least so large: smaller ones have too much edge. */
+const LEAST_TILE = 64;
+const OVERLAP = 8;
 const CALIBRATION_IMAGES = 160;
 /** CIFAR-10 test images that the card's bound is measured on; `bench/quality.mjs` takes all of them. */
 const TEST_IMAGES = 1000;
@@ -35,7 +37,7 @@ export interface FinishOptions {
 /** Makes a model of the run's averaged weights, in place of an earlier one of the same run. */
 export async function finishModel(options: FinishOptions): Promise<void> {
   const { console, engine, files, data, record, state, parameters, validation } = options;
-  const { prediction, variance, batch } = record.options;
+  const { prediction, variance, batch, side } = record.options;
   const before = record.startedFrom ?? { images: 0, hours: 0 };
   const images = await data.calibration(CALIBRATION_IMAGES);
   // A calibration of few images is no calibration, but the weights are worth keeping.
@@ -44,7 +46,8 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   checkCalibrationSize(images.length);
   const diffusion = { schedule: paperSchedule, parameterization: { prediction, variance } };
   const { write } = files;
-  const codecFile = { console, engine, tiling: TILING, diffusion, write };
+  const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
+  const codecFile = { console, engine, tiling, diffusion, write };
   const about = await makeCodecFile(files.directory, images, codecFile, async (model) => ({
     trainedOn: data.description,
     images: state.step * batch + before.images,
