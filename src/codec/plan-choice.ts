@@ -5,6 +5,7 @@
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { gaussians, type IntegerStream, integerStream } from '../random.js';
+import { mapAhead } from '../side-by-side.js';
 import type { Selection } from './api.js';
 import type { CodecModel } from './encoder.js';
 import { PLAN_LIMITS, type PlanParameters, type Profile } from './plan.js';
@@ -39,17 +40,22 @@ export async function choosePlan(
   const samples = sampleImage(image);
   const probes = [...new Set(PROBES.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
   const logErrors: number[] = [];
-  for (const t of probes) {
-    let sum = 0;
-    let count = 0;
-    for (const sample of samples) {
-      sum += await denoisingError(sample.x0, sample.width, sample.height, t, model, stream);
-      count += sample.x0.length;
-    }
+  const places = probes.flatMap((t) => samples.map((sample) => ({ t, ...sample })));
+  // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
+  const errors = mapAhead(places, model.denoiser.parallelism, ({ t, x0, width, height }) =>
+    denoisingError(x0, width, height, t, model, stream),
+  );
+  const count = samples.reduce((sum, { x0 }) => sum + x0.length, 0);
+  let sum = 0;
+  let done = 0;
+  for await (const error of errors) {
+    sum += error;
+    if (++done % samples.length > 0) continue;
     logErrors.push(Math.log2(Math.max(sum / count, MEASURABLE_ERROR)));
+    sum = 0;
   }
   const { first, second } = nearestPlace(model.profile, probes, logErrors);
-  const share = samples.reduce((sum, { x0 }) => sum + x0.length, 0) / image.data.length;
+  const share = count / image.data.length;
   return {
     parameters: {
       first,
