@@ -5,7 +5,8 @@
  * Blocks are random subsets of all dimensions (a fresh shared permutation in every step), which gives each about the
  * same KL without saying so in the file.
  */
-import type { JumpCoefficients } from '../model/schedule.js';
+import type { Denoiser } from '../model/denoiser.js';
+import type { JumpCoefficients, Schedule } from '../model/schedule.js';
 import { fillSigns, integerStream, shuffle, stepStreamName } from '../random.js';
 import type { BitReader, BitWriter } from './bitstream.js';
 import { codebookShape, writeCodeword } from './codebook.js';
@@ -31,6 +32,23 @@ export interface StepMemory {
 /** @param length width * height * 3 */
 export function stepMemory(length: number): StepMemory {
   return { order: new Int32Array(length), signs: new Int8Array(length) };
+}
+
+/**
+ * xhat0 at a state of the chain. x_T comes from the seed and knows nothing of the picture, so no network is asked: xhat0 is 0, mid-grey.
+ * (One that predicts noise would have its output amplified 157 times there, and with it the last bits in which engines differ.)
+ * @param into where the result goes
+ */
+export async function estimateX0(
+  { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
+  state: Float32Array,
+  width: number,
+  height: number,
+  t: number,
+  into: Float32Array,
+): Promise<void> {
+  if (t === schedule.timesteps) into.fill(0);
+  else await denoiser.predictX0(state, width, height, t, into);
 }
 
 /** Index of the codeword that stands for plain noise, where nothing is sent. */

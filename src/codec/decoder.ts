@@ -7,7 +7,7 @@ import { fromUnit } from '../image/pixels.js';
 import { flowCoefficients, jumpCoefficients } from '../model/schedule.js';
 import type { DecodeOptions, DecodePoint, DecodeResult, Reconstruction } from './api.js';
 import { BitReader } from './bitstream.js';
-import { advance, initialState, noise, placeCodeword, readBlock, stepBlocks, stepMemory } from './chain.js';
+import { advance, estimateX0, initialState, noise, placeCodeword, readBlock, stepBlocks, stepMemory } from './chain.js';
 import type { CodecModel } from './encoder.js';
 import { readHeader } from './format.js';
 import { completeSteps, fileParts, type Layout, readLayout } from './layout.js';
@@ -34,7 +34,7 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   }
   const { header, written, boundaries } = layout;
   const { width, height, seed, stateBits } = header;
-  const { schedule, denoiser } = model;
+  const { schedule } = model;
   const length = width * height * 3;
   const available = Math.min(bytes.length, maxBytes);
   const sound = header.checksums ? soundSteps(bytes.subarray(layout.headerBytes, available), written) : written.length;
@@ -65,7 +65,7 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   });
   for (let step = 0; ; step++) {
     const t = step === 0 ? schedule.timesteps : written[step - 1].s;
-    await denoiser.predictX0(state, width, height, t, xhat0);
+    await estimateX0(model, state, width, height, t, xhat0);
     options.onProgress?.((step + 1) / (stepsUsed + 1));
     const last = step === stepsUsed;
     const wanted = goals.some((goal) => boundaries[step] >= goal && (step === 0 || boundaries[step - 1] < goal));

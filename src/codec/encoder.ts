@@ -11,7 +11,7 @@ import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
 import type { EncodeOptions, EncodeResult, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
 import { type BlockSearch, openBlockSearch } from './block-search.js';
-import { advance, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
+import { advance, estimateX0, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import type { LayoutModel } from './layout.js';
 import { writeMetadata } from './metadata.js';
@@ -83,7 +83,7 @@ async function encodeWith(
   const { effort, selection, seed, maxBytes, targetRmse, lossless, checksums, metadata, onProgress } = options;
   const { width, height } = image;
   const stateBits = stateBitsFor(effort, width * height);
-  const { schedule, denoiser } = model;
+  const { schedule } = model;
   const dimensions = image.data.length;
   const modelId = model.id.slice(0, MODEL_ID_DIGITS);
   const base = {
@@ -127,8 +127,9 @@ async function encodeWith(
     headerFor(stepCount).length + Math.ceil(ends(stepCount)[stepCount] / 8) + metadata.length;
   for (let step = 1; ; step++) {
     const t = step > plan.length ? (plan.at(-1)?.s ?? schedule.timesteps) : plan[step - 1].t;
-    await denoiser.predictX0(state, width, height, t, xhat0);
-    networkEvaluations++;
+    const known = t < schedule.timesteps;
+    await estimateX0(model, state, width, height, t, xhat0);
+    if (known) networkEvaluations++;
     reconstruction = { width, height, data: fromUnit(xhat0) };
     const distance = rmse(reconstruction, image);
     const bytes = finalBytes(step - 1);
@@ -147,7 +148,7 @@ async function encodeWith(
     subtract(image.data, xhat0, error);
     klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(error));
     let target: Float32Array = error;
-    if (sharpens) {
+    if (sharpens && known) {
       target = await sharpenTarget(error, xhat0, state, width, height, t, model);
       networkEvaluations++;
     }

@@ -117,13 +117,20 @@ export function exp2Fixed(x: number): number {
   return power;
 }
 
-/** Expected squared error of xhat0 per dimension for t = 1..T (index t; index 0 is 0) at a place in the profile. */
+/** Mean square of a picture of which nothing is known, in [-1, 1]. */
+const UNKNOWN_ERROR = 0.25;
+
+/**
+ * Expected squared error of xhat0 per dimension for t = 1..T (index t; index 0 is 0) at a place in the profile. At T nothing is known
+ * but that it is a picture.
+ */
 export function expectedErrors(profile: Profile, first: number, second: number): Float64Array {
   const errors = new Float64Array(profile.mean.length + 1);
   for (let t = 1; t < errors.length; t++) {
     const log = profile.mean[t - 1] + first * profile.components[0][t - 1] + second * profile.components[1][t - 1];
     errors[t] = exp2Fixed(log);
   }
+  errors[errors.length - 1] = UNKNOWN_ERROR;
   return errors;
 }
 

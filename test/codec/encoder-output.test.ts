@@ -53,25 +53,25 @@ beforeAll(async () => {
 });
 
 const CASES: readonly [string, number, number, EncodeOptions, string][] = [
-  ['by default', 24, 20, { targetRmse: 20 }, 'd95290ac6fd2996d'],
+  ['by default', 24, 20, { targetRmse: 20 }, '0810c0d3518f6070'],
   [
     'with little effort, a seed and a size',
     33,
     7,
     { effort: 1, seed: 4_000_000_000, maxBytes: 120 },
-    '62d5704de0fc5048',
+    'a0a7112a750989c8',
   ],
-  ['with more effort', 16, 16, { effort: 7, targetRmse: 25 }, '869307d8eba4b9b6'],
-  ['at random', 20, 11, { selection: 'sample', effort: 2, targetRmse: 30 }, '549fd6b394b5c9d0'],
-  ['of more than 64x64 pixels', 80, 56, { effort: 1, targetRmse: 30 }, '408e79fca36ab9f5'],
-  ['lossless', 21, 14, { effort: 2, lossless: true }, '7711c5c037af57de'],
-  ['lossless with its own covariances', 70, 62, { effort: 1, lossless: true }, '1db93775b1135a48'],
+  ['with more effort', 16, 16, { effort: 7, targetRmse: 25 }, '57889e6293d64674'],
+  ['at random', 20, 11, { selection: 'sample', effort: 2, targetRmse: 30 }, '8b6d63e3504376f8'],
+  ['of more than 64x64 pixels', 80, 56, { effort: 1, targetRmse: 30 }, '2ec2fc748ed3faa2'],
+  ['lossless', 21, 14, { effort: 2, lossless: true }, 'f24539b18ef9b051'],
+  ['lossless with its own covariances', 70, 62, { effort: 1, lossless: true }, '03df73306c2ca9da'],
   [
     'with checksums and metadata',
     24,
     20,
     { targetRmse: 20, checksums: true, metadata: { comment: 'a' } },
-    'e5b7675dc7a8729e',
+    '37004f4f266cd6dd',
   ],
 ];
 

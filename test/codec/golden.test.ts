@@ -34,32 +34,32 @@ function crop({ width, data }: RgbImage, left: number, top: number, columns: num
 const CASES = [
   {
     name: 'cifar10-test-0',
-    sha256: '272f0e86c21816b8e1f1785d6a76fb88b3ba939b3587e3c087f1dab73a6f1119',
+    sha256: '3cd4eebdadbf8518982589a8e7dd92b7f5cabed2f46ea0ef1eef33f33e0e162a',
     source: async () => (await cifarTestImages())[0],
     options: { targetRmse: 10 },
   },
   {
     name: 'crop-7x5',
-    sha256: '6490991a935ca81ae10847d656e04338b95929f76cc4a5550d93aefa250a799f',
+    sha256: '505e0c95b17256d485837d4d2d237a03ccbbc959988e832e3503c200053b6561',
     source: async () => crop((await cifarTestImages())[1], 12, 9, 7, 5),
     options: { targetRmse: 5, seed: 2026, effort: 1 },
   },
   {
     // Four windows, several blocks a step, stages longer than a transform.
     name: 'photo-70x66',
-    sha256: '234a41033cac35557e591270766292148118fe4c3f036eeefd21db302bad0381',
+    sha256: '0eef01e60f4043ce32f6b496ee0898ec1eae174581b16ea12cd5223816f1e6ae',
     source: async () => crop(await readImage(PHOTO), 150, 100, 70, 66),
     options: { targetRmse: 10, seed: 7, effort: 3 },
   },
   {
     name: 'sampled-20x9',
-    sha256: '06243db7b552748aa1e731759401b6515e6f13fa624cbd424cb81e3e7a7e48e7',
+    sha256: '23d1d874266f4454d33d946e78dd036eca5a71ae93e09d2a857d5e1ab7fd0ada',
     source: async () => crop((await cifarTestImages())[2], 3, 5, 20, 9),
     options: { targetRmse: 14, selection: 'sample', seed: 4_000_000_000 },
   },
   {
     name: 'checked-18x12',
-    sha256: '36fd2753170a6c4c3073e8441c2d7876d5423fd3d345fa5e2f0ccf6c149cdf94',
+    sha256: '54aac19da2b02a40be95867b79b693cf4b726e2c77704a0bde0f72de8fda5c94',
     source: async () => crop((await cifarTestImages())[4], 7, 11, 18, 12),
     options: { targetRmse: 6, checksums: true, metadata: { source: 'crop.png', comment: 'checked' } },
   },
@@ -70,14 +70,14 @@ const LOSSLESS_CASES = [
   {
     // Too small for covariances of its own, and `pilot` has none: samples are coded independently.
     name: 'lossless-9x6',
-    sha256: 'c8435975ca12de1a0bba026a1bd1c2b5532cb82a2292b0a9eacf16b33ed201a9',
+    sha256: 'a96ca3f626c71c6ed3f2330d8d748fa5eb04ecf0947d8382ffa8c728b174c380',
     source: async () => crop((await cifarTestImages())[3], 10, 8, 9, 6),
     options: { lossless: true, seed: 3 },
     ownCovariances: false,
   },
   {
     name: 'lossless-photo-64x64',
-    sha256: '72d669f4ea12e5fca2c2e9604dbc1172295b179fc55405450e9c357bd4a32065',
+    sha256: 'b791fedf6b788fb1549df3fe427c5ee2ca69d9b232376a5a5074365c079e016c',
     source: async () => crop(await readImage(PHOTO), 200, 60, 64, 64),
     options: { lossless: true, effort: 2 },
     ownCovariances: true,

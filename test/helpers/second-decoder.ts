@@ -255,6 +255,7 @@ async function estimate(
   abar: readonly number[],
   model: SecondModel,
 ): Promise<Float32Array> {
+  if (t === abar.length - 1) return new Float32Array(x.length);
   const axis = (length: number) => {
     const { tile: W, overlap: V } = model.tiling;
     const n = length <= W ? 1 : Math.ceil((length - V) / (W - V));
@@ -310,7 +311,8 @@ function makePlan(
   D: number,
 ): Step[] {
   const { nu, first, second } = header;
-  const expected = (t: number) => powerOfTwo(mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1]);
+  const expected = (t: number) =>
+    t === mean.length ? 0.25 : powerOfTwo(mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1]);
   const h = 0.7213475204444817;
   const e = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972][nu - 4] / 1000;
   const capacity = (L: number) => (e * L * L) / (L + nu / 4);
