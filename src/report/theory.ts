@@ -4,7 +4,7 @@
  * Two ways to take the sum, which agree as far as the model's chain keeps to q: `independent`, as the authors of the paper
  * computed figure 5 and table 4 (a fresh x_t ~ q(x_t|x_0) for every t), and `chain`, one run through the steps of a file.
  */
-import { advance, initialState } from '../codec/chain.js';
+import { advance, estimateX0, initialState } from '../codec/chain.js';
 import type { CodecModel } from '../codec/encoder.js';
 import { readLayout } from '../codec/layout.js';
 import { denoisingError } from '../codec/plan-choice.js';
@@ -110,10 +110,11 @@ export async function chainCurve(
   const x0 = toUnit(image.data);
   const state = initialState(header.seed, x0.length);
   const gaussian = gaussians(stream);
+  const xhat0 = new Float32Array(x0.length);
   const points: TheoryPoint[] = [];
   let bits = 0;
   for (const { t, s } of [...written, ...unwritten]) {
-    const xhat0 = await model.denoiser.predictX0(state, image.width, image.height, t);
+    await estimateX0(model, state, image.width, image.height, t, xhat0);
     const error = rmse({ ...image, data: fromUnit(xhat0) }, image);
     points.push(pointOf(image, t, bits, error));
     onProgress?.(points.length / (written.length + unwritten.length));
