@@ -34,8 +34,8 @@ export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** Directory of the models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
-/** What `auto` means where nothing is known of the picture. */
-const PHOTO_MODEL = 'pilot';
+/** Trained on photographs; what `auto` means where nothing is known of the picture, too. */
+const PHOTO_MODEL = 'photo';
 /** Trained on pictures of 32x32, for pictures about as small. */
 const SMALL_MODEL = 'cifar10';
 const SMALL_PIXELS = 64 * 64;

@@ -44,10 +44,10 @@ async function expectRefusal(call: Promise<unknown>, message: RegExp): Promise<v
 }
 
 describe('names', () => {
-  test('pilot is shipped, and what auto means where no size is known', async () => {
+  test('photo is shipped, and what auto means where no size is known', async () => {
     const models = await listModels();
-    expect(models.map(({ name }) => name)).toContain('pilot');
-    expect((await loadModelInfo('auto')).id).toBe((await loadModelInfo('pilot')).id);
+    expect(models.map(({ name }) => name)).toEqual(['cifar10', 'photo', 'pilot']);
+    expect((await loadModelInfo('auto')).id).toBe((await loadModelInfo('photo')).id);
   });
 
   test('every picture has a shipped model of its size', async () => {
@@ -59,7 +59,7 @@ describe('names', () => {
       [65, 64],
       [6000, 4000],
     ].map(([width, height]) => modelForSize({ width, height }));
-    expect(sizes).toEqual(['cifar10', 'cifar10', 'cifar10', 'pilot', 'pilot']);
+    expect(sizes).toEqual(['cifar10', 'cifar10', 'cifar10', 'photo', 'photo']);
     expect(names).toEqual(expect.arrayContaining(sizes));
   });
 
