@@ -139,16 +139,21 @@ export async function withContext<R>(
   }
 }
 
-/** A model that sums up how long its network took. */
+/** A model that sums up how long its network was at work. */
 function timeNetwork(model: Model): { readonly timed: Model; networkSeconds(): number } {
   let milliseconds = 0;
+  /** Calls that go on, and since when there are any: those side by side count once. */
+  let calls = 0;
+  let since = 0;
   const denoiser: Model['denoiser'] = {
     ...model.denoiser,
     async predictX0(...args) {
-      const start = performance.now();
-      const xhat0 = await model.denoiser.predictX0(...args);
-      milliseconds += performance.now() - start;
-      return xhat0;
+      if (calls++ === 0) since = performance.now();
+      try {
+        return await model.denoiser.predictX0(...args);
+      } finally {
+        if (--calls === 0) milliseconds += performance.now() - since;
+      }
     },
   };
   return { timed: { ...model, denoiser }, networkSeconds: () => milliseconds / 1000 };

@@ -16,9 +16,10 @@ const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016,
 /** Squared error per dimension below which a measurement says nothing: a hundredth of a grey level, squared. */
 export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
 
-/** Larger images are measured on a few square samples of this side, in pixels. */
+/** Larger images are measured on square samples of this side, in pixels, one for every so many pixels of an axis, and not too many. */
 const SAMPLE_SIDE = 64;
-const SAMPLES_PER_AXIS = 2;
+const SAMPLE_EVERY = 128;
+const MOST_SAMPLES = 4;
 
 export interface PlanChoice {
   readonly parameters: PlanParameters;
@@ -120,7 +121,7 @@ export function nearestPlace(
 }
 
 /** Pace of larger pictures by effort, from 1 on. */
-const PACE_OF_EFFORT = [7, 7, 7, 6, 6, 5, 4, 3, 2] as const;
+const PACE_OF_EFFORT = [7, 7, 7, 7, 7, 6, 5, 4, 3] as const;
 
 /**
  * A small image's steps are as long as a good path makes them; a large one has bits enough for any step length, and each
@@ -137,7 +138,7 @@ interface Sample {
   readonly height: number;
 }
 
-/** The image itself, or where it is much larger than the samples, squares from the middle of each of its quarters. */
+/** The image itself, or where it is much larger than the samples, squares on an even grid. */
 function sampleImage({ width, height, data }: RgbImage): Sample[] {
   const across = cuts(width);
   const down = cuts(height);
@@ -155,8 +156,7 @@ function sampleImage({ width, height, data }: RgbImage): Sample[] {
 
 function cuts(length: number): { size: number; starts: number[] } {
   if (length <= 2 * SAMPLE_SIDE) return { size: length, starts: [0] };
-  const starts = Array.from({ length: SAMPLES_PER_AXIS }, (_, i) =>
-    Math.round(((i + 0.5) * length) / SAMPLES_PER_AXIS - SAMPLE_SIDE / 2),
-  );
+  const count = Math.max(2, Math.min(MOST_SAMPLES, Math.round(length / SAMPLE_EVERY)));
+  const starts = Array.from({ length: count }, (_, i) => Math.round(((i + 0.5) * length) / count - SAMPLE_SIDE / 2));
   return { size: SAMPLE_SIDE, starts };
 }
