@@ -95,7 +95,7 @@ describe('files', () => {
     ['decode none.ddc', /none.ddc: no such file/],
     ['decode empty', /no coded pictures/],
     ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c3/],
-    ['decode version.ddc', /version.ddc: .ddc version: expected 2, got 3/],
+    ['decode version.ddc', /version.ddc: .ddc version: expected 3, got 4/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
     ['decode nobody.ddc', /nobody.ddc: .*ffffff/],
@@ -116,7 +116,7 @@ describe('files', () => {
     await put('glass.png', await toSharp(syntheticImage(8, 8)).ensureAlpha(0.5).png().toBuffer());
     await put('old.png', 'old');
     await put('old.ddc', header({}));
-    await put('version.ddc', header({ version: 3 }));
+    await put('version.ddc', header({ version: 4 }));
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
     await put('cut.ddc', header({}).subarray(0, 7));
     await put('nobody.ddc', header({ modelId: 'ffffff' }));

@@ -48,9 +48,9 @@ it('keeps what an earlier codec.json says of the model', async () => {
   await ddpmCodecJson(['calibrate', 'model', 'pictures', '--force'], directory);
   const codec = JSON.parse(await readFile(join(directory, 'model/codec.json'), 'utf8'));
   expect(codec).toMatchObject({ ...earlier, about: { hours: 3, calibration: '8 pictures' } });
-  await writeFile(join(directory, 'model/codec.json'), '{"parameterization":{"prediction":"v","variance":"beta"}}');
+  await writeFile(join(directory, 'model/codec.json'), '{"parameterization":{"prediction":"flow","variance":"beta"}}');
   const refused = await ddpmCodec(['calibrate', 'model', 'pictures', '--force'], directory);
-  expectRefusal(refused, 1, /prediction: expected eps, mu, x0, got v/);
+  expectRefusal(refused, 1, /prediction: expected eps, mu, x0, v, got flow/);
 });
 
 it('refuses too few pictures, a bad tiling, and to replace codec.json, and leaves nothing behind', async () => {
