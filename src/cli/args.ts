@@ -5,7 +5,7 @@
  * can quote it.
  */
 import type { Options } from 'yargs';
-import { DEVICES, type Device } from '../engine/engine.js';
+import { DEVICES, type Device, PRECISIONS, type Precision } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 
 /** Most threads that may be asked for; more than any machine has cores is a typing error. */
@@ -29,6 +29,11 @@ export const engineOptions = {
   device: {
     description: 'What the onnx engine computes on; the CPU where that is not there [default: cpu]',
     choices: DEVICES,
+    requiresArg: true,
+  },
+  precision: {
+    description: 'Of convolutions and matrix products; fp16 with a GPU only [default: fp32]',
+    choices: PRECISIONS,
     requiresArg: true,
   },
   threads: numberOption('CPU threads of the engine [default: the engine decides]'),
@@ -66,6 +71,7 @@ export const outputOptions = {
 export interface EngineArgs {
   readonly engine: EngineChoice;
   readonly device?: Device;
+  readonly precision?: Precision;
   readonly threads?: unknown;
 }
 

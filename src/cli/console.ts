@@ -68,6 +68,11 @@ export function table(rows: readonly (readonly string[])[], left: readonly numbe
   return lines.map((line) => line.trimEnd()).join('\n');
 }
 
+/** Text from a file, without what would move a terminal's cursor. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
+}
+
 /** Duration for people. */
 export function formatSeconds(seconds: number): string {
   return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;

@@ -63,7 +63,7 @@ export async function withContext<R>(
   work: (context: Context) => Promise<R>,
 ): Promise<R> {
   const threads = threadsOf(args);
-  checkDevice(args.engine, args.device);
+  checkDevice(args.engine, args);
   const models = new Map<string, Promise<Model>>();
   const announced = new Set<string>();
   let opened: Promise<Engine> | undefined;
@@ -75,6 +75,7 @@ export async function withContext<R>(
         openEngine(args.engine, {
           ...(threads === undefined ? {} : { threads }),
           ...(args.device === undefined ? {} : { device: args.device }),
+          ...(args.precision === undefined ? {} : { precision: args.precision }),
           onFallback: (message) => console.error(new CodecError('engine', message)),
         }),
       );

@@ -19,7 +19,7 @@ import {
   outputOptions,
   positive,
 } from './args.js';
-import { type Console, formatSeconds, openConsole } from './console.js';
+import { type Console, formatSeconds, openConsole, printable } from './console.js';
 import { type Context, jobsAhead, withContext } from './context.js';
 import { type Job, type JobPlan, planJobs, runJobs } from './jobs.js';
 import { writeAtomically } from './output.js';
@@ -201,6 +201,12 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   );
   if (result.damaged)
     console.note(`${job.input}: a checksum is wrong; the picture may not be the one that was encoded`);
+  const { precision = 'fp32' } = result.metadata ?? {};
+  if (precision !== engine.precision && result.stepsUsed > 0) {
+    console.note(
+      `${job.input}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
+    );
+  }
   await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
   return {
     input: job.input,

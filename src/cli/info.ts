@@ -6,7 +6,7 @@ import { CodecError } from '../errors.js';
 import { readRegularFile } from '../files.js';
 import type { ModelInfo } from '../model/model.js';
 import { modelOfFileOption, type OutputArgs, outputOptions } from './args.js';
-import { openConsole, table } from './console.js';
+import { openConsole, printable, table } from './console.js';
 import { aboutFile } from './jobs.js';
 
 interface InfoArgs extends Pick<OutputArgs, 'json'> {
@@ -103,9 +103,4 @@ function describe(report: InfoReport): string {
     i <= (stepsComplete ?? 0) ? '' : 'missing',
   ]);
   return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
-}
-
-/** Text from a file, without what would move a terminal's cursor. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ');
 }

@@ -164,6 +164,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     engineArgs: {
       engine: args.engine,
       ...(args.device === undefined ? {} : { device: args.device }),
+      ...(args.precision === undefined ? {} : { precision: args.precision }),
       ...(args.threads === undefined ? {} : { threads: args.threads }),
     },
   };

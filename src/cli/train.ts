@@ -115,7 +115,9 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
         resume: { description: 'Go on with the run in --out', type: 'boolean', default: false },
         'validate-every': numberOption('Minutes between validations', { default: 15 }),
         'checkpoint-every': numberOption('Minutes between checkpoints', { default: 5 }),
-        ...engineOptions,
+        engine: engineOptions.engine,
+        device: engineOptions.device,
+        threads: engineOptions.threads,
         ...outputOptions,
       } as const)
       .example('$0 train --data cifar10 --out models/mine --hours 5', 'train on CIFAR-10 for five hours')

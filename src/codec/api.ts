@@ -34,7 +34,7 @@ export interface EncodeOptions {
   readonly lossless?: boolean;
   /** Add 16 bits after every 32 bytes or more of steps, from which damage is noticed. Default false. */
   readonly checksums?: boolean;
-  /** Said at the end of the file. */
+  /** Said at the end of the file. With a network in half precision that is said, too. */
   readonly metadata?: Metadata;
   readonly onProgress?: (progress: EncodeProgress) => void;
 }
@@ -114,6 +114,8 @@ export interface DecodeResult extends DecodePoint {
   readonly lossless: boolean;
   /** True when a checksum shows that the file is damaged; only with `tolerant`. */
   readonly damaged: boolean;
+  /** Where the file has them whole. */
+  readonly metadata?: Metadata;
 }
 
 /** What can be told about a file without running a network. */

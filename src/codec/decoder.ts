@@ -10,7 +10,7 @@ import { BitReader } from './bitstream.js';
 import { advance, estimateX0, initialState, noise, placeCodeword, readBlock, stepBlocks, stepMemory } from './chain.js';
 import type { CodecModel } from './encoder.js';
 import { readHeader } from './format.js';
-import { completeSteps, fileParts, type Layout, readLayout } from './layout.js';
+import { completeSteps, fileParts, type Layout, metadataOf, readLayout } from './layout.js';
 import { CHECKSUM_BITS, sectionsOf, soundSteps } from './sections.js';
 import { covariancesAt, readTail } from './tail.js';
 
@@ -42,6 +42,7 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
   if (sound < whole && !options.tolerant) throw damagedSteps(sound, boundaries[sound]);
   const stepsUsed = Math.min(whole, sound, Math.floor(maxSteps));
   const parts = fileParts(bytes, layout);
+  const metadata = metadataOf(bytes, layout, parts);
   const wantsTail = header.lossless && stepsUsed === written.length && maxSteps === Infinity;
   const tail = wantsTail ? bytes.subarray(parts.steps, Math.min(available, parts.tail ?? available)) : new Uint8Array();
   const end = boundaries[stepsUsed] + tail.length;
@@ -101,6 +102,7 @@ export async function decode(bytes: Uint8Array, model: CodecModel, options: Deco
           complete: parts.all !== undefined && bytes.length >= parts.all,
           lossless,
           damaged,
+          ...(metadata && { metadata }),
         };
       }
     }

@@ -2,6 +2,8 @@
  * Encoding: Algorithm 3 of Ho, Jain & Abbeel 2020 with jumps instead of single steps, blocks of shared random
  * codewords instead of an ideal coder, and the loop closed: every step aims from the state that the decoder will have.
  */
+
+import type { Precision } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
@@ -14,7 +16,7 @@ import { type BlockSearch, openBlockSearch } from './block-search.js';
 import { advance, estimateX0, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import type { LayoutModel } from './layout.js';
-import { writeMetadata } from './metadata.js';
+import { type Metadata, writeMetadata } from './metadata.js';
 import { createPlan, type PlannedStep, type PlanParameters } from './plan.js';
 import { choosePlan } from './plan-choice.js';
 import { addChecksums, stepEnds } from './sections.js';
@@ -63,7 +65,7 @@ function stateBitsFor(effort: number, pixels: number): number {
  * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header
  */
 export async function encode(image: RgbImage, model: CodecModel, options: EncodeOptions = {}): Promise<EncodeResult> {
-  const checked = checkOptions(options);
+  const checked = checkOptions(options, model.denoiser.precision);
   // Small images are searched in no time, and coded many at a time.
   const threads = image.width * image.height <= SMALL_PIXELS ? 1 : model.denoiser.parallelism;
   const search = await openBlockSearch(checked.selection, checked.seed, threads);
@@ -222,7 +224,7 @@ async function sharpenTarget(
 
 type CheckedOptions = ReturnType<typeof checkOptions>;
 
-function checkOptions(options: EncodeOptions) {
+function checkOptions(options: EncodeOptions, precision: Precision) {
   const {
     effort = DEFAULT_EFFORT,
     selection = 'greedy',
@@ -231,7 +233,14 @@ function checkOptions(options: EncodeOptions) {
     lossless = false,
     checksums = false,
   } = options;
-  const metadata = options.metadata ? writeMetadata(options.metadata) : new Uint8Array();
+  const said: Metadata = { ...options.metadata, ...(precision !== 'fp32' && { precision }) };
+  const metadata = Object.values(said).some(Boolean) ? writeMetadata(said) : new Uint8Array();
+  if (lossless && precision !== 'fp32') {
+    throw new CodecError(
+      'usage',
+      `lossless: expected precision fp32, got ${precision}, which other machines do not round alike`,
+    );
+  }
   if (lossless && (maxBytes !== undefined || options.targetRmse !== undefined)) {
     throw new CodecError('usage', 'lossless: expected no maximum size and no target RMSE with it');
   }

@@ -2,8 +2,7 @@
 import { CodecError, invalidArgument } from '../errors.js';
 import type { FileInfo } from './api.js';
 import { type Header, readHeader } from './format.js';
-import { completeSteps, fileParts, type LayoutModel, readLayout } from './layout.js';
-import { readMetadata } from './metadata.js';
+import { completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
 import { stepEnds } from './sections.js';
 
 /**
@@ -16,8 +15,9 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   if (!model) return base;
   const layout = readLayout(bytes, model);
   const dimensions = header.width * header.height * 3;
-  const { tail, all: end } = fileParts(bytes, layout);
-  const metadata = header.metadata && tail !== undefined ? readMetadata(bytes.subarray(tail)) : undefined;
+  const parts = fileParts(bytes, layout);
+  const { all: end } = parts;
+  const metadata = metadataOf(bytes, layout, parts);
   const start = { t: model.schedule.timesteps, bits: 0, bytes: length };
   const ends = stepEnds(layout.written, header.checksums === true);
   const steps = layout.written.map(({ s }, i) => ({

@@ -2,7 +2,7 @@
 import { CodecError } from '../errors.js';
 import type { Schedule } from '../model/schedule.js';
 import { type Header, MODEL_ID_DIGITS, readHeader } from './format.js';
-import { metadataBytes } from './metadata.js';
+import { type Metadata, metadataBytes, readMetadata } from './metadata.js';
 import { createPlan, type PlannedStep, type Profile } from './plan.js';
 import { stepEnds } from './sections.js';
 import { type ResidualStatistics, tailBytes } from './tail.js';
@@ -75,4 +75,9 @@ export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): Fi
   };
   const tail = header.lossless ? end(steps, tailBytes) : steps;
   return { steps, tail, all: header.metadata ? end(tail, metadataBytes) : tail };
+}
+
+/** @returns undefined where the file has none, or not all of it */
+export function metadataOf(bytes: Uint8Array, { header }: Layout, { tail }: FileParts): Metadata | undefined {
+  return header.metadata && tail !== undefined ? readMetadata(bytes.subarray(tail)) : undefined;
 }

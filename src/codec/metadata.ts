@@ -14,9 +14,11 @@ export interface Metadata {
   readonly comment?: string;
   /** What wrote the file, such as `ddpm-codec 0.1.0`. */
   readonly software?: string;
+  /** Of the network that it was encoded with, where that is not `fp32`; a decoder comes nearest with the same. */
+  readonly precision?: string;
 }
 
-const KEYS = ['source', 'comment', 'software'] as const;
+const KEYS = ['source', 'comment', 'software', 'precision'] as const;
 
 const packr = new Packr({ useRecords: false });
 

@@ -11,6 +11,7 @@ export function createEagerEngine(name: EngineName, backend: string, description
   return {
     name,
     description,
+    precision: 'fp32',
     parallelism: 1,
     batch,
     async compile(fn, inputShapes, constants = []): Promise<CompiledFunction> {

@@ -14,6 +14,13 @@ export type EngineName = 'onnx' | 'wasm' | 'tensorflow';
 export const DEVICES = ['cpu', 'cuda', 'webgpu'] as const;
 export type Device = (typeof DEVICES)[number];
 
+/**
+ * Numbers that convolutions and matrix products take and give on a GPU. With `fp16` everything between them stays float32, as
+ * with PyTorch's autocast; what comes out differs from `fp32` in the third digit.
+ */
+export const PRECISIONS = ['fp32', 'fp16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 export type Shape = readonly number[];
 
 /** A float32 tensor in host memory, row-major. */
@@ -53,6 +60,7 @@ export interface Engine {
   readonly name: EngineName;
   /** For people: library, version, device, threads. */
   readonly description: string;
+  readonly precision: Precision;
   /** Runs of a function compiled with `parallel` that go on side by side; 1 for engines that cannot. */
   readonly parallelism: number;
   /** How many images one run of a network does well to take where there are many, so that the device is busy. */
@@ -82,8 +90,17 @@ export function runAll(
   return mapAhead(inputs, engine.parallelism, (input) => fn.run(input));
 }
 
-/** @throws CodecError('usage') for an unknown device, and one of an engine that has no choice */
-export function checkDevice(engine: EngineName | 'auto', device: Device | undefined): void {
+/** @throws CodecError('usage') for an unknown device or precision, and those that the engine or the device does not have */
+export function checkDevice(
+  engine: EngineName | 'auto',
+  { device, precision }: { readonly device?: Device | undefined; readonly precision?: Precision | undefined },
+): void {
+  if (precision !== undefined && !PRECISIONS.includes(precision)) {
+    throw invalidArgument('precision', PRECISIONS.join(' or '), precision);
+  }
+  if (precision === 'fp16' && (device ?? 'cpu') === 'cpu') {
+    throw new CodecError('usage', 'precision fp16: expected device cuda or webgpu with it; a CPU is no faster for it');
+  }
   if (device === undefined) return;
   if (!DEVICES.includes(device)) throw invalidArgument('device', DEVICES.join(', '), device);
   if (engine !== 'auto' && engine !== 'onnx') {

@@ -1,6 +1,6 @@
 /** Opening engines by name. */
 import { CodecError, invalidArgument } from '../errors.js';
-import { checkDevice, type Device, type Engine, type EngineName } from './engine.js';
+import { checkDevice, type Device, type Engine, type EngineName, type Precision } from './engine.js';
 import { openOnnxEngine } from './onnx.js';
 import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
 import { openWasmEngine } from './wasm.js';
@@ -10,6 +10,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Of the onnx engine, which `auto` then is; default the CPU. */
   readonly device?: Device;
+  /** Of products on a GPU; default fp32. */
+  readonly precision?: Precision;
   /** Told when the device is not there and the CPU takes its place: one line, and why. */
   readonly onFallback?: (message: string) => void;
   /** How optional packages are loaded; default `import`. */
@@ -20,14 +22,14 @@ export interface EngineOptions {
  * Opens an engine. `auto` is tensorflow where it is installed and has a GPU, else onnx, else wasm; the engine's name and
  * description say which it became.
  * @throws CodecError('engine') when a named engine is not installed; 'usage' for an unknown name, and a device of an engine
- *   other than onnx
+ *   other than onnx, and fp16 without a GPU
  */
 export async function openEngine(name: EngineName | 'auto' = 'auto', options: EngineOptions = {}): Promise<Engine> {
-  const { threads, device, load } = options;
+  const { threads, load } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw invalidArgument('threads', 'a positive integer', threads);
   }
-  checkDevice(name, device);
+  checkDevice(name, options);
   switch (name) {
     case 'onnx':
       return openOnnxEngine(options);

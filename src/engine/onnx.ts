@@ -10,6 +10,7 @@ import {
   type Device,
   type Engine,
   type HostTensor,
+  type Precision,
   type Shape,
   type TensorFunction,
 } from './engine.js';
@@ -45,6 +46,8 @@ export interface OnnxOptions {
   readonly threads?: number;
   /** Default 'cpu'. */
   readonly device?: Device;
+  /** Default 'fp32', and on the CPU always. */
+  readonly precision?: Precision;
   /** Told when the device is not there and the CPU takes its place. */
   readonly onFallback?: (message: string) => void;
 }
@@ -58,10 +61,12 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
   const { ort, version } = await loadOnnxRuntime('engine onnx', ' or use --engine wasm');
   const device = await deviceAtHand(ort, options.device ?? 'cpu', onFallback);
   const onCpu = device === 'cpu';
+  const precision = onCpu ? 'fp32' : (options.precision ?? 'fp32');
   const open = new Set<CompiledFunction>();
   return {
     name: 'onnx',
-    description: `onnxruntime-node ${version}, ${DEVICE_NAMES[device]}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    description: `onnxruntime-node ${version}, ${DEVICE_NAMES[device]}, ${precision === 'fp16' ? 'fp16, ' : ''}${threads} thread${threads === 1 ? '' : 's'}`,
+    precision,
     parallelism: onCpu ? threads : 1,
     batch: onCpu ? 1 : GPU_BATCH,
     async compile(
@@ -70,7 +75,7 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
       constants: readonly HostTensor[] = [],
       { parallel = false }: CompileOptions = {},
     ) {
-      const { model, outputShapes } = trace(fn, inputShapes, constants);
+      const { model, outputShapes } = trace(fn, inputShapes, constants, precision);
       const { run, release } =
         parallel && onCpu
           ? await runInPool(model, inputShapes, outputShapes, threads)

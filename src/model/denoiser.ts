@@ -5,7 +5,14 @@
  * by at least `overlap` pixels, whose predictions are blended with linear ramps. Images smaller than a tile are one
  * window, mirrored to the next multiple of the network's stride; that padding is never coded.
  */
-import { type CompiledFunction, type Engine, type HostTensor, runAll, type TensorFunction } from '../engine/engine.js';
+import {
+  type CompiledFunction,
+  type Engine,
+  type HostTensor,
+  type Precision,
+  runAll,
+  type TensorFunction,
+} from '../engine/engine.js';
 import { invalidArgument } from '../errors.js';
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
@@ -14,6 +21,8 @@ import type { Schedule } from './schedule.js';
 export interface Denoiser {
   /** Threads that calls side by side keep busy. What a call gives does not depend on others. */
   readonly parallelism: number;
+  /** What the engine computes in; another one gives another xhat0. */
+  readonly precision: Precision;
   /**
    * xhat0 (Eq. 15), clipped to [-1, 1].
    * @param xt x_t: height * width * 3 values, rows from the top, channels interleaved; not modified
@@ -158,6 +167,7 @@ export function createDenoiser(
 
   return {
     parallelism: engine.parallelism,
+    precision: engine.precision,
     async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
       calls++;
       try {

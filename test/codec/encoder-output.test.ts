@@ -11,6 +11,7 @@ import type { EncodeOptions } from '../../src/codec/api.js';
 import { decode } from '../../src/codec/decoder.js';
 import { type CodecModel, encode } from '../../src/codec/encoder.js';
 import { FORMAT_VERSION } from '../../src/codec/format.js';
+import { readInfo } from '../../src/codec/info.js';
 import { rmse } from '../../src/image/metrics.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
@@ -22,6 +23,7 @@ let model: CodecModel;
 /** Means of x_t / sqrt(abar_t) over squares that grow with the noise: a poor denoiser, but one of exact arithmetic. */
 const blur: Denoiser = {
   parallelism: 1,
+  precision: 'fp32',
   async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
     const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
     const reach = Math.min(8, Math.floor(Math.sqrt(1 / schedule.snr[t])));
@@ -84,4 +86,15 @@ test.each(CASES)('a file %s', { timeout: 60_000 }, async (_, width, height, opti
   expect([complete, rmse(decoded, reconstruction)]).toEqual([true, 0]);
   expect(steps.length).toBeGreaterThan(2);
   expect(createHash('sha256').update(bytes).digest('hex').slice(0, 16)).toBe(hash);
+});
+
+test('a file says when the network was in half precision, and is not lossless then', async () => {
+  const half: CodecModel = { ...model, denoiser: { ...blur, precision: 'fp16' } };
+  const image = syntheticImage(20, 12);
+  const { bytes } = await encode(image, half, { targetRmse: 25, metadata: { comment: 'hi' } });
+  expect((await decode(bytes, half)).metadata).toEqual({ comment: 'hi', precision: 'fp16' });
+  const plain = await encode(image, half, { targetRmse: 25 });
+  expect(readInfo(plain.bytes, half).metadata).toEqual({ precision: 'fp16' });
+  expect((await decode((await encode(image, model, { targetRmse: 25 })).bytes, model)).metadata).toBeUndefined();
+  await expect(encode(image, half, { lossless: true })).rejects.toThrow('lossless: expected precision fp32, got fp16');
 });

@@ -1,9 +1,11 @@
 /** Devices of the onnx engine. Which are there depends on the machine: that each is itself or says that it is not, does not. */
 import * as tf from '@tensorflow/tfjs-core';
+import * as ort from 'onnxruntime-node';
 import { describe, expect, test, vi } from 'vitest';
-import type { Device } from '../../src/engine/engine.js';
+import type { Device, Precision } from '../../src/engine/engine.js';
 import { openEngine } from '../../src/engine/index.js';
-import { silu } from '../../src/engine/ops.js';
+import { conv2d, silu } from '../../src/engine/ops.js';
+import { trace } from '../../src/engine/tracing/backend.js';
 import { expectClose, numbers } from './compare.js';
 
 describe.each(['cuda', 'webgpu'] as const)('device %s', (device) => {
@@ -59,4 +61,43 @@ test('a device of another engine, and an unknown one, are refused', async () => 
   await expect(openEngine('onnx', { device: 'tpu' as Device })).rejects.toThrow(
     /device: expected cpu, cuda, webgpu, got/,
   );
+});
+
+describe('half precision', () => {
+  test('is for GPUs: refused without one, left out where the CPU takes its place', async () => {
+    await expect(openEngine('auto', { precision: 'fp16' })).rejects.toThrow(
+      'precision fp16: expected device cuda or webgpu with it',
+    );
+    await expect(openEngine('onnx', { precision: 'fp16', device: 'cpu' })).rejects.toThrow('precision fp16');
+    await expect(openEngine('auto', { precision: 'fp8' as Precision })).rejects.toThrow('expected fp32 or fp16');
+    const onFallback = vi.fn();
+    const engine = await openEngine('auto', { device: 'cuda', precision: 'fp16', onFallback });
+    expect(engine.precision).toBe(onFallback.mock.calls.length > 0 ? 'fp32' : 'fp16');
+    await engine.dispose();
+  });
+
+  test('rounds what products take and give to eleven bits, and nothing else', async () => {
+    const image = numbers(64 * 3);
+    const weights = [
+      { shape: [3, 3, 3, 4], data: numbers(108, [-1, 1], 7) },
+      { shape: [4], data: numbers(4) },
+    ];
+    const fn = ([x]: tf.Tensor[], [w, shift]: tf.Tensor[]) => {
+      const y = conv2d(x as tf.Tensor4D, w as tf.Tensor4D, shift as tf.Tensor1D, 1, 'same');
+      const square = tf.reshape(y, [16, 16]) as tf.Tensor2D;
+      // Beyond half precision's range, were it not float32.
+      return [tf.mul(tf.matMul(square, square), 1e6), tf.mul(x, 1 / 3)];
+    };
+    const [full, half] = await Promise.all(
+      (['fp32', 'fp16'] as const).map(async (precision) => {
+        const { model } = trace(fn, [[1, 8, 8, 3]], weights, precision);
+        const session = await ort.InferenceSession.create(model);
+        const { out0, out1 } = await session.run({ in0: new ort.Tensor('float32', image, [1, 8, 8, 3]) });
+        return [out0.data, out1.data] as Float32Array[];
+      }),
+    );
+    expectClose(half[0], full[0], 2e-3);
+    expect(half[0].some((value, i) => Math.abs(value - full[0][i]) > 1e-5 * Math.abs(full[0][i]))).toBe(true);
+    expect(half[1]).toEqual(full[1]);
+  });
 });

@@ -23,6 +23,7 @@ function fakeDenoiser(predict: Predict) {
   const engine: Engine = {
     name: 'wasm',
     parallelism: 1,
+    precision: 'fp32',
     batch: 4,
     description: 'a stand-in',
     async compile(_fn, [shape]) {

@@ -28,6 +28,7 @@ function modelOf(
     name: 'wasm',
     description: 'a stand-in',
     parallelism: 1,
+    precision: 'fp32',
     batch: 1,
     async compile(_fn, [shape]) {
       const size = shape[1] * shape[2] * shape[3];

@@ -24,6 +24,7 @@ describe('independentCurve', () => {
     const schedule = createSchedule({ betaSchedule: 'linear', timesteps: 300, betaStart: 1e-4, betaEnd: 0.05 });
     const denoiser = {
       parallelism: 1,
+      precision: 'fp32' as const,
       predictX0: async (xt: Float32Array) => new Float32Array(xt.length),
       dispose: async () => {},
     };

@@ -8,7 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../errors.js';
-import type { HostTensor, Shape, TensorFunction } from '../engine.js';
+import type { HostTensor, Precision, Shape, TensorFunction } from '../engine.js';
 import { GraphBuilder, type ValueName } from './graph.js';
 
 export const TRACING_BACKEND = 'ddpm-codec-tracing';
@@ -29,8 +29,13 @@ interface TracedValue {
 }
 
 export class TracingBackend extends tf.KernelBackend {
-  readonly graph = new GraphBuilder();
+  readonly graph: GraphBuilder;
   private readonly data = new tf.DataStorage<TracedValue>(this, tf.engine());
+
+  constructor(precision: Precision) {
+    super();
+    this.graph = new GraphBuilder(precision);
+  }
 
   override floatPrecision(): 16 | 32 {
     return 32;
@@ -173,10 +178,11 @@ export function trace(
   fn: TensorFunction,
   inputShapes: readonly Shape[],
   constants: readonly HostTensor[],
+  precision: Precision = 'fp32',
 ): TracedGraph {
   if (current) throw new Error('a traced function must not compile another one');
   const previous = tf.getBackend();
-  const backend = new TracingBackend();
+  const backend = new TracingBackend(precision);
   current = backend;
   tf.registerBackend(TRACING_BACKEND, () => backend, 0);
   void tf.setBackend(TRACING_BACKEND);

@@ -1,6 +1,6 @@
 /** Building an ONNX model (opset 17) node by node. */
 import onnxProto from 'onnx-proto';
-import type { Shape } from '../engine.js';
+import type { Precision, Shape } from '../engine.js';
 
 const { onnx } = onnxProto;
 
@@ -10,6 +10,7 @@ export type Attribute = number | string | readonly number[];
 
 const FLOAT = 1;
 const INT64 = 7;
+const FLOAT16 = 10;
 const OPSET = 17;
 /** ONNX Runtime's own operators; part of every build of it. */
 const CONTRIB = 'com.microsoft';
@@ -18,6 +19,9 @@ const SHARED_FLOATS = 4096;
 const IR_VERSION = 8;
 /** The attributes of ONNX that are floats even where their value is whole. */
 const FLOAT_ATTRIBUTES = new Set(['alpha', 'beta', 'epsilon']);
+
+/** Where a network's time goes, and what GPUs have units of half precision for. */
+const PRODUCTS = new Set(['Conv', 'Gemm', 'MatMul']);
 
 export class GraphBuilder {
   private readonly nodes: object[] = [];
@@ -28,9 +32,15 @@ export class GraphBuilder {
   private readonly sharedFloats = new Map<string, ValueName>();
   private count = 0;
 
+  /** @param precision what products are computed in; all values between nodes are float32 */
+  constructor(private readonly precision: Precision = 'fp32') {}
+
   /** Adds a node with one output. An empty name stands for an optional input that is left out. */
   node(operator: string, inputs: readonly ValueName[], attributes: Record<string, Attribute> = {}): ValueName {
-    return this.nodeOutputs(operator, inputs, attributes, 1)[0];
+    const add = (names: readonly ValueName[]) => this.nodeOutputs(operator, names, attributes, 1)[0];
+    if (this.precision === 'fp32' || !PRODUCTS.has(operator)) return add(inputs);
+    // Of weights ONNX Runtime makes constants in half precision when it loads the graph.
+    return this.cast(add(inputs.map((name) => this.cast(name, FLOAT16))), FLOAT);
   }
 
   /** Adds a node of one of ONNX Runtime's own operators. */
@@ -106,6 +116,10 @@ export class GraphBuilder {
       },
     });
     return onnx.ModelProto.encode(model).finish();
+  }
+
+  private cast(name: ValueName, to: number): ValueName {
+    return this.nodeOutputs('Cast', [name], { to }, 1)[0];
   }
 
   private initializer(dataType: number, dims: Shape, rawData: Uint8Array): ValueName {
