@@ -12,6 +12,8 @@ import { PLAN_LIMITS, type PlanParameters, type Profile } from './plan.js';
 
 /** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
 const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
+/** Of several samples of a larger image each needs fewer. */
+const PROBES_OF_SAMPLES = PROBES.filter((_, i) => i % 2 === 1);
 
 /** Squared error per dimension below which a measurement says nothing: a hundredth of a grey level, squared. */
 export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
@@ -39,7 +41,8 @@ export async function choosePlan(
 ): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
   const samples = sampleImage(image);
-  const probes = [...new Set(PROBES.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
+  const shares = samples.length > 1 ? PROBES_OF_SAMPLES : PROBES;
+  const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
   const logErrors: number[] = [];
   const places = probes.flatMap((t) => samples.map((sample) => ({ t, ...sample })));
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
