@@ -12,16 +12,16 @@ import { PLAN_LIMITS, type PlanParameters, type Profile } from './plan.js';
 
 /** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
 const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
-/** Of several samples of a larger image each needs fewer. */
-const PROBES_OF_SAMPLES = PROBES.filter((_, i) => i % 2 === 1);
+/** Of several samples of a larger image: that they cover much of it matters more than levels. */
+const PROBES_OF_SAMPLES = [0.33, 0.12, 0.05, 0.016];
 
 /** Squared error per dimension below which a measurement says nothing: a hundredth of a grey level, squared. */
 export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
 
 /** Larger images are measured on square samples of this side, in pixels, one for every so many pixels of an axis, and not too many. */
 const SAMPLE_SIDE = 64;
-const SAMPLE_EVERY = 128;
-const MOST_SAMPLES = 4;
+const SAMPLE_EVERY = 96;
+const MOST_SAMPLES = 8;
 
 export interface PlanChoice {
   readonly parameters: PlanParameters;
