@@ -51,11 +51,12 @@ export const MAX_EFFORT = 9;
 
 /**
  * ν of the trellis. Small images have few bits, so that more states cost no time that anyone would notice; those of a few
- * pixels only have no use for the long steps that many states need.
+ * pixels only have no use for the long steps that many states need. For large ones the network takes nearly all of the time, so
+ * that little effort is better spent on fewer steps than on fewer states.
  * @param effort 1..9
  */
 function stateBitsFor(effort: number, pixels: number): number {
-  const wanted = effort + 3 + (pixels <= SMALL_PIXELS ? 4 : pixels <= 128 * 128 ? 2 : 0);
+  const wanted = pixels <= SMALL_PIXELS ? effort + 7 : Math.max(effort, 4) + (pixels <= 128 * 128 ? 5 : 3);
   const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
   return Math.max(MIN_STATE_BITS, Math.min(wanted, useful));
 }

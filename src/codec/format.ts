@@ -1,5 +1,5 @@
 /**
- * The header of a `.ddc` file, version 3. `docs/FORMAT.md` is the specification; this is its one implementation.
+ * The header of a `.ddc` file, version 4. `docs/FORMAT.md` is the specification; this is its one implementation.
  *
  * | bytes | content |
  * |---|---|
@@ -19,7 +19,7 @@ import { crc8 } from './checksum.js';
 import type { PlanParameters } from './plan.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from './trellis.js';
 
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 /** Largest width and height that a header can carry. */
 export const MAX_SIDE = 2 ** 24;
 /** Hex digits of the model's hash in a header. */

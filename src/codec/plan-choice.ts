@@ -22,6 +22,11 @@ export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
 const SAMPLE_SIDE = 64;
 const SAMPLE_EVERY = 96;
 const MOST_SAMPLES = 8;
+/**
+ * What is taken off log2 errors of samples: they have edges where the picture goes on, and bits for more error than there is are
+ * worse than too few, because what they send too much leaves still less error to the next step.
+ */
+const SAMPLE_BIAS = 0.2;
 
 export interface PlanChoice {
   readonly parameters: PlanParameters;
@@ -58,12 +63,16 @@ export async function choosePlan(
     logErrors.push(Math.log2(Math.max(sum / count, MEASURABLE_ERROR)));
     sum = 0;
   }
-  const { first, second } = nearestPlace(model.profile, probes, logErrors);
+  const bias = samples.length > 1 ? SAMPLE_BIAS : 0;
+  const place = nearestPlace(
+    model.profile,
+    probes,
+    logErrors.map((error) => error - bias),
+  );
   const share = count / image.data.length;
   return {
     parameters: {
-      first,
-      second,
+      ...place,
       load: selection === 'greedy' ? 0 : 1,
       pace: paceFor(effort, image.width * image.height),
     },
@@ -124,7 +133,7 @@ export function nearestPlace(
 }
 
 /** Pace of larger pictures by effort, from 1 on. */
-const PACE_OF_EFFORT = [7, 7, 7, 7, 7, 6, 5, 4, 3] as const;
+const PACE_OF_EFFORT = [7, 7, 6, 6, 5, 4, 3, 2, 1] as const;
 
 /**
  * A small image's steps are as long as a good path makes them; a large one has bits enough for any step length, and each

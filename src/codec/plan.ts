@@ -49,10 +49,10 @@ export const LOADS = [1, 0.75, 0.5, 1.25] as const;
  * what is sent that a newer xhat0 would have known. Steps of equal waste are the cheapest way to spend a number of network
  * evaluations when only the end counts; steps whose waste grows with R when every beginning of the file does.
  */
-export const PACES = [0, 0.002, 0.003, 0.0045, 0.007, 0.01, 0.015, 0.022] as const;
+export const PACES = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08] as const;
 
-/** Bits per dimension at which the least waste stops falling: no beginning of a file of interest is as short. */
-const LEAST_RATE = 0.005;
+/** Bits per dimension at which the least waste stops falling: few look at shorter beginnings of a file. */
+const LEAST_RATE = 0.01;
 
 export const PLAN_LIMITS = { first: [-64, 63], second: [-8, 7] } as const;
 

@@ -97,8 +97,8 @@ describe('files', () => {
     ['encode a.png -o /proc/none/', /\/proc\/none\/?: cannot make this directory/],
     ['decode none.ddc', /none.ddc: no such file/],
     ['decode empty', /no coded pictures/],
-    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c3/],
-    ['decode version.ddc', /version.ddc: .ddc version: expected 3, got 4/],
+    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c4/],
+    ['decode version.ddc', /version.ddc: .ddc version: expected 4, got 5/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
     ['decode nobody.ddc', /nobody.ddc: .*ffffff/],
@@ -119,7 +119,7 @@ describe('files', () => {
     await put('glass.png', await toSharp(syntheticImage(8, 8)).ensureAlpha(0.5).png().toBuffer());
     await put('old.png', 'old');
     await put('old.ddc', header({}));
-    await put('version.ddc', header({ version: 4 }));
+    await put('version.ddc', header({ version: 5 }));
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
     await put('cut.ddc', header({}).subarray(0, 7));
     await put('nobody.ddc', header({ modelId: 'ffffff' }));
@@ -140,7 +140,7 @@ describe('files', () => {
 function header(changes: Partial<Parameters<typeof writeHeader>[0]>): Uint8Array {
   const plan = { first: 0, second: 0, load: 0, pace: 0 };
   return writeHeader({
-    version: 3,
+    version: 4,
     stateBits: 8,
     modelId: '123456',
     width: 32,

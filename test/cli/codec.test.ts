@@ -275,7 +275,7 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 3,
+      version: 4,
       width: 32,
       height: 32,
       stateBits: 12,

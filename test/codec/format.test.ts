@@ -6,7 +6,7 @@ import { CodecError } from '../../src/errors.js';
 /** Every header that can be written. */
 const headers: fc.Arbitrary<Header> = fc
   .record({
-    version: fc.constant(3),
+    version: fc.constant(4),
     stateBits: fc.integer({ min: 4, max: 16 }),
     modelId: fc.stringMatching(/^[0-9a-f]{6}$/),
     width: fc.integer({ min: 1, max: MAX_SIDE }),
@@ -32,7 +32,7 @@ const headers: fc.Arbitrary<Header> = fc
   }));
 
 const SIMPLE: Header = {
-  version: 3,
+  version: 4,
   stateBits: 12,
   modelId: 'c0ffee',
   width: 32,
@@ -88,7 +88,7 @@ function withFeatures(features: number): Uint8Array {
 
 test('a header has the bytes of the specification', () => {
   const bytes = Array.from(writeHeader(SIMPLE));
-  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc3, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
+  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc4, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
   expect(bytes.at(-1)).toBe(crc8(Uint8Array.from(bytes.slice(0, -1))));
   const long = writeHeader({ ...SIMPLE, seed: 129, stepCount: 5 });
   expect(long[2]).toBe(8 | 0x20 | 0x40);
@@ -158,7 +158,7 @@ describe('damage', () => {
   test('anything else never gives more than a refusal', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (junk) => {
-        const bytes = Uint8Array.from([0xdd, 0xc3, ...junk]);
+        const bytes = Uint8Array.from([0xdd, 0xc4, ...junk]);
         try {
           const { header, length } = readHeader(bytes);
           expect(writeHeader(header)).toEqual(bytes.slice(0, length));
@@ -175,8 +175,8 @@ describe('damage', () => {
     ['an empty file', Uint8Array.of(), /not a \.ddc file.*an empty file/],
     ['another kind of file', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), /not a \.ddc file.*8950/],
     ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
-    ['a later version', altered(1, 0xc4), /version: expected 3, got 4/],
-    ['version 2', altered(1, 0xc2), /version: expected 3, got 2/],
+    ['a later version', altered(1, 0xc5), /version: expected 4, got 5/],
+    ['version 2', altered(1, 0xc2), /version: expected 4, got 2/],
     ['a reserved feature', withFeatures(0x04), /feature this version does not know/],
     ['features that are none', withFeatures(0), /feature this version does not know/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],

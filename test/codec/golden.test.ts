@@ -34,32 +34,32 @@ function crop({ width, data }: RgbImage, left: number, top: number, columns: num
 const CASES = [
   {
     name: 'cifar10-test-0',
-    sha256: '3cd4eebdadbf8518982589a8e7dd92b7f5cabed2f46ea0ef1eef33f33e0e162a',
+    sha256: '42ced2e98c2eaf8bd7abb3e40c27df6d2319f9a249d895c0a5270ab3bca7db9b',
     source: async () => (await cifarTestImages())[0],
     options: { targetRmse: 10 },
   },
   {
     name: 'crop-7x5',
-    sha256: '505e0c95b17256d485837d4d2d237a03ccbbc959988e832e3503c200053b6561',
+    sha256: '8b150e5342b81324bc99cd7bb1c6a272b1d0ab5b6d4e433628651283e7d0ebc1',
     source: async () => crop((await cifarTestImages())[1], 12, 9, 7, 5),
     options: { targetRmse: 5, seed: 2026, effort: 1 },
   },
   {
     // Four windows, several blocks a step, stages longer than a transform.
     name: 'photo-70x66',
-    sha256: '0eef01e60f4043ce32f6b496ee0898ec1eae174581b16ea12cd5223816f1e6ae',
+    sha256: '1f49d791ec1d5a6a84f4df65c48897204bbc112b5f6ad4f02d4bb68a095131c1',
     source: async () => crop(await readImage(PHOTO), 150, 100, 70, 66),
     options: { targetRmse: 10, seed: 7, effort: 3 },
   },
   {
     name: 'sampled-20x9',
-    sha256: '23d1d874266f4454d33d946e78dd036eca5a71ae93e09d2a857d5e1ab7fd0ada',
+    sha256: 'de717bd38cc2560274e67d16407dd2b710025b4b111992bea8de3d2d56ff2a64',
     source: async () => crop((await cifarTestImages())[2], 3, 5, 20, 9),
     options: { targetRmse: 14, selection: 'sample', seed: 4_000_000_000 },
   },
   {
     name: 'checked-18x12',
-    sha256: '54aac19da2b02a40be95867b79b693cf4b726e2c77704a0bde0f72de8fda5c94',
+    sha256: 'b122a4c07fe07d7f958c876919bb6e8699818f8bc66961088a896db992b160d0',
     source: async () => crop((await cifarTestImages())[4], 7, 11, 18, 12),
     options: { targetRmse: 6, checksums: true, metadata: { source: 'crop.png', comment: 'checked' } },
   },
@@ -70,14 +70,14 @@ const LOSSLESS_CASES = [
   {
     // Too small for covariances of its own, and `pilot` has none: samples are coded independently.
     name: 'lossless-9x6',
-    sha256: 'a96ca3f626c71c6ed3f2330d8d748fa5eb04ecf0947d8382ffa8c728b174c380',
+    sha256: 'ba62f8d7169a1cba6950d24ab8e84258515391cd5756713383a07cf7d2b2aabc',
     source: async () => crop((await cifarTestImages())[3], 10, 8, 9, 6),
     options: { lossless: true, seed: 3 },
     ownCovariances: false,
   },
   {
     name: 'lossless-photo-64x64',
-    sha256: 'b791fedf6b788fb1549df3fe427c5ee2ca69d9b232376a5a5074365c079e016c',
+    sha256: '5f65677b6db284a3dde0c18873491536ae54113ddfae0e0292905d5f593f1b56',
     source: async () => crop(await readImage(PHOTO), 200, 60, 64, 64),
     options: { lossless: true, effort: 2 },
     ownCovariances: true,

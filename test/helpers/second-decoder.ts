@@ -73,7 +73,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
 
 /** Section 1. */
 function readHeader(file: Uint8Array) {
-  if (file[0] !== 0xdd || file[1] !== 0xc3) throw new Error('not a .ddc file of version 3');
+  if (file[0] !== 0xdd || file[1] !== 0xc4) throw new Error('not a .ddc file of version 4');
   let at = 6;
   const number = () => {
     const read = leb128(file, at);
@@ -318,14 +318,14 @@ function makePlan(
   const capacity = (L: number) => (e * L * L) / (L + nu / 4);
   const load = [1, 0.75, 0.5, 1.25][header.load];
   const least = capacity(Math.max(Math.min(20, D / 8), nu + 4));
-  const pace = [0, 0.002, 0.003, 0.0045, 0.007, 0.01, 0.015, 0.022][header.pace];
+  const pace = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08][header.pace];
   const steps: Step[] = [];
   let sent = 0;
   let carried = 0;
   let t = mean.length;
   while (t > 1) {
     const error = expected(t) * D;
-    const root = Math.sqrt(Math.max(sent / D, 0.005));
+    const root = Math.sqrt(Math.max(sent / D, 0.01));
     const waste = pace * root * Math.sqrt(root) * D;
     let s = t;
     let kl: number;
