@@ -200,3 +200,18 @@ describe.each(LOSSLESS_CASES)('$name, lossless', ({ name, source, ownCovariances
     }
   });
 });
+
+test('the second decoder makes the same of a file whose model brings covariances', { timeout: 120_000 }, async () => {
+  const engine = await openEngine('onnx');
+  const other = await openModel('cifar10', engine);
+  expect(other.residuals).toBeDefined();
+  const source = crop((await cifarTestImages())[5], 4, 6, 24, 17);
+  const { bytes } = await encode(source, other, { lossless: true, effort: 2 });
+  const { residuals: _, ...bare } = other;
+  const own = await encode(source, bare, { lossless: true, effort: 2 });
+  // That they help says that they were used.
+  expect(bytes.length).toBeLessThan(own.bytes.length);
+  const decoded = await secondDecode(bytes, await secondModelOf(other, engine));
+  expect([decoded.lossless, [...decoded.data]]).toEqual([true, [...source.data]]);
+  await other.dispose();
+});
