@@ -12,7 +12,7 @@ import { integerStream } from '../random.js';
 /** Values that share an index. */
 export const GROUP_SIZE = 192;
 /**
- * Distance from a boundary that the encoder keeps, in grey levels: two ends may differ by this much in xhat0. Seventeen times
+ * Distance from a boundary that the encoder keeps, in grey levels: two ends may differ by this much in xhat0. Eleven times
  * the largest difference between engines that was measured (docs/LOSSLESS.md). The decoder need not know it.
  */
 export const MARGIN = 0.015;

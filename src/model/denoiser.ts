@@ -95,7 +95,16 @@ export function mirror(i: number, length: number): number {
   return phase < length ? phase : period - phase;
 }
 
-/** A denoiser around a network. Compiled functions are kept per window size until `dispose`. */
+/** Compiled functions that are kept, one for each size of window: pictures of many sizes must not fill the memory. */
+const MOST_COMPILED = 6;
+
+interface Compiled {
+  readonly fn: Promise<CompiledFunction>;
+  /** Calls that use it; it is not disposed under them. */
+  users: number;
+}
+
+/** A denoiser around a network. The last few functions that were compiled are kept until `dispose`. */
 export function createDenoiser(
   engine: Engine,
   network: NoisePredictor,
@@ -103,18 +112,45 @@ export function createDenoiser(
   tiling: Tiling,
   { prediction }: Pick<Parameterization, 'prediction'> = paperParameterization,
 ): Denoiser {
-  const compiled = new Map<string, Promise<CompiledFunction>>();
+  /** The latest use last. */
+  const compiled = new Map<string, Compiled>();
   /** Calls that go on. */
   let calls = 0;
 
-  function compile(batch: number, height: number, width: number, parallel: boolean): Promise<CompiledFunction> {
+  async function withCompiled(
+    [batch, height, width]: readonly [number, number, number],
+    parallel: boolean,
+    work: (fn: CompiledFunction) => Promise<void>,
+  ): Promise<void> {
     const key = `${batch}x${height}x${width}${parallel ? ' parallel' : ''}`;
-    let fn = compiled.get(key);
-    if (!fn) {
-      fn = engine.compile(network.fn, [[batch, height, width, 3], [batch]], network.constants, { parallel });
-      compiled.set(key, fn);
+    const entry = compiled.get(key) ?? {
+      fn: engine.compile(network.fn, [[batch, height, width, 3], [batch]], network.constants, { parallel }),
+      users: 0,
+    };
+    compiled.delete(key);
+    compiled.set(key, entry);
+    entry.users++;
+    try {
+      await work(await entry.fn);
+    } finally {
+      entry.users--;
+      await disposeOldest(MOST_COMPILED);
     }
-    return fn;
+  }
+
+  /** Keeps so many functions and those that are in use. */
+  async function disposeOldest(keep: number): Promise<void> {
+    const idle = [...compiled].filter(([, { users }]) => users === 0);
+    const old = idle.slice(0, Math.max(0, compiled.size - keep));
+    for (const [key] of old) compiled.delete(key);
+    await Promise.all(
+      old.map(([, { fn }]) =>
+        fn.then(
+          (compiled) => compiled.dispose(),
+          () => {},
+        ),
+      ),
+    );
   }
 
   async function predict(
@@ -134,7 +170,6 @@ export function createDenoiser(
     const batch = Math.min(engine.batch, windows.length);
     // A window alone is run on all threads; several, of one image or of many, on a thread each.
     const parallel = windows.length > batch || (calls > 1 && engine.parallelism > 1);
-    const fn = await compile(batch, down.size, across.size, parallel);
     const values = down.size * across.size * 3;
     const timestep = new Float32Array(batch).fill(t - 1);
     const groups = Array.from({ length: Math.ceil(windows.length / batch) }, (_, i) =>
@@ -151,13 +186,15 @@ export function createDenoiser(
       }
     }
     into.fill(0);
-    let done = 0;
-    for await (const [output] of runAll(engine, fn, samples())) {
-      const predicted = firstChannels(output, fn.outputShapes[0][3]);
-      groups[done++].forEach(({ row, column }, i) => {
-        blendWindow(into, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
-      });
-    }
+    await withCompiled([batch, down.size, across.size], parallel, async (fn) => {
+      let done = 0;
+      for await (const [output] of runAll(engine, fn, samples())) {
+        const predicted = firstChannels(output, fn.outputShapes[0][3]);
+        groups[done++].forEach(({ row, column }, i) => {
+          blendWindow(into, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
+        });
+      }
+    });
     const coefficients = x0Coefficients(schedule, prediction, t);
     for (let i = 0; i < into.length; i++) {
       into[i] = Math.max(-1, Math.min(1, coefficients.xt * xt[i] + coefficients.output * into[i]));
@@ -176,11 +213,7 @@ export function createDenoiser(
         calls--;
       }
     },
-    async dispose() {
-      const functions = await Promise.all(compiled.values());
-      compiled.clear();
-      await Promise.all(functions.map((fn) => fn.dispose()));
-    },
+    dispose: () => disposeOldest(0),
   };
 }
 

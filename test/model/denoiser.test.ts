@@ -28,13 +28,17 @@ function fakeDenoiser(predict: Predict) {
     description: 'a stand-in',
     async compile(_fn, [shape]) {
       shapes.push(shape);
+      let gone = false;
       return {
         outputShapes: [shape],
         run: async ([sample, timestep]) => {
+          if (gone) throw new Error('run after it was disposed');
           timesteps.push(...timestep);
+          await Promise.resolve();
           return [predict(sample, timestep, shape)];
         },
         dispose: async () => {
+          gone = true;
           disposed++;
         },
       };
@@ -169,6 +173,23 @@ describe('blending', () => {
     ]);
     await denoiser.dispose();
     expect(disposed()).toBe(2);
+  });
+
+  test('of many sizes of window only the last few stay compiled, and those in use', async () => {
+    const { denoiser, shapes, disposed } = fakeDenoiser((sample) => new Float32Array(sample.length));
+    const ask = (side: number) => denoiser.predictX0(field(side * side * 3), side, side, 50);
+    for (const side of [4, 8, 12, 16, 20, 24, 28]) await ask(side);
+    expect([shapes.length, disposed()]).toEqual([7, 1]);
+    // The oldest but one was asked again, and so the next goes.
+    await ask(8);
+    await ask(32);
+    await ask(8);
+    expect([shapes.length, disposed()]).toEqual([8, 2]);
+    await ask(4);
+    expect([shapes.length, disposed()]).toEqual([9, 3]);
+    await Promise.all(Array.from({ length: 16 }, (_, i) => ask(4 * (i + 1))));
+    await denoiser.dispose();
+    expect(disposed()).toBe(shapes.length);
   });
 
   test.each([0, 1001, 1.5, Number.NaN])('timestep %d is refused', async (wrong) => {
