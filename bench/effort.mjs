@@ -12,6 +12,7 @@
  *
  * Rates are linear between the steps that the encoder reports; `rmse` is that of the decoded file. `networkSeconds` are of both.
  */
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cutMiddle } from '../dist/image/crop.js';
 import { rmse } from '../dist/image/metrics.js';
@@ -82,7 +83,12 @@ const runs = [];
 const results = () => ({
   machine: machine(),
   engine: engine.description,
-  options: { images: positionals, crop: Number(values.crop), targetRmse, models: [...models.keys()] },
+  options: {
+    images: positionals.map((one) => basename(one)),
+    crop: Number(values.crop),
+    targetRmse,
+    models: [...models.keys()],
+  },
   runs,
 });
 const tick = progress('files');
@@ -98,7 +104,7 @@ for (let i = 0; i < images.length; i++) {
     const { image: decoded } = await decode(file.bytes, model);
     const decoding = { seconds: (performance.now() - start) / 1000, networkSeconds: networkSeconds() };
     runs.push({
-      image: images.names[i],
+      image: basename(images.names[i]),
       size: `${image.width}x${image.height}`,
       effort,
       bitsPerDimAt: Object.fromEntries(LEVELS.map((level) => [level, rateAt(file.steps, level, image.data.length)])),
