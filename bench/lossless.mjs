@@ -11,6 +11,7 @@
  *
  * Every file is decoded and compared with its picture, sample by sample; one that differs ends the run.
  */
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { decode, encode, modelForSize, openEngine, openImageSet, openModel } from '../dist/index.js';
 import { baselineVersions, findBaseline, sweepBaseline } from '../dist/report/baselines.js';
@@ -76,7 +77,7 @@ for (let i = 0; i < images.length; i++) {
     sizes[codec.name] = rate;
   }
   results.images.push({
-    name,
+    name: basename(name),
     model: modelName,
     bitsPerDim: bitsPerDim(encoded.bytes.length, image),
     header: bitsPerDim(header, image),
