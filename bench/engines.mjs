@@ -15,8 +15,8 @@
  */
 import { parseArgs } from 'node:util';
 import { cutMiddle } from '../dist/image/crop.js';
-import { decode, encode, modelForSize, openEngine, openImageSet, openModel } from '../dist/index.js';
-import { failGracefully, machine, progress, saveJson } from './shared.mjs';
+import { decode, encode, openEngine, openImageSet } from '../dist/index.js';
+import { failGracefully, machine, modelOpener, progress, saveJson } from './shared.mjs';
 
 failGracefully();
 const { values, positionals } = parseArgs({
@@ -43,13 +43,7 @@ const encoders = {
   wasm: await openEngine('wasm'),
 };
 const decoders = { ...encoders, [`onnx, ${WINDOWS_AT_ONCE} windows at once`]: { ...onnx, batch: WINDOWS_AT_ONCE } };
-const models = new Map();
-async function modelOn(engine, image) {
-  const name = values.model === 'auto' ? modelForSize(image) : values.model;
-  const key = `${name} ${engine}`;
-  if (!models.has(key)) models.set(key, await openModel(name, decoders[engine]));
-  return models.get(key);
-}
+const modelFor = modelOpener(values.model);
 
 /** A decoding of the steps: the states the network was asked about, and xhat0 at the end. */
 async function decodeSteps(bytes, model, maxSteps) {
@@ -89,7 +83,7 @@ async function measure(image) {
   const decodeOnce = async (decoder, bytes, maxSteps) => {
     const key = `${decoder} ${Buffer.from(bytes).toString('latin1')}`;
     if (!decoded.has(key)) {
-      const model = await modelOn(decoder, image);
+      const model = await modelFor(image, decoders[decoder]);
       const { lossless, image: whole } = await decode(bytes, model, { tolerant: true });
       const exact = lossless && Buffer.compare(whole.data, image.data) === 0;
       decoded.set(key, { exact, ...(await decodeSteps(bytes, model, maxSteps)) });
@@ -97,7 +91,7 @@ async function measure(image) {
     return decoded.get(key);
   };
   for (const encoder of Object.keys(encoders)) {
-    const { bytes, steps } = await encode(image, await modelOn(encoder, image), { lossless: true, effort });
+    const { bytes, steps } = await encode(image, await modelFor(image, encoders[encoder]), { lossless: true, effort });
     const own = await decodeOnce(encoder, bytes, steps.length - 1);
     for (const pair of pairs.filter((one) => one.encoder === encoder)) {
       const other = await decodeOnce(pair.decoder, bytes, steps.length - 1);

@@ -12,7 +12,7 @@ import { openEngine } from '../dist/engine/index.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createUNet } from '../dist/model/unet.js';
 import { countParameters, listParameters } from '../dist/model/unet-parameters.js';
-import { machine, median, openTorch } from './shared.mjs';
+import { machine, median, openTorch, peakMiB } from './shared.mjs';
 
 const SIDE = 32;
 const WARM_UP = 2;
@@ -68,7 +68,7 @@ async function compare(name, config, batch) {
       pytorchMilliseconds: round((1000 * median(times.torch)) / batch),
       speedOfPytorch: round(median(times.torch) / median(times.ours)),
     }),
-    peakMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+    peakMiB: peakMiB(),
   };
   await compiled.dispose();
   await engine.dispose();

@@ -24,7 +24,7 @@ import { readHeader } from '../dist/codec/format.js';
 import { readInfo, truncate } from '../dist/codec/info.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
 import { integerStream } from '../dist/random.js';
-import { failGracefully, progress } from './shared.mjs';
+import { failGracefully, peakMiB, progress } from './shared.mjs';
 
 failGracefully();
 const { values } = parseArgs({
@@ -266,7 +266,6 @@ for (; index < first + count && !stopped; index++) {
 await model.dispose();
 await engine.dispose();
 const done = index - first;
-const peak = Math.round(process.resourceUsage().maxRSS / 1024);
 console.log(
   JSON.stringify({
     target: values.target,
@@ -276,7 +275,7 @@ console.log(
     failures,
     outcomes,
     slowest,
-    peakMiB: peak,
+    peakMiB: peakMiB(),
   }),
 );
 if (stopped) console.error(`interrupted; go on with --from ${index} --cases ${first + count - index}`);

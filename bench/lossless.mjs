@@ -13,9 +13,9 @@
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { decode, encode, modelForSize, openEngine, openImageSet, openModel } from '../dist/index.js';
+import { decode, encode, openEngine, openImageSet } from '../dist/index.js';
 import { baselineVersions, findBaseline, sweepBaseline } from '../dist/report/baselines.js';
-import { machine, progress, saveJson } from './shared.mjs';
+import { machine, modelOpener, progress, saveJson } from './shared.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,12 +38,7 @@ const others = [];
 for (const name of values.engines.split(',').filter(Boolean)) {
   others.push(await openEngine(name, name === 'onnx' ? { threads: 1 } : {}));
 }
-const models = new Map();
-const modelFor = async (name, on) => {
-  const key = `${name} ${on.description}`;
-  if (!models.has(key)) models.set(key, await openModel(name, on));
-  return models.get(key);
-};
+const modelFor = modelOpener(values.model);
 
 const results = {
   machine: machine(),
@@ -58,13 +53,13 @@ const tick = progress('pictures');
 
 for (let i = 0; i < images.length; i++) {
   const { name, image } = await images.load(i);
-  const modelName = values.model === 'auto' ? modelForSize(image) : values.model;
+  const model = await modelFor(image, engine);
   const start = performance.now();
-  const encoded = await encode(image, await modelFor(modelName, engine), { lossless: true, effort });
+  const encoded = await encode(image, model, { lossless: true, effort });
   const encodeSeconds = (performance.now() - start) / 1000;
   const before = performance.now();
   for (const on of [engine, ...others]) {
-    const { image: decoded, lossless } = await decode(encoded.bytes, await modelFor(modelName, on));
+    const { image: decoded, lossless } = await decode(encoded.bytes, await modelFor(image, on));
     if (!lossless || Buffer.compare(decoded.data, image.data) !== 0)
       throw new Error(`${name}: not exact on ${on.name}`);
   }
@@ -78,7 +73,7 @@ for (let i = 0; i < images.length; i++) {
   }
   results.images.push({
     name: basename(name),
-    model: modelName,
+    model: model.name,
     bitsPerDim: bitsPerDim(encoded.bytes.length, image),
     header: bitsPerDim(header, image),
     steps: bitsPerDim(encoded.bytes.length - header - encoded.tailBytes, image),

@@ -16,7 +16,7 @@ import { weightsFile } from '../dist/model/training/export.js';
 import { presets } from '../dist/model/training/presets.js';
 import { createState } from '../dist/model/training/state.js';
 import { listParameters } from '../dist/model/unet-parameters.js';
-import { machine } from './shared.mjs';
+import { machine, peakMiB } from './shared.mjs';
 
 const maxBytes = Number(process.argv[2] ?? 400);
 
@@ -45,9 +45,10 @@ try {
   start = performance.now();
   await decode(bytes, model);
   const decodeSeconds = seconds();
-  const peakMiB = Math.round(process.resourceUsage().maxRSS / 1024);
   const file = { bytes: bytes.length, steps: steps.length - 1, networkEvaluations };
-  console.log(JSON.stringify({ machine: machine(), ...file, encodeSeconds, decodeSeconds, peakMiB }, null, 2));
+  console.log(
+    JSON.stringify({ machine: machine(), ...file, encodeSeconds, decodeSeconds, peakMiB: peakMiB() }, null, 2),
+  );
   await model.dispose();
   await engine.dispose();
 } finally {

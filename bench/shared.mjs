@@ -5,6 +5,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { writeAtomically } from '../dist/cli/output.js';
+import { modelForSize, openModel } from '../dist/index.js';
 import { formatJson } from '../dist/report/json.js';
 
 /** The processor and how many threads it runs at once. */
@@ -43,6 +44,25 @@ export function failGracefully() {
     console.error(error.name === 'CodecError' ? error.message : error);
     process.exit(error.exitCode ?? 1);
   });
+}
+
+/** Most memory that the process had so far. */
+export const peakMiB = () => Math.round(process.resourceUsage().maxRSS / 1024);
+
+/**
+ * Opens each model once, on each engine that asks for it.
+ * @param name as for `ddpm-codec encode`
+ * @returns a function of the picture, which is what `auto` goes by, and the engine
+ */
+export function modelOpener(name) {
+  const opened = new Map();
+  return async (image, engine) => {
+    const chosen = name === 'auto' ? modelForSize(image) : name;
+    const models = opened.get(engine) ?? new Map();
+    opened.set(engine, models);
+    if (!models.has(chosen)) models.set(chosen, await openModel(chosen, engine));
+    return models.get(chosen);
+  };
 }
 
 /** The middle one of an odd number of values, the upper of the two in the middle of an even one. */

@@ -70,8 +70,8 @@ export const outputOptions = {
 /** Values of {@link engineOptions} as yargs gives them. */
 export interface EngineArgs {
   readonly engine: EngineChoice;
-  readonly device?: Device;
-  readonly precision?: Precision;
+  readonly device?: Device | undefined;
+  readonly precision?: Precision | undefined;
   readonly threads?: unknown;
 }
 

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { checkDevice, type Engine } from '../engine/engine.js';
 import { CodecError } from '../errors.js';
 import type { Model, ModelInfo } from '../model/model.js';
+import { type Timed, timeWork } from '../model/network-time.js';
 import { createRoom, type Room } from '../side-by-side.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console, Progress } from './console.js';
@@ -53,7 +54,7 @@ export interface Context {
     model: Model,
     progress: Progress,
     work: (model: Model) => Promise<R>,
-  ): Promise<{ readonly result: R; readonly seconds: number; readonly networkSeconds: number }>;
+  ): Promise<Timed<R>>;
 }
 
 /** Runs `work` with a context, and disposes what it opened whatever happens. */
@@ -73,9 +74,9 @@ export async function withContext<R>(
     engine() {
       opened ??= import('../engine/index.js').then(({ openEngine }) =>
         openEngine(args.engine, {
-          ...(threads === undefined ? {} : { threads }),
-          ...(args.device === undefined ? {} : { device: args.device }),
-          ...(args.precision === undefined ? {} : { precision: args.precision }),
+          threads,
+          device: args.device,
+          precision: args.precision,
           onFallback: (message) => console.error(new CodecError('engine', message)),
         }),
       );
@@ -88,10 +89,7 @@ export async function withContext<R>(
       room ??= createRoom(capacity);
       const coding = room(width * height <= SMALL_PIXELS ? 1 : capacity, async () => {
         progress.update(0);
-        const start = performance.now();
-        const { timed, networkSeconds } = timeNetwork(model);
-        const result = await work(timed);
-        return { result, seconds: (performance.now() - start) / 1000, networkSeconds: networkSeconds() };
+        return timeWork(model, work);
       });
       return coding.finally(() => progress.stop());
     },
@@ -138,24 +136,4 @@ export async function withContext<R>(
     for (const model of models.values()) await model.then((open) => open.dispose()).catch(() => {});
     await opened?.then((engine) => engine.dispose()).catch(() => {});
   }
-}
-
-/** A model that sums up how long its network was at work. */
-function timeNetwork(model: Model): { readonly timed: Model; networkSeconds(): number } {
-  let milliseconds = 0;
-  /** Calls that go on, and since when there are any: those side by side count once. */
-  let calls = 0;
-  let since = 0;
-  const denoiser: Model['denoiser'] = {
-    ...model.denoiser,
-    async predictX0(...args) {
-      if (calls++ === 0) since = performance.now();
-      try {
-        return await model.denoiser.predictX0(...args);
-      } finally {
-        if (--calls === 0) milliseconds += performance.now() - since;
-      }
-    },
-  };
-  return { timed: { ...model, denoiser }, networkSeconds: () => milliseconds / 1000 };
 }

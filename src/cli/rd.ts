@@ -163,9 +163,9 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     options,
     engineArgs: {
       engine: args.engine,
-      ...(args.device === undefined ? {} : { device: args.device }),
-      ...(args.precision === undefined ? {} : { precision: args.precision }),
-      ...(args.threads === undefined ? {} : { threads: args.threads }),
+      device: args.device,
+      precision: args.precision,
+      threads: args.threads,
     },
   };
   const failed = await measure(work, waiting, names, jobs, console);

@@ -2,7 +2,6 @@
  * Encoding: Algorithm 3 of Ho, Jain & Abbeel 2020 with jumps instead of single steps, blocks of shared random
  * codewords instead of an ideal coder, and the loop closed: every step aims from the state that the decoder will have.
  */
-
 import type { Precision } from '../engine/engine.js';
 import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';

@@ -46,7 +46,7 @@ export async function choosePlan(
 ): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
   const samples = sampleImage(image);
-  const shares = samples.length > 1 ? PROBES_OF_SAMPLES : PROBES;
+  const [shares, bias] = samples.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
   const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
   const logErrors: number[] = [];
   const places = probes.flatMap((t) => samples.map((sample) => ({ t, ...sample })));
@@ -60,19 +60,13 @@ export async function choosePlan(
   for await (const error of errors) {
     sum += error;
     if (++done % samples.length > 0) continue;
-    logErrors.push(Math.log2(Math.max(sum / count, MEASURABLE_ERROR)));
+    logErrors.push(Math.log2(Math.max(sum / count, MEASURABLE_ERROR)) - bias);
     sum = 0;
   }
-  const bias = samples.length > 1 ? SAMPLE_BIAS : 0;
-  const place = nearestPlace(
-    model.profile,
-    probes,
-    logErrors.map((error) => error - bias),
-  );
   const share = count / image.data.length;
   return {
     parameters: {
-      ...place,
+      ...nearestPlace(model.profile, probes, logErrors),
       load: selection === 'greedy' ? 0 : 1,
       pace: paceFor(effort, image.width * image.height),
     },

@@ -7,11 +7,11 @@ import { openWasmEngine } from './wasm.js';
 
 export interface EngineOptions {
   /** Threads of the onnx engine; default one per core. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Of the onnx engine, which `auto` then is; default the CPU. */
-  readonly device?: Device;
+  readonly device?: Device | undefined;
   /** Of products on a GPU; default fp32. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
   /** Told when the device is not there and the CPU takes its place: one line, and why. */
   readonly onFallback?: (message: string) => void;
   /** How optional packages are loaded; default `import`. */

@@ -43,11 +43,11 @@ const DEVICE_NAMES: Readonly<Record<Device, string>> = { cpu: 'CPU', cuda: 'CUDA
 
 export interface OnnxOptions {
   /** Threads of one run; default one per core. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Default 'cpu'. */
-  readonly device?: Device;
+  readonly device?: Device | undefined;
   /** Default 'fp32', and on the CPU always. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
   /** Told when the device is not there and the CPU takes its place. */
   readonly onFallback?: (message: string) => void;
 }
