@@ -172,7 +172,17 @@ function picturesWithin(images: readonly ImageResult[], limit: number): ImageRes
 
 function rates(codecs: readonly CodecSummary[]): Html {
   const head = ['bits/dim at', ...LEVELS.map((level) => `RMSE ${level}`), 'lossless', 'encode, s', 'decode, s'];
-  const rows = codecs.map(({ label, bitsPerDimAtRmse, losslessBitsPerDim, secondsPerImage }) => [
+  const rows = codecs.flatMap((codec) =>
+    codec.kind === 'ours' ? [rateRow(codec), overheadRow(codec)] : [rateRow(codec)],
+  );
+  return html`<p class="note">Mean over the images of bits/dim interpolated at that RMSE (grey levels, 0–255), ± its standard error; a
+dash where not every image comes to it, with the number that do. Seconds per image: of ours for the whole file, of others the mean over
+their qualities. “Over KL”: by how much files are larger than what an ideal coder needs for the same steps.</p>
+${dataTable('Rates at an RMSE', head, rows)}`;
+}
+
+function rateRow({ label, bitsPerDimAtRmse, losslessBitsPerDim, secondsPerImage }: CodecSummary): string[] {
+  return [
     label,
     ...bitsPerDimAtRmse.map(({ mean, standardError, count }) =>
       mean === null ? (count === 0 ? '–' : `– (${count} images)`) : `${mean.toFixed(4)}${plusMinus(standardError, 4)}`,
@@ -181,11 +191,15 @@ function rates(codecs: readonly CodecSummary[]): Html {
     ...(secondsPerImage === null
       ? ['–', '–']
       : [secondsPerImage.encode, secondsPerImage.decode].map((seconds) => seconds.toPrecision(2))),
-  ]);
-  return html`<p class="note">Mean over the images of bits/dim interpolated at that RMSE (grey levels, 0–255), ± its standard error; a
-dash where not every image comes to it, with the number that do. Seconds per image: of ours for the whole file, of others the mean over
-their qualities.</p>
-${dataTable('Rates at an RMSE', head, rows)}`;
+  ];
+}
+
+/** What whole files take above the KL of their own steps, header included. */
+function overheadRow({ label, bitsPerDimAtRmse }: CodecSummary): string[] {
+  const cells = bitsPerDimAtRmse.map(({ mean, klBitsPerDim }) =>
+    mean === null || klBitsPerDim === null ? '–' : `${signed(100 * (mean / klBitsPerDim - 1), 1)} %`,
+  );
+  return [`${label}: over KL`, ...cells, '–', '–', '–'];
 }
 
 function comparisons({ summary }: Report): Html | readonly Part[] {

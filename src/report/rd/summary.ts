@@ -48,6 +48,8 @@ export interface RateAtRmse {
   readonly standardError: number | null;
   /** Images that do. */
   readonly count: number;
+  /** Mean KL(q||p) of our files there, bits/dim: what an ideal coder needs for the same steps. Null where `mean` is. */
+  readonly klBitsPerDim: number | null;
 }
 
 export interface CodecSummary {
@@ -131,7 +133,14 @@ function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage 
     const reached = average(curves.map((points) => bitsPerDimAt(points, rmse)));
     const count = reached?.count ?? 0;
     const all = count === curves.length ? reached : null;
-    return { rmse, mean: all?.mean ?? null, standardError: all?.standardError ?? null, count };
+    const kl = all && average(curves.map((points) => bitsPerDimAt(klCurve(points), rmse)));
+    return {
+      rmse,
+      mean: all?.mean ?? null,
+      standardError: all?.standardError ?? null,
+      count,
+      klBitsPerDim: kind === 'ours' ? (kl?.mean ?? null) : null,
+    };
   });
   const mean = meanOf(curves, timesteps === undefined ? undefined : timestepGrid(timesteps));
   const table =
@@ -153,6 +162,13 @@ function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage 
             ...point,
           })),
   };
+}
+
+/** A curve of ours with the sums of KL in the place of the sizes; the bare header has none. */
+function klCurve(points: readonly RdPoint[]): CurvePoint[] {
+  return points.flatMap(({ klBitsPerDim, rmse, msSsim }) =>
+    klBitsPerDim! > 0 ? [{ bpp: 3 * klBitsPerDim!, rmse, msSsim }] : [],
+  );
 }
 
 /**

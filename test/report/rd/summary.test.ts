@@ -87,8 +87,16 @@ describe('summarise', () => {
     const rate = (scale: number, level: number) => (8 * scale * 32_000) / level / DIMS;
     expect(at(5)).toMatchObject({ count: 2, mean: expect.closeTo((rate(1, 5) + rate(3, 5)) / 2, 9) });
     expect(at(5).standardError).toBeCloseTo(rate(1, 5), 9);
-    expect(at(3)).toEqual({ rmse: 3, count: 1, mean: null, standardError: null });
+    expect(at(3)).toEqual({ rmse: 3, count: 1, mean: null, standardError: null, klBitsPerDim: null });
     expect(webp.bitsPerDimAtRmse.every(({ count }) => count === 2)).toBe(true);
+  });
+
+  it('gives the KL of our files there, and of no other codec', () => {
+    const [fromOurs, fromWebp] = [ours, webp].map(
+      ({ bitsPerDimAtRmse }) => bitsPerDimAtRmse.find(({ rmse }) => rmse === 5)!,
+    );
+    expect(fromOurs.klBitsPerDim).toBeCloseTo(fromOurs.mean! / 2, 12);
+    expect(fromWebp.klBitsPerDim).toBe(null);
   });
 
   it('means end where the first file does, and a lossless codec is one point', () => {
