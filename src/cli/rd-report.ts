@@ -2,6 +2,7 @@
 import { invalidArgument } from '../errors.js';
 import type { Report } from '../report/rd/export.js';
 import type { ImageFailure, Run } from '../report/rd/results.js';
+import type { Summary } from '../report/rd/summary.js';
 import { type Console, table } from './console.js';
 import { readImages, saveFiles } from './rd-directory.js';
 
@@ -31,16 +32,16 @@ export async function finishReport(
   published: PublishedName | undefined,
   console: Console,
 ): Promise<void> {
-  const { summarise } = await import('../report/rd/summary.js');
+  const { labelOf, summarise } = await import('../report/rd/summary.js');
   const { numberFiles } = await import('../report/rd/export.js');
   const { readPublished } = await import('../report/published.js');
   const { drawFigures } = await import('../report/rd/figures.js');
   const { reportPage } = await import('../report/rd/page.js');
   const images = await readImages(directory);
-  const report: Report = { run, images, failed, summary: summarise(run, images) };
+  const others = published === undefined ? undefined : await readPublished(published);
+  const report: Report = { run, images, failed, summary: summarise(run, images, others) };
   await saveFiles(directory, numberFiles(report));
   if (images.length > 0) {
-    const others = published === undefined ? undefined : await readPublished(published);
     const figures = await drawFigures(report.summary, others);
     for (const { name, svg, png } of figures) {
       await saveFiles(directory, [
@@ -53,6 +54,7 @@ export async function finishReport(
   const { summary } = report;
   console.document({ report: directory, images: images.length, failed, summary });
   if (images.length > 0) console.result(ratesTable(report));
+  if (summary.comparisons.length > 0) console.result(comparisonsTable(summary, labelOf));
   console.result(`${images.length} images in ${directory}${images.length > 0 ? ', see report.html there' : ''}`);
 }
 
@@ -66,4 +68,19 @@ function ratesTable({ summary: { codecs } }: Report): string {
     ...(lossless ? [losslessBitsPerDim?.toFixed(4) ?? '-'] : []),
   ]);
   return table([['bits/dim at', ...head, ...(lossless ? ['lossless'] : [])], ...rows]);
+}
+
+/** BD-rates of the mean curves, percent. */
+function comparisonsTable(summary: Summary, label: (name: string, summary: Summary) => string): string {
+  const { comparisons } = summary;
+  const rows = comparisons
+    .filter(({ measure }) => measure === 'psnr')
+    .map(({ test, anchor }) => [
+      `${label(test, summary)} against ${label(anchor, summary)}`,
+      ...(['psnr', 'msSsim'] as const).map((measure) => {
+        const found = comparisons.find((one) => one.test === test && one.anchor === anchor && one.measure === measure);
+        return found?.bdRate?.value.toFixed(1) ?? '-';
+      }),
+    ]);
+  return table([['BD-rate, %', 'PSNR', 'MS-SSIM'], ...rows]);
 }

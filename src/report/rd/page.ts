@@ -5,7 +5,7 @@ import { type PublishedSet, paperTable } from '../published.js';
 import type { Report } from './export.js';
 import type { Figure } from './figures.js';
 import { type ImageResult, PICTURE_SIDE } from './results.js';
-import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS } from './summary.js';
+import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS, labelOf } from './summary.js';
 
 /** Script and style of the page, as files of their own. */
 const PARTS = new URL('../../../report-page/', import.meta.url);
@@ -204,11 +204,10 @@ function overheadRow({ label, bitsPerDimAtRmse }: CodecSummary): string[] {
 
 function comparisons({ summary }: Report): Html | readonly Part[] {
   if (summary.comparisons.length === 0) return [];
-  const label = (name: string) => summary.codecs.find((codec) => codec.name === name)!.label;
   const overlap = (result: BdResult | null, digits: number, unit: string) =>
     result === null ? '–' : `${result.overlap.map((end) => end.toFixed(digits)).join('–')} ${unit}`;
   const rows = summary.comparisons.map(({ test, anchor, measure, bdRate, bdQuality, meanOfImages }: Comparison) => [
-    `${label(test)} against ${label(anchor)}`,
+    `${labelOf(test, summary)} against ${labelOf(anchor, summary)}`,
     measure === 'psnr' ? 'PSNR' : 'MS-SSIM',
     bdRate === null ? '–' : `${signed(bdRate.value, 1)} %`,
     overlap(bdRate, 1, 'dB'),

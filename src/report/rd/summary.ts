@@ -2,6 +2,7 @@
 import { psnrOfRmse } from '../../image/metrics.js';
 import { findBaseline } from '../baselines.js';
 import type { BdResult } from '../bd-rate.js';
+import type { PublishedSet } from '../published.js';
 import {
   type Average,
   average,
@@ -68,22 +69,29 @@ export interface CodecSummary {
 }
 
 export interface Comparison {
+  /** Name of one of ours. */
   readonly test: string;
+  /** Name of a codec of the summary, or label of a published curve. */
   readonly anchor: string;
   readonly measure: Measure;
   /** Percent, of the mean curves. */
   readonly bdRate: BdResult | null;
   /** dB, of the mean curves. */
   readonly bdQuality: BdResult | null;
-  /** Mean over images of their own BD-rates, percent. */
+  /** Mean over images of their own BD-rates, percent; null against a published curve, which is a mean. */
   readonly meanOfImages: Average | null;
 }
 
 export interface Summary {
   readonly images: number;
   readonly codecs: readonly CodecSummary[];
-  /** Each of ours against each of the others. */
+  /** Each of ours against each of the others, and against published curves of files. */
   readonly comparisons: readonly Comparison[];
+}
+
+/** What people call a codec or a published curve by the name that a comparison has. */
+export function labelOf(name: string, { codecs }: Summary): string {
+  return codecs.find((codec) => codec.name === name)?.label ?? `${name}, published`;
 }
 
 /** A codec's curves, one for each image. */
@@ -106,8 +114,11 @@ interface RdPoint extends CurvePoint {
   readonly decodeSeconds: number | null;
 }
 
-/** Sums up a run. Every image has curves of every codec, so that all means are over the same images. */
-export function summarise({ options }: Run, images: readonly ImageResult[]): Summary {
+/**
+ * Sums up a run. Every image has curves of every codec, so that all means are over the same images.
+ * @param published curves of the same images
+ */
+export function summarise({ options }: Run, images: readonly ImageResult[], published?: PublishedSet): Summary {
   if (images.length === 0) return { images: 0, codecs: [], comparisons: [] };
   const codecs = [
     ...ourCodecs(options, images),
@@ -118,12 +129,14 @@ export function summarise({ options }: Run, images: readonly ImageResult[]): Sum
       : []),
   ];
   const summaries = codecs.map(summariseCodec);
+  const anchors: Anchor[] = [
+    ...codecs.flatMap(({ name, kind, curves }, i) =>
+      kind === 'ours' ? [] : [{ name, mean: summaries[i].mean, curves }],
+    ),
+    ...publishedAnchors(published),
+  ];
   const comparisons = codecs.flatMap((test, i) =>
-    test.kind !== 'ours'
-      ? []
-      : codecs.flatMap((anchor, k) =>
-          anchor.kind === 'ours' ? [] : compare(test, anchor, summaries[i].mean, summaries[k].mean),
-        ),
+    test.kind === 'ours' ? anchors.flatMap((anchor) => compare(test, summaries[i].mean, anchor)) : [],
   );
   return { images: images.length, codecs: summaries, comparisons };
 }
@@ -196,14 +209,30 @@ function timestepGrid(timesteps: number): number[] {
   return [...new Set(places)];
 }
 
-function compare(test: Codec, anchor: Codec, testMean: readonly MeanPoint[], anchorMean: readonly MeanPoint[]) {
+/** What ours are compared with. */
+interface Anchor {
+  readonly name: string;
+  readonly mean: readonly CurvePoint[];
+  /** One for each image, unless only the mean is known. */
+  readonly curves?: readonly (readonly CurvePoint[])[];
+}
+
+function publishedAnchors(published: PublishedSet | undefined): Anchor[] {
+  const files = published?.curves.filter(({ rate }) => rate === 'file') ?? [];
+  return files.map(({ label, points }) => ({
+    name: label,
+    mean: points.map(({ bpp, rmse, msSsim }) => ({ bpp, rmse, msSsim: msSsim ?? null })),
+  }));
+}
+
+function compare(test: Codec, testMean: readonly CurvePoint[], anchor: Anchor): Comparison[] {
   return (['psnr', 'msSsim'] as const).flatMap((measure): Comparison[] => {
-    const [anchored, tested] = [anchorMean, testMean].map(seen);
+    const [anchored, tested] = [anchor.mean, testMean].map(seen);
     const bdRate = compareCurves(anchored, tested, measure);
     const bdQuality = compareQualities(anchored, tested, measure);
     if (bdRate === null && bdQuality === null) return [];
-    const each = test.curves.map(
-      (points, i) => compareCurves(seen(anchor.curves[i]), seen(points), measure)?.value ?? null,
+    const each = (anchor.curves ?? []).map(
+      (points, i) => compareCurves(seen(points), seen(test.curves[i]), measure)?.value ?? null,
     );
     return [{ test: test.name, anchor: anchor.name, measure, bdRate, bdQuality, meanOfImages: average(each) }];
   });

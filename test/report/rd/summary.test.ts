@@ -109,6 +109,17 @@ describe('summarise', () => {
     expect(codecs.map(({ name }) => name)).toEqual(['ddpm-codec', 'webp', 'png']);
   });
 
+  it('compares with published curves of files by their means alone, not with sums of KL', () => {
+    const twice = ours.mean.map(({ bpp, rmse, psnr }) => ({ bpp: 2 * bpp, rmse, psnr }));
+    const curves = (['file', 'kl'] as const).map((rate) => ({ label: rate, rate, source: '', points: twice }));
+    const [first, ...others] = summarise(run, [image(0, 1), image(1, 4, 3)], { set: '', curves }).comparisons.slice(
+      comparisons.length,
+    );
+    expect(first).toMatchObject({ test: 'ddpm-codec', anchor: 'file', measure: 'psnr', meanOfImages: null });
+    expect(first.bdRate!.value).toBeCloseTo(-50, 9);
+    expect(others).toEqual([]);
+  });
+
   it('half the bits are a BD-rate of -50 %, of mean curves and of images', () => {
     const [comparison] = comparisons;
     expect(comparison).toMatchObject({ test: 'ddpm-codec', anchor: 'webp', measure: 'psnr' });
