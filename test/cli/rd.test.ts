@@ -17,13 +17,16 @@ let directory: string;
 const at = (...names: string[]) => join(directory, ...names);
 const results = async (report: string) => JSON.parse(await readFile(at(report, 'results.json'), 'utf8'));
 
+/** Compared with in the summary, and no option of a run: any report may have it or not. */
+const PUBLISHED = ['--published', 'cifar10'];
+
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-rd-'));
   const images = await cifarTestImages();
   await mkdir(at('in'));
   for (const [i, name] of ['a', 'b', 'c'].entries())
     await writeFile(at('in', `${name}.png`), await encodePng(images[i]));
-  const run = await ddpmCodec(['rd', at('in'), '-o', at('whole'), ...OPTIONS, '--published', 'cifar10']);
+  const run = await ddpmCodec(['rd', at('in'), '-o', at('whole'), ...OPTIONS, ...PUBLISHED]);
   expect(run.code, run.stderr).toBe(0);
 }, 60_000);
 
@@ -121,8 +124,9 @@ describe('rd', () => {
     const slurm = { SLURM_ARRAY_TASK_ID: '2', SLURM_ARRAY_TASK_COUNT: '2', SLURM_ARRAY_TASK_MIN: '1' };
     const second = await ddpmCodec(['rd', at('in'), '-o', at('part2'), ...OPTIONS], undefined, slurm);
     expect(second.code, second.stderr).toBe(0);
-    const merged = await ddpmCodec(['rd', 'merge', at('part2'), at('part1'), '-o', at('merged')]);
+    const merged = await ddpmCodec(['rd', 'merge', at('part2'), at('part1'), '-o', at('merged'), ...PUBLISHED]);
     expect(merged.code, merged.stderr).toBe(0);
+    expect(merged.stdout).toMatch(/BD-rate, %[^]*ddpm-codec, effort 1 against BPG, published +-?\d/);
     expect(timeless(await results('merged'))).toEqual(timeless(await results('whole')));
 
     const half = await ddpmCodec(['rd', 'merge', at('part1'), '-o', at('half')]);
@@ -144,7 +148,7 @@ describe('rd', () => {
     const before = await results('again');
     await rm(at('again', 'images', '00001-b.json'));
     const args = ['rd', at('in'), '-o', at('again')];
-    const run = await ddpmCodec([...args, ...OPTIONS]);
+    const run = await ddpmCodec([...args, ...OPTIONS, ...PUBLISHED]);
     expect(run.code, run.stderr).toBe(0);
     expect(run.stderr).toContain('2 of 3 images are finished already');
     const after = await results('again');
