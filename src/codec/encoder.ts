@@ -13,6 +13,7 @@ import type { EncodeOptions, EncodeResult, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
 import { type BlockSearch, openBlockSearch } from './block-search.js';
 import { advance, estimateX0, initialState, placeCodeword, stepBlocks, stepMemory, writeBlock } from './chain.js';
+import { emphasiseUncertain } from './emphasis.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from './format.js';
 import type { LayoutModel } from './layout.js';
 import { type Metadata, writeMetadata } from './metadata.js';
@@ -112,7 +113,9 @@ async function encodeWith(
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);
 
   const payload = new BitWriter();
-  const sharpens = selection === 'greedy' && (width * height <= SMALL_PIXELS || effort >= SHARPEN_EFFORT);
+  const small = width * height <= SMALL_PIXELS;
+  const sharpens = selection === 'greedy' && (small || effort >= SHARPEN_EFFORT);
+  const emphasises = selection === 'greedy' && !small;
   const state = initialState(seed, dimensions);
   // Large pictures need these again and again: nothing of their size is allocated in the loop but the picture so far.
   const xhat0 = new Float32Array(dimensions);
@@ -154,6 +157,7 @@ async function encodeWith(
       target = await sharpenTarget(error, xhat0, state, width, height, t, model);
       networkEvaluations++;
     }
+    if (emphasises && known) emphasiseUncertain(target, width, height, schedule.snr[t]);
     scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));
     const blocks = stepBlocks(seed, step, planned, stateBits, memory);
     let done = 0;
