@@ -45,7 +45,7 @@ describe('emphasiseUncertain', () => {
       fc.property(errors(fc.integer({ min: 1, max: 19 })), ({ width, height, error }) => {
         const large = error.map((value) => value + (value < 0 ? -1 : 1));
         const result = emphasised(large, width, height, 1e9);
-        large.forEach((value, i) => expect(result[i]).toBeCloseTo(value, 2));
+        for (const [i, value] of large.entries()) expect(result[i]).toBeCloseTo(value, 2);
       }),
       { numRuns: 30 },
     );
