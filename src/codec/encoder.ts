@@ -56,7 +56,8 @@ export const MAX_EFFORT = 9;
  * @param effort 1..9
  */
 function stateBitsFor(effort: number, pixels: number): number {
-  const wanted = pixels <= SMALL_PIXELS ? effort + 7 : Math.max(effort, 4) + (pixels <= 128 * 128 ? 5 : 3);
+  const ofLarge = effort < DEFAULT_EFFORT ? 7 : Math.min(effort + 4, 12);
+  const wanted = pixels <= SMALL_PIXELS ? effort + 7 : pixels <= 128 * 128 ? ofLarge + 2 : ofLarge;
   const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
   return Math.max(MIN_STATE_BITS, Math.min(wanted, useful));
 }
