@@ -156,10 +156,10 @@ async function overhead(ours: readonly CodecSummary[], title: string): Promise<F
   });
 }
 
-/** From 1, an ideal coder, to where the header alone makes it large. */
+/** From 1, an ideal coder, or from below that, where a closed loop got, to where the header alone makes it large. */
 function overheadRange(lines: readonly PlotLine[]): [number, number] {
-  const highest = Math.max(...lines.flatMap(({ points }) => points.map(({ y }) => y)));
-  return [1, Math.min(10, Math.max(2, highest))];
+  const ratios = lines.flatMap(({ points }) => points.map(({ y }) => y));
+  return [Math.min(1, ...ratios), Math.min(10, Math.max(2, ...ratios))];
 }
 
 function linesOf(

@@ -1,6 +1,7 @@
 /** Sums of made-up curves whose means are known. */
 import { describe, expect, it } from 'vitest';
 import { psnrOfRmse } from '../../../src/image/metrics.js';
+import { drawFigures } from '../../../src/report/rd/figures.js';
 import type { ImageResult, OurCurve, Run } from '../../../src/report/rd/results.js';
 import { differences } from '../../../src/report/rd/results.js';
 import { summarise } from '../../../src/report/rd/summary.js';
@@ -138,4 +139,18 @@ it('differences name what two runs were made with', () => {
   const other = { options: { ...run.options, seed: 1, shard: { index: 0, count: 2 } }, versions: { format: '3' } };
   expect(differences(run, run)).toEqual([]);
   expect(differences(run, other, ['shard'])).toEqual(['version of format "2", now "3"', 'seed 0, now 1']);
+});
+
+it('files that are all below the KL of their steps have a figure, too', async () => {
+  const images = [image(0, 1), image(1, 1)].map(({ ours, ...rest }) => ({
+    ...rest,
+    ours: {
+      'ddpm-codec': {
+        ...ours['ddpm-codec'],
+        points: ours['ddpm-codec'].points.map((point) => ({ ...point, klBits: 12 * point.bytes })),
+      },
+    },
+  }));
+  const figures = await drawFigures(summarise(run, images));
+  expect(figures.map(({ name }) => name)).toContain('overhead-vs-rate');
 });
