@@ -10,6 +10,8 @@
  * Components are those of 8x8 cosine transforms of luma and two chromas. Only the encoder does this, and from
  * the errors it has: the decoder takes what comes.
  */
+import { cosine } from '../model/schedule.js';
+
 const SIDE = 8;
 const BLOCK = SIDE * SIDE;
 const CHANNELS = 3;
@@ -31,8 +33,27 @@ const COLOURS = [
 const BASIS = Float64Array.from({ length: BLOCK }, (_, i) => {
   const frequency = Math.floor(i / SIDE);
   const place = i % SIDE;
-  return Math.sqrt((frequency === 0 ? 1 : 2) / SIDE) * Math.cos((Math.PI * frequency * (place + 0.5)) / SIDE);
+  return Math.sqrt((frequency === 0 ? 1 : 2) / SIDE) * cosineOf(frequency * (2 * place + 1));
 });
+
+/** cos(n pi / (2 SIDE)), the same everywhere. */
+function cosineOf(n: number): number {
+  const turn = n % (4 * SIDE);
+  const half = Math.min(turn, 4 * SIDE - turn);
+  const quarter = Math.min(half, 2 * SIDE - half);
+  return (half === quarter ? 1 : -1) * cosine((quarter * Math.PI) / (2 * SIDE));
+}
+
+/** An error over the picture. */
+interface Field {
+  /** height * width * 3, channels interleaved. */
+  readonly values: Float32Array;
+  readonly width: number;
+  readonly height: number;
+  /** Blocks in a row of them, and rows of blocks. */
+  readonly across: number;
+  readonly down: number;
+}
 
 /**
  * Weighs the components of an error by how much of them the denoiser would take, in place.
@@ -42,19 +63,18 @@ const BASIS = Float64Array.from({ length: BLOCK }, (_, i) => {
 export function emphasiseUncertain(error: Float32Array, width: number, height: number, snr: number): void {
   const across = Math.ceil(width / SIDE);
   const down = Math.ceil(height / SIDE);
+  const field: Field = { values: error, width, height, across, down };
   const block = new Float32Array(CHANNELS * BLOCK);
-  const { ofComponents, ofBlocks, mean } = measureEnergies(error, width, height);
+  const { ofComponents, ofBlocks, mean } = measureEnergies(field, block);
   if (mean === 0) return;
-  for (let row = 0; row < down; row++) {
-    for (let column = 0; column < across; column++) {
-      readBlock(error, width, height, row, column, block);
-      const local = neighbourhood(ofBlocks, across, down, row, column) / mean + LEAST_ENERGY;
-      for (let i = 0; i < block.length; i++) {
-        const gain = ofComponents[i] * local * snr;
-        block[i] *= (gain + LEAST_WEIGHT * HALF_GAIN) / (gain + HALF_GAIN);
-      }
-      writeBlock(block, width, height, row, column, error);
+  for (let b = 0; b < ofBlocks.length; b++) {
+    readBlock(field, b, block);
+    const local = neighbourhood(ofBlocks, field, b) / mean + LEAST_ENERGY;
+    for (let i = 0; i < block.length; i++) {
+      const gain = ofComponents[i] * local * snr;
+      block[i] *= (gain + LEAST_WEIGHT * HALF_GAIN) / (gain + HALF_GAIN);
     }
+    writeBlock(block, b, field);
   }
 }
 
@@ -66,14 +86,12 @@ interface Energies {
   readonly mean: number;
 }
 
-function measureEnergies(error: Float32Array, width: number, height: number): Energies {
-  const across = Math.ceil(width / SIDE);
-  const down = Math.ceil(height / SIDE);
-  const block = new Float32Array(CHANNELS * BLOCK);
+/** Blocks are transformed here and again where they are weighed: keeping them would take as much memory as the picture. */
+function measureEnergies(field: Field, block: Float32Array): Energies {
   const ofComponents = new Float64Array(block.length);
-  const ofBlocks = new Float64Array(across * down);
+  const ofBlocks = new Float64Array(field.across * field.down);
   for (let b = 0; b < ofBlocks.length; b++) {
-    readBlock(error, width, height, Math.floor(b / across), b % across, block);
+    readBlock(field, b, block);
     let sum = 0;
     for (let i = 0; i < block.length; i++) {
       const energy = block[i] * block[i];
@@ -86,7 +104,9 @@ function measureEnergies(error: Float32Array, width: number, height: number): En
 }
 
 /** Mean over a block and the up to eight around it. */
-function neighbourhood(ofBlocks: Float64Array, across: number, down: number, row: number, column: number): number {
+function neighbourhood(ofBlocks: Float64Array, { across, down }: Field, b: number): number {
+  const row = Math.floor(b / across);
+  const column = b % across;
   let sum = 0;
   let count = 0;
   for (let y = Math.max(0, row - 1); y <= Math.min(down - 1, row + 1); y++) {
@@ -99,21 +119,16 @@ function neighbourhood(ofBlocks: Float64Array, across: number, down: number, row
 }
 
 /** Components of a block: 64 of each colour. Past the picture's edges its last row and column go on. */
-function readBlock(
-  error: Float32Array,
-  width: number,
-  height: number,
-  row: number,
-  column: number,
-  block: Float32Array,
-): void {
+function readBlock({ values, width, height, across }: Field, b: number, block: Float32Array): void {
+  const top = Math.floor(b / across) * SIDE;
+  const left = (b % across) * SIDE;
   for (let y = 0, k = 0; y < SIDE; y++) {
-    const line = Math.min(row * SIDE + y, height - 1) * width;
+    const line = Math.min(top + y, height - 1) * width;
     for (let x = 0; x < SIDE; x++, k++) {
-      const at = (line + Math.min(column * SIDE + x, width - 1)) * CHANNELS;
-      const [r, g, b] = [error[at], error[at + 1], error[at + 2]];
+      const at = (line + Math.min(left + x, width - 1)) * CHANNELS;
       for (let c = 0; c < CHANNELS; c++) {
-        block[c * BLOCK + k] = COLOURS[c][0] * r + COLOURS[c][1] * g + COLOURS[c][2] * b;
+        const [red, green, blue] = COLOURS[c];
+        block[c * BLOCK + k] = red * values[at] + green * values[at + 1] + blue * values[at + 2];
       }
     }
   }
@@ -121,23 +136,18 @@ function readBlock(
 }
 
 /** The inverse of {@link readBlock}; changes the block. */
-function writeBlock(
-  block: Float32Array,
-  width: number,
-  height: number,
-  row: number,
-  column: number,
-  error: Float32Array,
-): void {
+function writeBlock(block: Float32Array, b: number, { values, width, height, across }: Field): void {
+  const top = Math.floor(b / across) * SIDE;
+  const left = (b % across) * SIDE;
   for (let c = 0; c < CHANNELS; c++) transform(block.subarray(c * BLOCK, (c + 1) * BLOCK), 1, SIDE);
-  for (let y = 0; y < SIDE && row * SIDE + y < height; y++) {
-    for (let x = 0; x < SIDE && column * SIDE + x < width; x++) {
-      const at = ((row * SIDE + y) * width + column * SIDE + x) * CHANNELS;
+  for (let y = 0; y < SIDE && top + y < height; y++) {
+    for (let x = 0; x < SIDE && left + x < width; x++) {
+      const at = ((top + y) * width + left + x) * CHANNELS;
       const k = y * SIDE + x;
       for (let channel = 0; channel < CHANNELS; channel++) {
         let sum = 0;
         for (let c = 0; c < CHANNELS; c++) sum += COLOURS[c][channel] * block[c * BLOCK + k];
-        error[at + channel] = sum;
+        values[at + channel] = sum;
       }
     }
   }

@@ -49,6 +49,9 @@ export const DEFAULT_TARGET_RMSE = 3;
 export const DEFAULT_EFFORT = 5;
 export const MAX_EFFORT = 9;
 
+/** ν for pictures of more than 128x128 pixels by effort, from 1 on. */
+const STATE_BITS_OF_EFFORT = [7, 7, 7, 7, 9, 10, 11, 12, 12] as const;
+
 /**
  * ν of the trellis. Small images have few bits, so that more states cost no time that anyone would notice; those of a few
  * pixels only have no use for the long steps that many states need. For large ones the network takes nearly all of the time, so
@@ -56,8 +59,8 @@ export const MAX_EFFORT = 9;
  * @param effort 1..9
  */
 function stateBitsFor(effort: number, pixels: number): number {
-  const ofLarge = effort < DEFAULT_EFFORT ? 7 : Math.min(effort + 4, 12);
-  const wanted = pixels <= SMALL_PIXELS ? effort + 7 : pixels <= 128 * 128 ? ofLarge + 2 : ofLarge;
+  const ofLarge = STATE_BITS_OF_EFFORT[effort - 1] + (pixels <= 128 * 128 ? 2 : 0);
+  const wanted = pixels <= SMALL_PIXELS ? effort + 7 : ofLarge;
   const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
   return Math.max(MIN_STATE_BITS, Math.min(wanted, useful));
 }

@@ -84,7 +84,7 @@ function betaAt({ betaSchedule, timesteps, betaStart, betaEnd }: ScheduleConfig,
 }
 
 /** cos x for 0 <= x <= pi / 2 to 1e-15, by its series: Math.cos need not be the same everywhere. */
-function cosine(x: number): number {
+export function cosine(x: number): number {
   const square = x * x;
   let sum = 1;
   for (let n = 24; n > 0; n -= 2) sum = 1 - (sum * square) / (n * (n - 1));
