@@ -65,7 +65,7 @@ for (const place of PLACES) {
   }));
   const ideal = walk(single, errors);
   for (const pace of PACES.keys()) {
-    const plan = createPlan(schedule, profile, { first: place, second: 0, load: 0, pace }, STATE_BITS, DIMENSIONS);
+    const plan = createPlan({ schedule, profile }, { first: place, second: 0, load: 0, pace }, STATE_BITS, DIMENSIONS);
     const points = walk(plan, errors);
     const ratios = RMSES.flatMap((rmse) => {
       const [planned, least] = [logKlAt(points, rmse), logKlAt(ideal, rmse)];

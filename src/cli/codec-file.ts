@@ -1,10 +1,11 @@
 /** Making `codec.json`, with which a network and its weights become a model that codes: the end of three commands. */
-import { calibrate, calibrateResiduals } from '../codec/calibration.js';
+import { calibrate, calibratePyramid, calibrateResiduals } from '../codec/calibration.js';
 import type { Engine } from '../engine/engine.js';
 import type { RgbImage } from '../image/image.js';
 import type { Tiling } from '../model/denoiser.js';
 import type { DiffusionModel } from '../model/likelihood.js';
 import { CODEC_FILE, type CodecConfig, openUncalibrated } from '../model/model.js';
+import { withPyramid } from '../model/pyramid.js';
 import type { Diffusion } from '../model/scheduler-config.js';
 import type { Console } from './console.js';
 
@@ -19,7 +20,7 @@ export interface CodecFileOptions {
 }
 
 /**
- * Measures a directory's profile and residuals on training pictures and writes `codec.json`.
+ * Measures a directory's pyramid, profile and residuals on training pictures and writes `codec.json`.
  * @param describe what to say `about` the model, from the network while it is open and what an earlier file said
  */
 export async function makeCodecFile<About extends object>(
@@ -33,8 +34,11 @@ export async function makeCodecFile<About extends object>(
   const progress = console.progress('calibrating');
   try {
     const share = 0.8;
-    const profile = await calibrate(images, model, (fraction) => progress.update(share * fraction));
-    const residuals = await calibrateResiduals(images, model, (fraction) =>
+    const pyramid = await calibratePyramid(images, model);
+    const denoiser = withPyramid(model.denoiser, model.schedule, pyramid);
+    const halving = { ...model, denoiser };
+    const profile = await calibrate(images, halving, (fraction) => progress.update(share * fraction));
+    const residuals = await calibrateResiduals(images, halving, (fraction) =>
       progress.update(share + (1 - share) * fraction),
     );
     progress.stop();
@@ -43,6 +47,7 @@ export async function makeCodecFile<About extends object>(
       schedule: model.diffusion.schedule,
       tiling,
       parameterization: model.parameterization,
+      ...(pyramid && { pyramid }),
       profile,
       residuals,
       about,

@@ -17,13 +17,14 @@ export interface ModelReport {
   readonly schedule: ModelInfo['scheduleConfig'];
   readonly parameterization: ModelInfo['parameterization'];
   readonly tiling: ModelInfo['tiling'];
+  readonly pyramid?: ModelInfo['pyramid'];
   readonly about: Readonly<Record<string, unknown>>;
 }
 
 export async function reportModel(info: ModelInfo): Promise<ModelReport> {
   const { countParameters } = await import('../model/unet-parameters.js');
   const { WEIGHTS_FILE } = await import('../model/model.js');
-  const { name, directory, id, config, scheduleConfig, parameterization, tiling } = info;
+  const { name, directory, id, config, scheduleConfig, parameterization, tiling, pyramid } = info;
   return {
     name,
     directory,
@@ -34,13 +35,14 @@ export async function reportModel(info: ModelInfo): Promise<ModelReport> {
     schedule: scheduleConfig,
     parameterization,
     tiling,
+    ...(pyramid && { pyramid }),
     about: (info.about ?? {}) as Record<string, unknown>,
   };
 }
 
 /** The same for people. */
 export function describeModel(report: ModelReport): string {
-  const { config, schedule, parameterization, tiling, about } = report;
+  const { config, schedule, parameterization, tiling, pyramid, about } = report;
   const { betaSchedule, timesteps, betaStart, betaEnd } = schedule;
   const betas = betaSchedule === 'squaredcos_cap_v2' ? '' : `, beta ${betaStart} to ${betaEnd}`;
   const fields: [string, string][] = [
@@ -53,6 +55,7 @@ export function describeModel(report: ModelReport): string {
     ['windows', `${tiling.tile} pixels, overlapping by ${tiling.overlap}`],
   ];
   const remarks = {
+    pyramid: pyramid && `at half the size from t = ${pyramid.halfFrom} on`,
     'trained on': about.trainedOn,
     'imported from': about.importedFrom,
     'calibrated on': about.calibration,

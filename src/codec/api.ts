@@ -65,6 +65,7 @@ export interface EncodeResult {
   readonly steps: readonly StepReport[];
   /** Bytes of the lossless tail, 0 without one. */
   readonly tailBytes: number;
+  /** Of the whole picture: evaluations of parts of it, or of it at a smaller size, count by their share of the work. */
   readonly networkEvaluations: number;
   readonly reconstruction: RgbImage;
 }

@@ -8,6 +8,7 @@ import { CodecError } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
+import { canBeHalved, type Pyramid, withPyramid } from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
 import { integerStream } from '../random.js';
 import { mapAhead } from '../side-by-side.js';
@@ -57,6 +58,46 @@ export async function calibrate(
   let done = 0;
   for await (const _ of measured) onProgress?.(++done / (images.length * knots.length));
   return fitProfile(schedule, knots, rows);
+}
+
+/** Where pictures and their halves are compared, in T/1000, from much noise to little. */
+const PYRAMID_KNOTS = [500, 420, 360, 300, 250, 210, 175, 145];
+/** One of so many images is enough for that, of many. */
+const PYRAMID_EVERY = 4;
+
+/**
+ * Measures from which timestep on pictures are as well denoised at half their size.
+ * @param images training images
+ * @param model as it is without a pyramid
+ * @returns undefined where they never are, or are too small to be halved
+ */
+export async function calibratePyramid(
+  images: readonly RgbImage[],
+  { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
+): Promise<Pyramid | undefined> {
+  const large = images.filter(({ width, height }) => canBeHalved(width, height));
+  const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < LEAST_IMAGES * PYRAMID_EVERY);
+  if (some.length === 0) return undefined;
+  let before: { t: number; loss: number } | undefined;
+  for (const knot of PYRAMID_KNOTS) {
+    const t = Math.max(2, Math.round((knot * schedule.timesteps) / 1000));
+    const halved = withPyramid(denoiser, schedule, { halfFrom: t });
+    const losses = mapAhead(some, denoiser.parallelism, async ({ data, width, height }) => {
+      const x0 = toUnit(data);
+      // The same noise for both.
+      const error = (denoiser: Denoiser) =>
+        denoisingError(x0, width, height, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`));
+      return Math.log2((await error(halved)) / (await error(denoiser)));
+    });
+    let loss = 0;
+    for await (const value of losses) loss += value / some.length;
+    if (loss > 0) {
+      if (!before) return undefined;
+      return { halfFrom: Math.round(before.t + ((t - before.t) * before.loss) / (before.loss - loss)) };
+    }
+    before = { t, loss };
+  }
+  return before && { halfFrom: before.t };
 }
 
 /** Where residuals are measured, in T/1000: lossless files end their chains at one of the last steps. */

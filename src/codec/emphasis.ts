@@ -23,12 +23,10 @@ const LEAST_WEIGHT = 0.4;
 /** Energy expected anywhere, beside what the neighbourhood shows, as a share of the mean. */
 const LEAST_ENERGY = 0.02;
 
-/** Grey, red against blue, green against both: an orthonormal basis, nearly the principal components of errors. */
-const COLOURS = [
-  [1, 1, 1].map((v) => v / Math.sqrt(3)),
-  [1, 0, -1].map((v) => v / Math.sqrt(2)),
-  [1, -2, 1].map((v) => v / Math.sqrt(6)),
-] as const;
+/** One over the lengths of (1, 1, 1), (1, 0, -1) and (1, -2, 1): grey, red against blue, green against both, nearly the principal components of errors. */
+const GREY = 1 / Math.sqrt(3);
+const RED_BLUE = 1 / Math.sqrt(2);
+const GREEN = 1 / Math.sqrt(6);
 /** The orthonormal discrete cosine transform (DCT-II) of a row: BASIS[frequency * SIDE + place]. */
 const BASIS = Float64Array.from({ length: BLOCK }, (_, i) => {
   const frequency = Math.floor(i / SIDE);
@@ -126,53 +124,72 @@ function readBlock({ values, width, height, across }: Field, b: number, block: F
     const line = Math.min(top + y, height - 1) * width;
     for (let x = 0; x < SIDE; x++, k++) {
       const at = (line + Math.min(left + x, width - 1)) * CHANNELS;
-      for (let c = 0; c < CHANNELS; c++) {
-        const [red, green, blue] = COLOURS[c];
-        block[c * BLOCK + k] = red * values[at] + green * values[at + 1] + blue * values[at + 2];
-      }
+      const [red, green, blue] = [values[at], values[at + 1], values[at + 2]];
+      block[k] = GREY * (red + green + blue);
+      block[BLOCK + k] = RED_BLUE * (red - blue);
+      block[2 * BLOCK + k] = GREEN * (red - 2 * green + blue);
     }
   }
-  for (let c = 0; c < CHANNELS; c++) transform(block.subarray(c * BLOCK, (c + 1) * BLOCK), SIDE, 1);
+  for (let c = 0; c < CHANNELS; c++) transform(block.subarray(c * BLOCK, (c + 1) * BLOCK));
 }
 
 /** The inverse of {@link readBlock}; changes the block. */
 function writeBlock(block: Float32Array, b: number, { values, width, height, across }: Field): void {
   const top = Math.floor(b / across) * SIDE;
   const left = (b % across) * SIDE;
-  for (let c = 0; c < CHANNELS; c++) transform(block.subarray(c * BLOCK, (c + 1) * BLOCK), 1, SIDE);
+  for (let c = 0; c < CHANNELS; c++) restore(block.subarray(c * BLOCK, (c + 1) * BLOCK));
   for (let y = 0; y < SIDE && top + y < height; y++) {
     for (let x = 0; x < SIDE && left + x < width; x++) {
       const at = ((top + y) * width + left + x) * CHANNELS;
       const k = y * SIDE + x;
-      for (let channel = 0; channel < CHANNELS; channel++) {
-        let sum = 0;
-        for (let c = 0; c < CHANNELS; c++) sum += COLOURS[c][channel] * block[c * BLOCK + k];
-        values[at + channel] = sum;
-      }
+      const grey = GREY * block[k];
+      const redBlue = RED_BLUE * block[BLOCK + k];
+      const green = GREEN * block[2 * BLOCK + k];
+      values[at] = grey + redBlue + green;
+      values[at + 1] = grey - 2 * green;
+      values[at + 2] = grey - redBlue + green;
     }
   }
 }
 
-const scratch = new Float64Array(BLOCK);
+/** The cosine transform of a square in place: along columns, then along rows. */
+function transform(square: Float32Array): void {
+  for (let x = 0; x < SIDE; x++) transformLine(square, x, SIDE);
+  for (let y = 0; y < SIDE; y++) transformLine(square, y * SIDE, 1);
+}
 
-/**
- * The cosine transform of a square in place, or its inverse.
- * @param outer, inner strides of what comes out and what goes in along `BASIS`: SIDE and 1, or 1 and SIDE for the inverse
- */
-function transform(square: Float32Array, outer: number, inner: number): void {
-  // Along columns, then along rows.
-  for (let i = 0; i < SIDE; i++) {
-    for (let x = 0; x < SIDE; x++) {
-      let sum = 0;
-      for (let j = 0; j < SIDE; j++) sum += BASIS[i * outer + j * inner] * square[j * SIDE + x];
-      scratch[i * SIDE + x] = sum;
-    }
+/** The inverse of {@link transform}. */
+function restore(square: Float32Array): void {
+  for (let x = 0; x < SIDE; x++) restoreLine(square, x, SIDE);
+  for (let y = 0; y < SIDE; y++) restoreLine(square, y * SIDE, 1);
+}
+
+/** Eight values from `start` on, `stride` apart. Even frequencies are symmetric and odd ones antisymmetric, which is half of the products. */
+function transformLine(values: Float32Array, start: number, stride: number): void {
+  const end = start + 7 * stride;
+  const at = (place: number) => values[start + place * stride];
+  const opposite = (place: number) => values[end - place * stride];
+  const [s0, d0] = [at(0) + opposite(0), at(0) - opposite(0)];
+  const [s1, d1] = [at(1) + opposite(1), at(1) - opposite(1)];
+  const [s2, d2] = [at(2) + opposite(2), at(2) - opposite(2)];
+  const [s3, d3] = [at(3) + opposite(3), at(3) - opposite(3)];
+  for (let i = 0, b = 0; i < SIDE; i += 2, b += 2 * SIDE) {
+    values[start + i * stride] = BASIS[b] * s0 + BASIS[b + 1] * s1 + BASIS[b + 2] * s2 + BASIS[b + 3] * s3;
+    const o = b + SIDE;
+    values[start + (i + 1) * stride] = BASIS[o] * d0 + BASIS[o + 1] * d1 + BASIS[o + 2] * d2 + BASIS[o + 3] * d3;
   }
-  for (let y = 0; y < SIDE; y++) {
-    for (let i = 0; i < SIDE; i++) {
-      let sum = 0;
-      for (let j = 0; j < SIDE; j++) sum += BASIS[i * outer + j * inner] * scratch[y * SIDE + j];
-      square[y * SIDE + i] = sum;
-    }
+}
+
+/** The inverse of {@link transformLine}. */
+function restoreLine(values: Float32Array, start: number, stride: number): void {
+  const end = start + 7 * stride;
+  const at = (frequency: number) => values[start + frequency * stride];
+  const [f0, f1, f2, f3] = [at(0), at(1), at(2), at(3)];
+  const [f4, f5, f6, f7] = [at(4), at(5), at(6), at(7)];
+  for (let x = 0; x < SIDE / 2; x++) {
+    const even = BASIS[x] * f0 + BASIS[2 * SIDE + x] * f2 + BASIS[4 * SIDE + x] * f4 + BASIS[6 * SIDE + x] * f6;
+    const odd = BASIS[SIDE + x] * f1 + BASIS[3 * SIDE + x] * f3 + BASIS[5 * SIDE + x] * f5 + BASIS[7 * SIDE + x] * f7;
+    values[start + x * stride] = even + odd;
+    values[end - x * stride] = even - odd;
   }
 }

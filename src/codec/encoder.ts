@@ -8,6 +8,7 @@ import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
+import { canBeHalved, workAt } from '../model/pyramid.js';
 import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
 import type { EncodeOptions, EncodeResult, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
@@ -50,7 +51,7 @@ export const DEFAULT_EFFORT = 5;
 export const MAX_EFFORT = 9;
 
 /** ν for pictures of more than 128x128 pixels by effort, from 1 on. */
-const STATE_BITS_OF_EFFORT = [7, 7, 7, 7, 9, 10, 11, 12, 12] as const;
+const STATE_BITS_OF_EFFORT = [7, 7, 8, 8, 9, 10, 11, 12, 12] as const;
 
 /**
  * ν of the trellis. Small images have few bits, so that more states cost no time that anyone would notice; those of a few
@@ -112,7 +113,7 @@ async function encodeWith(
     );
   }
   const choice = await choosePlan(image, model, selection, effort);
-  const plan = createPlan(schedule, model.profile, choice.parameters, stateBits, dimensions);
+  const plan = createPlan(model, choice.parameters, stateBits, dimensions);
   const complete: Header = { ...base, plan: choice.parameters };
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);
 
@@ -127,6 +128,7 @@ async function encodeWith(
   const memory = stepMemory(dimensions);
   const steps: StepReport[] = [];
   const tail = lossless ? new TailSearch(image, seed, schedule, model.residuals) : undefined;
+  const work = (t: number) => (canBeHalved(width, height) ? workAt(model.pyramid, schedule, t) : 1);
   let networkEvaluations = choice.networkEvaluations;
   let klBits = 0;
   let reconstruction: RgbImage;
@@ -138,7 +140,7 @@ async function encodeWith(
     const t = step > plan.length ? (plan.at(-1)?.s ?? schedule.timesteps) : plan[step - 1].t;
     const known = t < schedule.timesteps;
     await estimateX0(model, state, width, height, t, xhat0);
-    if (known) networkEvaluations++;
+    if (known) networkEvaluations += work(t);
     reconstruction = { width, height, data: fromUnit(xhat0) };
     const distance = rmse(reconstruction, image);
     const bytes = finalBytes(step - 1);
@@ -159,7 +161,7 @@ async function encodeWith(
     let target: Float32Array = error;
     if (sharpens && known) {
       target = await sharpenTarget(error, xhat0, state, width, height, t, model);
-      networkEvaluations++;
+      networkEvaluations += work(t);
     }
     if (emphasises && known) emphasiseUncertain(target, width, height, schedule.snr[t]);
     scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));
@@ -195,7 +197,7 @@ async function encodeWith(
     klBits: last.klBits,
     steps: steps.map((report, i) => ({ ...report, bits: header.length * 8 + stepBits[i] })),
     tailBytes: tailBytes.length,
-    networkEvaluations,
+    networkEvaluations: Math.round(100 * networkEvaluations) / 100,
     reconstruction: lossless ? image : reconstruction,
   };
 }

@@ -1,17 +1,14 @@
 /** Where the steps of a file lie: what its header and the model's profile say, before any network runs. */
 import { CodecError } from '../errors.js';
-import type { Schedule } from '../model/schedule.js';
 import { type Header, MODEL_ID_DIGITS, readHeader } from './format.js';
 import { type Metadata, metadataBytes, readMetadata } from './metadata.js';
-import { createPlan, type PlannedStep, type Profile } from './plan.js';
+import { createPlan, type PlanModel, type PlannedStep } from './plan.js';
 import { stepEnds } from './sections.js';
 import { type ResidualStatistics, tailBytes } from './tail.js';
 
 /** The part of a model that lays out files. */
-export interface LayoutModel {
+export interface LayoutModel extends PlanModel {
   readonly id: string;
-  readonly schedule: Schedule;
-  readonly profile: Profile;
   /** What lossless tails start from; without it they are longer. */
   readonly residuals?: ResidualStatistics;
 }
@@ -38,7 +35,7 @@ export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
     throw new CodecError('model', `the file needs model ${header.modelId}, got ${id}; name its directory with --model`);
   }
   const dimensions = header.width * header.height * 3;
-  const plan = createPlan(model.schedule, model.profile, header.plan, header.stateBits, dimensions);
+  const plan = createPlan(model, header.plan, header.stateBits, dimensions);
   const stepCount = header.stepCount ?? plan.length;
   if (stepCount > plan.length) {
     throw new CodecError('format', `.ddc header is damaged: expected at most ${plan.length} steps, got ${stepCount}`);

@@ -127,7 +127,7 @@ export function nearestPlace(
 }
 
 /** Pace of larger pictures by effort, from 1 on. */
-const PACE_OF_EFFORT = [7, 7, 6, 6, 5, 4, 3, 2, 1] as const;
+const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
 
 /**
  * A small image's steps are as long as a good path makes them; a large one has bits enough for any step length, and each

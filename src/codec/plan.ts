@@ -7,6 +7,7 @@
  * or + - * / and sqrt in doubles, in a fixed order, so that all machines agree.
  */
 import { invalidArgument } from '../errors.js';
+import { type Pyramid, workAt } from '../model/pyramid.js';
 import { jumpKlBits, type Schedule } from '../model/schedule.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from './trellis.js';
 
@@ -18,6 +19,13 @@ export interface Profile {
   readonly mean: readonly number[];
   /** Change of log2 error per unit of the first and of the second coordinate. */
   readonly components: readonly [readonly number[], readonly number[]];
+}
+
+/** What a plan is made from, of a model. */
+export interface PlanModel {
+  readonly schedule: Schedule;
+  readonly profile: Profile;
+  readonly pyramid?: Pyramid;
 }
 
 /** What the header says of the plan. */
@@ -142,8 +150,7 @@ export function expectedErrors(profile: Profile, first: number, second: number):
  * @param dimensions width * height * 3
  */
 export function createPlan(
-  schedule: Schedule,
-  profile: Profile,
+  { schedule, profile, pyramid }: PlanModel,
   parameters: PlanParameters,
   stateBits: number,
   dimensions: number,
@@ -161,7 +168,9 @@ export function createPlan(
   while (t > 1) {
     const squaredError = errors[t] * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
-    const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions;
+    // Steps of less work may be shorter.
+    const share = Math.sqrt(workAt(pyramid, schedule, t));
+    const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions * share;
     let s = t;
     let kl = 0;
     do {

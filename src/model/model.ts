@@ -21,6 +21,7 @@ import {
   paperParameterization,
   VARIANCES,
 } from './parameterization.js';
+import { type Pyramid, withPyramid } from './pyramid.js';
 import { readSafetensors, type Tensors } from './safetensors.js';
 import { createSchedule, paperSchedule, type Schedule, type ScheduleConfig } from './schedule.js';
 import { type Diffusion, parseSchedulerConfig } from './scheduler-config.js';
@@ -52,6 +53,8 @@ export interface CodecConfig {
   readonly profile: Profile;
   /** What the network's output means; without it, the noise (`eps`). */
   readonly parameterization?: Parameterization;
+  /** Without it pictures are denoised at their own size at all timesteps. */
+  readonly pyramid?: Pyramid;
   /** What lossless tails start from; without it they are longer. */
   readonly residuals?: ResidualStatistics;
   /** For people: how the profile and the weights came about. */
@@ -71,6 +74,7 @@ export interface ModelInfo {
   readonly profile: Profile;
   readonly residuals?: ResidualStatistics;
   readonly parameterization: Parameterization;
+  readonly pyramid?: Pyramid;
   /** What `codec.json` says for people of how the model came about. */
   readonly about: unknown;
 }
@@ -100,9 +104,9 @@ export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo>
 /** Opens a model on an engine. @throws as `loadModelInfo`, and when the weights do not fit the architecture */
 export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
   const { info, weights } = await loadFiles(nameOrDirectory);
-  const { schedule, tiling, parameterization } = info;
+  const { schedule, tiling, parameterization, pyramid } = info;
   const network = buildNetwork(info, weights);
-  const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
+  const denoiser = withPyramid(createDenoiser(engine, network, schedule, tiling, parameterization), schedule, pyramid);
   return { ...info, network, denoiser, dispose: () => denoiser.dispose() };
 }
 
@@ -207,9 +211,19 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
-  const { schedule, tiling, profile, parameterization, residuals, about } = codec;
+  const { schedule, tiling, profile, parameterization, pyramid, residuals, about } = codec;
   const id = createHash('sha256')
-    .update(canonicalJson({ config: architectureOf(config), schedule, tiling, profile, parameterization, residuals }))
+    .update(
+      canonicalJson({
+        config: architectureOf(config),
+        schedule,
+        tiling,
+        profile,
+        parameterization,
+        pyramid,
+        residuals,
+      }),
+    )
     .update(weights)
     .digest('hex');
   return {
@@ -223,6 +237,7 @@ async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; we
       tiling,
       profile,
       ...(residuals && { residuals }),
+      ...(pyramid && { pyramid }),
       parameterization: parameterization ?? paperParameterization,
       about,
     },
@@ -272,7 +287,8 @@ async function readJson(directory: string, file: string): Promise<unknown> {
 
 /** Checks `codec.json`. @throws CodecError('model') naming what is wrong */
 export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
-  const { schedule, tiling, profile, parameterization, residuals, about } = (json ?? {}) as Partial<CodecConfig>;
+  const { schedule, tiling, profile, parameterization, pyramid, residuals, about } = (json ??
+    {}) as Partial<CodecConfig>;
   const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
   if (!schedule || !tiling || !profile) throw wrong('expected schedule, tiling and profile');
   createSchedule(schedule);
@@ -284,6 +300,14 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
     throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
   }
   if (parameterization !== undefined) checkParameterization(parameterization);
+  if (
+    pyramid !== undefined &&
+    !(Number.isInteger(pyramid.halfFrom) && pyramid.halfFrom >= 2 && pyramid.halfFrom <= schedule.timesteps)
+  ) {
+    throw wrong(
+      `pyramid: expected halfFrom, an integer from 2 to ${schedule.timesteps}, got ${JSON.stringify(pyramid)}`,
+    );
+  }
   if (residuals !== undefined && !areStatistics(residuals)) {
     throw wrong(`residuals: expected timesteps and for each a table of ${COVARIANCE_SIZE} covariances`);
   }
@@ -292,6 +316,7 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
     tiling,
     profile,
     ...(parameterization && { parameterization }),
+    ...(pyramid && { pyramid }),
     ...(residuals && { residuals }),
     about,
   };

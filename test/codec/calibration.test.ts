@@ -1,7 +1,9 @@
 /** Fitting a profile: the components are found again, and an image finds its place in it. */
-import { expect, test } from 'vitest';
-import { fitProfile } from '../../src/codec/calibration.js';
+import { describe, expect, test } from 'vitest';
+import { calibratePyramid, fitProfile } from '../../src/codec/calibration.js';
 import { nearestPlace } from '../../src/codec/plan-choice.js';
+import type { Denoiser } from '../../src/model/denoiser.js';
+import { timestepOfHalf } from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 
 const schedule = createSchedule(paperSchedule);
@@ -37,4 +39,43 @@ test('an image finds its place to the nearest unit; one beyond the range the end
   expect(first).toBe(10);
   expect(Math.abs(second)).toBe(3);
   expect(place(image(1000, 0)).first).toBe(63);
+});
+
+describe('from which timestep on pictures are denoised at half their size', () => {
+  const grey = (side: number) => ({ width: side, height: side, data: new Uint8Array(side * side * 3).fill(128) });
+  /** A denoiser of grey pictures that is off by so much. */
+  const offBy = (error: (side: number, t: number) => number): Denoiser => ({
+    parallelism: 2,
+    precision: 'fp32',
+    predictX0: async (xt, width, _, t) => xt.map(() => 1 / 255 + error(width, t)),
+    dispose: async () => {},
+  });
+  const images = Array.from({ length: 40 }, () => grey(40));
+
+  test('is where half the size becomes as good', async () => {
+    // At half the size it is better than at full size where it is asked for t > 150.
+    const denoiser = offBy((side, t) => (side === 40 ? 0.1 : 0.1 * Math.exp((150 - t) / 100)));
+    const pyramid = await calibratePyramid(images, { schedule, denoiser });
+    expect(Math.abs(timestepOfHalf(schedule, pyramid!.halfFrom) - 148)).toBeLessThan(5);
+  });
+
+  test('does not ask for smaller pictures than half the size where those have less noise', async () => {
+    const error = new Map([
+      [160, 0.1],
+      [80, 0.02],
+    ]);
+    const denoiser = offBy((side) => error.get(side) ?? 0.15);
+    expect(await calibratePyramid([grey(160), grey(160)], { schedule, denoiser })).toEqual({ halfFrom: 145 });
+  });
+
+  test('is the lowest that is looked at where half the size is always better', async () => {
+    const pyramid = await calibratePyramid(images, { schedule, denoiser: offBy((side) => side / 400) });
+    expect(pyramid).toEqual({ halfFrom: 145 });
+  });
+
+  test('is nowhere where it is never as good, or pictures are too small', async () => {
+    const denoiser = offBy((side) => 1 / side);
+    expect(await calibratePyramid(images, { schedule, denoiser })).toBeUndefined();
+    expect(await calibratePyramid([grey(31), grey(16)], { schedule, denoiser })).toBeUndefined();
+  });
 });

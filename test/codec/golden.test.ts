@@ -4,7 +4,9 @@
  * version or the shipped model has changed. They are also decoded by a second decoder, written from the specification.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder.js';
@@ -214,4 +216,25 @@ test('the second decoder makes the same of a file whose model brings covariances
   const decoded = await secondDecode(bytes, await secondModelOf(other, engine));
   expect([decoded.lossless, [...decoded.data]]).toEqual([true, [...source.data]]);
   await other.dispose();
+});
+
+test('the second decoder makes the same of a file whose model has a pyramid', { timeout: 120_000 }, async () => {
+  const engine = await openEngine('onnx');
+  const directory = await mkdtemp(join(tmpdir(), 'ddc-pyramid-'));
+  await cp('models/pilot', directory, { recursive: true });
+  const codec = JSON.parse(await readFile(join(directory, 'codec.json'), 'utf8'));
+  await writeFile(join(directory, 'codec.json'), JSON.stringify({ ...codec, pyramid: { halfFrom: 250 } }));
+  const other = await openModel(directory, engine);
+  expect(other.id).not.toBe(model.id);
+  const source = crop(await readImage(PHOTO), 90, 20, 77, 70);
+  const { bytes, steps } = await encode(source, other, { targetRmse: 12 });
+  // Steps at half the size, at less, and at its own.
+  expect(steps[1].t).toBeGreaterThan(500);
+  expect(steps.at(-1)!.t).toBeLessThan(250);
+  const first = await decode(bytes, other);
+  const decoded = await secondDecode(bytes, await secondModelOf(other, engine));
+  expect(decoded.timesteps).toEqual(steps.slice(1).map(({ t }) => t));
+  expect(rmse(first.image, decoded)).toBeLessThan(0.01);
+  await other.dispose();
+  await rm(directory, { recursive: true });
 });

@@ -24,7 +24,7 @@ const parameters: fc.Arbitrary<PlanParameters> = fc.record({
 });
 
 const plan = (p: PlanParameters, stateBits: number, dimensions: number) =>
-  createPlan(schedule, profile, p, stateBits, dimensions);
+  createPlan({ schedule, profile }, p, stateBits, dimensions);
 
 const totalBits = (steps: readonly PlannedStep[]) =>
   steps.reduce((sum, { blocks, blockBits }) => sum + blocks * blockBits, 0);
@@ -137,4 +137,16 @@ test.each([
   [{ first: 0.5 }, /plan first/],
 ])('parameters out of range are refused: %o', (wrong, message) => {
   expect(() => plan({ ...PLAIN, ...wrong }, 12, 3072)).toThrow(message);
+});
+
+test('steps at which a picture is denoised at half its size are shorter, and the rest stays as it is', () => {
+  const halfFrom = 250;
+  const of = (pyramid?: { halfFrom: number }) =>
+    createPlan({ schedule, profile, pyramid }, { ...PLAIN, pace: 4 }, 9, 3 * 512 * 512);
+  const [plain, halved] = [of(), of({ halfFrom })];
+  const noisy = (steps: readonly PlannedStep[]) => steps.filter(({ t }) => t >= halfFrom).length;
+  expect(noisy(halved)).toBeGreaterThan(1.3 * noisy(plain));
+  expect(noisy(halved)).toBeLessThan(4 * noisy(plain));
+  const rest = halved.length - noisy(halved) - (plain.length - noisy(plain));
+  expect(Math.abs(rest)).toBeLessThanOrEqual(1);
 });

@@ -12,6 +12,7 @@ export interface SecondModel {
   readonly schedule: { readonly timesteps: number; readonly betaStart: number; readonly betaEnd: number };
   readonly tiling: Tiling;
   readonly profile: { readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
+  readonly pyramid?: { readonly halfFrom: number };
   readonly residuals?: SecondTailContext['residuals'];
   readonly stride: NoisePredictor['stride'];
   /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
@@ -38,7 +39,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   const { width, height, seed, nu } = header;
   const D = 3 * width * height;
   const { abar, snr } = schedule(model.schedule);
-  const plan = makePlan(header, model.profile, snr, D);
+  const plan = makePlan(header, model, snr, D);
   const written = plan.slice(0, header.stepCount ?? plan.length);
   const bit = bitReader(file.subarray(header.length));
 
@@ -51,7 +52,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
     const closes = header.checksums && (section.length + bits >= 256 || i === written.length - 1);
     if (bits + (closes ? 16 : 0) > bit.left()) break;
     section.push(...bit.ahead(bits));
-    const xhat0 = await estimate(x, width, height, t, abar, model);
+    const xhat0 = await estimateScaled(x, width, height, t, abar, model);
     const z = stepNoise(`ddc1/${seed}/${i + 1}`, step, nu, D, bit.read);
     x = jump(x, xhat0, z, abar[step.t], abar[step.s]);
     t = step.s;
@@ -61,7 +62,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
       section = [];
     }
   }
-  const xhat0 = await estimate(x, width, height, t, abar, model);
+  const xhat0 = await estimateScaled(x, width, height, t, abar, model);
   const tail =
     header.lossless && timesteps.length === written.length
       ? secondTail(bit.rest(), { width, height, seed, t, xhat0, residuals: model.residuals })
@@ -246,6 +247,83 @@ function jump(x: Float32Array, xhat0: Float32Array, z: Float32Array, abarT: numb
   return x.map((value, i) => ofX0 * xhat0[i] + ofX * value + sigma * z[i]);
 }
 
+/** xhat0, of a smaller picture where the model's pyramid says so. */
+async function estimateScaled(
+  x: Float32Array,
+  width: number,
+  height: number,
+  t: number,
+  abar: readonly number[],
+  model: SecondModel,
+): Promise<Float32Array> {
+  const from = model.pyramid?.halfFrom ?? abar.length;
+  const snr = abar.map((value) => value / (1 - value));
+  const own = t === abar.length - 1 || t < from;
+  const xhat0 = own ? await estimate(x, width, height, t, abar, model) : await scaled(x, width, height, t);
+  return xhat0.map((value) => Math.min(1, Math.max(-1, value)));
+
+  async function scaled(x: Float32Array, width: number, height: number, t: number): Promise<Float32Array> {
+    if (width < 32 || height < 32 || t < from / 4) return estimate(x, width, height, t, abar, model);
+    const half = halfTimestep(snr, t);
+    const y = means(x, width, height).map((value) => value * Math.sqrt(abar[half] / abar[t]));
+    const coarse = await scaled(y, (width + 1) >> 1, (height + 1) >> 1, half);
+    if (t >= from) return doubled(coarse, width, height);
+    const fine = await estimate(x, width, height, t, abar, model);
+    const ofFine = means(fine, width, height);
+    const correction = doubled(
+      coarse.map((value, i) => (value - ofFine[i]) / 2),
+      width,
+      height,
+    );
+    return fine.map((value, i) => value + correction[i]);
+  }
+}
+
+/** half(t) of section 5. */
+function halfTimestep(snr: readonly number[], t: number): number {
+  let u = t;
+  while (u > 1 && snr[u] < 4 * snr[t]) u--;
+  return u < t && (4 * snr[t]) ** 2 < snr[u] * snr[u + 1] ? u + 1 : u;
+}
+
+/** M of section 5. */
+function means(x: Float32Array, width: number, height: number): Float32Array {
+  const inside = (i: number, length: number) => (i < length || length === 1 ? Math.min(i, length - 1) : length - 2);
+  const [columns, rows] = [(width + 1) >> 1, (height + 1) >> 1];
+  return Float32Array.from({ length: rows * columns * 3 }, (_, k) => {
+    const [column, row, channel] = [Math.floor(k / 3) % columns, Math.floor(k / 3 / columns), k % 3];
+    let sum = 0;
+    for (const y of [2 * row, 2 * row + 1])
+      for (const i of [2 * column, 2 * column + 1])
+        sum += x[(inside(y, height) * width + inside(i, width)) * 3 + channel];
+    return sum / 4;
+  });
+}
+
+/** D of section 5: along rows, then along columns. */
+function doubled(a: Float32Array, width: number, height: number): Float32Array {
+  const [columns, rows] = [(width + 1) >> 1, (height + 1) >> 1];
+  const inside = (i: number, length: number): number =>
+    i < 0 ? inside(-1 - i, length) : i < length ? i : inside(2 * length - 1 - i, length);
+  const weights = [-3, 22, 128, -22, 3];
+  const split = (value: (i: number) => number, length: number, at: number) => {
+    let sum = 0;
+    for (let k = -2; k <= 2; k++) {
+      const weight = k === 0 || at % 2 === 0 ? weights[k + 2] : -weights[k + 2];
+      sum += (weight / 128) * value(inside((at >> 1) + k, length));
+    }
+    return sum;
+  };
+  const wide = Float32Array.from({ length: rows * width * 3 }, (_, k) => {
+    const [column, row, channel] = [Math.floor(k / 3) % width, Math.floor(k / 3 / width), k % 3];
+    return split((i) => a[(row * columns + i) * 3 + channel], columns, column);
+  });
+  return Float32Array.from({ length: height * width * 3 }, (_, k) => {
+    const [rest, row] = [k % (width * 3), Math.floor(k / 3 / width)];
+    return split((i) => wide[i * width * 3 + rest], rows, row);
+  });
+}
+
 /** xhat0, eps put together from windows. */
 async function estimate(
   x: Float32Array,
@@ -306,11 +384,15 @@ async function estimate(
 /** Section 6. */
 function makePlan(
   header: ReturnType<typeof readHeader>,
-  { mean, components: [firsts, seconds] }: SecondModel['profile'],
+  { profile, pyramid }: SecondModel,
   snr: readonly number[],
   D: number,
 ): Step[] {
   const { nu, first, second } = header;
+  const {
+    mean,
+    components: [firsts, seconds],
+  } = profile;
   const expected = (t: number) =>
     t === mean.length ? 0.25 : powerOfTwo(mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1]);
   const h = 0.7213475204444817;
@@ -326,7 +408,8 @@ function makePlan(
   while (t > 1) {
     const error = expected(t) * D;
     const root = Math.sqrt(Math.max(sent / D, 0.01));
-    const waste = pace * root * Math.sqrt(root) * D;
+    let waste = pace * root * Math.sqrt(root) * D;
+    for (let u = t; pyramid && u >= pyramid.halfFrom; u = halfTimestep(snr, u)) waste /= 2;
     let s = t;
     let kl: number;
     do {

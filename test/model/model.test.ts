@@ -147,6 +147,12 @@ describe('files that are not there or do not fit', () => {
     ['a tile off the stride', (json: Json) => (json.tiling.tile = 63), /tile: expected a multiple of \d+, got 63/],
     ['a tile of 0', (json: Json) => (json.tiling.tile = 0), /tile: expected a multiple of/],
     ['an overlap of most of a tile', (json: Json) => (json.tiling.overlap = 33), /overlap: expected .*got 33/],
+    [
+      'a pyramid of all',
+      (json: Json) => (json.pyramid = { halfFrom: 1 }),
+      /halfFrom, an integer from 2 to 1000, got .*1/,
+    ],
+    ['a pyramid of nothing', (json: Json) => (json.pyramid = {}), /pyramid: expected halfFrom/],
     ['another schedule', (json: Json) => (json.schedule.betaSchedule = 'cosine'), /expected linear, .*, got "cosine"/],
     ['betas the wrong way round', (json: Json) => (json.schedule.betaEnd = 1e-9), /betas: expected/],
   ])('%s in codec.json', async (_, change, message) => {

@@ -1,0 +1,180 @@
+/** Denoising a picture at half its size: what halving keeps, which sizes and timesteps the network is asked for. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { toUnit } from '../../src/image/pixels.js';
+import type { Denoiser } from '../../src/model/denoiser.js';
+import { double, halve, timestepOfHalf, withPyramid, workAt } from '../../src/model/pyramid.js';
+import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
+import { gaussians, integerStream } from '../../src/random.js';
+
+const schedule = createSchedule(paperSchedule);
+const PYRAMID = { halfFrom: 300 };
+
+const side = fc.integer({ min: 1, max: 24 });
+const image = (width: number, height: number) =>
+  fc.float32Array({ minLength: width * height * 3, maxLength: width * height * 3, min: -1, max: 1, noNaN: true });
+
+/** A picture of the values of a function of place and channel. */
+const picture = (width: number, height: number, value: (x: number, y: number, c: number) => number) =>
+  Float32Array.from({ length: width * height * 3 }, (_, i) =>
+    value(Math.floor(i / 3) % width, Math.floor(i / 3 / width), i % 3),
+  );
+
+const largestDifference = (a: Float32Array, b: Float32Array) =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+
+describe('sizes', () => {
+  test('the halves of a doubled picture are the picture', () => {
+    fc.assert(
+      fc.property(
+        fc.tuple(side, side).chain(([w, h]) => fc.tuple(fc.constant(w), fc.constant(h), image(w, h))),
+        ([width, height, small]) => {
+          const large = double(small, 2 * width, 2 * height);
+          expect(large.length).toBe(4 * small.length);
+          expect(largestDifference(halve(large, 2 * width, 2 * height), small)).toBeLessThan(1e-5);
+        },
+      ),
+    );
+  });
+
+  test('a plain picture stays plain at any size, odd ones too', () => {
+    fc.assert(
+      fc.property(side, side, fc.float({ min: -1, max: 1, noNaN: true }), (width, height, level) => {
+        const plain = picture(width, height, () => level);
+        const half = halve(plain, width, height);
+        expect(half.length).toBe(Math.ceil(width / 2) * Math.ceil(height / 2) * 3);
+        expect(half.every((value) => value === Math.fround(level))).toBe(true);
+        expect(largestDifference(double(half, width, height), plain)).toBeLessThan(1e-6);
+      }),
+    );
+  });
+
+  test('a polynomial of fourth degree comes back but at the edges', () => {
+    const curve = (x: number) => 0.2 - 0.3 * x + 0.1 * x ** 2 + 0.04 * x ** 3 - 0.01 * x ** 4;
+    // Means over pixels of width 1 / 8, by the antiderivative.
+    const integral = (x: number) => 0.2 * x - 0.15 * x ** 2 + (0.1 / 3) * x ** 3 + 0.01 * x ** 4 - 0.002 * x ** 5;
+    const mean = (i: number) => 8 * (integral((i + 1) / 8) - integral(i / 8));
+    expect(mean(3)).toBeCloseTo(curve(3.5 / 8), 3);
+    const across = picture(24, 20, (x) => mean(x));
+    const down = picture(20, 24, (_, y) => mean(y));
+    for (const [large, width, height, along] of [[across, 24, 20, 0] as const, [down, 20, 24, 1] as const]) {
+      const back = double(halve(large, width, height), width, height);
+      const place = (i: number) => (along === 0 ? Math.floor(i / 3) % width : Math.floor(i / 3 / width));
+      const inside = (values: Float32Array) => values.filter((_, i) => place(i) >= 4 && place(i) < 20);
+      expect(largestDifference(inside(back), inside(large))).toBeLessThan(2e-6);
+    }
+  });
+});
+
+test('half the size has four times the signal-to-noise ratio, as nearly as whole timesteps can', () => {
+  for (let t = 2; t <= 1000; t++) {
+    const half = timestepOfHalf(schedule, t);
+    const off = (at: number) => Math.abs(Math.log(schedule.snr[at] / (4 * schedule.snr[t])));
+    expect(half).toBeLessThan(t);
+    for (const other of [half - 1, half + 1]) if (other >= 1) expect(off(half)).toBeLessThanOrEqual(off(other) + 1e-12);
+  }
+  expect(timestepOfHalf(schedule, 1)).toBe(1);
+});
+
+test('the work is a quarter for each halving', () => {
+  expect(workAt(undefined, schedule, 1000)).toBe(1);
+  expect(workAt(PYRAMID, schedule, 299)).toBe(1);
+  expect(workAt(PYRAMID, schedule, 300)).toBe(1 / 4);
+  const works = Array.from({ length: 1000 }, (_, i) => workAt(PYRAMID, schedule, i + 1));
+  for (let i = 1; i < works.length; i++) expect(works[i]).toBeLessThanOrEqual(works[i - 1]);
+  expect(works[999]).toBeLessThan(1 / 64);
+});
+
+/** A denoiser that takes the noise for what it is: xhat0 = x_t / sqrt(abar_t); and what it was asked for. */
+function recorder(predict = (xt: Float32Array, t: number) => xt.map((v) => v / Math.sqrt(schedule.alphasCumprod[t]))) {
+  const asked: { width: number; height: number; t: number; xt: Float32Array }[] = [];
+  const denoiser: Denoiser = {
+    parallelism: 1,
+    precision: 'fp32',
+    async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
+      asked.push({ width, height, t, xt: xt.slice() });
+      into.set(predict(xt, t));
+      return into;
+    },
+    dispose: async () => {},
+  };
+  return { denoiser, asked };
+}
+
+describe('a denoiser with a pyramid', () => {
+  test('is the denoiser itself in less noise, and for pictures too small to be halved', async () => {
+    const { denoiser, asked } = recorder();
+    const halving = withPyramid(denoiser, schedule, PYRAMID);
+    const into = new Float32Array(64 * 40 * 3);
+    expect(await halving.predictX0(into.map(Math.sin), 64, 40, 299, into)).toBe(into);
+    await halving.predictX0(new Float32Array(31 * 100 * 3), 31, 100, 900);
+    expect(asked.map(({ width, height, t }) => [width, height, t])).toEqual([
+      [64, 40, 299],
+      [31, 100, 900],
+    ]);
+    expect(withPyramid(denoiser, schedule, undefined)).toBe(denoiser);
+  });
+
+  test('asks for smaller pictures only, each with the noise that the network expects of it', async () => {
+    const { denoiser, asked } = recorder();
+    const [width, height] = [203, 130];
+    for (const t of [300, 420, 600, 999]) {
+      asked.length = 0;
+      const signal = Math.sqrt(schedule.alphasCumprod[t]);
+      const noise = Math.sqrt(1 - schedule.alphasCumprod[t]);
+      const gaussian = gaussians(integerStream(`pyramid ${t}`));
+      const xt = picture(width, height, () => signal * 0.25 + noise * gaussian());
+      const before = xt.slice();
+      await withPyramid(denoiser, schedule, PYRAMID).predictX0(xt, width, height, t);
+      expect(xt).toEqual(before);
+      expect(asked.length).toBeGreaterThan(0);
+      for (const one of asked) {
+        expect(one.width).toBeLessThan(width);
+        const mean = one.xt.reduce((sum, v) => sum + v, 0) / one.xt.length;
+        const variance = one.xt.reduce((sum, v) => sum + (v - mean) ** 2, 0) / one.xt.length;
+        const expected = 1 - schedule.alphasCumprod[one.t];
+        // Within what a sample variance scatters, and the mirrored edge adds.
+        expect(variance / expected).toBeGreaterThan(1 - 5 * Math.sqrt(2 / one.xt.length));
+        expect(variance / expected).toBeLessThan(1.08 + 5 * Math.sqrt(2 / one.xt.length));
+        if (Math.min(one.width, one.height) >= 32) expect(one.t).toBeLessThan(PYRAMID.halfFrom);
+      }
+      // The finest of them is the largest that is below the limit.
+      expect(Math.max(...asked.map((one) => one.t))).toBe(
+        Math.max(...asked.filter((o) => o.width === Math.max(...asked.map((a) => a.width))).map((o) => o.t)),
+      );
+    }
+  });
+
+  test('gives back a smooth picture that the denoiser knows, clipped to [-1, 1]', async () => {
+    const smooth = (width: number, height: number) =>
+      picture(
+        width,
+        height,
+        (x, y, c) => 1.2 * Math.sin((3 * (x + 0.5)) / width + c) * Math.cos((2 * (y + 0.5)) / height),
+      );
+    const asked = withPyramid(
+      {
+        parallelism: 1,
+        precision: 'fp32',
+        predictX0: async (_xt, width, height) => smooth(width, height),
+        dispose: async () => {},
+      },
+      schedule,
+      PYRAMID,
+    );
+    const [width, height] = [96, 64];
+    const xhat0 = await asked.predictX0(new Float32Array(width * height * 3), width, height, 450);
+    const wanted = smooth(width, height).map((v) => Math.max(-1, Math.min(1, v)));
+    expect(largestDifference(xhat0, wanted)).toBeLessThan(0.03);
+    expect(xhat0.every((v) => v >= -1 && v <= 1)).toBe(true);
+  });
+
+  test('into may be given, and is what comes back', async () => {
+    const { denoiser } = recorder();
+    const halving = withPyramid(denoiser, schedule, PYRAMID);
+    const xt = toUnit(Uint8Array.from({ length: 40 * 36 * 3 }, (_, i) => (i * 37) % 256));
+    const into = new Float32Array(xt.length).fill(7);
+    expect(await halving.predictX0(xt, 40, 36, 700, into)).toBe(into);
+    expect(into).toEqual(await halving.predictX0(xt, 40, 36, 700));
+  });
+});
