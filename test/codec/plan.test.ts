@@ -6,6 +6,7 @@ import {
   expectedErrors,
   LOADS,
   PACES,
+  type PlanModel,
   type PlannedStep,
   type PlanParameters,
 } from '../../src/codec/plan.js';
@@ -141,9 +142,8 @@ test.each([
 
 test('steps at which a picture is denoised at half its size are shorter, and the rest stays as it is', () => {
   const halfFrom = 250;
-  const of = (pyramid?: { halfFrom: number }) =>
-    createPlan({ schedule, profile, pyramid }, { ...PLAIN, pace: 4 }, 9, 3 * 512 * 512);
-  const [plain, halved] = [of(), of({ halfFrom })];
+  const of = (model: PlanModel) => createPlan(model, { ...PLAIN, pace: 4 }, 9, 3 * 512 * 512);
+  const [plain, halved] = [of({ schedule, profile }), of({ schedule, profile, pyramid: { halfFrom } })];
   const noisy = (steps: readonly PlannedStep[]) => steps.filter(({ t }) => t >= halfFrom).length;
   expect(noisy(halved)).toBeGreaterThan(1.3 * noisy(plain));
   expect(noisy(halved)).toBeLessThan(4 * noisy(plain));
