@@ -4,8 +4,7 @@
  * network sees farther and knows the levels of noise it meets there better. Natural pictures look alike at all scales, so what
  * holds for a picture and its half holds for the half and its quarter, and one timestep says it all.
  */
-import type { Denoiser } from './denoiser.js';
-import { mirror } from './denoiser.js';
+import { type Denoiser, mirror } from './denoiser.js';
 import type { Schedule } from './schedule.js';
 
 /** From which noise on a picture is denoised at half its size. Part of the model: another one gives another xhat0. */
@@ -71,9 +70,9 @@ export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyr
 }
 
 /** The timestep at which x_t of half the size is: its noise is half as large, so the signal-to-noise ratio nearest to four times that of t. */
-export function timestepOfHalf({ snr, timesteps }: Schedule, t: number): number {
+export function timestepOfHalf({ snr }: Schedule, t: number): number {
   const wanted = 4 * snr[t];
-  let half = Math.min(t, timesteps);
+  let half = t;
   while (half > 1 && snr[half] < wanted) half--;
   // The nearer of the two around it, as ratios.
   return half < t && wanted * wanted < snr[half] * snr[half + 1] ? half + 1 : half;

@@ -1,5 +1,5 @@
 /** Every engine decodes what every engine encoded: the same picture, but for differences that are far below a grey level. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -13,6 +13,7 @@ import type { RgbImage } from '../../src/image/image.js';
 import { readImage } from '../../src/image/read.js';
 import { CODEC_FILE, type Model, openModel } from '../../src/model/model.js';
 import { cifarTestImages, PHOTO } from '../helpers/fixtures.js';
+import { edit } from '../helpers/model-copy.js';
 
 /** Grey levels, RMS. */
 const MOST_DIFFERENCE = 0.01;
@@ -28,8 +29,7 @@ const TILING = { tile: 16, overlap: 4 };
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
   await cp('models/pilot', directory, { recursive: true });
-  const codec = JSON.parse(await readFile(join(directory, CODEC_FILE), 'utf8'));
-  await writeFile(join(directory, CODEC_FILE), JSON.stringify({ ...codec, tiling: TILING }));
+  await edit(directory, CODEC_FILE, (json) => Object.assign(json, { tiling: TILING }));
   const onnx = await openEngine('onnx', { threads: 1 });
   engines = [onnx, await openEngine('onnx', { threads: 2 }), await openEngine('wasm')];
   const all = [...engines, { ...onnx, batch: 4 }];

@@ -4,9 +4,7 @@
  * version or the shipped model has changed. They are also decoded by a second decoder, written from the specification.
  */
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder.js';
@@ -17,8 +15,9 @@ import { openEngine } from '../../src/engine/index.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
 import { readImage } from '../../src/image/read.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import { CODEC_FILE, type Model, openModel } from '../../src/model/model.js';
 import { cifarTestImages, PHOTO } from '../helpers/fixtures.js';
+import { copyOfPilot, edit } from '../helpers/model-copy.js';
 import { type SecondModel, secondDecode } from '../helpers/second-decoder.js';
 
 const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));
@@ -220,10 +219,8 @@ test('the second decoder makes the same of a file whose model brings covariances
 
 test('the second decoder makes the same of a file whose model has a pyramid', { timeout: 120_000 }, async () => {
   const engine = await openEngine('onnx');
-  const directory = await mkdtemp(join(tmpdir(), 'ddc-pyramid-'));
-  await cp('models/pilot', directory, { recursive: true });
-  const codec = JSON.parse(await readFile(join(directory, 'codec.json'), 'utf8'));
-  await writeFile(join(directory, 'codec.json'), JSON.stringify({ ...codec, pyramid: { halfFrom: 250 } }));
+  const directory = await copyOfPilot();
+  await edit(directory, CODEC_FILE, (json) => Object.assign(json, { pyramid: { halfFrom: 250 } }));
   const other = await openModel(directory, engine);
   expect(other.id).not.toBe(model.id);
   const source = crop(await readImage(PHOTO), 90, 20, 77, 70);
@@ -236,5 +233,4 @@ test('the second decoder makes the same of a file whose model has a pyramid', { 
   expect(decoded.timesteps).toEqual(steps.slice(1).map(({ t }) => t));
   expect(rmse(first.image, decoded)).toBeLessThan(0.01);
   await other.dispose();
-  await rm(directory, { recursive: true });
 });

@@ -247,15 +247,18 @@ function jump(x: Float32Array, xhat0: Float32Array, z: Float32Array, abarT: numb
   return x.map((value, i) => ofX0 * xhat0[i] + ofX * value + sigma * z[i]);
 }
 
-/** xhat0, of a smaller picture where the model's pyramid says so. */
-async function estimateScaled(
+/** Makes xhat0 of a picture x_t. */
+type Estimate = (
   x: Float32Array,
   width: number,
   height: number,
   t: number,
   abar: readonly number[],
   model: SecondModel,
-): Promise<Float32Array> {
+) => Promise<Float32Array>;
+
+/** xhat0, of a smaller picture where the model's pyramid says so. */
+const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
   const from = model.pyramid?.halfFrom ?? abar.length;
   const snr = abar.map((value) => value / (1 - value));
   const own = t === abar.length - 1 || t < from;
@@ -277,7 +280,7 @@ async function estimateScaled(
     );
     return fine.map((value, i) => value + correction[i]);
   }
-}
+};
 
 /** half(t) of section 5. */
 function halfTimestep(snr: readonly number[], t: number): number {
@@ -325,14 +328,7 @@ function doubled(a: Float32Array, width: number, height: number): Float32Array {
 }
 
 /** xhat0, eps put together from windows. */
-async function estimate(
-  x: Float32Array,
-  width: number,
-  height: number,
-  t: number,
-  abar: readonly number[],
-  model: SecondModel,
-): Promise<Float32Array> {
+const estimate: Estimate = async (x, width, height, t, abar, model) => {
   if (t === abar.length - 1) return new Float32Array(x.length);
   const axis = (length: number) => {
     const { tile: W, overlap: V } = model.tiling;
@@ -379,7 +375,7 @@ async function estimate(
     const eps = sums[i] / weights[Math.floor(i / 3)];
     return Math.max(-1, Math.min(1, (value - Math.sqrt(1 - abar[t]) * eps) / Math.sqrt(abar[t])));
   });
-}
+};
 
 /** Section 6. */
 function makePlan(

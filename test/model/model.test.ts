@@ -15,24 +15,8 @@ import {
   openModel,
   WEIGHTS_FILE,
 } from '../../src/model/model.js';
-import { syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
-
-const PILOT = (await loadModelInfo('pilot')).directory;
-
-/** A copy of the shipped model whose files can be spoilt. */
-async function copyOfPilot(): Promise<string> {
-  const directory = join(await temporaryDirectory(), 'copy');
-  await cp(PILOT, directory, { recursive: true });
-  return directory;
-}
-
-/** Changes a copy's JSON file. */
-async function edit(directory: string, file: string, change: (json: Record<string, unknown>) => void): Promise<void> {
-  const path = join(directory, file);
-  const json = JSON.parse(await readFile(path, 'utf8'));
-  change(json);
-  await writeFile(path, JSON.stringify(json));
-}
+import { syntheticImage } from '../helpers/fixtures.js';
+import { copyOfPilot, edit } from '../helpers/model-copy.js';
 
 /** Expects a CodecError('model') of one line. */
 async function expectRefusal(call: Promise<unknown>, message: RegExp): Promise<void> {

@@ -1,0 +1,26 @@
+/** Models of tests' own: copies of a shipped one whose files can be changed. */
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadModelInfo } from '../../src/model/model.js';
+import { temporaryDirectory } from './fixtures.js';
+
+const PILOT = (await loadModelInfo('pilot')).directory;
+
+/** A copy of the shipped model `pilot`, removed when the test is over. */
+export async function copyOfPilot(): Promise<string> {
+  const directory = join(await temporaryDirectory(), 'copy');
+  await cp(PILOT, directory, { recursive: true });
+  return directory;
+}
+
+/** Changes a copy's JSON file. */
+export async function edit(
+  directory: string,
+  file: string,
+  change: (json: Record<string, unknown>) => void,
+): Promise<void> {
+  const path = join(directory, file);
+  const json = JSON.parse(await readFile(path, 'utf8'));
+  change(json);
+  await writeFile(path, JSON.stringify(json));
+}
