@@ -18,9 +18,6 @@ interface CalibrateArgs extends EngineArgs, OutputArgs {
   readonly overlap: unknown;
 }
 
-/** Larger pictures are cut to a square from their middle of at most this many tiles a side. */
-const MOST_TILES = 2;
-
 export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
   command: 'calibrate <model> <inputs..>',
   describe: 'Prepare a UNet2DModel directory (diffusers) for coding',
@@ -55,8 +52,8 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   const { CODEC_FILE } = await import('../model/model.js');
   const output = join(args.model, CODEC_FILE);
   await checkWritable(output, args);
-  const images = await readTrainingPictures(args.inputs, MOST_TILES * tiling.tile);
-  const { makeCodecFile } = await import('./codec-file.js');
+  const { CALIBRATION_TILES, makeCodecFile } = await import('./codec-file.js');
+  const images = await readTrainingPictures(args.inputs, CALIBRATION_TILES * tiling.tile);
   await withContext(args, console, async (context) => {
     const engine = await context.engine();
     const write = (name: string, data: string) => writeAtomically(join(args.model, name), Buffer.from(data), args);

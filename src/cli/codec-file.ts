@@ -19,8 +19,12 @@ export interface CodecFileOptions {
   readonly write: (name: string, data: string) => Promise<void>;
 }
 
+/** Pictures to calibrate on are of interest up to so many tiles a side: larger ones take time, smaller ones cannot be halved. */
+export const CALIBRATION_TILES = 2;
+
 /**
  * Measures a directory's pyramid, profile and residuals on training pictures and writes `codec.json`.
+ * @param images of at most `CALIBRATION_TILES` tiles a side
  * @param describe what to say `about` the model, from the network while it is open and what an earlier file said
  */
 export async function makeCodecFile<About extends object>(
@@ -33,14 +37,13 @@ export async function makeCodecFile<About extends object>(
   console.note(`calibrating ${directory} on ${engine.name}: ${engine.description}`);
   const progress = console.progress('calibrating');
   try {
-    const share = 0.8;
-    const pyramid = await calibratePyramid(images, model);
+    const part = (from: number, to: number) => (fraction: number) => progress.update(from + (to - from) * fraction);
+    // What fits into a window has nothing farther to see.
+    const pyramid = await calibratePyramid(images, model, tiling.tile + 1, part(0, 0.1));
     const denoiser = withPyramid(model.denoiser, model.schedule, pyramid);
     const halving = { ...model, denoiser };
-    const profile = await calibrate(images, halving, (fraction) => progress.update(share * fraction));
-    const residuals = await calibrateResiduals(images, halving, (fraction) =>
-      progress.update(share + (1 - share) * fraction),
-    );
+    const profile = await calibrate(images, halving, part(0.1, 0.8));
+    const residuals = await calibrateResiduals(images, halving, part(0.8, 1));
     progress.stop();
     const about = await describe({ ...model, engine }, (model.about ?? {}) as object);
     const codec: CodecConfig = {

@@ -90,7 +90,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const { strideOf } = await import('../model/config.js');
   const stride = strideOf(network.config);
   const tile = tileOf(network, stride);
-  const pictures = await openPictures(2 * tile, stride, network);
+  const { CALIBRATION_TILES, makeCodecFile } = await import('./codec-file.js');
+  const pictures = await openPictures(CALIBRATION_TILES * tile, stride, network);
   await makeDirectory(args.out);
   // Half precision where it loses nothing, so that one network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
@@ -98,7 +99,6 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
   await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));
 
-  const { makeCodecFile } = await import('./codec-file.js');
   await withContext(args, console, async (context) => {
     const engine = await context.engine();
     const options = { console, engine, tiling: { tile, overlap: OVERLAP }, diffusion, write };

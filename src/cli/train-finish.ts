@@ -11,14 +11,16 @@ import type { RunRecord } from '../model/training/checkpoint.js';
 import { weightsFile } from '../model/training/export.js';
 import type { TrainerState } from '../model/training/state.js';
 import type { ParameterSpec } from '../model/unet-parameters.js';
-import { makeCodecFile } from './codec-file.js';
+import { CALIBRATION_TILES, makeCodecFile } from './codec-file.js';
 import type { Console } from './console.js';
 import type { RunFiles } from './train-files.js';
 
 /** Windows are as large as the crops that the network learnt from, and at least so large: smaller ones have too much edge. */
 const LEAST_TILE = 64;
 const OVERLAP = 8;
+/** Small ones; of photographs, which are larger, fewer. */
 const CALIBRATION_IMAGES = 160;
+const CALIBRATION_PHOTOGRAPHS = 64;
 /** CIFAR-10 test images that the card's bound is measured on; `bench/quality.mjs` takes all of them. */
 const TEST_IMAGES = 1000;
 
@@ -39,14 +41,17 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   const { console, engine, files, data, record, state, parameters, validation } = options;
   const { prediction, variance, batch, side } = record.options;
   const before = record.startedFrom ?? { images: 0, hours: 0 };
-  const images = await data.calibration(CALIBRATION_IMAGES);
+  const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
+  const images = await data.calibration(
+    side < LEAST_TILE ? CALIBRATION_IMAGES : CALIBRATION_PHOTOGRAPHS,
+    CALIBRATION_TILES * tiling.tile,
+  );
   // A calibration of few images is no calibration, but the weights are worth keeping.
   await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
   await files.write(WEIGHTS_FILE, weightsFile(state, parameters));
   checkCalibrationSize(images.length);
   const diffusion = { schedule: paperSchedule, parameterization: { prediction, variance } };
   const { write } = files;
-  const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
   const codecFile = { console, engine, tiling, diffusion, write };
   const about = await makeCodecFile(files.directory, images, codecFile, async (model) => ({
     trainedOn: data.description,

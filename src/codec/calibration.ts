@@ -69,19 +69,24 @@ const PYRAMID_EVERY = 4;
  * Measures from which timestep on pictures are as well denoised at half their size.
  * @param images training images
  * @param model as it is without a pyramid
+ * @param leastSide see {@link Pyramid}
+ * @param onProgress fraction of the work done, 0..1
  * @returns undefined where they never are, or are too small to be halved
  */
 export async function calibratePyramid(
   images: readonly RgbImage[],
   { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
+  leastSide: number,
+  onProgress?: (fraction: number) => void,
 ): Promise<Pyramid | undefined> {
-  const large = images.filter(({ width, height }) => canBeHalved(width, height));
+  const pyramidFrom = (halfFrom: number): Pyramid => ({ halfFrom, leastSide });
+  const large = images.filter(({ width, height }) => canBeHalved(pyramidFrom(1), width, height));
   const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < LEAST_IMAGES * PYRAMID_EVERY);
   if (some.length === 0) return undefined;
   let before: { t: number; loss: number } | undefined;
-  for (const knot of PYRAMID_KNOTS) {
+  for (const [k, knot] of PYRAMID_KNOTS.entries()) {
     const t = Math.max(2, Math.round((knot * schedule.timesteps) / 1000));
-    const halved = withPyramid(denoiser, schedule, { halfFrom: t });
+    const halved = withPyramid(denoiser, schedule, pyramidFrom(t));
     const losses = mapAhead(some, denoiser.parallelism, async ({ data, width, height }) => {
       const x0 = toUnit(data);
       // The same noise for both.
@@ -90,14 +95,18 @@ export async function calibratePyramid(
       return Math.log2((await error(halved)) / (await error(denoiser)));
     });
     let loss = 0;
-    for await (const value of losses) loss += value / some.length;
+    let done = 0;
+    for await (const value of losses) {
+      loss += value / some.length;
+      onProgress?.((k + ++done / some.length) / PYRAMID_KNOTS.length);
+    }
     if (loss > 0) {
       if (!before) return undefined;
-      return { halfFrom: Math.round(before.t + ((t - before.t) * before.loss) / (before.loss - loss)) };
+      return pyramidFrom(Math.round(before.t + ((t - before.t) * before.loss) / (before.loss - loss)));
     }
     before = { t, loss };
   }
-  return before && { halfFrom: before.t };
+  return before && pyramidFrom(before.t);
 }
 
 /** Where residuals are measured, in T/1000: lossless files end their chains at one of the last steps. */

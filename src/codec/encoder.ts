@@ -8,7 +8,7 @@ import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
-import { canBeHalved, workAt } from '../model/pyramid.js';
+import { workAt } from '../model/pyramid.js';
 import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
 import type { EncodeOptions, EncodeResult, StepReport } from './api.js';
 import { BitWriter } from './bitstream.js';
@@ -113,7 +113,7 @@ async function encodeWith(
     );
   }
   const choice = await choosePlan(image, model, selection, effort);
-  const plan = createPlan(model, choice.parameters, stateBits, dimensions);
+  const plan = createPlan(model, choice.parameters, stateBits, image);
   const complete: Header = { ...base, plan: choice.parameters };
   const headerFor = (stepCount: number) => writeHeader(stepCount < plan.length ? { ...complete, stepCount } : complete);
 
@@ -128,7 +128,6 @@ async function encodeWith(
   const memory = stepMemory(dimensions);
   const steps: StepReport[] = [];
   const tail = lossless ? new TailSearch(image, seed, schedule, model.residuals) : undefined;
-  const work = (t: number) => (canBeHalved(width, height) ? workAt(model.pyramid, schedule, t) : 1);
   let networkEvaluations = choice.networkEvaluations;
   let klBits = 0;
   let reconstruction: RgbImage;
@@ -140,7 +139,7 @@ async function encodeWith(
     const t = step > plan.length ? (plan.at(-1)?.s ?? schedule.timesteps) : plan[step - 1].t;
     const known = t < schedule.timesteps;
     await estimateX0(model, state, width, height, t, xhat0);
-    if (known) networkEvaluations += work(t);
+    if (known) networkEvaluations += workAt(model.pyramid, schedule, { width, height, t });
     reconstruction = { width, height, data: fromUnit(xhat0) };
     const distance = rmse(reconstruction, image);
     const bytes = finalBytes(step - 1);
@@ -161,7 +160,7 @@ async function encodeWith(
     let target: Float32Array = error;
     if (sharpens && known) {
       target = await sharpenTarget(error, xhat0, state, width, height, t, model);
-      networkEvaluations += work(t);
+      networkEvaluations += workAt(model.pyramid, schedule, { width, height, t });
     }
     if (emphasises && known) emphasiseUncertain(target, width, height, schedule.snr[t]);
     scale(target, Math.sqrt(schedule.snr[planned.s] - schedule.snr[planned.t]));

@@ -34,8 +34,7 @@ export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
   if (header.modelId !== id) {
     throw new CodecError('model', `the file needs model ${header.modelId}, got ${id}; name its directory with --model`);
   }
-  const dimensions = header.width * header.height * 3;
-  const plan = createPlan(model, header.plan, header.stateBits, dimensions);
+  const plan = createPlan(model, header.plan, header.stateBits, header);
   const stepCount = header.stepCount ?? plan.length;
   if (stepCount > plan.length) {
     throw new CodecError('format', `.ddc header is damaged: expected at most ${plan.length} steps, got ${stepCount}`);

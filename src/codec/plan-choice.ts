@@ -4,6 +4,7 @@
 
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
+import { halvings, workAt } from '../model/pyramid.js';
 import { gaussians, type IntegerStream, integerStream } from '../random.js';
 import { mapAhead } from '../side-by-side.js';
 import type { Selection } from './api.js';
@@ -22,6 +23,8 @@ export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
 const SAMPLE_SIDE = 64;
 const SAMPLE_EVERY = 96;
 const MOST_SAMPLES = 8;
+/** Where pictures are denoised at half their size, which sees farther, samples are so many times as large. */
+const FAR = 4;
 /**
  * What is taken off log2 errors of samples: they have edges where the picture goes on, and bits for more error than there is are
  * worse than too few, because what they send too much leaves still less error to the next step.
@@ -45,32 +48,39 @@ export async function choosePlan(
   effort: number,
 ): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
-  const samples = sampleImage(image);
-  const [shares, bias] = samples.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
-  const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * model.schedule.timesteps))))];
-  const logErrors: number[] = [];
-  const places = probes.flatMap((t) => samples.map((sample) => ({ t, ...sample })));
+  const { schedule, denoiser, pyramid } = model;
+  const near = sampleImage(image, SAMPLE_SIDE, SAMPLE_EVERY);
+  const far = sampleImage(image, FAR * SAMPLE_SIDE, FAR * SAMPLE_EVERY);
+  const [shares, bias] = near.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
+  const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * schedule.timesteps))))];
+  const places = probes.flatMap((t, probe) => {
+    const samples = halvings(pyramid, schedule, { ...image, t }) > 0 ? far : near;
+    return samples.map((sample) => ({ t, probe, ...sample }));
+  });
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
-  const errors = mapAhead(places, model.denoiser.parallelism, ({ t, x0, width, height }) =>
-    denoisingError(x0, width, height, t, model, stream),
-  );
-  const count = samples.reduce((sum, { x0 }) => sum + x0.length, 0);
-  let sum = 0;
-  let done = 0;
-  for await (const error of errors) {
-    sum += error;
-    if (++done % samples.length > 0) continue;
-    logErrors.push(Math.log2(Math.max(sum / count, MEASURABLE_ERROR)) - bias);
-    sum = 0;
+  const measured = mapAhead(places, denoiser.parallelism, async ({ t, probe, x0, width, height }) => ({
+    probe,
+    error: await denoisingError(x0, width, height, t, model, stream),
+    dimensions: x0.length,
+    work: workAt(pyramid, schedule, { width, height, t }) * (x0.length / image.data.length),
+  }));
+  const sums = probes.map(() => ({ error: 0, dimensions: 0 }));
+  let networkEvaluations = 0;
+  for await (const { probe, error, dimensions, work } of measured) {
+    sums[probe].error += error;
+    sums[probe].dimensions += dimensions;
+    networkEvaluations += work;
   }
-  const share = count / image.data.length;
+  const logErrors = sums.map(
+    ({ error, dimensions }) => Math.log2(Math.max(error / dimensions, MEASURABLE_ERROR)) - bias,
+  );
   return {
     parameters: {
       ...nearestPlace(model.profile, probes, logErrors),
       load: selection === 'greedy' ? 0 : 1,
       pace: paceFor(effort, image.width * image.height),
     },
-    networkEvaluations: Math.round(share * probes.length),
+    networkEvaluations,
   };
 }
 
@@ -144,10 +154,10 @@ interface Sample {
   readonly height: number;
 }
 
-/** The image itself, or where it is much larger than the samples, squares on an even grid. */
-function sampleImage({ width, height, data }: RgbImage): Sample[] {
-  const across = cuts(width);
-  const down = cuts(height);
+/** The image itself, or where it is much larger than the samples, squares of this side on an even grid. */
+function sampleImage({ width, height, data }: RgbImage, side: number, every: number): Sample[] {
+  const across = cuts(width, side, every);
+  const down = cuts(height, side, every);
   return down.starts.flatMap((top) =>
     across.starts.map((left) => {
       const cut = new Uint8Array(across.size * down.size * 3);
@@ -160,9 +170,9 @@ function sampleImage({ width, height, data }: RgbImage): Sample[] {
   );
 }
 
-function cuts(length: number): { size: number; starts: number[] } {
-  if (length <= 2 * SAMPLE_SIDE) return { size: length, starts: [0] };
-  const count = Math.max(2, Math.min(MOST_SAMPLES, Math.round(length / SAMPLE_EVERY)));
-  const starts = Array.from({ length: count }, (_, i) => Math.round(((i + 0.5) * length) / count - SAMPLE_SIDE / 2));
-  return { size: SAMPLE_SIDE, starts };
+function cuts(length: number, side: number, every: number): { size: number; starts: number[] } {
+  if (length <= 2 * side) return { size: length, starts: [0] };
+  const count = Math.max(2, Math.min(MOST_SAMPLES, Math.round(length / every)));
+  const starts = Array.from({ length: count }, (_, i) => Math.round(((i + 0.5) * length) / count - side / 2));
+  return { size: side, starts };
 }

@@ -7,7 +7,7 @@
  * or + - * / and sqrt in doubles, in a fixed order, so that all machines agree.
  */
 import { invalidArgument } from '../errors.js';
-import { type Pyramid, workAt } from '../model/pyramid.js';
+import { halvings, type Pyramid } from '../model/pyramid.js';
 import { jumpKlBits, type Schedule } from '../model/schedule.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from './trellis.js';
 
@@ -147,15 +147,16 @@ export function expectedErrors(profile: Profile, first: number, second: number):
  * pace; what rounding to whole symbols leaves over is carried to the next step. It ends at t = 1, or where the rest of the
  * chain is worth less than half of the least step.
  * @param stateBits ν
- * @param dimensions width * height * 3
+ * @param size of the picture, in pixels
  */
 export function createPlan(
   { schedule, profile, pyramid }: PlanModel,
   parameters: PlanParameters,
   stateBits: number,
-  dimensions: number,
+  { width, height }: { readonly width: number; readonly height: number },
 ): PlannedStep[] {
   checkParameters(parameters);
+  const dimensions = width * height * 3;
   const errors = expectedErrors(profile, parameters.first, parameters.second);
   const load = LOADS[parameters.load];
   const leastBits = Math.min(LEAST_STEP_BITS, LEAST_STEP_BITS_PER_DIMENSION * dimensions);
@@ -168,8 +169,8 @@ export function createPlan(
   while (t > 1) {
     const squaredError = errors[t] * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
-    // Steps of less work may be shorter.
-    const share = Math.sqrt(workAt(pyramid, schedule, t));
+    // What a step may waste is proportional to its work: a quarter for each halving.
+    const share = 1 / 4 ** halvings(pyramid, schedule, { width, height, t });
     const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions * share;
     let s = t;
     let kl = 0;

@@ -27,8 +27,11 @@ export interface TrainingData {
    * where there are fewer images than crops, over their area. The same whatever the seed.
    */
   validation(most: number): Promise<RgbImage[]>;
-  /** Training images likewise, for calibration. */
-  calibration(most: number): Promise<RgbImage[]>;
+  /**
+   * Training images likewise, for calibration.
+   * @param side of the crops, as far as the images are that large; default that of the batches
+   */
+  calibration(most: number, side?: number): Promise<RgbImage[]>;
   /** Files that were left out so far, and why. */
   readonly skipped: readonly SkippedFile[];
   dispose(): Promise<void>;
@@ -100,7 +103,7 @@ export async function openTrainingData(
       return crops;
     },
     validation: (most) => evenCrops(sets, ({ heldOut }) => heldOut, most, side),
-    calibration: (most) => evenCrops(sets, ({ training }) => training, most, side),
+    calibration: (most, largest = side) => evenCrops(sets, ({ training }) => training, most, largest),
     get skipped() {
       return sets.flatMap(({ source }) => source.skipped);
     },
@@ -213,12 +216,15 @@ function copyCrop(
 /** The real solution of x^3 = x + 1: multiples of (1/x, 1/x^2) fill a square evenly (Roberts 2018, the sequence R2). */
 const PLASTIC = 1.324717957244746;
 
-/** Crops as `TrainingData.validation` has them: first one of each image, then further ones as long as they differ. */
+/**
+ * Crops as `TrainingData.validation` has them: first one of each image, then further ones as long as they differ.
+ * @param largest side; crops of smaller images are squares as large as those allow
+ */
 async function evenCrops(
   sets: readonly TrainingSet[],
   choose: (set: TrainingSet) => readonly number[],
   most: number,
-  side: number,
+  largest: number,
 ): Promise<RgbImage[]> {
   const all = sets.flatMap((set) => choose(set).map((index) => ({ source: set.source, index })));
   const count = Math.min(most, all.length);
@@ -230,6 +236,7 @@ async function evenCrops(
       const scales = await source.scales(index);
       if (!scales || crops.length >= most) continue;
       const image = scales[(i + round) % scales.length];
+      const side = Math.min(largest, image.width, image.height);
       const isWhole = scales.length === 1 && image.width === side && image.height === side;
       if (isWhole && round > 0) continue;
       const data = new Uint8Array(side * side * 3);

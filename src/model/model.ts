@@ -300,13 +300,14 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
     throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
   }
   if (parameterization !== undefined) checkParameterization(parameterization);
-  if (
-    pyramid !== undefined &&
-    !(Number.isInteger(pyramid.halfFrom) && pyramid.halfFrom >= 2 && pyramid.halfFrom <= schedule.timesteps)
-  ) {
-    throw wrong(
-      `pyramid: expected halfFrom, an integer from 2 to ${schedule.timesteps}, got ${JSON.stringify(pyramid)}`,
-    );
+  if (pyramid !== undefined) {
+    const { halfFrom, leastSide } = pyramid;
+    const isWithin = (value: number, most: number) => Number.isInteger(value) && value >= 2 && value <= most;
+    if (!isWithin(halfFrom, schedule.timesteps) || !isWithin(leastSide, Number.MAX_SAFE_INTEGER)) {
+      throw wrong(
+        `pyramid: expected halfFrom, an integer from 2 to ${schedule.timesteps}, and leastSide, an integer from 2, got ${JSON.stringify(pyramid)}`,
+      );
+    }
   }
   if (residuals !== undefined && !areStatistics(residuals)) {
     throw wrong(`residuals: expected timesteps and for each a table of ${COVARIANCE_SIZE} covariances`);

@@ -3,6 +3,10 @@
  * averaging has taken half of the noise away: a quarter of the work, and from a third of the timesteps on a better xhat0, since the
  * network sees farther and knows the levels of noise it meets there better. Natural pictures look alike at all scales, so what
  * holds for a picture and its half holds for the half and its quarter, and one timestep says it all.
+ *
+ * In less noise the network is asked for the picture itself, but a quarter or more of its error is still in shapes of 16 pixels and
+ * more, and a network asked at a quarter of the size, a sixteenth of the work, gets those better: the two are blended, the larger the
+ * shapes the more from the quarter.
  */
 import { type Denoiser, mirror } from './denoiser.js';
 import type { Schedule } from './schedule.js';
@@ -11,62 +15,89 @@ import type { Schedule } from './schedule.js';
 export interface Pyramid {
   /** Least timestep, 2..T. */
   readonly halfFrom: number;
+  /**
+   * Pictures with a shorter side, in pixels, are left as they are: what fits into one of the network's windows has nothing farther
+   * to see.
+   */
+  readonly leastSide: number;
 }
 
-/** Shorter sides are not halved. */
-const LEAST_SIDE = 32;
-/** At half the size or less, half of the large shapes are taken from the next half: the mean of two estimates is nearer than either. */
-const COARSER_SHARE = 0.5;
-/** Below this share of `halfFrom` there is nothing to gain by that. */
+/** Below this share of `halfFrom` there is next to nothing to gain by a blend with the quarter. */
 const BLEND_FROM = 0.25;
+/** Share of the quarter's estimate in shapes of 4, 8 and 16 pixels or more: what each adds to the one before. */
+const SHARES = [0.2, 0.15, 0.3] as const;
 
 /** Whether a picture of this size is ever denoised at half of it. */
-export function canBeHalved(width: number, height: number): boolean {
-  return Math.min(width, height) >= LEAST_SIDE;
+export function canBeHalved(pyramid: Pyramid | undefined, width: number, height: number): boolean {
+  return pyramid !== undefined && Math.min(width, height) >= pyramid.leastSide;
+}
+
+/** What xhat0 of a picture is made from. */
+function sourcesOf(pyramid: Pyramid, { width, height, t }: Place): 'half' | 'itself' | 'itself and quarter' {
+  if (!canBeHalved(pyramid, width, height)) return 'itself';
+  if (t >= pyramid.halfFrom) return 'half';
+  return t >= BLEND_FROM * pyramid.halfFrom ? 'itself and quarter' : 'itself';
+}
+
+/** A picture in noise. */
+interface Noisy {
+  readonly xt: Float32Array;
+  readonly width: number;
+  readonly height: number;
+  readonly t: number;
 }
 
 /**
- * A denoiser that from `halfFrom` on asks the one given for smaller pictures.
+ * A denoiser that asks the one given for smaller pictures, too.
  * @param pyramid none: the denoiser itself
  */
 export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyramid | undefined): Denoiser {
   if (!pyramid) return denoiser;
-  const { halfFrom } = pyramid;
 
-  /** xhat0 of a picture from its halves, and where there is not too much noise for that, from itself as well. */
-  async function estimate(
-    xt: Float32Array,
-    width: number,
-    height: number,
-    t: number,
-    into: Float32Array = new Float32Array(xt.length),
-  ): Promise<Float32Array> {
-    if (!canBeHalved(width, height) || t < BLEND_FROM * halfFrom) return denoiser.predictX0(xt, width, height, t, into);
-    const half = timestepOfHalf(schedule, t);
-    const halfWidth = Math.ceil(width / 2);
-    const halfHeight = Math.ceil(height / 2);
-    const smaller = halve(xt, width, height);
-    const gain = Math.sqrt(schedule.alphasCumprod[half] / schedule.alphasCumprod[t]);
-    for (let i = 0; i < smaller.length; i++) smaller[i] *= gain;
-    const coarse = await estimate(smaller, halfWidth, halfHeight, half);
-    if (t >= halfFrom) return double(coarse, width, height, into);
+  async function estimate(picture: Noisy, into?: Float32Array): Promise<Float32Array> {
+    const { xt, width, height, t } = picture;
+    const sources = sourcesOf(pyramid!, picture);
+    if (sources === 'half') return double(await estimate(halfOf(schedule, picture)), width, height, into);
     const fine = await denoiser.predictX0(xt, width, height, t, into);
-    const ofFine = halve(fine, width, height);
-    for (let i = 0; i < coarse.length; i++) coarse[i] = COARSER_SHARE * (coarse[i] - ofFine[i]);
-    const correction = double(coarse, width, height);
-    for (let i = 0; i < fine.length; i++) fine[i] += correction[i];
+    if (sources === 'itself') return fine;
+    const half = halfOf(schedule, picture);
+    const quarter = halfOf(schedule, half);
+    const correction = await estimate(quarter);
+    const ofFine = halve(halve(fine, width, height), half.width, half.height);
+    for (let i = 0; i < correction.length; i++) correction[i] -= ofFine[i];
+    const { width: columns, height: rows } = quarter;
+    const blended = double(double(shareOf(correction, columns, rows), half.width, half.height), width, height);
+    for (let i = 0; i < fine.length; i++) fine[i] += blended[i];
     return fine;
   }
 
   return {
     ...denoiser,
     async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
-      if (t < halfFrom || !canBeHalved(width, height)) return denoiser.predictX0(xt, width, height, t, into);
-      await estimate(xt, width, height, t, into);
+      await estimate({ xt, width, height, t }, into);
       for (let i = 0; i < into.length; i++) into[i] = Math.max(-1, Math.min(1, into[i]));
       return into;
     },
   };
+}
+
+/** What is taken of a difference: the more, the larger its shapes are. */
+function shareOf(difference: Float32Array, width: number, height: number, scale = 0): Float32Array {
+  const share = difference.map((value) => SHARES[scale] * value);
+  if (scale + 1 === SHARES.length) return share;
+  const smaller = shareOf(halve(difference, width, height), Math.ceil(width / 2), Math.ceil(height / 2), scale + 1);
+  const larger = double(smaller, width, height);
+  for (let i = 0; i < share.length; i++) share[i] += larger[i];
+  return share;
+}
+
+/** The picture at half its size, in the noise that the network expects at its timestep. */
+function halfOf(schedule: Schedule, { xt, width, height, t }: Noisy): Noisy {
+  const half = timestepOfHalf(schedule, t);
+  const smaller = halve(xt, width, height);
+  const gain = Math.sqrt(schedule.alphasCumprod[half] / schedule.alphasCumprod[t]);
+  for (let i = 0; i < smaller.length; i++) smaller[i] *= gain;
+  return { xt: smaller, width: Math.ceil(width / 2), height: Math.ceil(height / 2), t: half };
 }
 
 /** The timestep at which x_t of half the size is: its noise is half as large, so the signal-to-noise ratio nearest to four times that of t. */
@@ -78,14 +109,26 @@ export function timestepOfHalf({ snr }: Schedule, t: number): number {
   return half < t && wanted * wanted < snr[half] * snr[half + 1] ? half + 1 : half;
 }
 
-/**
- * The network's work for xhat0 at a timestep as a share of that without a pyramid: a quarter for each halving.
- * Exact: both ends plan with it.
- */
-export function workAt(pyramid: Pyramid | undefined, schedule: Schedule, timestep: number): number {
-  let work = 1;
-  if (pyramid) for (let t = timestep; t >= pyramid.halfFrom; t = timestepOfHalf(schedule, t)) work /= 4;
-  return work;
+/** A picture's size and the timestep it is at. */
+export type Place = Omit<Noisy, 'xt'>;
+
+function halfPlace(schedule: Schedule, { width, height, t }: Place): Place {
+  return { width: Math.ceil(width / 2), height: Math.ceil(height / 2), t: timestepOfHalf(schedule, t) };
+}
+
+/** How many times a picture is halved before the network sees it. Exact: both ends plan with it. */
+export function halvings(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): number {
+  if (!pyramid || sourcesOf(pyramid, place) !== 'half') return 0;
+  return 1 + halvings(pyramid, schedule, halfPlace(schedule, place));
+}
+
+/** The network's work for xhat0 as a share of that without a pyramid. */
+export function workAt(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): number {
+  const sources = pyramid ? sourcesOf(pyramid, place) : 'itself';
+  if (sources === 'itself') return 1;
+  const half = halfPlace(schedule, place);
+  if (sources === 'half') return workAt(pyramid, schedule, half) / 4;
+  return 1 + workAt(pyramid, schedule, halfPlace(schedule, half)) / 16;
 }
 
 /** Means of 2x2 pixels; an odd side is mirrored at its end. @returns ceil(height / 2) * ceil(width / 2) * 3 values */

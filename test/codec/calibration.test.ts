@@ -55,7 +55,7 @@ describe('from which timestep on pictures are denoised at half their size', () =
   test('is where half the size becomes as good', async () => {
     // At half the size it is better than at full size where it is asked for t > 150.
     const denoiser = offBy((side, t) => (side === 40 ? 0.1 : 0.1 * Math.exp((150 - t) / 100)));
-    const pyramid = await calibratePyramid(images, { schedule, denoiser });
+    const pyramid = await calibratePyramid(images, { schedule, denoiser }, 32);
     expect(Math.abs(timestepOfHalf(schedule, pyramid!.halfFrom) - 148)).toBeLessThan(5);
   });
 
@@ -64,18 +64,21 @@ describe('from which timestep on pictures are denoised at half their size', () =
       [160, 0.1],
       [80, 0.02],
     ]);
-    const denoiser = offBy((side) => error.get(side) ?? 0.15);
-    expect(await calibratePyramid([grey(160), grey(160)], { schedule, denoiser })).toEqual({ halfFrom: 145 });
+    const denoiser = offBy((side) => error.get(side) ?? 0.13);
+    expect(await calibratePyramid([grey(160), grey(160)], { schedule, denoiser }, 32)).toEqual({
+      halfFrom: 145,
+      leastSide: 32,
+    });
   });
 
   test('is the lowest that is looked at where half the size is always better', async () => {
-    const pyramid = await calibratePyramid(images, { schedule, denoiser: offBy((side) => side / 400) });
-    expect(pyramid).toEqual({ halfFrom: 145 });
+    const pyramid = await calibratePyramid(images, { schedule, denoiser: offBy((side) => side / 400) }, 32);
+    expect(pyramid).toEqual({ halfFrom: 145, leastSide: 32 });
   });
 
   test('is nowhere where it is never as good, or pictures are too small', async () => {
     const denoiser = offBy((side) => 1 / side);
-    expect(await calibratePyramid(images, { schedule, denoiser })).toBeUndefined();
-    expect(await calibratePyramid([grey(31), grey(16)], { schedule, denoiser })).toBeUndefined();
+    expect(await calibratePyramid(images, { schedule, denoiser }, 32)).toBeUndefined();
+    expect(await calibratePyramid([grey(31), grey(16)], { schedule, denoiser }, 32)).toBeUndefined();
   });
 });

@@ -220,12 +220,12 @@ test('the second decoder makes the same of a file whose model brings covariances
 test('the second decoder makes the same of a file whose model has a pyramid', { timeout: 120_000 }, async () => {
   const engine = await openEngine('onnx');
   const directory = await copyOfPilot();
-  await edit(directory, CODEC_FILE, (json) => Object.assign(json, { pyramid: { halfFrom: 250 } }));
+  await edit(directory, CODEC_FILE, (json) => Object.assign(json, { pyramid: { halfFrom: 250, leastSide: 40 } }));
   const other = await openModel(directory, engine);
   expect(other.id).not.toBe(model.id);
   const source = crop(await readImage(PHOTO), 90, 20, 77, 70);
   const { bytes, steps } = await encode(source, other, { targetRmse: 12 });
-  // Steps at half the size, at less, and at its own.
+  // Steps at half the size, at less, at its own, and at that with the quarter's.
   expect(steps[1].t).toBeGreaterThan(500);
   expect(steps.at(-1)!.t).toBeLessThan(250);
   const first = await decode(bytes, other);

@@ -17,7 +17,7 @@ const HEADER: Header = {
   seed: 99,
   stepCount: 30,
 };
-const PLAN = createPlan(model, HEADER.plan, HEADER.stateBits, 32 * 20 * 3);
+const PLAN = createPlan(model, HEADER.plan, HEADER.stateBits, HEADER);
 
 /** A file of this header with `payload` bytes of block indices, or all that its steps need. */
 function fileOf(header: Header, payload?: number): Uint8Array {

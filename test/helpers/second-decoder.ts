@@ -12,7 +12,7 @@ export interface SecondModel {
   readonly schedule: { readonly timesteps: number; readonly betaStart: number; readonly betaEnd: number };
   readonly tiling: Tiling;
   readonly profile: { readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
-  readonly pyramid?: { readonly halfFrom: number };
+  readonly pyramid?: { readonly halfFrom: number; readonly leastSide: number };
   readonly residuals?: SecondTailContext['residuals'];
   readonly stride: NoisePredictor['stride'];
   /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
@@ -39,7 +39,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   const { width, height, seed, nu } = header;
   const D = 3 * width * height;
   const { abar, snr } = schedule(model.schedule);
-  const plan = makePlan(header, model, snr, D);
+  const plan = makePlan(header, model, snr);
   const written = plan.slice(0, header.stepCount ?? plan.length);
   const bit = bitReader(file.subarray(header.length));
 
@@ -259,26 +259,42 @@ type Estimate = (
 
 /** xhat0, of a smaller picture where the model's pyramid says so. */
 const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
-  const from = model.pyramid?.halfFrom ?? abar.length;
+  const { halfFrom, leastSide } = model.pyramid ?? { halfFrom: 0, leastSide: Number.POSITIVE_INFINITY };
   const snr = abar.map((value) => value / (1 - value));
-  const own = t === abar.length - 1 || t < from;
-  const xhat0 = own ? await estimate(x, width, height, t, abar, model) : await scaled(x, width, height, t);
+  const atT = t === abar.length - 1;
+  const xhat0 = atT ? await estimate(x, width, height, t, abar, model) : await scaled(x, width, height, t);
   return xhat0.map((value) => Math.min(1, Math.max(-1, value)));
 
   async function scaled(x: Float32Array, width: number, height: number, t: number): Promise<Float32Array> {
-    if (width < 32 || height < 32 || t < from / 4) return estimate(x, width, height, t, abar, model);
-    const half = halfTimestep(snr, t);
-    const y = means(x, width, height).map((value) => value * Math.sqrt(abar[half] / abar[t]));
-    const coarse = await scaled(y, (width + 1) >> 1, (height + 1) >> 1, half);
-    if (t >= from) return doubled(coarse, width, height);
-    const fine = await estimate(x, width, height, t, abar, model);
-    const ofFine = means(fine, width, height);
-    const correction = doubled(
-      coarse.map((value, i) => (value - ofFine[i]) / 2),
-      width,
-      height,
+    if (width < leastSide || height < leastSide || t < halfFrom / 4) return estimate(x, width, height, t, abar, model);
+    const sizes = [[width, height]];
+    for (let i = 0; i < 4; i++) sizes.push(sizes[i].map((side) => (side + 1) >> 1));
+    const M = (values: Float32Array, size: number) => means(values, sizes[size][0], sizes[size][1]);
+    const D = (values: Float32Array, size: number) => doubled(values, sizes[size][0], sizes[size][1]);
+    const u = halfTimestep(snr, t);
+    const y = M(x, 0).map((value) => value * Math.sqrt(abar[u] / abar[t]));
+    if (t >= halfFrom) return D(await scaled(y, sizes[1][0], sizes[1][1], u), 0);
+    const v = halfTimestep(snr, u);
+    const z = M(y, 1).map((value) => value * Math.sqrt(abar[v] / abar[u]));
+    const f = await estimate(x, width, height, t, abar, model);
+    const ofF = M(M(f, 0), 1);
+    const d = (await scaled(z, sizes[2][0], sizes[2][1], v)).map((value, i) => value - ofF[i]);
+    const inner = D(
+      M(M(d, 2), 3).map((value) => 0.3 * value),
+      3,
     );
-    return fine.map((value, i) => value + correction[i]);
+    const middle = D(
+      M(d, 2).map((value, i) => 0.15 * value + inner[i]),
+      2,
+    );
+    const added = D(
+      D(
+        d.map((value, i) => 0.2 * value + middle[i]),
+        1,
+      ),
+      0,
+    );
+    return f.map((value, i) => value + added[i]);
   }
 };
 
@@ -382,9 +398,9 @@ function makePlan(
   header: ReturnType<typeof readHeader>,
   { profile, pyramid }: SecondModel,
   snr: readonly number[],
-  D: number,
 ): Step[] {
-  const { nu, first, second } = header;
+  const { nu, first, second, width, height } = header;
+  const D = 3 * width * height;
   const {
     mean,
     components: [firsts, seconds],
@@ -405,7 +421,11 @@ function makePlan(
     const error = expected(t) * D;
     const root = Math.sqrt(Math.max(sent / D, 0.01));
     let waste = pace * root * Math.sqrt(root) * D;
-    for (let u = t; pyramid && u >= pyramid.halfFrom; u = halfTimestep(snr, u)) waste /= 2;
+    const { halfFrom, leastSide } = pyramid ?? { halfFrom: Number.POSITIVE_INFINITY, leastSide: 0 };
+    for (let [u, w, h] = [t, width, height]; u >= halfFrom && Math.min(w, h) >= leastSide; ) {
+      waste /= 4;
+      [u, w, h] = [halfTimestep(snr, u), (w + 1) >> 1, (h + 1) >> 1];
+    }
     let s = t;
     let kl: number;
     do {

@@ -133,10 +133,15 @@ describe('files that are not there or do not fit', () => {
     ['an overlap of most of a tile', (json: Json) => (json.tiling.overlap = 33), /overlap: expected .*got 33/],
     [
       'a pyramid of all',
-      (json: Json) => (json.pyramid = { halfFrom: 1 }),
-      /halfFrom, an integer from 2 to 1000, got .*1/,
+      (json: Json) => (json.pyramid = { halfFrom: 1, leastSide: 32 }),
+      /halfFrom, an integer from 2 to 1000, .*got .*1/,
     ],
     ['a pyramid of nothing', (json: Json) => (json.pyramid = {}), /pyramid: expected halfFrom/],
+    [
+      'a pyramid of any size',
+      (json: Json) => (json.pyramid = { halfFrom: 300 }),
+      /and leastSide, an integer from 2, got/,
+    ],
     ['another schedule', (json: Json) => (json.schedule.betaSchedule = 'cosine'), /expected linear, .*, got "cosine"/],
     ['betas the wrong way round', (json: Json) => (json.schedule.betaEnd = 1e-9), /betas: expected/],
   ])('%s in codec.json', async (_, change, message) => {

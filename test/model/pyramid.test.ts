@@ -3,12 +3,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toUnit } from '../../src/image/pixels.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
-import { double, halve, timestepOfHalf, withPyramid, workAt } from '../../src/model/pyramid.js';
+import { double, halve, halvings, timestepOfHalf, withPyramid, workAt } from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 import { gaussians, integerStream } from '../../src/random.js';
 
 const schedule = createSchedule(paperSchedule);
-const PYRAMID = { halfFrom: 300 };
+const PYRAMID = { halfFrom: 300, leastSide: 32 };
 
 const side = fc.integer({ min: 1, max: 24 });
 const image = (width: number, height: number) =>
@@ -76,13 +76,26 @@ test('half the size has four times the signal-to-noise ratio, as nearly as whole
   expect(timestepOfHalf(schedule, 1)).toBe(1);
 });
 
-test('the work is a quarter for each halving', () => {
-  expect(workAt(undefined, schedule, 1000)).toBe(1);
-  expect(workAt(PYRAMID, schedule, 299)).toBe(1);
-  expect(workAt(PYRAMID, schedule, 300)).toBe(1 / 4);
-  const works = Array.from({ length: 1000 }, (_, i) => workAt(PYRAMID, schedule, i + 1));
-  for (let i = 1; i < works.length; i++) expect(works[i]).toBeLessThanOrEqual(works[i - 1]);
-  expect(works[999]).toBeLessThan(1 / 64);
+test('pictures are halved the more often the more noise there is, as long as they are large enough', () => {
+  const times = (t: number, width = 1000, height = 700) => halvings(PYRAMID, schedule, { width, height, t });
+  expect(halvings(undefined, schedule, { width: 1000, height: 700, t: 1000 })).toBe(0);
+  expect([times(1), times(299), times(300)]).toEqual([0, 0, 1]);
+  for (let t = 2; t <= 1000; t++) expect(times(t)).toBeGreaterThanOrEqual(times(t - 1));
+  expect(times(1000)).toBe(5);
+  expect([times(1000, 31), times(1000, 32), times(1000, 63), times(1000, 64)]).toEqual([0, 1, 2, 2]);
+});
+
+test('the work is that of the pictures that the network is asked for', async () => {
+  const { denoiser, asked } = recorder();
+  const halving = withPyramid(denoiser, schedule, PYRAMID);
+  const [width, height] = [256, 128];
+  for (const t of [1, 74, 75, 150, 299, 300, 450, 700, 1000]) {
+    asked.length = 0;
+    await halving.predictX0(new Float32Array(width * height * 3), width, height, t);
+    const pixels = asked.reduce((sum, one) => sum + one.width * one.height, 0);
+    expect(workAt(PYRAMID, schedule, { width, height, t })).toBe(pixels / (width * height));
+    expect(workAt(undefined, schedule, { width, height, t })).toBe(1);
+  }
 });
 
 /** A denoiser that takes the noise for what it is: xhat0 = x_t / sqrt(abar_t); and what it was asked for. */
@@ -106,13 +119,58 @@ describe('a denoiser with a pyramid', () => {
     const { denoiser, asked } = recorder();
     const halving = withPyramid(denoiser, schedule, PYRAMID);
     const into = new Float32Array(64 * 40 * 3);
-    expect(await halving.predictX0(into.map(Math.sin), 64, 40, 299, into)).toBe(into);
+    expect(await halving.predictX0(into.map(Math.sin), 64, 40, 74, into)).toBe(into);
     await halving.predictX0(new Float32Array(31 * 100 * 3), 31, 100, 900);
     expect(asked.map(({ width, height, t }) => [width, height, t])).toEqual([
-      [64, 40, 299],
+      [64, 40, 74],
       [31, 100, 900],
     ]);
     expect(withPyramid(denoiser, schedule, undefined)).toBe(denoiser);
+  });
+
+  test('takes large shapes from the quarter, the more the larger they are', async () => {
+    // In so little noise the quarter is asked for once, and knows other large shapes than the picture itself.
+    const t = 75;
+    const blend = async (shape: (x: number, y: number) => number) => {
+      const denoiser: Denoiser = {
+        ...recorder().denoiser,
+        predictX0: async (xt, width, height, _t, into = new Float32Array(xt.length)) => {
+          into.set(picture(width, height, (x, y) => (width === 128 ? 0 : 0.5 * shape(x, y))));
+          return into;
+        },
+      };
+      const [width, height] = [128, 64];
+      const xhat0 = await withPyramid(denoiser, schedule, PYRAMID).predictX0(
+        new Float32Array(width * height * 3),
+        width,
+        height,
+        t,
+      );
+      return halve(halve(xhat0, width, height), width / 2, height / 2);
+    };
+    const squares = (side: number) => (x: number, y: number) =>
+      1 - 2 * ((Math.floor(x / side) + Math.floor(y / side)) % 2);
+    const fine = await blend(squares(1));
+    expect(
+      largestDifference(
+        fine,
+        picture(32, 16, (x, y) => 0.2 * 0.5 * squares(1)(x, y)),
+      ),
+    ).toBeLessThan(1e-6);
+    const middle = halve(await blend(squares(2)), 32, 16);
+    expect(
+      largestDifference(
+        middle,
+        picture(16, 8, (x, y) => 0.35 * 0.5 * squares(1)(x, y)),
+      ),
+    ).toBeLessThan(1e-6);
+    const large = await blend(() => 1);
+    expect(
+      largestDifference(
+        large,
+        picture(32, 16, () => 0.65 * 0.5),
+      ),
+    ).toBeLessThan(1e-6);
   });
 
   test('asks for smaller pictures only, each with the noise that the network expects of it', async () => {
