@@ -55,7 +55,8 @@ export function describeModel(report: ModelReport): string {
     ['windows', `${tiling.tile} pixels, overlapping by ${tiling.overlap}`],
   ];
   const remarks = {
-    pyramid: pyramid && `at half the size from t = ${pyramid.halfFrom} on`,
+    pyramid:
+      pyramid && `at half the size from t = ${pyramid.halfFrom} on, sides of ${pyramid.leastSide} pixels or more`,
     'trained on': about.trainedOn,
     'imported from': about.importedFrom,
     'calibrated on': about.calibration,

@@ -27,9 +27,21 @@ const BLEND_FROM = 0.25;
 /** Share of the quarter's estimate in shapes of 4, 8 and 16 pixels or more: what each adds to the one before. */
 const SHARES = [0.2, 0.15, 0.3] as const;
 
+/** A picture's size and the timestep it is at. */
+export interface Place {
+  readonly width: number;
+  readonly height: number;
+  readonly t: number;
+}
+
+/** A picture in noise. */
+interface Noisy extends Place {
+  readonly xt: Float32Array;
+}
+
 /** Whether a picture of this size is ever denoised at half of it. */
-export function canBeHalved(pyramid: Pyramid | undefined, width: number, height: number): boolean {
-  return pyramid !== undefined && Math.min(width, height) >= pyramid.leastSide;
+export function canBeHalved({ leastSide }: Pyramid, width: number, height: number): boolean {
+  return Math.min(width, height) >= leastSide;
 }
 
 /** What xhat0 of a picture is made from. */
@@ -39,46 +51,49 @@ function sourcesOf(pyramid: Pyramid, { width, height, t }: Place): 'half' | 'its
   return t >= BLEND_FROM * pyramid.halfFrom ? 'itself and quarter' : 'itself';
 }
 
-/** A picture in noise. */
-interface Noisy {
-  readonly xt: Float32Array;
-  readonly width: number;
-  readonly height: number;
-  readonly t: number;
-}
-
 /**
  * A denoiser that asks the one given for smaller pictures, too.
  * @param pyramid none: the denoiser itself
  */
 export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyramid | undefined): Denoiser {
   if (!pyramid) return denoiser;
-
-  async function estimate(picture: Noisy, into?: Float32Array): Promise<Float32Array> {
-    const { xt, width, height, t } = picture;
-    const sources = sourcesOf(pyramid!, picture);
-    if (sources === 'half') return double(await estimate(halfOf(schedule, picture)), width, height, into);
-    const fine = await denoiser.predictX0(xt, width, height, t, into);
-    if (sources === 'itself') return fine;
-    const half = halfOf(schedule, picture);
-    const quarter = halfOf(schedule, half);
-    const correction = await estimate(quarter);
-    const ofFine = halve(halve(fine, width, height), half.width, half.height);
-    for (let i = 0; i < correction.length; i++) correction[i] -= ofFine[i];
-    const { width: columns, height: rows } = quarter;
-    const blended = double(double(shareOf(correction, columns, rows), half.width, half.height), width, height);
-    for (let i = 0; i < fine.length; i++) fine[i] += blended[i];
-    return fine;
-  }
-
   return {
     ...denoiser,
     async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
-      await estimate({ xt, width, height, t }, into);
+      await estimate({ denoiser, schedule, pyramid }, { xt, width, height, t }, into);
       for (let i = 0; i < into.length; i++) into[i] = Math.max(-1, Math.min(1, into[i]));
       return into;
     },
   };
+}
+
+interface Estimator {
+  readonly denoiser: Denoiser;
+  readonly schedule: Schedule;
+  readonly pyramid: Pyramid;
+}
+
+/** xhat0, which may be a little outside of [-1, 1]. */
+async function estimate(by: Estimator, picture: Noisy, into?: Float32Array): Promise<Float32Array> {
+  const { xt, width, height, t } = picture;
+  const sources = sourcesOf(by.pyramid, picture);
+  if (sources === 'half') return double(await estimate(by, halfOf(by.schedule, picture)), width, height, into);
+  const fine = await by.denoiser.predictX0(xt, width, height, t, into);
+  return sources === 'itself' ? fine : blendWithQuarter(by, picture, fine);
+}
+
+/** @param fine xhat0 of the picture itself, where the result goes */
+async function blendWithQuarter(by: Estimator, picture: Noisy, fine: Float32Array): Promise<Float32Array> {
+  const { width, height } = picture;
+  const half = halfOf(by.schedule, picture);
+  const quarter = halfOf(by.schedule, half);
+  const difference = await estimate(by, quarter);
+  const ofFine = halve(halve(fine, width, height), half.width, half.height);
+  for (let i = 0; i < difference.length; i++) difference[i] -= ofFine[i];
+  const share = shareOf(difference, quarter.width, quarter.height);
+  const correction = double(double(share, half.width, half.height), width, height);
+  for (let i = 0; i < fine.length; i++) fine[i] += correction[i];
+  return fine;
 }
 
 /** What is taken of a difference: the more, the larger its shapes are. */
@@ -92,12 +107,17 @@ function shareOf(difference: Float32Array, width: number, height: number, scale 
 }
 
 /** The picture at half its size, in the noise that the network expects at its timestep. */
-function halfOf(schedule: Schedule, { xt, width, height, t }: Noisy): Noisy {
-  const half = timestepOfHalf(schedule, t);
+function halfOf(schedule: Schedule, picture: Noisy): Noisy {
+  const { xt, width, height, t } = picture;
+  const half = halfPlace(schedule, picture);
   const smaller = halve(xt, width, height);
-  const gain = Math.sqrt(schedule.alphasCumprod[half] / schedule.alphasCumprod[t]);
+  const gain = Math.sqrt(schedule.alphasCumprod[half.t] / schedule.alphasCumprod[t]);
   for (let i = 0; i < smaller.length; i++) smaller[i] *= gain;
-  return { xt: smaller, width: Math.ceil(width / 2), height: Math.ceil(height / 2), t: half };
+  return { ...half, xt: smaller };
+}
+
+function halfPlace(schedule: Schedule, { width, height, t }: Place): Place {
+  return { width: Math.ceil(width / 2), height: Math.ceil(height / 2), t: timestepOfHalf(schedule, t) };
 }
 
 /** The timestep at which x_t of half the size is: its noise is half as large, so the signal-to-noise ratio nearest to four times that of t. */
@@ -107,13 +127,6 @@ export function timestepOfHalf({ snr }: Schedule, t: number): number {
   while (half > 1 && snr[half] < wanted) half--;
   // The nearer of the two around it, as ratios.
   return half < t && wanted * wanted < snr[half] * snr[half + 1] ? half + 1 : half;
-}
-
-/** A picture's size and the timestep it is at. */
-export type Place = Omit<Noisy, 'xt'>;
-
-function halfPlace(schedule: Schedule, { width, height, t }: Place): Place {
-  return { width: Math.ceil(width / 2), height: Math.ceil(height / 2), t: timestepOfHalf(schedule, t) };
 }
 
 /** How many times a picture is halved before the network sees it. Exact: both ends plan with it. */
