@@ -59,6 +59,12 @@ export const LOADS = [1, 0.75, 0.5, 1.25] as const;
  */
 export const PACES = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08] as const;
 
+/**
+ * What a step may waste is proportional to its work, a quarter for each halving of the picture, but coding it takes so much of that of
+ * an evaluation at full size anyway.
+ */
+const LEAST_WORK = 1 / 16;
+
 /** Bits per dimension at which the least waste stops falling: few look at shorter beginnings of a file. */
 const LEAST_RATE = 0.01;
 
@@ -169,8 +175,7 @@ export function createPlan(
   while (t > 1) {
     const squaredError = errors[t] * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
-    // What a step may waste is proportional to its work: a quarter for each halving.
-    const share = 1 / 4 ** halvings(pyramid, schedule, { width, height, t });
+    const share = Math.max(LEAST_WORK, 1 / 4 ** halvings(pyramid, schedule, { width, height, t }));
     const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions * share;
     let s = t;
     let kl = 0;

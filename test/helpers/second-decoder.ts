@@ -422,9 +422,10 @@ function makePlan(
     const root = Math.sqrt(Math.max(sent / D, 0.01));
     let waste = pace * root * Math.sqrt(root) * D;
     const { halfFrom, leastSide } = pyramid ?? { halfFrom: Number.POSITIVE_INFINITY, leastSide: 0 };
-    for (let [u, w, h] = [t, width, height]; u >= halfFrom && Math.min(w, h) >= leastSide; ) {
+    let [u, columns, rows] = [t, width, height];
+    for (let i = 0; i < 2 && u >= halfFrom && Math.min(columns, rows) >= leastSide; i++) {
       waste /= 4;
-      [u, w, h] = [halfTimestep(snr, u), (w + 1) >> 1, (h + 1) >> 1];
+      [u, columns, rows] = [halfTimestep(snr, u), (columns + 1) >> 1, (rows + 1) >> 1];
     }
     let s = t;
     let kl: number;
