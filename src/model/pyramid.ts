@@ -77,7 +77,10 @@ interface Estimator {
 async function estimate(by: Estimator, picture: Noisy, into?: Float32Array): Promise<Float32Array> {
   const { xt, width, height, t } = picture;
   const sources = sourcesOf(by.pyramid, picture);
-  if (sources === 'half') return double(await estimate(by, halfOf(by.schedule, picture)), width, height, into);
+  if (sources === 'half') {
+    const coarse = await estimate(by, halfOf(by.schedule, picture));
+    return addDoubled(coarse, width, height, into?.fill(0));
+  }
   const fine = await by.denoiser.predictX0(xt, width, height, t, into);
   return sources === 'itself' ? fine : blendWithQuarter(by, picture, fine);
 }
@@ -91,9 +94,7 @@ async function blendWithQuarter(by: Estimator, picture: Noisy, fine: Float32Arra
   const ofFine = halve(halve(fine, width, height), half.width, half.height);
   for (let i = 0; i < difference.length; i++) difference[i] -= ofFine[i];
   const share = shareOf(difference, quarter.width, quarter.height);
-  const correction = double(double(share, half.width, half.height), width, height);
-  for (let i = 0; i < fine.length; i++) fine[i] += correction[i];
-  return fine;
+  return addDoubled(addDoubled(share, half.width, half.height), width, height, fine);
 }
 
 /** What is taken of a difference: the more, the larger its shapes are. */
@@ -101,9 +102,7 @@ function shareOf(difference: Float32Array, width: number, height: number, scale 
   const share = difference.map((value) => SHARES[scale] * value);
   if (scale + 1 === SHARES.length) return share;
   const smaller = shareOf(halve(difference, width, height), Math.ceil(width / 2), Math.ceil(height / 2), scale + 1);
-  const larger = double(smaller, width, height);
-  for (let i = 0; i < share.length; i++) share[i] += larger[i];
-  return share;
+  return addDoubled(smaller, width, height, share);
 }
 
 /** The picture at half its size, in the noise that the network expects at its timestep. */
@@ -176,17 +175,18 @@ const FAR = 3 / 128;
 const NEAR = 22 / 128;
 
 /**
- * A picture of twice the size whose means of 2x2 pixels are the pixels of the one given.
+ * Adds a picture of twice the size whose means of 2x2 pixels are the pixels of the one given.
  * @param image ceil(height / 2) * ceil(width / 2) * 3 values
  * @param width of the result
  * @param height of the result
- * @param doubled where it goes
+ * @param sum what it is added to: large pictures have no room for one more. Default: nothing
+ * @returns `sum`
  */
-export function double(
+export function addDoubled(
   image: Float32Array,
   width: number,
   height: number,
-  doubled: Float32Array = new Float32Array(width * height * 3),
+  sum: Float32Array = new Float32Array(width * height * 3),
 ): Float32Array {
   const columns = Math.ceil(width / 2);
   const rows = Math.ceil(height / 2);
@@ -214,11 +214,11 @@ export function double(
     const lower = 2 * y + 1 < height ? upper + width * 3 : -1;
     for (let i = 0; i < width * 3; i++) {
       const slope = NEAR * (b[i] - d[i]) - FAR * (a[i] - e[i]);
-      doubled[upper + i] = m[i] + slope;
-      if (lower >= 0) doubled[lower + i] = m[i] - slope;
+      sum[upper + i] += m[i] + slope;
+      if (lower >= 0) sum[lower + i] += m[i] - slope;
     }
   }
-  return doubled;
+  return sum;
 }
 
 /** Index of the pixel that stands for pixel i when an axis is mirrored at its ends with the edge repeated. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toUnit } from '../../src/image/pixels.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
-import { double, halve, halvings, timestepOfHalf, withPyramid, workAt } from '../../src/model/pyramid.js';
+import { addDoubled, halve, halvings, timestepOfHalf, withPyramid, workAt } from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 import { gaussians, integerStream } from '../../src/random.js';
 
@@ -29,7 +29,7 @@ describe('sizes', () => {
       fc.property(
         fc.tuple(side, side).chain(([w, h]) => fc.tuple(fc.constant(w), fc.constant(h), image(w, h))),
         ([width, height, small]) => {
-          const large = double(small, 2 * width, 2 * height);
+          const large = addDoubled(small, 2 * width, 2 * height);
           expect(large.length).toBe(4 * small.length);
           expect(largestDifference(halve(large, 2 * width, 2 * height), small)).toBeLessThan(1e-5);
         },
@@ -44,7 +44,7 @@ describe('sizes', () => {
         const half = halve(plain, width, height);
         expect(half.length).toBe(Math.ceil(width / 2) * Math.ceil(height / 2) * 3);
         expect(half.every((value) => value === Math.fround(level))).toBe(true);
-        expect(largestDifference(double(half, width, height), plain)).toBeLessThan(1e-6);
+        expect(largestDifference(addDoubled(half, width, height), plain)).toBeLessThan(1e-6);
       }),
     );
   });
@@ -58,7 +58,7 @@ describe('sizes', () => {
     const across = picture(24, 20, (x) => mean(x));
     const down = picture(20, 24, (_, y) => mean(y));
     for (const [large, width, height, along] of [[across, 24, 20, 0] as const, [down, 20, 24, 1] as const]) {
-      const back = double(halve(large, width, height), width, height);
+      const back = addDoubled(halve(large, width, height), width, height);
       const place = (i: number) => (along === 0 ? Math.floor(i / 3) % width : Math.floor(i / 3 / width));
       const inside = (values: Float32Array) => values.filter((_, i) => place(i) >= 4 && place(i) < 20);
       expect(largestDifference(inside(back), inside(large))).toBeLessThan(2e-6);
