@@ -80,7 +80,7 @@ export async function calibratePyramid(
   onProgress?: (fraction: number) => void,
 ): Promise<Pyramid | undefined> {
   const pyramidFrom = (halfFrom: number): Pyramid => ({ halfFrom, leastSide });
-  const large = images.filter(({ width, height }) => canBeHalved(pyramidFrom(1), width, height));
+  const large = images.filter(({ width, height }) => canBeHalved({ leastSide }, width, height));
   const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < LEAST_IMAGES * PYRAMID_EVERY);
   if (some.length === 0) return undefined;
   let before: { t: number; loss: number } | undefined;

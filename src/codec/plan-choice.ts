@@ -49,14 +49,11 @@ export async function choosePlan(
 ): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
   const { schedule, denoiser, pyramid } = model;
-  const near = sampleImage(image, SAMPLE_SIDE, SAMPLE_EVERY);
-  const far = sampleImage(image, FAR * SAMPLE_SIDE, FAR * SAMPLE_EVERY);
+  const near = sampleImage(image, 1);
+  const samplesAt = (t: number) => (halvings(pyramid, schedule, { ...image, t }) > 0 ? sampleImage(image, FAR) : near);
   const [shares, bias] = near.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
   const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * schedule.timesteps))))];
-  const places = probes.flatMap((t, probe) => {
-    const samples = halvings(pyramid, schedule, { ...image, t }) > 0 ? far : near;
-    return samples.map((sample) => ({ t, probe, ...sample }));
-  });
+  const places = probes.flatMap((t, probe) => samplesAt(t).map((sample) => ({ t, probe, ...sample })));
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
   const measured = mapAhead(places, denoiser.parallelism, async ({ t, probe, x0, width, height }) => ({
     probe,
@@ -154,10 +151,13 @@ interface Sample {
   readonly height: number;
 }
 
-/** The image itself, or where it is much larger than the samples, squares of this side on an even grid. */
-function sampleImage({ width, height, data }: RgbImage, side: number, every: number): Sample[] {
-  const across = cuts(width, side, every);
-  const down = cuts(height, side, every);
+/**
+ * The image itself, or where it is much larger than the samples, squares on an even grid.
+ * @param scale how many times as large they are, and as far apart
+ */
+function sampleImage({ width, height, data }: RgbImage, scale: number): Sample[] {
+  const across = cuts(width, scale);
+  const down = cuts(height, scale);
   return down.starts.flatMap((top) =>
     across.starts.map((left) => {
       const cut = new Uint8Array(across.size * down.size * 3);
@@ -170,9 +170,10 @@ function sampleImage({ width, height, data }: RgbImage, side: number, every: num
   );
 }
 
-function cuts(length: number, side: number, every: number): { size: number; starts: number[] } {
+function cuts(length: number, scale: number): { size: number; starts: number[] } {
+  const side = scale * SAMPLE_SIDE;
   if (length <= 2 * side) return { size: length, starts: [0] };
-  const count = Math.max(2, Math.min(MOST_SAMPLES, Math.round(length / every)));
+  const count = Math.max(2, Math.min(MOST_SAMPLES, Math.round(length / (scale * SAMPLE_EVERY))));
   const starts = Array.from({ length: count }, (_, i) => Math.round(((i + 0.5) * length) / count - side / 2));
   return { size: side, starts };
 }

@@ -40,7 +40,7 @@ interface Noisy extends Place {
 }
 
 /** Whether a picture of this size is ever denoised at half of it. */
-export function canBeHalved({ leastSide }: Pyramid, width: number, height: number): boolean {
+export function canBeHalved({ leastSide }: Pick<Pyramid, 'leastSide'>, width: number, height: number): boolean {
   return Math.min(width, height) >= leastSide;
 }
 
