@@ -29,9 +29,9 @@ export interface TrainingData {
   validation(most: number): Promise<RgbImage[]>;
   /**
    * Training images likewise, for calibration.
-   * @param side of the crops, as far as the images are that large; default that of the batches
+   * @param side of the crops, as far as the images are that large
    */
-  calibration(most: number, side?: number): Promise<RgbImage[]>;
+  calibration(most: number, side: number): Promise<RgbImage[]>;
   /** Files that were left out so far, and why. */
   readonly skipped: readonly SkippedFile[];
   dispose(): Promise<void>;
@@ -103,7 +103,7 @@ export async function openTrainingData(
       return crops;
     },
     validation: (most) => evenCrops(sets, ({ heldOut }) => heldOut, most, side),
-    calibration: (most, largest = side) => evenCrops(sets, ({ training }) => training, most, largest),
+    calibration: (most, largest) => evenCrops(sets, ({ training }) => training, most, largest),
     get skipped() {
       return sets.flatMap(({ source }) => source.skipped);
     },

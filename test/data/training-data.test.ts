@@ -58,7 +58,7 @@ test('an epoch has each training image once; held-out ones never come', async ()
   const seen = redsOf(await data.batch(0, 47));
   expect(new Set(seen).size).toBe(47);
   for (const red of heldOut) expect(seen).not.toContain(red);
-  expect((await data.calibration(12)).length).toBe(12);
+  expect((await data.calibration(12, SIDE)).length).toBe(12);
   expect(data.description).toContain('47 training images');
 });
 
@@ -74,7 +74,7 @@ test('where there are few images, crops come from all over them and from all of 
   }
   const data = await openTrainingData([path], { side: SIDE, seed: 'x' });
   expect([data.trainingImages, data.validationImages]).toEqual([1, 1]);
-  const crops = await data.calibration(60);
+  const crops = await data.calibration(60, SIDE);
   const places = crops.map(({ data: [red, green] }) => [red, green].join());
   expect(new Set(places).size).toBe(60);
   const steps = crops.map(({ data: pixels }) => pixels[3] - pixels[0]);
