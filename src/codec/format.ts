@@ -10,7 +10,8 @@
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
  * | 0-5 | seed (LEB128), only if not 0 |
  * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
- * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bits 2-7: reserved, 0 |
+ * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop follows; bits 3-7: reserved, 0 |
+ * | 0-2 | stop (LEB128), if bit 2 of the features is set |
  * | 1 | CRC-8 of all bytes before it |
  */
 import { CodecError } from '../errors.js';
@@ -44,6 +45,8 @@ export interface Header {
   readonly checksums?: boolean;
   /** Metadata follow the steps and the tail. */
   readonly metadata?: boolean;
+  /** A timestep that no step of the plan goes past, 1..T. */
+  readonly stop?: number;
 }
 
 const MAGIC = 0xdd;
@@ -54,11 +57,17 @@ const FLAG_TAIL = 0x80;
 const FLAG_FEATURES = 0x10;
 const FEATURE_CHECKSUMS = 0x01;
 const FEATURE_METADATA = 0x02;
-const FEATURES_RESERVED = 0xfc;
+const FEATURE_STOP = 0x04;
+const FEATURES_RESERVED = 0xf8;
+/** Of counts and timesteps. */
+const MOST_STEPS = 2 ** 14 - 1;
 
 export function writeHeader(header: Header): Uint8Array {
   const { plan } = header;
-  const features = (header.checksums ? FEATURE_CHECKSUMS : 0) | (header.metadata ? FEATURE_METADATA : 0);
+  const features =
+    (header.checksums ? FEATURE_CHECKSUMS : 0) |
+    (header.metadata ? FEATURE_METADATA : 0) |
+    (header.stop === undefined ? 0 : FEATURE_STOP);
   const flags =
     (features === 0 ? 0 : FLAG_FEATURES) |
     (header.seed === 0 ? 0 : FLAG_SEED) |
@@ -77,6 +86,7 @@ export function writeHeader(header: Header): Uint8Array {
     ...(header.seed === 0 ? [] : leb128(header.seed)),
     ...(header.stepCount === undefined ? [] : leb128(header.stepCount)),
     ...(features === 0 ? [] : [features]),
+    ...(header.stop === undefined ? [] : leb128(header.stop)),
   ];
   return Uint8Array.from([...bytes, crc8(bytes)]);
 }
@@ -106,8 +116,9 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
   const height = reader.leb128(MAX_SIDE - 1) + 1;
   const planBits = (reader.byte() << 8) | reader.byte();
   const seed = flags & FLAG_SEED ? reader.leb128(2 ** 32 - 1) : 0;
-  const stepCount = flags & FLAG_STEPS ? reader.leb128(2 ** 14 - 1) : undefined;
+  const stepCount = flags & FLAG_STEPS ? reader.leb128(MOST_STEPS) : undefined;
   const features = flags & FLAG_FEATURES ? reader.byte() : 0;
+  const stop = features & FEATURE_STOP ? reader.leb128(MOST_STEPS) : undefined;
   const expected = crc8(bytes.subarray(0, reader.position));
   const found = reader.byte();
   if (found !== expected) {
@@ -135,6 +146,7 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
     ...(flags & FLAG_TAIL && { lossless: true }),
     ...(features & FEATURE_CHECKSUMS && { checksums: true }),
     ...(features & FEATURE_METADATA && { metadata: true }),
+    ...(stop !== undefined && { stop }),
   };
   return { header, length: reader.position };
 }

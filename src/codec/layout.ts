@@ -34,7 +34,10 @@ export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
   if (header.modelId !== id) {
     throw new CodecError('model', `the file needs model ${header.modelId}, got ${id}; name its directory with --model`);
   }
-  const plan = createPlan(model, header.plan, header.stateBits, header);
+  const plan = createPlan(model, header.plan, header.stateBits, header, header.stop);
+  if (header.stop !== undefined && !plan.some(({ s }) => s === header.stop)) {
+    throw new CodecError('format', `.ddc header is damaged: expected a step that ends at t = ${header.stop}`);
+  }
   const stepCount = header.stepCount ?? plan.length;
   if (stepCount > plan.length) {
     throw new CodecError('format', `.ddc header is damaged: expected at most ${plan.length} steps, got ${stepCount}`);

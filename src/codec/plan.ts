@@ -154,12 +154,14 @@ export function expectedErrors(profile: Profile, first: number, second: number):
  * chain is worth less than half of the least step.
  * @param stateBits ν
  * @param size of the picture, in pixels
+ * @param stop a timestep that no step goes past: one ends there and is shorter than it would be
  */
 export function createPlan(
   { schedule, profile, pyramid }: PlanModel,
   parameters: PlanParameters,
   stateBits: number,
   { width, height }: { readonly width: number; readonly height: number },
+  stop = 1,
 ): PlannedStep[] {
   checkParameters(parameters);
   const dimensions = width * height * 3;
@@ -182,7 +184,7 @@ export function createPlan(
     do {
       s--;
       kl = jumpKlBits(schedule, t, s, squaredError);
-    } while (s > 1 && (kl / load + carried < leastKl || kl * (1 - snr[t] / snr[s]) < leastWaste));
+    } while (s > 1 && s !== stop && (kl / load + carried < leastKl || kl * (1 - snr[t] / snr[s]) < leastWaste));
     planned += kl;
     const wanted = kl / load + carried;
     if (wanted < leastKl / 2) break;

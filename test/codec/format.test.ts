@@ -22,13 +22,15 @@ const headers: fc.Arbitrary<Header> = fc
     lossless: fc.boolean(),
     checksums: fc.boolean(),
     metadata: fc.boolean(),
+    stop: fc.option(fc.integer({ min: 1, max: 2 ** 14 - 1 }), { nil: undefined }),
   })
-  .map(({ stepCount, lossless, checksums, metadata, ...header }) => ({
+  .map(({ stepCount, lossless, checksums, metadata, stop, ...header }) => ({
     ...header,
     ...(stepCount !== undefined && { stepCount }),
     ...(lossless && { lossless }),
     ...(checksums && { checksums }),
     ...(metadata && { metadata }),
+    ...(stop !== undefined && { stop }),
   }));
 
 const SIMPLE: Header = {
@@ -106,7 +108,7 @@ test('whatever is written is read back, and the length is right with a payload b
   fc.assert(
     fc.property(headers, fc.uint8Array({ maxLength: 20 }), (header, payload) => {
       const bytes = writeHeader(header);
-      expect(bytes.length).toBeLessThanOrEqual(2 + 1 + 3 + 8 + 2 + 5 + 2 + 1 + 1);
+      expect(bytes.length).toBeLessThanOrEqual(2 + 1 + 3 + 8 + 2 + 5 + 2 + 1 + 2 + 1);
       expect(readHeader(Uint8Array.from([...bytes, ...payload]))).toEqual({ header, length: bytes.length });
     }),
     { numRuns: 1000 },
@@ -135,11 +137,14 @@ describe('damage', () => {
     fc.assert(
       fc.property(headers, (header) => {
         const bytes = writeHeader(header);
+        const { checksums, metadata, stop } = header;
+        const stopBytes = stop === undefined ? 0 : stop < 128 ? 1 : 2;
+        const featuresAt = checksums || metadata || stopBytes > 0 ? bytes.length - 2 - stopBytes : -1;
         for (let bit = 0; bit < bytes.length * 8; bit++) {
           const damaged = bytes.slice();
           damaged[bit >> 3] ^= 1 << (bit & 7);
           // A flipped flag or LEB128 continuation moves the checksum to another place, where 1 in 256 fits by chance.
-          const moves = bit >> 3 === 2 || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
+          const moves = [2, featuresAt].includes(bit >> 3) || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
           if (moves) {
             try {
               expect(readHeader(damaged).header).not.toEqual(header);
@@ -177,7 +182,7 @@ describe('damage', () => {
     ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
     ['a later version', altered(1, 0xc5), /version: expected 4, got 5/],
     ['version 2', altered(1, 0xc2), /version: expected 4, got 2/],
-    ['a reserved feature', withFeatures(0x04), /feature this version does not know/],
+    ['a reserved feature', withFeatures(0x08), /feature this version does not know/],
     ['features that are none', withFeatures(0), /feature this version does not know/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],

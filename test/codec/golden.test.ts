@@ -217,6 +217,21 @@ test('the second decoder makes the same of a file whose model brings covariances
   await other.dispose();
 });
 
+test('a photograph ends at the RMSE it is to have, for both decoders', { timeout: 240_000 }, async () => {
+  const engine = await openEngine('onnx');
+  const source = crop(await readImage(PHOTO), 150, 60, 77, 70);
+  for (const targetRmse of [17, 12, 8]) {
+    const { bytes, steps, rmse: reached } = await encode(source, model, { targetRmse, effort: 3 });
+    expect(reached).toBeLessThanOrEqual(targetRmse);
+    expect(reached).toBeGreaterThan(0.97 * targetRmse);
+    const first = await decode(bytes, model);
+    expect(rmse(first.image, source)).toBe(reached);
+    const decoded = await secondDecode(bytes, await secondModelOf(model, engine));
+    expect(decoded.timesteps).toEqual(steps.slice(1).map(({ t }) => t));
+    expect(rmse(first.image, decoded)).toBeLessThan(0.01);
+  }
+});
+
 test('the second decoder makes the same of a file whose model has a pyramid', { timeout: 120_000 }, async () => {
   const engine = await openEngine('onnx');
   const directory = await copyOfPilot();

@@ -108,3 +108,10 @@ test('another model, or more steps than the plan has, are refused', () => {
   const long = fileOf({ ...HEADER, stepCount: PLAN.length + 1 }, 10);
   expect(() => readInfo(long, model)).toThrow(`expected at most ${PLAN.length} steps, got ${PLAN.length + 1}`);
 });
+
+test('a stop where no step can end is refused', () => {
+  for (const stop of [0, model.schedule.timesteps, 2 ** 14 - 1]) {
+    const file = fileOf({ ...HEADER, stop }, 10);
+    expect(() => readInfo(file, model)).toThrow(`expected a step that ends at t = ${stop}`);
+  }
+});

@@ -56,6 +56,31 @@ test('a plan is a chain from T down without gaps, with whole blocks in every ste
   );
 });
 
+test('with a stop the plan is the same up to the step that would go past it, which ends there', () => {
+  fc.assert(
+    fc.property(
+      parameters,
+      fc.integer({ min: 4, max: 16 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (p, stateBits, at) => {
+        const size = { width: 200, height: 100 };
+        const free = createPlan({ schedule, profile }, p, stateBits, size);
+        const index = Math.floor(at * (free.length - 1));
+        const { t, s } = free[index];
+        const stop = Math.floor((t + s) / 2);
+        const stopped = createPlan({ schedule, profile }, p, stateBits, size, stop);
+        expect(stopped.slice(0, index)).toEqual(free.slice(0, index));
+        const step = stopped[index];
+        // Less than half of the least step is no step.
+        if (step === undefined) return;
+        expect(step).toMatchObject({ t, s: stop });
+        expect(step.blocks * step.blockBits).toBeLessThanOrEqual(free[index].blocks * free[index].blockBits);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
 test('the plan of an average image is the recorded one', () => {
   // Recorded from createPlan. Files depend on it; it changes only with the model's codec.json.
   const steps = plan(PLAIN, 12, 3072);

@@ -89,6 +89,7 @@ function readHeader(file: Uint8Array) {
   const seed = (flags >> 5) & 1 ? number() : 0;
   const stepCount = (flags >> 6) & 1 ? number() : undefined;
   const features = (flags >> 4) & 1 ? file[at++] : 0;
+  const stop = (features >> 2) & 1 ? number() : undefined;
   let crc = 0xff;
   for (const byte of file.subarray(0, at)) {
     for (let i = 7; i >= 0; i--) {
@@ -110,6 +111,7 @@ function readHeader(file: Uint8Array) {
     pace: plan & 7,
     seed,
     stepCount,
+    stop,
     length: at + 1,
   };
 }
@@ -432,7 +434,7 @@ function makePlan(
     do {
       s--;
       kl = h * (snr[s] - snr[t]) * error;
-    } while (s > 1 && (kl / load + carried < least || kl * (1 - snr[t] / snr[s]) < waste));
+    } while (s > 1 && s !== header.stop && (kl / load + carried < least || kl * (1 - snr[t] / snr[s]) < waste));
     sent += kl;
     const wanted = kl / load + carried;
     if (wanted < least / 2) break;
