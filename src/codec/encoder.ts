@@ -100,7 +100,7 @@ const PREDICTION_MARGIN = 0.003;
 /**
  * Ends the next step early if it is the last one and need not be as long as it is, which is a tenth of a photograph's file or more: at
  * the RMSE that is aimed at, or with the bytes that there are.
- * @param reports of the steps so far, the last of the present state
+ * @param reports of the steps so far, the last of the present state, which is above the target
  * @returns `plan` if all of the step is needed, or nothing of it fits
  */
 function stopInTime(
@@ -110,14 +110,13 @@ function stopInTime(
   { snr }: Schedule,
   { maxBytes, targetRmse }: Pick<CheckedOptions, 'maxBytes' | 'targetRmse'>,
 ): Plan {
+  if (plan.stop !== undefined) return plan;
   const count = reports.length;
-  const next = plan.steps[count - 1];
-  if (!next || plan.stop !== undefined) return plan;
-  const { t, s } = next;
+  const { t, s } = plan.steps[count - 1];
   const last = reports[count - 1];
   const before = reports[count - 2];
   let stop = s;
-  if (before && last.rmse > targetRmse && before.t < snr.length - 1) {
+  if (before && before.t < snr.length - 1) {
     const slope = Math.log(last.rmse / before.rmse) / Math.log(snr[t] / snr[before.t]);
     const isEnough = (at: number) => last.rmse * (snr[at] / snr[t]) ** slope <= targetRmse * (1 - PREDICTION_MARGIN);
     if (isEnough(s)) while (isEnough(stop + 1)) stop++;
@@ -202,11 +201,12 @@ async function encodeWith(
       bytes,
       rmse: distance,
     });
+    const isEnd = plan.steps[step - 1] === undefined;
+    tail?.consider(step - 1, t, payload.length, xhat0, isEnd);
+    if (isEnd || (!lossless && distance <= targetRmse) || tail?.over) break;
     if (!small && !lossless) plan = stopInTime(plan, planTo, steps, schedule, options);
-    const planned = plan.steps[step - 1];
-    tail?.consider(step - 1, t, payload.length, xhat0, planned === undefined);
-    if (!planned || (!lossless && distance <= targetRmse) || tail?.over) break;
     if (plan.bytes(step) > maxBytes) break;
+    const planned = plan.steps[step - 1];
 
     subtract(image.data, xhat0, error);
     klBits += jumpKlBits(schedule, planned.t, planned.s, squaredNorm(error));

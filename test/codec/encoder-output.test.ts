@@ -11,7 +11,7 @@ import { beforeAll, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
 import { decode } from '../../src/codec/decoder.js';
 import { type CodecModel, encode } from '../../src/codec/encoder.js';
-import { FORMAT_VERSION } from '../../src/codec/format.js';
+import { FORMAT_VERSION, readHeader } from '../../src/codec/format.js';
 import { readInfo } from '../../src/codec/info.js';
 import { rmse } from '../../src/image/metrics.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
@@ -100,6 +100,23 @@ test('a photograph ends with the bytes that there are, and not a whole step befo
     expect(bytes.length).toBeGreaterThan(maxBytes - (after.bits - reports[i - 1].bits) / 32);
     expect(rmse((await decode(bytes, model)).image, reconstruction)).toBe(0);
   }
+});
+
+test('a photograph that has its RMSE says nothing of a step for which there were bytes', {
+  timeout: 60_000,
+}, async () => {
+  const image = syntheticImage(80, 56);
+  const { steps } = await encode(image, model, { effort: 1, targetRmse: 30 });
+  let withoutStop = 0;
+  for (const { rmse: targetRmse } of steps.slice(-4)) {
+    const { bytes } = await encode(image, model, { effort: 1, targetRmse });
+    if (readHeader(bytes).header.stop === undefined) withoutStop++;
+    for (const more of [20, 60, 180, 540]) {
+      const limited = await encode(image, model, { effort: 1, targetRmse, maxBytes: bytes.length + more });
+      expect(limited.bytes).toEqual(bytes);
+    }
+  }
+  expect(withoutStop).toBeGreaterThan(0);
 });
 
 test('a file says when the network was in half precision, and is not lossless then', async () => {
