@@ -107,7 +107,7 @@ function stopInTime(
   plan: Plan,
   planTo: (stop: number) => Plan,
   reports: readonly StepReport[],
-  { snr }: Schedule,
+  { snr, timesteps }: Schedule,
   { maxBytes, targetRmse }: Pick<CheckedOptions, 'maxBytes' | 'targetRmse'>,
 ): Plan {
   if (plan.stop !== undefined) return plan;
@@ -116,7 +116,7 @@ function stopInTime(
   const last = reports[count - 1];
   const before = reports[count - 2];
   let stop = s;
-  if (before && before.t < snr.length - 1) {
+  if (before && before.t < timesteps) {
     const slope = Math.log(last.rmse / before.rmse) / Math.log(snr[t] / snr[before.t]);
     const isEnough = (at: number) => last.rmse * (snr[at] / snr[t]) ** slope <= targetRmse * (1 - PREDICTION_MARGIN);
     if (isEnough(s)) while (isEnough(stop + 1)) stop++;
