@@ -6,6 +6,7 @@ import { CodecError, invalidArgument } from '../errors.js';
 import { publicPath, reasonOf } from '../files.js';
 import { PREDICTIONS, VARIANCES } from '../model/parameterization.js';
 import type { RunRecord } from '../model/training/checkpoint.js';
+import { OPTIMIZERS } from '../model/training/optimizer.js';
 import { PRESETS, type PresetName, presets, withVariance } from '../model/training/presets.js';
 import { TIMESTEP_SAMPLINGS } from '../model/training/timesteps.js';
 import type { TrainerOptions } from '../model/training/trainer.js';
@@ -32,6 +33,7 @@ export interface TrainArgs extends EngineArgs, OutputArgs {
   readonly steps?: unknown;
   readonly hours?: unknown;
   readonly batch?: unknown;
+  readonly optimizer?: TrainerOptions['optimizer'];
   readonly lr?: unknown;
   readonly warmup?: unknown;
   readonly cooldown?: unknown;
@@ -88,7 +90,12 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
         steps: numberOption('Steps in all [default: 60000 for small, 800000 for paper]'),
         hours: numberOption('Hours of training in all, instead of --steps or as a further limit'),
         batch: numberOption('Images of a step [default: 32 for small, 128 for paper]'),
-        lr: numberOption('Learning rate of Adam [default: 1e-3 for small, 2e-4 for paper]'),
+        optimizer: {
+          description: 'What moves the weights [default: adam]',
+          choices: OPTIMIZERS,
+          requiresArg: true,
+        },
+        lr: numberOption('Learning rate [default: 1e-3 for small, 2e-4 for paper]'),
         warmup: numberOption('Steps over which the learning rate rises [default: 500, 5000]'),
         cooldown: numberOption('Share of the run over whose end the learning rate falls to 0 [default: 0.2, 0]'),
         'grad-clip': numberOption('Largest norm of the gradient, 0 for none [default: 1]'),
@@ -243,6 +250,7 @@ function checkNumbers(args: TrainArgs) {
   const hours = positive('--hours', args.hours, 'hours');
   const options: Record<string, unknown> = {
     batch: integer('--batch', args.batch, 1, 65_536),
+    optimizer: args.optimizer,
     learningRate: positive('--lr', args.lr, 'weight change per step'),
     warmup: integer('--warmup', args.warmup, 0),
     cooldown: share('--cooldown', args.cooldown, 1),

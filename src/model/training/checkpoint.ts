@@ -70,8 +70,15 @@ function parse(bytes: Uint8Array): Checkpoint {
   const text = readMetadata(bytes)[RECORD];
   if (text === undefined) throw new CodecError('model', 'not a checkpoint of ddpm-codec train');
   const { step, ...stored } = JSON.parse(text) as RunRecord & { step: number };
-  // Runs begun before there was a cool-down have none.
-  const record = { ...stored, options: { ...stored.options, cooldown: stored.options.cooldown ?? 0 } };
+  // Runs begun before there was a choice had these.
+  const record = {
+    ...stored,
+    options: {
+      ...stored.options,
+      optimizer: stored.options.optimizer ?? 'adam',
+      cooldown: stored.options.cooldown ?? 0,
+    },
+  };
   const tensors = readSafetensors(bytes);
   const parameters = listParameters(parseConfig(record.config));
   const join = (vector: string) => {

@@ -1,4 +1,64 @@
-/** Adam (Kingma & Ba 2015), gradient clipping and the exponential moving average, on flat vectors of parameters. */
+/** What moves the weights: Adam (Kingma & Ba 2015) or Muon, and the moving average of them, on flat vectors of parameters. */
+import { type Engine, sizeOf } from '../../engine/engine.js';
+import type { ParameterSpec } from '../unet-parameters.js';
+import type { TrainerState } from './state.js';
+
+export const OPTIMIZERS = ['adam', 'muon'] as const;
+/** `muon` is Muon for the matrices of hidden layers and Adam for all else. */
+export type OptimizerName = (typeof OPTIMIZERS)[number];
+
+export interface Optimizer {
+  /**
+   * One step, in place: parameters, their average and the moments of the state, whose `step` is 1 for the first.
+   * @param scale of the gradient, for clipping
+   */
+  step(
+    state: TrainerState,
+    gradient: Float32Array,
+    options: { readonly learningRate: number; readonly scale: number; readonly emaDecay: number },
+  ): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export async function createOptimizer(
+  engine: Engine,
+  name: OptimizerName,
+  parameters: readonly ParameterSpec[],
+): Promise<Optimizer> {
+  // Only where it is asked for: it brings TensorFlow.js, and the command line needs the names above at once.
+  const { createMuon, isHiddenMatrix } = name === 'muon' ? await import('./muon.js') : {};
+  const muon = await createMuon?.(engine, parameters);
+  const ranges = rangesOf(parameters, (spec) => !isHiddenMatrix?.(spec));
+  return {
+    async step(state, gradient, options) {
+      for (const [first, end] of ranges) {
+        const part = (vector: Float32Array) => vector.subarray(first, end);
+        const moments = { m: part(state.m), v: part(state.v) };
+        adamStep(part(state.parameters), part(state.ema), moments, part(gradient), { ...options, step: state.step });
+      }
+      await muon?.step(state.parameters, state.ema, state.m, gradient, options);
+    },
+    async dispose() {
+      await muon?.dispose();
+    },
+  };
+}
+
+/** The parts of the vector of all parameters that are of such parameters, neighbours in one: [first, end). */
+function rangesOf(parameters: readonly ParameterSpec[], wanted: (spec: ParameterSpec) => boolean): [number, number][] {
+  const ranges: [number, number][] = [];
+  let offset = 0;
+  for (const spec of parameters) {
+    const end = offset + sizeOf(spec.shape);
+    if (wanted(spec)) {
+      const last = ranges.at(-1);
+      if (last?.[1] === offset) last[1] = end;
+      else ranges.push([offset, end]);
+    }
+    offset = end;
+  }
+  return ranges;
+}
 
 export interface AdamState {
   /** First and second moments of the gradient. */

@@ -32,6 +32,7 @@ const paperOptions: PresetOptions = {
   variance: 'beta',
   loss: 'simple',
   batch: 128,
+  optimizer: 'adam',
   learningRate: 2e-4,
   warmup: 5000,
   cooldown: 0,

@@ -16,7 +16,7 @@ import type { Schedule } from '../schedule.js';
 import { createForward, dropoutShapes } from '../unet.js';
 import { fromFileLayout, listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { COEFFICIENTS, checkObjective, exampleCoefficients, exampleLosses, type Objective } from './objective.js';
-import { adamStep, emaDecayAt, learningRateAt, norm } from './optimizer.js';
+import { createOptimizer, emaDecayAt, learningRateAt, norm, type OptimizerName } from './optimizer.js';
 import { createState, cut, type TrainerState } from './state.js';
 import { createTimestepSampler, type TimestepSampling } from './timesteps.js';
 
@@ -25,7 +25,7 @@ export interface TrainerOptions extends Objective {
   readonly batch: number;
   /** Width and height of the images in pixels, a multiple of the network's stride. */
   readonly side: number;
-  /** Of Adam. */
+  readonly optimizer: OptimizerName;
   readonly learningRate: number;
   /** Steps over which the learning rate rises from 0. */
   readonly warmup: number;
@@ -94,6 +94,7 @@ export async function createTrainer(
   const masks = options.dropout > 0 ? dropoutShapes(config, part, side, side) : [];
   await registerGradients();
   const compiled = await compileGradients(engine, config, parameters, schedule, options, part, masks);
+  const optimizer = await createOptimizer(engine, options.optimizer, parameters);
   const sampler = createTimestepSampler(options.timestepsSampling, schedule, state.sampler);
   const views = cut(state.parameters, parameters);
   const gradient = new Float32Array(state.parameters.length);
@@ -155,8 +156,7 @@ export async function createTrainer(
     state.step++;
     const learningRate = learningRateAt(state.step, options, fraction);
     const { gradientClip, ema } = options;
-    adamStep(state.parameters, state.ema, state, gradient, {
-      step: state.step,
+    await optimizer.step(state, gradient, {
       learningRate,
       scale: gradientClip > 0 ? Math.min(1, gradientClip / gradientNorm) : 1,
       emaDecay: emaDecayAt(state.step, ema),
@@ -164,7 +164,14 @@ export async function createTrainer(
     return { step: state.step, loss, gradientNorm, learningRate };
   }
 
-  return { state, parameters, step, dispose: () => compiled.dispose() };
+  return {
+    state,
+    parameters,
+    step,
+    async dispose() {
+      await Promise.all([compiled.dispose(), optimizer.dispose()]);
+    },
+  };
 }
 
 /** Largest number of images within the limits that cuts the batch evenly; of batch and side alone, so that results are. */

@@ -5,6 +5,7 @@ import { openEngine } from '../../../src/engine/index.js';
 import { CodecError } from '../../../src/errors.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
+import { OPTIMIZERS } from '../../../src/model/training/optimizer.js';
 import { presets } from '../../../src/model/training/presets.js';
 import { createState, type TrainerState } from '../../../src/model/training/state.js';
 import { createTrainer, type Trainer, type TrainerOptions } from '../../../src/model/training/trainer.js';
@@ -30,6 +31,7 @@ const OPTIONS: TrainerOptions = {
   loss: 'simple',
   batch: 4,
   side: 8,
+  optimizer: 'adam',
   learningRate: 1e-3,
   warmup: 0,
   cooldown: 0,
@@ -85,6 +87,7 @@ describe('a step', () => {
     { prediction: 'mu', variance: 'learned', loss: 'hybrid' },
     { prediction: 'eps', variance: 'beta', loss: 'simple', dropout: 0.3, timestepsSampling: 'importance' },
     { prediction: 'eps', variance: 'learned', loss: 'hybrid', dropout: 0.3, patchSize: 2 },
+    { prediction: 'v', variance: 'beta', loss: 'simple', optimizer: 'muon' },
   ] as const)(
     'gives the same parameters on onnx and wasm: %j',
     async ({ patchSize = 1, ...objective }: Partial<TrainerOptions> & { patchSize?: number }) => {
@@ -109,8 +112,8 @@ describe('a step', () => {
     },
   );
 
-  test('does not depend on the number of threads', async () => {
-    const options = { ...OPTIONS, batch: 24 };
+  test.each(OPTIMIZERS)('does not depend on the number of threads (%s)', async (optimizer) => {
+    const options = { ...OPTIONS, batch: 24, optimizer };
     const states = [];
     for (const threads of [1, 3]) {
       const engine = await openEngine('onnx', { threads });
@@ -134,10 +137,13 @@ describe('a step', () => {
   });
 });
 
-test.each(['uniform', 'importance'] as const)(
-  'a run that is taken up again gives what an uninterrupted one gives, to the last bit (%s)',
-  async (timestepsSampling) => {
-    const options = { ...OPTIONS, timestepsSampling, dropout: 0.1 };
+test.each([
+  { timestepsSampling: 'uniform', optimizer: 'muon' },
+  { timestepsSampling: 'importance', optimizer: 'adam' },
+] as const)(
+  'a run that is taken up again gives what an uninterrupted one gives, to the last bit: %j',
+  async (choice) => {
+    const options = { ...OPTIONS, ...choice, dropout: 0.1 };
     const whole = await createTrainer(onnx, tinyConfig(), schedule, options);
     const losses = await trainFor(whole, 6);
     const first = await createTrainer(onnx, tinyConfig(), schedule, options);
@@ -150,21 +156,25 @@ test.each(['uniform', 'importance'] as const)(
   },
 );
 
-test('four images are learnt by heart: L_simple below 0.02', async () => {
-  const options = { ...OPTIONS, learningRate: 3e-3, warmup: 50, batch: 16, side: 8 };
-  const four = imagesOf(0, { ...options, batch: 4 });
-  const images = new Uint8Array(options.batch * 8 * 8 * 3);
-  for (let i = 0; i < 4; i++) images.set(four, i * four.length);
-  const trainer = await createTrainer(onnx, tinyConfig('beta', [32, 32]), schedule, options);
-  const start = performance.now();
-  let recent = 1;
-  while (recent >= 0.02 && performance.now() - start < 50_000) {
-    const { loss } = await trainer.step(images);
-    recent += 0.02 * (loss - recent);
-  }
-  await trainer.dispose();
-  expect(recent).toBeLessThan(0.02);
-}, 60_000);
+test.each(OPTIMIZERS)(
+  'four images are learnt by heart: L_simple below 0.02 (%s)',
+  async (optimizer) => {
+    const options = { ...OPTIONS, optimizer, learningRate: 3e-3, warmup: 50, batch: 16, side: 8 };
+    const four = imagesOf(0, { ...options, batch: 4 });
+    const images = new Uint8Array(options.batch * 8 * 8 * 3);
+    for (let i = 0; i < 4; i++) images.set(four, i * four.length);
+    const trainer = await createTrainer(onnx, tinyConfig('beta', [32, 32]), schedule, options);
+    const start = performance.now();
+    let recent = 1;
+    while (recent >= 0.02 && performance.now() - start < 50_000) {
+      const { loss } = await trainer.step(images);
+      recent += 0.02 * (loss - recent);
+    }
+    await trainer.dispose();
+    expect(recent).toBeLessThan(0.02);
+  },
+  60_000,
+);
 
 test('weights that are not finite end the run and leave the state as it was', async () => {
   const state = createState(tinyConfig(), schedule, OPTIONS);
