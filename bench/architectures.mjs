@@ -4,8 +4,8 @@
  *   npm run build && node bench/architectures.mjs [options] NETWORK [NETWORK...]
  *
  * NETWORK is JSON: {"name": ..., "channels": [48, 64, 96], "layers": 1, "attention": 2, "patch": 1, "prediction": "eps",
- * "timesteps": "low-bias", "lr": 1e-3, "batch": 32, "from": MODEL}; all but channels may be left out. attention is the level that
- * has it besides the middle; from names a model of the same network, with whose weights it begins.
+ * "timesteps": "low-bias", "optimizer": "muon", "lr": 2e-3, "batch": 32, "warmup": 200, "from": MODEL}; all but channels may be left
+ * out. attention is the level that has it besides the middle; from names a model of the same network, with whose weights it begins.
  *
  * --data SOURCES     as of ddpm-codec train, comma between (default cifar10)
  * --crop N           side of the crops (default 32)
@@ -115,7 +115,14 @@ const cpuSeconds = () => {
 const round = (value) => (value === null ? null : Number(value.toPrecision(4)));
 
 async function train(network) {
-  const { lr = 1e-3, batch = 32, prediction = 'eps', timesteps = 'low-bias' } = network;
+  const {
+    lr = presets.small.options.learningRate,
+    batch = 32,
+    warmup = 200,
+    prediction = 'eps',
+    timesteps = 'low-bias',
+    optimizer = presets.small.options.optimizer,
+  } = network;
   const unet = parseConfig(configOf(network));
   const options = {
     ...presets.small.options,
@@ -124,8 +131,9 @@ async function train(network) {
     batch,
     side,
     seed: 'architectures',
+    optimizer,
     learningRate: lr,
-    warmup: 200,
+    warmup,
     ema: 0.999,
   };
   const data = await openTrainingData(values.data.split(','), { side, seed: 'architectures' });

@@ -27,6 +27,7 @@ const engine = await openEngine('onnx');
 const unet = parseConfig(config);
 const trainer = await createTrainer(engine, unet, createSchedule(paperSchedule), {
   ...options,
+  optimizer: 'adam',
   batch: BATCH,
   side: SIDE,
   seed: 'bench',

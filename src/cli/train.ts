@@ -91,11 +91,12 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
         hours: numberOption('Hours of training in all, instead of --steps or as a further limit'),
         batch: numberOption('Images of a step [default: 32 for small, 128 for paper]'),
         optimizer: {
-          description: 'What moves the weights [default: adam]',
+          description:
+            'What moves the weights: Adam, or Muon for the matrices of hidden layers [default: muon for small, adam for paper]',
           choices: OPTIMIZERS,
           requiresArg: true,
         },
-        lr: numberOption('Learning rate [default: 1e-3 for small, 2e-4 for paper]'),
+        lr: numberOption('Learning rate [default: 2e-3 for small, 2e-4 for paper]'),
         warmup: numberOption('Steps over which the learning rate rises [default: 500, 5000]'),
         cooldown: numberOption('Share of the run over whose end the learning rate falls to 0 [default: 0.2, 0]'),
         'grad-clip': numberOption('Largest norm of the gradient, 0 for none [default: 1]'),

@@ -5,7 +5,7 @@
  * for a 32x32 image. It wants a GPU and 800,000 steps. `small` is for two CPU cores and some hours, and differs where that
  * makes it better:
  * - the network is a sixteenth in FLOPs, with attention at 8x8 only;
- * - batches of 32 and a higher learning rate: there is time for few images, so each has to move the weights more;
+ * - batches of 32, Muon and a higher learning rate: there is time for few images, so each has to move the weights more;
  * - no dropout: a small network that sees each image twenty times does not overfit;
  * - the learning rate falls at the end, because a short average of the weights does not take all of their noise away;
  * - the average of the weights is shorter, because the run is;
@@ -45,7 +45,8 @@ const paperOptions: PresetOptions = {
 const smallOptions: PresetOptions = {
   ...paperOptions,
   batch: 32,
-  learningRate: 1e-3,
+  optimizer: 'muon',
+  learningRate: 2e-3,
   warmup: 500,
   cooldown: 0.2,
   ema: 0.9995,
