@@ -48,6 +48,13 @@ test('a checkpoint gives back the whole run, to the last bit', async () => {
   expect(read.state.parameters.buffer).toBeInstanceOf(SharedArrayBuffer);
 });
 
+test('one from before there was a choice of optimiser, and a cool-down, is of a run with Adam and without', async () => {
+  const { optimizer: _, cooldown: __, ...options } = record.options;
+  const before = { ...record, options } as RunRecord;
+  await writeCheckpoint(path, { record: before, state: exampleState() }, parameters);
+  expect((await readCheckpoint(path)).record.options).toEqual({ ...record.options, optimizer: 'adam', cooldown: 0 });
+});
+
 test('is a safetensors file with the names of the model', async () => {
   await writeCheckpoint(path, { record, state: exampleState() }, parameters);
   const tensors = readSafetensors(await readFile(path));
