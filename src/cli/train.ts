@@ -6,8 +6,7 @@ import { CodecError, invalidArgument } from '../errors.js';
 import { publicPath, reasonOf } from '../files.js';
 import { PREDICTIONS, VARIANCES } from '../model/parameterization.js';
 import type { RunRecord } from '../model/training/checkpoint.js';
-import { OPTIMIZERS } from '../model/training/optimizer.js';
-import { PRESETS, type PresetName, presets, withVariance } from '../model/training/presets.js';
+import { OPTIMIZERS, PRESETS, type PresetName, presets, withVariance } from '../model/training/presets.js';
 import { TIMESTEP_SAMPLINGS } from '../model/training/timesteps.js';
 import type { TrainerOptions } from '../model/training/trainer.js';
 import {

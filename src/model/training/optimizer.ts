@@ -1,11 +1,9 @@
 /** What moves the weights: Adam (Kingma & Ba 2015) or Muon, and the moving average of them, on flat vectors of parameters. */
-import { type Engine, sizeOf } from '../../engine/engine.js';
+import type { Engine } from '../../engine/engine.js';
 import type { ParameterSpec } from '../unet-parameters.js';
-import type { TrainerState } from './state.js';
-
-export const OPTIMIZERS = ['adam', 'muon'] as const;
-/** `muon` is Muon for the matrices of hidden layers and Adam for all else. */
-export type OptimizerName = (typeof OPTIMIZERS)[number];
+import { createMuon, isHiddenMatrix } from './muon.js';
+import type { OptimizerName } from './presets.js';
+import { cut, type TrainerState } from './state.js';
 
 export interface Optimizer {
   /**
@@ -25,39 +23,21 @@ export async function createOptimizer(
   name: OptimizerName,
   parameters: readonly ParameterSpec[],
 ): Promise<Optimizer> {
-  // Only where it is asked for: it brings TensorFlow.js, and the command line needs the names above at once.
-  const { createMuon, isHiddenMatrix } = name === 'muon' ? await import('./muon.js') : {};
-  const muon = await createMuon?.(engine, parameters);
-  const ranges = rangesOf(parameters, (spec) => !isHiddenMatrix?.(spec));
+  const muon = name === 'muon' ? await createMuon(engine, parameters) : undefined;
   return {
     async step(state, gradient, options) {
-      for (const [first, end] of ranges) {
-        const part = (vector: Float32Array) => vector.subarray(first, end);
-        const moments = { m: part(state.m), v: part(state.v) };
-        adamStep(part(state.parameters), part(state.ema), moments, part(gradient), { ...options, step: state.step });
-      }
+      const vectors = [state.parameters, state.ema, state.m, state.v, gradient];
+      const [weights, ema, m, v, gradients] = vectors.map((vector) => cut(vector, parameters));
+      parameters.forEach((spec, i) => {
+        if (muon && isHiddenMatrix(spec)) return;
+        adamStep(weights[i], ema[i], { m: m[i], v: v[i] }, gradients[i], { ...options, step: state.step });
+      });
       await muon?.step(state.parameters, state.ema, state.m, gradient, options);
     },
     async dispose() {
       await muon?.dispose();
     },
   };
-}
-
-/** The parts of the vector of all parameters that are of such parameters, neighbours in one: [first, end). */
-function rangesOf(parameters: readonly ParameterSpec[], wanted: (spec: ParameterSpec) => boolean): [number, number][] {
-  const ranges: [number, number][] = [];
-  let offset = 0;
-  for (const spec of parameters) {
-    const end = offset + sizeOf(spec.shape);
-    if (wanted(spec)) {
-      const last = ranges.at(-1);
-      if (last?.[1] === offset) last[1] = end;
-      else ranges.push([offset, end]);
-    }
-    offset = end;
-  }
-  return ranges;
 }
 
 export interface AdamState {

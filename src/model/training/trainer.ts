@@ -16,7 +16,8 @@ import type { Schedule } from '../schedule.js';
 import { createForward, dropoutShapes } from '../unet.js';
 import { fromFileLayout, listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { COEFFICIENTS, checkObjective, exampleCoefficients, exampleLosses, type Objective } from './objective.js';
-import { createOptimizer, emaDecayAt, learningRateAt, norm, type OptimizerName } from './optimizer.js';
+import { createOptimizer, emaDecayAt, learningRateAt, norm } from './optimizer.js';
+import type { OptimizerName } from './presets.js';
 import { createState, cut, type TrainerState } from './state.js';
 import { createTimestepSampler, type TimestepSampling } from './timesteps.js';
 

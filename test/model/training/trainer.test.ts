@@ -5,8 +5,7 @@ import { openEngine } from '../../../src/engine/index.js';
 import { CodecError } from '../../../src/errors.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
-import { OPTIMIZERS } from '../../../src/model/training/optimizer.js';
-import { presets } from '../../../src/model/training/presets.js';
+import { OPTIMIZERS, presets } from '../../../src/model/training/presets.js';
 import { createState, type TrainerState } from '../../../src/model/training/state.js';
 import { createTrainer, type Trainer, type TrainerOptions } from '../../../src/model/training/trainer.js';
 
