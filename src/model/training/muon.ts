@@ -20,13 +20,6 @@ const MOMENTUM = 0.95;
  */
 const STEP_SIZE = 0.2;
 
-/** Where a matrix is in the vector of all parameters. */
-interface Matrix {
-  readonly offset: number;
-  readonly rows: number;
-  readonly columns: number;
-}
-
 /** Whether Muon is for it: not for the first and the last layer, nor for vectors. */
 export function isHiddenMatrix({ name, kind }: ParameterSpec): boolean {
   return kind !== 'vector' && name !== 'conv_in.weight' && name !== 'conv_out.weight';
@@ -34,57 +27,51 @@ export function isHiddenMatrix({ name, kind }: ParameterSpec): boolean {
 
 export interface Muon {
   /**
-   * One step for the hidden matrices, in place, and their average: ema = decay ema + (1 - decay) p.
+   * One step, in place, and the average of the matrices: ema = decay ema + (1 - decay) p. One vector for each matrix.
    * @param momentum of the gradient
    * @param scale of the gradient, for clipping
    */
   step(
-    parameters: Float32Array,
-    ema: Float32Array,
-    momentum: Float32Array,
-    gradient: Float32Array,
+    weights: readonly Float32Array[],
+    ema: readonly Float32Array[],
+    momentum: readonly Float32Array[],
+    gradient: readonly Float32Array[],
     options: { readonly learningRate: number; readonly scale: number; readonly emaDecay: number },
   ): Promise<void>;
   dispose(): Promise<void>;
 }
 
-/** @param parameters of the network, in the order of the vectors */
-export async function createMuon(engine: Engine, parameters: readonly ParameterSpec[]): Promise<Muon> {
-  const matrices: Matrix[] = [];
-  let offset = 0;
-  for (const spec of parameters) {
-    const { shape } = spec;
-    if (isHiddenMatrix(spec)) matrices.push({ offset, rows: shape[0], columns: sizeOf(shape.slice(1)) });
-    offset += sizeOf(shape);
-  }
+/** @param matrices the parameters that it moves: hidden matrices */
+export async function createMuon(engine: Engine, matrices: readonly ParameterSpec[]): Promise<Muon> {
+  const shapes = matrices.map(({ shape }) => [shape[0], sizeOf(shape.slice(1))] as const);
   const compiled: CompiledFunction = await engine.compile(
     (inputs) => inputs.map((input) => orthogonalize(input as tf.Tensor2D)),
-    matrices.map(({ rows, columns }) => [rows, columns]),
+    shapes,
     [],
     // What it computes does not depend on the number of threads then.
     { parallel: true },
   );
-  const directions = matrices.map(({ rows, columns }) => new Float32Array(rows * columns));
+  const directions = shapes.map((shape) => new Float32Array(sizeOf(shape)));
   return {
     async step(weights, ema, momentum, gradient, { learningRate, scale, emaDecay }) {
-      matrices.forEach((matrix, i) => {
-        const direction = directions[i];
-        for (let k = 0, at = matrix.offset; k < direction.length; k++, at++) {
-          const g = gradient[at] * scale;
-          const mean = MOMENTUM * momentum[at] + (1 - MOMENTUM) * g;
-          momentum[at] = mean;
+      directions.forEach((direction, i) => {
+        const [means, gradients] = [momentum[i], gradient[i]];
+        for (let k = 0; k < direction.length; k++) {
+          const g = gradients[k] * scale;
+          const mean = MOMENTUM * means[k] + (1 - MOMENTUM) * g;
+          means[k] = mean;
           // Nesterov's.
           direction[k] = MOMENTUM * mean + (1 - MOMENTUM) * g;
         }
       });
       const steps = await compiled.run(directions);
-      matrices.forEach(({ offset: first, rows, columns }, i) => {
-        const rate = learningRate * STEP_SIZE * Math.sqrt(Math.max(rows, columns));
-        const step = steps[i];
-        for (let k = 0, at = first; k < step.length; k++, at++) {
-          const p = weights[at] - rate * step[k];
-          weights[at] = p;
-          ema[at] = emaDecay * ema[at] + (1 - emaDecay) * p;
+      steps.forEach((step, i) => {
+        const rate = learningRate * STEP_SIZE * Math.sqrt(Math.max(...shapes[i]));
+        const [values, averages] = [weights[i], ema[i]];
+        for (let k = 0; k < step.length; k++) {
+          const p = values[k] - rate * step[k];
+          values[k] = p;
+          averages[k] = emaDecay * averages[k] + (1 - emaDecay) * p;
         }
       });
     },

@@ -23,16 +23,26 @@ export async function createOptimizer(
   name: OptimizerName,
   parameters: readonly ParameterSpec[],
 ): Promise<Optimizer> {
-  const muon = name === 'muon' ? await createMuon(engine, parameters) : undefined;
+  const hidden = parameters.map((spec) => name === 'muon' && isHiddenMatrix(spec));
+  const muon = hidden.includes(true)
+    ? await createMuon(
+        engine,
+        parameters.filter((_, i) => hidden[i]),
+      )
+    : undefined;
   return {
     async step(state, gradient, options) {
-      const vectors = [state.parameters, state.ema, state.m, state.v, gradient];
-      const [weights, ema, m, v, gradients] = vectors.map((vector) => cut(vector, parameters));
-      parameters.forEach((spec, i) => {
-        if (muon && isHiddenMatrix(spec)) return;
-        adamStep(weights[i], ema[i], { m: m[i], v: v[i] }, gradients[i], { ...options, step: state.step });
+      const vectors = [state.parameters, state.ema, state.m, gradient, state.v].map((vector) =>
+        cut(vector, parameters),
+      );
+      const partsOf = (which: boolean) => vectors.map((parts) => parts.filter((_, i) => hidden[i] === which));
+      const [weights, ema, m, gradients, v] = partsOf(false);
+      weights.forEach((part, i) => {
+        adamStep(part, ema[i], { m: m[i], v: v[i] }, gradients[i], { ...options, step: state.step });
       });
-      await muon?.step(state.parameters, state.ema, state.m, gradient, options);
+      if (!muon) return;
+      const [matrices, averages, momenta, slopes] = partsOf(true);
+      await muon.step(matrices, averages, momenta, slopes, options);
     },
     async dispose() {
       await muon?.dispose();

@@ -96,7 +96,7 @@ describe('a step', () => {
     const weights = Float32Array.of(0.5, -1, 2, 0.25, 0.75, -0.5);
     const [ema, momentum] = [weights.slice(), new Float32Array(6)];
     const options = { learningRate: 0.01, scale: 1, emaDecay: 0.75 };
-    await muon.step(weights, ema, momentum, Float32Array.of(0.1, -0.2, 0.05, 1, 0.5, -3), options);
+    await muon.step([weights], [ema], [momentum], [Float32Array.of(0.1, -0.2, 0.05, 1, 0.5, -3)], options);
     const first = [0.498004177, -0.996623815, 1.999863735, 0.24921545, 0.749669271, -0.497732513];
     weights.forEach((value, i) => {
       expect(value).toBeCloseTo(first[i], 6);
@@ -105,7 +105,7 @@ describe('a step', () => {
       expect(value).toBeCloseTo(0.75 * [0.5, -1, 2, 0.25, 0.75, -0.5][i] + 0.25 * first[i], 6);
     });
     // Twice the gradient at half the scale is the same.
-    await muon.step(weights, ema, momentum, Float32Array.of(-0.6, 0.8, 2e-3, 0.4, -0.2, 1.2), {
+    await muon.step([weights], [ema], [momentum], [Float32Array.of(-0.6, 0.8, 2e-3, 0.4, -0.2, 1.2)], {
       ...options,
       scale: 0.5,
     });
