@@ -148,6 +148,8 @@ export async function runSession(options: SessionOptions): Promise<void> {
       );
       return;
     }
+    // Nothing is lost any more: the checkpoint makes the model, too.
+    stop.forget();
     const bound = await validate({ step: state.step, seconds });
     await finishModel({
       console,

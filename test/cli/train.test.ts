@@ -152,6 +152,18 @@ it.each(['SIGINT', 'SIGTERM'] as const)(
   120_000,
 );
 
+it('a signal after the last step ends it at once, and the checkpoint makes the model', async () => {
+  const { child, ended } = start(run('finishing', '--steps', '5'));
+  const stopped = async () => (await logOf('finishing').catch(() => [])).some(({ type }) => type === 'stop');
+  while (!(await stopped())) await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill('SIGTERM');
+  const { code, stderr } = await ended;
+  expect(code).not.toBe(0);
+  expect(stderr).not.toContain('stopping after this step');
+  const made = ['train', '--out', 'finishing', '--resume', '--steps', '5', '--engine', 'onnx'];
+  expect(await ddpmCodecJson(made, directory)).toMatchObject({ model: 'finishing', steps: 5, images: 20 });
+}, 120_000);
+
 it('goes on when a checkpoint cannot be written, and keeps the one before', async () => {
   const { child, ended } = start(run('obstructed', '--steps', '1000000', '--checkpoint-every', '0.005'));
   await checkpointAt('obstructed', 5);
