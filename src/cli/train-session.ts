@@ -141,6 +141,8 @@ export async function runSession(options: SessionOptions): Promise<void> {
       ],
     }).finally(() => progress.stop());
     await save(seconds);
+    // Nothing is lost any more: the checkpoint makes the model, too.
+    stop.forget();
     await files.log({ type: 'stop', step: state.step, images: state.step * batch, seconds, reason });
     if (reason === 'signal') {
       console.note(
@@ -148,8 +150,6 @@ export async function runSession(options: SessionOptions): Promise<void> {
       );
       return;
     }
-    // Nothing is lost any more: the checkpoint makes the model, too.
-    stop.forget();
     const bound = await validate({ step: state.step, seconds });
     await finishModel({
       console,
