@@ -6,6 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type CompiledFunction, type Engine, sizeOf } from '../../engine/engine.js';
 import type { ParameterSpec } from '../unet-parameters.js';
+import type { StepOptions } from './state.js';
 
 /** Of the quintic iteration a X + (b A + c A^2) X, A = X X^T, which takes singular values of 0.01 to 1 to about 0.7 to 1.2. */
 const COEFFICIENTS = [3.4445, -4.775, 2.0315] as const;
@@ -29,14 +30,13 @@ export interface Muon {
   /**
    * One step, in place, and the average of the matrices: ema = decay ema + (1 - decay) p. One vector for each matrix.
    * @param momentum of the gradient
-   * @param scale of the gradient, for clipping
    */
   step(
     weights: readonly Float32Array[],
     ema: readonly Float32Array[],
     momentum: readonly Float32Array[],
     gradient: readonly Float32Array[],
-    options: { readonly learningRate: number; readonly scale: number; readonly emaDecay: number },
+    options: StepOptions,
   ): Promise<void>;
   dispose(): Promise<void>;
 }

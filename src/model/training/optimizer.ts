@@ -3,18 +3,13 @@ import type { Engine } from '../../engine/engine.js';
 import type { ParameterSpec } from '../unet-parameters.js';
 import { createMuon, isHiddenMatrix } from './muon.js';
 import type { OptimizerName } from './presets.js';
-import { cut, type TrainerState } from './state.js';
+import { cut, type StepOptions, type TrainerState } from './state.js';
 
 export interface Optimizer {
   /**
    * One step, in place: parameters, their average and the moments of the state, whose `step` is 1 for the first.
-   * @param scale of the gradient, for clipping
    */
-  step(
-    state: TrainerState,
-    gradient: Float32Array,
-    options: { readonly learningRate: number; readonly scale: number; readonly emaDecay: number },
-  ): Promise<void>;
+  step(state: TrainerState, gradient: Float32Array, options: StepOptions): Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -63,14 +58,13 @@ const EPSILON = 1e-8;
 /**
  * One step of Adam, in place. The average is taken in the same pass over memory: ema = decay ema + (1 - decay) p.
  * @param step 1 for the first
- * @param scale of the gradient, for clipping
  */
 export function adamStep(
   parameters: Float32Array,
   ema: Float32Array,
   { m, v }: AdamState,
   gradient: Float32Array,
-  { step, learningRate, scale, emaDecay }: { step: number; learningRate: number; scale: number; emaDecay: number },
+  { step, learningRate, scale, emaDecay }: StepOptions & { readonly step: number },
 ): void {
   const rate = (learningRate * Math.sqrt(1 - BETA2 ** step)) / (1 - BETA1 ** step);
   // The epsilon of the unscaled formula.

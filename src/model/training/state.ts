@@ -20,6 +20,15 @@ export interface TrainerState {
   readonly sampler: Float32Array;
 }
 
+/** What an optimiser is told of a step. */
+export interface StepOptions {
+  readonly learningRate: number;
+  /** Of the gradient, for clipping. */
+  readonly scale: number;
+  /** Of the average of the weights. */
+  readonly emaDecay: number;
+}
+
 /** The state before the first step. */
 export function createState(
   config: UNetConfig,
