@@ -203,7 +203,7 @@ async function encodeWith(
     });
     const isEnd = plan.steps[step - 1] === undefined;
     tail?.consider(step - 1, t, payload.length, xhat0, isEnd);
-    if (isEnd || (!lossless && distance <= targetRmse) || tail?.over) break;
+    if (isEnd || (!lossless && distance <= targetRmse)) break;
     if (!small && !lossless) plan = stopInTime(plan, planTo, steps, schedule, options);
     if (plan.bytes(step) > maxBytes) break;
     const planned = plan.steps[step - 1];

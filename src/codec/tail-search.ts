@@ -1,11 +1,13 @@
-/** Where a lossless file's chain ends: at the step after which steps and tail together are shortest. */
+/**
+ * Where a lossless file's chain ends: at the step after which steps and tail together are shortest. All of them are considered. Files
+ * may grow for twenty steps before they shrink: an xhat0 that knows large shapes only leaves residuals as smooth as the
+ * picture, which the tail tells from each other; one with details that are half wrong does not.
+ */
 import type { RgbImage } from '../image/image.js';
 import type { Schedule } from '../model/schedule.js';
 import { MARGIN } from './agreement.js';
 import { chooseTail, covariancesAt, type ResidualStatistics, type TailContext, writeTail } from './tail.js';
 
-/** The search is over after so many steps without a shorter file. */
-const PATIENCE = 6;
 /**
  * The chain goes on at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before, xhat0 is the difference of two
  * large numbers, and what engines differ in grows with them.
@@ -28,7 +30,6 @@ interface Candidate {
 
 export class TailSearch {
   private best: Candidate | undefined;
-  private misses = 0;
 
   constructor(
     private readonly image: RgbImage,
@@ -52,17 +53,8 @@ export class TailSearch {
     const context = this.contextOf(cut(xhat0), across.size, down.size, t);
     const share = context.xhat0.length / data.length;
     const bits = payloadBits + chooseTail(context, cut(data)).bits / share;
-    if (this.best !== undefined && bits >= this.best.bits) {
-      this.misses++;
-      return;
-    }
+    if (this.best !== undefined && bits >= this.best.bits) return;
     this.best = { steps, t, payloadBits, bits, xhat0: xhat0.slice() };
-    this.misses = 0;
-  }
-
-  /** Whether there is no more to be hoped for. */
-  get over(): boolean {
-    return this.misses >= PATIENCE;
   }
 
   /** The best end, with its tail. */
