@@ -66,7 +66,8 @@ const PYRAMID_KNOTS = [500, 420, 360, 300, 250, 210, 175, 145];
 const PYRAMID_EVERY = 4;
 
 /**
- * Measures from which timestep on pictures are as well denoised at half their size.
+ * Measures from which timestep on pictures are as well denoised at half their size as at their own, with large shapes from a
+ * quarter of it.
  * @param images training images
  * @param model as it is without a pyramid
  * @param leastSide see {@link Pyramid}
@@ -87,12 +88,13 @@ export async function calibratePyramid(
   for (const [k, knot] of PYRAMID_KNOTS.entries()) {
     const t = Math.max(2, Math.round((knot * schedule.timesteps) / 1000));
     const halved = withPyramid(denoiser, schedule, pyramidFrom(t));
+    const whole = withPyramid(denoiser, schedule, pyramidFrom(t + 1));
     const losses = mapAhead(some, denoiser.parallelism, async ({ data, width, height }) => {
       const x0 = toUnit(data);
       // The same noise for both.
       const error = (denoiser: Denoiser) =>
         denoisingError(x0, width, height, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`));
-      return Math.log2((await error(halved)) / (await error(denoiser)));
+      return Math.log2((await error(halved)) / (await error(whole)));
     });
     let loss = 0;
     let done = 0;

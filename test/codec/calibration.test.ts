@@ -47,14 +47,14 @@ describe('from which timestep on pictures are denoised at half their size', () =
   const offBy = (error: (side: number, t: number) => number): Denoiser => ({
     parallelism: 2,
     precision: 'fp32',
-    predictX0: async (xt, width, _, t) => xt.map(() => 1 / 255 + error(width, t)),
+    predictX0: async (xt, width, _, t, into = new Float32Array(xt.length)) => into.fill(1 / 255 + error(width, t)),
     dispose: async () => {},
   });
   const images = Array.from({ length: 40 }, () => grey(40));
 
   test('is where half the size becomes as good', async () => {
     // At half the size it is better than at full size where it is asked for t > 150.
-    const denoiser = offBy((side, t) => (side === 40 ? 0.1 : 0.1 * Math.exp((150 - t) / 100)));
+    const denoiser = offBy((side, t) => (side === 20 ? 0.1 * Math.exp((150 - t) / 100) : 0.1));
     const pyramid = await calibratePyramid(images, { schedule, denoiser }, 32);
     expect(Math.abs(timestepOfHalf(schedule, pyramid!.halfFrom) - 148)).toBeLessThan(5);
   });
@@ -76,8 +76,18 @@ describe('from which timestep on pictures are denoised at half their size', () =
     expect(pyramid).toEqual({ halfFrom: 145, leastSide: 32 });
   });
 
+  test('is not where half the size is better than the picture itself, but not with large shapes from a quarter', async () => {
+    const error = new Map([
+      [40, 0.1],
+      [20, 0.08],
+      [10, 0.02],
+    ]);
+    const denoiser = offBy((side) => error.get(side) ?? 0.1);
+    expect(await calibratePyramid(images, { schedule, denoiser }, 32)).toBeUndefined();
+  });
+
   test('is nowhere where it is never as good, or pictures are too small', async () => {
-    const denoiser = offBy((side) => 1 / side);
+    const denoiser = offBy((side) => (side === 20 ? 0.2 : 0.1));
     expect(await calibratePyramid(images, { schedule, denoiser }, 32)).toBeUndefined();
     expect(await calibratePyramid([grey(31), grey(16)], { schedule, denoiser }, 32)).toBeUndefined();
   });
