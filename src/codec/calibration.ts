@@ -67,8 +67,8 @@ const PYRAMID_EVERY = 4;
 
 /**
  * Measures from which timestep on pictures are as well denoised at half their size as at their own alone. Against their own with
- * large shapes from a quarter it would be later, at t = 340 instead of 260; files are then a little longer, since steps at half
- * the size are cheap and so more (docs/DESIGN.md).
+ * large shapes from a quarter it would be later, for `photo` at t = 340 instead of 261; files are then a little longer, since steps
+ * at half the size are cheap and so more (docs/DESIGN.md).
  * @param images training images
  * @param model as it is without a pyramid
  * @param leastSide see {@link Pyramid}

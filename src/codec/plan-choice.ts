@@ -2,6 +2,7 @@
  * The encoder's choice of plan parameters: how hard this image is for the model, measured, and how long steps should be.
  */
 
+import { crop } from '../image/crop.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { halvings, workAt } from '../model/pyramid.js';
@@ -155,17 +156,13 @@ interface Sample {
  * The image itself, or where it is much larger than the samples, squares on an even grid.
  * @param scale how many times as large they are, and as far apart
  */
-function sampleImage({ width, height, data }: RgbImage, scale: number): Sample[] {
-  const across = cuts(width, scale);
-  const down = cuts(height, scale);
+function sampleImage(image: RgbImage, scale: number): Sample[] {
+  const across = cuts(image.width, scale);
+  const down = cuts(image.height, scale);
   return down.starts.flatMap((top) =>
     across.starts.map((left) => {
-      const cut = new Uint8Array(across.size * down.size * 3);
-      for (let y = 0; y < down.size; y++) {
-        const from = ((top + y) * width + left) * 3;
-        cut.set(data.subarray(from, from + across.size * 3), y * across.size * 3);
-      }
-      return { x0: toUnit(cut), width: across.size, height: down.size };
+      const { width, height, data } = crop(image, { left, top, width: across.size, height: down.size });
+      return { x0: toUnit(data), width, height };
     }),
   );
 }

@@ -3,6 +3,7 @@
  * may grow for twenty steps before they shrink: an xhat0 that knows large shapes only leaves residuals as smooth as the
  * picture, which the tail tells from each other; one with details that are half wrong does not.
  */
+import { crop, cropInto, middleOf } from '../image/crop.js';
 import type { RgbImage } from '../image/image.js';
 import type { Schedule } from '../model/schedule.js';
 import { MARGIN } from './agreement.js';
@@ -45,14 +46,11 @@ export class TailSearch {
    */
   consider(steps: number, t: number, payloadBits: number, xhat0: Float32Array, last: boolean): void {
     if (this.schedule.snr[t] < LEAST_SNR && !last) return;
-    const { data, width, height } = this.image;
-    const across = middle(width);
-    const down = middle(height);
-    const cut = <Values extends Float32Array | Uint8Array>(values: Values): Values =>
-      cutOut(values, width, across, down) as Values;
-    const context = this.contextOf(cut(xhat0), across.size, down.size, t);
-    const share = context.xhat0.length / data.length;
-    const bits = payloadBits + chooseTail(context, cut(data)).bits / share;
+    const part = middleOf(this.image, MEASURED_SIDE);
+    const { width, height, data } = crop(this.image, part);
+    const middle = cropInto(xhat0, this.image.width, part, new Float32Array(data.length));
+    const share = data.length / this.image.data.length;
+    const bits = payloadBits + chooseTail(this.contextOf(middle, width, height, t), data).bits / share;
     if (this.best !== undefined && bits >= this.best.bits) return;
     this.best = { steps, t, payloadBits, bits, xhat0: xhat0.slice() };
   }
@@ -70,29 +68,4 @@ export class TailSearch {
   private contextOf(xhat0: Float32Array, width: number, height: number, t: number): TailContext {
     return { width, height, seed: this.seed, xhat0, covariances: covariancesAt(this.residuals, t) };
   }
-}
-
-interface Cut {
-  readonly start: number;
-  readonly size: number;
-}
-
-function middle(length: number): Cut {
-  const size = Math.min(length, MEASURED_SIDE);
-  return { start: (length - size) >> 1, size };
-}
-
-function cutOut<Values extends Float32Array | Uint8Array>(
-  values: Values,
-  width: number,
-  across: Cut,
-  down: Cut,
-): Values {
-  if (across.size * down.size * 3 === values.length) return values;
-  const cut = new (values.constructor as new (length: number) => Values)(across.size * down.size * 3);
-  for (let y = 0; y < down.size; y++) {
-    const from = ((down.start + y) * width + across.start) * 3;
-    cut.set(values.subarray(from, from + across.size * 3), y * across.size * 3);
-  }
-  return cut;
 }

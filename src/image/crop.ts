@@ -1,16 +1,47 @@
 /** Cutting pictures. */
 import type { RgbImage } from './image.js';
 
+/** A part of a picture, in pixels. */
+export interface Rectangle {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The middle of a picture, at most `most` pixels a side. */
+export function middleOf(picture: { readonly width: number; readonly height: number }, most: number): Rectangle {
+  const width = Math.min(picture.width, most);
+  const height = Math.min(picture.height, most);
+  return { left: (picture.width - width) >> 1, top: (picture.height - height) >> 1, width, height };
+}
+
+/**
+ * A part of interleaved values, three to a pixel.
+ * @param columns width of the picture that they are of
+ * @param into width * height * 3 values
+ * @returns `into`
+ */
+export function cropInto<Values extends Uint8Array | Float32Array>(
+  values: Values,
+  columns: number,
+  { left, top, width, height }: Rectangle,
+  into: Values,
+): Values {
+  for (let y = 0; y < height; y++) {
+    const from = ((top + y) * columns + left) * 3;
+    into.set(values.subarray(from, from + width * 3), y * width * 3);
+  }
+  return into;
+}
+
+/** A part of a picture, which has to be inside of it. */
+export function crop(image: RgbImage, part: Rectangle): RgbImage {
+  const { width, height } = part;
+  return { width, height, data: cropInto(image.data, image.width, part, new Uint8Array(width * height * 3)) };
+}
+
 /** The middle of a picture, at most `most` pixels a side. */
 export function cutMiddle(image: RgbImage, most: number): RgbImage {
-  const width = Math.min(image.width, most);
-  const height = Math.min(image.height, most);
-  const left = (image.width - width) >> 1;
-  const top = (image.height - height) >> 1;
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    const from = ((top + y) * image.width + left) * 3;
-    data.set(image.data.subarray(from, from + width * 3), y * width * 3);
-  }
-  return { width, height, data };
+  return crop(image, middleOf(image, most));
 }

@@ -12,7 +12,7 @@ import { encode } from '../../src/codec/encoder.js';
 import { readInfo } from '../../src/codec/info.js';
 import type { CompiledFunction, Engine } from '../../src/engine/engine.js';
 import { openEngine } from '../../src/engine/index.js';
-import type { RgbImage } from '../../src/image/image.js';
+import { crop } from '../../src/image/crop.js';
 import { rmse } from '../../src/image/metrics.js';
 import { readImage } from '../../src/image/read.js';
 import { CODEC_FILE, type Model, openModel } from '../../src/model/model.js';
@@ -21,16 +21,6 @@ import { copyOfPilot, edit } from '../helpers/model-copy.js';
 import { type SecondModel, secondDecode } from '../helpers/second-decoder.js';
 
 const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));
-
-/** The part of an image from (left, top). */
-function crop({ width, data }: RgbImage, left: number, top: number, columns: number, rows: number): RgbImage {
-  const row = (y: number) => data.subarray((y * width + left) * 3, (y * width + left + columns) * 3);
-  return {
-    width: columns,
-    height: rows,
-    data: Uint8Array.from(Array.from({ length: rows }, (_, y) => [...row(top + y)]).flat()),
-  };
-}
 
 const CASES = [
   {
@@ -42,26 +32,26 @@ const CASES = [
   {
     name: 'crop-7x5',
     sha256: '8b150e5342b81324bc99cd7bb1c6a272b1d0ab5b6d4e433628651283e7d0ebc1',
-    source: async () => crop((await cifarTestImages())[1], 12, 9, 7, 5),
+    source: async () => crop((await cifarTestImages())[1], { left: 12, top: 9, width: 7, height: 5 }),
     options: { targetRmse: 5, seed: 2026, effort: 1 },
   },
   {
     // Four windows, several blocks a step, stages longer than a transform.
     name: 'photo-70x66',
     sha256: '1f49d791ec1d5a6a84f4df65c48897204bbc112b5f6ad4f02d4bb68a095131c1',
-    source: async () => crop(await readImage(PHOTO), 150, 100, 70, 66),
+    source: async () => crop(await readImage(PHOTO), { left: 150, top: 100, width: 70, height: 66 }),
     options: { targetRmse: 10, seed: 7, effort: 3 },
   },
   {
     name: 'sampled-20x9',
     sha256: 'de717bd38cc2560274e67d16407dd2b710025b4b111992bea8de3d2d56ff2a64',
-    source: async () => crop((await cifarTestImages())[2], 3, 5, 20, 9),
+    source: async () => crop((await cifarTestImages())[2], { left: 3, top: 5, width: 20, height: 9 }),
     options: { targetRmse: 14, selection: 'sample', seed: 4_000_000_000 },
   },
   {
     name: 'checked-18x12',
     sha256: 'b122a4c07fe07d7f958c876919bb6e8699818f8bc66961088a896db992b160d0',
-    source: async () => crop((await cifarTestImages())[4], 7, 11, 18, 12),
+    source: async () => crop((await cifarTestImages())[4], { left: 7, top: 11, width: 18, height: 12 }),
     options: { targetRmse: 6, checksums: true, metadata: { source: 'crop.png', comment: 'checked' } },
   },
 ] as const;
@@ -72,14 +62,14 @@ const LOSSLESS_CASES = [
     // Too small for covariances of its own, and `pilot` has none: samples are coded independently.
     name: 'lossless-9x6',
     sha256: 'ba62f8d7169a1cba6950d24ab8e84258515391cd5756713383a07cf7d2b2aabc',
-    source: async () => crop((await cifarTestImages())[3], 10, 8, 9, 6),
+    source: async () => crop((await cifarTestImages())[3], { left: 10, top: 8, width: 9, height: 6 }),
     options: { lossless: true, seed: 3 },
     ownCovariances: false,
   },
   {
     name: 'lossless-photo-64x64',
     sha256: '5f65677b6db284a3dde0c18873491536ae54113ddfae0e0292905d5f593f1b56',
-    source: async () => crop(await readImage(PHOTO), 200, 60, 64, 64),
+    source: async () => crop(await readImage(PHOTO), { left: 200, top: 60, width: 64, height: 64 }),
     options: { lossless: true, effort: 2 },
     ownCovariances: true,
   },
@@ -206,7 +196,7 @@ test('the second decoder makes the same of a file whose model brings covariances
   const engine = await openEngine('onnx');
   const other = await openModel('cifar10', engine);
   expect(other.residuals).toBeDefined();
-  const source = crop((await cifarTestImages())[5], 4, 6, 24, 17);
+  const source = crop((await cifarTestImages())[5], { left: 4, top: 6, width: 24, height: 17 });
   const { bytes } = await encode(source, other, { lossless: true, effort: 2 });
   const { residuals: _, ...bare } = other;
   const own = await encode(source, bare, { lossless: true, effort: 2 });
@@ -219,7 +209,7 @@ test('the second decoder makes the same of a file whose model brings covariances
 
 test('a photograph ends at the RMSE it is to have, for both decoders', { timeout: 240_000 }, async () => {
   const engine = await openEngine('onnx');
-  const source = crop(await readImage(PHOTO), 150, 60, 77, 70);
+  const source = crop(await readImage(PHOTO), { left: 150, top: 60, width: 77, height: 70 });
   for (const targetRmse of [17, 12, 8]) {
     const { bytes, steps, rmse: reached } = await encode(source, model, { targetRmse, effort: 3 });
     expect(reached).toBeLessThanOrEqual(targetRmse);
@@ -238,7 +228,7 @@ test('the second decoder makes the same of a file whose model has a pyramid', { 
   await edit(directory, CODEC_FILE, (json) => Object.assign(json, { pyramid: { halfFrom: 250, leastSide: 40 } }));
   const other = await openModel(directory, engine);
   expect(other.id).not.toBe(model.id);
-  const source = crop(await readImage(PHOTO), 90, 20, 77, 70);
+  const source = crop(await readImage(PHOTO), { left: 90, top: 20, width: 77, height: 70 });
   const { bytes, steps } = await encode(source, other, { targetRmse: 12 });
   // Steps at half the size, at less, at its own, and at that with the quarter's.
   expect(steps[1].t).toBeGreaterThan(500);

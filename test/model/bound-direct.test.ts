@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { openEngine } from '../../src/engine/index.js';
+import { crop } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { parseConfig } from '../../src/model/config.js';
 import { type DiffusionModel, type Evaluation, evaluateBound } from '../../src/model/likelihood.js';
@@ -33,18 +34,12 @@ beforeAll(async () => {
   const schedule = createSchedule(paperSchedule);
   model = { engine, network: createUNet(config, weights), schedule, parameterization: paperParameterization };
   // Two corners of each of the sixteen pictures.
-  images = (await cifarTestImages()).flatMap((image) => [crop(image, 0), crop(image, 28)]);
+  images = (await cifarTestImages()).flatMap((image) =>
+    [0, 28].map((from) => crop(image, { left: from, top: from, width: SIDE, height: SIDE })),
+  );
   expect(images).toHaveLength(IMAGES);
 });
 afterAll(() => engine.dispose());
-
-function crop({ width, data }: RgbImage, from: number): RgbImage {
-  const rows = Array.from({ length: SIDE }, (_, y) => {
-    const at = ((from + y) * width + from) * 3;
-    return [...data.subarray(at, at + SIDE * 3)];
-  });
-  return { width: SIDE, height: SIDE, data: Uint8Array.from(rows.flat()) };
-}
 
 interface Variant {
   /** Images it is computed for. */

@@ -1,5 +1,6 @@
 /** All curves of one image. */
 import { availableParallelism, cpus } from 'node:os';
+import { crop, middleOf } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { encodeImage } from '../../image/write.js';
 import type { Model } from '../../model/model.js';
@@ -130,31 +131,18 @@ function processor(): string {
 
 /** Keeps reconstructions, in the order of points, until {@link ImagePictures} are made of some of them. */
 function createAlbum(original: RgbImage) {
-  const width = Math.min(PICTURE_SIDE, original.width);
-  const height = Math.min(PICTURE_SIDE, original.height);
-  const left = (original.width - width) >> 1;
-  const top = (original.height - height) >> 1;
-  const crop = { left, top, width, height };
+  const part = middleOf(original, PICTURE_SIDE);
   const pictures: RgbImage[] = [];
   return {
-    add: (picture: RgbImage) => void pictures.push(cut(picture, crop)),
+    add: (picture: RgbImage) => void pictures.push(crop(picture, part)),
     async finish(): Promise<ImagePictures> {
       const points = [];
       for (const index of spread(pictures.length, PICTURES)) {
         points.push({ index, picture: await base64(pictures[index]) });
       }
-      return { crop, original: await base64(cut(original, crop)), points };
+      return { crop: part, original: await base64(crop(original, part)), points };
     },
   };
-}
-
-function cut(image: RgbImage, { left, top, width, height }: ImagePictures['crop']): RgbImage {
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    const from = ((top + y) * image.width + left) * 3;
-    data.set(image.data.subarray(from, from + width * 3), y * width * 3);
-  }
-  return { width, height, data };
 }
 
 /** At most `most` of the numbers 0..length-1, evenly spread, first and last included. */

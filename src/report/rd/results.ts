@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Selection } from '../../codec/api.js';
 import { DEFAULT_EFFORT } from '../../codec/encoder.js';
 import { FORMAT_VERSION } from '../../codec/format.js';
+import type { Rectangle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { packageVersion } from '../../version.js';
 import { type BaselinePoint, baselineVersions } from '../baselines.js';
@@ -80,7 +81,7 @@ export const PICTURE_SIDE = 192;
 /** Lossless WebP files, base64. */
 export interface ImagePictures {
   /** The part that is shown: pixels from the left and top, and its size. */
-  readonly crop: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  readonly crop: Rectangle;
   readonly original: string;
   /** What the decoder made of the first of our files at some of its points, in order of rate. */
   readonly points: readonly { readonly index: number; readonly picture: string }[];
