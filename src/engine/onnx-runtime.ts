@@ -1,6 +1,7 @@
 /** Loading onnxruntime-node, which is an optional dependency. */
 import { createRequire } from 'node:module';
 import { CodecError } from '../errors.js';
+import './no-telemetry.js';
 
 export interface OnnxRuntime {
   readonly ort: typeof import('onnxruntime-node');

@@ -3,6 +3,7 @@
  * and from `dist` by everyone else.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import './no-telemetry.js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 const { options, inputShapes, outputCount } = workerData;

@@ -1,5 +1,6 @@
 /** Devices of the onnx engine. Which are there depends on the machine: that each is itself or says that it is not, does not. */
 import * as tf from '@tensorflow/tfjs-core';
+import '../../src/engine/no-telemetry.js';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test, vi } from 'vitest';
 import type { Device, Precision } from '../../src/engine/engine.js';

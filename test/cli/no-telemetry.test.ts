@@ -1,0 +1,66 @@
+/** Commands leave nothing behind but their outputs, and call nobody: neither we nor the packages that we load. */
+import { spawn, spawnSync } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { presets } from '../../src/model/training/presets.js';
+import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
+
+const EXECUTABLE = fileURLToPath(new URL('../../bin/ddpm-codec.js', import.meta.url));
+
+/** The smallest network: what is trained does not matter here. */
+const CONFIG = {
+  ...presets.small.config,
+  block_out_channels: [8, 8],
+  down_block_types: ['DownBlock2D', 'DownBlock2D'],
+  up_block_types: ['UpBlock2D', 'UpBlock2D'],
+  norm_num_groups: 4,
+};
+
+const TRAIN = ['train', '--data', 'pictures', '--out', 'trained', '--config', 'tiny.json', '--crop', '8'];
+
+const COMMANDS: readonly (readonly string[])[] = [
+  ['encode', 'pictures/0.png', '-o', 'a.ddc', '--target-rmse', '20', '--effort', '1'],
+  ['decode', 'a.ddc', '-o', 'a.png'],
+  ['rd', 'one', '-o', 'report', '--target-rmse', '20', '--effort', '1'],
+  [...TRAIN, '--batch', '4', '--steps', '2', '--engine', 'onnx'],
+];
+
+/** Whether system calls can be watched here. */
+const hasStrace = spawnSync('strace', ['-e', 'trace=connect', 'true']).status === 0;
+
+test('encode, decode, rd and train leave nothing in the home, cache and temporary directories, and connect to nothing', async () => {
+  const directory = await temporaryDirectory();
+  const places = ['home', 'tmp', 'cache'].map((name) => join(directory, name));
+  for (const place of [...places, join(directory, 'pictures'), join(directory, 'one')]) await mkdir(place);
+  for (let i = 0; i < 8; i++) {
+    const picture = await toSharp(syntheticImage(12 + i, 12))
+      .png()
+      .toBuffer();
+    await writeFile(join(directory, 'pictures', `${i}.png`), picture);
+  }
+  await cp(join(directory, 'pictures', '0.png'), join(directory, 'one', '0.png'));
+  await writeFile(join(directory, 'tiny.json'), JSON.stringify(CONFIG));
+  // ONNX Runtime is silent by itself where CI is set; a user's machine has none of these.
+  const { CI: _, ORT_DISABLE_TELEMETRY: __, ...environment } = process.env;
+  const [HOME, TMPDIR, XDG_CACHE_HOME] = places;
+  const calls = join(directory, 'calls');
+  const watch = hasStrace ? ['strace', '-f', '-e', 'trace=connect', '-o', calls] : [];
+  for (const command of COMMANDS) {
+    const [program, ...args] = [...watch, process.execPath, EXECUTABLE, ...command];
+    const child = spawn(program, args, {
+      cwd: directory,
+      env: { ...environment, HOME, TMPDIR, XDG_CACHE_HOME },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      stderr += text;
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    for (const place of places) expect(await readdir(place), `${command[0]} in ${place}`).toEqual([]);
+    if (hasStrace) expect(await readFile(calls, 'utf8')).not.toMatch(/AF_INET/);
+  }
+}, 180_000);
