@@ -20,9 +20,9 @@
  */
 import { appendFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { denoisingError } from '../dist/codec/plan-choice.js';
+import { denoisingError } from '../dist/codec/encoder/plan-choice.js';
+import { integerStream } from '../dist/common/random.js';
 import { openTrainingData } from '../dist/data/training-data.js';
-import { openEngine } from '../dist/engine/index.js';
 import { toUnit } from '../dist/image/pixels.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createDenoiser } from '../dist/model/denoiser.js';
@@ -32,7 +32,7 @@ import { presets } from '../dist/model/training/presets.js';
 import { toTensors } from '../dist/model/training/state.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
 import { createUNet } from '../dist/model/unet.js';
-import { integerStream } from '../dist/random.js';
+import { openEngine } from '../dist/node/engine/index.js';
 import { bitsPerDimAt } from '../dist/report/rate-curve.js';
 
 const NOISE_LEVELS = [

@@ -5,8 +5,8 @@
  *   npm run bench batch [-- IMAGES [MODEL]]     default 64 images, the shipped cifar10 model
  */
 import { availableParallelism } from 'node:os';
+import { mapAhead } from '../dist/common/side-by-side.js';
 import { calibrate, decode, encode, openEngine, openImageSet, openModel } from '../dist/index.js';
-import { mapAhead } from '../dist/side-by-side.js';
 import { machine } from './shared.mjs';
 
 const TURNS = 4;

@@ -13,13 +13,13 @@
  * the two timesteps whose noise is next to sigma it is linear in log sigma. All models see the same noise.
  */
 import { parseArgs } from 'node:util';
-import { denoisingError } from '../dist/codec/plan-choice.js';
+import { denoisingError } from '../dist/codec/encoder/plan-choice.js';
+import { integerStream } from '../dist/common/random.js';
 import { openImageSet } from '../dist/data/image-set.js';
 import { cutMiddle } from '../dist/image/crop.js';
 import { psnrOfRmse } from '../dist/image/metrics.js';
 import { toUnit } from '../dist/image/pixels.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
-import { integerStream } from '../dist/random.js';
 import { average, bitsPerDimAt } from '../dist/report/rate-curve.js';
 import { independentCurve } from '../dist/report/theory.js';
 import { failGracefully, machine, progress, saveJson } from './shared.mjs';

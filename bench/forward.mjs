@@ -8,10 +8,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { openEngine } from '../dist/engine/index.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createUNet } from '../dist/model/unet.js';
 import { countParameters, listParameters } from '../dist/model/unet-parameters.js';
+import { openEngine } from '../dist/node/engine/index.js';
 import { machine, median, openTorch, peakMiB } from './shared.mjs';
 
 const SIDE = 32;

@@ -18,12 +18,12 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { crc8 } from '../dist/codec/checksum.js';
-import { decode } from '../dist/codec/decoder.js';
-import { readHeader } from '../dist/codec/format.js';
-import { readInfo, truncate } from '../dist/codec/info.js';
+import { decode } from '../dist/codec/decoder/decoder.js';
+import { crc8 } from '../dist/codec/format/checksum.js';
+import { readHeader } from '../dist/codec/format/header.js';
+import { readInfo, truncate } from '../dist/codec/format/info.js';
+import { integerStream } from '../dist/common/random.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
-import { integerStream } from '../dist/random.js';
 import { failGracefully, peakMiB, progress } from './shared.mjs';
 
 failGracefully();

@@ -6,10 +6,10 @@
  * colour. Prints a table in Markdown.
  */
 import { parseArgs } from 'node:util';
+import { gaussians, integerStream } from '../dist/common/random.js';
 import { CIFAR10_IMAGE, CIFAR10_SIDE, cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
 import { toUnit } from '../dist/image/pixels.js';
 import { openEngine, openModel } from '../dist/index.js';
-import { gaussians, integerStream } from '../dist/random.js';
 
 const TIMES = [1000, 800, 600, 500, 400, 300, 200, 150, 100, 50, 20, 5];
 const OCTAVES = Math.log2(CIFAR10_SIDE);

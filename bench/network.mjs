@@ -10,10 +10,10 @@ import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { registerGradients } from '../dist/engine/gradients.js';
-import { openEngine } from '../dist/engine/index.js';
 import { parseConfig } from '../dist/model/config.js';
 import { readSafetensors } from '../dist/model/safetensors.js';
 import { createUNet } from '../dist/model/unet.js';
+import { openEngine } from '../dist/node/engine/index.js';
 
 const MODEL = fileURLToPath(new URL('../models/pilot/', import.meta.url));
 const SIDE = 32;

@@ -7,11 +7,11 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openEngine } from '../dist/engine/index.js';
 import { readNetwork } from '../dist/model/import/network.js';
 import { readSafetensors } from '../dist/model/safetensors.js';
 import { createUNet } from '../dist/model/unet.js';
 import { countParameters } from '../dist/model/unet-parameters.js';
+import { openEngine } from '../dist/node/engine/index.js';
 
 const [directory] = process.argv.slice(2);
 if (directory === undefined) throw new Error('expected the directory that bench/reference_unet.py paper made');

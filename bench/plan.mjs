@@ -8,7 +8,7 @@
  * that of infinitely many jumps, the mean over RMSE 10, 8.5, 7, 6, 5, 4 and 3, `wasteAt5` at 5 alone; `shortest`, the waste at 5 of the
  * shortest path with as many jumps, which minimises it. Lines of JSON on stdout; it takes seconds and no network.
  */
-import { createPlan, expectedErrors, PACES } from '../dist/codec/plan.js';
+import { createPlan, expectedErrors, PACES } from '../dist/codec/format/plan.js';
 import { loadModelInfo } from '../dist/index.js';
 import { jumpKlBits } from '../dist/model/schedule.js';
 import { failGracefully } from './shared.mjs';

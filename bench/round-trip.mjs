@@ -14,8 +14,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { integerStream } from '../dist/common/random.js';
 import { decode, encode, openEngine, openModel, readImage } from '../dist/index.js';
-import { integerStream } from '../dist/random.js';
 import { failGracefully, progress } from './shared.mjs';
 
 failGracefully();

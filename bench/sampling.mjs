@@ -17,8 +17,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeAtomically } from '../dist/cli/output.js';
 import { CIFAR10_SIDE, cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
-import { contactSheet } from '../dist/image/contact-sheet.js';
 import { encodePng, openEngine, openModel, sample } from '../dist/index.js';
+import { contactSheet } from '../dist/node/image/contact-sheet.js';
 import { machine, progress, saveJson } from './shared.mjs';
 
 const REAL = 2000;

@@ -7,9 +7,9 @@
  * Prints one JSON document. Both code a random target of 256 dimensions per bit. For each: microseconds per bit, and the share
  * of the bits that arrives as KL, (projection on the target)^2 / (2 ln 2) per bit.
  */
-import { chooseGreedy } from '../dist/codec/block-coder.js';
-import { blockCode, SYMBOL_BITS, writePath } from '../dist/codec/trellis.js';
-import { fillSigns, gaussians, integerStream } from '../dist/random.js';
+import { chooseGreedy } from '../dist/codec/trellis/block-coder.js';
+import { blockCode, SYMBOL_BITS, writePath } from '../dist/codec/trellis/trellis.js';
+import { fillSigns, gaussians, integerStream } from '../dist/common/random.js';
 
 const DIMENSIONS_PER_BIT = 256;
 const INDEPENDENT_BITS = 16;

@@ -15,8 +15,8 @@ import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { bytesForRate } from '../dist/cli/args.js';
 import { checkWritable, writeAtomically } from '../dist/cli/output.js';
-import { contactSheet } from '../dist/image/contact-sheet.js';
 import { CodecError, decode, encode, encodePng, openEngine, openModel, psnr, readImage } from '../dist/index.js';
+import { contactSheet } from '../dist/node/image/contact-sheet.js';
 import { decodeBaseline, encodeBaseline, encodeWithin, findBaseline } from '../dist/report/baselines.js';
 import { failGracefully } from './shared.mjs';
 

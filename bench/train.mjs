@@ -7,11 +7,11 @@
  * written out in bench/torch_unet.py. OPENBLAS_NUM_THREADS=1, because its threads would fight with PyTorch's own.
  */
 import { availableParallelism, cpus } from 'node:os';
-import { openEngine } from '../dist/engine/index.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
 import { presets } from '../dist/model/training/presets.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
+import { openEngine } from '../dist/node/engine/index.js';
 import { median, openTorch } from './shared.mjs';
 
 const BATCH = 32;

@@ -22,11 +22,12 @@ export type {
   StepReport,
 } from './codec/api.js';
 export { calibrate } from './codec/calibration.js';
-export { decode } from './codec/decoder.js';
-export { type CodecModel, encode } from './codec/encoder.js';
-export { type Header, readHeader, writeHeader } from './codec/format.js';
-export { readInfo, truncate } from './codec/info.js';
-export type { PlannedStep, PlanParameters, Profile } from './codec/plan.js';
+export { decode } from './codec/decoder/decoder.js';
+export { type CodecModel, encode } from './codec/encoder/encoder.js';
+export { type Header, readHeader, writeHeader } from './codec/format/header.js';
+export { readInfo, truncate } from './codec/format/info.js';
+export type { PlannedStep, PlanParameters, Profile } from './codec/format/plan.js';
+export { CodecError, type ErrorCode } from './common/errors.js';
 export {
   type ImageReference,
   type ImageSet,
@@ -44,13 +45,9 @@ export type {
   Shape,
   TensorFunction,
 } from './engine/engine.js';
-export { type EngineOptions, openEngine } from './engine/index.js';
-export { CodecError, type ErrorCode } from './errors.js';
 export type { RgbImage } from './image/image.js';
 export { psnr, rmse } from './image/metrics.js';
 export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
-export { readImage } from './image/read.js';
-export { encodeAnimation, encodeImage, encodePng, type Frame } from './image/write.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';
 export {
   type InterpolateOptions,
@@ -70,16 +67,6 @@ export {
   measureBound,
   type Term,
 } from './model/likelihood.js';
-
-export {
-  findModel,
-  listModels,
-  loadModelInfo,
-  type Model,
-  type ModelInfo,
-  modelForSize,
-  openModel,
-} from './model/model.js';
 export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
 export {
   type EstimateListener,
@@ -91,6 +78,18 @@ export {
   sample,
 } from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';
+export { type EngineOptions, openEngine } from './node/engine/index.js';
+export { readImage } from './node/image/read.js';
+export { encodeAnimation, encodeImage, encodePng, type Frame } from './node/image/write.js';
+export {
+  findModel,
+  listModels,
+  loadModelInfo,
+  type Model,
+  type ModelInfo,
+  modelForSize,
+  openModel,
+} from './node/models.js';
 export { type BdResult, bdQuality, bdRate, type RateQuality } from './report/bd-rate.js';
 export { type FeatureNetwork, type Features, featuresOf, openFeatureNetwork } from './report/feature-network.js';
 export { fitGaussian, frechetDistance, type Gaussian, type InceptionScore, inceptionScore } from './report/fid.js';

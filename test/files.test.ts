@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { publicPath } from '../src/files.js';
+import { publicPath } from '../src/node/files.js';
 
 test('a path for others names nothing outside of the working directory', () => {
   expect(publicPath('pictures/more')).toBe(join('pictures', 'more'));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { fillSigns, integerStream, shuffle, stepStreamName } from '../src/random.js';
+import { fillSigns, integerStream, shuffle, stepStreamName } from '../src/common/random.js';
 import { stream } from './helpers/second-arithmetic.js';
 
 test('a stream starts with the recorded integers', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createRoom, mapAhead } from '../src/side-by-side.js';
+import { createRoom, mapAhead } from '../src/common/side-by-side.js';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

@@ -5,8 +5,8 @@
  * can quote it.
  */
 import type { Options } from 'yargs';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import { DEVICES, type Device, PRECISIONS, type Precision } from '../engine/engine.js';
-import { CodecError, invalidArgument } from '../errors.js';
 
 /** Most threads that may be asked for; more than any machine has cores is a typing error. */
 const MAX_THREADS = 1024;

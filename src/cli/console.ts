@@ -1,6 +1,6 @@
 /** What the commands print: results on stdout, everything about the run on stderr. */
 import { SingleBar } from 'cli-progress';
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 import type { OutputArgs } from './args.js';
 
 const NAME = 'ddpm-codec';

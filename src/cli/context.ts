@@ -5,11 +5,11 @@
  * it takes to load them.
  */
 import { availableParallelism } from 'node:os';
+import { CodecError } from '../common/errors.js';
+import { createRoom, type Room } from '../common/side-by-side.js';
 import { checkDevice, type Engine } from '../engine/engine.js';
-import { CodecError } from '../errors.js';
-import type { Model, ModelInfo } from '../model/model.js';
 import { type Timed, timeWork } from '../model/network-time.js';
-import { createRoom, type Room } from '../side-by-side.js';
+import type { Model, ModelInfo } from '../node/models.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console, Progress } from './console.js';
 import { aboutFile } from './jobs.js';
@@ -72,7 +72,7 @@ export async function withContext<R>(
 
   const context: Context = {
     engine() {
-      opened ??= import('../engine/index.js').then(({ openEngine }) =>
+      opened ??= import('../node/engine/index.js').then(({ openEngine }) =>
         openEngine(args.engine, {
           threads,
           device: args.device,
@@ -102,17 +102,17 @@ export async function withContext<R>(
       await infoOf(nameOrDirectory);
     },
     async model(nameOrDirectory, size) {
-      const { modelForSize } = await import('../model/model.js');
+      const { modelForSize } = await import('../node/models.js');
       return openOnce(await infoOf(nameOrDirectory === 'auto' ? modelForSize(size) : nameOrDirectory));
     },
     async modelOfFile(modelId, name) {
-      const { findModel } = await import('../model/model.js');
+      const { findModel } = await import('../node/models.js');
       return openOnce(await findModel(modelId, name));
     },
   };
 
   async function infoOf(nameOrDirectory: string): Promise<ModelInfo> {
-    const { loadModelInfo } = await import('../model/model.js');
+    const { loadModelInfo } = await import('../node/models.js');
     return loadModelInfo(nameOrDirectory);
   }
 
@@ -125,7 +125,7 @@ export async function withContext<R>(
   }
 
   async function open(directory: string): Promise<Model> {
-    const { openModel } = await import('../model/model.js');
+    const { openModel } = await import('../node/models.js');
     const engine = await context.engine();
     return aboutFile(`model ${directory}`, () => openModel(directory, engine));
   }

@@ -1,9 +1,9 @@
 /** Which files a command reads and writes, settled before any work begins. */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { CodecError } from '../errors.js';
-import { isDirectory, listFiles, makeDirectory } from '../files.js';
-import { mapAhead } from '../side-by-side.js';
+import { CodecError } from '../common/errors.js';
+import { mapAhead } from '../common/side-by-side.js';
+import { isDirectory, listFiles, makeDirectory } from '../node/files.js';
 import type { Console } from './console.js';
 import { checkWritable } from './output.js';
 

@@ -1,22 +1,22 @@
 /** The command line: which commands there are, how errors end a run. */
 import yargs from 'yargs';
-import { CodecError } from '../errors.js';
-import { reasonOf } from '../files.js';
-import { packageVersion } from '../version.js';
-import { calibrateCommand } from './calibrate.js';
+import { CodecError } from '../common/errors.js';
+import { reasonOf } from '../node/files.js';
+import { packageVersion } from '../node/version.js';
 import { openConsole } from './console.js';
-import { dataCommand } from './data.js';
-import { decodeCommand } from './decode.js';
-import { encodeCommand } from './encode.js';
-import { evalCommand } from './eval.js';
-import { infoCommand } from './info.js';
-import { interpolateCommand } from './interpolate.js';
-import { modelCommand } from './model.js';
-import { rdCommand } from './rd.js';
-import { sampleCommand } from './sample.js';
-import { trainCommand } from './train.js';
-import { truncateCommand } from './truncate.js';
-import { verifyCommand } from './verify.js';
+import { dataCommand } from './data/data.js';
+import { decodeCommand } from './decode/decode.js';
+import { encodeCommand } from './encode/encode.js';
+import { evalCommand } from './eval/eval.js';
+import { infoCommand } from './file/info.js';
+import { truncateCommand } from './file/truncate.js';
+import { verifyCommand } from './file/verify.js';
+import { modelCommand } from './model/model.js';
+import { rdCommand } from './rd/rd.js';
+import { interpolateCommand } from './sample/interpolate.js';
+import { sampleCommand } from './sample/sample.js';
+import { calibrateCommand } from './train/calibrate.js';
+import { trainCommand } from './train/train.js';
 
 /** Widest line of help. */
 const HELP_WIDTH = 120;

@@ -2,9 +2,9 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { CodecError } from '../errors.js';
-import { reasonOf } from '../files.js';
-import { writeWhole } from '../temporary.js';
+import { CodecError } from '../common/errors.js';
+import { reasonOf } from '../node/files.js';
+import { writeWhole } from '../node/temporary.js';
 
 export interface WriteOptions {
   /** Replace an existing file. */

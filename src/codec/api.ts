@@ -1,6 +1,6 @@
 /** Options and results of the codec: what `encode`, `decode`, `readInfo` and `truncate` take and give. */
 import type { RgbImage } from '../image/image.js';
-import type { Metadata } from './metadata.js';
+import type { Metadata } from './format/metadata.js';
 
 /** How a block's codeword is chosen: best projection, or at random with the weights q/p (minimal random coding). */
 export type Selection = 'greedy' | 'sample';

@@ -4,19 +4,19 @@
  * For every image the error of xhat0 is measured at a few noise levels (x_t drawn from q, as for the ideal
  * rate-distortion curve); the profile is the mean of its log2 over the images and its two principal components.
  */
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
+import { integerStream } from '../common/random.js';
+import { mapAhead } from '../common/side-by-side.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import { canBeHalved, type Pyramid, withPyramid } from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
-import { integerStream } from '../random.js';
-import { mapAhead } from '../side-by-side.js';
-import { greyLevel } from './agreement.js';
-import { PLAN_LIMITS, type Profile } from './plan.js';
-import { denoise, denoisingError, MEASURABLE_ERROR } from './plan-choice.js';
-import { type Covariances, measureCovariances, type ResidualPicture } from './residuals.js';
-import type { ResidualStatistics } from './tail.js';
+import { denoise, denoisingError, MEASURABLE_ERROR } from './encoder/plan-choice.js';
+import { PLAN_LIMITS, type Profile } from './format/plan.js';
+import { greyLevel } from './lossless/agreement.js';
+import { type Covariances, measureCovariances, type ResidualPicture } from './lossless/residuals.js';
+import type { ResidualStatistics } from './lossless/tail.js';
 
 /** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
 const KNOTS = [

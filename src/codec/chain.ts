@@ -5,13 +5,14 @@
  * Blocks are random subsets of all dimensions (a fresh shared permutation in every step), which gives each about the
  * same KL without saying so in the file.
  */
+
+import { fillSigns, integerStream, shuffle, stepStreamName } from '../common/random.js';
 import type { Denoiser } from '../model/denoiser.js';
 import type { JumpCoefficients, Schedule } from '../model/schedule.js';
-import { fillSigns, integerStream, shuffle, stepStreamName } from '../random.js';
-import type { BitReader, BitWriter } from './bitstream.js';
-import { codebookShape, writeCodeword } from './codebook.js';
-import type { PlannedStep } from './plan.js';
-import { type BlockCode, blockCode, type Path, SYMBOL_BITS, stageCount, writePath } from './trellis.js';
+import type { BitReader, BitWriter } from './format/bitstream.js';
+import type { PlannedStep } from './format/plan.js';
+import { codebookShape, writeCodeword } from './trellis/codebook.js';
+import { type BlockCode, blockCode, type Path, SYMBOL_BITS, stageCount, writePath } from './trellis/trellis.js';
 
 /** One block of a step: which dimensions it covers and their random signs S1. */
 export interface Block {

@@ -4,9 +4,9 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { extract } from 'tar';
-import { CodecError } from '../errors.js';
-import { makeDirectory, reasonOf } from '../files.js';
-import { createTemporaryFile, inTemporaryDirectory, type TemporaryFile } from '../temporary.js';
+import { CodecError } from '../common/errors.js';
+import { makeDirectory, reasonOf } from '../node/files.js';
+import { createTemporaryFile, inTemporaryDirectory, type TemporaryFile } from '../node/temporary.js';
 import {
   type Checksums,
   CIFAR10_COUNTS,

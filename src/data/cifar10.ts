@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { cacheDirectory } from './cache.js';
 

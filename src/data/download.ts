@@ -5,8 +5,8 @@ import { rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { CodecError } from '../errors.js';
-import { makeDirectory, reasonOf } from '../files.js';
+import { CodecError } from '../common/errors.js';
+import { makeDirectory, reasonOf } from '../node/files.js';
 
 /** What a server sends of a file. */
 export interface Part {

@@ -1,8 +1,8 @@
 /** Fetching a package's tarball from the user's npm registry, with everything npm is configured to: proxy, credentials. */
 import { dirname } from 'node:path';
 import npmFetch from 'npm-registry-fetch';
-import { CodecError } from '../errors.js';
-import { reasonOf } from '../files.js';
+import { CodecError } from '../common/errors.js';
+import { reasonOf } from '../node/files.js';
 import { download, type Part } from './download.js';
 
 export interface PackageFile {

@@ -5,10 +5,10 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import sharp from 'sharp';
-import { CodecError } from '../errors.js';
-import { publicPath, reasonOf } from '../files.js';
+import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
-import { READABLE_EXTENSIONS, readImage } from '../image/read.js';
+import { publicPath, reasonOf } from '../node/files.js';
+import { READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
 
 /** Bytes of decoded images that are kept, by default. */

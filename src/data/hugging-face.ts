@@ -6,8 +6,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
-import { CodecError } from '../errors.js';
-import { reasonOf } from '../files.js';
+import { CodecError } from '../common/errors.js';
+import { reasonOf } from '../node/files.js';
 import { cacheDirectory } from './cache.js';
 import { type Download, download, isDownloaded, type Part, rootOf } from './download.js';
 

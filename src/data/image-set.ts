@@ -3,10 +3,10 @@
  * such references; images are loaded one at a time, when they are asked for.
  */
 import { stat } from 'node:fs/promises';
-import { CodecError, invalidArgument } from '../errors.js';
-import { listFiles } from '../files.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
-import { READABLE_EXTENSIONS, type ReadImageOptions, readImage } from '../image/read.js';
+import { listFiles } from '../node/files.js';
+import { READABLE_EXTENSIONS, type ReadImageOptions, readImage } from '../node/image/read.js';
 import { CIFAR10_COUNTS, type Cifar10Split, cifar10Image, openCifar10 } from './cifar10.js';
 
 /** How a reference is written, for help and messages. */

@@ -1,5 +1,5 @@
 /** Which image is next: epochs in random orders, as functions of the position alone. */
-import { integerStream, shuffle } from '../random.js';
+import { integerStream, shuffle } from '../common/random.js';
 
 export interface ImageOrder {
   /** The image at a position of the endless sequence of epochs; each epoch has every image once. */

@@ -3,9 +3,9 @@
  * step follow from the seed and the step alone, so a run can be taken up anywhere.
  */
 
-import { CodecError, invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { integerStream } from '../common/random.js';
 import type { RgbImage } from '../image/image.js';
-import { integerStream } from '../random.js';
 import { CIFAR10_SIDE, cifar10Image, openCifar10 } from './cifar10.js';
 import { openFolder } from './folder.js';
 import { createOrder } from './order.js';

@@ -5,8 +5,8 @@
  * such a function once for fixed input shapes and then runs it on typed arrays.
  */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { CodecError, invalidArgument } from '../errors.js';
-import { mapAhead } from '../side-by-side.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { mapAhead } from '../common/side-by-side.js';
 
 export type EngineName = 'onnx' | 'wasm' | 'tensorflow';
 

@@ -1,5 +1,5 @@
 /** How far two pictures are apart. */
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 import type { RgbImage } from './image.js';
 
 /** Mean over all samples (pixels x 3 channels) of the squared difference of 8-bit values; 0..65025. */

@@ -7,7 +7,7 @@
  * Of the libraries on npm none is this measure: `@blazediff/ssim` takes the luma, reflects at the borders and halves
  * another way, `image-ms-ssim` (2015) has blocks in the place of the window, `ssim.js` has one scale.
  */
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 import type { RgbImage } from './image.js';
 
 /** Exponents of the scales, the finest first (Wang et al. 2003, section 3.2). */

@@ -1,5 +1,5 @@
 /** The architecture of a network: `config.json` of a diffusers `UNet2DModel`, checked, with diffusers' defaults. */
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 
 /** Names as in diffusers, in camel case; only what this implementation supports can be expressed. */
 export interface UNetConfig {

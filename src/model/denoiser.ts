@@ -5,6 +5,8 @@
  * by at least `overlap` pixels, whose predictions are blended with linear ramps. Images smaller than a tile are one
  * window, mirrored to the next multiple of the network's stride; that padding is never coded.
  */
+
+import { invalidArgument } from '../common/errors.js';
 import {
   type CompiledFunction,
   type Engine,
@@ -13,7 +15,6 @@ import {
   runAll,
   type TensorFunction,
 } from '../engine/engine.js';
-import { invalidArgument } from '../errors.js';
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 

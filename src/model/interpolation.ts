@@ -2,10 +2,10 @@
  * What x_t holds of a picture: interpolation between two pictures in x_t (Ho, Jain & Abbeel 2020, section 4.4), and samples
  * that share an x_t (Figure 7).
  */
-import { CodecError, invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { gaussians, integerStream } from '../common/random.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
-import { gaussians, integerStream } from '../random.js';
 import type { DiffusionModel } from './likelihood.js';
 import { reverse, type SamplerOptions } from './sampler.js';
 

@@ -7,11 +7,12 @@
  * and t, which is about how the terms are spread, so their weighted values differ little. L_T and L_0 are computed for every
  * image.
  */
+
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { gaussians, integerStream } from '../common/random.js';
 import type { CompiledFunction, Engine } from '../engine/engine.js';
-import { CodecError, invalidArgument } from '../errors.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
-import { gaussians, integerStream } from '../random.js';
 import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
 import type { NoisePredictor } from './denoiser.js';
 import { type Parameterization, VARIANCES, type Variance } from './parameterization.js';

@@ -2,7 +2,7 @@
  * What a network's output means: the paper's ablation (Ho, Jain & Abbeel 2020, section 3.2 and Table 2) as linear
  * coefficients per timestep. The only place that knows it; losses, denoiser, sampler and bound all ask here.
  */
-import { invalidArgument } from '../errors.js';
+import { invalidArgument } from '../common/errors.js';
 import { jumpCoefficients, type Schedule } from './schedule.js';
 
 /**

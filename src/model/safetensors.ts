@@ -1,6 +1,7 @@
 /** The safetensors format: 8 bytes header length, a JSON header, raw little-endian tensors. (huggingface/safetensors) */
+
+import { CodecError, invalidArgument } from '../common/errors.js';
 import { type HostTensor, sizeOf } from '../engine/engine.js';
-import { CodecError, invalidArgument } from '../errors.js';
 
 /** A tensor of a file, converted to float32 whatever its type was. */
 export type Tensors = Map<string, HostTensor>;

@@ -3,10 +3,10 @@
  * 2021), from noise or from any x_t, in T steps or in fewer, longer ones.
  */
 
-import { CodecError, invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { gaussians, integerStream } from '../common/random.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
-import { gaussians, integerStream } from '../random.js';
 import type { DiffusionModel } from './likelihood.js';
 import { outputChannels, type Variance, x0Coefficients } from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';

@@ -7,7 +7,7 @@
  * Encoder and decoder must agree on these numbers to the last bit, so they are computed with + - * / and sqrt in
  * doubles only.
  */
-import { CodecError, invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 
 /** Coefficients of the Gaussian q(x_s|x_t, x_0) for a jump t -> s: mean = x0 * x_0 + xt * x_t, standard deviation `sigma`. */
 export interface JumpCoefficients {

@@ -1,5 +1,5 @@
 /** `scheduler_config.json`, where diffusers keeps the noise schedule and what the network's output means. */
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 import type { Parameterization, Variance } from './parameterization.js';
 import { BETA_SCHEDULES, createSchedule, type ScheduleConfig } from './schedule.js';
 

@@ -1,7 +1,7 @@
 /** The parameters of the U-Net: their names, shapes and layouts in a weights file and in an engine. */
 import * as tf from '@tensorflow/tfjs-core';
+import { CodecError } from '../common/errors.js';
 import { type HostTensor, type Shape, sizeOf } from '../engine/engine.js';
-import { CodecError } from '../errors.js';
 import type { UNetConfig } from './config.js';
 
 type Kind = 'conv' | 'linear' | 'vector';

@@ -3,9 +3,9 @@
  * same tensor names, written once in TensorFlow.js for all engines.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { invalidArgument } from '../common/errors.js';
 import type { HostTensor, Shape, TensorFunction } from '../engine/engine.js';
 import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
-import { invalidArgument } from '../errors.js';
 import { strideOf, type UNetConfig } from './config.js';
 import { listParameters, matchParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
 

@@ -15,7 +15,7 @@
  * maintainer of libvips, and runs in Node without native code; `icodec` has 0.11.0, `@jsquash/jxl` one of 2022.
  */
 import sharp, { type AvifOptions, type JpegOptions, type PngOptions, type WebpOptions } from 'sharp';
-import { CodecError, invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { decodeJpegXl, encodeJpegXl, type JpegXlSettings, jpegXlVersion, loadJpegXl } from './jpeg-xl.js';
 import { payloadBytes } from './payload.js';

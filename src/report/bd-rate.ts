@@ -6,7 +6,7 @@
  * Herglotz et al., "The Bjøntegaard Bible" (IEEE TIP 2024), compare the methods; their Python package `bjontegaard` gives
  * the same numbers with `method='pchip'`.
  */
-import { CodecError, invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 
 /** A point of a rate-distortion curve. */
 export interface RateQuality {

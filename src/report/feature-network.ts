@@ -10,10 +10,10 @@
 import { stat } from 'node:fs/promises';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
-import { loadOnnxRuntime } from '../engine/onnx-runtime.js';
-import { CodecError } from '../errors.js';
-import { reasonOf } from '../files.js';
+import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
+import { loadOnnxRuntime } from '../node/engine/onnx-runtime.js';
+import { reasonOf } from '../node/files.js';
 
 /** Pictures evaluated side by side, where the network leaves it open. */
 const BATCH = 16;

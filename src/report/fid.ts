@@ -3,7 +3,7 @@
  * the inception score (Salimans et al. 2016).
  */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
-import { invalidArgument } from '../errors.js';
+import { invalidArgument } from '../common/errors.js';
 
 /** Mean and covariance of feature vectors. */
 export interface Gaussian {

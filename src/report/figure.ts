@@ -1,7 +1,7 @@
 /** Figures as files: SVG as it is drawn, or PNG. */
 import { extname } from 'node:path';
 import sharp from 'sharp';
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 
 export type FigureFormat = 'svg' | 'png';
 

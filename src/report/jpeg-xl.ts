@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import type Vips from 'wasm-vips';
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 
 /** What libjxl is asked for besides the quality. */

@@ -1,6 +1,6 @@
 /** Figures of curves over one axis, as SVG: the look that all of them share. */
 import * as vega from 'vega';
-import { invalidArgument } from '../errors.js';
+import { invalidArgument } from '../common/errors.js';
 
 /** How a curve is drawn: ours thick, an ideal coder's black, measured ones thin, published ones dashed. */
 export type LineKind = 'ours' | 'theory' | 'measured' | 'published';

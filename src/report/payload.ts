@@ -9,7 +9,7 @@
  * - PNG: the data of the chunks IDAT. Not counted: signature, lengths, types and checksums, other chunks.
  * - JPEG XL: a bare codestream but for its signature. The headers after it are not whole bytes, and are counted.
  */
-import { CodecError } from '../errors.js';
+import { CodecError } from '../common/errors.js';
 
 /**
  * Bytes of a file without its container.

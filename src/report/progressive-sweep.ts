@@ -1,7 +1,7 @@
 /** The rate-distortion curve of one progressive file: encoded once, decoded at the end of every step. */
 import type { DecodePoint, EncodeOptions } from '../codec/api.js';
-import { decode } from '../codec/decoder.js';
-import { type CodecModel, encode } from '../codec/encoder.js';
+import { decode } from '../codec/decoder/decoder.js';
+import { type CodecModel, encode } from '../codec/encoder/encoder.js';
 import type { RgbImage } from '../image/image.js';
 import { type RatePoint, ratePoint } from './rate-point.js';
 

@@ -1,5 +1,5 @@
 /** Rate-distortion curves: rates at a quality, means over pictures, comparisons. */
-import { CodecError, invalidArgument } from '../errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import { psnrOfRmse } from '../image/metrics.js';
 import { msSsimDecibels } from '../image/ms-ssim.js';
 import { type BdResult, bdQuality, bdRate, improving, type RateQuality } from './bd-rate.js';

@@ -5,14 +5,14 @@
  * computed figure 5 and table 4 (a fresh x_t ~ q(x_t|x_0) for every t), and `chain`, one run through the steps of a file.
  */
 import { advance, estimateX0, initialState } from '../codec/chain.js';
-import type { CodecModel } from '../codec/encoder.js';
-import { readLayout } from '../codec/layout.js';
-import { denoisingError } from '../codec/plan-choice.js';
+import type { CodecModel } from '../codec/encoder/encoder.js';
+import { denoisingError } from '../codec/encoder/plan-choice.js';
+import { readLayout } from '../codec/format/layout.js';
+import { gaussians, type IntegerStream } from '../common/random.js';
 import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
 import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
-import { gaussians, type IntegerStream } from '../random.js';
 
 export interface TheoryPoint {
   /** Timestep reached. */

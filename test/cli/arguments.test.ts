@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { writeHeader } from '../../src/codec/format.js';
+import { writeHeader } from '../../src/codec/format/header.js';
 import { ddpmCodec, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readHeader, writeHeader } from '../../src/codec/format.js';
+import { readHeader, writeHeader } from '../../src/codec/format/header.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { psnrOfRmse, rmse } from '../../src/image/metrics.js';
-import { readImage } from '../../src/image/read.js';
+import { readImage } from '../../src/node/image/read.js';
 import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages, PHOTO, syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { byteBudget, bytesForRate, integer, positive } from '../../src/cli/args.js';
 import { describeError, table, toJson } from '../../src/cli/console.js';
-import { CodecError } from '../../src/errors.js';
+import { CodecError } from '../../src/common/errors.js';
 
 const usage = expect.objectContaining({ code: 'usage' });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Console } from '../../src/cli/console.js';
 import { type JobPlan, planJobs, runJobs } from '../../src/cli/jobs.js';
-import { CodecError } from '../../src/errors.js';
+import { CodecError } from '../../src/common/errors.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const options = { extensions: ['.png', '.jpg'], kind: 'pictures', outputName: (name: string) => `${name}.ddc` };

@@ -4,8 +4,8 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { checkWritable, writeAtomically } from '../../src/cli/output.js';
-import { makeDirectory } from '../../src/files.js';
-import { isTemporary } from '../../src/temporary.js';
+import { makeDirectory } from '../../src/node/files.js';
+import { isTemporary } from '../../src/node/temporary.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const force = { force: true };

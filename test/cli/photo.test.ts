@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { rmse } from '../../src/image/metrics.js';
-import { readImage } from '../../src/image/read.js';
+import { readImage } from '../../src/node/image/read.js';
 import { ddpmCodecJson } from '../helpers/cli.js';
 import { PHOTO, temporaryDirectory } from '../helpers/fixtures.js';
 

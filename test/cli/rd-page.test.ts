@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodePng } from '../../src/image/write.js';
+import { encodePng } from '../../src/node/image/write.js';
 import { ddpmCodec } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 

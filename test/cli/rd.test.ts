@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { psnr, rmse } from '../../src/image/metrics.js';
 import { ssim } from '../../src/image/ms-ssim.js';
-import { readImage } from '../../src/image/read.js';
-import { encodePng } from '../../src/image/write.js';
+import { readImage } from '../../src/node/image/read.js';
+import { encodePng } from '../../src/node/image/write.js';
 import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 

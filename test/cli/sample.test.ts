@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { readImage } from '../../src/image/read.js';
+import { readImage } from '../../src/node/image/read.js';
 import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages, syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 

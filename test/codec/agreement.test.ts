@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { centresOf, findShift, GROUP_SIZE, greyLevel, MARGIN, SHIFTS } from '../../src/codec/agreement.js';
+import { centresOf, findShift, GROUP_SIZE, greyLevel, MARGIN, SHIFTS } from '../../src/codec/lossless/agreement.js';
 
 const greyLevels = fc.oneof(
   fc.double({ min: 0, max: 255, noNaN: true }),

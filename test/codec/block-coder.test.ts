@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { chooseGreedy, chooseSample } from '../../src/codec/block-coder.js';
-import { blockCapacity } from '../../src/codec/plan.js';
-import { type BlockCode, blockCode, type Path, stageCount, writePath } from '../../src/codec/trellis.js';
-import { fillSigns, gaussians, integerStream } from '../../src/random.js';
+import { blockCapacity } from '../../src/codec/format/plan.js';
+import { chooseGreedy, chooseSample } from '../../src/codec/trellis/block-coder.js';
+import { type BlockCode, blockCode, type Path, stageCount, writePath } from '../../src/codec/trellis/trellis.js';
+import { fillSigns, gaussians, integerStream } from '../../src/common/random.js';
 
 /** A block to choose for: its signs, and a target of the given length in standard deviations in a random direction. */
 function randomBlock(n: number, name: string, norm: number) {

@@ -1,15 +1,15 @@
 /** Searching blocks on several threads. Workers load compiled code, so what is tested is the build. */
 import { expect, test } from 'vitest';
-import { chooseGreedy } from '../../src/codec/block-coder.js';
-import type * as blockSearch from '../../src/codec/block-search.js';
 import { stepBlocks, stepMemory } from '../../src/codec/chain.js';
-import { gaussians, integerStream } from '../../src/random.js';
+import { chooseGreedy } from '../../src/codec/trellis/block-coder.js';
+import type * as blockSearch from '../../src/codec/trellis/block-search.js';
+import { gaussians, integerStream } from '../../src/common/random.js';
 
 const STATE_BITS = 6;
 const DIMENSIONS = 5000;
 
 async function built(): Promise<typeof blockSearch> {
-  return import(new URL('../../dist/codec/block-search.js', import.meta.url).href);
+  return import(new URL('../../dist/codec/trellis/block-search.js', import.meta.url).href);
 }
 
 async function all<T>(values: AsyncIterable<T>): Promise<T[]> {

@@ -1,7 +1,7 @@
 /** Fitting a profile: the components are found again, and an image finds its place in it. */
 import { describe, expect, test } from 'vitest';
 import { calibratePyramid, fitProfile } from '../../src/codec/calibration.js';
-import { nearestPlace } from '../../src/codec/plan-choice.js';
+import { nearestPlace } from '../../src/codec/encoder/plan-choice.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
 import { timestepOfHalf } from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';

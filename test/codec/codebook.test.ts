@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type CodebookShape, codebookShape, scoreCodewords, writeCodeword } from '../../src/codec/codebook.js';
-import { fillSigns, gaussians, integerStream } from '../../src/random.js';
+import { type CodebookShape, codebookShape, scoreCodewords, writeCodeword } from '../../src/codec/trellis/codebook.js';
+import { fillSigns, gaussians, integerStream } from '../../src/common/random.js';
 
 function randomSigns(name: string, length: number): Int8Array {
   const signs = new Int8Array(length);

@@ -1,15 +1,15 @@
 /** Decoding with the shipped model: every prefix, every reconstruction, either engine. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DecodePoint, DecodeResult, EncodeResult } from '../../src/codec/api.js';
-import { decode } from '../../src/codec/decoder.js';
-import { encode } from '../../src/codec/encoder.js';
-import { truncate } from '../../src/codec/info.js';
-import { completeSteps, type Layout, readLayout } from '../../src/codec/layout.js';
-import { openEngine } from '../../src/engine/index.js';
-import { CodecError } from '../../src/errors.js';
+import { decode } from '../../src/codec/decoder/decoder.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { truncate } from '../../src/codec/format/info.js';
+import { completeSteps, type Layout, readLayout } from '../../src/codec/format/layout.js';
+import { CodecError } from '../../src/common/errors.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { type Model, openModel } from '../../src/node/models.js';
 import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';
 
 interface Sample {

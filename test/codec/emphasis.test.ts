@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { emphasiseUncertain } from '../../src/codec/emphasis.js';
+import { emphasiseUncertain } from '../../src/codec/encoder/emphasis.js';
 
 const CHANNELS = 3;
 

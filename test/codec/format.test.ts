@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Header, MAX_SIDE, readHeader, writeHeader } from '../../src/codec/format.js';
-import { CodecError } from '../../src/errors.js';
+import { type Header, MAX_SIDE, readHeader, writeHeader } from '../../src/codec/format/header.js';
+import { CodecError } from '../../src/common/errors.js';
 
 /** Every header that can be written. */
 const headers: fc.Arbitrary<Header> = fc

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { hadamardTransform } from '../../src/codec/hadamard.js';
+import { hadamardTransform } from '../../src/codec/trellis/hadamard.js';
 
 /** H by its definition in Sylvester's order: the sign of element (i, j) is the parity of the bits of i & j. */
 function directTransform(a: readonly number[]): number[] {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { type Header, writeHeader } from '../../src/codec/format.js';
-import { readInfo, truncate } from '../../src/codec/info.js';
-import { completeSteps, readLayout } from '../../src/codec/layout.js';
-import { createPlan } from '../../src/codec/plan.js';
-import { loadModelInfo } from '../../src/model/model.js';
+import { type Header, writeHeader } from '../../src/codec/format/header.js';
+import { readInfo, truncate } from '../../src/codec/format/info.js';
+import { completeSteps, readLayout } from '../../src/codec/format/layout.js';
+import { createPlan } from '../../src/codec/format/plan.js';
+import { loadModelInfo } from '../../src/node/models.js';
 
 const model = await loadModelInfo('pilot');
 

@@ -1,10 +1,10 @@
 /** Memory of the engines that run tfjs eagerly: `wasm` here, and `tensorflow` by the same code (`src/engine/eager.ts`). */
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { decode } from '../../src/codec/decoder.js';
-import { encode } from '../../src/codec/encoder.js';
-import { openEngine } from '../../src/engine/index.js';
-import { openUncalibrated } from '../../src/model/model.js';
+import { decode } from '../../src/codec/decoder/decoder.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { openUncalibrated } from '../../src/node/models.js';
 import { syntheticImage } from '../helpers/fixtures.js';
 
 const NETWORK = 'fixtures/reference/unet-tiny';

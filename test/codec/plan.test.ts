@@ -9,9 +9,9 @@ import {
   type PlanModel,
   type PlannedStep,
   type PlanParameters,
-} from '../../src/codec/plan.js';
-import { loadModelInfo } from '../../src/model/model.js';
+} from '../../src/codec/format/plan.js';
 import { jumpKlBits } from '../../src/model/schedule.js';
+import { loadModelInfo } from '../../src/node/models.js';
 
 const { schedule, profile } = await loadModelInfo('pilot');
 

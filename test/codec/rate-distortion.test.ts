@@ -4,16 +4,16 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeResult } from '../../src/codec/api.js';
-import { decode } from '../../src/codec/decoder.js';
-import { encode } from '../../src/codec/encoder.js';
-import { readHeader } from '../../src/codec/format.js';
-import { openEngine } from '../../src/engine/index.js';
+import { decode } from '../../src/codec/decoder/decoder.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { readHeader } from '../../src/codec/format/header.js';
+import { integerStream } from '../../src/common/random.js';
 import { cutMiddle } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
-import { readImage } from '../../src/image/read.js';
-import { type Model, openModel } from '../../src/model/model.js';
-import { integerStream } from '../../src/random.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { readImage } from '../../src/node/image/read.js';
+import { type Model, openModel } from '../../src/node/models.js';
 import { chainCurve } from '../../src/report/theory.js';
 import { cifarTestImages, PHOTO } from '../helpers/fixtures.js';
 

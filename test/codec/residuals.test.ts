@@ -12,8 +12,8 @@ import {
   type ResidualPicture,
   sampleOrder,
   solvePredictors,
-} from '../../src/codec/residuals.js';
-import { integerStream } from '../../src/random.js';
+} from '../../src/codec/lossless/residuals.js';
+import { integerStream } from '../../src/common/random.js';
 
 const CHANNELS = [0, 1, 2];
 

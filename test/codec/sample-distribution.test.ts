@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { TOTAL } from '../../src/codec/range-coder.js';
-import { SampleDistribution, studentHalf } from '../../src/codec/sample-distribution.js';
+import { TOTAL } from '../../src/codec/lossless/range-coder.js';
+import { SampleDistribution, studentHalf } from '../../src/codec/lossless/sample-distribution.js';
 
 /** Means far outside too: they are limited. Variances from the least that is used to what hostile files make. */
 const moments = fc.record({

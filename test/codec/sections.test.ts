@@ -2,16 +2,16 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
-import { crc16 } from '../../src/codec/checksum.js';
-import { decode } from '../../src/codec/decoder.js';
-import { encode } from '../../src/codec/encoder.js';
-import { readInfo } from '../../src/codec/info.js';
-import { type Metadata, MOST_METADATA_BYTES, readMetadata, writeMetadata } from '../../src/codec/metadata.js';
-import type { PlannedStep } from '../../src/codec/plan.js';
-import { addChecksums, sectionsOf, soundSteps, stepEnds } from '../../src/codec/sections.js';
-import { openEngine } from '../../src/engine/index.js';
+import { decode } from '../../src/codec/decoder/decoder.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { crc16 } from '../../src/codec/format/checksum.js';
+import { readInfo } from '../../src/codec/format/info.js';
+import { type Metadata, MOST_METADATA_BYTES, readMetadata, writeMetadata } from '../../src/codec/format/metadata.js';
+import type { PlannedStep } from '../../src/codec/format/plan.js';
+import { addChecksums, sectionsOf, soundSteps, stepEnds } from '../../src/codec/format/sections.js';
 import type { RgbImage } from '../../src/image/image.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { type Model, openModel } from '../../src/node/models.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
 const steps: fc.Arbitrary<PlannedStep[]> = fc.array(

@@ -2,11 +2,11 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MARGIN } from '../../src/codec/agreement.js';
-import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/residuals.js';
-import { chooseTail, readTail, type TailContext, type TailPicture, writeTail } from '../../src/codec/tail.js';
-import { CodecError } from '../../src/errors.js';
-import { integerStream } from '../../src/random.js';
+import { MARGIN } from '../../src/codec/lossless/agreement.js';
+import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/lossless/residuals.js';
+import { chooseTail, readTail, type TailContext, type TailPicture, writeTail } from '../../src/codec/lossless/tail.js';
+import { CodecError } from '../../src/common/errors.js';
+import { integerStream } from '../../src/common/random.js';
 
 /** An estimate, and a picture that differs from it by some levels. */
 function makeTail(width: number, height: number) {

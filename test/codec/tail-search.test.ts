@@ -1,10 +1,10 @@
 /** Where a lossless file's steps end. */
 import { expect, test } from 'vitest';
-import { TailSearch } from '../../src/codec/tail-search.js';
+import { TailSearch } from '../../src/codec/lossless/tail-search.js';
+import { gaussians, integerStream } from '../../src/common/random.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { toUnit } from '../../src/image/pixels.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
-import { gaussians, integerStream } from '../../src/random.js';
 
 const SIDE = 64;
 const schedule = createSchedule(paperSchedule);

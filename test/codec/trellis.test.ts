@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BitReader, BitWriter } from '../../src/codec/bitstream.js';
 import { type Block, readBlock, stepBlocks, stepMemory, writeBlock } from '../../src/codec/chain.js';
-import { writeCodeword } from '../../src/codec/codebook.js';
-import { type BlockCode, blockCode, type Path, stageCount, writePath } from '../../src/codec/trellis.js';
-import { fillSigns, integerStream } from '../../src/random.js';
+import { BitReader, BitWriter } from '../../src/codec/format/bitstream.js';
+import { writeCodeword } from '../../src/codec/trellis/codebook.js';
+import { type BlockCode, blockCode, type Path, stageCount, writePath } from '../../src/codec/trellis/trellis.js';
+import { fillSigns, integerStream } from '../../src/common/random.js';
 
 function randomSigns(name: string, length: number): Int8Array {
   const signs = new Int8Array(length);

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { CIFAR10_COUNTS, CIFAR10_IMAGE, checksumsFile, cifar10File } from '../../src/data/cifar10.js';
 import { openImageSet, parseImageSet } from '../../src/data/image-set.js';
-import { encodePng } from '../../src/image/write.js';
+import { encodePng } from '../../src/node/image/write.js';
 import { syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
 
 describe('parsing', () => {

@@ -1,12 +1,12 @@
 /** Devices of the onnx engine. Which are there depends on the machine: that each is itself or says that it is not, does not. */
 import * as tf from '@tensorflow/tfjs-core';
-import '../../src/engine/no-telemetry.js';
+import '../../src/node/engine/no-telemetry.js';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test, vi } from 'vitest';
 import type { Device, Precision } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
 import { conv2d, silu } from '../../src/engine/ops.js';
 import { trace } from '../../src/engine/tracing/backend.js';
+import { openEngine } from '../../src/node/engine/index.js';
 import { expectClose, numbers } from './compare.js';
 
 describe.each(['cuda', 'webgpu'] as const)('device %s', (device) => {

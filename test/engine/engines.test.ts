@@ -1,10 +1,10 @@
 /** What every engine promises, and what each of them promises for itself. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { CodecError } from '../../src/common/errors.js';
 import type { Engine, TensorFunction } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
 import { TRACING_BACKEND } from '../../src/engine/tracing/backend.js';
-import { CodecError } from '../../src/errors.js';
+import { openEngine } from '../../src/node/engine/index.js';
 import { expectClose, numbers } from './compare.js';
 
 const engines: Engine[] = [];
@@ -175,7 +175,7 @@ describe('openEngine', () => {
       throw new Error('Cannot find package');
     });
     try {
-      const { openEngine: openFresh } = await import('../../src/engine/index.js');
+      const { openEngine: openFresh } = await import('../../src/node/engine/index.js');
       await expect(openFresh('onnx')).rejects.toThrow(/npm install onnxruntime-node/);
       expect((await openFresh('auto')).name).toBe('wasm');
     } finally {

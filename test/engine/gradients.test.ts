@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { registerGradients } from '../../src/engine/gradients.js';
-import { openEngine } from '../../src/engine/index.js';
+import { openEngine } from '../../src/node/engine/index.js';
 import { CASES, type KernelCase } from './cases.js';
 import { expectClose, numbers, sizeOf } from './compare.js';
 

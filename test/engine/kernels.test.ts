@@ -3,8 +3,8 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
 import { TRACING_BACKEND } from '../../src/engine/tracing/backend.js';
+import { openEngine } from '../../src/node/engine/index.js';
 import { CASES, type KernelCase } from './cases.js';
 import { expectClose, numbers, sizeOf } from './compare.js';
 

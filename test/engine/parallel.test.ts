@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { type CompiledFunction, type Engine, runAll } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
-import { openWorkerPool } from '../../src/worker-pool.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { openWorkerPool } from '../../src/node/worker-pool.js';
 
 const scaledSum = ([x, w]: tf.Tensor[]) => [tf.mul(x, w), tf.sum(x)];
 
@@ -82,7 +82,7 @@ test('inputs of the wrong size are refused before a thread sees them', async () 
 });
 
 test('a worker that cannot start says why', async () => {
-  const script = new URL('../../src/engine/onnx-worker.js', import.meta.url);
+  const script = new URL('../../src/node/engine/onnx-worker.js', import.meta.url);
   const model = Uint8Array.of(1, 2, 3);
   const failure = openWorkerPool(script, { model, options: {}, inputShapes: [[1]], outputCount: 1 }, 2, 'engine onnx');
   await expect(failure).rejects.toMatchObject({

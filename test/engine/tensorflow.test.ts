@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openEngine } from '../../src/engine/index.js';
 import { groupNorm } from '../../src/engine/ops.js';
-import type { Importer } from '../../src/engine/tensorflow.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import type { Importer } from '../../src/node/engine/tensorflow.js';
 import { expectClose, numbers } from './compare.js';
 
 const require = createRequire(import.meta.url);

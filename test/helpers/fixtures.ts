@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
 import { onTestFinished } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
-import { readImage } from '../../src/image/read.js';
+import { readImage } from '../../src/node/image/read.js';
 
 const IMAGES = fileURLToPath(new URL('../../fixtures/images/', import.meta.url));
 

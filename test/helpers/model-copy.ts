@@ -1,7 +1,7 @@
 /** Models of tests' own: copies of a shipped one whose files can be changed. */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadModelInfo } from '../../src/model/model.js';
+import { loadModelInfo } from '../../src/node/models.js';
 import { temporaryDirectory } from './fixtures.js';
 
 const PILOT = (await loadModelInfo('pilot')).directory;

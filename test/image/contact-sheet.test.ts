@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { contactSheet, labelledTable, thumbnail } from '../../src/image/contact-sheet.js';
-import { drawText, GLYPH_HEIGHT, GLYPH_WIDTH, textWidth } from '../../src/image/font.js';
 import type { RgbImage } from '../../src/image/image.js';
+import { contactSheet, labelledTable, thumbnail } from '../../src/node/image/contact-sheet.js';
+import { drawText, GLYPH_HEIGHT, GLYPH_WIDTH, textWidth } from '../../src/node/image/font.js';
 import { syntheticImage } from '../helpers/fixtures.js';
 
 /** A text as rows of '#' and '.'. */

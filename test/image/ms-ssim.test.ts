@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
 import { hasMsSsim, hasSsim, MS_SSIM_SIDE, msSsim, msSsimDecibels, ssim } from '../../src/image/ms-ssim.js';
-import { readImage } from '../../src/image/read.js';
+import { readImage } from '../../src/node/image/read.js';
 import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
 
 /** Multiples of 16, plus 8: the flat areas and steps of a coarse codec. */

@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
 import { psnr } from '../../src/image/metrics.js';
-import { parseColour, readImage } from '../../src/image/read.js';
+import { parseColour, readImage } from '../../src/node/image/read.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const image = syntheticImage(40, 30);

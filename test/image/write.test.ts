@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { encodeAnimation, encodeImage, encodePng, outputFormat } from '../../src/image/write.js';
+import { encodeAnimation, encodeImage, encodePng, outputFormat } from '../../src/node/image/write.js';
 import { syntheticImage } from '../helpers/fixtures.js';
 
 describe('writing', () => {

@@ -5,8 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
 import { crop } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { parseConfig } from '../../src/model/config.js';
@@ -15,7 +15,7 @@ import { paperParameterization, type Variance } from '../../src/model/parameteri
 import { readSafetensors } from '../../src/model/safetensors.js';
 import { createSchedule, jumpKlBits, paperSchedule } from '../../src/model/schedule.js';
 import { createUNet } from '../../src/model/unet.js';
-import { gaussians, integerStream } from '../../src/random.js';
+import { openEngine } from '../../src/node/engine/index.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
 const NETWORK = 'fixtures/reference/unet-tiny';

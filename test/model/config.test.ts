@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CodecError } from '../../src/errors.js';
+import { CodecError } from '../../src/common/errors.js';
 import { parseConfig, strideOf } from '../../src/model/config.js';
 
 const PILOT = JSON.parse(readFileSync('models/pilot/config.json', 'utf8')) as Record<string, unknown>;

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine, Shape } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
 import { toUnit } from '../../src/image/pixels.js';
 import { strideOf } from '../../src/model/config.js';
 import { createDenoiser, layWindows, mirror, type Tiling } from '../../src/model/denoiser.js';
-import { openModel } from '../../src/model/model.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
-import { gaussians, integerStream } from '../../src/random.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { openModel } from '../../src/node/models.js';
 
 const schedule = createSchedule(paperSchedule);
 const TILING: Tiling = { tile: 32, overlap: 8 };

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
 import { rmse } from '../../src/image/metrics.js';
 import { interpolate, sampleSharedLatents } from '../../src/model/interpolation.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { type Model, openModel } from '../../src/node/models.js';
 import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';
 
 let engine: Engine;

@@ -1,10 +1,10 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { decode } from '../../src/codec/decoder.js';
-import { encode } from '../../src/codec/encoder.js';
-import { openEngine } from '../../src/engine/index.js';
-import { CodecError } from '../../src/errors.js';
+import { decode } from '../../src/codec/decoder/decoder.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { CodecError } from '../../src/common/errors.js';
+import { openEngine } from '../../src/node/engine/index.js';
 import {
   CODEC_FILE,
   CONFIG_FILE,
@@ -14,7 +14,7 @@ import {
   modelForSize,
   openModel,
   WEIGHTS_FILE,
-} from '../../src/model/model.js';
+} from '../../src/node/models.js';
 import { syntheticImage } from '../helpers/fixtures.js';
 import { copyOfPilot, edit } from '../helpers/model-copy.js';
 

@@ -1,11 +1,11 @@
 /** Denoising a picture at half its size: what halving keeps, which sizes and timesteps the network is asked for. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { gaussians, integerStream } from '../../src/common/random.js';
 import { toUnit } from '../../src/image/pixels.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
 import { addDoubled, halve, halvings, timestepOfHalf, withPyramid, workAt } from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
-import { gaussians, integerStream } from '../../src/random.js';
 
 const schedule = createSchedule(paperSchedule);
 const PYRAMID = { halfFrom: 300, leastSide: 32 };

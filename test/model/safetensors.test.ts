@@ -1,8 +1,8 @@
 /** The safetensors format: what is written is read, other types are converted, and no malformed file gets through. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { CodecError } from '../../src/common/errors.js';
 import type { HostTensor } from '../../src/engine/engine.js';
-import { CodecError } from '../../src/errors.js';
 import { readMetadata, readSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
 
 const tensor = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 }).chain((shape) => {

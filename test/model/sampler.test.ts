@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine, TensorFunction } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
 import { VARIANCES } from '../../src/model/parameterization.js';
 import { reverse, type SamplerOptions, sample, timestepsBetween } from '../../src/model/sampler.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
-import { gaussians, integerStream } from '../../src/random.js';
+import { openEngine } from '../../src/node/engine/index.js';
 
 const schedule = createSchedule(paperSchedule);
 const SIDE = 8;

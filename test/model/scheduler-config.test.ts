@@ -1,7 +1,7 @@
 /** `scheduler_config.json` of diffusers: what is understood, and what is refused by name. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CodecError } from '../../src/errors.js';
+import { CodecError } from '../../src/common/errors.js';
 import { PREDICTIONS, VARIANCES } from '../../src/model/parameterization.js';
 import { BETA_SCHEDULES } from '../../src/model/schedule.js';
 import { parseSchedulerConfig, schedulerConfigJson } from '../../src/model/scheduler-config.js';

@@ -4,12 +4,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CodecError } from '../../src/common/errors.js';
 import type { Engine, HostTensor } from '../../src/engine/engine.js';
-import { openEngine } from '../../src/engine/index.js';
-import { CodecError } from '../../src/errors.js';
 import { parseConfig } from '../../src/model/config.js';
 import { readSafetensors } from '../../src/model/safetensors.js';
 import { createUNet } from '../../src/model/unet.js';
+import { openEngine } from '../../src/node/engine/index.js';
 import { expectClose, numbers } from '../engine/compare.js';
 
 const TINY = 'fixtures/reference/unet-tiny';

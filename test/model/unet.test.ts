@@ -7,11 +7,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import type { TensorFunction } from '../../src/engine/engine.js';
 import { registerGradients } from '../../src/engine/gradients.js';
-import { openEngine } from '../../src/engine/index.js';
 import { parseConfig } from '../../src/model/config.js';
 import { readMetadata, readSafetensors, type Tensors } from '../../src/model/safetensors.js';
 import { createUNet } from '../../src/model/unet.js';
 import { toEngineLayout } from '../../src/model/unet-parameters.js';
+import { openEngine } from '../../src/node/engine/index.js';
 
 const WEIGHTS = 'diffusion_pytorch_model.safetensors';
 

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
 import { psnr, rmse } from '../../src/image/metrics.js';
 import { msSsim } from '../../src/image/ms-ssim.js';
-import { readImage } from '../../src/image/read.js';
+import { readImage } from '../../src/node/image/read.js';
 import {
   BASELINES,
   type Baseline,

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { Matrix } from 'ml-matrix';
 import { describe, expect, test } from 'vitest';
-import { gaussians, integerStream } from '../../src/random.js';
+import { gaussians, integerStream } from '../../src/common/random.js';
 import {
   fitGaussian,
   frechetDistance,

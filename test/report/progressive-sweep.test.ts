@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { decode } from '../../src/codec/decoder.js';
-import { encode } from '../../src/codec/encoder.js';
-import { readHeader } from '../../src/codec/format.js';
-import { openEngine } from '../../src/engine/index.js';
+import { decode } from '../../src/codec/decoder/decoder.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { readHeader } from '../../src/codec/format/header.js';
 import { rmse } from '../../src/image/metrics.js';
-import { openModel } from '../../src/model/model.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { openModel } from '../../src/node/models.js';
 import { sweepProgressive } from '../../src/report/progressive-sweep.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 

@@ -1,13 +1,13 @@
 /** Ideal coders against sums made step by step. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { encode } from '../../src/codec/encoder.js';
-import { denoisingError } from '../../src/codec/plan-choice.js';
-import { openEngine } from '../../src/engine/index.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { denoisingError } from '../../src/codec/encoder/plan-choice.js';
+import { integerStream } from '../../src/common/random.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { toUnit } from '../../src/image/pixels.js';
-import { type Model, openModel } from '../../src/model/model.js';
 import { createSchedule, jumpKlBits } from '../../src/model/schedule.js';
-import { integerStream } from '../../src/random.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { type Model, openModel } from '../../src/node/models.js';
 import { chainCurve, independentCurve } from '../../src/report/theory.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 

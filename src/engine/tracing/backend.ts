@@ -7,7 +7,7 @@
  * convolutions likewise: HWIO in tfjs, OIHW in ONNX, PyTorch and weights files.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
 import type { HostTensor, Precision, Shape, TensorFunction } from '../engine.js';
 import { GraphBuilder, type ValueName } from './graph.js';
 

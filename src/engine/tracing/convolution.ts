@@ -1,6 +1,6 @@
 /** Convolutions and their gradients. */
 import * as tf from '@tensorflow/tfjs-core';
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
 import { tracingBackend } from './backend.js';
 import type { ValueName } from './graph.js';
 import { type KernelInputs, registerKernel } from './register.js';

@@ -1,6 +1,6 @@
 /** Kernels that work element by element, with broadcasting. They stay in NCHW when an operand is in it. */
 import * as tf from '@tensorflow/tfjs-core';
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
 import { tracingBackend } from './backend.js';
 import type { ValueName } from './graph.js';
 import { type KernelInputs, registerKernel } from './register.js';

@@ -19,8 +19,9 @@
  *
  * TensorFlow has convolutions as [h, w, in, out] and matrices as [in, out].
  */
+
+import { CodecError } from '../../common/errors.js';
 import type { HostTensor } from '../../engine/engine.js';
-import { CodecError } from '../../errors.js';
 import { parseConfig } from '../config.js';
 import type { Tensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';

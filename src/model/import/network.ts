@@ -1,7 +1,7 @@
 /** A network from the files that others keep it in: which files these are, and what is in them. */
 import { posix } from 'node:path';
+import { CodecError } from '../../common/errors.js';
 import type { HostTensor } from '../../engine/engine.js';
-import { CodecError } from '../../errors.js';
 import { parseConfig, type UNetConfig } from '../config.js';
 import { readSafetensors, type Tensors } from '../safetensors.js';
 import { listParameters, matchParameters } from '../unet-parameters.js';

@@ -1,6 +1,7 @@
 /** NumPy's `.npz`: a zip archive of `.npy` files, which are a header in Python's notation and raw numbers. (NEP 1) */
+
+import { CodecError } from '../../common/errors.js';
 import { type HostTensor, sizeOf } from '../../engine/engine.js';
-import { CodecError } from '../../errors.js';
 import { copy, ITEM_BYTES, toFloats } from '../safetensors.js';
 import { readZip } from './zip.js';
 

@@ -4,7 +4,7 @@
  * dictionary or note where a tensor lies. Any other is refused by its name.
  * (Opcodes: CPython's Lib/pickletools.py; what torch writes: torch/serialization.py.)
  */
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
 
 /** Dictionaries become maps, tuples and lists arrays. */
 export type Value = string | number | boolean | null | Value[] | Map<unknown, Value> | Storage | TensorView | Global;

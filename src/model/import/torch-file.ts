@@ -2,8 +2,9 @@
  * Files of `torch.save`: since PyTorch 1.6 a zip archive with `data.pkl` and a file `data/<key>` for each storage, before that
  * pickles and storages one after the other.
  */
+
+import { CodecError } from '../../common/errors.js';
 import { type HostTensor, sizeOf } from '../../engine/engine.js';
-import { CodecError } from '../../errors.js';
 import { copy, ITEM_BYTES, type Tensors, toFloats } from '../safetensors.js';
 import { readPickle, type Storage, TensorView, type Value } from './pickle.js';
 import { isZip, readZip } from './zip.js';

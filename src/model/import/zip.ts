@@ -1,6 +1,6 @@
 /** Zip archives, of which PyTorch's and NumPy's files are some. */
 import { unzipSync } from 'fflate';
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
 
 export function isZip(bytes: Uint8Array): boolean {
   return Buffer.from('PK\x03\x04').equals(bytes.subarray(0, 4));

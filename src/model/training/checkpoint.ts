@@ -3,9 +3,9 @@
  * old and takes its name when it is complete and on disk; whatever happens meanwhile, there is a whole one.
  */
 import { readFile } from 'node:fs/promises';
-import { CodecError } from '../../errors.js';
-import { reasonOf } from '../../files.js';
-import { writeWhole } from '../../temporary.js';
+import { CodecError } from '../../common/errors.js';
+import { reasonOf } from '../../node/files.js';
+import { writeWhole } from '../../node/temporary.js';
 import { parseConfig } from '../config.js';
 import { readMetadata, readSafetensors, writeSafetensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';

@@ -1,8 +1,8 @@
 /** From models to runs and back: the first weights of a run from a model, and a model's files from a run. */
 import { join } from 'node:path';
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
+import { loadWeights } from '../../node/models.js';
 import type { UNetConfig } from '../config.js';
-import { loadWeights } from '../model.js';
 import { writeSafetensors } from '../safetensors.js';
 import type { Schedule } from '../schedule.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';

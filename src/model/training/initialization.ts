@@ -1,7 +1,7 @@
 /** Random weights to start from, as the paper's code draws them. */
 
+import { integerStream } from '../../common/random.js';
 import { sizeOf } from '../../engine/engine.js';
-import { integerStream } from '../../random.js';
 import type { ParameterSpec } from '../unet-parameters.js';
 
 /** The last layer of each branch and of the network starts at 0, so that every block starts as the identity. */

@@ -5,7 +5,7 @@
  * The function knows no schedule: what depends on t reaches it as numbers per example, from {@link exampleCoefficients}.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
 import { logVariances, type Parameterization, targetCoefficients, x0Coefficients } from '../parameterization.js';
 import { jumpCoefficients, type Schedule } from '../schedule.js';
 

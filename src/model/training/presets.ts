@@ -11,7 +11,7 @@
  * - the average of the weights is shorter, because the run is;
  * - timesteps are drawn half uniformly in log snr, where an image's bits are (`low-bias`).
  */
-import { CodecError } from '../../errors.js';
+import { CodecError } from '../../common/errors.js';
 import { outputChannels, type Variance } from '../parameterization.js';
 import type { TrainerOptions } from './trainer.js';
 

@@ -1,5 +1,5 @@
 /** Which timesteps a batch is trained on, and how much each example then counts. */
-import type { IntegerStream } from '../../random.js';
+import type { IntegerStream } from '../../common/random.js';
 import type { Schedule } from '../schedule.js';
 
 /**

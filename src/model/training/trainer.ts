@@ -6,10 +6,10 @@
  * several parts at a time do, without changing what is computed.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import { gaussians, integerStream } from '../../common/random.js';
 import { type CompiledFunction, type Engine, type Shape, sizeOf } from '../../engine/engine.js';
 import { registerGradients } from '../../engine/gradients.js';
-import { CodecError, invalidArgument } from '../../errors.js';
-import { gaussians, integerStream } from '../../random.js';
 import type { UNetConfig } from '../config.js';
 import { outputChannels } from '../parameterization.js';
 import type { Schedule } from '../schedule.js';

@@ -1,10 +1,10 @@
 /** All curves of one image. */
 import { availableParallelism, cpus } from 'node:os';
+import { integerStream } from '../../common/random.js';
 import { crop, middleOf } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
-import { encodeImage } from '../../image/write.js';
-import type { Model } from '../../model/model.js';
-import { integerStream } from '../../random.js';
+import { encodeImage } from '../../node/image/write.js';
+import type { Model } from '../../node/models.js';
 import { findBaseline, sweepBaseline } from '../baselines.js';
 import { sweepProgressive } from '../progressive-sweep.js';
 import { chainCurve, independentCurve } from '../theory.js';

@@ -1,11 +1,11 @@
 /** What a rate-distortion run records: options, and for each image the curves that were measured. */
 import { createHash } from 'node:crypto';
 import type { Selection } from '../../codec/api.js';
-import { DEFAULT_EFFORT } from '../../codec/encoder.js';
-import { FORMAT_VERSION } from '../../codec/format.js';
+import { DEFAULT_EFFORT } from '../../codec/encoder/encoder.js';
+import { FORMAT_VERSION } from '../../codec/format/header.js';
 import type { Rectangle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
-import { packageVersion } from '../../version.js';
+import { packageVersion } from '../../node/version.js';
 import { type BaselinePoint, baselineVersions } from '../baselines.js';
 import type { ProgressivePoint, StepSize } from '../progressive-sweep.js';
 import type { TheoryPoint } from '../theory.js';

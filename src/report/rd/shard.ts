@@ -1,5 +1,5 @@
 /** Which part of a set of images one process of many takes: `--shard`, or what a cluster's scheduler says. */
-import { CodecError, invalidArgument } from '../../errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 
 /** One of `count` parts; image i belongs to part i mod count. */
 export interface Shard {

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
+import { CodecError } from '../../../src/common/errors.js';
 import type { HostTensor } from '../../../src/engine/engine.js';
-import { CodecError } from '../../../src/errors.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { portName, tensorflowName } from '../../../src/model/import/authors-names.js';
 import { findNetworkFiles, readNetwork } from '../../../src/model/import/network.js';

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
-import { CodecError } from '../../../src/errors.js';
+import { CodecError } from '../../../src/common/errors.js';
 import { readTorchFile, selectNetwork } from '../../../src/model/import/torch-file.js';
 
 /** Opcodes and their arguments; {@link pickle} puts them together. */

@@ -2,8 +2,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gaussians, integerStream } from '../../../src/common/random.js';
 import type { Engine } from '../../../src/engine/engine.js';
-import { openEngine } from '../../../src/engine/index.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
 import { createMuon, isHiddenMatrix, orthogonalize } from '../../../src/model/training/muon.js';
@@ -11,7 +11,7 @@ import { createOptimizer } from '../../../src/model/training/optimizer.js';
 import { presets } from '../../../src/model/training/presets.js';
 import { createState } from '../../../src/model/training/state.js';
 import { listParameters, type ParameterSpec } from '../../../src/model/unet-parameters.js';
-import { gaussians, integerStream } from '../../../src/random.js';
+import { openEngine } from '../../../src/node/engine/index.js';
 
 let engine: Engine;
 beforeAll(async () => {

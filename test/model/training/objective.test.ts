@@ -1,9 +1,9 @@
 /** The traced losses against the paper's formulas written out in doubles. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gaussians, integerStream } from '../../../src/common/random.js';
 import type { Engine } from '../../../src/engine/engine.js';
 import { registerGradients } from '../../../src/engine/gradients.js';
-import { openEngine } from '../../../src/engine/index.js';
 import { PREDICTIONS, VARIANCES } from '../../../src/model/parameterization.js';
 import { createSchedule, jumpCoefficients, paperSchedule } from '../../../src/model/schedule.js';
 import {
@@ -13,7 +13,7 @@ import {
   exampleLosses,
   type Objective,
 } from '../../../src/model/training/objective.js';
-import { gaussians, integerStream } from '../../../src/random.js';
+import { openEngine } from '../../../src/node/engine/index.js';
 
 const schedule = createSchedule(paperSchedule);
 const TIMESTEPS = [1, 2, 10, 500, 1000];

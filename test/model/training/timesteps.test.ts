@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { integerStream } from '../../../src/common/random.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
 import { createTimestepSampler, TIMESTEP_SAMPLINGS } from '../../../src/model/training/timesteps.js';
-import { integerStream } from '../../../src/random.js';
 
 const schedule = createSchedule(paperSchedule);
 

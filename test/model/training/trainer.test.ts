@@ -1,13 +1,13 @@
 /** Training as a whole, on networks small enough to train in seconds. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CodecError } from '../../../src/common/errors.js';
 import type { Engine } from '../../../src/engine/engine.js';
-import { openEngine } from '../../../src/engine/index.js';
-import { CodecError } from '../../../src/errors.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
 import { OPTIMIZERS, presets } from '../../../src/model/training/presets.js';
 import { createState, type TrainerState } from '../../../src/model/training/state.js';
 import { createTrainer, type Trainer, type TrainerOptions } from '../../../src/model/training/trainer.js';
+import { openEngine } from '../../../src/node/engine/index.js';
 
 const schedule = createSchedule(paperSchedule);
 

@@ -1,0 +1,253 @@
+/** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
+import { basename, join } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
+import { DEFAULT_MAX_PIXELS, decode } from '../../codec/decoder/decoder.js';
+import { readInfo } from '../../codec/format/info.js';
+import { CodecError } from '../../common/errors.js';
+import { readRegularFile } from '../../node/files.js';
+import { encodeImage, outputFormat } from '../../node/image/write.js';
+import {
+  atMostOne,
+  byteBudget,
+  type EngineArgs,
+  engineOptions,
+  integer,
+  modelOfFileOption,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  positive,
+} from '../args.js';
+import { type Console, formatSeconds, openConsole, printable } from '../console.js';
+import { type Context, jobsAhead, withContext } from '../context.js';
+import { type Job, type JobPlan, planJobs, runJobs } from '../jobs.js';
+import { writeAtomically } from '../output.js';
+import { openProgressiveOutput, type ProgressiveReport } from './progressive.js';
+
+/** Points of `--progressive`. */
+const PROGRESSIVE_POINTS = 10;
+
+interface DecodeArgs extends EngineArgs, OutputArgs {
+  readonly files: string[];
+  readonly output?: string;
+  readonly rate?: unknown;
+  readonly bytes?: unknown;
+  readonly steps?: unknown;
+  readonly reconstruction: Reconstruction;
+  readonly progressive?: string;
+  readonly model?: string;
+  readonly 'max-pixels': unknown;
+  readonly tolerant: boolean;
+}
+
+/** What is reported of a decoded file: `--json` prints `{"images": [...]}` with one of these for each. */
+export interface DecodeReport {
+  readonly input: string;
+  readonly output: string;
+  readonly width: number;
+  readonly height: number;
+  /** Bytes up to the last whole step that was used. */
+  readonly bytesUsed: number;
+  /** Length of the file. */
+  readonly bytesTotal: number;
+  readonly stepsUsed: number;
+  /** Steps the encoder wrote; the file may hold fewer. */
+  readonly stepsTotal: number;
+  /** Timestep reached. */
+  readonly t: number;
+  /** 8 * bytesUsed / (width * height * 3). */
+  readonly bitsPerDim: number;
+  /** Samples, of width * height * 3, that a lossless tail made exact. */
+  readonly exactSamples: number;
+  /** The file holds everything its encoder wrote. */
+  readonly complete: boolean;
+  /** The picture is the encoder's, to the bit, by its checksum. */
+  readonly lossless: boolean;
+  /** A checksum shows that the file is damaged; only with `--tolerant`. */
+  readonly damaged: boolean;
+  readonly reconstruction: Reconstruction;
+  /** From its first step to its last; in a batch others go on at the same time. */
+  readonly seconds: number;
+  /** How much of that was the network's. */
+  readonly networkSeconds: number;
+  readonly engine: string;
+  readonly model: { readonly name: string; readonly id: string };
+  /** With `--progressive`. */
+  readonly progressive?: ProgressiveReport;
+}
+
+/** Options of a run that have been checked. */
+interface Settings {
+  readonly rate: number | undefined;
+  readonly bytes: number | undefined;
+  readonly steps: number | undefined;
+  readonly maxPixels: number;
+  readonly tolerant: boolean;
+  readonly reconstruction: Reconstruction;
+  readonly model: string | undefined;
+  readonly force: boolean;
+  /** Directory for the progressive pictures of a job. */
+  readonly progressiveDirectory: (job: Job) => string | undefined;
+}
+
+export const decodeCommand: CommandModule<object, DecodeArgs> = {
+  command: 'decode <files..>',
+  describe: 'Reconstruct pictures from .ddc files, whole or cut off',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 decode <files..> [options]\n\n' +
+          'Reconstructs pictures from .ddc files. Every beginning of a file gives the picture at a lower rate, so a file\n' +
+          'that was cut off decodes too, and --rate, --bytes or --steps use less of a file than there is. The model is\n' +
+          "found by the id in the file's header.",
+      )
+      .positional('files', { type: 'string', array: true, description: '.ddc files, or directories of them' })
+      .options({
+        output: {
+          alias: 'o',
+          type: 'string',
+          requiresArg: true,
+          description:
+            'Output picture (.png, .webp or .tiff, lossless); for several files the directory to put ' +
+            '<name without .ddc>.decoded.png in [default: beside the file]',
+        },
+        rate: numberOption('Use at most this many bits per dimension (a pixel has 3 dimensions)'),
+        bytes: numberOption('Use at most this many bytes'),
+        steps: numberOption('Use at most this many steps'),
+        reconstruction: {
+          choices: ['mean', 'sample', 'flow'] as const,
+          requiresArg: true,
+          default: 'mean',
+          description: 'mean has the lowest error; sample and flow invent likely detail, for low rates',
+        },
+        progressive: {
+          type: 'string',
+          requiresArg: true,
+          description:
+            `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
+            'and contact-sheet.png',
+        },
+        model: modelOfFileOption,
+        'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
+        tolerant: {
+          type: 'boolean',
+          default: false,
+          description: 'Decode a damaged file as far as its checksums are right, with a warning',
+        },
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 decode photo.jpg.ddc', 'write photo.jpg.decoded.png')
+      .example('$0 decode photo.ddc -o small.png --rate 0.1', 'as if the file had been cut off at 0.1 bits/dim')
+      .example('$0 decode photo.ddc --progressive steps/', 'watch the picture come, in steps/contact-sheet.png')
+      .example('$0 decode coded/ -o decoded/ --json', 'many files, a report for programs') as never,
+  handler: decodeFiles,
+};
+
+async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
+  const console = openConsole(args);
+  atMostOne({ '--rate': args.rate, '--bytes': args.bytes, '--steps': args.steps });
+  const checked = {
+    rate: positive('--rate', args.rate, 'bits per dimension'),
+    bytes: integer('--bytes', args.bytes, 1),
+    steps: integer('--steps', args.steps, 0),
+    maxPixels: integer('--max-pixels', args['max-pixels'], 1)!,
+    tolerant: args.tolerant,
+    reconstruction: args.reconstruction,
+    model: args.model,
+    force: args.force,
+  };
+  await withContext(args, console, async (context) => {
+    const plan = await planJobs(args.files, {
+      output: args.output,
+      extensions: ['.ddc'],
+      kind: 'coded pictures',
+      outputName: (name) => `${nameOf(name)}.decoded.png`,
+    });
+    for (const { output } of plan.jobs) outputFormat(output);
+    const settings = { ...checked, progressiveDirectory: progressiveDirectories(plan, args.progressive) };
+    const perform = (job: Job) => decodeFile(job, settings, context, console);
+    await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
+  });
+}
+
+async function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
+  const { reconstruction, steps, maxPixels, tolerant } = settings;
+  const bytes = await readRegularFile(job.input);
+  const header = readInfo(bytes);
+  if (header.width * header.height > maxPixels) {
+    const size = `${header.width}x${header.height}`;
+    throw new CodecError('format', `picture of ${size}: expected at most ${maxPixels} pixels; raise --max-pixels`);
+  }
+  const maxBytes = byteBudget(settings, header);
+  const directory = settings.progressiveDirectory(job);
+  const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
+  const model = await context.modelOfFile(header.modelId, settings.model);
+  const engine = await context.engine();
+  context.announce(model, engine);
+  const progress = console.progress(job.input);
+  const options: DecodeOptions = {
+    reconstruction,
+    maxPixels,
+    tolerant,
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(steps === undefined ? {} : { maxSteps: steps }),
+    ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
+    onProgress: (fraction) => progress.update(fraction),
+  };
+  const { result, seconds, networkSeconds } = await context.code(header, model, progress, (timed) =>
+    decode(bytes, timed, options),
+  );
+  if (result.damaged)
+    console.note(`${job.input}: a checksum is wrong; the picture may not be the one that was encoded`);
+  const { precision = 'fp32' } = result.metadata ?? {};
+  if (precision !== engine.precision && result.stepsUsed > 0) {
+    console.note(
+      `${job.input}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
+    );
+  }
+  await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
+  return {
+    input: job.input,
+    output: job.output,
+    width: result.image.width,
+    height: result.image.height,
+    bytesUsed: result.bytesUsed,
+    bytesTotal: result.bytesTotal,
+    stepsUsed: result.stepsUsed,
+    stepsTotal: result.stepsTotal,
+    t: result.t,
+    bitsPerDim: result.bitsPerDim,
+    exactSamples: result.exactSamples,
+    complete: result.complete,
+    lossless: result.lossless,
+    damaged: result.damaged,
+    reconstruction,
+    seconds,
+    networkSeconds,
+    engine: engine.name,
+    model: { name: model.name, id: model.id },
+    ...(progressive && { progressive: await progressive.finish() }),
+  };
+}
+
+function describe(report: DecodeReport): string {
+  const { input, output, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
+  const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, step ${stepsUsed} of ${stepsTotal}`;
+  const { width, height, exactSamples } = report;
+  const part = `${((100 * exactSamples) / (width * height * 3)).toFixed(0)} % exact`;
+  const exactness = report.lossless ? ', lossless' : exactSamples > 0 ? `, ${part}` : '';
+  const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
+  return `${input} -> ${output}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
+}
+
+/** Of one file the pictures go straight into the directory named; of several, each into its own one below. */
+function progressiveDirectories({ batch }: JobPlan, directory: string | undefined): Settings['progressiveDirectory'] {
+  if (directory === undefined) return () => undefined;
+  return ({ output }) => (batch ? join(directory, basename(output)) : directory);
+}
+
+function nameOf(input: string): string {
+  return input.replace(/\.ddc$/i, '');
+}

@@ -1,0 +1,276 @@
+/** `ddpm-codec encode`: pictures to .ddc files. */
+import { basename } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import type { EncodeOptions, Selection, StepReport } from '../../codec/api.js';
+import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../../codec/encoder/encoder.js';
+import type { Metadata } from '../../codec/format/metadata.js';
+import { CodecError } from '../../common/errors.js';
+import { parseColour, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
+import { packageVersion } from '../../node/version.js';
+import {
+  backgroundOption,
+  bytesForRate,
+  type EngineArgs,
+  engineOptions,
+  integer,
+  modelOption,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  positive,
+} from '../args.js';
+import { type Console, formatSeconds, openConsole } from '../console.js';
+import { type Context, jobsAhead, withContext } from '../context.js';
+import { type Job, planJobs, runJobs } from '../jobs.js';
+import { writeAtomically } from '../output.js';
+
+interface EncodeArgs extends EngineArgs, OutputArgs {
+  readonly inputs: string[];
+  readonly output?: string;
+  readonly model: string;
+  readonly 'max-rate'?: unknown;
+  readonly 'max-bytes'?: unknown;
+  readonly 'target-rmse'?: unknown;
+  readonly lossless: boolean;
+  readonly checksums: boolean;
+  readonly metadata: boolean;
+  readonly comment?: string;
+  readonly effort: unknown;
+  readonly selection: Selection;
+  readonly seed: unknown;
+  readonly background?: string;
+}
+
+/** What is reported of an encoded picture: `--json` prints `{"images": [...]}` with one of these for each. */
+export interface EncodeReport {
+  readonly input: string;
+  readonly output: string;
+  readonly width: number;
+  readonly height: number;
+  /** Size of the file. */
+  readonly bytes: number;
+  /** 8 * bytes / (width * height * 3). */
+  readonly bitsPerDim: number;
+  /** Of the decoded picture, in grey levels 0..255. */
+  readonly rmse: number;
+  /** In dB; null when the pictures are equal. */
+  readonly psnr: number | null;
+  /** What an ideal coder would have needed for the same steps. */
+  readonly klBits: number;
+  readonly steps: readonly StepReport[];
+  /** Bytes of the lossless tail after the steps, 0 without one. */
+  readonly tailBytes: number;
+  readonly networkEvaluations: number;
+  /** From its first step to its last; in a batch others go on at the same time. */
+  readonly seconds: number;
+  /** How much of that was the network's. */
+  readonly networkSeconds: number;
+  readonly engine: string;
+  readonly model: { readonly name: string; readonly id: string };
+  readonly options: {
+    readonly effort: number;
+    readonly selection: Selection;
+    readonly seed: number;
+    readonly maxBytes: number | null;
+    readonly targetRmse: number | null;
+    readonly lossless: boolean;
+    readonly checksums: boolean;
+    readonly metadata: Metadata | null;
+    readonly background: string | null;
+  };
+}
+
+/** Options of a run that have been checked. */
+interface Settings {
+  readonly model: string;
+  readonly maxRate: number | undefined;
+  readonly maxBytes: number | undefined;
+  readonly targetRmse: number | undefined;
+  readonly lossless: boolean;
+  readonly checksums: boolean;
+  readonly metadata: boolean;
+  readonly comment: string | undefined;
+  readonly effort: number;
+  readonly selection: Selection;
+  readonly seed: number;
+  readonly background: string | undefined;
+  readonly force: boolean;
+}
+
+export const encodeCommand: CommandModule<object, EncodeArgs> = {
+  command: 'encode <inputs..>',
+  describe: 'Compress pictures to .ddc files',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 encode <inputs..> [options]\n\n' +
+          'Compresses pictures (PNG, JPEG, WebP, TIFF, GIF, AVIF) to .ddc files, each with a diffusion model as its\n' +
+          'probability model. A file can be cut off anywhere and decoded: encode once at the highest rate you want.\n' +
+          'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached; without any of them,\n' +
+          `where the error is ${DEFAULT_TARGET_RMSE} grey levels. With --lossless the exact picture follows.`,
+      )
+      .positional('inputs', { type: 'string', array: true, description: 'Pictures, or directories of pictures' })
+      .options({
+        output: {
+          alias: 'o',
+          type: 'string',
+          requiresArg: true,
+          description:
+            'Output file; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
+        },
+        model: modelOption,
+        'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
+        'max-bytes': numberOption('Largest file, in bytes'),
+        'target-rmse': numberOption('Stop when the error is this small, in grey levels 0..255'),
+        lossless: {
+          type: 'boolean',
+          default: false,
+          description: 'Send the exact picture: as many steps as make the file smallest, then every sample',
+        },
+        checksums: {
+          type: 'boolean',
+          default: false,
+          description: 'Add checksums, 16 bits for every 32 bytes or more of steps, that show where a file is damaged',
+        },
+        metadata: {
+          type: 'boolean',
+          default: false,
+          description: "Put the picture's file name and this program's version at the end of the file",
+        },
+        comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
+        effort: numberOption(
+          `1 to ${MAX_EFFORT}: time for fewer bits; one more doubles the search, for large pictures there are more steps, too`,
+          {
+            default: DEFAULT_EFFORT,
+          },
+        ),
+        selection: {
+          choices: ['greedy', 'sample'] as const,
+          requiresArg: true,
+          default: 'greedy',
+          description: 'Codeword choice: the best, or at random as minimal random coding has it',
+        },
+        seed: numberOption('Seed of all random numbers, 0 to 4294967295; stored in the file', { default: 0 }),
+        background: backgroundOption,
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 encode photo.jpg', 'write photo.jpg.ddc')
+      .example('$0 encode photo.jpg -o photo.ddc --max-rate 0.5', 'at most half a bit per dimension')
+      .example('$0 encode photo.png --lossless', 'the exact picture, which still can be cut off anywhere')
+      .example('$0 encode logo.png --background white --target-rmse 3', 'until the error is 3 grey levels')
+      .example('$0 encode holiday/ *.png -o coded/ --json', 'many pictures, a report for programs') as never,
+  handler: encodeFiles,
+};
+
+async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
+  const console = openConsole(args);
+  const settings: Settings = {
+    model: args.model,
+    maxRate: positive('--max-rate', args['max-rate'], 'bits per dimension'),
+    maxBytes: integer('--max-bytes', args['max-bytes'], 1),
+    targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels'),
+    lossless: args.lossless,
+    checksums: args.checksums,
+    metadata: args.metadata,
+    comment: args.comment,
+    effort: integer('--effort', args.effort, 1, MAX_EFFORT)!,
+    selection: args.selection,
+    seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
+    background: args.background,
+    force: args.force,
+  };
+  if (settings.lossless) {
+    const limit = (['max-rate', 'max-bytes', 'target-rmse'] as const).find((name) => args[name] !== undefined);
+    if (limit) throw new CodecError('usage', `--${limit}: expected without --lossless, which sends all of the picture`);
+  }
+  if (settings.background !== undefined) await parseColour(settings.background);
+  await withContext(args, console, async (context) => {
+    const plan = await planJobs(args.inputs, {
+      output: args.output,
+      extensions: READABLE_EXTENSIONS,
+      kind: 'pictures',
+      outputName: (name) => `${name}.ddc`,
+    });
+    await context.checkModel(settings.model);
+    const perform = (job: Job) => encodeFile(job, settings, context, console);
+    await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
+  });
+}
+
+async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
+  const { background, effort, selection, seed, targetRmse, lossless, checksums } = settings;
+  const metadata = metadataOf(job.input, settings);
+  const image = await readImage(job.input, { background });
+  const model = await context.model(settings.model, image);
+  const engine = await context.engine();
+  context.announce(model, engine);
+  const maxBytes = smallest(
+    settings.maxBytes,
+    settings.maxRate === undefined ? undefined : bytesForRate(settings.maxRate, image),
+  );
+  const progress = console.progress(job.input);
+  const options: EncodeOptions = {
+    effort,
+    selection,
+    seed,
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(targetRmse === undefined ? {} : { targetRmse }),
+    lossless,
+    checksums,
+    ...(metadata && { metadata }),
+    onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
+  };
+  const { result, seconds, networkSeconds } = await context.code(image, model, progress, (timed) =>
+    encode(image, timed, options),
+  );
+  await writeAtomically(job.output, result.bytes, settings);
+  return {
+    input: job.input,
+    output: job.output,
+    width: result.width,
+    height: result.height,
+    bytes: result.bytes.length,
+    bitsPerDim: result.bitsPerDim,
+    rmse: result.rmse,
+    psnr: Number.isFinite(result.psnr) ? result.psnr : null,
+    klBits: result.klBits,
+    steps: result.steps,
+    tailBytes: result.tailBytes,
+    networkEvaluations: result.networkEvaluations,
+    seconds,
+    networkSeconds,
+    engine: engine.name,
+    model: { name: model.name, id: model.id },
+    options: {
+      effort,
+      selection,
+      seed,
+      maxBytes: maxBytes ?? null,
+      targetRmse: targetRmse ?? null,
+      lossless,
+      checksums,
+      metadata: metadata ?? null,
+      background: background ?? null,
+    },
+  };
+}
+
+function describe(report: EncodeReport): string {
+  const { input, output, width, height, bytes, bitsPerDim, rmse, psnr, seconds } = report;
+  const lossy = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
+  const quality = report.options.lossless ? 'lossless' : lossy;
+  const size = `${bytes} bytes, ${bitsPerDim.toFixed(4)} bits/dim`;
+  return `${input} -> ${output}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
+}
+
+/** What the file is to say of itself; undefined when nothing. */
+function metadataOf(input: string, { metadata, comment }: Settings): Metadata | undefined {
+  if (!metadata && comment === undefined) return undefined;
+  const about = metadata ? { source: basename(input), software: `ddpm-codec ${packageVersion()}` } : {};
+  return { ...about, ...(comment !== undefined && { comment }) };
+}
+
+function smallest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+}

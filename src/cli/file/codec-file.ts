@@ -1,0 +1,64 @@
+/** Making `codec.json`, with which a network and its weights become a model that codes: the end of three commands. */
+import { calibrate, calibratePyramid, calibrateResiduals } from '../../codec/calibration.js';
+import type { Engine } from '../../engine/engine.js';
+import type { RgbImage } from '../../image/image.js';
+import type { Tiling } from '../../model/denoiser.js';
+import type { DiffusionModel } from '../../model/likelihood.js';
+import { withPyramid } from '../../model/pyramid.js';
+import type { Diffusion } from '../../model/scheduler-config.js';
+import { CODEC_FILE, type CodecConfig, openUncalibrated } from '../../node/models.js';
+import type { Console } from '../console.js';
+
+export interface CodecFileOptions {
+  readonly console: Console;
+  readonly engine: Engine;
+  readonly tiling: Tiling;
+  /** Default: what the directory's files say, see {@link openUncalibrated}. */
+  readonly diffusion?: Diffusion;
+  /** Puts `codec.json` into the directory. */
+  readonly write: (name: string, data: string) => Promise<void>;
+}
+
+/** Pictures to calibrate on are of interest up to so many tiles a side: larger ones take time, smaller ones cannot be halved. */
+export const CALIBRATION_TILES = 2;
+
+/**
+ * Measures a directory's pyramid, profile and residuals on training pictures and writes `codec.json`.
+ * @param images of at most `CALIBRATION_TILES` tiles a side
+ * @param describe what to say `about` the model, from the network while it is open and what an earlier file said
+ */
+export async function makeCodecFile<About extends object>(
+  directory: string,
+  images: readonly RgbImage[],
+  { console, engine, tiling, diffusion: given, write }: CodecFileOptions,
+  describe: (model: DiffusionModel, earlier: object) => Promise<About> | About,
+): Promise<About> {
+  const model = await openUncalibrated(directory, engine, tiling, given);
+  console.note(`calibrating ${directory} on ${engine.name}: ${engine.description}`);
+  const progress = console.progress('calibrating');
+  try {
+    const part = (from: number, to: number) => (fraction: number) => progress.update(from + (to - from) * fraction);
+    // What fits into a window has nothing farther to see.
+    const pyramid = await calibratePyramid(images, model, tiling.tile + 1, part(0, 0.1));
+    const denoiser = withPyramid(model.denoiser, model.schedule, pyramid);
+    const halving = { ...model, denoiser };
+    const profile = await calibrate(images, halving, part(0.1, 0.8));
+    const residuals = await calibrateResiduals(images, halving, part(0.8, 1));
+    progress.stop();
+    const about = await describe({ ...model, engine }, (model.about ?? {}) as object);
+    const codec: CodecConfig = {
+      schedule: model.diffusion.schedule,
+      tiling,
+      parameterization: model.parameterization,
+      ...(pyramid && { pyramid }),
+      profile,
+      residuals,
+      about,
+    };
+    await write(CODEC_FILE, `${JSON.stringify(codec)}\n`);
+    return about;
+  } finally {
+    progress.stop();
+    await model.denoiser.dispose();
+  }
+}

@@ -1,0 +1,106 @@
+/** `ddpm-codec info`: what a .ddc file says about itself. */
+import type { Arguments, CommandModule } from 'yargs';
+import type { FileInfo } from '../../codec/api.js';
+import { readInfo } from '../../codec/format/info.js';
+import { CodecError } from '../../common/errors.js';
+import { readRegularFile } from '../../node/files.js';
+import type { ModelInfo } from '../../node/models.js';
+import { modelOfFileOption, type OutputArgs, outputOptions } from '../args.js';
+import { openConsole, printable, table } from '../console.js';
+import { aboutFile } from '../jobs.js';
+
+interface InfoArgs extends Pick<OutputArgs, 'json'> {
+  readonly file: string;
+  readonly model?: string;
+}
+
+/** What `--json` prints: the codec's {@link FileInfo}, the file's name, its rate, and its model's name if that is at hand. */
+export interface InfoReport extends FileInfo {
+  readonly input: string;
+  readonly bitsPerDim: number;
+  readonly model: { readonly name: string; readonly id: string } | null;
+}
+
+export const infoCommand: CommandModule<object, InfoArgs> = {
+  command: 'info <file>',
+  describe: 'Show the header of a .ddc file and its steps',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 info <file> [options]\n\n' +
+          'Shows the header of a .ddc file. When its model is at hand also the steps: for each the timestep reached, its\n' +
+          'bits, and the size of the file up to there, where it can be cut off without waste. No network is run.',
+      )
+      .positional('file', { type: 'string', description: 'A .ddc file' })
+      .options({
+        model: modelOfFileOption,
+        json: outputOptions.json,
+      } as const)
+      .example('$0 info photo.ddc', 'header, steps, whether it is complete')
+      .example('$0 info photo.ddc --json', 'the same for programs') as never,
+  handler: showInfo,
+};
+
+async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
+  const console = openConsole({ json: args.json, quiet: false });
+  const bytes = await readRegularFile(args.file);
+  const header = await aboutFile(args.file, () => readInfo(bytes));
+  const model = await modelAtHand(header.modelId, args.model);
+  const info = model === undefined ? header : await aboutFile(args.file, () => readInfo(bytes, model));
+  const report: InfoReport = {
+    input: args.file,
+    ...info,
+    bitsPerDim: (info.bytes * 8) / (info.width * info.height * 3),
+    model: model === undefined ? null : { name: model.name, id: model.id },
+  };
+  console.document(report);
+  console.result(describe(report));
+  if (model === undefined) {
+    console.note(`no model with id ${header.modelId} at hand, so no steps; name its directory with --model`);
+  }
+}
+
+/** The model of that id; `undefined` where there is none and nobody asked for one by name. */
+async function modelAtHand(modelId: string, name: string | undefined): Promise<ModelInfo | undefined> {
+  const { findModel } = await import('../../node/models.js');
+  try {
+    return await findModel(modelId, name);
+  } catch (error) {
+    if (name === undefined && error instanceof CodecError && error.code === 'model') return undefined;
+    throw error;
+  }
+}
+
+function describe(report: InfoReport): string {
+  const { steps, stepsComplete, complete, bytesWhenComplete } = report;
+  const fields: [string, string][] = [
+    ['file', report.input],
+    ['format version', String(report.version)],
+    ['picture', `${report.width} x ${report.height}`],
+    ['model', report.model === null ? `id ${report.modelId}` : `${report.model.name} (id ${report.modelId})`],
+    ['trellis', `${2 ** report.stateBits} states`],
+    ['seed', String(report.seed)],
+    ['lossless', report.lossless ? 'yes: the exact picture follows the steps' : 'no'],
+    ['checksums', report.checksums ? 'yes' : 'no'],
+    ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, printable(value)]),
+    ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
+  ];
+  if (steps !== undefined) {
+    const whole = `${stepsComplete} of ${steps.length - 1} steps`;
+    fields.push([
+      'state',
+      complete ? `complete, ${whole}` : `truncated: ${whole}, whole file ${bytesWhenComplete ?? 'of unknown'} bytes`,
+    ]);
+  }
+  const lines = table(fields, [0, 1]);
+  if (steps === undefined) return lines;
+  const rows = steps.map(({ t, bits, bytes, bitsPerDim }, i) => [
+    i === 0 ? 'header' : String(i),
+    String(t),
+    String(bits),
+    String(bytes),
+    bitsPerDim.toFixed(4),
+    i <= (stepsComplete ?? 0) ? '' : 'missing',
+  ]);
+  return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
+}

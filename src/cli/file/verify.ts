@@ -1,0 +1,162 @@
+/** `ddpm-codec verify`: whether a .ddc file is whole, decodes, and shows what it should. */
+import type { Arguments, CommandModule } from 'yargs';
+import { DEFAULT_MAX_PIXELS, decode } from '../../codec/decoder/decoder.js';
+import { readInfo } from '../../codec/format/info.js';
+import { CodecError } from '../../common/errors.js';
+import { readRegularFile } from '../../node/files.js';
+import { readImage } from '../../node/image/read.js';
+import { type RatePoint, ratePoint } from '../../report/rate-point.js';
+import {
+  type EngineArgs,
+  engineOptions,
+  integer,
+  modelOfFileOption,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  positive,
+} from '../args.js';
+import { formatSeconds, openConsole, table } from '../console.js';
+import { withContext } from '../context.js';
+import { aboutFile } from '../jobs.js';
+
+interface VerifyArgs extends EngineArgs, Omit<OutputArgs, 'force'> {
+  readonly file: string;
+  readonly against?: string;
+  readonly 'max-rmse'?: unknown;
+  readonly model?: string;
+  readonly 'max-pixels': unknown;
+}
+
+/** What `--json` prints. */
+export interface VerifyReport {
+  readonly input: string;
+  readonly width: number;
+  readonly height: number;
+  /** Length of the file. */
+  readonly bytes: number;
+  /** What it is with all that its encoder wrote; null for a lossless file that is cut off before that is told. */
+  readonly bytesWhenComplete: number | null;
+  readonly complete: boolean;
+  /** The picture is the encoder's, to the bit, by its checksum. */
+  readonly lossless: boolean;
+  /** Bytes after the end, which nothing reads. */
+  readonly trailingBytes: number;
+  readonly stepsUsed: number;
+  readonly stepsTotal: number;
+  /** Timestep reached. */
+  readonly t: number;
+  /** How far the decoded picture is from the one named, at the rate of the bytes that were used; null without one. */
+  readonly against: (RatePoint & { readonly original: string }) | null;
+  /** What is wrong; empty for a file that passes. */
+  readonly problems: readonly string[];
+  readonly seconds: number;
+  readonly engine: string;
+  readonly model: { readonly name: string; readonly id: string };
+}
+
+export const verifyCommand: CommandModule<object, VerifyArgs> = {
+  command: 'verify <file>',
+  describe: 'Check that a .ddc file is whole and decodes, and how near its picture is',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 verify <file> [--against <picture>] [options]\n\n' +
+          'Decodes a .ddc file, writes nothing, and reports. Exit code 0 when the file holds all that its encoder wrote,\n' +
+          'nothing more, and decodes; 1 when it is cut off (it still decodes, at a lower quality), has bytes after its end, is\n' +
+          'damaged, or is farther from the picture than --max-rmse.',
+      )
+      .positional('file', { type: 'string', description: 'A .ddc file' })
+      .options({
+        against: {
+          type: 'string',
+          requiresArg: true,
+          description: 'The original picture, to measure the distance from',
+        },
+        'max-rmse': numberOption('Largest RMSE from it that passes, in grey levels (0-255)'),
+        model: modelOfFileOption,
+        'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
+        ...engineOptions,
+        json: outputOptions.json,
+        quiet: outputOptions.quiet,
+      } as const)
+      .example('$0 verify photo.ddc', 'is it whole, and does it decode here?')
+      .example('$0 verify photo.ddc --against photo.png --max-rmse 3.1', 'is it as good as it was made?') as never,
+  handler: verify,
+};
+
+async function verify(args: Arguments<VerifyArgs>): Promise<void> {
+  const console = openConsole(args);
+  const maxRmse = positive('--max-rmse', args['max-rmse'], 'grey levels');
+  const maxPixels = integer('--max-pixels', args['max-pixels'], 1)!;
+  if (maxRmse !== undefined && args.against === undefined) {
+    throw new CodecError('usage', '--max-rmse: expected --against with it, the picture to measure from');
+  }
+  const bytes = await readRegularFile(args.file);
+  const header = await aboutFile(args.file, () => readInfo(bytes));
+  const original = args.against === undefined ? undefined : await readImage(args.against);
+  await withContext(args, console, async (context) => {
+    const model = await context.modelOfFile(header.modelId, args.model);
+    const engine = await context.engine();
+    context.announce(model, engine);
+    const { bytesWhenComplete = null } = await aboutFile(args.file, () => readInfo(bytes, model));
+    const progress = console.progress(args.file);
+    const start = performance.now();
+    const onProgress = (fraction: number) => progress.update(fraction);
+    const decoding = aboutFile(args.file, () => decode(bytes, model, { maxPixels, onProgress }));
+    const result = await decoding.finally(() => progress.stop());
+    const measured =
+      original && (await aboutFile(args.against!, () => ratePoint(original, result.image, result.bytesUsed)));
+    const trailingBytes = bytesWhenComplete === null ? 0 : Math.max(0, bytes.length - bytesWhenComplete);
+    const problems = [
+      ...(result.complete ? [] : [`cut off: ${bytes.length} of ${bytesWhenComplete ?? 'more'} bytes`]),
+      ...(trailingBytes === 0 ? [] : [`${trailingBytes} bytes after its end`]),
+      ...(measured === undefined || measured.rmse <= (maxRmse ?? Infinity)
+        ? []
+        : [`RMSE ${measured.rmse.toFixed(3)} from ${args.against}, expected at most ${maxRmse}`]),
+    ];
+    const report: VerifyReport = {
+      input: args.file,
+      width: header.width,
+      height: header.height,
+      bytes: bytes.length,
+      bytesWhenComplete,
+      complete: result.complete,
+      lossless: result.lossless,
+      trailingBytes,
+      stepsUsed: result.stepsUsed,
+      stepsTotal: result.stepsTotal,
+      t: result.t,
+      against: measured ? { original: args.against!, ...measured } : null,
+      problems,
+      seconds: (performance.now() - start) / 1000,
+      engine: engine.name,
+      model: { name: model.name, id: model.id },
+    };
+    console.document(report);
+    console.result(describe(report));
+    if (problems.length > 0) throw new CodecError('format', `${args.file}: ${problems.join('; ')}`);
+  });
+}
+
+function describe(report: VerifyReport): string {
+  const { stepsUsed, stepsTotal, against } = report;
+  const fields: [string, string][] = [
+    ['file', report.input],
+    ['picture', `${report.width} x ${report.height}`],
+    ['decodes', `with model ${report.model.name} on ${report.engine}, ${formatSeconds(report.seconds)}`],
+    [
+      'size',
+      `${report.bytes} bytes, step ${stepsUsed} of ${stepsTotal}${report.complete ? ', whole' : ''}${report.lossless ? ', lossless by its checksum' : ''}`,
+    ],
+  ];
+  if (against !== null) {
+    const { msSsim, ssim } = against;
+    const similarity =
+      msSsim !== null ? `, MS-SSIM ${msSsim.toFixed(4)}` : ssim !== null ? `, SSIM ${ssim.toFixed(4)}` : '';
+    const rate = `${against.bitsPerDim.toFixed(4)} bits/dim`;
+    const psnr = against.rmse === 0 ? 'the same picture' : `${against.psnr.toFixed(2)} dB`;
+    fields.push(['distance', `RMSE ${against.rmse.toFixed(3)}, ${psnr}${similarity} at ${rate}`]);
+  }
+  return table(fields, [0, 1]);
+}

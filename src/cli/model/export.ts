@@ -1,0 +1,74 @@
+/** `ddpm-codec model export`: a model as diffusers has them. */
+import { join } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import { CodecError } from '../../common/errors.js';
+import { makeDirectory } from '../../node/files.js';
+import { type OutputArgs, outputOptions } from '../args.js';
+import { openConsole, toJson } from '../console.js';
+import { refuseInputs } from '../jobs.js';
+import { checkWritable, writeAtomically } from '../output.js';
+
+interface ExportArgs extends OutputArgs {
+  readonly model: string;
+  readonly out: string;
+  readonly half: boolean;
+}
+
+/** Makes the directory one of a pipeline, whose parts diffusers then finds beside this file. */
+const PIPELINE = {
+  _class_name: 'DDPMPipeline',
+  scheduler: ['diffusers', 'DDPMScheduler'],
+  unet: ['diffusers', 'UNet2DModel'],
+};
+
+export const modelExportCommand: CommandModule<object, ExportArgs> = {
+  command: 'export <model>',
+  describe: 'Write a model for diffusers',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 model export <model> --out <dir> [options]\n\n' +
+          'Writes a directory that diffusers loads: UNet2DModel.from_pretrained(dir), DDPMScheduler.from_pretrained(dir),\n' +
+          "DDPMPipeline.from_pretrained(dir). Attention has today's names (to_q, to_k, to_v, to_out.0).",
+      )
+      .positional('model', { type: 'string', description: 'A shipped model or a directory' })
+      .options({
+        out: { type: 'string', requiresArg: true, demandOption: true, description: 'Directory to write to' },
+        half: { type: 'boolean', default: false, description: 'Round the weights to half precision' },
+        ...outputOptions,
+      } as const)
+      .example('$0 model export pilot --out pilot-diffusers/', 'in single precision') as never,
+  handler: exportModel,
+};
+
+async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
+  const console = openConsole(args);
+  const { CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, loadModelInfo, loadWeights } = await import(
+    '../../node/models.js'
+  );
+  const { schedulerConfigJson } = await import('../../model/scheduler-config.js');
+  const { writeSafetensors } = await import('../../model/safetensors.js');
+  const { scheduleConfig, parameterization, config, directory } = await loadModelInfo(args.model);
+  if (config.patchSize !== 1) {
+    throw new CodecError('model', `${args.model}: diffusers has no networks with patch_size, got ${config.patchSize}`);
+  }
+  const { tensors, configJson } = await loadWeights(args.model);
+  const files = {
+    [CONFIG_FILE]: toJson(configJson),
+    [SCHEDULER_FILE]: toJson(schedulerConfigJson({ schedule: scheduleConfig, parameterization })),
+    'model_index.json': toJson(PIPELINE),
+    [WEIGHTS_FILE]: writeSafetensors(tensors, { dtype: args.half ? 'F16' : 'F32', metadata: { format: 'pt' } }),
+  };
+  const outputs = Object.keys(files).map((name) => join(args.out, name));
+  await refuseInputs(
+    outputs,
+    Object.keys(files).map((name) => join(directory, name)),
+  );
+  await makeDirectory(args.out);
+  for (const output of outputs) await checkWritable(output, args);
+  for (const [name, data] of Object.entries(files)) {
+    await writeAtomically(join(args.out, name), Buffer.from(data), args);
+  }
+  console.document({ model: args.model, outputs });
+  console.result(`${args.out}: ${Object.keys(files).join(', ')}`);
+}

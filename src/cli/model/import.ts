@@ -1,0 +1,187 @@
+/** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
+import { join } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import { CodecError } from '../../common/errors.js';
+import { cutMiddle } from '../../image/crop.js';
+import type { RgbImage } from '../../image/image.js';
+import type { ImportedNetwork } from '../../model/import/network.js';
+import type { Bound, DiffusionModel } from '../../model/likelihood.js';
+import { exists, makeDirectory } from '../../node/files.js';
+import { type EngineArgs, engineOptions, type OutputArgs, outputOptions } from '../args.js';
+import { type Console, openConsole, toJson } from '../console.js';
+import { withContext } from '../context.js';
+import { refuseInputs } from '../jobs.js';
+import { checkWritable, writeAtomically } from '../output.js';
+import { readTrainingPictures } from '../train/calibrate.js';
+import { describeModel, reportModel } from './report.js';
+import { openSource, readSource } from './source.js';
+
+interface ImportArgs extends EngineArgs, OutputArgs {
+  readonly source: string;
+  readonly out: string;
+  readonly config?: string;
+  readonly calibrate?: string;
+}
+
+/** Training images of CIFAR-10 that the profile is measured on, and as many after them that the bound is. */
+const CALIBRATION_IMAGES = 64;
+const BOUND_IMAGES = 16;
+const LEAST_TILE = 64;
+const OVERLAP = 8;
+
+export const modelImportCommand: CommandModule<object, ImportArgs> = {
+  command: 'import <source>',
+  describe: 'Make a model of a network that was trained elsewhere',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 model import <source> --out <dir> [options]\n\n' +
+          'Makes a model of an unconditional UNet2DModel. <source> is\n' +
+          '  - a directory as diffusers writes it, of the network or of a pipeline with unet/ in it;\n' +
+          '  - a file of weights: .safetensors; .bin, .pt, .pth, .ckpt of PyTorch, read without running anything in it;\n' +
+          "    .npz with the variables of the authors' TensorFlow code; config.json is looked for beside it;\n" +
+          '  - owner/name of a public repository of the Hugging Face Hub (or of the server HF_ENDPOINT).\n' +
+          'Then measures on training pictures how well the network denoises, which coding needs: on CIFAR-10 (ddpm-codec\n' +
+          'data cifar10), or on those of --calibrate, and for a check its bound in bits/dim on a few more.',
+      )
+      .positional('source', { type: 'string', description: 'Directory, file, or owner/name' })
+      .options({
+        out: { type: 'string', requiresArg: true, demandOption: true, description: 'Directory of the new model' },
+        config: {
+          type: 'string',
+          requiresArg: true,
+          description: 'config.json of the network, where it is not beside',
+        },
+        calibrate: {
+          type: 'string',
+          requiresArg: true,
+          description: 'Directory of training pictures, instead of CIFAR-10; never ones you report results on',
+        },
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 model import google/ddpm-cifar10-32 --out models/ddpm-cifar10', "the authors' network, from the Hub")
+      .example('$0 model import Downloads/ddpm/ --out models/ddpm', 'from files that are there')
+      .example(
+        '$0 model import ema.pt --config config.json --out models/mine --calibrate photos/',
+        'from PyTorch',
+      ) as never,
+  handler: importModel,
+};
+
+async function importModel(args: Arguments<ImportArgs>): Promise<void> {
+  const console = openConsole(args);
+  const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, diffusionOf, loadModelInfo } = await import(
+    '../../node/models.js'
+  );
+  // All that may be in the way, before anything is fetched.
+  const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
+  if (await exists(args.out)) for (const output of outputs) await checkWritable(output, args);
+  const openPictures = await picturesOf(args.calibrate);
+  const source = await openSource(args.source, args.config, console);
+  await refuseInputs(outputs, source.paths);
+  const { network, scheduler } = await readSource(source);
+  const diffusion = diffusionOf(network.config, scheduler);
+
+  const { fitsHalf, writeSafetensors } = await import('../../model/safetensors.js');
+  const { schedulerConfigJson } = await import('../../model/scheduler-config.js');
+  const write = (name: string, data: string | Uint8Array) =>
+    writeAtomically(join(args.out, name), Buffer.from(data), args);
+  const { strideOf } = await import('../../model/config.js');
+  const stride = strideOf(network.config);
+  const tile = tileOf(network, stride);
+  const { CALIBRATION_TILES, makeCodecFile } = await import('../file/codec-file.js');
+  const pictures = await openPictures(CALIBRATION_TILES * tile, stride, network);
+  await makeDirectory(args.out);
+  // Half precision where it loses nothing, so that one network has one form however it was stored.
+  const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
+  await write(CONFIG_FILE, toJson(network.configJson));
+  await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
+  await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));
+
+  await withContext(args, console, async (context) => {
+    const engine = await context.engine();
+    const options = { console, engine, tiling: { tile, overlap: OVERLAP }, diffusion, write };
+    await makeCodecFile(args.out, pictures.calibration, options, async (model) => ({
+      importedFrom: source.name,
+      calibration: `${pictures.calibration.length} ${pictures.kind}`,
+      bound: await measureOn(pictures.further, model, console),
+    }));
+  });
+  const report = await reportModel(await loadModelInfo(args.out));
+  console.document({ source: source.name, ...report });
+  console.result(describeModel(report));
+}
+
+/** Windows as large as what the network was trained on, but not below the default. */
+function tileOf({ configJson }: ImportedNetwork, stride: number): number {
+  const trained = typeof configJson.sample_size === 'number' ? configJson.sample_size : 0;
+  return Math.ceil(Math.max(LEAST_TILE, trained) / stride) * stride;
+}
+
+interface Pictures {
+  readonly calibration: readonly RgbImage[];
+  /** For the bound. */
+  readonly further: readonly RgbImage[];
+  readonly kind: string;
+}
+
+/**
+ * Where pictures come from, checked before long work: of a directory, or CIFAR-10's.
+ * @returns reads them, cut to `most` pixels a side
+ */
+async function picturesOf(
+  directory: string | undefined,
+): Promise<(most: number, stride: number, network: ImportedNetwork) => Promise<Pictures>> {
+  if (directory !== undefined) {
+    return async (most, stride) => {
+      const calibration = await readTrainingPictures([directory], most);
+      return {
+        calibration,
+        further: ofOneSize(calibration.slice(0, BOUND_IMAGES), stride),
+        kind: 'pictures',
+      };
+    };
+  }
+  const { cifar10Image, openCifar10 } = await import('../../data/cifar10.js');
+  const { images } = await openCifar10('train').catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CodecError('file', `${reason}, or name a directory of training pictures with --calibrate`, { cause });
+  });
+  const take = (count: number, from: number) => Array.from({ length: count }, (_, i) => cifar10Image(images, from + i));
+  return async (_most, _stride, { configJson }) => {
+    if (Number(configJson.sample_size) > LEAST_TILE) {
+      throw new CodecError(
+        'usage',
+        `--calibrate: expected a directory of training pictures for a network of ${configJson.sample_size} pixels a side; CIFAR-10 has 32`,
+      );
+    }
+    return {
+      calibration: take(CALIBRATION_IMAGES, 0),
+      further: take(BOUND_IMAGES, CALIBRATION_IMAGES),
+      kind: 'training images of CIFAR-10',
+    };
+  };
+}
+
+/** The middles of pictures, as large as they all have; none if that is less than the network takes. */
+function ofOneSize(images: readonly RgbImage[], stride: number): RgbImage[] {
+  const least = Math.min(...images.flatMap(({ width, height }) => [width, height]));
+  const side = least - (least % stride);
+  return side === 0 ? [] : images.map((image) => cutMiddle(image, side));
+}
+
+async function measureOn(
+  images: readonly RgbImage[],
+  model: DiffusionModel,
+  console: Console,
+): Promise<Bound | undefined> {
+  if (images.length === 0) return undefined;
+  const { measureBound } = await import('../../model/likelihood.js');
+  const progress = console.progress('measuring the bound');
+  try {
+    return await measureBound(images, model, { onProgress: (fraction) => progress.update(fraction) });
+  } finally {
+    progress.stop();
+  }
+}

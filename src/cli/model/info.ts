@@ -1,0 +1,82 @@
+/** `ddpm-codec model list` and `model info`. */
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import { CodecError } from '../../common/errors.js';
+import { type OutputArgs, outputOptions } from '../args.js';
+import { openConsole, table } from '../console.js';
+import { describeModel, describeNetwork, type ModelReport, reportModel } from './report.js';
+
+interface InfoArgs extends Pick<OutputArgs, 'json'> {
+  readonly model: string;
+}
+
+interface ListArgs extends Pick<OutputArgs, 'json'> {
+  readonly directory: string;
+}
+
+export const modelInfoCommand: CommandModule<object, InfoArgs> = {
+  command: 'info <model>',
+  describe: 'Show what a model is and how it came about',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 model info <model> [options]\n\n' +
+          'Shows architecture, size, noise schedule, and what is known of training and quality. No network is run.',
+      )
+      .positional('model', { type: 'string', description: 'A shipped model or a directory' })
+      .options({ json: outputOptions.json } as const)
+      .example('$0 model info pilot', 'a shipped model')
+      .example('$0 model info models/ddpm-cifar10 --json', 'one of your own, for programs') as never,
+  handler: showModel,
+};
+
+export const modelListCommand: CommandModule<object, ListArgs> = {
+  command: 'list [directory]',
+  describe: 'List the shipped models and those of a directory',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 model list [directory] [options]\n\n' +
+          'Lists the models that come with ddpm-codec, and those in the directories of a directory.',
+      )
+      .positional('directory', { type: 'string', default: 'models', description: 'Where your models are' })
+      .options({ json: outputOptions.json } as const)
+      .example('$0 model list', 'shipped ones and those in models/') as never,
+  handler: listAll,
+};
+
+async function showModel(args: Arguments<InfoArgs>): Promise<void> {
+  const console = openConsole({ json: args.json, quiet: false });
+  const { loadModelInfo } = await import('../../node/models.js');
+  const report = await reportModel(await loadModelInfo(args.model));
+  console.document(report);
+  console.result(describeModel(report));
+}
+
+async function listAll(args: Arguments<ListArgs>): Promise<void> {
+  const console = openConsole({ json: args.json, quiet: false });
+  const { listModels, loadModelInfo } = await import('../../node/models.js');
+  const models: ModelReport[] = await Promise.all((await listModels()).map(reportModel));
+  const known = new Set(models.map(({ directory }) => directory));
+  const entries = await readdir(args.directory, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries.filter((candidate) => candidate.isDirectory())) {
+    const path = join(args.directory, entry.name);
+    try {
+      // In full it is no shipped model's name.
+      const info = await loadModelInfo(resolve(path));
+      if (!known.has(info.directory)) models.push(await reportModel(info));
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error;
+      console.note(`${path}: ${error.message}`);
+    }
+  }
+  console.document({ models });
+  const rows = models.map(({ name, id, parameters, config }) => [
+    name,
+    id.slice(0, 8),
+    `${(parameters / 1e6).toFixed(2)} M`,
+    describeNetwork(config),
+  ]);
+  console.result(table([['name', 'id', 'parameters', 'network'], ...rows], [0, 1, 3]));
+}

@@ -1,0 +1,26 @@
+/** `ddpm-codec model`: networks of others in and out, and what there is. */
+import type { CommandModule } from 'yargs';
+import { modelExportCommand } from './export.js';
+import { modelImportCommand } from './import.js';
+import { modelInfoCommand, modelListCommand } from './info.js';
+
+export const modelCommand: CommandModule = {
+  command: 'model',
+  describe: 'Import, export, list and describe models',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 model <action> [options]\n\n' +
+          'Models are directories with config.json and diffusion_pytorch_model.safetensors, as diffusers has them, and\n' +
+          'codec.json. Every command takes one as --model.',
+      )
+      .command(modelImportCommand)
+      .command(modelExportCommand)
+      .command(modelListCommand)
+      .command(modelInfoCommand)
+      .demandCommand(1, 1, 'expected an action: import, export, list or info')
+      .example('$0 model import google/ddpm-cifar10-32 --out models/ddpm-cifar10', "fetch the authors' network")
+      .example('$0 model list', 'what there is')
+      .epilogue("'ddpm-codec model <action> --help' explains an action."),
+  handler() {},
+};

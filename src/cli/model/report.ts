@@ -1,0 +1,90 @@
+/** What the commands say about a model. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Bound } from '../../model/likelihood.js';
+import type { ModelInfo } from '../../node/models.js';
+import { table } from '../console.js';
+
+/** What `--json` prints of a model. */
+export interface ModelReport {
+  readonly name: string;
+  readonly directory: string;
+  readonly id: string;
+  readonly parameters: number;
+  /** Of the file of weights. */
+  readonly bytes: number;
+  readonly config: ModelInfo['config'];
+  readonly schedule: ModelInfo['scheduleConfig'];
+  readonly parameterization: ModelInfo['parameterization'];
+  readonly tiling: ModelInfo['tiling'];
+  readonly pyramid?: ModelInfo['pyramid'];
+  readonly about: Readonly<Record<string, unknown>>;
+}
+
+export async function reportModel(info: ModelInfo): Promise<ModelReport> {
+  const { countParameters } = await import('../../model/unet-parameters.js');
+  const { WEIGHTS_FILE } = await import('../../node/models.js');
+  const { name, directory, id, config, scheduleConfig, parameterization, tiling, pyramid } = info;
+  return {
+    name,
+    directory,
+    id,
+    parameters: countParameters(config),
+    bytes: (await stat(join(directory, WEIGHTS_FILE))).size,
+    config,
+    schedule: scheduleConfig,
+    parameterization,
+    tiling,
+    ...(pyramid && { pyramid }),
+    about: (info.about ?? {}) as Record<string, unknown>,
+  };
+}
+
+/** The same for people. */
+export function describeModel(report: ModelReport): string {
+  const { config, schedule, parameterization, tiling, pyramid, about } = report;
+  const { betaSchedule, timesteps, betaStart, betaEnd } = schedule;
+  const betas = betaSchedule === 'squaredcos_cap_v2' ? '' : `, beta ${betaStart} to ${betaEnd}`;
+  const fields: [string, string][] = [
+    ['model', `${report.name} (id ${report.id.slice(0, 8)})`],
+    ['directory', report.directory],
+    ['network', describeNetwork(config)],
+    ['parameters', `${report.parameters.toLocaleString('en')}, ${(report.bytes / 1e6).toFixed(1)} MB`],
+    ['schedule', `${betaSchedule}, T = ${timesteps}${betas}`],
+    ['predicts', `${parameterization.prediction}, variance ${parameterization.variance}`],
+    ['windows', `${tiling.tile} pixels, overlapping by ${tiling.overlap}`],
+  ];
+  const remarks = {
+    pyramid:
+      pyramid && `at half the size from t = ${pyramid.halfFrom} on, sides of ${pyramid.leastSide} pixels or more`,
+    'trained on': about.trainedOn,
+    'imported from': about.importedFrom,
+    'calibrated on': about.calibration,
+  };
+  for (const [key, value] of Object.entries(remarks)) if (typeof value === 'string') fields.push([key, value]);
+  const bounds = { 'bound, test': about.test, 'bound, held out': about.validation, bound: about.bound };
+  for (const [key, value] of Object.entries(bounds)) if (value) fields.push([key, describeBound(value as Bound)]);
+  return table(fields, [0, 1]);
+}
+
+/** One line: channels from the full resolution down, blocks, attention. */
+export function describeNetwork(config: ModelReport['config']): string {
+  const { blockOutChannels, layersPerBlock, downAttention, upAttention, patchSize, attentionHeadDim } = config;
+  const levels = blockOutChannels.length;
+  const attentive = blockOutChannels.flatMap((_, level) =>
+    downAttention[level] || upAttention[levels - 1 - level] ? [`1/${patchSize * 2 ** level}`] : [],
+  );
+  return [
+    `${blockOutChannels.join('-')} channels`,
+    `${layersPerBlock} ${layersPerBlock === 1 ? 'block' : 'blocks'} a level`,
+    `attention at ${[...attentive, 'the middle'].join(', ')}`,
+    ...(attentionHeadDim === null ? [] : [`heads of ${attentionHeadDim}`]),
+    ...(config.timeScaleShift ? ['time scales and shifts'] : []),
+    ...(patchSize === 1 ? [] : [`patches of ${patchSize}`]),
+  ].join(', ');
+}
+
+function describeBound({ total, prior, diffusion, decoder, images }: Bound): string {
+  const parts = [prior, diffusion, decoder].map(({ value }) => value.toFixed(3)).join(' + ');
+  return `${total.value.toFixed(3)} ± ${total.standardError.toFixed(3)} bits/dim (${parts}) on ${images} images`;
+}

@@ -1,0 +1,112 @@
+/** Where `ddpm-codec model import` finds networks. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { CodecError } from '../../common/errors.js';
+import type { ImportedNetwork, NetworkFiles } from '../../model/import/network.js';
+import { exists, publicPath, readRegularFile } from '../../node/files.js';
+import type { Console } from '../console.js';
+
+/** A source's files: where they are listed and read. */
+export interface Source {
+  /** For the record: no path of this machine beyond the working directory. */
+  readonly name: string;
+  readonly files: NetworkFiles;
+  /** Those of this machine, as far as they are not in a cache. */
+  readonly paths: readonly string[];
+  readonly read: (file: string) => Promise<Uint8Array>;
+}
+
+/**
+ * Finds a network's files: in a directory, beside a file of weights, or on the Hugging Face Hub.
+ * @param config `config.json` of a file of weights, where it is not beside it
+ * @throws CodecError `file` when there is nothing there, `model` when files are missing, `usage` when it is a model already
+ */
+export async function openSource(path: string, config: string | undefined, console: Console): Promise<Source> {
+  const { findNetworkFiles, INDEX_SUFFIX } = await import('../../model/import/network.js');
+  const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE } = await import('../../node/models.js');
+  const status = await stat(path).catch(() => undefined);
+  if (status === undefined) {
+    if (await isMeantForHub(path)) return openRepository(path, console);
+    throw new CodecError(
+      'file',
+      `${path}: expected a directory, a file of weights, or owner/name of a repository; there is no such file`,
+    );
+  }
+  const name = publicPath(path);
+  // The index of a network in shards stands for its directory.
+  const isDirectory = status.isDirectory();
+  const root = isDirectory ? path : dirname(path);
+  const names = await listFiles(root);
+  if (names.includes(CODEC_FILE)) {
+    throw new CodecError('usage', `${root} is a model already (it has ${CODEC_FILE}); use it as --model`);
+  }
+  if (isDirectory || path.endsWith(INDEX_SUFFIX)) {
+    const read = (file: string) => readRegularFile(join(root, file));
+    const files = await findNetworkFiles(names, read);
+    if (config !== undefined) {
+      throw new CodecError('usage', `--config: ${path} has its own (${files.config}); name a file of weights instead`);
+    }
+    return { name, read, files, paths: pathsOf(files).map((file) => join(root, file)) };
+  }
+  const beside = (file: string) => (names.includes(file) ? join(root, file) : undefined);
+  const files = { config: config ?? beside(CONFIG_FILE), scheduler: beside(SCHEDULER_FILE), weights: [path] };
+  return { name, files, read: readRegularFile, paths: pathsOf(files) };
+}
+
+/** Whether what is no file is a repository's id; a slip in a path is none. */
+async function isMeantForHub(source: string): Promise<boolean> {
+  const { isRepositoryId } = await import('../../data/hugging-face.js');
+  const { WEIGHT_EXTENSIONS } = await import('../../model/import/network.js');
+  if (!isRepositoryId(source) || WEIGHT_EXTENSIONS.includes(extname(source))) return false;
+  return !(await exists(dirname(source)));
+}
+
+/** Files of a directory and of those in it that a pipeline has, with slashes. */
+async function listFiles(directory: string): Promise<string[]> {
+  const lists = await Promise.all(
+    ['', 'unet', 'scheduler'].map(async (part) => {
+      const entries = await readdir(join(directory, part), { withFileTypes: true }).catch(() => []);
+      return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => (part ? `${part}/${name}` : name));
+    }),
+  );
+  return lists.flat();
+}
+
+async function openRepository(id: string, console: Console): Promise<Source> {
+  const { fetchFile, listRepository } = await import('../../data/hugging-face.js');
+  const { findNetworkFiles } = await import('../../model/import/network.js');
+  const repository = await listRepository(id);
+  const byPath = new Map(repository.files.map((file) => [file.path, file]));
+  const read = async (path: string): Promise<Uint8Array> => {
+    const file = byPath.get(path)!;
+    const progress = console.progress(`fetching ${basename(path)}, ${formatBytes(file.bytes)}`);
+    try {
+      return await readFile(await fetchFile(repository, file, (fraction) => progress.update(fraction)));
+    } finally {
+      progress.stop();
+    }
+  };
+  const files = await findNetworkFiles([...byPath.keys()], read);
+  const needed = pathsOf(files).flatMap((path) => byPath.get(path) ?? []);
+  const bytes = needed.reduce((sum, file) => sum + file.bytes, 0);
+  console.note(`${id} at ${repository.commit.slice(0, 8)}: ${needed.length} files, ${formatBytes(bytes)}`);
+  return { name: `${id}@${repository.commit}`, files, read, paths: [] };
+}
+
+function pathsOf({ config, scheduler, weights }: NetworkFiles): string[] {
+  return [config, scheduler, ...weights].filter((path) => path !== undefined);
+}
+
+/** Reads, and from the Hub fetches, all of it. @throws as `readNetwork` */
+export async function readSource({ files, read }: Source): Promise<{ network: ImportedNetwork; scheduler: unknown }> {
+  const { parseJson, readNetwork } = await import('../../model/import/network.js');
+  const json = async (file: string | undefined) => (file === undefined ? undefined : parseJson(file, await read(file)));
+  const [config, scheduler] = [await json(files.config), await json(files.scheduler)];
+  const weights: { name: string; bytes: Uint8Array }[] = [];
+  for (const name of files.weights) weights.push({ name: basename(name), bytes: await read(name) });
+  return { network: readNetwork(config, weights), scheduler };
+}
+
+function formatBytes(bytes: number): string {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,304 @@
+/** `ddpm-codec rd`: rate and distortion of whole files on a set of images, as a report. */
+import { realpath } from 'node:fs/promises';
+import { sep } from 'node:path';
+import type { Arguments, Argv, CommandModule } from 'yargs';
+import type { Selection } from '../../codec/api.js';
+import { DEFAULT_EFFORT, MAX_EFFORT } from '../../codec/encoder/encoder.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
+import { parseColour } from '../../node/image/read.js';
+import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
+import { type ChosenShard, chooseShard, imagesOfShard } from '../../report/rd/shard.js';
+import {
+  backgroundOption,
+  type EngineArgs,
+  engineOptions,
+  integer,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  positive,
+  threadsOf,
+} from '../args.js';
+import { type Console, formatDuration, openConsole } from '../console.js';
+import { finishedImages, imageFile, openReport, readImages } from './directory.js';
+import { rdMergeCommand } from './merge.js';
+import { finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
+import { measureElsewhere, measureHere, type Work, type WorkMessage } from './work.js';
+
+interface RdArgs extends EngineArgs, OutputArgs {
+  readonly images: string[];
+  readonly output: string;
+  readonly model: string;
+  readonly effort: unknown;
+  readonly selection: Selection;
+  readonly 'target-rmse': unknown;
+  readonly points?: unknown;
+  readonly baselines?: string;
+  readonly theory: boolean;
+  readonly published?: string;
+  readonly seed: unknown;
+  readonly background?: string;
+  readonly shard?: string;
+  readonly jobs: unknown;
+}
+
+/** A little further than the lowest RMSE of the tables. */
+const DEFAULT_END = 2.8;
+const MAX_JOBS = 256;
+/** Seconds between two lines about the progress, where stderr is not a terminal. */
+const QUIET_SECONDS = 30;
+
+const OPTIONS = {
+  output: {
+    alias: 'o',
+    type: 'string',
+    requiresArg: true,
+    demandOption: true,
+    description: 'Directory of the report: a new one, or one to go on with',
+  },
+  model: {
+    type: 'string',
+    requiresArg: true,
+    default: 'auto',
+    description: 'As for encode; none for the other codecs alone',
+  },
+  effort: {
+    requiresArg: true,
+    default: DEFAULT_EFFORT,
+    description: `As for encode, 1 to ${MAX_EFFORT}; several, such as 1,5,9, make a curve each`,
+  },
+  selection: {
+    choices: ['greedy', 'sample'] as const,
+    requiresArg: true,
+    default: 'greedy',
+    description: 'Codeword choice: the best, or at random as minimal random coding has it',
+  },
+  'target-rmse': numberOption('Where our files end, in grey levels', { default: DEFAULT_END }),
+  points: numberOption('Measure about this many points of a file, evenly spread in bytes [default: all]'),
+  baselines: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      'Other codecs: of jpeg (4:2:0 and 4:4:4), jpeg444, webp and jxl (both lossy and lossless), avif, png, comma between',
+  },
+  theory: {
+    type: 'boolean',
+    default: false,
+    description: 'Add what an ideal coder would need with the same model',
+  },
+  published: PUBLISHED_OPTION,
+  seed: numberOption('Seed of all random numbers, 0 to 4294967295', { default: 0 }),
+  background: backgroundOption,
+  shard: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      'I/N: measure part I of N, counted from 1 [default: the part of the SLURM array task or Kubernetes Job, else all]',
+  },
+  jobs: numberOption('Processes that measure side by side; each has its share of the threads', { default: 1 }),
+  ...engineOptions,
+  ...outputOptions,
+  force: { description: 'Begin anew where DIRECTORY is of another run', type: 'boolean', default: false },
+} as const;
+
+export const rdCommand: CommandModule<object, RdArgs> = {
+  command: 'rd <images..>',
+  describe: 'Measure rate and distortion on a set of images, as a report with figures',
+  builder: (yargs) =>
+    notOfMerge(yargs)
+      .usage(
+        'Usage: $0 rd <images..> -o DIRECTORY [options]\n       $0 rd merge <reports..> -o DIRECTORY\n\n' +
+          'Encodes one file for each image, decodes every beginning of it, and measures: bits per dimension, RMSE, PSNR,\n' +
+          'MS-SSIM, seconds. DIRECTORY gets report.html (one page, works offline), results.json, CSV, curves as CompressAI\n' +
+          'publishes them, and figures as SVG and PNG. Images are a directory, pictures, or cifar10:test[0:256].\n' +
+          'A run that was interrupted goes on where it was when the same command is given again. On a cluster each process\n' +
+          "takes a part with --shard, or that of its SLURM array or Kubernetes Job; 'rd merge' joins the parts.",
+      )
+      .command(rdMergeCommand)
+      .positional('images', { type: 'string', array: true, description: IMAGE_SET_SYNTAX })
+      .options(OPTIONS)
+      .example("$0 rd 'cifar10:test[0:64]' -o report/ --theory --published cifar10", 'beside the paper')
+      .example('$0 rd kodak/ -o report/ --baselines jpeg,webp,avif --published kodak', 'photographs')
+      .example('$0 rd kodak/ -o part1/ --shard 1/4', 'the first of four parts')
+      .example('$0 rd merge part1/ part2/ part3/ part4/ -o report/', 'join them') as never,
+  handler: runRd,
+};
+
+/** Options of a command are those of its commands, too, unless that is forbidden; yargs' types do not know how. */
+function notOfMerge(yargs: Argv): Argv {
+  const local = yargs as unknown as { global(names: readonly string[], isGlobal: boolean): Argv };
+  return local.global(['images', ...Object.keys(OPTIONS)], false);
+}
+
+async function runRd(args: Arguments<RdArgs>): Promise<void> {
+  const console = openConsole(args);
+  const published = publishedSet(args.published);
+  const jobs = integer('--jobs', args.jobs, 1, MAX_JOBS)!;
+  threadsOf(args);
+  const shard = chooseShard(args.shard, process.env);
+  const { options, images } = await checkOptions(args, shard);
+  const { names } = images;
+  const { runVersions } = await import('../../report/rd/results.js');
+  const run: Run = { options, versions: runVersions() };
+  const mine = imagesOfShard(names.length, options.shard ?? undefined);
+  if (mine.length === 0) {
+    throw new CodecError(
+      'usage',
+      `part ${shard!.index + 1} of ${shard!.count}: no images, there are only ${names.length}`,
+    );
+  }
+  if (shard !== undefined)
+    console.note(`part ${shard.index + 1} of ${shard.count} (${shard.from}): ${mine.length} images`);
+  if (args.force) await refuseInside(args.output, names);
+  await openReport(args.output, run, args.force);
+  const finished = await finishedImages(args.output);
+  const waiting = mine.filter((index) => !finished.has(imageFile(index, names[index])));
+  await checkFinished(args.output, images, mine);
+  if (waiting.length < mine.length) {
+    console.note(`${mine.length - waiting.length} of ${mine.length} images are finished already`);
+  }
+  const work: Work = {
+    directory: args.output,
+    options,
+    engineArgs: {
+      engine: args.engine,
+      device: args.device,
+      precision: args.precision,
+      threads: args.threads,
+    },
+  };
+  const failed = await measure(work, waiting, names, jobs, console);
+  await finishReport(args.output, run, failed, published, console);
+  if (failed.length > 0) {
+    throw new CodecError(
+      'image',
+      `${failed.length} of ${mine.length} images failed, see above; the report is of the others`,
+    );
+  }
+}
+
+/** Options that can be refused are, before anything is opened or made. */
+async function checkOptions(
+  args: Arguments<RdArgs>,
+  shard: ChosenShard | undefined,
+): Promise<{ options: RdOptions; images: ImageSet }> {
+  const withModel = args.model !== 'none';
+  const efforts = String(args.effort)
+    .split(',')
+    .map((text) => integer('--effort', Number(text), 1, MAX_EFFORT)!);
+  if (new Set(efforts).size < efforts.length) throw invalidArgument('--effort', 'each effort once', args.effort);
+  const baselines = args.baselines === undefined ? [] : args.baselines.split(',').map((name) => name.trim());
+  if (!withModel && baselines.length === 0) {
+    throw new CodecError('usage', '--model none: expected --baselines, there would be nothing to measure');
+  }
+  if (!withModel && args.theory) throw new CodecError('usage', '--theory: is of a model; leave --model none out');
+  const checked = {
+    efforts,
+    seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
+    targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels')!,
+    points: integer('--points', args.points, 2) ?? null,
+  };
+  if (args.background !== undefined) await parseColour(args.background);
+  const { findBaselines } = await import('../../report/baselines.js');
+  const codecs = findBaselines(baselines).map(({ name }) => name);
+  const modelIds = withModel ? await idsOf(args.model) : [];
+  const images = await openImageSet(args.images, { background: args.background });
+  return {
+    images,
+    options: {
+      images: args.images,
+      imageCount: images.length,
+      // 1/1 is all of it.
+      shard: shard === undefined || shard.count === 1 ? null : { index: shard.index, count: shard.count },
+      model: args.model,
+      modelIds,
+      ...checked,
+      selection: args.selection,
+      baselines: codecs,
+      theory: args.theory,
+      background: args.background ?? null,
+      engine: args.engine,
+    },
+  };
+}
+
+/** What is begun anew is not to take the place of what is measured. */
+async function refuseInside(directory: string, names: readonly string[]): Promise<void> {
+  const root = await realpath(directory).catch(() => undefined);
+  if (root === undefined) return;
+  for (const name of names) {
+    const place = await realpath(name).catch(() => '');
+    if (!place.startsWith(`${root}${sep}`)) continue;
+    throw new CodecError('usage', `${directory}: holds ${name}, an image to measure; name another directory with -o`);
+  }
+}
+
+/** Of the model named, or of all that `auto` may mean. */
+async function idsOf(model: string): Promise<string[]> {
+  const { listModels, loadModelInfo } = await import('../../node/models.js');
+  const infos = model === 'auto' ? await listModels() : [await loadModelInfo(model)];
+  return infos.map(({ id }) => id.slice(0, 12));
+}
+
+/** Refuses to take results of another picture of the same name for those of this one. */
+async function checkFinished(directory: string, images: ImageSet, mine: readonly number[]): Promise<void> {
+  const { pixelHash } = await import('../../report/rd/results.js');
+  const wanted = new Set(mine);
+  for (const { index, name, pixels } of await readImages(directory)) {
+    const same =
+      wanted.has(index) && images.names[index] === name && pixels === pixelHash((await images.load(index)).image);
+    if (!same) {
+      throw new CodecError(
+        'file',
+        `${directory}: ${imageFile(index, name)} is of another picture than ${images.names[index]}; remove that file, or begin anew in another directory`,
+      );
+    }
+  }
+}
+
+/** Measures images and tells how far it is; gives those that failed. */
+async function measure(
+  work: Work,
+  waiting: readonly number[],
+  names: readonly string[],
+  jobs: number,
+  console: Console,
+): Promise<ImageFailure[]> {
+  const failed: ImageFailure[] = [];
+  const parts = new Map<number, number>();
+  const start = performance.now();
+  const progress = console.progress('rd');
+  let told = start;
+  let done = 0;
+  const report = (message: WorkMessage) => {
+    const { index } = message;
+    if ('fraction' in message) parts.set(index, message.fraction);
+    else {
+      parts.delete(index);
+      done++;
+      if (message.error !== undefined) {
+        failed.push({ index, name: names[index], error: message.error });
+        progress.stop();
+        console.error(new CodecError('image', message.error.message));
+      }
+    }
+    const worked = [...parts.values()].reduce((sum, fraction) => sum + fraction, done);
+    const seconds = (performance.now() - start) / 1000;
+    const left = worked === 0 ? '' : `, about ${formatDuration((seconds / worked) * (waiting.length - worked))} left`;
+    const state = `${done} of ${waiting.length} images${left}`;
+    progress.update(worked / waiting.length, state);
+    if (!process.stderr.isTTY && performance.now() - told > QUIET_SECONDS * 1000) {
+      told = performance.now();
+      console.note(state);
+    }
+  };
+  try {
+    if (jobs > 1 && waiting.length > 1) await measureElsewhere(work, waiting, jobs, report);
+    else if (waiting.length > 0) await measureHere(work, waiting, report);
+  } finally {
+    progress.stop();
+  }
+  if (waiting.length > 0) console.note(`measured in ${formatDuration((performance.now() - start) / 1000)}`);
+  return failed.sort((a, b) => a.index - b.index);
+}

@@ -1,0 +1,86 @@
+/** The last part of `rd` and `rd merge`: the report itself, made from the images that are finished. */
+import { invalidArgument } from '../../common/errors.js';
+import type { Report } from '../../report/rd/export.js';
+import type { ImageFailure, Run } from '../../report/rd/results.js';
+import type { Summary } from '../../report/rd/summary.js';
+import { type Console, table } from '../console.js';
+import { readImages, saveFiles } from './directory.js';
+
+/** Sets of published points that come with the package. */
+const PUBLISHED_SETS = ['cifar10', 'kodak'] as const;
+export type PublishedName = (typeof PUBLISHED_SETS)[number];
+
+export const PUBLISHED_OPTION = {
+  type: 'string',
+  requiresArg: true,
+  description: 'Draw published points beside ours: cifar10 (DDPM, UQDM, VDM, BPG, JPEG) or kodak (from CompressAI)',
+} as const;
+
+/** `--published`, checked. */
+export function publishedSet(name: string | undefined): PublishedName | undefined {
+  const found = PUBLISHED_SETS.find((one) => one === name);
+  if (name !== undefined && found === undefined)
+    throw invalidArgument('--published', PUBLISHED_SETS.join(' or '), name);
+  return found;
+}
+
+/** Writes everything but the images themselves, and says what came of it. */
+export async function finishReport(
+  directory: string,
+  run: Run,
+  failed: readonly ImageFailure[],
+  published: PublishedName | undefined,
+  console: Console,
+): Promise<void> {
+  const { labelOf, summarise } = await import('../../report/rd/summary.js');
+  const { numberFiles } = await import('../../report/rd/export.js');
+  const { readPublished } = await import('../../report/published.js');
+  const { drawFigures } = await import('../../report/rd/figures.js');
+  const { reportPage } = await import('../../report/rd/page.js');
+  const images = await readImages(directory);
+  const others = published === undefined ? undefined : await readPublished(published);
+  const report: Report = { run, images, failed, summary: summarise(run, images, others) };
+  await saveFiles(directory, numberFiles(report));
+  if (images.length > 0) {
+    const figures = await drawFigures(report.summary, others);
+    for (const { name, svg, png } of figures) {
+      await saveFiles(directory, [
+        [`figures/${name}.svg`, svg],
+        [`figures/${name}.png`, png],
+      ]);
+    }
+    await saveFiles(directory, [['report.html', await reportPage(report, figures, others)]]);
+  }
+  const { summary } = report;
+  console.document({ report: directory, images: images.length, failed, summary });
+  if (images.length > 0) console.result(ratesTable(report));
+  if (summary.comparisons.length > 0) console.result(comparisonsTable(summary, labelOf));
+  console.result(`${images.length} images in ${directory}${images.length > 0 ? ', see report.html there' : ''}`);
+}
+
+/** Bits/dim at RMSEs, and lossless where a codec is; a cell that not all images come to has their number. */
+function ratesTable({ summary: { codecs } }: Report): string {
+  const lossless = codecs.some(({ losslessBitsPerDim }) => losslessBitsPerDim !== null);
+  const head = codecs[0].bitsPerDimAtRmse.map(({ rmse }) => `RMSE ${rmse}`);
+  const rows = codecs.map(({ label, bitsPerDimAtRmse, losslessBitsPerDim }) => [
+    label,
+    ...bitsPerDimAtRmse.map(({ mean, count }) => mean?.toFixed(4) ?? (count === 0 ? '-' : `(${count} images)`)),
+    ...(lossless ? [losslessBitsPerDim?.toFixed(4) ?? '-'] : []),
+  ]);
+  return table([['bits/dim at', ...head, ...(lossless ? ['lossless'] : [])], ...rows]);
+}
+
+/** BD-rates of the mean curves, percent. */
+function comparisonsTable(summary: Summary, label: (name: string, summary: Summary) => string): string {
+  const { comparisons } = summary;
+  const rows = comparisons
+    .filter(({ measure }) => measure === 'psnr')
+    .map(({ test, anchor }) => [
+      `${label(test, summary)} against ${label(anchor, summary)}`,
+      ...(['psnr', 'msSsim'] as const).map((measure) => {
+        const found = comparisons.find((one) => one.test === test && one.anchor === anchor && one.measure === measure);
+        return found?.bdRate?.value.toFixed(1) ?? '-';
+      }),
+    ]);
+  return table([['BD-rate, %', 'PSNR', 'MS-SSIM'], ...rows]);
+}

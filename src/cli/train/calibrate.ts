@@ -1,0 +1,86 @@
+/** `ddpm-codec calibrate`: makes a diffusers model directory usable, by measuring its profile on training pictures. */
+import { join } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import { CodecError } from '../../common/errors.js';
+import { cutMiddle } from '../../image/crop.js';
+import type { RgbImage } from '../../image/image.js';
+import { READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
+import { type EngineArgs, engineOptions, integer, numberOption, type OutputArgs, outputOptions } from '../args.js';
+import { openConsole } from '../console.js';
+import { withContext } from '../context.js';
+import { planJobs } from '../jobs.js';
+import { checkWritable, writeAtomically } from '../output.js';
+
+interface CalibrateArgs extends EngineArgs, OutputArgs {
+  readonly model: string;
+  readonly inputs: string[];
+  readonly tile: unknown;
+  readonly overlap: unknown;
+}
+
+export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
+  command: 'calibrate <model> <inputs..>',
+  describe: 'Prepare a UNet2DModel directory (diffusers) for coding',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 calibrate <model> <inputs..> [options]\n\n' +
+          'Prepares a directory with config.json and diffusion_pytorch_model.safetensors, as diffusers saves an\n' +
+          'unconditional UNet2DModel, for coding: measures how well it denoises training pictures and writes\n' +
+          'codec.json beside them. Use a hundred or more pictures of the kind you will code, cut to their middle;\n' +
+          'never ones you will report results on. The schedule is that of scheduler_config.json, or without that file\n' +
+          "the paper's: T = 1000, beta from 1e-4 to 0.02.",
+      )
+      .positional('model', { type: 'string', description: 'Model directory' })
+      .positional('inputs', { type: 'string', array: true, description: 'Training pictures, or directories of them' })
+      .options({
+        tile: numberOption('Side of the windows the network sees, in pixels', { default: 64 }),
+        overlap: numberOption('Overlap of neighbouring windows, in pixels', { default: 8 }),
+        ...engineOptions,
+        ...outputOptions,
+      } as const)
+      .example('$0 calibrate ddpm-cifar10-32/ cifar-train/', 'write ddpm-cifar10-32/codec.json') as never,
+  handler: calibrateModel,
+};
+
+async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
+  const console = openConsole(args);
+  const tiling = { tile: integer('--tile', args.tile, 8)!, overlap: integer('--overlap', args.overlap, 0)! };
+  if (2 * tiling.overlap > tiling.tile) {
+    throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
+  }
+  const { CODEC_FILE } = await import('../../node/models.js');
+  const output = join(args.model, CODEC_FILE);
+  await checkWritable(output, args);
+  const { CALIBRATION_TILES, makeCodecFile } = await import('../file/codec-file.js');
+  const images = await readTrainingPictures(args.inputs, CALIBRATION_TILES * tiling.tile);
+  await withContext(args, console, async (context) => {
+    const engine = await context.engine();
+    const write = (name: string, data: string) => writeAtomically(join(args.model, name), Buffer.from(data), args);
+    await makeCodecFile(args.model, images, { console, engine, tiling, write }, (_, earlier) => ({
+      ...earlier,
+      calibration: `${images.length} pictures`,
+    }));
+    console.document({ output, images: images.length, engine: engine.name });
+    console.result(`${output}: profile from ${images.length} pictures`);
+  });
+}
+
+/**
+ * Reads pictures to calibrate on.
+ * @param inputs files and directories
+ * @param most pixels a side; larger pictures are cut to their middle
+ * @throws CodecError `usage` when there are too few of them
+ */
+export async function readTrainingPictures(inputs: readonly string[], most: number): Promise<RgbImage[]> {
+  const { jobs } = await planJobs(inputs, {
+    extensions: [...READABLE_EXTENSIONS],
+    kind: 'pictures',
+    outputName: (name) => `${name}.unused`,
+  });
+  const { checkCalibrationSize } = await import('../../codec/calibration.js');
+  checkCalibrationSize(jobs.length);
+  const images: RgbImage[] = [];
+  for (const { input } of jobs) images.push(cutMiddle(await readImage(input), most));
+  return images;
+}

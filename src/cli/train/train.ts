@@ -1,0 +1,286 @@
+/** `ddpm-codec train`: trains a model, watches over it, and makes it ready for coding. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Arguments, CommandModule } from 'yargs';
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import { PREDICTIONS, VARIANCES } from '../../model/parameterization.js';
+import type { RunRecord } from '../../model/training/checkpoint.js';
+import { OPTIMIZERS, PRESETS, type PresetName, presets, withVariance } from '../../model/training/presets.js';
+import { TIMESTEP_SAMPLINGS } from '../../model/training/timesteps.js';
+import type { TrainerOptions } from '../../model/training/trainer.js';
+import { publicPath, reasonOf } from '../../node/files.js';
+import {
+  type EngineArgs,
+  engineOptions,
+  integer,
+  numberOption,
+  type OutputArgs,
+  outputOptions,
+  positive,
+} from '../args.js';
+import { openConsole } from '../console.js';
+import { withContext } from '../context.js';
+import { refuseInputs } from '../jobs.js';
+
+const LOSS_NAMES = ['simple', 'vlb', 'hybrid'] as const;
+
+export interface TrainArgs extends EngineArgs, OutputArgs {
+  readonly data?: string[];
+  readonly out: string;
+  readonly config?: string;
+  readonly from?: string;
+  readonly steps?: unknown;
+  readonly hours?: unknown;
+  readonly batch?: unknown;
+  readonly optimizer?: TrainerOptions['optimizer'];
+  readonly lr?: unknown;
+  readonly warmup?: unknown;
+  readonly cooldown?: unknown;
+  readonly 'grad-clip'?: unknown;
+  readonly ema?: unknown;
+  readonly dropout?: unknown;
+  readonly prediction?: TrainerOptions['prediction'];
+  readonly variance?: TrainerOptions['variance'];
+  readonly loss?: TrainerOptions['loss'];
+  readonly 'timesteps-sampling'?: TrainerOptions['timestepsSampling'];
+  readonly crop?: unknown;
+  readonly seed?: string;
+  readonly resume: boolean;
+  readonly 'validate-every': unknown;
+  readonly 'checkpoint-every': unknown;
+}
+
+export const trainCommand: CommandModule<object, TrainArgs> = {
+  command: 'train',
+  describe: 'Train a model on CIFAR-10 or on directories of pictures',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'Usage: $0 train --data <cifar10|dir..> --out <dir> [options]\n\n' +
+          'Trains a diffusion model (Ho, Jain & Abbeel 2020, Algorithm 1) and makes it ready for coding: the directory\n' +
+          'then works as --model. Ctrl-C writes a checkpoint; --resume goes on exactly where it was. <dir>/training holds\n' +
+          'the checkpoint, the log (log.jsonl), a plot of it, and pictures drawn from the model as it learns.\n\n' +
+          "The preset small is for CPUs and some hours; paper is the paper's network with its options.",
+      )
+      .options({
+        data: {
+          description: 'cifar10 (see ddpm-codec data) or directories of pictures; NAME=SHARE mixes them',
+          type: 'string',
+          array: true,
+          requiresArg: true,
+        },
+        out: {
+          description: 'Directory of the model',
+          type: 'string',
+          demandOption: true,
+          requiresArg: true,
+          alias: 'o',
+        },
+        config: {
+          description: "small, paper, or a UNet2DModel's config.json [default: small]",
+          type: 'string',
+          requiresArg: true,
+        },
+        from: {
+          description: 'Begin with the weights of this model (name or directory)',
+          type: 'string',
+          requiresArg: true,
+        },
+        steps: numberOption('Steps in all [default: 60000 for small, 800000 for paper]'),
+        hours: numberOption('Hours of training in all, instead of --steps or as a further limit'),
+        batch: numberOption('Images of a step [default: 32 for small, 128 for paper]'),
+        optimizer: {
+          description:
+            'What moves the weights: Adam, or Muon for the matrices of hidden layers [default: muon for small, adam for paper]',
+          choices: OPTIMIZERS,
+          requiresArg: true,
+        },
+        lr: numberOption('Learning rate [default: 2e-3 for small, 2e-4 for paper]'),
+        warmup: numberOption('Steps over which the learning rate rises [default: 500, 5000]'),
+        cooldown: numberOption('Share of the run over whose end the learning rate falls to 0 [default: 0.2, 0]'),
+        'grad-clip': numberOption('Largest norm of the gradient, 0 for none [default: 1]'),
+        ema: numberOption('Decay of the average of the weights [default: 0.9995, 0.9999]'),
+        dropout: numberOption('Share of activations dropped [default: 0, 0.1]'),
+        prediction: {
+          description: 'What the network predicts [default: eps]',
+          choices: PREDICTIONS,
+          requiresArg: true,
+        },
+        variance: { description: 'Of the reverse steps [default: beta]', choices: VARIANCES, requiresArg: true },
+        loss: {
+          description: 'L_simple, the bound L_vlb, or both [default: simple]',
+          choices: LOSS_NAMES,
+          requiresArg: true,
+        },
+        'timesteps-sampling': {
+          description: 'Which timesteps to train on [default: low-bias, uniform]',
+          choices: TIMESTEP_SAMPLINGS,
+          requiresArg: true,
+        },
+        crop: numberOption('Side of the crops, in pixels [default: 32 with cifar10, else 64]'),
+        seed: { description: 'Name of all random numbers', type: 'string', requiresArg: true },
+        resume: { description: 'Go on with the run in --out', type: 'boolean', default: false },
+        'validate-every': numberOption('Minutes between validations', { default: 15 }),
+        'checkpoint-every': numberOption('Minutes between checkpoints', { default: 5 }),
+        engine: engineOptions.engine,
+        device: engineOptions.device,
+        threads: engineOptions.threads,
+        ...outputOptions,
+      } as const)
+      .example('$0 train --data cifar10 --out models/mine --hours 5', 'train on CIFAR-10 for five hours')
+      .example('$0 train --data photos/ cifar10=0.2 --out models/mine --crop 64', 'a fifth of the crops from CIFAR-10')
+      .example('$0 train --out models/mine --resume --hours 10', 'five more hours') as never,
+  handler: train,
+};
+
+/** Limits of a preset's run where none is given. */
+const DEFAULT_STEPS: Readonly<Record<PresetName, number>> = { small: 60_000, paper: 800_000 };
+/** Options that may differ from the checkpoint's when a run is taken up again: what is learnt stays the same. */
+const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema', 'dropout'] as const;
+
+async function train(args: Arguments<TrainArgs>): Promise<void> {
+  const console = openConsole(args);
+  const given = checkNumbers(args);
+  const { readCheckpoint } = await import('../../model/training/checkpoint.js');
+  const { CHECKPOINT, openRunDirectory } = await import('./files.js');
+  if (args.from !== undefined) await refuseModel(args.from, args.out);
+  const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
+  const checkpoint = args.resume ? await readCheckpoint(join(files.directory, CHECKPOINT)) : undefined;
+  const { record: recorded, steps: defaultSteps } = checkpoint
+    ? { record: takeUp(checkpoint.record, args, await configOf(args.config), given.options), steps: undefined }
+    : await planRun(args, given.options);
+  const steps = given.steps ?? (given.seconds === undefined ? defaultSteps : undefined);
+  if (steps === undefined && given.seconds === undefined) {
+    throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
+  }
+  const command = ['ddpm-codec', ...process.argv.slice(2).map(publicArgument)].join(' ');
+  const record = { ...recorded, commands: [...recorded.commands, command] };
+  const { runSession } = await import('./session.js');
+  await withContext(args, console, async (context) => {
+    await runSession({
+      console,
+      engine: await context.engine(),
+      files,
+      record,
+      ...(checkpoint && { state: checkpoint.state }),
+      from: args.from,
+      limits: { steps, seconds: given.seconds },
+      validateEvery: given.validateEvery,
+      checkpointEvery: given.checkpointEvery,
+    });
+  });
+}
+
+/** A model is not replaced by one that begins with its weights. */
+async function refuseModel(from: string, out: string): Promise<void> {
+  const { WEIGHTS_FILE, loadWeights } = await import('../../node/models.js');
+  const { directory } = await loadWeights(from);
+  await refuseInputs([join(out, WEIGHTS_FILE)], [join(directory, WEIGHTS_FILE)]);
+}
+
+/** An argument as the model card shows it: it is to say how the model was made, not where on this machine things lie. */
+function publicArgument(argument: string): string {
+  return argument.replace(
+    /^(--[^=]+=)?((?:\/|\.\.|[A-Za-z]:[\\/]).*)$/s,
+    (_, option = '', path) => option + publicPath(path),
+  );
+}
+
+/** A new run as the options say. */
+async function planRun(args: TrainArgs, given: Partial<TrainerOptions>) {
+  const { data } = args;
+  if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
+  const chosen = (await configOf(args.config)) ?? { preset: 'small' as const, config: presets.small.config };
+  const variance = given.variance ?? presets[chosen.preset].options.variance;
+  const side = given.side ?? (data.every((source) => source.split('=')[0] === 'cifar10') ? 32 : 64);
+  const options: TrainerOptions = { ...presets[chosen.preset].options, seed: 'ddpm-codec', ...given, side };
+  const record: RunRecord = { config: withVariance(chosen.config, variance), options, data, commands: [], seconds: 0 };
+  return { record, steps: DEFAULT_STEPS[chosen.preset] };
+}
+
+/** The recorded run, with the changes that are possible. @throws CodecError('usage') for the others */
+function takeUp(
+  record: RunRecord,
+  args: TrainArgs,
+  config: { config: Readonly<Record<string, unknown>> } | undefined,
+  given: Partial<TrainerOptions>,
+): RunRecord {
+  const refuse = (option: string, recorded: unknown, asked: unknown) => {
+    throw new CodecError(
+      'usage',
+      `--resume: the run in ${args.out} has ${option} ${JSON.stringify(recorded)}, not ${JSON.stringify(asked)}; leave the option out, or begin anew with another --out`,
+    );
+  };
+  if (args.from !== undefined) throw new CodecError('usage', '--from: only for a new run, not with --resume');
+  if (args.data && args.data.join() !== record.data.join()) refuse('data', record.data.join(' '), args.data.join(' '));
+  if (config) {
+    const asked = withVariance(config.config, given.variance ?? record.options.variance);
+    for (const key of new Set([...Object.keys(asked), ...Object.keys(record.config)])) {
+      if (JSON.stringify(asked[key]) !== JSON.stringify(record.config[key]))
+        refuse(key, record.config[key], asked[key]);
+    }
+  }
+  for (const [name, value] of Object.entries(given)) {
+    const recorded = record.options[name as keyof TrainerOptions];
+    if (value !== recorded && !(CHANGEABLE as readonly string[]).includes(name)) refuse(name, recorded, value);
+  }
+  return { ...record, options: { ...record.options, ...given } };
+}
+
+/** A preset's architecture or a file's, and whose options go with it; undefined when none was asked for. */
+async function configOf(
+  name: string | undefined,
+): Promise<{ preset: PresetName; config: Readonly<Record<string, unknown>> } | undefined> {
+  if (name === undefined) return undefined;
+  const preset = PRESETS.find((known) => known === name);
+  if (preset) return { preset, config: presets[preset].config };
+  const text = await readFile(name, 'utf8').catch((cause: unknown) => {
+    throw new CodecError('file', `--config: expected small, paper or a file, got ${name}: ${reasonOf(cause)}`, {
+      cause,
+    });
+  });
+  try {
+    return { preset: 'small', config: JSON.parse(text) as Record<string, unknown> };
+  } catch (cause) {
+    throw new CodecError('model', `${name}: not JSON`, { cause });
+  }
+}
+
+function checkNumbers(args: TrainArgs) {
+  const hours = positive('--hours', args.hours, 'hours');
+  const options: Record<string, unknown> = {
+    batch: integer('--batch', args.batch, 1, 65_536),
+    optimizer: args.optimizer,
+    learningRate: positive('--lr', args.lr, 'weight change per step'),
+    warmup: integer('--warmup', args.warmup, 0),
+    cooldown: share('--cooldown', args.cooldown, 1),
+    gradientClip: share('--grad-clip', args['grad-clip'], Number.MAX_VALUE),
+    ema: share('--ema', args.ema, 1),
+    dropout: share('--dropout', args.dropout, 0.99),
+    prediction: args.prediction,
+    variance: args.variance,
+    loss: args.loss,
+    timestepsSampling: args['timesteps-sampling'],
+    side: integer('--crop', args.crop, 1, 4096),
+    seed: args.seed,
+  };
+  return {
+    options: Object.fromEntries(
+      Object.entries(options).filter(([, value]) => value !== undefined),
+    ) as Partial<TrainerOptions>,
+    steps: integer('--steps', args.steps, 1),
+    seconds: hours === undefined ? undefined : hours * 3600,
+    validateEvery: positive('--validate-every', args['validate-every'], 'minutes')! * 60,
+    checkpointEvery: positive('--checkpoint-every', args['checkpoint-every'], 'minutes')! * 60,
+  };
+}
+
+function share(name: string, value: unknown, most: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && value >= 0 && value <= most) return value;
+  throw invalidArgument(
+    name,
+    most === Number.MAX_VALUE ? 'a number of 0 or more' : `a number from 0 to ${most}`,
+    value,
+  );
+}

@@ -1,0 +1,176 @@
+/**
+ * The encoder's choice of plan parameters: how hard this image is for the model, measured, and how long steps should be.
+ */
+
+import { gaussians, type IntegerStream, integerStream } from '../../common/random.js';
+import { mapAhead } from '../../common/side-by-side.js';
+import { crop } from '../../image/crop.js';
+import type { RgbImage } from '../../image/image.js';
+import { toUnit } from '../../image/pixels.js';
+import { halvings, workAt } from '../../model/pyramid.js';
+import type { Selection } from '../api.js';
+import { PLAN_LIMITS, type PlanParameters, type Profile } from '../format/plan.js';
+import type { CodecModel } from './encoder.js';
+
+/** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
+const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
+/** Of several samples of a larger image: that they cover much of it matters more than levels. */
+const PROBES_OF_SAMPLES = [0.33, 0.12, 0.05, 0.016];
+
+/** Squared error per dimension below which a measurement says nothing: a hundredth of a grey level, squared. */
+export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
+
+/** Larger images are measured on square samples of this side, in pixels, one for every so many pixels of an axis, and not too many. */
+const SAMPLE_SIDE = 64;
+const SAMPLE_EVERY = 96;
+const MOST_SAMPLES = 8;
+/** Where pictures are denoised at half their size, which sees farther, samples are so many times as large. */
+const FAR = 4;
+/**
+ * What is taken off log2 errors of samples: they have edges where the picture goes on, and bits for more error than there is are
+ * worse than too few, because what they send too much leaves still less error to the next step.
+ */
+const SAMPLE_BIAS = 0.2;
+
+export interface PlanChoice {
+  readonly parameters: PlanParameters;
+  /** Evaluations of the network on the whole image that this took (samples counted by their share of its pixels). */
+  readonly networkEvaluations: number;
+}
+
+/**
+ * Measures the error of xhat0 at a few noise levels and finds the nearest place in the model's profile.
+ * @param effort 1..9
+ */
+export async function choosePlan(
+  image: RgbImage,
+  model: CodecModel,
+  selection: Selection,
+  effort: number,
+): Promise<PlanChoice> {
+  const stream = integerStream('ddc1/plan');
+  const { schedule, denoiser, pyramid } = model;
+  const near = sampleImage(image, 1);
+  const samplesAt = (t: number) => (halvings(pyramid, schedule, { ...image, t }) > 0 ? sampleImage(image, FAR) : near);
+  const [shares, bias] = near.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
+  const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * schedule.timesteps))))];
+  const places = probes.flatMap((t, probe) => samplesAt(t).map((sample) => ({ t, probe, ...sample })));
+  // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
+  const measured = mapAhead(places, denoiser.parallelism, async ({ t, probe, x0, width, height }) => ({
+    probe,
+    error: await denoisingError(x0, width, height, t, model, stream),
+    dimensions: x0.length,
+    work: workAt(pyramid, schedule, { width, height, t }) * (x0.length / image.data.length),
+  }));
+  const sums = probes.map(() => ({ error: 0, dimensions: 0 }));
+  let networkEvaluations = 0;
+  for await (const { probe, error, dimensions, work } of measured) {
+    sums[probe].error += error;
+    sums[probe].dimensions += dimensions;
+    networkEvaluations += work;
+  }
+  const logErrors = sums.map(
+    ({ error, dimensions }) => Math.log2(Math.max(error / dimensions, MEASURABLE_ERROR)) - bias,
+  );
+  return {
+    parameters: {
+      ...nearestPlace(model.profile, probes, logErrors),
+      load: selection === 'greedy' ? 0 : 1,
+      pace: paceFor(effort, image.width * image.height),
+    },
+    networkEvaluations,
+  };
+}
+
+/** xhat0(x_t) of an x_t ~ q(x_t|x_0). */
+export async function denoise(
+  x0: Float32Array,
+  width: number,
+  height: number,
+  t: number,
+  { schedule, denoiser }: Pick<CodecModel, 'schedule' | 'denoiser'>,
+  stream: IntegerStream,
+): Promise<Float32Array> {
+  const signal = Math.sqrt(schedule.alphasCumprod[t]);
+  const noise = Math.sqrt(1 - schedule.alphasCumprod[t]);
+  const gaussian = gaussians(stream);
+  const xt = x0.map((value) => signal * value + noise * gaussian());
+  return denoiser.predictX0(xt, width, height, t);
+}
+
+/** Sum of |x_0 - xhat0(x_t)|^2 as of {@link denoise}, the error that the ideal rate-distortion curve is made of. */
+export async function denoisingError(
+  x0: Float32Array,
+  ...at: [number, number, number, Pick<CodecModel, 'schedule' | 'denoiser'>, IntegerStream]
+): Promise<number> {
+  const xhat0 = await denoise(x0, ...at);
+  let sum = 0;
+  for (let i = 0; i < x0.length; i++) sum += (x0[i] - xhat0[i]) ** 2;
+  return sum;
+}
+
+/** The integer place whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
+export function nearestPlace(
+  profile: Profile,
+  timesteps: readonly number[],
+  logErrors: readonly number[],
+): { first: number; second: number } {
+  let best = { first: 0, second: 0 };
+  let least = Number.POSITIVE_INFINITY;
+  for (let first = PLAN_LIMITS.first[0]; first <= PLAN_LIMITS.first[1]; first++) {
+    for (let second = PLAN_LIMITS.second[0]; second <= PLAN_LIMITS.second[1]; second++) {
+      let sum = 0;
+      timesteps.forEach((t, i) => {
+        const expected =
+          profile.mean[t - 1] + first * profile.components[0][t - 1] + second * profile.components[1][t - 1];
+        sum += (logErrors[i] - expected / 256) ** 2;
+      });
+      if (sum < least) {
+        least = sum;
+        best = { first, second };
+      }
+    }
+  }
+  return best;
+}
+
+/** Pace of larger pictures by effort, from 1 on. */
+const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
+
+/**
+ * A small image's steps are as long as a good path makes them; a large one has bits enough for any step length, and each
+ * evaluation of the network costs more.
+ */
+function paceFor(effort: number, pixels: number): number {
+  return pixels <= 64 * 64 ? 0 : PACE_OF_EFFORT[effort - 1];
+}
+
+interface Sample {
+  /** In [-1, 1], interleaved. */
+  readonly x0: Float32Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * The image itself, or where it is much larger than the samples, squares on an even grid.
+ * @param scale how many times as large they are, and as far apart
+ */
+function sampleImage(image: RgbImage, scale: number): Sample[] {
+  const across = cuts(image.width, scale);
+  const down = cuts(image.height, scale);
+  return down.starts.flatMap((top) =>
+    across.starts.map((left) => {
+      const { width, height, data } = crop(image, { left, top, width: across.size, height: down.size });
+      return { x0: toUnit(data), width, height };
+    }),
+  );
+}
+
+function cuts(length: number, scale: number): { size: number; starts: number[] } {
+  const side = scale * SAMPLE_SIDE;
+  if (length <= 2 * side) return { size: length, starts: [0] };
+  const count = Math.max(2, Math.min(MOST_SAMPLES, Math.round(length / (scale * SAMPLE_EVERY))));
+  const starts = Array.from({ length: count }, (_, i) => Math.round(((i + 0.5) * length) / count - side / 2));
+  return { size: side, starts };
+}

@@ -1,0 +1,178 @@
+/**
+ * The header of a `.ddc` file, version 4. `docs/FORMAT.md` is the specification; this is its one implementation.
+ *
+ * | bytes | content |
+ * |---|---|
+ * | 2 | magic 0xDD, then 0xC0 + version |
+ * | 1 | bits 0-3: ν - 4; bit 4: features follow; bit 5: a seed follows; bit 6: a step count follows; bit 7: a lossless tail follows the steps |
+ * | 3 | model id: first 24 bits of the model's hash |
+ * | 1-4, 1-4 | width - 1, height - 1 (LEB128) |
+ * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
+ * | 0-5 | seed (LEB128), only if not 0 |
+ * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
+ * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop follows; bits 3-7: reserved, 0 |
+ * | 0-2 | stop (LEB128), if bit 2 of the features is set |
+ * | 1 | CRC-8 of all bytes before it |
+ */
+import { CodecError } from '../../common/errors.js';
+import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
+import { crc8 } from './checksum.js';
+import { leb128, readLeb128 } from './leb128.js';
+import type { PlanParameters } from './plan.js';
+
+export const FORMAT_VERSION = 4;
+/** Largest width and height that a header can carry. */
+export const MAX_SIDE = 2 ** 24;
+/** Hex digits of the model's hash in a header. */
+export const MODEL_ID_DIGITS = 6;
+
+export interface Header {
+  readonly version: number;
+  /** ν, 4..16: the trellis has 2^ν states. */
+  readonly stateBits: number;
+  /** First 6 hex digits of the model's hash, lower case. */
+  readonly modelId: string;
+  readonly width: number;
+  readonly height: number;
+  readonly plan: PlanParameters;
+  /** 0..2^32-1. */
+  readonly seed: number;
+  /** Steps the encoder wrote; absent when it wrote all that the plan has. */
+  readonly stepCount?: number;
+  /** The exact picture follows the steps. */
+  readonly lossless?: boolean;
+  /** The steps have checksums. */
+  readonly checksums?: boolean;
+  /** Metadata follow the steps and the tail. */
+  readonly metadata?: boolean;
+  /** A timestep that no step of the plan goes past, 1..T. */
+  readonly stop?: number;
+}
+
+const MAGIC = 0xdd;
+const VERSION_NIBBLE = 0xc0;
+const FLAG_SEED = 0x20;
+const FLAG_STEPS = 0x40;
+const FLAG_TAIL = 0x80;
+const FLAG_FEATURES = 0x10;
+const FEATURE_CHECKSUMS = 0x01;
+const FEATURE_METADATA = 0x02;
+const FEATURE_STOP = 0x04;
+const FEATURES_RESERVED = 0xf8;
+/** Of counts and timesteps. */
+const MOST_STEPS = 2 ** 14 - 1;
+
+export function writeHeader(header: Header): Uint8Array {
+  const { plan } = header;
+  const features =
+    (header.checksums ? FEATURE_CHECKSUMS : 0) |
+    (header.metadata ? FEATURE_METADATA : 0) |
+    (header.stop === undefined ? 0 : FEATURE_STOP);
+  const flags =
+    (features === 0 ? 0 : FLAG_FEATURES) |
+    (header.seed === 0 ? 0 : FLAG_SEED) |
+    (header.stepCount === undefined ? 0 : FLAG_STEPS) |
+    (header.lossless ? FLAG_TAIL : 0);
+  const planBits = ((plan.first + 64) << 9) | ((plan.second + 8) << 5) | (plan.load << 3) | plan.pace;
+  const bytes = [
+    MAGIC,
+    VERSION_NIBBLE | header.version,
+    (header.stateBits - MIN_STATE_BITS) | flags,
+    ...Buffer.from(header.modelId, 'hex'),
+    ...leb128(header.width - 1),
+    ...leb128(header.height - 1),
+    planBits >>> 8,
+    planBits & 0xff,
+    ...(header.seed === 0 ? [] : leb128(header.seed)),
+    ...(header.stepCount === undefined ? [] : leb128(header.stepCount)),
+    ...(features === 0 ? [] : [features]),
+    ...(header.stop === undefined ? [] : leb128(header.stop)),
+  ];
+  return Uint8Array.from([...bytes, crc8(bytes)]);
+}
+
+/**
+ * Reads and checks a header.
+ * @returns the header and its length in bytes
+ * @throws CodecError('format') when the bytes are not a whole, valid header of this version
+ */
+export function readHeader(bytes: Uint8Array): { header: Header; length: number } {
+  if (bytes.length < 2 || bytes[0] !== MAGIC || (bytes[1] & 0xf0) !== VERSION_NIBBLE) {
+    const found = bytes.length === 0 ? 'an empty file' : `bytes ${Buffer.from(bytes.subarray(0, 2)).toString('hex')}`;
+    throw new CodecError('format', `not a .ddc file: expected it to start with dd c${FORMAT_VERSION}, got ${found}`);
+  }
+  const version = bytes[1] & 0x0f;
+  if (version !== FORMAT_VERSION) {
+    throw new CodecError(
+      'format',
+      `.ddc version: expected ${FORMAT_VERSION}, got ${version}; install a ddpm-codec that reads it`,
+    );
+  }
+  const reader = new HeaderReader(bytes, 2);
+  const flags = reader.byte();
+  const stateBits = MIN_STATE_BITS + (flags & 0x0f);
+  const modelId = Buffer.from([reader.byte(), reader.byte(), reader.byte()]).toString('hex');
+  const width = reader.leb128(MAX_SIDE - 1) + 1;
+  const height = reader.leb128(MAX_SIDE - 1) + 1;
+  const planBits = (reader.byte() << 8) | reader.byte();
+  const seed = flags & FLAG_SEED ? reader.leb128(2 ** 32 - 1) : 0;
+  const stepCount = flags & FLAG_STEPS ? reader.leb128(MOST_STEPS) : undefined;
+  const features = flags & FLAG_FEATURES ? reader.byte() : 0;
+  const stop = features & FEATURE_STOP ? reader.leb128(MOST_STEPS) : undefined;
+  const expected = crc8(bytes.subarray(0, reader.position));
+  const found = reader.byte();
+  if (found !== expected) {
+    throw new CodecError('format', `.ddc header is damaged: expected checksum ${expected}, got ${found}`);
+  }
+  if (features & FEATURES_RESERVED || (flags & FLAG_FEATURES && features === 0) || stateBits > MAX_STATE_BITS) {
+    const which = `flags ${flags}, features ${features}`;
+    throw new CodecError('format', `.ddc header uses a feature this version does not know (${which})`);
+  }
+  const plan = {
+    first: (planBits >>> 9) - 64,
+    second: ((planBits >>> 5) & 15) - 8,
+    load: (planBits >>> 3) & 3,
+    pace: planBits & 7,
+  };
+  const header: Header = {
+    version,
+    stateBits,
+    modelId,
+    width,
+    height,
+    plan,
+    seed,
+    ...(stepCount !== undefined && { stepCount }),
+    ...(flags & FLAG_TAIL && { lossless: true }),
+    ...(features & FEATURE_CHECKSUMS && { checksums: true }),
+    ...(features & FEATURE_METADATA && { metadata: true }),
+    ...(stop !== undefined && { stop }),
+  };
+  return { header, length: reader.position };
+}
+
+/** A cursor over header bytes that reports a file that ends too early. */
+class HeaderReader {
+  constructor(
+    private readonly bytes: Uint8Array,
+    public position: number,
+  ) {}
+
+  byte(): number {
+    if (this.position >= this.bytes.length) {
+      throw new CodecError('format', `.ddc file ends inside its header, after ${this.bytes.length} bytes`);
+    }
+    return this.bytes[this.position++];
+  }
+
+  /** An unsigned LEB128 integer of at most `most`, in its shortest form. */
+  leb128(most: number): number {
+    const number = readLeb128(this.bytes, this.position, most);
+    if (number === undefined) {
+      this.position = this.bytes.length;
+      return this.byte();
+    }
+    this.position = number.end;
+    return number.value;
+  }
+}

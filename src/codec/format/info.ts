@@ -1,0 +1,53 @@
+/** What can be told about a file, and done to it, without running a network. */
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import type { FileInfo } from '../api.js';
+import { type Header, readHeader } from './header.js';
+import { completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
+import { stepEnds } from './sections.js';
+
+/**
+ * Reads a file's header; with its model also the table of its steps and how much of it is there.
+ * @throws CodecError('format') for a damaged header; CodecError('model') when the model is another one
+ */
+export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
+  const { header, length } = readHeader(bytes);
+  const base = { ...describe(header), headerBytes: length, bytes: bytes.length };
+  if (!model) return base;
+  const layout = readLayout(bytes, model);
+  const dimensions = header.width * header.height * 3;
+  const parts = fileParts(bytes, layout);
+  const { all: end } = parts;
+  const metadata = metadataOf(bytes, layout, parts);
+  const start = { t: model.schedule.timesteps, bits: 0, bytes: length };
+  const ends = stepEnds(layout.written, header.checksums === true);
+  const steps = layout.written.map(({ s }, i) => ({
+    t: s,
+    bits: ends[i] - (ends[i - 1] ?? 0),
+    bytes: layout.boundaries[i + 1],
+  }));
+  return {
+    ...base,
+    steps: [start, ...steps].map((step) => ({ ...step, bitsPerDim: (step.bytes * 8) / dimensions })),
+    stepsComplete: completeSteps(layout, bytes.length),
+    complete: end !== undefined && bytes.length >= end,
+    ...(end !== undefined && { bytesWhenComplete: end }),
+    ...(metadata && { metadata }),
+  };
+}
+
+/**
+ * The first `maxBytes` bytes of a file, itself a valid file at a lower rate.
+ * @throws CodecError('usage') when that is less than its header; CodecError('format') for a damaged header
+ */
+export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
+  if (!(maxBytes >= 0)) throw invalidArgument('size', 'a number of at least 0', maxBytes);
+  const { length } = readHeader(bytes);
+  if (maxBytes < length) {
+    throw new CodecError('usage', `size: expected at least the ${length} bytes of the header, got ${maxBytes}`);
+  }
+  return bytes.slice(0, Math.floor(maxBytes));
+}
+
+function describe({ version, modelId, width, height, stateBits, seed, lossless = false, checksums = false }: Header) {
+  return { version, modelId, width, height, stateBits, seed, lossless, checksums };
+}

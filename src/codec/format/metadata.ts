@@ -1,0 +1,64 @@
+/** What a file may say of itself besides the picture, at its very end, in MessagePack. Nothing needs it to decode. */
+import { Packr } from 'msgpackr';
+import { CodecError } from '../../common/errors.js';
+import { crc16 } from './checksum.js';
+import { leb128, readLeb128 } from './leb128.js';
+
+/** Longest texts, in bytes of the packed map. */
+export const MOST_METADATA_BYTES = 65_535;
+const CHECKSUM_BYTES = 2;
+
+export interface Metadata {
+  /** Name of the picture's file, without its directory. */
+  readonly source?: string;
+  readonly comment?: string;
+  /** What wrote the file, such as `ddpm-codec 0.1.0`. */
+  readonly software?: string;
+  /** Of the network that it was encoded with, where that is not `fp32`; a decoder comes nearest with the same. */
+  readonly precision?: string;
+}
+
+const KEYS = ['source', 'comment', 'software', 'precision'] as const;
+
+const packr = new Packr({ useRecords: false });
+
+/**
+ * Length, map, checksum.
+ * @throws CodecError('usage') when it is longer than 65,535 bytes
+ */
+export function writeMetadata(metadata: Metadata): Uint8Array {
+  const map = packr.pack(Object.fromEntries(KEYS.flatMap((key) => (metadata[key] ? [[key, metadata[key]]] : []))));
+  if (map.length > MOST_METADATA_BYTES) {
+    throw new CodecError('usage', `metadata: expected at most ${MOST_METADATA_BYTES} bytes, got ${map.length}`);
+  }
+  const checksum = crc16(map);
+  return Uint8Array.from([...leb128(map.length), ...map, checksum >> 8, checksum & 255]);
+}
+
+/** Bytes of the metadata that begin here, length and checksum included; undefined where that cannot be told yet. */
+export function metadataBytes(section: Uint8Array): number | undefined {
+  const length = readLeb128(section, 0, MOST_METADATA_BYTES);
+  return length && length.end + length.value + CHECKSUM_BYTES;
+}
+
+/** @returns undefined where they are not whole, or damaged: the picture is no worse for it */
+export function readMetadata(section: Uint8Array): Metadata | undefined {
+  const length = readLeb128(section, 0, MOST_METADATA_BYTES);
+  if (length === undefined || section.length < length.end + length.value + CHECKSUM_BYTES) return undefined;
+  const end = length.end + length.value;
+  const map = section.slice(length.end, end);
+  if (crc16(map) !== section[end] * 256 + section[end + 1]) return undefined;
+  try {
+    const values: unknown = packr.unpack(map);
+    if (typeof values !== 'object' || values === null) return undefined;
+    return Object.fromEntries(
+      Object.entries(values).filter(([key, value]) => isKnown(key) && typeof value === 'string'),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+function isKnown(key: string): boolean {
+  return (KEYS as readonly string[]).includes(key);
+}

@@ -1,0 +1,207 @@
+/**
+ * The plan of a file: which jumps the chain takes and how many blocks each one gets.
+ *
+ * A step costs one network evaluation, and short paths are poor ones, so it should neither carry a few bits only nor be so
+ * long that xhat0 is stale. Both ends derive the plan from the model's calibrated profile of the denoising error and
+ * a few small integers in the header; there is no side information in the stream. Everything here is integer arithmetic
+ * or + - * / and sqrt in doubles, in a fixed order, so that all machines agree.
+ */
+import { invalidArgument } from '../../common/errors.js';
+import { halvings, type Pyramid } from '../../model/pyramid.js';
+import { jumpKlBits, type Schedule } from '../../model/schedule.js';
+import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
+
+/**
+ * Expected log2 of the mean squared error of xhat0 (images in [-1, 1]) at t = 1..T over a training set, and the two
+ * directions in which images differ from it most. Integers in units of 1/256; index 0 is t = 1.
+ */
+export interface Profile {
+  readonly mean: readonly number[];
+  /** Change of log2 error per unit of the first and of the second coordinate. */
+  readonly components: readonly [readonly number[], readonly number[]];
+}
+
+/** What a plan is made from, of a model. */
+export interface PlanModel {
+  readonly schedule: Schedule;
+  readonly profile: Profile;
+  readonly pyramid?: Pyramid;
+}
+
+/** What the header says of the plan. */
+export interface PlanParameters {
+  /** The image's place in the profile: an integer from -64 to 63. */
+  readonly first: number;
+  /** An integer from -8 to 7. */
+  readonly second: number;
+  /** How full the bits are planned: an index into `LOADS`. */
+  readonly load: number;
+  /** How long steps are: an index into `PACES`. */
+  readonly pace: number;
+}
+
+/** One step of the chain: t -> s, sent in this many blocks of so many bits each. */
+export interface PlannedStep {
+  readonly t: number;
+  readonly s: number;
+  readonly blocks: number;
+  /** ν + 4 S. */
+  readonly blockBits: number;
+}
+
+/** KL planned for a step's bits, as a share of what they deliver when the best path is chosen. */
+export const LOADS = [1, 0.75, 0.5, 1.25] as const;
+
+/**
+ * Least waste of a step, as a multiple of R^(3/4), R the bits per dimension planned before it: KL * (1 - snr_t/snr_s) estimates
+ * what is sent that a newer xhat0 would have known. Steps of equal waste are the cheapest way to spend a number of network
+ * evaluations when only the end counts; steps whose waste grows with R when every beginning of the file does.
+ */
+export const PACES = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08] as const;
+
+/**
+ * What a step may waste is proportional to its work, a quarter for each halving of the picture, but coding it takes so much of that of
+ * an evaluation at full size anyway.
+ */
+const LEAST_WORK = 1 / 16;
+
+/** Bits per dimension at which the least waste stops falling: few look at shorter beginnings of a file. */
+const LEAST_RATE = 0.01;
+
+export const PLAN_LIMITS = { first: [-64, 63], second: [-8, 7] } as const;
+
+/** Most bits of a block: longer ones are hardly better, and shorter ones can be searched side by side. */
+const MOST_BLOCK_BITS = 1024;
+/**
+ * A step carries at least one block of so many bits: shorter paths are poor ones. In pictures of a few pixels at most this many
+ * for a dimension, because a codeword of n dimensions cannot be much longer than sqrt(n).
+ */
+const LEAST_STEP_BITS = 20;
+const LEAST_STEP_BITS_PER_DIMENSION = 1 / 8;
+/**
+ * Share of a long path's bits that it delivers as KL, in thousandths, for ν = 4..16; measured on random trellises up to
+ * ν = 12, the rest continued.
+ */
+const EFFICIENCIES = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972] as const;
+
+function efficiencyOf(stateBits: number): number {
+  return EFFICIENCIES[stateBits - MIN_STATE_BITS] / 1000;
+}
+
+/**
+ * KL in bits that a block of L bits is expected to deliver, half the squared largest projection: e L^2 / (L + ν / 4), within
+ * 2 % of what was measured for L = ν + 4 .. 1024.
+ */
+export function blockCapacity(blockBits: number, stateBits: number): number {
+  return (efficiencyOf(stateBits) * blockBits * blockBits) / (blockBits + stateBits / 4);
+}
+
+/** The blocks that deliver this much KL, in bits, as nearly as whole symbols allow; at least one of the shortest. */
+function blocksFor(kl: number, stateBits: number): { blocks: number; blockBits: number } {
+  const bits = kl / efficiencyOf(stateBits);
+  const blocks = Math.max(1, Math.ceil(bits / MOST_BLOCK_BITS));
+  // The solution of capacity(L) = kl / blocks.
+  const share = bits / blocks;
+  const exact = (share + Math.sqrt(share * share + stateBits * share)) / 2;
+  const symbols = Math.max(1, Math.floor((exact - stateBits) / SYMBOL_BITS + 0.5));
+  return { blocks, blockBits: stateBits + SYMBOL_BITS * symbols };
+}
+
+/** 2^(i/256) for i = 0..255 from square roots alone: exact in the sense that every machine gets the same doubles. */
+const POWERS = (() => {
+  const roots: number[] = [];
+  for (let bit = 0, root = 2; bit < 8; bit++) {
+    root = Math.sqrt(root);
+    roots.push(root);
+  }
+  return Float64Array.from({ length: 256 }, (_, i) => {
+    let power = 1;
+    for (let bit = 0; bit < 8; bit++) if (i & (128 >> bit)) power *= roots[bit];
+    return power;
+  });
+})();
+
+/** 2^(x/256) for an integer x, exponents clamped to -64..64. */
+export function exp2Fixed(x: number): number {
+  const clamped = Math.max(-64 * 256, Math.min(64 * 256, x));
+  const exponent = Math.floor(clamped / 256);
+  let power = POWERS[clamped - exponent * 256];
+  for (let i = 0; i < exponent; i++) power *= 2;
+  for (let i = 0; i > exponent; i--) power /= 2;
+  return power;
+}
+
+/** Mean square of a picture of which nothing is known, in [-1, 1]. */
+const UNKNOWN_ERROR = 0.25;
+
+/**
+ * Expected squared error of xhat0 per dimension for t = 1..T (index t; index 0 is 0) at a place in the profile. At T nothing is known
+ * but that it is a picture.
+ */
+export function expectedErrors(profile: Profile, first: number, second: number): Float64Array {
+  const errors = new Float64Array(profile.mean.length + 1);
+  for (let t = 1; t < errors.length; t++) {
+    const log = profile.mean[t - 1] + first * profile.components[0][t - 1] + second * profile.components[1][t - 1];
+    errors[t] = exp2Fixed(log);
+  }
+  errors[errors.length - 1] = UNKNOWN_ERROR;
+  return errors;
+}
+
+/**
+ * Derives the plan. The chain starts at T; a step is as short as it can be with the bits of a good path and the waste of its
+ * pace; what rounding to whole symbols leaves over is carried to the next step. It ends at t = 1, or where the rest of the
+ * chain is worth less than half of the least step.
+ * @param stateBits ν
+ * @param size of the picture, in pixels
+ * @param stop a timestep that no step goes past: one ends there and is shorter than it would be
+ */
+export function createPlan(
+  { schedule, profile, pyramid }: PlanModel,
+  parameters: PlanParameters,
+  stateBits: number,
+  { width, height }: { readonly width: number; readonly height: number },
+  stop = 1,
+): PlannedStep[] {
+  checkParameters(parameters);
+  const dimensions = width * height * 3;
+  const errors = expectedErrors(profile, parameters.first, parameters.second);
+  const load = LOADS[parameters.load];
+  const leastBits = Math.min(LEAST_STEP_BITS, LEAST_STEP_BITS_PER_DIMENSION * dimensions);
+  const leastKl = blockCapacity(Math.max(leastBits, stateBits + SYMBOL_BITS), stateBits);
+  const { snr } = schedule;
+  const steps: PlannedStep[] = [];
+  let planned = 0;
+  let carried = 0;
+  let t = schedule.timesteps;
+  while (t > 1) {
+    const squaredError = errors[t] * dimensions;
+    const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
+    const share = Math.max(LEAST_WORK, 1 / 4 ** halvings(pyramid, schedule, { width, height, t }));
+    const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions * share;
+    let s = t;
+    let kl = 0;
+    do {
+      s--;
+      kl = jumpKlBits(schedule, t, s, squaredError);
+    } while (s > 1 && s !== stop && (kl / load + carried < leastKl || kl * (1 - snr[t] / snr[s]) < leastWaste));
+    planned += kl;
+    const wanted = kl / load + carried;
+    if (wanted < leastKl / 2) break;
+    // More than a bit per dimension can only come of a damaged or hostile header.
+    const { blocks, blockBits } = blocksFor(Math.min(wanted, Math.max(dimensions, leastKl)), stateBits);
+    carried = wanted - blocks * blockCapacity(blockBits, stateBits);
+    steps.push({ t, s, blocks, blockBits });
+    t = s;
+  }
+  return steps;
+}
+
+function checkParameters({ first, second, load, pace }: PlanParameters): void {
+  const inRange = (value: number, [least, most]: readonly [number, number]) =>
+    Number.isInteger(value) && value >= least && value <= most;
+  if (!inRange(first, PLAN_LIMITS.first)) throw invalidArgument('plan first', 'an integer from -64 to 63', first);
+  if (!inRange(second, PLAN_LIMITS.second)) throw invalidArgument('plan second', 'an integer from -8 to 7', second);
+  if (LOADS[load] === undefined) throw invalidArgument('plan load', 'an integer from 0 to 3', load);
+  if (PACES[pace] === undefined) throw invalidArgument('plan pace', 'an integer from 0 to 7', pace);
+}

@@ -1,0 +1,73 @@
+/**
+ * How encoder and decoder agree on numbers that each computes with its own floating-point network: centres for the exact
+ * pixels.
+ *
+ * A centre is xhat0 rounded to a grid of step 1, which two ends do differently where xhat0 lies within their drift of a
+ * boundary, and neither end can tell which values those are. So the grid is shifted, every value's by its own
+ * pseudo-random amount (subtractive dither), and of many such shifts for a group of values the encoder names the first
+ * with which no value of the group lies near a boundary. It costs about -log2(1 - 2 margin) bits a value.
+ */
+import { integerStream } from '../../common/random.js';
+
+/** Values that share an index. */
+export const GROUP_SIZE = 192;
+/**
+ * Distance from a boundary that the encoder keeps, in grey levels: two ends may differ by this much in xhat0. Eleven times
+ * the largest difference between engines that was measured (docs/LOSSLESS.md). The decoder need not know it.
+ */
+export const MARGIN = 0.015;
+/** Number of shifts of a group; with a margin of 0.015 one in 347 fits. */
+export const SHIFTS = 2 ** 16;
+
+/** [-1, 1] to 0..255. */
+export function greyLevel(unit: number): number {
+  return (unit + 1) * 127.5;
+}
+
+/**
+ * The first shift with which every value of a group keeps its distance from a boundary.
+ * @param values of the group, 0..255
+ * @returns its index, from 0; the best of all that were tried where none keeps the whole distance
+ */
+export function findShift(seed: number, group: number, values: Float64Array, margin: number): number {
+  const series = shiftSeries(seed, group, values.length);
+  const fractions = Int32Array.from(values, (value) => Math.floor((value - Math.floor(value)) * SHIFTS));
+  const enough = Math.ceil(margin * SHIFTS);
+  let best = 0;
+  let farthest = -1;
+  for (let index = 0; index < SHIFTS && farthest < enough; index++) {
+    let distance = SHIFTS / 2;
+    for (let i = 0; i < values.length && distance > farthest; i++) {
+      const fraction = (fractions[i] + series[i] + index * (series[i] >>> 16)) & 0xffff;
+      distance = Math.min(distance, fraction, 0xffff - fraction);
+    }
+    if (distance > farthest) {
+      farthest = distance;
+      best = index;
+    }
+  }
+  return best;
+}
+
+/**
+ * The centres of a group's values under a shift: multiples of 2^-16, exact in single precision.
+ * @param index 0..65535
+ */
+export function centresOf(seed: number, group: number, index: number, values: Float64Array): Float64Array {
+  const series = shiftSeries(seed, group, values.length);
+  return values.map((value, i) => {
+    const shift = shiftOf(series[i], index);
+    return Math.floor(value + shift) + 0.5 - shift;
+  });
+}
+
+/** For each value of a group an integer: start and, odd, step of its series of shifts, in the low and the high half. */
+function shiftSeries(seed: number, group: number, length: number): Int32Array {
+  const stream = integerStream(`ddc1/${seed}/tail/${group}`);
+  return Int32Array.from({ length }, () => stream() | 0x10000);
+}
+
+/** A value's shift, in [0, 1). */
+function shiftOf(series: number, index: number): number {
+  return ((series + index * (series >>> 16)) & 0xffff) / SHIFTS;
+}

@@ -1,0 +1,71 @@
+/**
+ * Where a lossless file's chain ends: at the step after which steps and tail together are shortest. All of them are considered. Files
+ * may grow for twenty steps before they shrink: an xhat0 that knows large shapes only leaves residuals as smooth as the
+ * picture, which the tail tells from each other; one with details that are half wrong does not.
+ */
+import { crop, cropInto, middleOf } from '../../image/crop.js';
+import type { RgbImage } from '../../image/image.js';
+import type { Schedule } from '../../model/schedule.js';
+import { MARGIN } from './agreement.js';
+import { chooseTail, covariancesAt, type ResidualStatistics, type TailContext, writeTail } from './tail.js';
+
+/**
+ * The chain goes on at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before, xhat0 is the difference of two
+ * large numbers, and what engines differ in grows with them.
+ */
+const LEAST_SNR = 0.1;
+
+/** More than this of both sides of a boundary would leave hardly a shift that fits. */
+const MOST_MARGIN = 0.2;
+
+/** Of larger pictures the tail's length is measured on the middle only, a square of this side. */
+const MEASURED_SIDE = 256;
+
+interface Candidate {
+  readonly steps: number;
+  readonly t: number;
+  readonly payloadBits: number;
+  readonly bits: number;
+  readonly xhat0: Float32Array;
+}
+
+export class TailSearch {
+  private best: Candidate | undefined;
+
+  constructor(
+    private readonly image: RgbImage,
+    private readonly seed: number,
+    private readonly schedule: Schedule,
+    private readonly residuals: ResidualStatistics | undefined,
+  ) {}
+
+  /**
+   * Considers ending the chain here.
+   * @param last the plan has no more steps, so it must be here at the latest
+   * @param xhat0 is copied if need be
+   */
+  consider(steps: number, t: number, payloadBits: number, xhat0: Float32Array, last: boolean): void {
+    if (this.schedule.snr[t] < LEAST_SNR && !last) return;
+    const part = middleOf(this.image, MEASURED_SIDE);
+    const { width, height, data } = crop(this.image, part);
+    const middle = cropInto(xhat0, this.image.width, part, new Float32Array(data.length));
+    const share = data.length / this.image.data.length;
+    const bits = payloadBits + chooseTail(this.contextOf(middle, width, height, t), data).bits / share;
+    if (this.best !== undefined && bits >= this.best.bits) return;
+    this.best = { steps, t, payloadBits, bits, xhat0: xhat0.slice() };
+  }
+
+  /** The best end, with its tail. */
+  finish(): { readonly steps: number; readonly payloadBits: number; readonly bytes: Uint8Array } | undefined {
+    if (this.best === undefined) return undefined;
+    const { steps, t, payloadBits, xhat0 } = this.best;
+    const context = this.contextOf(xhat0, this.image.width, this.image.height, t);
+    const choice = chooseTail(context, this.image.data);
+    const margin = Math.min(MOST_MARGIN, MARGIN * Math.max(1, Math.sqrt(LEAST_SNR / this.schedule.snr[t])));
+    return { steps, payloadBits, bytes: writeTail(context, this.image.data, choice, margin) };
+  }
+
+  private contextOf(xhat0: Float32Array, width: number, height: number, t: number): TailContext {
+    return { width, height, seed: this.seed, xhat0, covariances: covariancesAt(this.residuals, t) };
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * How the bits of a block stand for a codeword: as a path through a trellis with 2^ν states (`stateBits` = ν).
+ *
+ * A block of L = ν + 4 S bits holds a start state and S symbols of 4 bits. Its dimensions are cut into S stages. From state
+ * p symbol b takes the branch u = 16 p + b, which brings the codeword of index u for the stage's dimensions, and leads to
+ * state u mod 2^ν. A block is thus one of 2^L codewords, whichever of them the encoder likes best it finds with the
+ * Viterbi algorithm in S 2^(ν + 4) additions and comparisons, where separate blocks of K bits need 2^K scores each: with
+ * ν = 8 a path is as good as a codeword out of 2^28, with ν = 12 better than any codeword that could be searched for one by one.
+ *
+ * The start state is free and paid for, so the first stage has ν + 4 bits worth of dimensions: a block of ν + 4 bits is plain
+ * minimal random coding, longer ones are better.
+ *
+ * References: random codes on trellises, Viterbi & Omura 1974 ("Trellis encoding of memoryless discrete-time sources with a
+ * fidelity criterion"); for the Gaussian source Marcellin & Fischer 1990.
+ */
+import { invalidArgument } from '../../common/errors.js';
+import { type CodebookShape, codebookShape, scoreCodewords, writeCodeword } from './codebook.js';
+
+/** Bits of a symbol: 16 branches leave a state. */
+export const SYMBOL_BITS = 4;
+export const MIN_STATE_BITS = 4;
+export const MAX_STATE_BITS = 16;
+
+/** The code of all blocks of a step. */
+export interface BlockCode {
+  /** ν. */
+  readonly stateBits: number;
+  /** L: bits of a block, ν + 4 S. */
+  readonly blockBits: number;
+  /** Codebook of the first stage's branches, and of the others'; 2^(ν + 4) codewords each. */
+  readonly first: CodebookShape;
+  readonly rest: CodebookShape;
+}
+
+/**
+ * @param n dimensions of the step's largest block @param blockBits ν + 4 S with S >= 1 @param stateBits ν, 4..16
+ * @throws CodecError('usage') for other bits
+ */
+export function blockCode(n: number, blockBits: number, stateBits: number): BlockCode {
+  const symbols = (blockBits - stateBits) / SYMBOL_BITS;
+  if (!(Number.isInteger(symbols) && symbols >= 1)) {
+    throw invalidArgument('block bits', `${stateBits} and a positive multiple of ${SYMBOL_BITS}`, blockBits);
+  }
+  const indexBits = stateBits + SYMBOL_BITS;
+  const shape = (bits: number) => codebookShape(Math.ceil((n * bits) / blockBits), indexBits);
+  return { stateBits, blockBits, first: shape(indexBits), rest: shape(SYMBOL_BITS) };
+}
+
+/** S: stages of a block. */
+export function stageCount({ stateBits, blockBits }: BlockCode): number {
+  return (blockBits - stateBits) / SYMBOL_BITS;
+}
+
+/** First dimension of stage i = 0..S-1 in a block of n dimensions; n for i = S. Dimensions are shared out by bits. */
+function stageStart({ stateBits, blockBits }: BlockCode, i: number, n: number): number {
+  return i === 0 ? 0 : Math.floor((n * (stateBits + SYMBOL_BITS * i)) / blockBits);
+}
+
+/** One of a block's 2^L codewords: a start state and the symbols of the stages, 0..15 each. */
+export interface Path {
+  readonly start: number;
+  readonly symbols: Uint8Array;
+}
+
+/**
+ * Writes the codeword of a path: the only way one is ever made, at both ends.
+ * @param signs S1, +1 or -1 per dimension @param z output, as long as `signs`
+ */
+export function writePath(code: BlockCode, { start, symbols }: Path, signs: Int8Array, z: Float32Array): void {
+  const states = 2 ** code.stateBits;
+  let state = start;
+  for (let i = 0, from = 0; i < symbols.length; i++) {
+    const to = stageStart(code, i + 1, z.length);
+    const branch = (state << SYMBOL_BITS) | symbols[i];
+    writeCodeword(i === 0 ? code.first : code.rest, branch, signs.subarray(from, to), z.subarray(from, to));
+    state = branch & (states - 1);
+    from = to;
+  }
+}
+
+/**
+ * Goes one stage on: for every state q the metrics of the 16 branches into it become one metric and the choice of a branch.
+ * Branch u = j 2^ν + q comes from state j 2^(ν - 4) + floor(q / 16); its score is halves[u >> 1], negated for odd u.
+ * @param before metrics of the states @param after output, likewise @param choices output: j for each q
+ */
+export type Extend = (
+  stateBits: number,
+  before: Float64Array,
+  halves: Float32Array,
+  after: Float64Array,
+  choices: Uint8Array,
+) => void;
+
+/**
+ * Finds a path for a target.
+ * @param target delta, one value per dimension
+ * @param extend how branches into a state are decided between
+ * @param finish picks the final state by its metric
+ */
+export function searchPath(
+  code: BlockCode,
+  target: Float32Array,
+  signs: Int8Array,
+  extend: Extend,
+  finish: (metrics: Float64Array) => number,
+): Path {
+  const { stateBits } = code;
+  const states = 2 ** stateBits;
+  const stages = stageCount(code);
+  const { metrics, spare, halves } = scratchFor(states);
+  const choices = new Uint8Array(stages * states);
+  let before = metrics.fill(0);
+  let after = spare;
+  for (let i = 0, from = 0; i < stages; i++) {
+    const to = stageStart(code, i + 1, target.length);
+    scoreBranches(i === 0 ? code.first : code.rest, target.subarray(from, to), signs.subarray(from, to), halves);
+    extend(stateBits, before, halves, after, choices.subarray(i * states, (i + 1) * states));
+    [before, after] = [after, before];
+    from = to;
+  }
+  const symbols = new Uint8Array(stages);
+  let state = finish(before);
+  for (let i = stages - 1; i >= 0; i--) {
+    symbols[i] = state & (2 ** SYMBOL_BITS - 1);
+    state = (choices[i * states + state] << (stateBits - SYMBOL_BITS)) | (state >>> SYMBOL_BITS);
+  }
+  return { start: state, symbols };
+}
+
+/** Scalar products of the target with the codewords of even index, in order. */
+function scoreBranches(shape: CodebookShape, target: Float32Array, signs: Int8Array, halves: Float32Array): void {
+  const { rows, size } = shape;
+  const scale = 1 / Math.sqrt(size);
+  scoreCodewords(shape, target, signs, (scores, r) => {
+    for (let row = 0, at = r * rows; row < rows; row++) halves[at + row] = scores[row] * scale;
+  });
+}
+
+interface Scratch {
+  readonly metrics: Float64Array;
+  readonly spare: Float64Array;
+  readonly halves: Float32Array;
+}
+
+/** Memory of a search, reused from block to block. */
+let scratch: Scratch | undefined;
+
+function scratchFor(states: number): Scratch {
+  if (scratch?.metrics.length !== states) {
+    scratch = {
+      metrics: new Float64Array(states),
+      spare: new Float64Array(states),
+      halves: new Float32Array((states * 2 ** SYMBOL_BITS) / 2),
+    };
+  }
+  return scratch;
+}

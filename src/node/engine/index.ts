@@ -1,0 +1,57 @@
+/** Opening engines by name. */
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import { checkDevice, type Device, type Engine, type EngineName, type Precision } from '../../engine/engine.js';
+import { openOnnxEngine } from './onnx.js';
+import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
+import { openWasmEngine } from './wasm.js';
+
+export interface EngineOptions {
+  /** Threads of the onnx engine; default one per core. */
+  readonly threads?: number | undefined;
+  /** Of the onnx engine, which `auto` then is; default the CPU. */
+  readonly device?: Device | undefined;
+  /** Of products on a GPU; default fp32. */
+  readonly precision?: Precision | undefined;
+  /** Told when the device is not there and the CPU takes its place: one line, and why. */
+  readonly onFallback?: (message: string) => void;
+  /** How optional packages are loaded; default `import`. */
+  readonly load?: Importer;
+}
+
+/**
+ * Opens an engine. `auto` is tensorflow where it is installed and has a GPU, else onnx, else wasm; the engine's name and
+ * description say which it became.
+ * @throws CodecError('engine') when a named engine is not installed; 'usage' for an unknown name, and a device of an engine
+ *   other than onnx, and fp16 without a GPU
+ */
+export async function openEngine(name: EngineName | 'auto' = 'auto', options: EngineOptions = {}): Promise<Engine> {
+  const { threads, load } = options;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw invalidArgument('threads', 'a positive integer', threads);
+  }
+  checkDevice(name, options);
+  switch (name) {
+    case 'onnx':
+      return openOnnxEngine(options);
+    case 'wasm':
+      return openWasmEngine();
+    case 'tensorflow':
+      return openTensorFlowEngine(load);
+    case 'auto':
+      return openBest(options);
+    default:
+      throw invalidArgument('engine', '"auto", "onnx", "wasm" or "tensorflow"', name);
+  }
+}
+
+async function openBest(options: EngineOptions): Promise<Engine> {
+  const fallBack = (next: () => Promise<Engine>) => (error: unknown) => {
+    if (error instanceof CodecError && error.code === 'engine') return next();
+    throw error;
+  };
+  const native = () => openOnnxEngine(options).catch(fallBack(openWasmEngine));
+  const { device, load } = options;
+  if (device !== undefined) return native();
+  const tensorflow = await loadTensorFlow(load).catch(() => undefined);
+  return tensorflow?.gpu ? openTensorFlowEngine(load).catch(fallBack(native)) : native();
+}

@@ -1,0 +1,27 @@
+/** Loading onnxruntime-node, which is an optional dependency. */
+import { createRequire } from 'node:module';
+import { CodecError } from '../../common/errors.js';
+import './no-telemetry.js';
+
+export interface OnnxRuntime {
+  readonly ort: typeof import('onnxruntime-node');
+  readonly version: string;
+}
+
+/**
+ * @param need what needs it, for the message
+ * @param instead what else can be done, for the message
+ * @throws CodecError('engine') when it is not installed or does not load here
+ */
+export async function loadOnnxRuntime(need: string, instead = ''): Promise<OnnxRuntime> {
+  const ort = await import('onnxruntime-node').catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw new CodecError(
+      'engine',
+      `${need} needs the package onnxruntime-node, which does not load here (${reason}); run "npm install onnxruntime-node"${instead}`,
+      { cause },
+    );
+  });
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  return { ort, version };
+}

@@ -1,0 +1,177 @@
+/** The `onnx` engine: tfjs functions traced once into ONNX graphs and run by onnxruntime-node at native speed. */
+import { availableParallelism } from 'node:os';
+import * as tf from '@tensorflow/tfjs-core';
+import type { InferenceSession } from 'onnxruntime-node';
+import {
+  type CompiledFunction,
+  type CompileOptions,
+  checkInputs,
+  type Device,
+  type Engine,
+  type HostTensor,
+  type Precision,
+  type Shape,
+  type TensorFunction,
+} from '../../engine/engine.js';
+import { trace } from '../../engine/tracing/backend.js';
+import { registerConvolution } from '../../engine/tracing/convolution.js';
+import { registerElementwise } from '../../engine/tracing/elementwise.js';
+import { registerFused } from '../../engine/tracing/fused.js';
+import { registerLinear } from '../../engine/tracing/linear.js';
+import { registerShapes } from '../../engine/tracing/shapes.js';
+import { openWorkerPool } from '../worker-pool.js';
+import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
+
+registerElementwise();
+registerShapes();
+registerLinear();
+registerConvolution();
+registerFused();
+
+/**
+ * Weights that the copies of a graph on threads of their own may have in sum; with what ONNX Runtime makes of them they take
+ * about three times as much memory. Where that is not a copy for each thread, copies have several threads.
+ */
+const POOL_BYTES = 2 ** 29;
+
+const WORKER = new URL('./onnx-worker.js', import.meta.url);
+
+/** Windows of 64x64 that keep a GPU busy. */
+const GPU_BATCH = 16;
+
+const DEVICE_NAMES: Readonly<Record<Device, string>> = { cpu: 'CPU', cuda: 'CUDA', webgpu: 'WebGPU' };
+
+export interface OnnxOptions {
+  /** Threads of one run; default one per core. */
+  readonly threads?: number | undefined;
+  /** Default 'cpu'. */
+  readonly device?: Device | undefined;
+  /** Default 'fp32', and on the CPU always. */
+  readonly precision?: Precision | undefined;
+  /** Told when the device is not there and the CPU takes its place. */
+  readonly onFallback?: (message: string) => void;
+}
+
+/**
+ * Opens the engine.
+ * @throws CodecError('engine') when onnxruntime-node is not installed or does not load here
+ */
+export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine> {
+  const { threads = availableParallelism(), onFallback } = options;
+  const { ort, version } = await loadOnnxRuntime('engine onnx', ' or use --engine wasm');
+  const device = await deviceAtHand(ort, options.device ?? 'cpu', onFallback);
+  const onCpu = device === 'cpu';
+  const precision = onCpu ? 'fp32' : (options.precision ?? 'fp32');
+  const open = new Set<CompiledFunction>();
+  return {
+    name: 'onnx',
+    description: `onnxruntime-node ${version}, ${DEVICE_NAMES[device]}, ${precision === 'fp16' ? 'fp16, ' : ''}${threads} thread${threads === 1 ? '' : 's'}`,
+    precision,
+    parallelism: onCpu ? threads : 1,
+    batch: onCpu ? 1 : GPU_BATCH,
+    async compile(
+      fn: TensorFunction,
+      inputShapes: readonly Shape[],
+      constants: readonly HostTensor[] = [],
+      { parallel = false }: CompileOptions = {},
+    ) {
+      const { model, outputShapes } = trace(fn, inputShapes, constants, precision);
+      const { run, release } =
+        parallel && onCpu
+          ? await runInPool(model, inputShapes, outputShapes, threads)
+          : await runHere(ort, model, inputShapes, outputShapes, sessionOptions(threads, device));
+      const compiled: CompiledFunction = {
+        outputShapes,
+        run,
+        async dispose() {
+          if (open.delete(compiled)) await release();
+        },
+      };
+      open.add(compiled);
+      return compiled;
+    },
+    async dispose() {
+      await Promise.all([...open].map((compiled) => compiled.dispose()));
+    },
+  };
+}
+
+interface Runner {
+  readonly run: CompiledFunction['run'];
+  release(): Promise<void>;
+}
+
+/** The device, or the CPU where a graph of one addition does not run on it. */
+async function deviceAtHand(
+  ort: OnnxRuntime['ort'],
+  device: Device,
+  onFallback: OnnxOptions['onFallback'],
+): Promise<Device> {
+  if (device === 'cpu') return device;
+  // Tensor cores round to ten bits by default, and a file has to decode elsewhere. Read when CUDA's libraries load.
+  if (device === 'cuda') process.env.NVIDIA_TF32_OVERRIDE ??= '0';
+  // ONNX Runtime would tell at length what is told below.
+  ort.env.logLevel = 'fatal';
+  try {
+    const { model } = trace(([x]) => [tf.add(x, 1)], [[1]], []);
+    const { run, release } = await runHere(ort, model, [[1]], [[1]], sessionOptions(1, device));
+    await run([new Float32Array(1)]);
+    await release();
+    return device;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim().split('\n').at(-1) : String(error);
+    onFallback?.(`device ${device} is not there, the CPU takes its place (ONNX Runtime: ${reason})`);
+    return 'cpu';
+  }
+}
+
+function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [device],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+  };
+}
+
+async function runHere(
+  ort: OnnxRuntime['ort'],
+  model: Uint8Array,
+  inputShapes: readonly Shape[],
+  outputShapes: readonly Shape[],
+  options: InferenceSession.SessionOptions,
+): Promise<Runner> {
+  const session = await ort.InferenceSession.create(model, options);
+  return {
+    async run(inputs) {
+      checkInputs(inputs, inputShapes);
+      const feeds = Object.fromEntries(
+        inputs.map((data, i) => [`in${i}`, new ort.Tensor('float32', data, [...inputShapes[i]])]),
+      );
+      const results = await session.run(feeds);
+      return outputShapes.map((_, i) => results[`out${i}`].data as Float32Array);
+    },
+    release: () => session.release(),
+  };
+}
+
+async function runInPool(
+  model: Uint8Array,
+  inputShapes: readonly Shape[],
+  outputShapes: readonly Shape[],
+  threads: number,
+): Promise<Runner> {
+  const copies = Math.max(1, Math.min(threads, Math.floor(POOL_BYTES / model.length)));
+  const options = sessionOptions(Math.floor(threads / copies));
+  const workerData = { model, options, inputShapes, outputCount: outputShapes.length };
+  const pool = await openWorkerPool<readonly Float32Array[], Float32Array[]>(WORKER, workerData, copies, 'engine onnx');
+  return {
+    async run(inputs) {
+      checkInputs(inputs, inputShapes);
+      return pool.run(inputs);
+    },
+    release: () => pool.dispose(),
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * The `tensorflow` engine: tfjs on libtensorflow, through @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node. Both
+ * download libtensorflow when they are installed, so they are optional: used where somebody has installed them.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { CodecError } from '../../common/errors.js';
+import { createEagerEngine } from '../../engine/eager.js';
+import type { Engine } from '../../engine/engine.js';
+
+const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
+
+const BACKEND = 'tensorflow';
+
+/** Windows of 64x64 that keep a GPU busy. */
+const BATCH = 16;
+
+/** Loads a package by name; tests put a stand-in here. */
+export type Importer = (name: string) => Promise<unknown>;
+
+interface TfjsNode {
+  readonly version?: Record<string, string>;
+}
+
+/** What tfjs-node's backend tells of itself. */
+interface TensorFlowBackend {
+  /** Whether libtensorflow found a GPU; the package for GPUs runs without one, too. */
+  readonly isUsingGpuDevice?: boolean;
+}
+
+/** A loaded TensorFlow package. */
+export interface TensorFlowPackage {
+  readonly name: string;
+  /** Of the TensorFlow.js that it brings. */
+  readonly version: string;
+  /** Whether it computes on a GPU. */
+  readonly gpu: boolean;
+}
+
+/**
+ * Loads the first installed package, which registers the backend `tensorflow` with tfjs.
+ * @returns undefined when there is none
+ * @throws CodecError('engine') when one is broken
+ */
+export async function loadTensorFlow(load: Importer = (name) => import(name)): Promise<TensorFlowPackage | undefined> {
+  for (const name of PACKAGES) {
+    let module: TfjsNode;
+    // The package makes its backend tfjs' default when it loads; ours are chosen run by run.
+    const previous = tf.getBackend();
+    try {
+      const loaded = (await load(name)) as TfjsNode & { default?: TfjsNode };
+      module = loaded.default ?? loaded;
+    } catch (cause) {
+      if (isMissing(cause, name)) continue;
+      const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+      throw new CodecError('engine', `${name} is installed but does not load (${reason}); reinstall it`, { cause });
+    } finally {
+      if (previous) void tf.setBackend(previous);
+    }
+    const backend = tf.findBackend(BACKEND) as TensorFlowBackend | null | undefined;
+    const version = module.version?.['tfjs-core'] ?? 'unknown version';
+    return { name, version, gpu: backend?.isUsingGpuDevice === true };
+  }
+  return undefined;
+}
+
+/** Opens the engine. @throws CodecError('engine') when no TensorFlow package is installed, or it is of another tfjs */
+export async function openTensorFlowEngine(load?: Importer): Promise<Engine> {
+  const found = await loadTensorFlow(load);
+  if (!found) {
+    throw new CodecError(
+      'engine',
+      'engine tensorflow is not installed; run "npm install @tensorflow/tfjs-node-gpu" (CUDA) or "npm install @tensorflow/tfjs-node" (CPU)',
+    );
+  }
+  const { name, version, gpu } = found;
+  if (!tf.findBackend(BACKEND)) {
+    throw new CodecError(
+      'engine',
+      `${name} (TensorFlow.js ${version}) brings a TensorFlow.js of its own; install version ${tf.version_core} of it so that they share one`,
+    );
+  }
+  const description = `${name} (TensorFlow.js ${version}), ${gpu ? 'GPU' : 'CPU'}`;
+  return createEagerEngine('tensorflow', BACKEND, description, BATCH);
+}
+
+/** Whether the package itself is not there; a package that lacks its binary or a dependency names another module. */
+function isMissing(cause: unknown, name: string): boolean {
+  const { code, message } = cause as { code?: string; message?: string };
+  return (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && (message ?? '').includes(`'${name}'`);
+}

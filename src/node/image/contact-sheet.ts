@@ -1,0 +1,153 @@
+/** Sheets of pictures: in a grid with a label under each, or in a table with labels for its rows and columns. */
+import sharp from 'sharp';
+import { CodecError } from '../../common/errors.js';
+import type { RgbImage } from '../../image/image.js';
+import { drawText, GLYPH_HEIGHT, textWidth } from './font.js';
+
+export interface Tile {
+  readonly image: RgbImage;
+  /** One line under the picture, such as '0.12 bits/dim'; no room is left for it where all are empty. */
+  readonly label: string;
+}
+
+/** Pictures below this side are enlarged by the largest integer factor that keeps them within it. */
+const SMALL_SIDE = 192;
+/** Pictures above this side are scaled down to it, unless the caller has another limit. */
+const LARGE_SIDE = 640;
+/** The same for the pictures of a table, of which there are many. */
+const TABLE_SMALL_SIDE = 96;
+const TABLE_LARGE_SIDE = 256;
+const TABLE_GAP = 4;
+/** Space around tiles, and between a picture and its label. */
+const GAP = 12;
+const LABEL_SCALE = 2;
+const LABEL_HEIGHT = GLYPH_HEIGHT * LABEL_SCALE;
+const PAPER = 255;
+const INK = 32;
+
+/**
+ * Lays out tiles of equal size, row by row from the top left. Small pictures are enlarged by an integer factor
+ * with every pixel kept as a square, large ones are scaled down; the sheet is white.
+ * @param tiles at least one; pictures of any sizes
+ * @param largeSide pixels above which a side is scaled down
+ */
+export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SIDE): Promise<RgbImage> {
+  if (tiles.length === 0) throw new CodecError('image', 'a contact sheet needs at least one picture');
+  const pictures = await Promise.all(tiles.map((tile) => thumbnail(tile.image, largeSide)));
+  const cellWidth =
+    Math.max(...pictures.map((p) => p.width), ...tiles.map((t) => textWidth(t.label, LABEL_SCALE))) + GAP;
+  const pictureHeight = Math.max(...pictures.map((p) => p.height));
+  const labelHeight = tiles.some(({ label }) => label !== '') ? LABEL_HEIGHT + GAP : 0;
+  const cellHeight = pictureHeight + labelHeight + GAP;
+  const columns = gridColumns(tiles.length, cellWidth, cellHeight);
+  const width = columns * cellWidth + GAP;
+  const height = Math.ceil(tiles.length / columns) * cellHeight + GAP;
+  const data = new Uint8Array(width * height * 3).fill(PAPER);
+
+  tiles.forEach(({ label }, i) => {
+    const left = GAP + (i % columns) * cellWidth;
+    const top = GAP + Math.floor(i / columns) * cellHeight;
+    const picture = pictures[i];
+    // Pictures stand on the line above their labels.
+    paste(picture, data, width, left, top + pictureHeight - picture.height);
+    writeLabel(label, data, width, left, top + pictureHeight + GAP / 2);
+  });
+  return { width, height, data };
+}
+
+/** Pictures of one size in rows. */
+export interface Table {
+  readonly rows: readonly (readonly RgbImage[])[];
+  /** To the left of each row; there may be none. */
+  readonly rowLabels?: readonly string[];
+  /** Above the first columns. */
+  readonly columnLabels: readonly string[];
+}
+
+/**
+ * Lays out a table of pictures, which are scaled like those of a contact sheet but less; the sheet is white. Its size
+ * depends on the labels only by the longest of each kind.
+ */
+export async function labelledTable({ rows, rowLabels = [], columnLabels }: Table): Promise<RgbImage> {
+  if (rows.length === 0) throw new CodecError('image', 'a table needs at least one row of pictures');
+  const pictures = await Promise.all(
+    rows.map((row) => Promise.all(row.map((image) => thumbnail(image, TABLE_LARGE_SIDE, TABLE_SMALL_SIDE)))),
+  );
+  const [{ width: pictureWidth, height: pictureHeight }] = pictures[0];
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = columnLabels.map((label) => textWidth(label, LABEL_SCALE));
+  const cellWidth = Math.max(pictureWidth + TABLE_GAP, ...widths.map((w) => w + GAP));
+  const cellHeight = pictureHeight + TABLE_GAP;
+  const firstColumn = GAP + Math.max(0, ...rowLabels.map((label) => textWidth(label, LABEL_SCALE) + GAP));
+  const firstRow = GAP + LABEL_HEIGHT + GAP / 2;
+  const width = firstColumn + columns * cellWidth - TABLE_GAP + GAP;
+  const height = firstRow + rows.length * cellHeight - TABLE_GAP + GAP;
+  const data = new Uint8Array(width * height * 3).fill(PAPER);
+  const middle = Math.floor((pictureHeight - LABEL_HEIGHT) / 2);
+  columnLabels.forEach((label, i) => void writeLabel(label, data, width, firstColumn + i * cellWidth, GAP));
+  pictures.forEach((row, y) => {
+    const top = firstRow + y * cellHeight;
+    writeLabel(rowLabels[y] ?? '', data, width, GAP, top + middle);
+    row.forEach((picture, x) => void paste(picture, data, width, firstColumn + x * cellWidth, top));
+  });
+  return { width, height, data };
+}
+
+function writeLabel(label: string, sheet: Uint8Array, sheetWidth: number, left: number, top: number): void {
+  drawText(label, LABEL_SCALE, (x, y) => {
+    const at = ((top + y) * sheetWidth + left + x) * 3;
+    sheet.fill(INK, at, at + 3);
+  });
+}
+
+/** The picture at the size it has on a sheet; the thumbnail of a thumbnail is the same. */
+export async function thumbnail(image: RgbImage, largeSide = LARGE_SIDE, smallSide = SMALL_SIDE): Promise<RgbImage> {
+  const side = Math.max(image.width, image.height);
+  if (side > largeSide) return shrunk(image, largeSide / side);
+  return enlarged(image, Math.max(1, Math.floor(smallSide / side)));
+}
+
+async function shrunk(image: RgbImage, factor: number): Promise<RgbImage> {
+  const width = Math.max(1, Math.round(image.width * factor));
+  const height = Math.max(1, Math.round(image.height * factor));
+  const raw = { width: image.width, height: image.height, channels: 3 } as const;
+  const data = await sharp(image.data, { raw }).resize(width, height, { fit: 'fill' }).raw().toBuffer();
+  return { width, height, data };
+}
+
+function enlarged(image: RgbImage, factor: number): RgbImage {
+  const width = image.width * factor;
+  const height = image.height * factor;
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const row = Math.floor(y / factor) * image.width;
+    for (let x = 0; x < width; x++) {
+      const from = (row + Math.floor(x / factor)) * 3;
+      data.set(image.data.subarray(from, from + 3), (y * width + x) * 3);
+    }
+  }
+  return { width, height, data };
+}
+
+function paste(picture: RgbImage, sheet: Uint8Array, sheetWidth: number, left: number, top: number): void {
+  for (let y = 0; y < picture.height; y++) {
+    const row = picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3);
+    sheet.set(row, ((top + y) * sheetWidth + left) * 3);
+  }
+}
+
+/** The number of columns whose grid comes closest to 3:2, few empty cells counting as an advantage. */
+function gridColumns(count: number, cellWidth: number, cellHeight: number): number {
+  let best = 1;
+  let bestCost = Number.POSITIVE_INFINITY;
+  for (let columns = 1; columns <= count; columns++) {
+    const rows = Math.ceil(count / columns);
+    const shape = Math.abs(Math.log((columns * cellWidth) / (rows * cellHeight) / 1.5));
+    const cost = shape + (rows * columns - count) / count;
+    if (cost < bestCost) {
+      best = columns;
+      bestCost = cost;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,80 @@
+/** Writing pictures, losslessly and without metadata: what the decoder made is what the file holds. */
+import { extname } from 'node:path';
+import sharp from 'sharp';
+import { CodecError } from '../../common/errors.js';
+import type { RgbImage } from '../../image/image.js';
+
+/** Formats pictures are written in. Lossy ones are left out: they would add an error of their own to the codec's. */
+export type OutputFormat = 'png' | 'webp' | 'tiff';
+
+const FORMAT_OF_EXTENSION: Readonly<Record<string, OutputFormat>> = {
+  '.png': 'png',
+  '.webp': 'webp',
+  '.tif': 'tiff',
+  '.tiff': 'tiff',
+};
+
+/** WebP's limit on width and height. */
+const MAX_WEBP_SIDE = 16383;
+
+/**
+ * The format a file name asks for.
+ * @throws CodecError `usage` when its extension is none of .png, .webp, .tif, .tiff
+ */
+export function outputFormat(path: string): OutputFormat {
+  const format = FORMAT_OF_EXTENSION[extname(path).toLowerCase()];
+  if (format === undefined) {
+    throw new CodecError('usage', `${path}: pictures are written as ${Object.keys(FORMAT_OF_EXTENSION).join(', ')}`);
+  }
+  return format;
+}
+
+/**
+ * The bytes of an image file, lossless. The same pixels give the same bytes.
+ * @throws CodecError `image` when the format cannot hold a picture of that size
+ */
+export async function encodeImage(image: RgbImage, format: OutputFormat): Promise<Buffer> {
+  const { width, height, data } = image;
+  if (format === 'webp') checkWebpSize(image);
+  const pixels = sharp(data, { raw: { width, height, channels: 3 } });
+  switch (format) {
+    case 'png':
+      return pixels.png({ palette: false, compressionLevel: 6 }).toBuffer();
+    case 'webp':
+      return pixels.webp({ lossless: true }).toBuffer();
+    case 'tiff':
+      return pixels.tiff({ compression: 'deflate', predictor: 'horizontal' }).toBuffer();
+  }
+}
+
+/** A picture of an animation. */
+export interface Frame {
+  /** All of one size. */
+  readonly image: RgbImage;
+  readonly milliseconds: number;
+}
+
+/**
+ * The bytes of an animated WebP file, lossless, that is shown again and again.
+ * @param frames at least one
+ * @throws CodecError `image` when the format cannot hold pictures of that size
+ */
+export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer> {
+  const { width, height } = frames[0].image;
+  checkWebpSize({ width, height });
+  const stacked = Buffer.concat(frames.map(({ image }) => image.data));
+  const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const;
+  return sharp(stacked, { raw, limitInputPixels: false })
+    .webp({ lossless: true, loop: 0, delay: frames.map(({ milliseconds }) => milliseconds) })
+    .toBuffer();
+}
+
+function checkWebpSize({ width, height }: Pick<RgbImage, 'width' | 'height'>): void {
+  if (Math.max(width, height) <= MAX_WEBP_SIDE) return;
+  throw new CodecError('image', `WebP holds at most ${MAX_WEBP_SIDE} pixels a side, got ${width}x${height}; use .png`);
+}
+
+/** The bytes of a PNG file. */
+export function encodePng(image: RgbImage): Promise<Buffer> {
+  return encodeImage(image, 'png');
+}
