@@ -49,6 +49,7 @@ export type { RgbImage } from './image/image.js';
 export { psnr, rmse } from './image/metrics.js';
 export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
 export type { Denoiser, NoisePredictor, Tiling } from './model/denoiser.js';
+export type { DiffusionModel } from './model/diffusion-model.js';
 export {
   type InterpolateOptions,
   interpolate,
@@ -59,7 +60,6 @@ export {
 export {
   type Bound,
   type BoundOptions,
-  type DiffusionModel,
   type Estimate,
   type Evaluation,
   evaluateBound,
@@ -89,6 +89,7 @@ export {
   type ModelInfo,
   modelForSize,
   openModel,
+  openModelFor,
 } from './node/models.js';
 export { type BdResult, bdQuality, bdRate, type RateQuality } from './report/bd-rate.js';
 export { type FeatureNetwork, type Features, featuresOf, openFeatureNetwork } from './report/feature-network.js';

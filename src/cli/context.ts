@@ -5,11 +5,12 @@
  * it takes to load them.
  */
 import { availableParallelism } from 'node:os';
+import type { Header } from '../codec/format/header.js';
 import { CodecError } from '../common/errors.js';
 import { createRoom, type Room } from '../common/side-by-side.js';
 import { checkDevice, type Engine } from '../engine/engine.js';
 import { type Timed, timeWork } from '../model/network-time.js';
-import type { Model, ModelInfo } from '../node/models.js';
+import type { LoadedModel, Model } from '../node/models.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console, Progress } from './console.js';
 import { aboutFile } from './jobs.js';
@@ -22,6 +23,9 @@ export function jobsAhead(args: EngineArgs): number {
   return threadsOf(args) ?? availableParallelism();
 }
 
+/** What a file says of its model and its picture's size. */
+export type FileHeader = Pick<Header, 'modelId' | 'width' | 'height'>;
+
 export interface Context {
   /**
    * Reads a model's description, before an engine is opened or pictures are read.
@@ -32,14 +36,14 @@ export interface Context {
   model(nameOrDirectory: string, size: { readonly width: number; readonly height: number }): Promise<Model>;
   /**
    * The model a file was made with.
-   * @param modelId hexadecimal prefix from the file's header
-   * @param name a model directory or name to look at as well
+   * @param header of the file
+   * @param nameOrDirectory the only one to look at
    */
-  modelOfFile(modelId: string, name?: string): Promise<Model>;
+  modelOfFile(header: FileHeader, nameOrDirectory?: string): Promise<Model>;
   /**
    * Says, once for each model, what it is and runs on. Called when work begins, so that most refusals stay one line.
    */
-  announce(model: ModelInfo, engine: Engine): void;
+  announce(model: Pick<Model, 'name' | 'id'>, engine: Engine): void;
   /** The engine; opened by the first model. */
   engine(): Promise<Engine>;
   /**
@@ -65,6 +69,8 @@ export async function withContext<R>(
 ): Promise<R> {
   const threads = threadsOf(args);
   checkDevice(args.engine, args);
+  /** By name, directory or the id in a file: what is on disk is read once, and a model is opened once whatever it is called. */
+  const loaded = new Map<string, Promise<LoadedModel>>();
   const models = new Map<string, Promise<Model>>();
   const announced = new Set<string>();
   let opened: Promise<Engine> | undefined;
@@ -99,35 +105,35 @@ export async function withContext<R>(
       console.note(`model ${name} (${id.slice(0, 8)}) on ${engine.name}: ${engine.description}`);
     },
     async checkModel(nameOrDirectory) {
-      await infoOf(nameOrDirectory);
+      // Whatever it means for a picture, it is shipped; this is one that it may mean.
+      await named(nameOrDirectory === 'auto' ? 'photo' : nameOrDirectory);
     },
     async model(nameOrDirectory, size) {
       const { modelForSize } = await import('../node/models.js');
-      return openOnce(await infoOf(nameOrDirectory === 'auto' ? modelForSize(size) : nameOrDirectory));
+      return openOnce(await named(nameOrDirectory === 'auto' ? modelForSize(size) : nameOrDirectory));
     },
-    async modelOfFile(modelId, name) {
-      const { findModel } = await import('../node/models.js');
-      return openOnce(await findModel(modelId, name));
+    async modelOfFile(header, nameOrDirectory) {
+      return openOnce(await readOnce(header.modelId, ({ findModel }) => findModel(header, nameOrDirectory)));
     },
   };
 
-  async function infoOf(nameOrDirectory: string): Promise<ModelInfo> {
-    const { loadModelInfo } = await import('../node/models.js');
-    return loadModelInfo(nameOrDirectory);
-  }
-
-  function openOnce({ id, directory }: { id: string; directory: string }): Promise<Model> {
-    const known = models.get(id);
-    if (known !== undefined) return known;
-    const model = open(directory);
-    models.set(id, model);
+  function readOnce(key: string, read: (models: typeof import('../node/models.js')) => Promise<LoadedModel>) {
+    const model = loaded.get(key) ?? import('../node/models.js').then(read);
+    loaded.set(key, model);
     return model;
   }
 
-  async function open(directory: string): Promise<Model> {
-    const { openModel } = await import('../node/models.js');
-    const engine = await context.engine();
-    return aboutFile(`model ${directory}`, () => openModel(directory, engine));
+  function named(nameOrDirectory: string): Promise<LoadedModel> {
+    return readOnce(nameOrDirectory, ({ loadModel }) => loadModel(nameOrDirectory));
+  }
+
+  function openOnce(model: LoadedModel): Promise<Model> {
+    const { id, directory } = model.info;
+    const known = models.get(id);
+    if (known !== undefined) return known;
+    const opening = context.engine().then((engine) => aboutFile(`model ${directory}`, () => model.open(engine)));
+    models.set(id, opening);
+    return opening;
   }
 
   try {

@@ -6,7 +6,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
-import type { DiffusionModel } from './likelihood.js';
+import type { DiffusionModel } from './diffusion-model.js';
 import { reverse, type SamplerOptions } from './sampler.js';
 
 export interface InterpolateOptions extends SamplerOptions {

@@ -10,12 +10,12 @@
 
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
-import type { CompiledFunction, Engine } from '../engine/engine.js';
+import type { CompiledFunction } from '../engine/engine.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
-import type { NoisePredictor } from './denoiser.js';
-import { type Parameterization, VARIANCES, type Variance } from './parameterization.js';
+import type { DiffusionModel } from './diffusion-model.js';
+import { VARIANCES, type Variance } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
 /** A mean over images and its standard error, in bits/dim. */
@@ -72,14 +72,6 @@ export interface Evaluation {
   readonly terms: readonly Term[];
   /** In the order of the images. */
   readonly perImage: readonly ImageBound[];
-}
-
-/** A network and what it means. */
-export interface DiffusionModel {
-  readonly engine: Engine;
-  readonly network: NoisePredictor;
-  readonly schedule: Schedule;
-  readonly parameterization: Parameterization;
 }
 
 export interface BoundOptions {

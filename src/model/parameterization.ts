@@ -2,7 +2,8 @@
  * What a network's output means: the paper's ablation (Ho, Jain & Abbeel 2020, section 3.2 and Table 2) as linear
  * coefficients per timestep. The only place that knows it; losses, denoiser, sampler and bound all ask here.
  */
-import { invalidArgument } from '../common/errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import type { UNetConfig } from './config.js';
 import { jumpCoefficients, type Schedule } from './schedule.js';
 
 /**
@@ -72,5 +73,19 @@ export function outputChannels(variance: Variance, channels: number): number {
 function checkTimestep(schedule: Schedule, t: number): void {
   if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
     throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
+  }
+}
+
+/** Refuses networks of other things than colour images. @throws CodecError('model') */
+export function checkChannels(
+  { inChannels, outChannels }: Pick<UNetConfig, 'inChannels' | 'outChannels'>,
+  { variance }: Parameterization,
+): void {
+  const out = outputChannels(variance, 3);
+  if (inChannels !== 3 || outChannels !== out) {
+    throw new CodecError(
+      'model',
+      `config.json: expected 3 channels in and, for variance ${variance}, ${out} out, got ${inChannels} and ${outChannels}`,
+    );
   }
 }

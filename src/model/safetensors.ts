@@ -9,6 +9,8 @@ export type Tensors = Map<string, HostTensor>;
 /** Bytes of a number of each type. */
 export const ITEM_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
 const MAX_HEADER_BYTES = 100_000_000;
+/** What a header is padded with. */
+const SPACE = 0x20;
 
 /**
  * Reads a file's tensors.
@@ -66,11 +68,12 @@ export function writeSafetensors(
     return [name, { dtype, shape, data_offsets: [begin, offset] }] as const;
   });
   const header = { ...(metadata && { __metadata__: metadata }), ...Object.fromEntries(entries) };
-  const json = Buffer.from(JSON.stringify(header));
+  const json = new TextEncoder().encode(JSON.stringify(header));
   const padding = (8 - (json.length % 8)) % 8;
-  const bytes = Buffer.alloc(8 + json.length + padding + offset, ' ');
-  bytes.writeBigUInt64LE(BigInt(json.length + padding), 0);
-  json.copy(bytes, 8);
+  const bytes = new Uint8Array(8 + json.length + padding + offset);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length + padding), true);
+  bytes.set(json, 8);
+  bytes.fill(SPACE, 8 + json.length, 8 + json.length + padding);
   let position = 8 + json.length + padding;
   for (const { data } of tensors.values()) {
     const { buffer, byteOffset, byteLength } = dtype === 'F16' ? Uint16Array.from(data, floatToHalf) : data;
@@ -86,12 +89,12 @@ function malformed(what: string): CodecError {
 
 function readHeader(bytes: Uint8Array): { entries: Record<string, unknown>; end: number } {
   if (bytes.length < 8) throw malformed(`expected at least 8 bytes, got ${bytes.length}`);
-  const length = Number(Buffer.from(bytes.buffer, bytes.byteOffset, 8).readBigUInt64LE());
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES || 8 + length > bytes.length) {
     throw malformed(`its header of ${length} bytes does not fit into ${bytes.length}`);
   }
   try {
-    const entries: unknown = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString('utf8'));
+    const entries: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
     if (typeof entries === 'object' && entries !== null && !Array.isArray(entries)) {
       return { entries: entries as Record<string, unknown>, end: 8 + length };
     }

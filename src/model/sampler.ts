@@ -7,7 +7,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
-import type { DiffusionModel } from './likelihood.js';
+import type { DiffusionModel } from './diffusion-model.js';
 import { outputChannels, type Variance, x0Coefficients } from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';
 

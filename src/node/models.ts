@@ -1,89 +1,67 @@
 /**
- * Models on disk: a directory with `config.json` and `diffusion_pytorch_model.safetensors` as diffusers has them, and
- * `codec.json` with what the codec needs and diffusers does not.
+ * Models on disk: a directory with `config.json` and `diffusion_pytorch_model.safetensors` as diffusers has them, and `codec.json`
+ * with what the codec needs and diffusers does not. Some come with the package and have names.
  */
-import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Profile } from '../codec/format/plan.js';
-import { COVARIANCE_SIZE, solvePredictors } from '../codec/lossless/residuals.js';
-import type { ResidualStatistics } from '../codec/lossless/tail.js';
+import { type Header, readHeader } from '../codec/format/header.js';
+import {
+  CODEC_FILE,
+  type CodecConfig,
+  checkParameterization,
+  checkTiling,
+  describeModel,
+  type Model,
+  type ModelDescription,
+  openDescribed,
+} from '../codec/model.js';
 import { CodecError } from '../common/errors.js';
 import type { Engine } from '../engine/engine.js';
-import { parseConfig, strideOf, type UNetConfig } from '../model/config.js';
-import { createDenoiser, type Denoiser, type NoisePredictor, type Tiling } from '../model/denoiser.js';
-import {
-  outputChannels,
-  type Parameterization,
-  PREDICTIONS,
-  paperParameterization,
-  VARIANCES,
-} from '../model/parameterization.js';
-import { type Pyramid, withPyramid } from '../model/pyramid.js';
+import { parseConfig, type UNetConfig } from '../model/config.js';
+import { createDenoiser, type Tiling } from '../model/denoiser.js';
+import { checkChannels, paperParameterization } from '../model/parameterization.js';
 import { readSafetensors, type Tensors } from '../model/safetensors.js';
-import { createSchedule, paperSchedule, type Schedule, type ScheduleConfig } from '../model/schedule.js';
+import { createSchedule, paperSchedule } from '../model/schedule.js';
 import { type Diffusion, parseSchedulerConfig } from '../model/scheduler-config.js';
 import { createUNet } from '../model/unet.js';
 import { listParameters, matchParameters } from '../model/unet-parameters.js';
 import { exists } from './files.js';
 
+export { CODEC_FILE, type CodecConfig, type Model };
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
-export const CODEC_FILE = 'codec.json';
 export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** Directory of the models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
-/** Trained on photographs; what `auto` means where nothing is known of the picture, too. */
-const PHOTO_MODEL = 'photo';
+/** Trained on photographs. */
+export const PHOTO_MODEL = 'photo';
 /** Trained on pictures of 32x32, for pictures about as small. */
 const SMALL_MODEL = 'cifar10';
 const SMALL_PIXELS = 64 * 64;
 
-/** Name of the shipped model that `auto` means for a picture of this size: the one with the lower rates on such pictures. */
-export function modelForSize({ width, height }: { readonly width: number; readonly height: number }): string {
+/** A picture's sides in pixels. */
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
+export function modelForSize({ width, height }: Size): string {
   return width * height <= SMALL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
 }
 
-/** `codec.json`. All of it but `about` decides what files look like and is part of the model's id. */
-export interface CodecConfig {
-  readonly schedule: ScheduleConfig;
-  readonly tiling: Tiling;
-  readonly profile: Profile;
-  /** What the network's output means; without it, the noise (`eps`). */
-  readonly parameterization?: Parameterization;
-  /** Without it pictures are denoised at their own size at all timesteps. */
-  readonly pyramid?: Pyramid;
-  /** What lossless tails start from; without it they are longer. */
-  readonly residuals?: ResidualStatistics;
-  /** For people: how the profile and the weights came about. */
-  readonly about?: unknown;
-}
-
-/** A model without its network running. */
-export interface ModelInfo {
-  readonly name: string;
+/** A model on disk, without its network running. */
+export interface ModelInfo extends ModelDescription {
   readonly directory: string;
-  /** Hex SHA-256 of the weights, the architecture, and what of codec.json decoding depends on. */
-  readonly id: string;
-  readonly config: UNetConfig;
-  readonly schedule: Schedule;
-  readonly scheduleConfig: ScheduleConfig;
-  readonly tiling: Tiling;
-  readonly profile: Profile;
-  readonly residuals?: ResidualStatistics;
-  readonly parameterization: Parameterization;
-  readonly pyramid?: Pyramid;
-  /** What `codec.json` says for people of how the model came about. */
-  readonly about: unknown;
 }
 
-/** A model ready to code with. */
-export interface Model extends ModelInfo {
-  readonly network: NoisePredictor;
-  readonly denoiser: Denoiser;
-  dispose(): Promise<void>;
+/** A model whose files have been read and hashed, once for all that is done with it. */
+export interface LoadedModel {
+  readonly info: ModelInfo;
+  /** @throws CodecError('model') when the weights do not fit the architecture */
+  open(engine: Engine): Model;
 }
 
 /** The models that come with the package, by name. */
@@ -93,21 +71,66 @@ export async function listModels(): Promise<ModelInfo[]> {
 }
 
 /**
- * Reads a model's files but for its network.
- * @param nameOrDirectory a shipped model's name, `auto` for the one that suits photographs, or a directory
- * @throws CodecError('model') when there is no such model or its files do not fit each other
+ * Reads a model's files.
+ * @param nameOrDirectory a shipped model's name or a directory
+ * @throws CodecError('model') when there is no such model or its files are not what they should be
  */
-export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo> {
-  return (await loadFiles(nameOrDirectory)).info;
+export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
+  const directory = await resolveDirectory(nameOrDirectory);
+  const config = await readJson(directory, CONFIG_FILE);
+  const codec = await readJson(directory, CODEC_FILE);
+  const weights = await readModelFile(directory, WEIGHTS_FILE);
+  const description = await describeModel({ name: basename(directory), config, codec, weights });
+  const info = { ...description, directory };
+  return { info, open: (engine) => openDescribed(info, weights, engine) };
 }
 
-/** Opens a model on an engine. @throws as `loadModelInfo`, and when the weights do not fit the architecture */
+/** What a model is. @throws as {@link loadModel} */
+export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo> {
+  return (await loadModel(nameOrDirectory)).info;
+}
+
+/** Opens a model on an engine. @throws as {@link loadModel}, and when the weights do not fit the architecture */
 export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
-  const { info, weights } = await loadFiles(nameOrDirectory);
-  const { schedule, tiling, parameterization, pyramid } = info;
-  const network = buildNetwork(info, weights);
-  const denoiser = withPyramid(createDenoiser(engine, network, schedule, tiling, parameterization), schedule, pyramid);
-  return { ...info, network, denoiser, dispose: () => denoiser.dispose() };
+  return (await loadModel(nameOrDirectory)).open(engine);
+}
+
+/**
+ * Opens the model that a file was made with, or the shipped one for a picture.
+ * @param what a `.ddc` file, or at least its header; or a picture's size
+ * @param nameOrDirectory for a file: the only model to look at
+ * @throws CodecError('model') when it is not at hand; 'format' for a damaged header
+ */
+export async function openModelFor(what: Uint8Array | Size, engine: Engine, nameOrDirectory?: string): Promise<Model> {
+  if (!(what instanceof Uint8Array)) return openModel(nameOrDirectory ?? modelForSize(what), engine);
+  return (await findModel(readHeader(what).header, nameOrDirectory)).open(engine);
+}
+
+/**
+ * The shipped model that a file was made with, or the one named.
+ * @param header of the file; by the picture's size it is known where to look first
+ * @throws CodecError('model') when there is none
+ */
+export async function findModel(
+  { modelId, width, height }: Pick<Header, 'modelId' | 'width' | 'height'>,
+  nameOrDirectory?: string,
+): Promise<LoadedModel> {
+  const likely = modelForSize({ width, height });
+  const shipped = await modelNames();
+  const names =
+    nameOrDirectory === undefined
+      ? new Set([likely, ...shipped].filter((name) => shipped.includes(name)))
+      : [nameOrDirectory];
+  const known: string[] = [];
+  for (const name of names) {
+    const model = await loadModel(name);
+    if (model.info.id.startsWith(modelId)) return model;
+    known.push(`${model.info.name} (${model.info.id.slice(0, 6)})`);
+  }
+  throw new CodecError(
+    'model',
+    `the file needs model ${modelId}, at hand: ${known.join(', ')}; name its directory as \`model\``,
+  );
 }
 
 /**
@@ -128,10 +151,11 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   };
   const { parameterization } = diffusion;
   checkParameterization(parameterization);
+  checkChannels(config, parameterization);
   const schedule = createSchedule(diffusion.schedule);
-  const network = buildNetwork({ config, parameterization }, await readModelFile(directory, WEIGHTS_FILE));
+  const network = createUNet(config, readSafetensors(await readModelFile(directory, WEIGHTS_FILE)));
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
-  return { schedule, network, denoiser, parameterization, diffusion, about: earlier.about };
+  return { engine, schedule, network, denoiser, parameterization, diffusion, about: earlier.about };
 }
 
 /**
@@ -150,23 +174,24 @@ export function diffusionOf(config: UNetConfig, scheduler: unknown): Diffusion {
   return diffusion;
 }
 
-async function readJsonIfThere(directory: string, file: string): Promise<unknown> {
-  return (await exists(join(directory, file))) ? readJson(directory, file) : undefined;
+/** A model's architecture and weights alone. */
+export interface ModelWeights {
+  readonly name: string;
+  readonly directory: string;
+  /** `config.json` as it is. */
+  readonly configJson: unknown;
+  readonly config: UNetConfig;
+  /** Under today's names. */
+  readonly tensors: Tensors;
+  /** What `codec.json` says for people, where there is one. */
+  readonly about: unknown;
 }
 
 /**
- * A model's architecture and weights alone, under today's names, to train it further.
- * @throws CodecError('model') as `loadModelInfo`, but for `codec.json`, which need not be there
+ * A model's architecture and weights, to train it further.
+ * @throws CodecError('model') as {@link loadModel}, but for `codec.json`, which need not be there
  */
-export async function loadWeights(nameOrDirectory: string): Promise<{
-  name: string;
-  directory: string;
-  /** `config.json` as it is. */
-  configJson: unknown;
-  config: UNetConfig;
-  tensors: Tensors;
-  about: unknown;
-}> {
+export async function loadWeights(nameOrDirectory: string): Promise<ModelWeights> {
   const directory = await resolveDirectory(nameOrDirectory);
   const configJson = await readJson(directory, CONFIG_FILE);
   const config = parseConfig(configJson);
@@ -176,97 +201,24 @@ export async function loadWeights(nameOrDirectory: string): Promise<{
   return { name: basename(directory), directory, configJson, config, tensors, about };
 }
 
-/**
- * The shipped model, or the one in `extraDirectory`, whose id starts with these hex digits.
- * @throws CodecError('model') when there is none
- */
-export async function findModel(idPrefix: string, extraDirectory?: string): Promise<ModelInfo> {
-  const candidates = extraDirectory === undefined ? await listModels() : [await loadModelInfo(extraDirectory)];
-  const found = candidates.find(({ id }) => id.startsWith(idPrefix));
-  if (found) return found;
-  const known = candidates.map(({ name, id }) => `${name} (${id.slice(0, 6)})`).join(', ');
-  throw new CodecError('model', `the file needs model ${idPrefix}, at hand: ${known}; name its directory with --model`);
-}
-
 async function modelNames(): Promise<string[]> {
   const entries = await readdir(SHIPPED, { withFileTypes: true }).catch(() => []);
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }
 
 async function resolveDirectory(nameOrDirectory: string): Promise<string> {
-  const name = nameOrDirectory === 'auto' ? PHOTO_MODEL : nameOrDirectory;
   const names = await modelNames();
-  if (names.includes(name)) return join(SHIPPED, name);
-  const directory = resolve(name);
+  if (names.includes(nameOrDirectory)) return join(SHIPPED, nameOrDirectory);
+  const directory = resolve(nameOrDirectory);
   const isDirectory = await readdir(directory).then(
     () => true,
     () => false,
   );
   if (isDirectory) return directory;
-  throw new CodecError('model', `model: expected ${names.join(', ')} or a directory, got ${JSON.stringify(name)}`);
-}
-
-async function loadFiles(nameOrDirectory: string): Promise<{ info: ModelInfo; weights: Uint8Array }> {
-  const directory = await resolveDirectory(nameOrDirectory);
-  const config = parseConfig(await readJson(directory, CONFIG_FILE));
-  const codec = parseCodecConfig(await readJson(directory, CODEC_FILE), config);
-  const weights = await readModelFile(directory, WEIGHTS_FILE);
-  const { schedule, tiling, profile, parameterization, pyramid, residuals, about } = codec;
-  const id = createHash('sha256')
-    .update(
-      canonicalJson({
-        config: architectureOf(config),
-        schedule,
-        tiling,
-        profile,
-        parameterization,
-        pyramid,
-        residuals,
-      }),
-    )
-    .update(weights)
-    .digest('hex');
-  return {
-    info: {
-      name: basename(directory),
-      directory,
-      id,
-      config,
-      schedule: createSchedule(schedule),
-      scheduleConfig: schedule,
-      tiling,
-      profile,
-      ...(residuals && { residuals }),
-      ...(pyramid && { pyramid }),
-      parameterization: parameterization ?? paperParameterization,
-      about,
-    },
-    weights,
-  };
-}
-
-/** Without the keys that say nothing, so that models from before they were known keep their id. */
-function architectureOf({ patchSize, timeScaleShift, ...architecture }: UNetConfig): object {
-  return { ...architecture, ...(patchSize !== 1 && { patchSize }), ...(timeScaleShift && { timeScaleShift }) };
-}
-
-function buildNetwork(
-  { config, parameterization }: Pick<ModelInfo, 'config' | 'parameterization'>,
-  weights: Uint8Array,
-) {
-  checkChannels(config, parameterization);
-  return createUNet(config, readSafetensors(weights));
-}
-
-/** Refuses networks of other things than colour images. */
-function checkChannels({ inChannels, outChannels }: UNetConfig, { variance }: Parameterization): void {
-  const out = outputChannels(variance, 3);
-  if (inChannels !== 3 || outChannels !== out) {
-    throw new CodecError(
-      'model',
-      `${CONFIG_FILE}: expected 3 channels in and, for variance ${variance}, ${out} out, got ${inChannels} and ${outChannels}`,
-    );
-  }
+  throw new CodecError(
+    'model',
+    `model: expected ${names.join(', ')} or a directory, got ${JSON.stringify(nameOrDirectory)}`,
+  );
 }
 
 async function readModelFile(directory: string, file: string): Promise<Uint8Array> {
@@ -285,83 +237,6 @@ async function readJson(directory: string, file: string): Promise<unknown> {
   }
 }
 
-/** Checks `codec.json`. @throws CodecError('model') naming what is wrong */
-export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
-  const { schedule, tiling, profile, parameterization, pyramid, residuals, about } = (json ??
-    {}) as Partial<CodecConfig>;
-  const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
-  if (!schedule || !tiling || !profile) throw wrong('expected schedule, tiling and profile');
-  createSchedule(schedule);
-  checkTiling(tiling, config);
-  const curves = [profile.mean, ...(Array.isArray(profile.components) ? profile.components : [])];
-  const isCurve = (curve: unknown) =>
-    Array.isArray(curve) && curve.length === schedule.timesteps && curve.every(Number.isSafeInteger);
-  if (curves.length !== 3 || !curves.every(isCurve)) {
-    throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
-  }
-  if (parameterization !== undefined) checkParameterization(parameterization);
-  if (pyramid !== undefined) {
-    const { halfFrom, leastSide } = pyramid;
-    const isWithin = (value: number, most: number) => Number.isInteger(value) && value >= 2 && value <= most;
-    if (!isWithin(halfFrom, schedule.timesteps) || !isWithin(leastSide, Number.MAX_SAFE_INTEGER)) {
-      throw wrong(
-        `pyramid: expected halfFrom, an integer from 2 to ${schedule.timesteps}, and leastSide, an integer from 2, got ${JSON.stringify(pyramid)}`,
-      );
-    }
-  }
-  if (residuals !== undefined && !areStatistics(residuals)) {
-    throw wrong(`residuals: expected timesteps and for each a table of ${COVARIANCE_SIZE} covariances`);
-  }
-  return {
-    schedule,
-    tiling,
-    profile,
-    ...(parameterization && { parameterization }),
-    ...(pyramid && { pyramid }),
-    ...(residuals && { residuals }),
-    about,
-  };
-}
-
-/** Whether these are statistics that tails can be coded with. */
-function areStatistics({ timesteps, covariances }: ResidualStatistics): boolean {
-  const isTable = (table: unknown) =>
-    Array.isArray(table) &&
-    table.length === COVARIANCE_SIZE &&
-    table.every(Number.isSafeInteger) &&
-    solvePredictors(table) !== undefined;
-  return (
-    Array.isArray(timesteps) &&
-    Array.isArray(covariances) &&
-    timesteps.every((t) => Number.isInteger(t) && t > 0) &&
-    covariances.length === timesteps.length &&
-    covariances.every(isTable)
-  );
-}
-
-/** Refuses a parameterisation that is not known. */
-function checkParameterization({ prediction, variance }: Parameterization): void {
-  const wrong = (what: string) => new CodecError('model', `${CODEC_FILE}: ${what}`);
-  if (!PREDICTIONS.includes(prediction))
-    throw wrong(`prediction: expected ${PREDICTIONS.join(', ')}, got ${prediction}`);
-  if (!VARIANCES.includes(variance)) throw wrong(`variance: expected ${VARIANCES.join(', ')}, got ${variance}`);
-}
-
-/** Refuses a tiling that the network cannot take. */
-function checkTiling({ tile, overlap }: Tiling, config: UNetConfig): void {
-  if (!(Number.isInteger(tile) && tile > 0 && tile % strideOf(config) === 0)) {
-    throw new CodecError('model', `tile: expected a multiple of ${strideOf(config)}, got ${tile}`);
-  }
-  if (!(Number.isInteger(overlap) && overlap >= 0 && 2 * overlap <= tile)) {
-    throw new CodecError('model', `overlap: expected an integer from 0 to half a tile, got ${overlap}`);
-  }
-}
-
-/** JSON with sorted keys, so that equal values give equal bytes. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) =>
-    typeof item === 'object' && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
-  );
+async function readJsonIfThere(directory: string, file: string): Promise<unknown> {
+  return (await exists(join(directory, file))) ? readJson(directory, file) : undefined;
 }

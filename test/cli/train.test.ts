@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/model/safetensors.js';
-import { readCheckpoint } from '../../src/model/training/checkpoint.js';
 import { presets } from '../../src/model/training/presets.js';
+import { readCheckpoint } from '../../src/node/checkpoint-file.js';
 import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 

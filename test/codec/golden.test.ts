@@ -81,7 +81,7 @@ let second: SecondModel;
 beforeAll(async () => {
   const engine = await openEngine('onnx');
   model = await openModel('pilot', engine);
-  second = await secondModelOf(model, engine);
+  second = await secondModelOf(model, shipped('pilot'), engine);
   if (!process.env.UPDATE_GOLDEN) return;
   await mkdir(GOLDEN, { recursive: true });
   for (const { name, source, options } of [...CASES, ...LOSSLESS_CASES]) {
@@ -91,8 +91,11 @@ beforeAll(async () => {
   }
 }, 300_000);
 
+/** Directory of a model that comes with the package. */
+const shipped = (name: string) => fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
+
 /** What the second decoder needs of a model, read from its files but for the network. */
-async function secondModelOf({ directory, network }: Model, engine: Engine): Promise<SecondModel> {
+async function secondModelOf({ network }: Model, directory: string, engine: Engine): Promise<SecondModel> {
   const codec = JSON.parse(await readFile(`${directory}/codec.json`, 'utf8'));
   const compiled = new Map<string, Promise<CompiledFunction>>();
   return {
@@ -202,7 +205,7 @@ test('the second decoder makes the same of a file whose model brings covariances
   const own = await encode(source, bare, { lossless: true, effort: 2 });
   // That they help says that they were used.
   expect(bytes.length).toBeLessThan(own.bytes.length);
-  const decoded = await secondDecode(bytes, await secondModelOf(other, engine));
+  const decoded = await secondDecode(bytes, await secondModelOf(other, shipped('cifar10'), engine));
   expect([decoded.lossless, [...decoded.data]]).toEqual([true, [...source.data]]);
   await other.dispose();
 });
@@ -216,7 +219,7 @@ test('a photograph ends at the RMSE it is to have, for both decoders', { timeout
     expect(reached).toBeGreaterThan(0.97 * targetRmse);
     const first = await decode(bytes, model);
     expect(rmse(first.image, source)).toBe(reached);
-    const decoded = await secondDecode(bytes, await secondModelOf(model, engine));
+    const decoded = await secondDecode(bytes, await secondModelOf(model, shipped('pilot'), engine));
     expect(decoded.timesteps).toEqual(steps.slice(1).map(({ t }) => t));
     expect(rmse(first.image, decoded)).toBeLessThan(0.01);
   }
@@ -234,7 +237,7 @@ test('the second decoder makes the same of a file whose model has a pyramid', { 
   expect(steps[1].t).toBeGreaterThan(500);
   expect(steps.at(-1)!.t).toBeLessThan(250);
   const first = await decode(bytes, other);
-  const decoded = await secondDecode(bytes, await secondModelOf(other, engine));
+  const decoded = await secondDecode(bytes, await secondModelOf(other, directory, engine));
   expect(decoded.timesteps).toEqual(steps.slice(1).map(({ t }) => t));
   expect(rmse(first.image, decoded)).toBeLessThan(0.01);
   await other.dispose();

@@ -183,7 +183,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   const maxBytes = byteBudget(settings, header);
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
-  const model = await context.modelOfFile(header.modelId, settings.model);
+  const model = await context.modelOfFile(header, settings.model);
   const engine = await context.engine();
   context.announce(model, engine);
   const progress = console.progress(job.input);

@@ -45,7 +45,7 @@ async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
   const console = openConsole({ json: args.json, quiet: false });
   const bytes = await readRegularFile(args.file);
   const header = await aboutFile(args.file, () => readInfo(bytes));
-  const model = await modelAtHand(header.modelId, args.model);
+  const model = await modelAtHand(header, args.model);
   const info = model === undefined ? header : await aboutFile(args.file, () => readInfo(bytes, model));
   const report: InfoReport = {
     input: args.file,
@@ -61,10 +61,10 @@ async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
 }
 
 /** The model of that id; `undefined` where there is none and nobody asked for one by name. */
-async function modelAtHand(modelId: string, name: string | undefined): Promise<ModelInfo | undefined> {
+async function modelAtHand(header: FileInfo, name: string | undefined): Promise<ModelInfo | undefined> {
   const { findModel } = await import('../../node/models.js');
   try {
-    return await findModel(modelId, name);
+    return (await findModel(header, name)).info;
   } catch (error) {
     if (name === undefined && error instanceof CodecError && error.code === 'model') return undefined;
     throw error;

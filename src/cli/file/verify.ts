@@ -96,7 +96,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   const header = await aboutFile(args.file, () => readInfo(bytes));
   const original = args.against === undefined ? undefined : await readImage(args.against);
   await withContext(args, console, async (context) => {
-    const model = await context.modelOfFile(header.modelId, args.model);
+    const model = await context.modelOfFile(header, args.model);
     const engine = await context.engine();
     context.announce(model, engine);
     const { bytesWhenComplete = null } = await aboutFile(args.file, () => readInfo(bytes, model));

@@ -4,8 +4,9 @@ import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
 import { cutMiddle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
+import type { DiffusionModel } from '../../model/diffusion-model.js';
 import type { ImportedNetwork } from '../../model/import/network.js';
-import type { Bound, DiffusionModel } from '../../model/likelihood.js';
+import type { Bound } from '../../model/likelihood.js';
 import { exists, makeDirectory } from '../../node/files.js';
 import { type EngineArgs, engineOptions, type OutputArgs, outputOptions } from '../args.js';
 import { type Console, openConsole, toJson } from '../console.js';
@@ -90,7 +91,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const { strideOf } = await import('../../model/config.js');
   const stride = strideOf(network.config);
   const tile = tileOf(network, stride);
-  const { CALIBRATION_TILES, makeCodecFile } = await import('../file/codec-file.js');
+  const { CALIBRATION_TILES, makeCodecFile } = await import('../train/codec-file.js');
   const pictures = await openPictures(CALIBRATION_TILES * tile, stride, network);
   await makeDirectory(args.out);
   // Half precision where it loses nothing, so that one network has one form however it was stored.

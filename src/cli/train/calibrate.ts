@@ -52,7 +52,7 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   const { CODEC_FILE } = await import('../../node/models.js');
   const output = join(args.model, CODEC_FILE);
   await checkWritable(output, args);
-  const { CALIBRATION_TILES, makeCodecFile } = await import('../file/codec-file.js');
+  const { CALIBRATION_TILES, makeCodecFile } = await import('./codec-file.js');
   const images = await readTrainingPictures(args.inputs, CALIBRATION_TILES * tiling.tile);
   await withContext(args, console, async (context) => {
     const engine = await context.engine();

@@ -4,7 +4,8 @@ import { checkCalibrationSize } from '../../codec/calibration.js';
 import { cifar10Image, openCifar10 } from '../../data/cifar10.js';
 import type { TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
-import { type Bound, type DiffusionModel, measureBound } from '../../model/likelihood.js';
+import type { DiffusionModel } from '../../model/diffusion-model.js';
+import { type Bound, measureBound } from '../../model/likelihood.js';
 import { paperSchedule } from '../../model/schedule.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import { weightsFile } from '../../model/training/export.js';
@@ -12,7 +13,7 @@ import type { TrainerState } from '../../model/training/state.js';
 import type { ParameterSpec } from '../../model/unet-parameters.js';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import type { Console } from '../console.js';
-import { CALIBRATION_TILES, makeCodecFile } from '../file/codec-file.js';
+import { CALIBRATION_TILES, makeCodecFile } from './codec-file.js';
 import type { RunFiles } from './files.js';
 
 /** Windows are as large as the crops that the network learnt from, and at least so large: smaller ones have too much edge. */

@@ -4,18 +4,20 @@ import { join } from 'node:path';
 import { CodecError } from '../../common/errors.js';
 import { openTrainingData, type TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
-import { parseConfig, strideOf } from '../../model/config.js';
+import { parseConfig, strideOf, type UNetConfig } from '../../model/config.js';
 import { type Bound, measureBound } from '../../model/likelihood.js';
 import { sample } from '../../model/sampler.js';
-import { createSchedule, paperSchedule } from '../../model/schedule.js';
-import { type RunRecord, writeCheckpoint } from '../../model/training/checkpoint.js';
-import { loadStart } from '../../model/training/export.js';
+import { createSchedule, paperSchedule, type Schedule } from '../../model/schedule.js';
+import type { RunRecord } from '../../model/training/checkpoint.js';
+import { startFrom } from '../../model/training/export.js';
 import { type RunLimits, type RunProgress, runTraining } from '../../model/training/run.js';
 import { type TrainerState, toTensors } from '../../model/training/state.js';
 import { createTrainer } from '../../model/training/trainer.js';
 import { createUNet } from '../../model/unet.js';
+import { writeCheckpoint } from '../../node/checkpoint-file.js';
 import { contactSheet } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
+import { CONFIG_FILE, loadWeights } from '../../node/models.js';
 import { trainingPlot } from '../../report/training-plot.js';
 import { type Console, formatDuration } from '../console.js';
 import type { RunFiles } from './files.js';
@@ -47,6 +49,21 @@ const VALIDATION_STRATA = 10;
 const SAMPLES = 16;
 const SAMPLE_STEPS = 50;
 
+/** The state of a new run that begins with a model's weights. @throws CodecError('model') */
+async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedule: Schedule) {
+  const model = await loadWeights(from);
+  try {
+    return startFrom(model, unet, record, schedule);
+  } catch (cause) {
+    const config = join(model.directory, CONFIG_FILE);
+    throw new CodecError(
+      'model',
+      `--from ${from}: its config.json is of another architecture; give it as --config, too: --config ${config}`,
+      { cause },
+    );
+  }
+}
+
 export async function runSession(options: SessionOptions): Promise<void> {
   const { console, engine, files, limits } = options;
   const stop = listenForSignals(console);
@@ -56,7 +73,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
   if (side % strideOf(unet) !== 0) {
     throw new CodecError('usage', `--crop: expected a multiple of ${strideOf(unet)} for this network, got ${side}`);
   }
-  const start = options.from === undefined ? undefined : await loadStart(options.from, unet, options.record, schedule);
+  const start = options.from === undefined ? undefined : await startOf(options.from, unet, options.record, schedule);
   let record = start?.record ?? options.record;
   const data = await openTrainingData(record.data, { side, seed });
   let trainer: Awaited<ReturnType<typeof createTrainer>> | undefined;

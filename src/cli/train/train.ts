@@ -141,7 +141,7 @@ const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema',
 async function train(args: Arguments<TrainArgs>): Promise<void> {
   const console = openConsole(args);
   const given = checkNumbers(args);
-  const { readCheckpoint } = await import('../../model/training/checkpoint.js');
+  const { readCheckpoint } = await import('../../node/checkpoint-file.js');
   const { CHECKPOINT, openRunDirectory } = await import('./files.js');
   if (args.from !== undefined) await refuseModel(args.from, args.out);
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });

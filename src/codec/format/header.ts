@@ -14,6 +14,7 @@
  * | 0-2 | stop (LEB128), if bit 2 of the features is set |
  * | 1 | CRC-8 of all bytes before it |
  */
+import { fromHex, toHex } from '../../common/bytes.js';
 import { CodecError } from '../../common/errors.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
 import { crc8 } from './checksum.js';
@@ -78,7 +79,7 @@ export function writeHeader(header: Header): Uint8Array {
     MAGIC,
     VERSION_NIBBLE | header.version,
     (header.stateBits - MIN_STATE_BITS) | flags,
-    ...Buffer.from(header.modelId, 'hex'),
+    ...fromHex(header.modelId),
     ...leb128(header.width - 1),
     ...leb128(header.height - 1),
     planBits >>> 8,
@@ -98,7 +99,7 @@ export function writeHeader(header: Header): Uint8Array {
  */
 export function readHeader(bytes: Uint8Array): { header: Header; length: number } {
   if (bytes.length < 2 || bytes[0] !== MAGIC || (bytes[1] & 0xf0) !== VERSION_NIBBLE) {
-    const found = bytes.length === 0 ? 'an empty file' : `bytes ${Buffer.from(bytes.subarray(0, 2)).toString('hex')}`;
+    const found = bytes.length === 0 ? 'an empty file' : `bytes ${toHex(bytes.subarray(0, 2))}`;
     throw new CodecError('format', `not a .ddc file: expected it to start with dd c${FORMAT_VERSION}, got ${found}`);
   }
   const version = bytes[1] & 0x0f;
@@ -111,7 +112,7 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
   const reader = new HeaderReader(bytes, 2);
   const flags = reader.byte();
   const stateBits = MIN_STATE_BITS + (flags & 0x0f);
-  const modelId = Buffer.from([reader.byte(), reader.byte(), reader.byte()]).toString('hex');
+  const modelId = toHex(Uint8Array.of(reader.byte(), reader.byte(), reader.byte()));
   const width = reader.leb128(MAX_SIDE - 1) + 1;
   const height = reader.leb128(MAX_SIDE - 1) + 1;
   const planBits = (reader.byte() << 8) | reader.byte();

@@ -6,6 +6,7 @@
  * residuals already known (`residuals.ts`), by a range coder. Every beginning decodes: the samples that are certain are
  * exact, the others keep xhat0 and what their known neighbours say of them.
  */
+import { concat } from '../../common/bytes.js';
 import { CodecError } from '../../common/errors.js';
 import { toUnit } from '../../image/pixels.js';
 import { crc32c } from '../format/checksum.js';
@@ -192,7 +193,7 @@ export function writeTail(context: TailContext, image: Uint8Array, choice: TailC
   if (choice.own) {
     for (const [i, value] of choice.covariances.entries()) view.setInt16(FIXED_BYTES + 2 * i, value);
   }
-  return new Uint8Array(Buffer.concat([header, Uint8Array.from(leb128(coded.length)), coded]));
+  return concat(header, Uint8Array.from(leb128(coded.length)), coded);
 }
 
 /** Bytes of a tail's beginning that are always there: flags, scale, checksum. */

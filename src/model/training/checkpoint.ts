@@ -1,11 +1,5 @@
-/**
- * Checkpoints: everything a run is, in one safetensors file, so that it goes on exactly. A new one is written beside the
- * old and takes its name when it is complete and on disk; whatever happens meanwhile, there is a whole one.
- */
-import { readFile } from 'node:fs/promises';
+/** Checkpoints: everything a run is, in one safetensors file, so that it goes on exactly. */
 import { CodecError } from '../../common/errors.js';
-import { reasonOf } from '../../node/files.js';
-import { writeWhole } from '../../node/temporary.js';
 import { parseConfig } from '../config.js';
 import { readMetadata, readSafetensors, writeSafetensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
@@ -36,37 +30,18 @@ const RECORD = 'ddpm-codec.run';
 const VECTORS = ['parameters', 'ema', 'm', 'v'] as const;
 const SAMPLER = 'sampler';
 
-/** @throws CodecError('file') when it cannot be written; an earlier one at `path` is then still there */
-export async function writeCheckpoint(
-  path: string,
-  { record, state }: Checkpoint,
-  parameters: readonly ParameterSpec[],
-): Promise<void> {
+/** The bytes of a checkpoint. */
+export function serializeCheckpoint({ record, state }: Checkpoint, parameters: readonly ParameterSpec[]): Uint8Array {
   const tensors = VECTORS.flatMap((vector) =>
     [...toTensors(state[vector], parameters)].map(([name, tensor]) => [`${vector}/${name}`, tensor] as const),
   );
   const sampler = { shape: [state.sampler.length], data: state.sampler };
   const metadata = { [RECORD]: JSON.stringify({ ...record, step: state.step }) };
-  const bytes = writeSafetensors(new Map([...tensors, [SAMPLER, sampler]]), { metadata });
-  await writeWhole(path, bytes, { replace: true }).catch((cause: unknown) => {
-    throw new CodecError('file', `${path}: cannot write the checkpoint: ${reasonOf(cause)}`, { cause });
-  });
+  return writeSafetensors(new Map([...tensors, [SAMPLER, sampler]]), { metadata });
 }
 
-/** @throws CodecError('file') when it cannot be read, 'model' when it is not a checkpoint */
-export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new CodecError('file', `${path}: cannot read the checkpoint: ${reasonOf(cause)}`, { cause });
-  });
-  try {
-    return parse(bytes);
-  } catch (cause) {
-    if (!(cause instanceof CodecError)) throw cause;
-    throw new CodecError(cause.code, `${path}: ${cause.message}`, { cause });
-  }
-}
-
-function parse(bytes: Uint8Array): Checkpoint {
+/** The inverse of {@link serializeCheckpoint}. @throws CodecError('model') when it is not a checkpoint */
+export function parseCheckpoint(bytes: Uint8Array): Checkpoint {
   const text = readMetadata(bytes)[RECORD];
   if (text === undefined) throw new CodecError('model', 'not a checkpoint of ddpm-codec train');
   const { step, ...stored } = JSON.parse(text) as RunRecord & { step: number };

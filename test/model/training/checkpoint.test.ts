@@ -5,10 +5,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/model/config.js';
 import { readSafetensors, writeSafetensors } from '../../../src/model/safetensors.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
-import { type RunRecord, readCheckpoint, writeCheckpoint } from '../../../src/model/training/checkpoint.js';
+import type { RunRecord } from '../../../src/model/training/checkpoint.js';
 import { presets } from '../../../src/model/training/presets.js';
 import { createState } from '../../../src/model/training/state.js';
 import { listParameters } from '../../../src/model/unet-parameters.js';
+import { readCheckpoint, writeCheckpoint } from '../../../src/node/checkpoint-file.js';
 
 const schedule = createSchedule(paperSchedule);
 const config = { ...presets.small.config, block_out_channels: [8, 8, 8] };

@@ -3,7 +3,7 @@ import { calibrate, calibratePyramid, calibrateResiduals } from '../../codec/cal
 import type { Engine } from '../../engine/engine.js';
 import type { RgbImage } from '../../image/image.js';
 import type { Tiling } from '../../model/denoiser.js';
-import type { DiffusionModel } from '../../model/likelihood.js';
+import type { DiffusionModel } from '../../model/diffusion-model.js';
 import { withPyramid } from '../../model/pyramid.js';
 import type { Diffusion } from '../../model/scheduler-config.js';
 import { CODEC_FILE, type CodecConfig, openUncalibrated } from '../../node/models.js';
