@@ -20,12 +20,12 @@
  */
 import { appendFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { denoisingError } from '../dist/codec/encoder/plan-choice.js';
 import { integerStream } from '../dist/common/random.js';
 import { openTrainingData } from '../dist/data/training-data.js';
 import { toUnit } from '../dist/image/pixels.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createDenoiser } from '../dist/model/denoiser.js';
+import { denoisingError } from '../dist/model/denoising.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
 import { loadStart } from '../dist/model/training/export.js';
 import { presets } from '../dist/model/training/presets.js';
@@ -83,7 +83,7 @@ async function measureErrors(network, prediction, images) {
     const stream = integerStream(`architectures/${t}`);
     let sum = 0;
     for (const { data, width, height } of images) {
-      sum += await denoisingError(toUnit(data), width, height, t, { schedule, denoiser }, stream);
+      sum += await denoisingError({ x0: toUnit(data), width, height }, t, { schedule, denoiser }, stream);
     }
     errors.push(sum / (images.length * side * side * 3));
   }

@@ -13,13 +13,13 @@
  * the two timesteps whose noise is next to sigma it is linear in log sigma. All models see the same noise.
  */
 import { parseArgs } from 'node:util';
-import { denoisingError } from '../dist/codec/encoder/plan-choice.js';
 import { integerStream } from '../dist/common/random.js';
 import { openImageSet } from '../dist/data/image-set.js';
 import { cutMiddle } from '../dist/image/crop.js';
 import { psnrOfRmse } from '../dist/image/metrics.js';
 import { toUnit } from '../dist/image/pixels.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
+import { denoisingError } from '../dist/model/denoising.js';
 import { average, bitsPerDimAt } from '../dist/report/rate-curve.js';
 import { independentCurve } from '../dist/report/theory.js';
 import { failGracefully, machine, progress, saveJson } from './shared.mjs';
@@ -51,7 +51,7 @@ async function denoisingPsnr(image, sigma, model, name) {
   const x0 = toUnit(image.data);
   const psnr = async (step) => {
     const stream = integerStream(`denoising/${name}/${step}`);
-    const error = await denoisingError(x0, image.width, image.height, step, model, stream);
+    const error = await denoisingError({ ...image, x0 }, step, model, stream);
     return psnrOfRmse(127.5 * Math.sqrt(error / x0.length));
   };
   const [low, high] = [Math.max(1, t - 1), t].map((step) => sigmaAt(schedule, step));

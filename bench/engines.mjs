@@ -50,9 +50,9 @@ async function decodeSteps(bytes, model, maxSteps) {
   const states = [];
   const denoiser = {
     ...model.denoiser,
-    predictX0(state, ...others) {
-      states.push(state.slice());
-      return model.denoiser.predictX0(state, ...others);
+    predictX0(picture, ...others) {
+      states.push(picture.xt.slice());
+      return model.denoiser.predictX0(picture, ...others);
     },
   };
   const { unrounded, image } = await decode(bytes, { ...model, denoiser }, { maxSteps });

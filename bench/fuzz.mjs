@@ -18,8 +18,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { decode } from '../dist/codec/decoder/decoder.js';
-import { crc8 } from '../dist/codec/format/checksum.js';
+import { crc8 } from '../dist/codec/bits/checksum.js';
+import { decode } from '../dist/codec/decoder/decode.js';
 import { readHeader } from '../dist/codec/format/header.js';
 import { readInfo, truncate } from '../dist/codec/format/info.js';
 import { integerStream } from '../dist/common/random.js';

@@ -32,7 +32,7 @@ for (let i = 0; i < count; i++) {
     const gaussian = gaussians(integerStream(`information-order/${i}/${t}`));
     const [signal, noise] = [Math.sqrt(alphasCumprod[t]), Math.sqrt(1 - alphasCumprod[t])];
     const xt = x0.map((value) => signal * value + noise * gaussian());
-    const xhat0 = await model.denoiser.predictX0(xt, CIFAR10_SIDE, CIFAR10_SIDE, t);
+    const xhat0 = await model.denoiser.predictX0({ xt, width: CIFAR10_SIDE, height: CIFAR10_SIDE, t });
     const error = x0.map((value, j) => value - xhat0[j]);
     addOctaves(error, missing[k]);
     squaredErrors[k] += error.reduce((sum, e) => sum + e * e, 0) / count;

@@ -22,11 +22,11 @@ export type {
   StepReport,
 } from './codec/api.js';
 export { calibrate } from './codec/calibration.js';
-export { decode } from './codec/decoder/decoder.js';
-export { type CodecModel, encode } from './codec/encoder/encoder.js';
+export { decode } from './codec/decoder/decode.js';
 export { type Header, readHeader, writeHeader } from './codec/format/header.js';
 export { readInfo, truncate } from './codec/format/info.js';
 export type { PlannedStep, PlanParameters, Profile } from './codec/format/plan.js';
+export type { CodecModel } from './codec/model.js';
 export { CodecError, type ErrorCode } from './common/errors.js';
 export {
   type ImageReference,
@@ -78,6 +78,7 @@ export {
   sample,
 } from './model/sampler.js';
 export type { Schedule } from './model/schedule.js';
+export { encode } from './node/encode.js';
 export { type EngineOptions, openEngine } from './node/engine/index.js';
 export { readImage } from './node/image/read.js';
 export { encodeAnimation, encodeImage, encodePng, type Frame } from './node/image/write.js';

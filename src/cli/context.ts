@@ -9,14 +9,12 @@ import type { Header } from '../codec/format/header.js';
 import { CodecError } from '../common/errors.js';
 import { createRoom, type Room } from '../common/side-by-side.js';
 import { checkDevice, type Engine } from '../engine/engine.js';
+import { type Size, SMALL_PIXELS } from '../image/image.js';
 import { type Timed, timeWork } from '../model/network-time.js';
 import type { LoadedModel, Model } from '../node/models.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console, Progress } from './console.js';
 import { aboutFile } from './jobs.js';
-
-/** Pictures up to this size are one window of the shipped models. */
-const SMALL_PIXELS = 64 * 64;
 
 /** Jobs of a batch that are begun ahead; how many of their pictures are coded at a time is for {@link Context.code}. */
 export function jobsAhead(args: EngineArgs): number {
@@ -33,7 +31,7 @@ export interface Context {
    */
   checkModel(nameOrDirectory: string): Promise<void>;
   /** The model of that name or directory; `auto` is the shipped one for pictures of this size. */
-  model(nameOrDirectory: string, size: { readonly width: number; readonly height: number }): Promise<Model>;
+  model(nameOrDirectory: string, size: Size): Promise<Model>;
   /**
    * The model a file was made with.
    * @param header of the file
@@ -53,12 +51,7 @@ export interface Context {
    * @param work with the model given, as it is but that its network is timed
    * @returns also how long the work took, without waiting, and how much of that for the network
    */
-  code<R>(
-    size: { readonly width: number; readonly height: number },
-    model: Model,
-    progress: Progress,
-    work: (model: Model) => Promise<R>,
-  ): Promise<Timed<R>>;
+  code<R>(size: Size, model: Model, progress: Progress, work: (model: Model) => Promise<R>): Promise<Timed<R>>;
 }
 
 /** Runs `work` with a context, and disposes what it opened whatever happens. */

@@ -37,6 +37,8 @@ export interface EncodeOptions {
   /** Said at the end of the file. With a network in half precision that is said, too. */
   readonly metadata?: Metadata;
   readonly onProgress?: (progress: EncodeProgress) => void;
+  /** Ends the work: no window of the network is begun after it is aborted, and the promise rejects with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** One step boundary of a file: everything up to here can be decoded. The first entry is the bare header. */
@@ -70,6 +72,66 @@ export interface EncodeResult {
   readonly reconstruction: RgbImage;
 }
 
+/** Which picture a state of the chain is turned into: see {@link DecoderPoint.reconstruct}. */
+export interface DecodedPicture {
+  readonly image: RgbImage;
+  /** The same before rounding to 8 bits: values in [-1, 1], in the order of `image.data`. Good until the decoder goes on. */
+  readonly unrounded: Float32Array;
+  /** True when the picture is the encoder's, to the bit, by its checksum. */
+  readonly lossless: boolean;
+  /** True when a checksum shows that the file is damaged; only with `tolerant`. */
+  readonly damaged: boolean;
+}
+
+/** A place in a file at which what came before decodes. */
+export interface DecoderPoint {
+  /** Steps decoded; 0 for the bare header. */
+  readonly stepsUsed: number;
+  /** Timestep reached, from T down. */
+  readonly t: number;
+  /** Bytes up to here. */
+  readonly bytesUsed: number;
+  /** Samples, of width * height * 3, that a lossless tail made exact. */
+  readonly exactSamples: number;
+  /** bytesUsed in bits / (width * height * 3). */
+  readonly bitsPerDim: number;
+  /**
+   * Whether the steps up to here are those that were written: `pending` where their checksum is still to come, `none` in a file
+   * without.
+   */
+  readonly checksum: 'none' | 'pending' | 'passed';
+  /**
+   * The picture, which is made when it is asked for: `mean` takes the evaluation of the network that the next step needs anyway, the
+   * other two one for every step that is left. Where samples are exact already it makes no difference.
+   * @throws CodecError('usage') when the decoder has gone on
+   */
+  reconstruct(reconstruction?: Reconstruction): Promise<DecodedPicture>;
+}
+
+/** What a decoder waits for. */
+export type DecoderState =
+  /** The header is not whole. */
+  | { readonly needs: 'header' }
+  /** So many bytes more, and `step` of `steps` is whole. */
+  | { readonly needs: 'step'; readonly step: number; readonly steps: number; readonly bytes: number }
+  /** The lossless tail goes on; for so many bytes, once its own header has said how many. */
+  | { readonly needs: 'tail'; readonly bytes?: number }
+  | { readonly needs: 'metadata' }
+  /** The file is whole; or it is damaged after a step and nothing more is made of it, only with `tolerant`. */
+  | { readonly needs: 'nothing'; readonly damagedAfterStep?: number };
+
+export interface DecoderOptions {
+  /** Refuse images with more pixels than this, before allocating. Default 2^26. */
+  readonly maxPixels?: number;
+  /**
+   * Of a file whose checksums show damage keep the last sound step, or of a lossless one the picture as it is; otherwise that is an
+   * error. Default false.
+   */
+  readonly tolerant?: boolean;
+  /** Ends the work: no window of the network is begun after it is aborted, and points are refused with its reason. */
+  readonly signal?: AbortSignal;
+}
+
 export interface DecodePoint {
   readonly image: RgbImage;
   /** The same before rounding to 8 bits: values in [-1, 1], in the order of `image.data`. */
@@ -84,25 +146,21 @@ export interface DecodePoint {
   readonly bitsPerDim: number;
 }
 
-export interface DecodeOptions {
+export interface DecodeOptions extends DecoderOptions {
   /** Use at most this many bytes of the file. */
   readonly maxBytes?: number;
   /** Use at most this many steps. */
   readonly maxSteps?: number;
   /** Default 'mean'. */
   readonly reconstruction?: Reconstruction;
-  /** Give `onPoint` a reconstruction at about this many points, evenly spread in bytes, the last one included. */
+  /**
+   * Give `onPoint` a reconstruction at about this many points, evenly spread in bytes, the last one included. Not for a stream, whose
+   * length is not known before its end: there `onPoint` gets every step.
+   */
   readonly progressivePoints?: number;
   readonly onPoint?: (point: DecodePoint) => void | Promise<void>;
   /** Fraction of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
-  /** Refuse images with more pixels than this, before allocating. Default 2^26. */
-  readonly maxPixels?: number;
-  /**
-   * Of a file whose checksums show damage give the picture up to the last sound step, or of a lossless one as it is; otherwise
-   * that is an error. Default false.
-   */
-  readonly tolerant?: boolean;
 }
 
 export interface DecodeResult extends DecodePoint {

@@ -10,13 +10,17 @@ import { mapAhead } from '../common/side-by-side.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
+import { denoise, denoisingError, MEASURABLE_ERROR } from '../model/denoising.js';
 import { canBeHalved, type Pyramid, withPyramid } from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
-import { denoise, denoisingError, MEASURABLE_ERROR } from './encoder/plan-choice.js';
 import { PLAN_LIMITS, type Profile } from './format/plan.js';
 import { greyLevel } from './lossless/agreement.js';
-import { type Covariances, measureCovariances, type ResidualPicture } from './lossless/residuals.js';
-import type { ResidualStatistics } from './lossless/tail.js';
+import {
+  type Covariances,
+  measureCovariances,
+  type ResidualPicture,
+  type ResidualStatistics,
+} from './lossless/residuals.js';
 
 /** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
 const KNOTS = [
@@ -52,7 +56,7 @@ export async function calibrate(
   }
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
   const measured = mapAhead(places(), model.denoiser.parallelism, async ({ row, k, t, x0, width, height }) => {
-    const error = await denoisingError(x0, width, height, t, model, stream);
+    const error = await denoisingError({ x0, width, height }, t, model, stream);
     row[k] = Math.log2(Math.max(error / x0.length, MEASURABLE_ERROR));
   });
   let done = 0;
@@ -93,7 +97,7 @@ export async function calibratePyramid(
       const x0 = toUnit(data);
       // The same noise for both.
       const error = (denoiser: Denoiser) =>
-        denoisingError(x0, width, height, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`));
+        denoisingError({ x0, width, height }, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`));
       return Math.log2((await error(halved)) / (await error(denoiser)));
     });
     let loss = 0;
@@ -131,7 +135,7 @@ export async function calibrateResiduals(
   for (const [k, t] of timesteps.entries()) {
     const pictures: ResidualPicture[] = [];
     const measured = mapAhead(images, model.denoiser.parallelism, async ({ data, width, height }) => {
-      const xhat0 = await denoise(toUnit(data), width, height, t, model, stream);
+      const xhat0 = await denoise({ x0: toUnit(data), width, height }, t, model, stream);
       return { width, height, residuals: xhat0.map((value, i) => data[i] - greyLevel(value)) };
     });
     for await (const picture of measured) {

@@ -1,121 +1,209 @@
 /**
- * The chain that encoder and decoder walk together: x_T from the seed, then for every planned step
- * x_s = mean_p(x_t, xhat0) + sigma z, with z put together from the codewords of the step's blocks.
- *
- * Blocks are random subsets of all dimensions (a fresh shared permutation in every step), which gives each about the
- * same KL without saying so in the file.
+ * The chain that encoder and decoder walk together: x_T from the seed, then for every step t -> s of a plan
+ * x_s = mean_p(x_t, xhat0) + sigma z (Ho, Jain & Abbeel 2020, Algorithms 3 and 4, with jumps), where z is put together from the
+ * codewords of the step's blocks. What is done with it is for others: an encoder chooses the codewords, a decoder reads them, a
+ * reconstruction goes on without any.
  */
-
-import { fillSigns, integerStream, shuffle, stepStreamName } from '../common/random.js';
-import type { Denoiser } from '../model/denoiser.js';
-import type { JumpCoefficients, Schedule } from '../model/schedule.js';
-import type { BitReader, BitWriter } from './format/bitstream.js';
+import type { Size } from '../image/image.js';
+import type { Denoiser, NoisyPicture } from '../model/denoiser.js';
+import { type Pyramid, workAt } from '../model/pyramid.js';
+import {
+  deltaScale,
+  flowCoefficients,
+  type JumpCoefficients,
+  jumpCoefficients,
+  jumpKlBits,
+  type Schedule,
+} from '../model/schedule.js';
 import type { PlannedStep } from './format/plan.js';
-import { codebookShape, writeCodeword } from './trellis/codebook.js';
-import { type BlockCode, blockCode, type Path, SYMBOL_BITS, stageCount, writePath } from './trellis/trellis.js';
+import { type Block, noise, type StepMemory, stepBlocks, stepMemory } from './trellis/blocks.js';
 
-/** One block of a step: which dimensions it covers and their random signs S1. */
-export interface Block {
-  readonly code: BlockCode;
-  /** Positions in the image's array of dimensions. */
-  readonly dimensions: Int32Array;
-  /** S1: +1 or -1 for each of them. */
-  readonly signs: Int8Array;
+/** What a chain needs of a model. */
+export interface ChainModel {
+  readonly schedule: Schedule;
+  readonly denoiser: Denoiser;
+  readonly pyramid?: Pyramid;
 }
 
-/** Memory of a step's blocks, for one step after another. */
-export interface StepMemory {
-  /** The step's permutation. */
-  readonly order: Int32Array;
-  readonly signs: Int8Array;
+/** Which chain it is: the same for both ends of a file. */
+export interface ChainStart extends Size {
+  /** Names x_T, permutations and signs. */
+  readonly seed: number;
 }
 
-/** @param length width * height * 3 */
-export function stepMemory(length: number): StepMemory {
-  return { order: new Int32Array(length), signs: new Int8Array(length) };
+/** xhat0 of a state that was moved a little, and what its difference from xhat0 is to be multiplied with. */
+export interface Derivative {
+  readonly moved: Float32Array;
+  readonly factor: number;
 }
 
-/**
- * xhat0 at a state of the chain. x_T comes from the seed and knows nothing of the picture, so no network is asked: xhat0 is 0, mid-grey.
- * (One that predicts noise would have its output amplified 157 times there, and with it the last bits in which engines differ.)
- * @param into where the result goes
- */
-export async function estimateX0(
-  { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
-  state: Float32Array,
-  width: number,
-  height: number,
-  t: number,
-  into: Float32Array,
-): Promise<void> {
-  if (t === schedule.timesteps) into.fill(0);
-  else await denoiser.predictX0(state, width, height, t, into);
+/** Step of the finite difference of {@link Chain.derivative}, in standard deviations of the noise in x_t. */
+const DERIVATIVE_STEP = 0.05;
+
+/** Four arrays of the picture's size, three of 4 bytes a value and one that is made for steps with blocks, of 5. */
+export class Chain {
+  /** x_t. */
+  private readonly state: Float32Array;
+  private readonly estimated: Float32Array;
+  /** Whether `estimated` is of the present state. */
+  private isEstimated = false;
+  private memory: StepMemory | undefined;
+  private timestep: number;
+  private stepsTaken = 0;
+  private work = 0;
+  /**
+   * z of the next step, to be filled before {@link advance}: height * width * 3 values of variance 1. It is of use as scratch memory
+   * before that.
+   */
+  readonly z: Float32Array;
+
+  private constructor(
+    private readonly model: ChainModel,
+    private readonly start: ChainStart,
+  ) {
+    const length = start.width * start.height * 3;
+    this.state = new Float32Array(length);
+    this.estimated = new Float32Array(length);
+    this.z = new Float32Array(length);
+    this.timestep = model.schedule.timesteps;
+  }
+
+  /** Begins a chain: x_T has variance 1 and depends on the seed alone. */
+  static begin(model: ChainModel, start: ChainStart): Chain {
+    const chain = new Chain(model, start);
+    noise(start.seed, 0, chain.state);
+    return chain;
+  }
+
+  /** Of the picture, in pixels. */
+  get size(): Size {
+    return this.start;
+  }
+
+  /** Timestep reached, from T down. */
+  get t(): number {
+    return this.timestep;
+  }
+
+  /** Steps taken. */
+  get step(): number {
+    return this.stepsTaken;
+  }
+
+  /** Signal-to-noise ratio of x_t. */
+  get snr(): number {
+    return this.model.schedule.snr[this.timestep];
+  }
+
+  /** Whether x_t knows anything of a picture: x_T does not. */
+  get isInformed(): boolean {
+    return this.timestep < this.model.schedule.timesteps;
+  }
+
+  /** The network's work so far, in evaluations of the whole picture at its full size. */
+  get networkEvaluations(): number {
+    return this.work;
+  }
+
+  /**
+   * xhat0 of the present state, in [-1, 1]. The network is asked once for a state. Of x_T it is not: that knows nothing of the picture,
+   * so xhat0 is 0, mid-grey. (A network that predicts noise would have its output amplified 157 times there, and with it the last bits
+   * in which engines differ.)
+   * @returns an array of the chain's own, good until {@link advance}
+   */
+  async estimate(signal?: AbortSignal): Promise<Float32Array> {
+    if (this.isEstimated) return this.estimated;
+    if (this.isInformed) await this.ask(this.state, this.estimated, signal);
+    else this.estimated.fill(0);
+    this.isEstimated = true;
+    return this.estimated;
+  }
+
+  /**
+   * How xhat0 answers to a change of the state, which is the posterior covariance of x_0 up to scale: J e is about
+   * factor * (moved - xhat0). One evaluation of the network.
+   * @param error e, the direction; height * width * 3 values
+   * @returns undefined where e is 0
+   */
+  async derivative(error: Float32Array, signal?: AbortSignal): Promise<Derivative | undefined> {
+    const abar = this.model.schedule.alphasCumprod[this.timestep];
+    const rms = Math.sqrt(squaredNorm(error) / error.length);
+    if (rms === 0) return undefined;
+    const step = (DERIVATIVE_STEP * Math.sqrt(1 - abar)) / rms;
+    const moved = this.state.map((value, i) => value + step * error[i]);
+    return { moved: await this.ask(moved, undefined, signal), factor: Math.sqrt(abar) / step };
+  }
+
+  /**
+   * KL(q||p) of a step to s, in bits.
+   * @param squaredError |x_0 - xhat0|^2 over all dimensions
+   */
+  klBits(s: number, squaredError: number): number {
+    return jumpKlBits(this.model.schedule, this.timestep, s, squaredError);
+  }
+
+  /** What x_0 - xhat0 is to be multiplied with to give delta, the mean of z under q for a step to s. */
+  deltaScale(s: number): number {
+    return deltaScale(this.model.schedule, this.timestep, s);
+  }
+
+  /** Blocks of the next step, good until those of another are asked for. */
+  blocks(planned: Pick<PlannedStep, 'blocks' | 'blockBits'>, stateBits: number): Block[] {
+    this.memory ??= stepMemory(this.state.length);
+    return stepBlocks(this.start.seed, this.stepsTaken + 1, planned, stateBits, this.memory);
+  }
+
+  /** Fills z for a step in which nothing is sent. */
+  drawNoise(): void {
+    noise(this.start.seed, this.stepsTaken + 1, this.z);
+  }
+
+  /** x_t becomes x_s, with xhat0 and z. */
+  async advance(s: number, signal?: AbortSignal): Promise<void> {
+    await this.move(s, jumpCoefficients(this.model.schedule, this.timestep, s), signal);
+  }
+
+  /** x_t becomes x_s by the probability-flow ODE: the deterministic step of DDIM (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0). */
+  async flow(s: number, signal?: AbortSignal): Promise<void> {
+    await this.move(s, flowCoefficients(this.model.schedule, this.timestep, s), signal);
+  }
+
+  /** A chain in the same state that goes its own way. */
+  fork(): Chain {
+    const fork = new Chain(this.model, this.start);
+    fork.state.set(this.state);
+    fork.estimated.set(this.estimated);
+    fork.isEstimated = this.isEstimated;
+    fork.timestep = this.timestep;
+    fork.stepsTaken = this.stepsTaken;
+    return fork;
+  }
+
+  private async move(s: number, { x0, xt, sigma }: JumpCoefficients, signal: AbortSignal | undefined): Promise<void> {
+    const xhat0 = await this.estimate(signal);
+    const { state, z } = this;
+    if (sigma === 0) for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i];
+    else for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i] + sigma * z[i];
+    this.timestep = s;
+    this.stepsTaken++;
+    this.isEstimated = false;
+  }
+
+  private ask(
+    xt: Float32Array,
+    into: Float32Array | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    const { width, height } = this.start;
+    const picture: NoisyPicture = { xt, width, height, t: this.timestep };
+    this.work += workAt(this.model.pyramid, this.model.schedule, picture);
+    return this.model.denoiser.predictX0(picture, { into, signal });
+  }
 }
 
-/** Index of the codeword that stands for plain noise, where nothing is sent. */
-const NOISE_INDEX = 0;
-
-/** x_T: `length` values of variance 1 that depend on the seed alone. */
-export function initialState(seed: number, length: number): Float32Array {
-  return noise(seed, 0, length);
-}
-
-/**
- * Noise of variance 1 for a step in which nothing is sent; `step` counts from 1, 0 is x_T.
- */
-export function noise(seed: number, step: number, length: number): Float32Array {
-  const signs = new Int8Array(length);
-  fillSigns(integerStream(stepStreamName(seed, step)), signs);
-  const z = new Float32Array(length);
-  writeCodeword(codebookShape(length, 1), NOISE_INDEX, signs, z);
-  return z;
-}
-
-/**
- * The blocks of a step: block b of B covers places floor(b length / B) to floor((b + 1) length / B) of the step's
- * permutation.
- * @param step number of the step, from 1
- * @param memory of `length` = width * height * 3; the blocks are views of it, good until it is used again
- */
-export function stepBlocks(
-  seed: number,
-  step: number,
-  { blocks, blockBits }: PlannedStep,
-  stateBits: number,
-  { order, signs }: StepMemory,
-): Block[] {
-  const stream = integerStream(stepStreamName(seed, step));
-  const { length } = order;
-  fillSigns(stream, signs);
-  shuffle(stream, order);
-  const code = blockCode(Math.ceil(length / blocks), blockBits, stateBits);
-  return Array.from({ length: blocks }, (_, b) => {
-    const start = Math.floor((b * length) / blocks);
-    const end = Math.floor(((b + 1) * length) / blocks);
-    return { code, dimensions: order.subarray(start, end), signs: signs.subarray(start, end) };
-  });
-}
-
-/** Writes a block's path: the start state, then the symbols. */
-export function writeBlock({ code }: Block, { start, symbols }: Path, writer: BitWriter): void {
-  writer.write(start, code.stateBits);
-  for (const symbol of symbols) writer.write(symbol, SYMBOL_BITS);
-}
-
-/** The inverse of {@link writeBlock}. */
-export function readBlock({ code }: Block, reader: BitReader): Path {
-  const start = reader.read(code.stateBits);
-  return { start, symbols: Uint8Array.from({ length: stageCount(code) }, () => reader.read(SYMBOL_BITS)) };
-}
-
-/** Puts the codeword of this path into its places in z. */
-export function placeCodeword({ code, dimensions, signs }: Block, path: Path, z: Float32Array): void {
-  const codeword = new Float32Array(dimensions.length);
-  writePath(code, path, signs, codeword);
-  for (let i = 0; i < dimensions.length; i++) z[dimensions[i]] = codeword[i];
-}
-
-/** x_t becomes x_s, in place. */
-export function advance(state: Float32Array, xhat0: Float32Array, z: Float32Array, jump: JumpCoefficients): void {
-  for (let i = 0; i < state.length; i++) state[i] = jump.x0 * xhat0[i] + jump.xt * state[i] + jump.sigma * z[i];
+/** Sum of squares. */
+export function squaredNorm(a: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * a[i];
+  return sum;
 }

@@ -21,8 +21,7 @@ import { createSchedule, type Schedule, type ScheduleConfig } from '../model/sch
 import { createUNet } from '../model/unet.js';
 import type { LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
-import { COVARIANCE_SIZE, solvePredictors } from './lossless/residuals.js';
-import type { ResidualStatistics } from './lossless/tail.js';
+import { COVARIANCE_SIZE, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
 
 /** The file that the codec adds to those of diffusers. */
 export const CODEC_FILE = 'codec.json';

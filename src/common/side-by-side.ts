@@ -2,7 +2,7 @@
 
 /**
  * Does work on one item after another and gives the results in their order, while up to `ahead` further ones go on. Items
- * are taken when their turn comes. A failure comes in its turn.
+ * are taken when their turn comes. A failure comes in its turn; when the work ends early, what goes on is awaited before.
  */
 export async function* mapAhead<T, R>(
   items: Iterable<T>,
@@ -10,14 +10,18 @@ export async function* mapAhead<T, R>(
   work: (item: T) => Promise<R>,
 ): AsyncGenerator<R> {
   const running: Promise<R>[] = [];
-  for (const item of items) {
-    const result = work(item);
-    // Met where its turn comes; until then a failure is not one that nobody handles.
-    result.catch(() => {});
-    running.push(result);
-    if (running.length > ahead) yield await running.shift()!;
+  try {
+    for (const item of items) {
+      const result = work(item);
+      // Met where its turn comes; until then a failure is not one that nobody handles.
+      result.catch(() => {});
+      running.push(result);
+      if (running.length > ahead) yield await running.shift()!;
+    }
+    while (running.length > 0) yield await running.shift()!;
+  } finally {
+    await Promise.allSettled(running);
   }
-  while (running.length > 0) yield await running.shift()!;
 }
 
 /**

@@ -32,8 +32,9 @@ export function createEagerEngine(name: EngineName, backend: string, description
       const outputShapes = evaluate(zeros).map(({ shape }) => shape);
       return {
         outputShapes,
-        async run(inputs) {
+        async run(inputs, signal) {
           checkInputs(inputs, inputShapes);
+          signal?.throwIfAborted();
           return evaluate(inputs).map(({ data }) => data);
         },
         async dispose() {

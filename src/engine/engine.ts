@@ -41,9 +41,11 @@ export interface CompiledFunction {
   /**
    * Runs the function.
    * @param inputs one array per input shape, row-major, of exactly that many elements; not modified
+   * @param signal when it is aborted before the run has begun, the run is not begun
    * @returns one new array per output
+   * @throws the signal's reason
    */
-  run(inputs: readonly Float32Array[]): Promise<Float32Array[]>;
+  run(inputs: readonly Float32Array[], signal?: AbortSignal): Promise<Float32Array[]>;
   dispose(): Promise<void>;
 }
 
@@ -86,8 +88,9 @@ export function runAll(
   engine: Engine,
   fn: CompiledFunction,
   inputs: Iterable<readonly Float32Array[]>,
+  signal?: AbortSignal,
 ): AsyncGenerator<Float32Array[]> {
-  return mapAhead(inputs, engine.parallelism, (input) => fn.run(input));
+  return mapAhead(inputs, engine.parallelism, (input) => fn.run(input, signal));
 }
 
 /** @throws CodecError('usage') for an unknown device or precision, and those that the engine or the device does not have */

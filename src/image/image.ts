@@ -1,7 +1,14 @@
-/** An image in memory: 8-bit sRGB, rows from the top, pixels interleaved R, G, B. */
-export interface RgbImage {
+/** A picture's sides in pixels. */
+export interface Size {
   readonly width: number;
   readonly height: number;
+}
+
+/** Pictures of up to so many pixels are small: one window of a network at most, and few bits. */
+export const SMALL_PIXELS = 64 * 64;
+
+/** An image in memory: 8-bit sRGB, rows from the top, pixels interleaved R, G, B. */
+export interface RgbImage extends Size {
   /** width * height * 3 bytes. */
   readonly data: Uint8Array;
 }

@@ -7,6 +7,9 @@ export function toUnit(bytes: Uint8Array): Float32Array {
   return values;
 }
 
+/** The 256 levels in [-1, 1]. */
+export const UNIT_LEVELS = toUnit(Uint8Array.from({ length: 256 }, (_, level) => level));
+
 /** [-1, 1] to bytes, rounded to the nearest, halves up; values outside are clipped. */
 export function fromUnit(values: Float32Array): Uint8Array {
   const bytes = new Uint8Array(values.length);

@@ -18,7 +18,24 @@ import {
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
-/** What the codec knows of a model. */
+/** A picture in noise. */
+export interface NoisyPicture {
+  /** x_t: height * width * 3 values, rows from the top, channels interleaved. Not modified. */
+  readonly xt: Float32Array;
+  readonly width: number;
+  readonly height: number;
+  /** Timestep of x_t, 1..T. */
+  readonly t: number;
+}
+
+export interface PredictOptions {
+  /** Where the result goes, of the layout of x_t but another array; default a new one. */
+  readonly into?: Float32Array | undefined;
+  /** When it is aborted no more windows are begun. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Gives xhat0, the picture as it is expected to be without its noise. */
 export interface Denoiser {
   /** Threads that calls side by side keep busy. What a call gives does not depend on others. */
   readonly parallelism: number;
@@ -26,12 +43,10 @@ export interface Denoiser {
   readonly precision: Precision;
   /**
    * xhat0 (Eq. 15), clipped to [-1, 1].
-   * @param xt x_t: height * width * 3 values, rows from the top, channels interleaved; not modified
-   * @param t timestep of x_t, 1..T
-   * @param into where the result goes, of the layout of x_t but another array; default a new one
    * @returns `into`
+   * @throws CodecError('usage') for a timestep or an array that does not fit; the signal's reason when it is aborted
    */
-  predictX0(xt: Float32Array, width: number, height: number, t: number, into?: Float32Array): Promise<Float32Array>;
+  predictX0(picture: NoisyPicture, options?: PredictOptions): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
@@ -99,6 +114,11 @@ export function mirror(i: number, length: number): number {
 /** Compiled functions that are kept, one for each size of window: pictures of many sizes must not fill the memory. */
 const MOST_COMPILED = 6;
 
+interface PredictInto {
+  readonly into: Float32Array;
+  readonly signal: AbortSignal | undefined;
+}
+
 interface Compiled {
   readonly fn: Promise<CompiledFunction>;
   /** Calls that use it; it is not disposed under them. */
@@ -154,13 +174,7 @@ export function createDenoiser(
     );
   }
 
-  async function predict(
-    xt: Float32Array,
-    width: number,
-    height: number,
-    t: number,
-    into: Float32Array,
-  ): Promise<Float32Array> {
+  async function predict({ xt, width, height, t }: NoisyPicture, { into, signal }: PredictInto): Promise<Float32Array> {
     if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
       throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
     }
@@ -178,6 +192,7 @@ export function createDenoiser(
     );
     function* samples(): Generator<Float32Array[]> {
       for (const group of groups) {
+        signal?.throwIfAborted();
         const sample = new Float32Array(batch * values);
         group.forEach(({ row, column }, i) => {
           const part = sample.subarray(i * values, (i + 1) * values);
@@ -189,7 +204,7 @@ export function createDenoiser(
     into.fill(0);
     await withCompiled([batch, down.size, across.size], parallel, async (fn) => {
       let done = 0;
-      for await (const [output] of runAll(engine, fn, samples())) {
+      for await (const [output] of runAll(engine, fn, samples(), signal)) {
         const predicted = firstChannels(output, fn.outputShapes[0][3]);
         groups[done++].forEach(({ row, column }, i) => {
           blendWindow(into, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
@@ -206,10 +221,11 @@ export function createDenoiser(
   return {
     parallelism: engine.parallelism,
     precision: engine.precision,
-    async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
+    async predictX0(picture, { into = new Float32Array(picture.xt.length), signal } = {}) {
+      signal?.throwIfAborted();
       calls++;
       try {
-        return await predict(xt, width, height, t, into);
+        return await predict(picture, { into, signal });
       } finally {
         calls--;
       }

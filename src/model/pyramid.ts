@@ -8,7 +8,7 @@
  * more, and a network asked at a quarter of the size, a sixteenth of the work, gets those better: the two are blended, the larger the
  * shapes the more from the quarter.
  */
-import { type Denoiser, mirror } from './denoiser.js';
+import { type Denoiser, mirror, type NoisyPicture } from './denoiser.js';
 import type { Schedule } from './schedule.js';
 
 /** From which noise on a picture is denoised at half its size. Part of the model: another one gives another xhat0. */
@@ -34,11 +34,6 @@ export interface Place {
   readonly t: number;
 }
 
-/** A picture in noise. */
-interface Noisy extends Place {
-  readonly xt: Float32Array;
-}
-
 /** Whether a picture of this size is ever denoised at half of it. */
 export function canBeHalved({ leastSide }: Pick<Pyramid, 'leastSide'>, width: number, height: number): boolean {
   return Math.min(width, height) >= leastSide;
@@ -59,8 +54,8 @@ export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyr
   if (!pyramid) return denoiser;
   return {
     ...denoiser,
-    async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
-      await estimate({ denoiser, schedule, pyramid }, { xt, width, height, t }, into);
+    async predictX0(picture, { into = new Float32Array(picture.xt.length), signal } = {}) {
+      await estimate({ denoiser, schedule, pyramid, signal }, picture, into);
       for (let i = 0; i < into.length; i++) into[i] = Math.max(-1, Math.min(1, into[i]));
       return into;
     },
@@ -71,22 +66,23 @@ interface Estimator {
   readonly denoiser: Denoiser;
   readonly schedule: Schedule;
   readonly pyramid: Pyramid;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** xhat0, which may be a little outside of [-1, 1]. */
-async function estimate(by: Estimator, picture: Noisy, into?: Float32Array): Promise<Float32Array> {
-  const { xt, width, height, t } = picture;
+async function estimate(by: Estimator, picture: NoisyPicture, into?: Float32Array): Promise<Float32Array> {
+  const { width, height } = picture;
   const sources = sourcesOf(by.pyramid, picture);
   if (sources === 'half') {
     const coarse = await estimate(by, halfOf(by.schedule, picture));
     return addDoubled(coarse, width, height, into?.fill(0));
   }
-  const fine = await by.denoiser.predictX0(xt, width, height, t, into);
+  const fine = await by.denoiser.predictX0(picture, { into, signal: by.signal });
   return sources === 'itself' ? fine : blendWithQuarter(by, picture, fine);
 }
 
 /** @param fine xhat0 of the picture itself, where the result goes */
-async function blendWithQuarter(by: Estimator, picture: Noisy, fine: Float32Array): Promise<Float32Array> {
+async function blendWithQuarter(by: Estimator, picture: NoisyPicture, fine: Float32Array): Promise<Float32Array> {
   const { width, height } = picture;
   const half = halfOf(by.schedule, picture);
   const quarter = halfOf(by.schedule, half);
@@ -106,7 +102,7 @@ function shareOf(difference: Float32Array, width: number, height: number, scale 
 }
 
 /** The picture at half its size, in the noise that the network expects at its timestep. */
-function halfOf(schedule: Schedule, picture: Noisy): Noisy {
+function halfOf(schedule: Schedule, picture: NoisyPicture): NoisyPicture {
   const { xt, width, height, t } = picture;
   const half = halfPlace(schedule, picture);
   const smaller = halve(xt, width, height);

@@ -124,6 +124,14 @@ function checkJump({ timesteps }: Schedule, t: number, s: number): void {
     throw invalidArgument('jump', `${timesteps} >= t > s >= 0`, `t = ${t}, s = ${s}`);
 }
 
+/**
+ * What x_0 - xhat0 is multiplied with to give delta, the difference of the means of q(x_s|x_t, x_0) and p(x_s|x_t) in standard
+ * deviations: |delta|^2 = (snr_s - snr_t) |x_0 - xhat0|^2.
+ */
+export function deltaScale({ snr }: Schedule, t: number, s: number): number {
+  return Math.sqrt(snr[s] - snr[t]);
+}
+
 /** 1 / (2 ln 2): half a nat in bits. */
 const HALF_NAT_IN_BITS = 0.7213475204444817;
 

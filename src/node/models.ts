@@ -18,6 +18,7 @@ import {
 } from '../codec/model.js';
 import { CodecError } from '../common/errors.js';
 import type { Engine } from '../engine/engine.js';
+import { type Size, SMALL_PIXELS } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Tiling } from '../model/denoiser.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
@@ -39,13 +40,6 @@ const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
 export const PHOTO_MODEL = 'photo';
 /** Trained on pictures of 32x32, for pictures about as small. */
 const SMALL_MODEL = 'cifar10';
-const SMALL_PIXELS = 64 * 64;
-
-/** A picture's sides in pixels. */
-interface Size {
-  readonly width: number;
-  readonly height: number;
-}
 
 /** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
 export function modelForSize({ width, height }: Size): string {

@@ -1,6 +1,7 @@
 /**
- * Threads that all run one script. The script posts `{ ready: true }` when it has started, and then for every request, in order,
- * `{ result }` or `{ error }` with a message; it is JavaScript, because a worker is loaded by its path.
+ * Threads that all run one script. The script posts `{ ready: true }` when it has started, and then for every message
+ * `{ request, cancelled }`, in order, `{ result }` or `{ error }` with a message. A request whose `cancelled[0]` is not 0 need not
+ * be begun. The script is JavaScript, because a worker is loaded by its path.
  */
 import { type Transferable, Worker } from 'node:worker_threads';
 import { CodecError } from '../common/errors.js';
@@ -8,15 +9,24 @@ import { CodecError } from '../common/errors.js';
 export interface WorkerPool<Request, Result> {
   /**
    * Sends a request to the thread that has the least to do.
-   * @param transfer memory that is handed over instead of copied
+   * @throws the signal's reason when it is aborted, at once; a request that has been begun is then still finished
    */
-  run(request: Request, transfer?: readonly Transferable[]): Promise<Result>;
+  run(request: Request, options?: RunOptions): Promise<Result>;
   dispose(): Promise<void>;
+}
+
+export interface RunOptions {
+  /** Memory that is handed over instead of copied. */
+  readonly transfer?: readonly Transferable[];
+  /** What has not been begun when it is aborted is not begun. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Task<Request, Result> {
   readonly request: Request;
   readonly transfer: readonly Transferable[];
+  /** In shared memory; not 0 once nobody waits for it. */
+  readonly cancelled: Int32Array;
   resolve(result: Result): void;
   reject(error: Error): void;
 }
@@ -52,7 +62,7 @@ export async function openWorkerPool<Request, Result>(
       const task = waiting.shift()!;
       tasks.push(task);
       worker.ref();
-      worker.postMessage(task.request, task.transfer);
+      worker.postMessage({ request: task.request, cancelled: task.cancelled }, task.transfer);
     }
   }
 
@@ -85,12 +95,27 @@ export async function openWorkerPool<Request, Result>(
   for (const worker of workers) given.set(worker, []);
 
   return {
-    run(request, transfer = []) {
-      if (broken) return Promise.reject(broken);
-      return new Promise((resolve, reject) => {
-        waiting.push({ request, transfer, resolve, reject });
-        next();
-      });
+    async run(request, { transfer = [], signal } = {}) {
+      if (broken) throw broken;
+      signal?.throwIfAborted();
+      const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+      let task: Pending | undefined;
+      const abort = () => {
+        Atomics.store(cancelled, 0, 1);
+        const place = waiting.indexOf(task!);
+        if (place >= 0) waiting.splice(place, 1);
+        task!.reject(signal!.reason as Error);
+      };
+      try {
+        return await new Promise<Result>((resolve, reject) => {
+          task = { request, transfer, cancelled, resolve, reject };
+          signal?.addEventListener('abort', abort, { once: true });
+          waiting.push(task);
+          next();
+        });
+      } finally {
+        signal?.removeEventListener('abort', abort);
+      }
     },
     async dispose() {
       await Promise.all(workers.map((worker) => worker.terminate()));

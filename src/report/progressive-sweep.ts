@@ -1,8 +1,9 @@
 /** The rate-distortion curve of one progressive file: encoded once, decoded at the end of every step. */
 import type { DecodePoint, EncodeOptions } from '../codec/api.js';
-import { decode } from '../codec/decoder/decoder.js';
-import { type CodecModel, encode } from '../codec/encoder/encoder.js';
+import { decode } from '../codec/decoder/decode.js';
+import type { CodecModel } from '../codec/model.js';
 import type { RgbImage } from '../image/image.js';
+import { encode } from '../node/encode.js';
 import { type RatePoint, ratePoint } from './rate-point.js';
 
 /** A file cut off after one of its steps. */

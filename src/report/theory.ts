@@ -4,15 +4,15 @@
  * Two ways to take the sum, which agree as far as the model's chain keeps to q: `independent`, as the authors of the paper
  * computed figure 5 and table 4 (a fresh x_t ~ q(x_t|x_0) for every t), and `chain`, one run through the steps of a file.
  */
-import { advance, estimateX0, initialState } from '../codec/chain.js';
-import type { CodecModel } from '../codec/encoder/encoder.js';
-import { denoisingError } from '../codec/encoder/plan-choice.js';
+import { Chain } from '../codec/chain.js';
 import { readLayout } from '../codec/format/layout.js';
+import type { CodecModel } from '../codec/model.js';
 import { gaussians, type IntegerStream } from '../common/random.js';
 import type { RgbImage } from '../image/image.js';
 import { psnrOfRmse, rmse } from '../image/metrics.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
-import { jumpCoefficients, jumpKlBits } from '../model/schedule.js';
+import { denoisingError } from '../model/denoising.js';
+import { jumpKlBits } from '../model/schedule.js';
 
 export interface TheoryPoint {
   /** Timestep reached. */
@@ -53,7 +53,7 @@ export async function independentCurve(
   let bits = 0;
   let above: { t: number; error: number } | undefined;
   for (const t of levels) {
-    const error = await denoisingError(x0, width, height, t, model, stream);
+    const error = await denoisingError({ x0, width, height }, t, model, stream);
     if (above !== undefined) {
       for (let step = above.t; step > t; step--) {
         bits += jumpKlBits(schedule, step, step - 1, between(schedule.snr, above, { t, error }, step));
@@ -105,25 +105,25 @@ export async function chainCurve(
   stream: IntegerStream,
   onProgress?: (fraction: number) => void,
 ): Promise<TheoryPoint[]> {
-  const { schedule } = model;
   const { header, written, unwritten } = readLayout(file, model);
   const x0 = toUnit(image.data);
-  const state = initialState(header.seed, x0.length);
+  const chain = Chain.begin(model, header);
   const gaussian = gaussians(stream);
-  const xhat0 = new Float32Array(x0.length);
   const points: TheoryPoint[] = [];
   let bits = 0;
   for (const { t, s } of [...written, ...unwritten]) {
-    await estimateX0(model, state, image.width, image.height, t, xhat0);
+    const xhat0 = await chain.estimate();
     const error = rmse({ ...image, data: fromUnit(xhat0) }, image);
     points.push(pointOf(image, t, bits, error));
     onProgress?.(points.length / (written.length + unwritten.length));
     if (error <= targetRmse) break;
     const squaredError = x0.reduce((sum, value, i) => sum + (value - xhat0[i]) ** 2, 0);
-    bits += jumpKlBits(schedule, t, s, squaredError);
-    const toDelta = Math.sqrt(schedule.snr[s] - schedule.snr[t]);
-    const z = x0.map((value, i) => toDelta * (value - xhat0[i]) + gaussian());
-    advance(state, xhat0, z, jumpCoefficients(schedule, t, s));
+    bits += chain.klBits(s, squaredError);
+    const toDelta = chain.deltaScale(s);
+    x0.forEach((value, i) => {
+      chain.z[i] = toDelta * (value - xhat0[i]) + gaussian();
+    });
+    await chain.advance(s);
   }
   return points;
 }

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { centresOf, findShift, GROUP_SIZE, greyLevel, MARGIN, SHIFTS } from '../../src/codec/lossless/agreement.js';
+import {
+  centresOf,
+  findShift,
+  GROUP_SIZE,
+  greyLevel,
+  MARGIN,
+  SHIFTS,
+  shiftSeries,
+} from '../../src/codec/lossless/agreement.js';
 
 const greyLevels = fc.oneof(
   fc.double({ min: 0, max: 255, noNaN: true }),
@@ -18,12 +26,13 @@ const groups = fc.record({
 test('whatever two ends differ by, within the margin, their centres are the same', () => {
   fc.assert(
     fc.property(groups, ({ seed, group, values, drifts }) => {
-      const shift = findShift(seed, group, values, MARGIN);
-      const centres = centresOf(seed, group, shift, values);
+      const series = shiftSeries(seed, group, values.length);
+      const shift = findShift(series, values, MARGIN);
+      const centres = centresOf(series, shift, values);
       const moved = values.map((value, i) => value + MARGIN * drifts[i]);
       const farthest = values.map((value, i) => value + MARGIN * Math.sign(drifts[i]));
-      expect(centresOf(seed, group, shift, moved)).toEqual(centres);
-      expect(centresOf(seed, group, shift, farthest)).toEqual(centres);
+      expect(centresOf(series, shift, moved)).toEqual(centres);
+      expect(centresOf(series, shift, farthest)).toEqual(centres);
     }),
   );
 });
@@ -31,9 +40,10 @@ test('whatever two ends differ by, within the margin, their centres are the same
 test('without a shift that fits they would not be', () => {
   const values = Float64Array.from({ length: GROUP_SIZE }, (_, i) => i);
   const moved = values.map((value) => value - MARGIN);
+  const series = shiftSeries(1, 0, GROUP_SIZE);
   const differing = Array.from({ length: 50 }, (_, shift) => shift).filter((shift) => {
-    const others = centresOf(1, 0, shift, moved);
-    return centresOf(1, 0, shift, values).some((centre, i) => centre !== others[i]);
+    const others = centresOf(series, shift, moved);
+    return centresOf(series, shift, values).some((centre, i) => centre !== others[i]);
   });
   expect(differing.length).toBeGreaterThan(30);
 });
@@ -41,7 +51,7 @@ test('without a shift that fits they would not be', () => {
 test('centres lie within half a level of the values, on a grid of 2^-16', () => {
   fc.assert(
     fc.property(groups, fc.nat(SHIFTS - 1), ({ seed, group, values }, shift) => {
-      for (const [i, centre] of centresOf(seed, group, shift, values).entries()) {
+      for (const [i, centre] of centresOf(shiftSeries(seed, group, values.length), shift, values).entries()) {
         expect(Math.abs(centre - values[i])).toBeLessThanOrEqual(0.5);
         expect(Number.isInteger(centre * SHIFTS)).toBe(true);
         expect(Math.fround(centre)).toBe(centre);
@@ -53,8 +63,7 @@ test('centres lie within half a level of the values, on a grid of 2^-16', () => 
 test('shifts are found after about as many tries as the margin asks for', () => {
   const found = Array.from({ length: 40 }, (_, group) =>
     findShift(
-      7,
-      group,
+      shiftSeries(7, group, GROUP_SIZE),
       Float64Array.from({ length: GROUP_SIZE }, (_, i) => (255 * ((i * 0.618) % 1) + group) % 255),
       MARGIN,
     ),

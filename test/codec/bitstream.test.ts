@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { BitReader, BitWriter } from '../../src/codec/format/bitstream.js';
+import { BitReader, BitWriter } from '../../src/codec/bits/bitstream.js';
 
 /** An integer and the number of bits it is written in. */
 const field = fc

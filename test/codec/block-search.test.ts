@@ -1,15 +1,15 @@
 /** Searching blocks on several threads. Workers load compiled code, so what is tested is the build. */
 import { expect, test } from 'vitest';
-import { stepBlocks, stepMemory } from '../../src/codec/chain.js';
 import { chooseGreedy } from '../../src/codec/trellis/block-coder.js';
-import type * as blockSearch from '../../src/codec/trellis/block-search.js';
+import { stepBlocks, stepMemory } from '../../src/codec/trellis/blocks.js';
 import { gaussians, integerStream } from '../../src/common/random.js';
+import type * as threadedSearch from '../../src/node/threaded-search.js';
 
 const STATE_BITS = 6;
 const DIMENSIONS = 5000;
 
-async function built(): Promise<typeof blockSearch> {
-  return import(new URL('../../dist/codec/trellis/block-search.js', import.meta.url).href);
+async function built(): Promise<typeof threadedSearch> {
+  return import(new URL('../../dist/node/threaded-search.js', import.meta.url).href);
 }
 
 async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
@@ -34,8 +34,8 @@ test.each([1, 2, 5])('%i threads choose the paths of the best codewords, in orde
       signs,
     ),
   );
-  const { openBlockSearch } = await built();
-  const search = await openBlockSearch('greedy', 3, threads);
+  const { openThreadedSearch } = await built();
+  const search = await openThreadedSearch('greedy', 3, threads);
   for (let run = 0; run < 2; run++) {
     expect(await all(search.choose(blocks, delta))).toEqual(expected);
   }
@@ -44,9 +44,9 @@ test.each([1, 2, 5])('%i threads choose the paths of the best codewords, in orde
 
 test('drawn paths depend on the seed alone, not on threads', async () => {
   const { delta, blocks } = problem();
-  const { openBlockSearch } = await built();
+  const { openThreadedSearch } = await built();
   const paths = async (seed: number, threads: number) => {
-    const search = await openBlockSearch('sample', seed, threads);
+    const search = await openThreadedSearch('sample', seed, threads);
     return all(search.choose(blocks, delta));
   };
   const one = await paths(3, 1);

@@ -47,7 +47,8 @@ describe('from which timestep on pictures are denoised at half their size', () =
   const offBy = (error: (side: number, t: number) => number): Denoiser => ({
     parallelism: 2,
     precision: 'fp32',
-    predictX0: async (xt, width, _, t, into = new Float32Array(xt.length)) => into.fill(1 / 255 + error(width, t)),
+    predictX0: async ({ xt, width, t }, { into = new Float32Array(xt.length) } = {}) =>
+      into.fill(1 / 255 + error(width, t)),
     dispose: async () => {},
   });
   const images = Array.from({ length: 40 }, () => grey(40));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { crc8, crc32c } from '../../src/codec/format/checksum.js';
+import { crc8, crc32c } from '../../src/codec/bits/checksum.js';
 
 const DIGITS = new TextEncoder().encode('123456789');
 

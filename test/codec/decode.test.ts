@@ -1,7 +1,7 @@
 /** Decoding with the shipped model: every prefix, every reconstruction, either engine. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DecodePoint, DecodeResult, EncodeResult } from '../../src/codec/api.js';
-import { decode } from '../../src/codec/decoder/decoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { truncate } from '../../src/codec/format/info.js';
 import { completeSteps, type Layout, readLayout } from '../../src/codec/format/layout.js';
@@ -143,8 +143,8 @@ describe('limits', () => {
   });
 
   test.each([
-    [{ maxBytes: -1 }, /size: expected/],
-    [{ maxSteps: Number.NaN }, /steps: expected/],
+    [{ maxBytes: -1 }, /maxBytes: expected/],
+    [{ maxSteps: Number.NaN }, /maxSteps: expected/],
     [{ reconstruction: 'median' as 'mean' }, /reconstruction: expected "mean", "sample" or "flow", got "median"/],
   ])('options out of range are refused: %o', async (options, message) => {
     await expect(decode(samples[2].result.bytes, model, options)).rejects.toThrow(message);

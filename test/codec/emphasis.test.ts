@@ -19,7 +19,7 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce
 
 const emphasised = (error: ArrayLike<number>, width: number, height: number, snr: number) => {
   const result = Float32Array.from(error);
-  emphasiseUncertain(result, width, height, snr);
+  emphasiseUncertain(result, { width, height }, snr);
   return result;
 };
 

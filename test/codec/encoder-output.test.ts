@@ -9,10 +9,11 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
-import { decode } from '../../src/codec/decoder/decoder.js';
-import { type CodecModel, encode } from '../../src/codec/encoder/encoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
 import { FORMAT_VERSION, readHeader } from '../../src/codec/format/header.js';
 import { readInfo } from '../../src/codec/format/info.js';
+import type { CodecModel } from '../../src/codec/model.js';
 import { rmse } from '../../src/image/metrics.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
@@ -25,7 +26,7 @@ let model: CodecModel;
 const blur: Denoiser = {
   parallelism: 1,
   precision: 'fp32',
-  async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
+  async predictX0({ xt, width, height, t }, { into = new Float32Array(xt.length) } = {}) {
     const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
     const reach = Math.min(8, Math.floor(Math.sqrt(1 / schedule.snr[t])));
     for (let y = 0; y < height; y++) {

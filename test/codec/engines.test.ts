@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { decode } from '../../src/codec/decoder/decoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { MARGIN } from '../../src/codec/lossless/agreement.js';
 import type { Engine } from '../../src/engine/engine.js';
@@ -48,9 +48,9 @@ async function decodeOn(name: string, bytes: Uint8Array) {
   const states: Float32Array[] = [];
   const denoiser: Model['denoiser'] = {
     ...model.denoiser,
-    predictX0(state, ...others) {
-      states.push(state.slice());
-      return model.denoiser.predictX0(state, ...others);
+    predictX0(picture, ...others) {
+      states.push(picture.xt.slice());
+      return model.denoiser.predictX0(picture, ...others);
     },
   };
   const { unrounded, image } = await decode(bytes, { ...model, denoiser });

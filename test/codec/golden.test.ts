@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decode } from '../../src/codec/decoder/decoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readInfo } from '../../src/codec/format/info.js';
 import type { CompiledFunction, Engine } from '../../src/engine/engine.js';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeResult } from '../../src/codec/api.js';
 import { calibrateResiduals } from '../../src/codec/calibration.js';
-import { decode } from '../../src/codec/decoder/decoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readInfo, truncate } from '../../src/codec/format/info.js';
 import { CodecError } from '../../src/common/errors.js';

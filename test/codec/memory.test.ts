@@ -1,7 +1,7 @@
 /** Memory of the engines that run tfjs eagerly: `wasm` here, and `tensorflow` by the same code (`src/engine/eager.ts`). */
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { decode } from '../../src/codec/decoder/decoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { openUncalibrated } from '../../src/node/models.js';

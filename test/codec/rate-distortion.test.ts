@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeResult } from '../../src/codec/api.js';
-import { decode } from '../../src/codec/decoder/decoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readHeader } from '../../src/codec/format/header.js';
 import { integerStream } from '../../src/common/random.js';

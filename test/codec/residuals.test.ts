@@ -7,9 +7,9 @@ import {
   covarianceIndex,
   INDEPENDENT,
   measureCovariances,
-  type Place,
   ResidualModel,
   type ResidualPicture,
+  type Sample,
   sampleOrder,
   solvePredictors,
 } from '../../src/codec/lossless/residuals.js';
@@ -18,7 +18,7 @@ import { integerStream } from '../../src/common/random.js';
 const CHANNELS = [0, 1, 2];
 
 /** All samples of a picture in the order in which they are sent. */
-function placesOf(width: number, height: number): Place[] {
+function placesOf(width: number, height: number): Sample[] {
   const order = sampleOrder(width, height);
   return Array.from({ length: width * height * 3 }, (_, k) => ({
     ...order(k, { index: 0, lattice: 0, x: 0, y: 0, channel: 0 }),
@@ -130,10 +130,10 @@ function eliminate(matrix: readonly (readonly number[])[], right: readonly numbe
 }
 
 /** What is known of the neighbours of a sample when it is sent, by the order of samples alone. */
-function knownBefore({ x, y, channel }: Place, order: readonly Place[]): Place[] {
+function knownBefore({ x, y, channel }: Sample, order: readonly Sample[]): Sample[] {
   const pixels = new Map(order.map((place, k) => [`${place.x} ${place.y}`, k - place.channel]));
   const now = pixels.get(`${x} ${y}`) ?? 0;
-  const known: Place[] = [];
+  const known: Sample[] = [];
   for (let dy = -2; dy <= 2; dy++) {
     for (let dx = -2; dx <= 2; dx++) {
       const first = pixels.get(`${x + dx} ${y + dy}`) ?? Number.POSITIVE_INFINITY;
@@ -151,7 +151,7 @@ describe('predictors', () => {
       [5, 5],
       [5, 4],
       [4, 5],
-    ].map(([x, y]) => order.find((place) => place.x === x && place.y === y && place.channel === channel) as Place),
+    ].map(([x, y]) => order.find((place) => place.x === x && place.y === y && place.channel === channel) as Sample),
   );
 
   test.each([1, 2, 3])('solve the equations of measured covariances (%d)', (picture) => {
@@ -159,7 +159,7 @@ describe('predictors', () => {
     const predictors = solvePredictors(table);
     for (const sample of inside) {
       const known = knownBefore(sample, order);
-      const covariance = (a: Place, b: Place) => table[covarianceIndex(a.y - b.y, a.x - b.x, a.channel, b.channel)];
+      const covariance = (a: Sample, b: Sample) => table[covarianceIndex(a.y - b.y, a.x - b.x, a.channel, b.channel)];
       const right = known.map((place) => covariance(place, sample));
       const weights = eliminate(
         known.map((a, i) => known.map((b, j) => covariance(a, b) + (i === j ? 4 : 0))),

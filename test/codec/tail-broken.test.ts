@@ -4,7 +4,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MARGIN } from '../../src/codec/lossless/agreement.js';
 import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/lossless/residuals.js';
-import { chooseTail, readTail, type TailContext, type TailPicture, writeTail } from '../../src/codec/lossless/tail.js';
+import { readTailHeader, type TailContext } from '../../src/codec/lossless/tail.js';
+import { type TailPicture, TailReader } from '../../src/codec/lossless/tail-reader.js';
+import { chooseTail, writeTail } from '../../src/codec/lossless/tail-writer.js';
 import { CodecError } from '../../src/common/errors.js';
 import { integerStream } from '../../src/common/random.js';
 
@@ -18,6 +20,16 @@ function makeTail(width: number, height: number) {
   );
   const context: TailContext = { width, height, seed: 5, xhat0, covariances: INDEPENDENT };
   return { context, image, tail: writeTail(context, image, chooseTail(context, image), MARGIN) };
+}
+
+/** Reads a tail or a beginning of it. */
+function readTail(section: Uint8Array, context: TailContext): TailPicture {
+  const header = readTailHeader(section);
+  if (header === undefined) return { values: context.xhat0, known: 0, exact: false, damaged: false };
+  const reader = new TailReader(header, context);
+  reader.append(section.subarray(header.bytes, header.bytes + header.codedBytes));
+  while (!reader.isDone && reader.readGroup());
+  return reader.picture();
 }
 
 /** What is read, or undefined where it is refused with an error meant for people. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Block, readBlock, stepBlocks, stepMemory, writeBlock } from '../../src/codec/chain.js';
-import { BitReader, BitWriter } from '../../src/codec/format/bitstream.js';
+import { BitReader, BitWriter } from '../../src/codec/bits/bitstream.js';
+import { type Block, readBlock, stepBlocks, stepMemory, writeBlock } from '../../src/codec/trellis/blocks.js';
 import { writeCodeword } from '../../src/codec/trellis/codebook.js';
 import { type BlockCode, blockCode, type Path, stageCount, writePath } from '../../src/codec/trellis/trellis.js';
 import { fillSigns, integerStream } from '../../src/common/random.js';

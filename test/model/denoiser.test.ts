@@ -108,7 +108,7 @@ describe('blending', () => {
         const { denoiser } = fakeDenoiser((sample) => new Float32Array(sample.length));
         const xt = field(width * height * 3);
         const before = xt.slice();
-        const xhat0 = await denoiser.predictX0(xt, width, height, t);
+        const xhat0 = await denoiser.predictX0({ xt, width, height, t });
         expect(xt).toEqual(before);
         expect(xhat0.length).toBe(xt.length);
         expect(xhat0.every((value, i) => Math.abs(value - xt[i] / signal) < 1e-6)).toBe(true);
@@ -122,7 +122,7 @@ describe('blending', () => {
       fc.asyncProperty(sizes, async ({ width, height }) => {
         const { denoiser } = fakeDenoiser((sample) => sample.map((value) => 0.5 * value + 0.1));
         const xt = field(width * height * 3);
-        const xhat0 = await denoiser.predictX0(xt, width, height, t);
+        const xhat0 = await denoiser.predictX0({ xt, width, height, t });
         const expected = (value: number) => (value - noise * (0.5 * value + 0.1)) / signal;
         expect(xhat0.every((value, i) => Math.abs(value - expected(xt[i])) < 1e-6)).toBe(true);
       }),
@@ -137,7 +137,7 @@ describe('blending', () => {
       return new Float32Array(sample.length);
     });
     const xt = field(6 * 3 * 3);
-    await denoiser.predictX0(xt, 6, 3, t);
+    await denoiser.predictX0({ xt, width: 6, height: 3, t });
     expect(shapes).toEqual([[1, 4, 8, 3]]);
     for (let y = 0; y < 4; y++) {
       for (let x = 0; x < 8; x++) {
@@ -151,22 +151,22 @@ describe('blending', () => {
     const { denoiser } = fakeDenoiser((sample) => sample.map((value) => 0.5 * value));
     const xt = field(70 * 40 * 3);
     const into = new Float32Array(xt.length).fill(9);
-    expect(await denoiser.predictX0(xt, 70, 40, t, into)).toBe(into);
-    expect(into).toEqual(await denoiser.predictX0(xt, 70, 40, t));
+    expect(await denoiser.predictX0({ xt, width: 70, height: 40, t }, { into })).toBe(into);
+    expect(into).toEqual(await denoiser.predictX0({ xt, width: 70, height: 40, t }));
   });
 
   test('xhat0 is clipped to [-1, 1]', async () => {
     const { denoiser } = fakeDenoiser((sample) => new Float32Array(sample.length));
-    const xhat0 = await denoiser.predictX0(Float32Array.of(5, -5, 0), 1, 1, t);
+    const xhat0 = await denoiser.predictX0({ xt: Float32Array.of(5, -5, 0), width: 1, height: 1, t });
     expect(Array.from(xhat0)).toEqual([1, -1, 0]);
   });
 
   test('the network is told timesteps from 0, compiled once per size, and disposed of', async () => {
     const { denoiser, shapes, timesteps, disposed } = fakeDenoiser((sample) => new Float32Array(sample.length));
-    for (const step of [1, 1000]) await denoiser.predictX0(field(32 * 32 * 3), 32, 32, step);
+    for (const step of [1, 1000]) await denoiser.predictX0({ xt: field(32 * 32 * 3), width: 32, height: 32, t: step });
     expect(timesteps).toEqual([0, 999]);
     expect(shapes).toEqual([[1, 32, 32, 3]]);
-    await denoiser.predictX0(field(100 * 32 * 3), 100, 32, 1);
+    await denoiser.predictX0({ xt: field(100 * 32 * 3), width: 100, height: 32, t: 1 });
     expect(shapes).toEqual([
       [1, 32, 32, 3],
       [4, 32, 32, 3],
@@ -177,7 +177,7 @@ describe('blending', () => {
 
   test('of many sizes of window only the last few stay compiled, and those in use', async () => {
     const { denoiser, shapes, disposed } = fakeDenoiser((sample) => new Float32Array(sample.length));
-    const ask = (side: number) => denoiser.predictX0(field(side * side * 3), side, side, 50);
+    const ask = (side: number) => denoiser.predictX0({ xt: field(side * side * 3), width: side, height: side, t: 50 });
     for (const side of [4, 8, 12, 16, 20, 24, 28]) await ask(side);
     expect([shapes.length, disposed()]).toEqual([7, 1]);
     // The oldest but one was asked again, and so the next goes.
@@ -194,12 +194,16 @@ describe('blending', () => {
 
   test.each([0, 1001, 1.5, Number.NaN])('timestep %d is refused', async (wrong) => {
     const { denoiser } = fakeDenoiser((sample) => sample);
-    await expect(denoiser.predictX0(field(3), 1, 1, wrong)).rejects.toThrow(/t: expected an integer from 1 to 1000/);
+    await expect(denoiser.predictX0({ xt: field(3), width: 1, height: 1, t: wrong })).rejects.toThrow(
+      /t: expected an integer from 1 to 1000/,
+    );
   });
 
   test('a field of another size is refused', async () => {
     const { denoiser } = fakeDenoiser((sample) => sample);
-    await expect(denoiser.predictX0(field(5), 2, 1, 1)).rejects.toThrow(/xt: expected 6 values, got 5/);
+    await expect(denoiser.predictX0({ xt: field(5), width: 2, height: 1, t: 1 })).rejects.toThrow(
+      /xt: expected 6 values, got 5/,
+    );
   });
 });
 
@@ -209,7 +213,8 @@ test.each(['cifar10', 'pilot'])(
     const engine = await openEngine('onnx', { threads: 2 });
     const model = await openModel(name, engine);
     const calls = [50, 1000].flatMap((t) => [32, 64].map((side) => ({ t, side, xt: field(side * side * 3) })));
-    const predict = ({ t, side, xt }: (typeof calls)[number]) => model.denoiser.predictX0(xt, side, side, t);
+    const predict = ({ t, side, xt }: (typeof calls)[number]) =>
+      model.denoiser.predictX0({ xt, width: side, height: side, t });
     const together = await Promise.all(calls.map(predict));
     for (const [i, call] of calls.entries()) {
       expect(Buffer.compare(Buffer.from(together[i].buffer), Buffer.from((await predict(call)).buffer))).toBe(0);
@@ -242,7 +247,7 @@ test('the shipped network shows no seams: errors at tile borders are as elsewher
   const sums = { border: { error: 0, count: 0 }, elsewhere: { error: 0, count: 0 } };
   for (let run = 0; run < 4; run++) {
     const xt = x0.map((value) => signal * value + noise * gaussian());
-    const xhat0 = await model.denoiser.predictX0(xt, width, height, t);
+    const xhat0 = await model.denoiser.predictX0({ xt, width, height, t });
     xhat0.forEach((value, i) => {
       const pixel = Math.floor(i / 3);
       const sum = nearAcross(pixel % width) || nearDown(Math.floor(pixel / width)) ? sums.border : sums.elsewhere;

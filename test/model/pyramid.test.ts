@@ -91,7 +91,7 @@ test('the work is that of the pictures that the network is asked for', async () 
   const [width, height] = [256, 128];
   for (const t of [1, 74, 75, 150, 299, 300, 450, 700, 1000]) {
     asked.length = 0;
-    await halving.predictX0(new Float32Array(width * height * 3), width, height, t);
+    await halving.predictX0({ xt: new Float32Array(width * height * 3), width, height, t });
     const pixels = asked.reduce((sum, one) => sum + one.width * one.height, 0);
     expect(workAt(PYRAMID, schedule, { width, height, t })).toBe(pixels / (width * height));
     expect(workAt(undefined, schedule, { width, height, t })).toBe(1);
@@ -104,7 +104,7 @@ function recorder(predict = (xt: Float32Array, t: number) => xt.map((v) => v / M
   const denoiser: Denoiser = {
     parallelism: 1,
     precision: 'fp32',
-    async predictX0(xt, width, height, t, into = new Float32Array(xt.length)) {
+    async predictX0({ xt, width, height, t }, { into = new Float32Array(xt.length) } = {}) {
       asked.push({ width, height, t, xt: xt.slice() });
       into.set(predict(xt, t));
       return into;
@@ -119,8 +119,8 @@ describe('a denoiser with a pyramid', () => {
     const { denoiser, asked } = recorder();
     const halving = withPyramid(denoiser, schedule, PYRAMID);
     const into = new Float32Array(64 * 40 * 3);
-    expect(await halving.predictX0(into.map(Math.sin), 64, 40, 74, into)).toBe(into);
-    await halving.predictX0(new Float32Array(31 * 100 * 3), 31, 100, 900);
+    expect(await halving.predictX0({ xt: into.map(Math.sin), width: 64, height: 40, t: 74 }, { into })).toBe(into);
+    await halving.predictX0({ xt: new Float32Array(31 * 100 * 3), width: 31, height: 100, t: 900 });
     expect(asked.map(({ width, height, t }) => [width, height, t])).toEqual([
       [64, 40, 74],
       [31, 100, 900],
@@ -134,18 +134,18 @@ describe('a denoiser with a pyramid', () => {
     const blend = async (shape: (x: number, y: number) => number) => {
       const denoiser: Denoiser = {
         ...recorder().denoiser,
-        predictX0: async (xt, width, height, _t, into = new Float32Array(xt.length)) => {
+        predictX0: async ({ xt, width, height }, { into = new Float32Array(xt.length) } = {}) => {
           into.set(picture(width, height, (x, y) => (width === 128 ? 0 : 0.5 * shape(x, y))));
           return into;
         },
       };
       const [width, height] = [128, 64];
-      const xhat0 = await withPyramid(denoiser, schedule, PYRAMID).predictX0(
-        new Float32Array(width * height * 3),
+      const xhat0 = await withPyramid(denoiser, schedule, PYRAMID).predictX0({
+        xt: new Float32Array(width * height * 3),
         width,
         height,
         t,
-      );
+      });
       return halve(halve(xhat0, width, height), width / 2, height / 2);
     };
     const squares = (side: number) => (x: number, y: number) =>
@@ -183,7 +183,7 @@ describe('a denoiser with a pyramid', () => {
       const gaussian = gaussians(integerStream(`pyramid ${t}`));
       const xt = picture(width, height, () => signal * 0.25 + noise * gaussian());
       const before = xt.slice();
-      await withPyramid(denoiser, schedule, PYRAMID).predictX0(xt, width, height, t);
+      await withPyramid(denoiser, schedule, PYRAMID).predictX0({ xt, width, height, t });
       expect(xt).toEqual(before);
       expect(asked.length).toBeGreaterThan(0);
       for (const one of asked) {
@@ -214,14 +214,14 @@ describe('a denoiser with a pyramid', () => {
       {
         parallelism: 1,
         precision: 'fp32',
-        predictX0: async (_xt, width, height) => smooth(width, height),
+        predictX0: async ({ width, height }) => smooth(width, height),
         dispose: async () => {},
       },
       schedule,
       PYRAMID,
     );
     const [width, height] = [96, 64];
-    const xhat0 = await asked.predictX0(new Float32Array(width * height * 3), width, height, 450);
+    const xhat0 = await asked.predictX0({ xt: new Float32Array(width * height * 3), width, height, t: 450 });
     const wanted = smooth(width, height).map((v) => Math.max(-1, Math.min(1, v)));
     expect(largestDifference(xhat0, wanted)).toBeLessThan(0.03);
     expect(xhat0.every((v) => v >= -1 && v <= 1)).toBe(true);
@@ -232,7 +232,7 @@ describe('a denoiser with a pyramid', () => {
     const halving = withPyramid(denoiser, schedule, PYRAMID);
     const xt = toUnit(Uint8Array.from({ length: 40 * 36 * 3 }, (_, i) => (i * 37) % 256));
     const into = new Float32Array(xt.length).fill(7);
-    expect(await halving.predictX0(xt, 40, 36, 700, into)).toBe(into);
-    expect(into).toEqual(await halving.predictX0(xt, 40, 36, 700));
+    expect(await halving.predictX0({ xt, width: 40, height: 36, t: 700 }, { into })).toBe(into);
+    expect(into).toEqual(await halving.predictX0({ xt, width: 40, height: 36, t: 700 }));
   });
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { decode } from '../../src/codec/decoder/decoder.js';
+import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readHeader } from '../../src/codec/format/header.js';
 import { rmse } from '../../src/image/metrics.js';

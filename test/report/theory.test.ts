@@ -1,10 +1,11 @@
 /** Ideal coders against sums made step by step. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encode } from '../../src/codec/encoder/encoder.js';
-import { denoisingError } from '../../src/codec/encoder/plan-choice.js';
 import { integerStream } from '../../src/common/random.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { toUnit } from '../../src/image/pixels.js';
+import type { NoisyPicture } from '../../src/model/denoiser.js';
+import { denoisingError } from '../../src/model/denoising.js';
 import { createSchedule, jumpKlBits } from '../../src/model/schedule.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { type Model, openModel } from '../../src/node/models.js';
@@ -25,7 +26,7 @@ describe('independentCurve', () => {
     const denoiser = {
       parallelism: 1,
       precision: 'fp32' as const,
-      predictX0: async (xt: Float32Array) => new Float32Array(xt.length),
+      predictX0: async ({ xt }: NoisyPicture) => new Float32Array(xt.length),
       dispose: async () => {},
     };
     const points = await independentCurve(image, { schedule, denoiser }, integerStream('theory'));
@@ -47,7 +48,12 @@ describe('independentCurve', () => {
     const end = points.at(-1)!;
     let bits = 0;
     for (let t = above.t; t > end.t; t--) {
-      const error = await denoisingError(toUnit(image.data), 32, 32, t, { schedule, denoiser }, integerStream(`t${t}`));
+      const error = await denoisingError(
+        { x0: toUnit(image.data), width: 32, height: 32 },
+        t,
+        { schedule, denoiser },
+        integerStream(`t${t}`),
+      );
       bits += jumpKlBits(schedule, t, t - 1, error);
     }
     expect((end.klBits - above.klBits) / bits).toBeGreaterThan(0.97);

@@ -2,8 +2,9 @@
 import { basename, join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
-import { DEFAULT_MAX_PIXELS, decode } from '../../codec/decoder/decoder.js';
+import { decode } from '../../codec/decoder/decode.js';
 import { readInfo } from '../../codec/format/info.js';
+import { DEFAULT_MAX_PIXELS } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
 import { readRegularFile } from '../../node/files.js';
 import { encodeImage, outputFormat } from '../../node/image/write.js';

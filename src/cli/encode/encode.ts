@@ -2,9 +2,10 @@
 import { basename } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import type { EncodeOptions, Selection, StepReport } from '../../codec/api.js';
-import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, encode, MAX_EFFORT } from '../../codec/encoder/encoder.js';
 import type { Metadata } from '../../codec/format/metadata.js';
+import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, MAX_EFFORT } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
+import { encode } from '../../node/encode.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
 import { packageVersion } from '../../node/version.js';
 import {

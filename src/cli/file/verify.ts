@@ -1,7 +1,8 @@
 /** `ddpm-codec verify`: whether a .ddc file is whole, decodes, and shows what it should. */
 import type { Arguments, CommandModule } from 'yargs';
-import { DEFAULT_MAX_PIXELS, decode } from '../../codec/decoder/decoder.js';
+import { decode } from '../../codec/decoder/decode.js';
 import { readInfo } from '../../codec/format/info.js';
+import { DEFAULT_MAX_PIXELS } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
 import { readRegularFile } from '../../node/files.js';
 import { readImage } from '../../node/image/read.js';

@@ -1,201 +1,351 @@
 /**
- * Decoding: Algorithm 4 of Ho, Jain & Abbeel 2020. Any prefix of a file that holds its header decodes, at the quality
+ * Decoding: Algorithm 4 of Ho, Jain & Abbeel 2020, as bytes come. Any prefix of a file that holds its header decodes, at the quality
  * of the last step that is whole.
+ *
+ * Bytes are used up as they are decoded; what is kept is the state of the chain, of the lossless tail where that has begun, and the
+ * bytes of a step or section that is not whole yet. Each step is decoded once, and the network asked once for each.
  */
-import { CodecError, invalidArgument } from '../../common/errors.js';
+import { ByteQueue } from '../../common/byte-queue.js';
+import { CodecError } from '../../common/errors.js';
 import { fromUnit } from '../../image/pixels.js';
-import { flowCoefficients, jumpCoefficients } from '../../model/schedule.js';
-import type { DecodeOptions, DecodePoint, DecodeResult, Reconstruction } from '../api.js';
-import {
-  advance,
-  estimateX0,
-  initialState,
-  noise,
-  placeCodeword,
-  readBlock,
-  stepBlocks,
-  stepMemory,
-} from '../chain.js';
-import type { CodecModel } from '../encoder/encoder.js';
-import { BitReader } from '../format/bitstream.js';
-import { readHeader } from '../format/header.js';
-import { completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
-import { CHECKSUM_BITS, sectionsOf, soundSteps } from '../format/sections.js';
-import { covariancesAt, readTail } from '../lossless/tail.js';
+import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Reconstruction } from '../api.js';
+import { BitReader } from '../bits/bitstream.js';
+import { Chain } from '../chain.js';
+import { beginHeader, type ReadHeader, readHeader } from '../format/header.js';
+import { type Layout, layoutOf } from '../format/layout.js';
+import { type Metadata, metadataBytes, readMetadata } from '../format/metadata.js';
+import { CHECKSUM_BITS } from '../format/sections.js';
+import { covariancesAt } from '../lossless/residuals.js';
+import { readTailHeader } from '../lossless/tail.js';
+import { TailReader } from '../lossless/tail-reader.js';
+import type { CodecModel } from '../model.js';
+import { checkOption, DECODE_OPTIONS, DEFAULT_MAX_PIXELS } from '../options.js';
+import { placeCodeword, readBlock } from '../trellis/blocks.js';
+import { reconstruct } from './reconstruction.js';
+import { SectionCheck } from './section-check.js';
 
-/** Images with more pixels are refused before anything is allocated, unless the caller raises this. */
-export const DEFAULT_MAX_PIXELS = 2 ** 26;
+/** Where in the file a decoder is: what it has made of the bytes so far. */
+interface Progress {
+  readonly layout: Layout;
+  readonly check: SectionCheck;
+  chain: Chain;
+  /** Of the present step's end, in bits, from the end of the header. */
+  bit: number;
+  tail: TailReader | undefined;
+  metadata: Metadata | undefined;
+  stage: 'steps' | 'tail' | 'metadata' | 'complete' | 'damaged';
+}
 
 /**
- * Decodes a file or a prefix of one.
- * @throws CodecError('format') for a damaged header or an image larger than `maxPixels`, CodecError('model') when the
- *   file was written with another model, CodecError('usage') for options out of range
+ * Opens a decoder, which takes bytes as they come.
+ * @throws CodecError('usage') for options out of range
+ *
+ * @example
+ * const decoder = openDecoder(model);
+ * for await (const chunk of response.body) {
+ *   for await (const point of decoder.push(chunk)) show((await point.reconstruct()).image);
+ * }
  */
-export async function decode(bytes: Uint8Array, model: CodecModel, options: DecodeOptions = {}): Promise<DecodeResult> {
-  const { reconstruction, maxBytes, maxSteps, maxPixels } = checkOptions(options);
-  checkSize(bytes, maxPixels);
-  const layout = readLayout(bytes, model);
-  if (maxBytes < layout.headerBytes) {
+export function openDecoder(model: CodecModel, options: DecoderOptions = {}): Decoder {
+  return new Decoder(model, options);
+}
+
+export class Decoder {
+  private readonly input = new ByteQueue();
+  private readonly maxPixels: number;
+  /** Bytes that were pushed. */
+  private received = 0;
+  private progress: Progress | undefined;
+  /** What ended the decoding, thrown again at every call. */
+  private failure: unknown;
+  private isReading = false;
+
+  /** Use {@link openDecoder}. */
+  constructor(
+    private readonly model: CodecModel,
+    private readonly options: DecoderOptions,
+  ) {
+    checkOption('maxPixels', DECODE_OPTIONS.maxPixels, options.maxPixels);
+    checkOption('tolerant', DECODE_OPTIONS.tolerant, options.tolerant);
+    this.maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
+  }
+
+  /**
+   * Takes more of the file. A copy is made of the bytes, at once; they are decoded as points are taken, and what is not taken now is
+   * given at the next push.
+   * @returns a point for the header, for every step that has become whole, and for every group of 192 exact samples of a lossless file
+   * @throws while points are taken: CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model')
+   *   when the file was written with another model, the signal's reason
+   */
+  push(bytes: Uint8Array): AsyncGenerator<DecoderPoint, void, undefined> {
+    this.input.append(bytes);
+    this.received += bytes.length;
+    return this.points();
+  }
+
+  /** What the decoder waits for. */
+  get state(): DecoderState {
+    const { progress, received } = this;
+    if (progress === undefined) return { needs: 'header' };
+    const { layout, chain, stage, tail } = progress;
+    switch (stage) {
+      case 'steps': {
+        const step = chain.step + 1;
+        return { needs: 'step', step, steps: layout.written.length, bytes: layout.boundaries[step] - received };
+      }
+      case 'tail':
+        return { needs: 'tail', ...(tail && { bytes: tail.missing - this.input.length }) };
+      case 'metadata':
+        return { needs: 'metadata' };
+      case 'damaged':
+        return { needs: 'nothing', damagedAfterStep: chain.step };
+      default:
+        return { needs: 'nothing' };
+    }
+  }
+
+  /** What the file's header says and where its steps lie; undefined before the header is whole. */
+  get layout(): Layout | undefined {
+    return this.progress?.layout;
+  }
+
+  /** Where the file has them and they are whole. */
+  get metadata(): Metadata | undefined {
+    return this.progress?.metadata;
+  }
+
+  /** What the bytes decoded so far amount to, also in the middle of a group; undefined before the header is whole. */
+  get point(): DecoderPoint | undefined {
+    return this.progress && this.pointOf(this.progress);
+  }
+
+  /** What the file amounts to if it ends here. @throws CodecError('format') when even its header is not whole */
+  end(): DecoderPoint {
+    const { progress, input } = this;
+    // That it is not whole is found there.
+    if (progress === undefined) return this.pointOf(this.begin(readHeader(input.view())));
+    // Bytes of a tail's header say nothing yet, and yet they are there.
+    const isInTailHeader = progress.stage === 'tail' && progress.tail === undefined;
+    return this.pointOf(progress, isInTailHeader ? input.length : 0);
+  }
+
+  private async *points(): AsyncGenerator<DecoderPoint, void, undefined> {
+    if (this.isReading) throw new CodecError('usage', 'push: expected the points of the push before to be taken first');
+    this.isReading = true;
+    try {
+      for (;;) {
+        if (this.failure !== undefined) throw this.failure;
+        const point = await this.next();
+        if (point === undefined) return;
+        yield point;
+      }
+    } catch (error) {
+      this.failure ??= error;
+      throw error;
+    } finally {
+      this.isReading = false;
+    }
+  }
+
+  /** Decodes up to the next point. @returns undefined where the bytes end before */
+  private async next(): Promise<DecoderPoint | undefined> {
+    const { progress } = this;
+    this.options.signal?.throwIfAborted();
+    if (progress === undefined) return this.readHeader();
+    switch (progress.stage) {
+      case 'steps':
+        return this.readStep(progress);
+      case 'tail':
+        return this.readTail(progress);
+      case 'metadata':
+        return this.readMetadata(progress);
+      default:
+        // Nothing is expected to follow.
+        this.input.drop(this.input.length);
+        return undefined;
+    }
+  }
+
+  private readHeader(): DecoderPoint | undefined {
+    const read = beginHeader(this.input.view());
+    return read && this.pointOf(this.begin(read));
+  }
+
+  private begin(read: ReadHeader): Progress {
+    const { header, length } = read;
+    checkSize(header, this.maxPixels);
+    const layout = layoutOf(read, this.model);
+    this.input.drop(length);
+    const progress: Progress = {
+      layout,
+      check: new SectionCheck(header.checksums ? layout.written : []),
+      chain: Chain.begin(this.model, header),
+      bit: 0,
+      tail: undefined,
+      metadata: undefined,
+      stage: 'steps',
+    };
+    this.progress = progress;
+    this.endSteps(progress);
+    return progress;
+  }
+
+  private async readStep(progress: Progress): Promise<DecoderPoint | undefined> {
+    const { layout, chain, check } = progress;
+    // The first bits of the first byte may be of the step before.
+    const offset = progress.bit & 7;
+    const bytes = this.input.view();
+    if (check.look(chain.step, bytes, offset) === 'failed') return this.endDamaged(progress);
+    const { step } = chain;
+    const planned = layout.written[step];
+    const isClosing = check.closes(step);
+    const bits = planned.blocks * planned.blockBits;
+    if (offset + bits + (isClosing ? CHECKSUM_BITS : 0) > bytes.length * 8) return undefined;
+    await chain.estimate(this.options.signal);
+    if (check.begins(step) && this.options.tolerant) check.keep(chain);
+    const reader = new BitReader(bytes, offset);
+    for (const block of chain.blocks(planned, layout.header.stateBits)) {
+      placeCodeword(block, readBlock(block, reader), chain.z);
+    }
+    await chain.advance(planned.s, this.options.signal);
+    check.take(step, bytes, offset, bits);
+    this.advanceTo(progress, progress.bit + bits + (isClosing ? CHECKSUM_BITS : 0));
+    this.endSteps(progress);
+    return this.pointOf(progress);
+  }
+
+  /** Forgets the bytes before a bit of the payload. */
+  private advanceTo(progress: Progress, bit: number): void {
+    this.input.drop((bit >>> 3) - (progress.bit >>> 3));
+    progress.bit = bit;
+  }
+
+  /** After the last step comes the tail, then the metadata. */
+  private endSteps(progress: Progress): void {
+    const { layout, chain } = progress;
+    if (chain.step < layout.written.length) return;
+    if (progress.bit & 7) this.input.drop(1);
+    progress.stage = layout.header.lossless ? 'tail' : 'metadata';
+    if (progress.stage === 'metadata' && !layout.header.metadata) progress.stage = 'complete';
+  }
+
+  /** Ends with the last step that is known to be sound. */
+  private endDamaged(progress: Progress): undefined {
+    const { layout, check } = progress;
+    if (!this.options.tolerant) throw damagedSteps(layout, check.soundSteps);
+    progress.chain = check.kept ?? progress.chain;
+    progress.stage = 'damaged';
+    this.input.drop(this.input.length);
+    return undefined;
+  }
+
+  private async readTail(progress: Progress): Promise<DecoderPoint | undefined> {
+    const tail = progress.tail ?? (await this.openTail(progress));
+    if (tail === undefined) return undefined;
+    progress.tail = tail;
+    while (!tail.isDone) {
+      if (tail.readGroup()) {
+        if (tail.isDone) this.checkPicture(tail);
+        return this.pointOf(progress);
+      }
+      if (tail.missing === 0) {
+        this.checkPicture(tail);
+        break;
+      }
+      if (this.input.length === 0) return undefined;
+      // One at a time, so that a point has the bytes that it needs and no more.
+      tail.append(this.input.take(1));
+    }
+    tail.append(this.input.take(tail.missing));
+    if (tail.missing > 0) return undefined;
+    progress.stage = progress.layout.header.metadata ? 'metadata' : 'complete';
+    return this.next();
+  }
+
+  /** @returns undefined where the tail's header is not whole */
+  private async openTail({ layout, chain }: Progress): Promise<TailReader | undefined> {
+    const header = readTailHeader(this.input.view());
+    if (header === undefined) return undefined;
+    const { width, height, seed } = layout.header;
+    const xhat0 = await chain.estimate(this.options.signal);
+    const covariances = covariancesAt(this.model.residuals, chain.t);
+    this.input.drop(header.bytes);
+    return new TailReader(header, { width, height, seed, xhat0, covariances });
+  }
+
+  /** Refuses a whole picture that is not the encoder's. */
+  private checkPicture(tail: TailReader): void {
+    if (this.options.tolerant || !tail.picture().damaged) return;
     throw new CodecError(
-      'usage',
-      `size: expected at least the ${layout.headerBytes} bytes of the header, got ${maxBytes}`,
+      'format',
+      'the picture does not have its checksum: the file is damaged, or this engine computes too differently from the one ' +
+        'it was written with; `tolerant` gives the picture as it is, `maxSteps` that of the steps alone',
     );
   }
-  const { header, written, boundaries } = layout;
-  const { width, height, seed, stateBits } = header;
-  const { schedule } = model;
-  const length = width * height * 3;
-  const available = Math.min(bytes.length, maxBytes);
-  const sound = header.checksums ? soundSteps(bytes.subarray(layout.headerBytes, available), written) : written.length;
-  const whole = completeSteps(layout, available);
-  if (sound < whole && !options.tolerant) throw damagedSteps(sound, boundaries[sound]);
-  const stepsUsed = Math.min(whole, sound, Math.floor(maxSteps));
-  const parts = fileParts(bytes, layout);
-  const metadata = metadataOf(bytes, layout, parts);
-  const wantsTail = header.lossless && stepsUsed === written.length && maxSteps === Infinity;
-  const tail = wantsTail ? bytes.subarray(parts.steps, Math.min(available, parts.tail ?? available)) : new Uint8Array();
-  const end = boundaries[stepsUsed] + tail.length;
-  const goals = pointGoals(layout, end, options.onPoint ? (options.progressivePoints ?? 0) : 0);
-  const closing = new Set(header.checksums ? sectionsOf(written).map(({ endStep }) => endStep) : []);
 
-  const reader = new BitReader(bytes.subarray(layout.headerBytes));
-  const state = initialState(seed, length);
-  // Large pictures need these again and again: nothing of their size is allocated in the loop.
-  const z = new Float32Array(length);
-  const xhat0 = new Float32Array(length);
-  const memory = stepMemory(length);
-  const point = (step: number, unrounded: Float32Array, bytesUsed: number, exactSamples: number): DecodePoint => ({
-    image: { width, height, data: fromUnit(unrounded) },
-    unrounded,
-    stepsUsed: step,
-    t: step === 0 ? schedule.timesteps : written[step - 1].s,
-    bytesUsed,
-    exactSamples,
-    bitsPerDim: (bytesUsed * 8) / length,
-  });
-  for (let step = 0; ; step++) {
-    const t = step === 0 ? schedule.timesteps : written[step - 1].s;
-    await estimateX0(model, state, width, height, t, xhat0);
-    options.onProgress?.((step + 1) / (stepsUsed + 1));
-    const last = step === stepsUsed;
-    const wanted = goals.some((goal) => boundaries[step] >= goal && (step === 0 || boundaries[step - 1] < goal));
-    if (last || wanted) {
-      // A point keeps its values.
-      const estimate = last ? xhat0 : xhat0.slice();
-      let reached = point(
-        step,
-        await reconstruct(reconstruction, state, estimate, step, layout, model),
-        boundaries[step],
-        0,
-      );
-      if (wanted || (last && goals.length > 0)) await options.onPoint?.(reached);
-      if (last) {
-        let lossless = false;
-        let damaged = sound < whole;
-        if (tail.length > 0) {
-          const context = { width, height, seed, xhat0, covariances: covariancesAt(model.residuals, t) };
-          const lengths = goals.map((goal) => goal - boundaries[step]).filter((goal) => goal > 0 && goal < tail.length);
-          for (const length of [...lengths, tail.length]) {
-            const picture = readTail(tail.subarray(0, length), context);
-            if (picture.damaged && !options.tolerant) throw damagedPicture();
-            reached = point(step, picture.values, boundaries[step] + length, picture.known);
-            lossless = picture.exact;
-            damaged = picture.damaged;
-            if (goals.length > 0) await options.onPoint?.(reached);
-          }
-        }
-        return {
-          ...reached,
-          bytesTotal: bytes.length,
-          stepsTotal: written.length,
-          complete: parts.all !== undefined && bytes.length >= parts.all,
-          lossless,
-          damaged,
-          ...(metadata && { metadata }),
-        };
-      }
-    }
-    const planned = written[step];
-    for (const block of stepBlocks(seed, step + 1, planned, stateBits, memory)) {
-      placeCodeword(block, readBlock(block, reader), z);
-    }
-    if (closing.has(step + 1)) reader.skip(CHECKSUM_BITS);
-    advance(state, xhat0, z, jumpCoefficients(schedule, planned.t, planned.s));
+  private readMetadata(progress: Progress): undefined {
+    const bytes = this.input.view();
+    const length = metadataBytes(bytes);
+    if (length === undefined || bytes.length < length) return undefined;
+    progress.metadata = readMetadata(bytes);
+    progress.stage = 'complete';
+    this.input.drop(this.input.length);
+    return undefined;
   }
-}
 
-function damagedSteps(sound: number, bytes: number): CodecError {
-  return new CodecError(
-    'format',
-    `the file is damaged after step ${sound}, byte ${bytes}: a checksum is wrong; --tolerant gives the picture up to there`,
-  );
-}
-
-function damagedPicture(): CodecError {
-  return new CodecError(
-    'format',
-    'the picture does not have its checksum: the file is damaged, or this engine computes too differently from the one ' +
-      'it was written with; --tolerant gives the picture as it is, --steps that of the steps alone',
-  );
-}
-
-/**
- * What x_t and xhat0 are turned into. `mean` is xhat0 itself; the other two walk the rest of the plan without
- * information: `sample` by the reverse process (Eq. 11 with plain noise), `flow` by the deterministic update of DDIM
- * (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0), which follows the probability-flow ODE.
- */
-async function reconstruct(
-  reconstruction: Reconstruction,
-  state: Float32Array,
-  xhat0: Float32Array,
-  step: number,
-  { header, written, unwritten }: Layout,
-  { schedule, denoiser }: CodecModel,
-): Promise<Float32Array> {
-  const { width, height, seed } = header;
-  let estimate = xhat0;
-  if (reconstruction !== 'mean') {
-    const x = state.slice();
-    const rest = [...written.slice(step), ...unwritten];
-    for (const [i, { t, s }] of rest.entries()) {
-      if (reconstruction === 'sample') {
-        const z = noise(seed, step + i + 1, x.length);
-        advance(x, estimate, z, jumpCoefficients(schedule, t, s));
-      } else {
-        // Its sigma is 0: whatever stands for the noise, none is added.
-        advance(x, estimate, x, flowCoefficients(schedule, t, s));
+  /** @param waiting bytes that are counted, too */
+  private pointOf(progress: Progress, waiting = 0): DecoderPoint {
+    const { layout, chain, tail, check } = progress;
+    const { header, boundaries, written, unwritten } = layout;
+    const { step, t } = chain;
+    const known = tail?.known ?? 0;
+    const bytesUsed = boundaries[step] + (tail?.bytesUsed ?? waiting);
+    const reconstructAt = async (reconstruction: Reconstruction = 'mean'): Promise<DecodedPicture> => {
+      if (chain.step !== step || (tail?.known ?? 0) !== known || progress.chain !== chain) {
+        throw new CodecError('usage', 'reconstruct: expected it before the decoder goes on to the next point');
       }
-      estimate = await denoiser.predictX0(x, width, height, s);
-    }
+      const { width, height } = header;
+      const picture = tail?.picture();
+      const unrounded =
+        picture?.values ??
+        (await reconstruct(chain, [...written.slice(step), ...unwritten], reconstruction, this.options.signal));
+      const image = { width, height, data: fromUnit(unrounded) };
+      return {
+        image,
+        unrounded,
+        lossless: picture?.exact ?? false,
+        damaged: picture?.damaged ?? progress.stage === 'damaged',
+      };
+    };
+    return {
+      stepsUsed: step,
+      t,
+      bytesUsed,
+      exactSamples: known,
+      bitsPerDim: (bytesUsed * 8) / (header.width * header.height * 3),
+      checksum: header.checksums ? check.stateAt(step) : 'none',
+      reconstruct: reconstructAt,
+    };
   }
-  return estimate;
-}
-
-/** Sizes in bytes at which a progressive decoding shows a picture: `points`, evenly spread up to the end. */
-function pointGoals({ boundaries }: Layout, end: number, points: number): number[] {
-  const first = boundaries[0];
-  return Array.from({ length: Math.max(0, points) }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / points));
 }
 
 /** Refuses absurd dimensions before the plan or any pixel memory is made for them. */
-function checkSize(bytes: Uint8Array, maxPixels: number): void {
-  const { width, height } = readHeader(bytes).header;
+export function checkSize(
+  { width, height }: { readonly width: number; readonly height: number },
+  maxPixels: number,
+): void {
   if (width * height > maxPixels) {
     throw new CodecError(
       'format',
-      `image size: expected at most ${maxPixels} pixels, got ${width}x${height}; raise the limit with --max-pixels if you trust the file`,
+      `image size: expected at most ${maxPixels} pixels, got ${width}x${height}; raise \`maxPixels\` if you trust the file`,
     );
   }
 }
 
-function checkOptions(options: DecodeOptions) {
-  const { reconstruction = 'mean', maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY } = options;
-  const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
-  if (!['mean', 'sample', 'flow'].includes(reconstruction)) {
-    throw invalidArgument('reconstruction', '"mean", "sample" or "flow"', reconstruction);
-  }
-  if (!(maxBytes >= 0)) throw invalidArgument('size', 'a number of at least 0', maxBytes);
-  if (!(maxSteps >= 0)) throw invalidArgument('steps', 'a number of at least 0', maxSteps);
-  if (!(maxPixels > 0)) throw invalidArgument('maximum pixels', 'a positive number', maxPixels);
-  return { reconstruction, maxBytes, maxSteps, maxPixels };
+/** A checksum is wrong. @param sound steps before the first section that is not what was written */
+export function damagedSteps({ boundaries }: Layout, sound: number): CodecError {
+  return new CodecError(
+    'format',
+    `the file is damaged after step ${sound}, byte ${boundaries[sound]}: a checksum is wrong; \`tolerant\` gives the picture up to there`,
+  );
 }

@@ -10,6 +10,7 @@
  * Components are those of 8x8 cosine transforms of luma and two chromas. Only the encoder does this, and from
  * the errors it has: the decoder takes what comes.
  */
+import type { Size } from '../../image/image.js';
 import { cosine } from '../../model/schedule.js';
 
 const SIDE = 8;
@@ -43,11 +44,9 @@ function cosineOf(n: number): number {
 }
 
 /** An error over the picture. */
-interface Field {
+interface Field extends Size {
   /** height * width * 3, channels interleaved. */
   readonly values: Float32Array;
-  readonly width: number;
-  readonly height: number;
   /** Blocks in a row of them, and rows of blocks. */
   readonly across: number;
   readonly down: number;
@@ -58,7 +57,7 @@ interface Field {
  * @param error x_0 - xhat0 in [-2, 2], height * width * 3 values, channels interleaved
  * @param snr signal-to-noise ratio of the x_t that xhat0 was made from, above 0
  */
-export function emphasiseUncertain(error: Float32Array, width: number, height: number, snr: number): void {
+export function emphasiseUncertain(error: Float32Array, { width, height }: Size, snr: number): void {
   const across = Math.ceil(width / SIDE);
   const down = Math.ceil(height / SIDE);
   const field: Field = { values: error, width, height, across, down };
@@ -66,13 +65,13 @@ export function emphasiseUncertain(error: Float32Array, width: number, height: n
   const { ofComponents, ofBlocks, mean } = measureEnergies(field, block);
   if (mean === 0) return;
   for (let b = 0; b < ofBlocks.length; b++) {
-    readBlock(field, b, block);
+    transformSquare(field, b, block);
     const local = neighbourhood(ofBlocks, field, b) / mean + LEAST_ENERGY;
     for (let i = 0; i < block.length; i++) {
       const gain = ofComponents[i] * local * snr;
       block[i] *= (gain + LEAST_WEIGHT * HALF_GAIN) / (gain + HALF_GAIN);
     }
-    writeBlock(block, b, field);
+    restoreSquare(block, b, field);
   }
 }
 
@@ -89,7 +88,7 @@ function measureEnergies(field: Field, block: Float32Array): Energies {
   const ofComponents = new Float64Array(block.length);
   const ofBlocks = new Float64Array(field.across * field.down);
   for (let b = 0; b < ofBlocks.length; b++) {
-    readBlock(field, b, block);
+    transformSquare(field, b, block);
     let sum = 0;
     for (let i = 0; i < block.length; i++) {
       const energy = block[i] * block[i];
@@ -117,7 +116,7 @@ function neighbourhood(ofBlocks: Float64Array, { across, down }: Field, b: numbe
 }
 
 /** Components of a block: 64 of each colour. Past the picture's edges its last row and column go on. */
-function readBlock({ values, width, height, across }: Field, b: number, block: Float32Array): void {
+function transformSquare({ values, width, height, across }: Field, b: number, block: Float32Array): void {
   const top = Math.floor(b / across) * SIDE;
   const left = (b % across) * SIDE;
   for (let y = 0, k = 0; y < SIDE; y++) {
@@ -133,8 +132,8 @@ function readBlock({ values, width, height, across }: Field, b: number, block: F
   for (let c = 0; c < CHANNELS; c++) transform(block.subarray(c * BLOCK, (c + 1) * BLOCK));
 }
 
-/** The inverse of {@link readBlock}; changes the block. */
-function writeBlock(block: Float32Array, b: number, { values, width, height, across }: Field): void {
+/** The inverse of {@link transformSquare}; changes the block. */
+function restoreSquare(block: Float32Array, b: number, { values, width, height, across }: Field): void {
   const top = Math.floor(b / across) * SIDE;
   const left = (b % across) * SIDE;
   for (let c = 0; c < CHANNELS; c++) restore(block.subarray(c * BLOCK, (c + 1) * BLOCK));
@@ -152,7 +151,7 @@ function writeBlock(block: Float32Array, b: number, { values, width, height, acr
   }
 }
 
-/** The cosine transform of a square in place: along columns, then along rows. */
+/** The cosine transform of one colour of a square in place: along columns, then along rows. */
 function transform(square: Float32Array): void {
   for (let x = 0; x < SIDE; x++) transformLine(square, x, SIDE);
   for (let y = 0; y < SIDE; y++) transformLine(square, y * SIDE, 1);

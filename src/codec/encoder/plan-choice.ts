@@ -2,23 +2,21 @@
  * The encoder's choice of plan parameters: how hard this image is for the model, measured, and how long steps should be.
  */
 
-import { gaussians, type IntegerStream, integerStream } from '../../common/random.js';
+import { integerStream } from '../../common/random.js';
 import { mapAhead } from '../../common/side-by-side.js';
 import { crop } from '../../image/crop.js';
-import type { RgbImage } from '../../image/image.js';
+import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
 import { toUnit } from '../../image/pixels.js';
+import { denoisingError, MEASURABLE_ERROR, type UnitImage } from '../../model/denoising.js';
 import { halvings, workAt } from '../../model/pyramid.js';
 import type { Selection } from '../api.js';
 import { PLAN_LIMITS, type PlanParameters, type Profile } from '../format/plan.js';
-import type { CodecModel } from './encoder.js';
+import type { CodecModel } from '../model.js';
 
 /** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
 const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
 /** Of several samples of a larger image: that they cover much of it matters more than levels. */
 const PROBES_OF_SAMPLES = [0.33, 0.12, 0.05, 0.016];
-
-/** Squared error per dimension below which a measurement says nothing: a hundredth of a grey level, squared. */
-export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
 
 /** Larger images are measured on square samples of this side, in pixels, one for every so many pixels of an axis, and not too many. */
 const SAMPLE_SIDE = 64;
@@ -47,6 +45,7 @@ export async function choosePlan(
   model: CodecModel,
   selection: Selection,
   effort: number,
+  signal?: AbortSignal,
 ): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
   const { schedule, denoiser, pyramid } = model;
@@ -58,7 +57,7 @@ export async function choosePlan(
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
   const measured = mapAhead(places, denoiser.parallelism, async ({ t, probe, x0, width, height }) => ({
     probe,
-    error: await denoisingError(x0, width, height, t, model, stream),
+    error: await denoisingError({ x0, width, height }, t, model, stream, signal),
     dimensions: x0.length,
     work: workAt(pyramid, schedule, { width, height, t }) * (x0.length / image.data.length),
   }));
@@ -80,33 +79,6 @@ export async function choosePlan(
     },
     networkEvaluations,
   };
-}
-
-/** xhat0(x_t) of an x_t ~ q(x_t|x_0). */
-export async function denoise(
-  x0: Float32Array,
-  width: number,
-  height: number,
-  t: number,
-  { schedule, denoiser }: Pick<CodecModel, 'schedule' | 'denoiser'>,
-  stream: IntegerStream,
-): Promise<Float32Array> {
-  const signal = Math.sqrt(schedule.alphasCumprod[t]);
-  const noise = Math.sqrt(1 - schedule.alphasCumprod[t]);
-  const gaussian = gaussians(stream);
-  const xt = x0.map((value) => signal * value + noise * gaussian());
-  return denoiser.predictX0(xt, width, height, t);
-}
-
-/** Sum of |x_0 - xhat0(x_t)|^2 as of {@link denoise}, the error that the ideal rate-distortion curve is made of. */
-export async function denoisingError(
-  x0: Float32Array,
-  ...at: [number, number, number, Pick<CodecModel, 'schedule' | 'denoiser'>, IntegerStream]
-): Promise<number> {
-  const xhat0 = await denoise(x0, ...at);
-  let sum = 0;
-  for (let i = 0; i < x0.length; i++) sum += (x0[i] - xhat0[i]) ** 2;
-  return sum;
 }
 
 /** The integer place whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
@@ -142,21 +114,14 @@ const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
  * evaluation of the network costs more.
  */
 function paceFor(effort: number, pixels: number): number {
-  return pixels <= 64 * 64 ? 0 : PACE_OF_EFFORT[effort - 1];
-}
-
-interface Sample {
-  /** In [-1, 1], interleaved. */
-  readonly x0: Float32Array;
-  readonly width: number;
-  readonly height: number;
+  return pixels <= SMALL_PIXELS ? 0 : PACE_OF_EFFORT[effort - 1];
 }
 
 /**
  * The image itself, or where it is much larger than the samples, squares on an even grid.
  * @param scale how many times as large they are, and as far apart
  */
-function sampleImage(image: RgbImage, scale: number): Sample[] {
+function sampleImage(image: RgbImage, scale: number): UnitImage[] {
   const across = cuts(image.width, scale);
   const down = cuts(image.height, scale);
   return down.starts.flatMap((top) =>

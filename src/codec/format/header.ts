@@ -16,9 +16,9 @@
  */
 import { fromHex, toHex } from '../../common/bytes.js';
 import { CodecError } from '../../common/errors.js';
+import { crc8 } from '../bits/checksum.js';
+import { leb128, readLeb128 } from '../bits/leb128.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
-import { crc8 } from './checksum.js';
-import { leb128, readLeb128 } from './leb128.js';
 import type { PlanParameters } from './plan.js';
 
 export const FORMAT_VERSION = 4;
@@ -92,16 +92,49 @@ export function writeHeader(header: Header): Uint8Array {
   return Uint8Array.from([...bytes, crc8(bytes)]);
 }
 
+/** A header and its length in bytes. */
+export interface ReadHeader {
+  readonly header: Header;
+  readonly length: number;
+}
+
 /**
  * Reads and checks a header.
- * @returns the header and its length in bytes
  * @throws CodecError('format') when the bytes are not a whole, valid header of this version
  */
-export function readHeader(bytes: Uint8Array): { header: Header; length: number } {
-  if (bytes.length < 2 || bytes[0] !== MAGIC || (bytes[1] & 0xf0) !== VERSION_NIBBLE) {
-    const found = bytes.length === 0 ? 'an empty file' : `bytes ${toHex(bytes.subarray(0, 2))}`;
-    throw new CodecError('format', `not a .ddc file: expected it to start with dd c${FORMAT_VERSION}, got ${found}`);
+export function readHeader(bytes: Uint8Array): ReadHeader {
+  const read = beginHeader(bytes);
+  if (read) return read;
+  if (bytes.length < 2) throw notOurs(bytes);
+  throw new CodecError('format', `.ddc file ends inside its header, after ${bytes.length} bytes`);
+}
+
+/**
+ * Reads a header of which perhaps only the beginning is there.
+ * @returns undefined where it is not whole
+ * @throws CodecError('format') when the bytes are not the beginning of a valid header of this version
+ */
+export function beginHeader(bytes: Uint8Array): ReadHeader | undefined {
+  try {
+    return parseHeader(bytes);
+  } catch (error) {
+    if (error instanceof HeaderEnds) return undefined;
+    throw error;
   }
+}
+
+/** Thrown where the bytes end. */
+class HeaderEnds extends Error {}
+
+function notOurs(bytes: Uint8Array): CodecError {
+  const found = bytes.length === 0 ? 'an empty file' : `bytes ${toHex(bytes.subarray(0, 2))}`;
+  return new CodecError('format', `not a .ddc file: expected it to start with dd c${FORMAT_VERSION}, got ${found}`);
+}
+
+function parseHeader(bytes: Uint8Array): ReadHeader {
+  if (bytes.length > 0 && bytes[0] !== MAGIC) throw notOurs(bytes);
+  if (bytes.length < 2) throw new HeaderEnds();
+  if ((bytes[1] & 0xf0) !== VERSION_NIBBLE) throw notOurs(bytes);
   const version = bytes[1] & 0x0f;
   if (version !== FORMAT_VERSION) {
     throw new CodecError(
@@ -152,7 +185,7 @@ export function readHeader(bytes: Uint8Array): { header: Header; length: number 
   return { header, length: reader.position };
 }
 
-/** A cursor over header bytes that reports a file that ends too early. */
+/** A cursor over header bytes. */
 class HeaderReader {
   constructor(
     private readonly bytes: Uint8Array,
@@ -160,19 +193,14 @@ class HeaderReader {
   ) {}
 
   byte(): number {
-    if (this.position >= this.bytes.length) {
-      throw new CodecError('format', `.ddc file ends inside its header, after ${this.bytes.length} bytes`);
-    }
+    if (this.position >= this.bytes.length) throw new HeaderEnds();
     return this.bytes[this.position++];
   }
 
   /** An unsigned LEB128 integer of at most `most`, in its shortest form. */
   leb128(most: number): number {
     const number = readLeb128(this.bytes, this.position, most);
-    if (number === undefined) {
-      this.position = this.bytes.length;
-      return this.byte();
-    }
+    if (number === undefined) throw new HeaderEnds();
     this.position = number.end;
     return number.value;
   }

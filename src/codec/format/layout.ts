@@ -1,7 +1,8 @@
 /** Where the steps of a file lie: what its header and the model's profile say, before any network runs. */
 import { CodecError } from '../../common/errors.js';
-import { type ResidualStatistics, tailBytes } from '../lossless/tail.js';
-import { type Header, MODEL_ID_DIGITS, readHeader } from './header.js';
+import type { ResidualStatistics } from '../lossless/residuals.js';
+import { tailBytes } from '../lossless/tail.js';
+import { type Header, MODEL_ID_DIGITS, type ReadHeader, readHeader } from './header.js';
 import { type Metadata, metadataBytes, readMetadata } from './metadata.js';
 import { createPlan, type PlanModel, type PlannedStep } from './plan.js';
 import { stepEnds } from './sections.js';
@@ -29,10 +30,14 @@ export interface Layout {
  * @throws CodecError('format') for a damaged header; CodecError('model') when the file was written with another model
  */
 export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
-  const { header, length } = readHeader(bytes);
+  return layoutOf(readHeader(bytes), model);
+}
+
+/** Derives the plan of a file. @throws as {@link readLayout} */
+export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): Layout {
   const id = model.id.slice(0, MODEL_ID_DIGITS);
   if (header.modelId !== id) {
-    throw new CodecError('model', `the file needs model ${header.modelId}, got ${id}; name its directory with --model`);
+    throw new CodecError('model', `the file needs model ${header.modelId}, got ${id}; name its directory as \`model\``);
   }
   const plan = createPlan(model, header.plan, header.stateBits, header, header.stop);
   if (header.stop !== undefined && !plan.some(({ s }) => s === header.stop)) {

@@ -1,8 +1,8 @@
 /** What a file may say of itself besides the picture, at its very end, in MessagePack. Nothing needs it to decode. */
 import { Packr } from 'msgpackr';
 import { CodecError } from '../../common/errors.js';
-import { crc16 } from './checksum.js';
-import { leb128, readLeb128 } from './leb128.js';
+import { crc16 } from '../bits/checksum.js';
+import { leb128, readLeb128 } from '../bits/leb128.js';
 
 /** Longest texts, in bytes of the packed map. */
 export const MOST_METADATA_BYTES = 65_535;

@@ -9,6 +9,7 @@
 import { invalidArgument } from '../../common/errors.js';
 import { halvings, type Pyramid } from '../../model/pyramid.js';
 import { jumpKlBits, type Schedule } from '../../model/schedule.js';
+import { exp2Fixed } from '../bits/exp2.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
 
 /**
@@ -105,30 +106,6 @@ function blocksFor(kl: number, stateBits: number): { blocks: number; blockBits: 
   const exact = (share + Math.sqrt(share * share + stateBits * share)) / 2;
   const symbols = Math.max(1, Math.floor((exact - stateBits) / SYMBOL_BITS + 0.5));
   return { blocks, blockBits: stateBits + SYMBOL_BITS * symbols };
-}
-
-/** 2^(i/256) for i = 0..255 from square roots alone: exact in the sense that every machine gets the same doubles. */
-const POWERS = (() => {
-  const roots: number[] = [];
-  for (let bit = 0, root = 2; bit < 8; bit++) {
-    root = Math.sqrt(root);
-    roots.push(root);
-  }
-  return Float64Array.from({ length: 256 }, (_, i) => {
-    let power = 1;
-    for (let bit = 0; bit < 8; bit++) if (i & (128 >> bit)) power *= roots[bit];
-    return power;
-  });
-})();
-
-/** 2^(x/256) for an integer x, exponents clamped to -64..64. */
-export function exp2Fixed(x: number): number {
-  const clamped = Math.max(-64 * 256, Math.min(64 * 256, x));
-  const exponent = Math.floor(clamped / 256);
-  let power = POWERS[clamped - exponent * 256];
-  for (let i = 0; i < exponent; i++) power *= 2;
-  for (let i = 0; i > exponent; i--) power /= 2;
-  return power;
 }
 
 /** Mean square of a picture of which nothing is known, in [-1, 1]. */

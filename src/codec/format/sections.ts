@@ -2,8 +2,8 @@
  * Checksums within the steps, where an encoder is asked for them: after every run of steps of 256 bits or more, and after
  * the last step, 16 bits from which damage before them is noticed.
  */
-import { BitReader, BitWriter } from './bitstream.js';
-import { crc16 } from './checksum.js';
+import { BitReader, BitWriter } from '../bits/bitstream.js';
+import { crc16 } from '../bits/checksum.js';
 import type { PlannedStep } from './plan.js';
 
 /** A section is closed by the first step with which it has at least so many bits. */
@@ -50,16 +50,36 @@ export function stepEnds(steps: readonly PlannedStep[], checksums: boolean): num
   });
 }
 
+/**
+ * Bits of the payload of a file that ends with each of the first n steps, n = 0 .. steps.length, checksums included. Where a file ends
+ * inside a section, its checksum is there.
+ */
+export function payloadBits(steps: readonly PlannedStep[], checksums: boolean): number[] {
+  if (!checksums) return [0, ...stepEnds(steps, false)];
+  const lengths = [0];
+  for (const { firstStep, endStep, start } of sectionsOf(steps)) {
+    let end = start;
+    for (const { blocks, blockBits } of steps.slice(firstStep, endStep)) {
+      end += blocks * blockBits;
+      lengths.push(end + CHECKSUM_BITS);
+    }
+  }
+  return lengths;
+}
+
 /** A payload of these steps with the checksums put in. */
 export function addChecksums(payload: Uint8Array, steps: readonly PlannedStep[]): Uint8Array {
   const reader = new BitReader(payload);
   const writer = new BitWriter(payload.length * 2 + 2);
+  let from = 0;
   for (const { start, end } of sectionsOf(steps)) {
-    for (let bits = end - start; bits > 0; bits -= CHECKSUM_BITS) {
+    const to = from + end - start;
+    for (let bits = to - from; bits > 0; bits -= CHECKSUM_BITS) {
       const count = Math.min(bits, CHECKSUM_BITS);
       writer.write(reader.read(count), count);
     }
-    writer.write(crc16(writer.toBytes(), start, end), CHECKSUM_BITS);
+    writer.write(crc16(payload, from, to), CHECKSUM_BITS);
+    from = to;
   }
   return writer.toBytes();
 }
@@ -69,10 +89,14 @@ export function addChecksums(payload: Uint8Array, steps: readonly PlannedStep[])
  * @param payload from the end of the header, whole or cut off
  */
 export function soundSteps(payload: Uint8Array, steps: readonly PlannedStep[]): number {
-  for (const { firstStep, start, end } of sectionsOf(steps)) {
-    if (end + CHECKSUM_BITS > payload.length * 8) break;
-    const reader = new BitReader(payload, end);
-    if (reader.read(CHECKSUM_BITS) !== crc16(payload, start, end)) return firstStep;
+  for (const section of sectionsOf(steps)) {
+    if (section.end + CHECKSUM_BITS > payload.length * 8) break;
+    if (!isSound(payload, section)) return section.firstStep;
   }
   return steps.length;
+}
+
+/** Whether the checksum after these bits is theirs. */
+export function isSound(bytes: Uint8Array, { start, end }: Pick<Section, 'start' | 'end'>): boolean {
+  return new BitReader(bytes, end).read(CHECKSUM_BITS) === crc16(bytes, start, end);
 }

@@ -25,12 +25,22 @@ export function greyLevel(unit: number): number {
 }
 
 /**
+ * The series of shifts of a group: for each of its values an integer, start and, odd, step of its series in the low and the high
+ * half.
+ * @param length values of the group
+ */
+export function shiftSeries(seed: number, group: number, length: number): Int32Array {
+  const stream = integerStream(`ddc1/${seed}/tail/${group}`);
+  return Int32Array.from({ length }, () => stream() | 0x10000);
+}
+
+/**
  * The first shift with which every value of a group keeps its distance from a boundary.
+ * @param series of {@link shiftSeries}
  * @param values of the group, 0..255
  * @returns its index, from 0; the best of all that were tried where none keeps the whole distance
  */
-export function findShift(seed: number, group: number, values: Float64Array, margin: number): number {
-  const series = shiftSeries(seed, group, values.length);
+export function findShift(series: Int32Array, values: Float64Array, margin: number): number {
   const fractions = Int32Array.from(values, (value) => Math.floor((value - Math.floor(value)) * SHIFTS));
   const enough = Math.ceil(margin * SHIFTS);
   let best = 0;
@@ -51,20 +61,14 @@ export function findShift(seed: number, group: number, values: Float64Array, mar
 
 /**
  * The centres of a group's values under a shift: multiples of 2^-16, exact in single precision.
+ * @param series of {@link shiftSeries}
  * @param index 0..65535
  */
-export function centresOf(seed: number, group: number, index: number, values: Float64Array): Float64Array {
-  const series = shiftSeries(seed, group, values.length);
+export function centresOf(series: Int32Array, index: number, values: Float64Array): Float64Array {
   return values.map((value, i) => {
     const shift = shiftOf(series[i], index);
     return Math.floor(value + shift) + 0.5 - shift;
   });
-}
-
-/** For each value of a group an integer: start and, odd, step of its series of shifts, in the low and the high half. */
-function shiftSeries(seed: number, group: number, length: number): Int32Array {
-  const stream = integerStream(`ddc1/${seed}/tail/${group}`);
-  return Int32Array.from({ length }, () => stream() | 0x10000);
 }
 
 /** A value's shift, in [0, 1). */

@@ -5,6 +5,7 @@
  * The interval [low, low + range) starts as [0, 2^40) and narrows to the symbol's share; whenever range < 2^32 the top byte
  * goes out. All values are integers below 2^53 in doubles, exact on every machine.
  */
+import { concat } from '../../common/bytes.js';
 
 const WINDOW = 2 ** 40;
 const BYTE = 2 ** 32;
@@ -88,14 +89,36 @@ export class RangeDecoder {
   private unit = 0;
 
   /**
-   * @param bytes all bytes of the code or the first ones
+   * @param bytes all bytes of the code or the first ones; not copied
    * @param complete whether they are all; then zeros follow
    */
   constructor(
-    private readonly bytes: Uint8Array,
-    private readonly complete: boolean,
+    private bytes: Uint8Array,
+    private complete: boolean,
   ) {
     for (let i = 0; i < WINDOW_BYTES; i++) this.shift();
+  }
+
+  /**
+   * Gives more of the code, where what there was did not suffice or before.
+   * @param more the bytes that follow; not copied
+   * @param complete whether they are the last
+   */
+  append(more: Uint8Array, complete: boolean): void {
+    // In the window zeros stand for those that were missing.
+    const inWindow = Math.min(more.length, Math.max(0, this.position - this.bytes.length));
+    let weight = 256 ** (this.position - this.bytes.length);
+    for (let i = 0; i < inWindow; i++) {
+      weight /= 256;
+      this.value += more[i] * weight;
+      this.slack -= 255 * weight;
+    }
+    if (complete) this.slack = 0;
+    this.complete = complete;
+    // Those before the window are not needed any more.
+    const kept = Math.min(this.position, this.bytes.length);
+    this.position -= kept;
+    this.bytes = concat(this.bytes.subarray(kept), more);
   }
 
   /** Where in 0..TOTAL-1 the next symbol lies. Followed by {@link accept} with the symbol's share. */
@@ -117,11 +140,6 @@ export class RangeDecoder {
       this.shift();
     }
     return true;
-  }
-
-  /** Bytes that have come into the window. */
-  get bytesRead(): number {
-    return Math.min(this.position, this.bytes.length);
   }
 
   private shift(): void {

@@ -49,6 +49,27 @@ export const INDEPENDENT: Covariances = Array.from({ length: COVARIANCE_SIZE }, 
   [0, 1, 2].some((channel) => i === covarianceIndex(0, 0, channel, channel)) ? COVARIANCE_UNIT : 0,
 );
 
+/** What a model knows of its residuals, for one or more timesteps. */
+export interface ResidualStatistics {
+  readonly timesteps: readonly number[];
+  /** One table for each. */
+  readonly covariances: readonly Covariances[];
+}
+
+/** The table of the timestep nearest to t (in t / t', either way; the smaller of two). */
+export function covariancesAt(statistics: ResidualStatistics | undefined, t: number): Covariances {
+  let best = INDEPENDENT;
+  let least = Number.POSITIVE_INFINITY;
+  statistics?.timesteps.forEach((timestep, i) => {
+    const ratio = Math.max(t / timestep, timestep / t);
+    if (ratio < least) {
+      least = ratio;
+      best = statistics.covariances[i];
+    }
+  });
+  return best;
+}
+
 /** What is expected of one sample. */
 export interface Expectation {
   mean: number;
@@ -91,19 +112,30 @@ function neighboursOf(lattice: number): Neighbour[] {
 const NEIGHBOURS = LATTICES.map((_, lattice) => neighboursOf(lattice));
 
 /** Best linear prediction of a channel on a lattice. */
-interface Predictor {
+export interface Predictor {
   /** One for each neighbour and channel, then one for each earlier channel of the pixel itself. */
   readonly weights: Float64Array;
   /** What is left of the variance, in units of the mean variance. */
   readonly variance: number;
 }
 
+/** What was solved before: a lossless encoder has the same table at every step. */
+const solved = new WeakMap<Covariances, Predictor[][] | null>();
+
 /**
- * Solves the normal equations of every lattice and channel.
+ * Solves the normal equations of every lattice and channel, once for a table, which must not change.
  * @returns one predictor for each lattice and channel, or undefined when the table is not one of covariances: no
  *   residuals have it
  */
 export function solvePredictors(covariances: Covariances): Predictor[][] | undefined {
+  const known = solved.get(covariances);
+  if (known !== undefined) return known ?? undefined;
+  const predictors = solveEquations(covariances);
+  solved.set(covariances, predictors ?? null);
+  return predictors;
+}
+
+function solveEquations(covariances: Covariances): Predictor[][] | undefined {
   const predictors: Predictor[][] = [];
   for (const neighbours of NEIGHBOURS) {
     const places = neighbours.flatMap(({ dy, dx }) => [0, 1, 2].map((channel) => ({ dy, dx, channel })));
@@ -152,7 +184,7 @@ function solve(a: Float64Array[], b: Float64Array): Float64Array | undefined {
 }
 
 /** A sample: where it is and when it is sent. */
-export interface Place {
+export interface Sample {
   /** In an array of height * width * 3 values. */
   index: number;
   lattice: number;
@@ -162,7 +194,7 @@ export interface Place {
 }
 
 /** Finds the k-th sample that is sent, k = 0 .. height * width * 3 - 1. */
-export function sampleOrder(width: number, height: number): (k: number, into: Place) => Place {
+export function sampleOrder(width: number, height: number): (k: number, into: Sample) => Sample {
   const columns = LATTICES.map(([, column]) => Math.ceil((width - column) / 2));
   const sizes = LATTICES.map(([row], lattice) => Math.ceil((height - row) / 2) * columns[lattice] * CHANNELS);
   return (k, into) => {
@@ -276,7 +308,7 @@ export class ResidualModel {
   }
 
   /** What is expected of the next sample. @param into where to put it */
-  expect({ lattice, x, y, channel }: Place, into: Expectation): void {
+  expect({ lattice, x, y, channel }: Sample, into: Expectation): void {
     const { width, height, residuals, energies } = this;
     const { weights, variance } = this.predictors[lattice][channel];
     const neighbours = NEIGHBOURS[lattice];
@@ -305,7 +337,7 @@ export class ResidualModel {
   }
 
   /** Makes a sample's residual known, of which `mean` was expected. */
-  learn({ index, lattice, channel }: Place, residual: number, mean: number): void {
+  learn({ index, lattice, channel }: Sample, residual: number, mean: number): void {
     const error = residual - mean;
     const energy = (error * error) / this.predictors[lattice][channel].variance;
     this.residuals[index] = residual;

@@ -7,7 +7,9 @@ import { crop, cropInto, middleOf } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import type { Schedule } from '../../model/schedule.js';
 import { MARGIN } from './agreement.js';
-import { chooseTail, covariancesAt, type ResidualStatistics, type TailContext, writeTail } from './tail.js';
+import { covariancesAt, type ResidualStatistics } from './residuals.js';
+import type { TailContext } from './tail.js';
+import { chooseTail, writeTail } from './tail-writer.js';
 
 /**
  * The chain goes on at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before, xhat0 is the difference of two

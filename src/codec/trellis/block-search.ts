@@ -1,74 +1,56 @@
-/** Choosing the codewords of a step's blocks, on several threads where that pays. */
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+/** Choosing the codewords of a step's blocks; on this thread, or wherever a platform has more of them. */
 import { integerStream } from '../../common/random.js';
-import { mapAhead } from '../../common/side-by-side.js';
-import { openWorkerPool, type WorkerPool } from '../../node/worker-pool.js';
 import type { Selection } from '../api.js';
-import type { Block } from '../chain.js';
 import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
+import type { Block } from './blocks.js';
 import type { BlockCode, Path } from './trellis.js';
 
 export interface BlockSearch {
   /**
    * The blocks' paths, in their order. What is chosen does not depend on the number of threads.
-   * @param delta over the whole image; not modified as long as paths are awaited
+   * @param delta over the whole image. A block's part of it is read before its path is given and never again, so that the
+   *   caller may put the codeword in its place
+   * @param signal when it is aborted no more blocks are begun
    */
-  choose(blocks: readonly Block[], delta: Float32Array): AsyncGenerator<Path>;
+  choose(blocks: readonly Block[], delta: Float32Array, signal?: AbortSignal): AsyncGenerator<Path>;
   dispose(): Promise<void>;
 }
 
-/** What a worker is asked. */
+/**
+ * Opens a search.
+ * @param seed of the file: names the encoder's own random numbers, which the decoder never needs
+ * @param threads that are worth having
+ */
+export type OpenBlockSearch = (selection: Selection, seed: number, threads: number) => Promise<BlockSearch>;
+
+/** What a thread is asked. */
 export interface SearchRequest {
   readonly code: BlockCode;
   readonly target: Float32Array;
   readonly signs: Int8Array;
 }
 
-const WORKER = new URL('../../node/search-worker.js', import.meta.url);
-/** Whether there is compiled code that a worker can load: not when TypeScript is run as it is. */
-const hasWorkers = existsSync(fileURLToPath(new URL('./block-coder.js', import.meta.url)));
-
-/**
- * @param seed of the file: names the encoder's own random numbers, which the decoder never needs
- * @param threads for `greedy`, started at once; `sample` draws from one stream and has one thread
- */
-export async function openBlockSearch(selection: Selection, seed: number, threads: number): Promise<BlockSearch> {
-  if (selection === 'sample') {
-    const uniform = privateUniform(seed);
-    return alone((code, target, signs) => chooseSample(code, target, signs, uniform));
-  }
-  if (threads <= 1 || !hasWorkers) return alone(chooseGreedy);
-  return sideBySide(await openWorkerPool<SearchRequest, Path>(WORKER, undefined, threads, 'search'), threads);
-}
-
-function alone(choose: (code: BlockCode, target: Float32Array, signs: Int8Array) => Path): BlockSearch {
+/** Searches on the caller's thread. */
+export const openSearchHere: OpenBlockSearch = async (selection, seed) => {
+  const uniform = privateUniform(seed);
+  const choose = ({ code, target, signs }: SearchRequest) =>
+    selection === 'greedy' ? chooseGreedy(code, target, signs) : chooseSample(code, target, signs, uniform);
   return {
-    async *choose(blocks, delta) {
-      for (const block of blocks) yield choose(block.code, targetOf(block, delta), block.signs);
+    async *choose(blocks, delta, signal) {
+      for (const block of blocks) {
+        signal?.throwIfAborted();
+        yield choose(requestOf(block, delta));
+      }
     },
     async dispose() {},
   };
-}
+};
 
-function sideBySide(pool: WorkerPool<SearchRequest, Path>, threads: number): BlockSearch {
-  const ask = (block: Block, delta: Float32Array) => {
-    const target = targetOf(block, delta);
-    // The block's signs are a view of those of the whole step, which would be sent along.
-    const signs = block.signs.slice();
-    return pool.run({ code: block.code, target, signs }, [target.buffer, signs.buffer]);
-  };
-  return {
-    choose: (blocks, delta) => mapAhead(blocks, 2 * threads, (block) => ask(block, delta)),
-    dispose: () => pool.dispose(),
-  };
-}
-
-/** Delta at a block's dimensions. */
-function targetOf({ dimensions }: Block, delta: Float32Array): Float32Array<ArrayBuffer> {
+/** What is asked of a block: its code and signs, and delta at its dimensions. */
+export function requestOf({ code, dimensions, signs }: Block, delta: Float32Array): SearchRequest {
   const target = new Float32Array(dimensions.length);
   for (let i = 0; i < target.length; i++) target[i] = delta[dimensions[i]];
-  return target;
+  return { code, target, signs };
 }
 
 function privateUniform(seed: number): Uniform {

@@ -13,8 +13,10 @@ const session = await InferenceSession.create(workerData.model, options);
 delete workerData.model;
 port.postMessage({ ready: true });
 
-port.on('message', async (/** @type {readonly Float32Array[]} */ inputs) => {
+port.on('message', async (/** @type {{ request: readonly Float32Array[], cancelled: Int32Array }} */ message) => {
+  const { request: inputs, cancelled } = message;
   try {
+    if (Atomics.load(cancelled, 0) !== 0) throw new Error('cancelled');
     const feeds = Object.fromEntries(
       inputs.map((data, i) => [
         `in${i}`,

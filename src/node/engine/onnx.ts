@@ -145,8 +145,9 @@ async function runHere(
 ): Promise<Runner> {
   const session = await ort.InferenceSession.create(model, options);
   return {
-    async run(inputs) {
+    async run(inputs, signal) {
       checkInputs(inputs, inputShapes);
+      signal?.throwIfAborted();
       const feeds = Object.fromEntries(
         inputs.map((data, i) => [`in${i}`, new ort.Tensor('float32', data, [...inputShapes[i]])]),
       );
@@ -168,9 +169,9 @@ async function runInPool(
   const workerData = { model, options, inputShapes, outputCount: outputShapes.length };
   const pool = await openWorkerPool<readonly Float32Array[], Float32Array[]>(WORKER, workerData, copies, 'engine onnx');
   return {
-    async run(inputs) {
+    async run(inputs, signal) {
       checkInputs(inputs, inputShapes);
-      return pool.run(inputs);
+      return pool.run(inputs, { signal });
     },
     release: () => pool.dispose(),
   };

@@ -1,0 +1,157 @@
+/** Decoding a file, whole or cut off, at once or from a stream: a {@link Decoder} that is given all there is. */
+import { CodecError } from '../../common/errors.js';
+import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Reconstruction } from '../api.js';
+import { readHeader } from '../format/header.js';
+import { completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
+import { soundSteps } from '../format/sections.js';
+import type { CodecModel } from '../model.js';
+import { checkOption, DECODE_OPTIONS, DEFAULT_MAX_PIXELS } from '../options.js';
+import { checkSize, damagedSteps, openDecoder } from './decoder.js';
+
+/** A stream of bytes: Node's and the web's streams, and generators. */
+export type ByteStream = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
+
+/**
+ * Decodes a file or a prefix of one.
+ * @param source all of its bytes, or a stream of them
+ * @throws CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model') when the
+ *   file was written with another model, CodecError('usage') for options out of range; the signal's reason
+ */
+export async function decode(
+  source: Uint8Array | ByteStream,
+  model: CodecModel,
+  options: DecodeOptions = {},
+): Promise<DecodeResult> {
+  for (const [name, option] of Object.entries(DECODE_OPTIONS)) {
+    checkOption(name, option, options[name as keyof typeof DECODE_OPTIONS]);
+  }
+  return source instanceof Uint8Array ? decodeBytes(source, model, options) : decodeStream(source, model, options);
+}
+
+async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
+  const { maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY, tolerant } = options;
+  checkSize(readHeader(bytes).header, options.maxPixels ?? DEFAULT_MAX_PIXELS);
+  const layout = readLayout(bytes, model);
+  const { header, headerBytes, written, boundaries } = layout;
+  checkBytes(maxBytes, headerBytes);
+  const available = Math.min(bytes.length, maxBytes);
+  // Nobody should wait for a picture to learn that the file is damaged.
+  const sound = header.checksums ? soundSteps(bytes.subarray(headerBytes, available), written) : written.length;
+  const whole = completeSteps(layout, available);
+  if (sound < whole && !tolerant) throw damagedSteps(layout, sound);
+  const stepsUsed = Math.min(whole, sound, Math.floor(maxSteps));
+  const parts = fileParts(bytes, layout);
+  const wantsTail = header.lossless && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
+  const end = wantsTail ? Math.min(available, parts.tail ?? available) : boundaries[stepsUsed];
+
+  const { onPoint, onProgress, reconstruction } = options;
+  const decoder = openDecoder(model, options);
+  const stops = onPoint ? stopsFor(layout, stepsUsed, end, options.progressivePoints) : [];
+  let position = 0;
+  for (const stop of [...stops.filter((at) => at < end), end]) {
+    for await (const { stepsUsed: step } of decoder.push(bytes.subarray(position, stop))) {
+      if (step > 0) onProgress?.(step / (stepsUsed + 1));
+    }
+    position = stop;
+    // A point keeps its values; those of the last one are nobody else's.
+    if (stop < end) await onPoint!(await pictureAt(decoder.end(), reconstruction, true));
+  }
+  const last = await pictureAt(decoder.end(), reconstruction, false);
+  if (stops.length > 0) await onPoint!(last);
+  onProgress?.(1);
+  const metadata = metadataOf(bytes, layout, parts);
+  return {
+    ...last,
+    bytesTotal: bytes.length,
+    stepsTotal: written.length,
+    complete: parts.all !== undefined && bytes.length >= parts.all,
+    damaged: last.damaged || sound < whole,
+    ...(metadata && { metadata }),
+  };
+}
+
+async function decodeStream(source: ByteStream, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
+  const { maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY } = options;
+  const { onPoint, onProgress, reconstruction, progressivePoints } = options;
+  if (progressivePoints !== undefined) {
+    throw new CodecError(
+      'usage',
+      'progressivePoints: expected a file as bytes with it, not a stream, whose length is not known',
+    );
+  }
+  const decoder = openDecoder(model, options);
+  let bytesTotal = 0;
+  const isEnough = ({ stepsUsed }: DecoderPoint) =>
+    stepsUsed >= maxSteps || (maxSteps < Number.POSITIVE_INFINITY && stepsUsed === decoder.layout!.written.length);
+  for await (const chunk of chunksOf(source)) {
+    bytesTotal += chunk.length;
+    const within = chunk.subarray(0, Math.max(0, chunk.length - Math.max(0, bytesTotal - maxBytes)));
+    let isDone = bytesTotal >= maxBytes;
+    for await (const point of decoder.push(within)) {
+      onProgress?.(point.stepsUsed / (decoder.layout!.written.length + 1));
+      isDone ||= isEnough(point);
+      if (isEnough(point)) break;
+      if (point.exactSamples === 0) await onPoint?.(await pictureAt(point, reconstruction, true));
+    }
+    if (isDone) break;
+  }
+  if (decoder.layout) checkBytes(maxBytes, decoder.layout.headerBytes);
+  const last = await pictureAt(decoder.end(), reconstruction, false);
+  await onPoint?.(last);
+  onProgress?.(1);
+  const { state, metadata } = decoder;
+  return {
+    ...last,
+    bytesTotal,
+    stepsTotal: decoder.layout!.written.length,
+    complete: state.needs === 'nothing' && state.damagedAfterStep === undefined,
+    ...(metadata && { metadata }),
+  };
+}
+
+async function* chunksOf(source: ByteStream): AsyncGenerator<Uint8Array> {
+  // Not all browsers' streams can be iterated over.
+  if (!('getReader' in source)) {
+    yield* source;
+    return;
+  }
+  const reader = source.getReader();
+  try {
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) yield chunk.value;
+  } finally {
+    await reader.cancel();
+  }
+}
+
+/** The picture of a point. @param keep gives it values of its own */
+async function pictureAt(
+  point: DecoderPoint,
+  reconstruction: Reconstruction | undefined,
+  keep: boolean,
+): Promise<DecodePoint & { lossless: boolean; damaged: boolean }> {
+  const { stepsUsed, t, bytesUsed, exactSamples, bitsPerDim } = point;
+  const { image, unrounded, lossless, damaged } = await point.reconstruct(reconstruction);
+  const values = keep ? unrounded.slice() : unrounded;
+  return { image, unrounded: values, stepsUsed, t, bytesUsed, exactSamples, bitsPerDim, lossless, damaged };
+}
+
+/**
+ * Sizes in bytes at which a progressive decoding shows a picture: about `points`, evenly spread up to the end; among the steps the
+ * first boundary from there on. Default: every step.
+ */
+function stopsFor({ boundaries }: Layout, stepsUsed: number, end: number, points?: number): number[] {
+  const steps = boundaries.slice(0, stepsUsed + 1);
+  if (points === undefined) return [...steps, end];
+  if (points < 1) return [];
+  const [first] = steps;
+  const goals = Array.from({ length: points }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / points));
+  const stops = goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal);
+  return [...new Set([...stops, steps[stepsUsed], end])].sort((a, b) => a - b);
+}
+
+/** Refuses a size without room for the header. */
+function checkBytes(maxBytes: number, headerBytes: number): void {
+  if (maxBytes < headerBytes) {
+    throw new CodecError('usage', `size: expected at least the ${headerBytes} bytes of the header, got ${maxBytes}`);
+  }
+}

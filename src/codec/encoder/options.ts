@@ -1,0 +1,42 @@
+/** An encoder's options, checked and with their defaults. */
+import { CodecError } from '../../common/errors.js';
+import type { Precision } from '../../engine/engine.js';
+import type { EncodeOptions } from '../api.js';
+import { type Metadata, writeMetadata } from '../format/metadata.js';
+import { checkOption, DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, ENCODE_OPTIONS } from '../options.js';
+
+export type CheckedEncodeOptions = ReturnType<typeof checkEncodeOptions>;
+
+/**
+ * @param precision of the network
+ * @throws CodecError('usage') for values out of range and options that do not go together
+ */
+export function checkEncodeOptions(options: EncodeOptions, precision: Precision) {
+  for (const [name, option] of Object.entries(ENCODE_OPTIONS)) {
+    checkOption(name, option, options[name as keyof typeof ENCODE_OPTIONS]);
+  }
+  const { maxBytes, lossless = false } = options;
+  if (lossless && precision !== 'fp32') {
+    throw new CodecError(
+      'usage',
+      `lossless: expected precision fp32, got ${precision}, which other machines do not round alike`,
+    );
+  }
+  if (lossless && (maxBytes !== undefined || options.targetRmse !== undefined)) {
+    throw new CodecError('usage', 'lossless: expected no maximum size and no target RMSE with it');
+  }
+  const said: Metadata = { ...options.metadata, ...(precision !== 'fp32' && { precision }) };
+  return {
+    effort: options.effort ?? DEFAULT_EFFORT,
+    selection: options.selection ?? 'greedy',
+    seed: options.seed ?? 0,
+    maxBytes: maxBytes ?? Number.POSITIVE_INFINITY,
+    targetRmse: options.targetRmse ?? (maxBytes === undefined && !lossless ? DEFAULT_TARGET_RMSE : 0),
+    lossless,
+    checksums: options.checksums ?? false,
+    /** Packed, empty where there are none. */
+    metadata: Object.values(said).some(Boolean) ? writeMetadata(said) : new Uint8Array(),
+    onProgress: options.onProgress,
+    signal: options.signal,
+  };
+}
