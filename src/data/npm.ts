@@ -33,9 +33,9 @@ export async function npm(args: readonly string[], { config = {}, signal }: NpmO
   });
   const { child } = running;
   child.stdin?.end();
-  // Where this process is told to stop, npm would go on.
+  // Where this process is told to stop, npm would go on, and write into what is removed then.
   const stop = () => void child.kill('SIGKILL');
-  process.on('exit', stop);
+  process.prependListener('exit', stop);
   try {
     return JSON.parse((await running).stdout || 'null');
   } catch (error) {
