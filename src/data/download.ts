@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Transform } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
 import { CodecError } from '../common/errors.js';
 import { makeDirectory, reasonOf } from '../node/files.js';
 
@@ -24,6 +25,8 @@ export interface Download {
   readonly request: (from: number) => Promise<Part | undefined>;
   /** `algorithm` of node:crypto; `prefix` is hashed before the file. */
   readonly hash: { readonly algorithm: string; readonly prefix?: string; readonly digest: string };
+  /** Announced; a server that sends more is not listened to any longer. */
+  readonly bytes: number;
   /** Bytes that are there, and are there at the end. */
   readonly onBytes?: (got: number) => void;
 }
@@ -35,7 +38,8 @@ const MOST_ATTEMPTS = 10;
  * Downloads a file to `path`. What an earlier call got before it was interrupted is kept beside it, and gone on from.
  * @throws CodecError('file') when the server cannot be reached, the disk is full, or the bytes are not the expected ones
  */
-export async function download({ name, request, hash, onBytes }: Download, path: string): Promise<void> {
+export async function download(wanted: Download, path: string): Promise<void> {
+  const { name, request, hash } = wanted;
   const partial = `${path}.partial`;
   await makeDirectory(dirname(path));
   try {
@@ -46,7 +50,7 @@ export async function download({ name, request, hash, onBytes }: Download, path:
       const last = attempt === MOST_ATTEMPTS || have === before;
       before = have;
       try {
-        await append(await request(have), partial, have, onBytes);
+        await append(await request(have), partial, have, wanted);
         break;
       } catch (error) {
         if (last || !isBrokenConnection(error)) throw error;
@@ -58,15 +62,32 @@ export async function download({ name, request, hash, onBytes }: Download, path:
     const kept = got > 0 ? `; the ${got} bytes so far are kept, run the command again to go on` : '';
     throw new CodecError('file', `cannot fetch ${name}: ${reasonOf(rootOf(cause))}${kept}`, { cause });
   }
-  const found = await digestOf(partial, hash);
-  if (found !== hash.digest) {
-    await rm(partial, { force: true });
-    throw new CodecError(
-      'file',
-      `${name}: expected ${hash.algorithm} ${hash.digest}, got ${found}; it was removed, run the command again`,
-    );
-  }
+  await checkDownloaded(name, partial, hash);
   await rename(partial, path);
+}
+
+/** Removes a file that is not the expected one. @throws CodecError('file') when it is not */
+export async function checkDownloaded(name: string, path: string, hash: Download['hash']): Promise<void> {
+  const found = await digestOf(path, hash);
+  if (found === hash.digest) return;
+  await rm(path, { force: true });
+  throw new CodecError(
+    'file',
+    `${name}: expected ${hash.algorithm} ${hash.digest}, got ${found}; it was removed, run the command again`,
+  );
+}
+
+/** Asks a server for a file from a byte on, as `Download` has it. @throws an error of fetch, or with the server's answer */
+export async function requestPart(url: string, from: number): Promise<Part | undefined> {
+  const headers = { 'accept-encoding': 'identity', ...(from > 0 && { range: `bytes=${from}-` }) };
+  const response = await fetch(url, { headers });
+  if (from > 0 && response.status === 416) return undefined;
+  if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`);
+  return {
+    resumed: response.status === 206,
+    length: Number(response.headers.get('content-length')),
+    body: Readable.fromWeb(response.body as ReadableStream),
+  };
 }
 
 /** Whether a file is there and is the expected one. */
@@ -79,7 +100,7 @@ async function append(
   part: Part | undefined,
   path: string,
   have: number,
-  onBytes?: (got: number) => void,
+  { name, bytes, onBytes }: Download,
 ): Promise<void> {
   // It is all there, or too much, which the hash will tell.
   if (part === undefined) return;
@@ -90,11 +111,20 @@ async function append(
   const count = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       got += chunk.length;
+      if (got > bytes) {
+        done(new CodecError('file', `${name}: the server sends more than the ${bytes} bytes it has; it was removed`));
+        return;
+      }
       onBytes?.(got);
       done(null, chunk);
     },
   });
-  await pipeline(part.body, count, createWriteStream(path, { flags: part.resumed ? 'a' : 'w' }));
+  await pipeline(part.body, count, createWriteStream(path, { flags: part.resumed ? 'a' : 'w' })).catch(
+    async (error) => {
+      if (error instanceof CodecError) await rm(path, { force: true });
+      throw error;
+    },
+  );
   if (part.length > 0 && got < expected) {
     throw Object.assign(new Error(`the connection ended after ${got} of ${expected} bytes`), { code: 'ECONNRESET' });
   }

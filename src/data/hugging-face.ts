@@ -4,12 +4,10 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
 import { cacheDirectory } from './cache.js';
-import { type Download, download, isDownloaded, type Part, rootOf } from './download.js';
+import { type Download, download, isDownloaded, requestPart, rootOf } from './download.js';
 
 const ENDPOINT = 'https://huggingface.co';
 
@@ -81,8 +79,9 @@ export async function fetchFile(
   await download(
     {
       name: `${id}/${path}`,
-      request: (from) => request(url, from),
+      request: (from) => requestPart(url, from),
       hash,
+      bytes,
       onBytes: (got) => onProgress?.(bytes === 0 ? 1 : Math.min(1, got / bytes)),
     },
     to,
@@ -111,18 +110,6 @@ async function getJson(id: string, what: string): Promise<unknown> {
   return response.json().catch(() => {
     throw unexpected(id);
   });
-}
-
-async function request(url: string, from: number): Promise<Part | undefined> {
-  const headers = { 'accept-encoding': 'identity', ...(from > 0 && { range: `bytes=${from}-` }) };
-  const response = await fetch(url, { headers });
-  if (from > 0 && response.status === 416) return undefined;
-  if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`);
-  return {
-    resumed: response.status === 206,
-    length: Number(response.headers.get('content-length')),
-    body: Readable.fromWeb(response.body as ReadableStream),
-  };
 }
 
 function unexpected(id: string): CodecError {

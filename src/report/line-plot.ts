@@ -1,6 +1,8 @@
 /** Figures of curves over one axis, as SVG: the look that all of them share. */
-import * as vega from 'vega';
 import { invalidArgument } from '../common/errors.js';
+import { createAxis, extentOf, LABEL_FONT, textWidth } from './axis.js';
+import { BELOW, figureOf, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
+import { type Markup, markup } from './markup.js';
 
 /** How a curve is drawn: ours thick, an ideal coder's black, measured ones thin, published ones dashed. */
 export type LineKind = 'ours' | 'theory' | 'measured' | 'published';
@@ -32,9 +34,16 @@ export interface LinePlot {
 const WIDTH = 520;
 const HEIGHT = 380;
 const LEGEND_COLUMNS = 2;
-/** As vega takes texts to be without a canvas to measure them on, which is a third too wide. */
-const LABEL_WIDTH = 300;
-const FONT = 13;
+const LEGEND_ROW = 20;
+/** Characters of a label in the legend; of a longer one the middle is left out, since names of runs differ at their ends. */
+const LABEL_LENGTH = 45;
+/** Pixels of the piece of line before it. */
+const SWATCH = 24;
+const GAP = 8;
+const DOT_RADIUS = 2.4;
+/** What labels of the last ticks may stand out above and on the right. */
+const ABOVE = 6;
+const BESIDE = 16;
 /** By kind; used again where there are more lines. */
 const COLOURS: Readonly<Record<LineKind, readonly string[]>> = {
   ours: '#d62728 #ff9896 #8c1d1d #f77f4f'.split(' '),
@@ -43,22 +52,30 @@ const COLOURS: Readonly<Record<LineKind, readonly string[]>> = {
   published: '#e377c2 #8da0cb #66a61e #a6761d #66c2a5 #e6ab02 #7570b3 #fb9a99 #444444 #5f9ea0'.split(' '),
 };
 const DASHES: Readonly<Record<LineKind, readonly number[]>> = {
-  ours: [1, 0],
+  ours: [],
   theory: [2, 3],
-  measured: [1, 0],
+  measured: [],
   published: [6, 3],
 };
 const THICKNESSES: Readonly<Record<LineKind, number>> = { ours: 3, theory: 2, measured: 2, published: 1.2 };
 /** Published lines with more points than this have no dots, in which they would drown. */
 const MOST_DOTS = 11;
-/** Decades in which a logarithmic axis has ticks at 1, 2 and 5. */
-const DECADES = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3];
+
+type Corner = readonly [x: number, y: number];
+
+/** A line as it is drawn. */
+interface Curve extends Pick<PlotLine, 'label' | 'kind'> {
+  readonly colour: string;
+  readonly dots: boolean;
+  /** In pixels. */
+  readonly corners: readonly Corner[];
+}
 
 /**
  * An SVG with the legend below, so that it covers nothing.
  * @throws CodecError `usage` when no point is within the axes
  */
-export async function linePlot({ title, x, y, lines }: LinePlot): Promise<string> {
+export function linePlot({ title, x, y, lines }: LinePlot): string {
   // Colours before lines are left out, so that one has the same colour by every measure.
   const colours = coloursOf(lines);
   const drawable = lines.map((line, i) => ({
@@ -72,67 +89,29 @@ export async function linePlot({ title, x, y, lines }: LinePlot): Promise<string
     const range = (x.domain ?? []).join(' to ');
     throw invalidArgument('curves', `points within ${range} ${x.title}`, 'none');
   }
-  const labels = drawn.map(({ label }) => label);
-  const values = drawn.flatMap(({ label, kind, points }) =>
-    points
-      .toSorted((a, b) => a.x - b.x)
-      .map((point) => ({ ...point, label, dot: hasDots(kind, points.length) ? 18 : 0 })),
-  );
-  const style = <T>(of: (kind: LineKind) => T) => drawn.map(({ kind }) => of(kind));
-  const spec: vega.Spec = {
-    $schema: 'https://vega.github.io/schema/vega/v6.json',
-    background: 'white',
-    padding: 8,
-    width: WIDTH,
-    height: HEIGHT,
-    config: {
-      axis: { labelFontSize: FONT - 1, titleFontSize: FONT, titleFontWeight: 'normal', gridColor: '#e4e4e4' },
-      legend: { labelFontSize: FONT - 1 },
-      title: { fontSize: FONT + 1 },
-    },
-    ...(title === undefined ? {} : { title: { text: title, anchor: 'start', fontWeight: 'normal' } }),
-    data: [
-      { name: 'points', values },
-      { name: 'visible', values: visible },
-    ],
-    scales: [
-      scaleOf('x', x, 'width'),
-      scaleOf('y', y, 'height'),
-      { name: 'colour', type: 'ordinal', domain: labels, range: drawn.map(({ colour }) => colour) },
-      { name: 'dash', type: 'ordinal', domain: labels, range: style((kind) => [...DASHES[kind]]) },
-      { name: 'thickness', type: 'ordinal', domain: labels, range: style((kind) => THICKNESSES[kind]) },
-    ],
-    axes: [axisOf('x', x, 'bottom', visible), axisOf('y', y, 'left', visible)],
-    legends: [
-      {
-        orient: 'bottom',
-        columns: LEGEND_COLUMNS,
-        stroke: 'colour',
-        strokeDash: 'dash',
-        strokeWidth: 'thickness',
-        symbolType: 'stroke',
-        symbolSize: 500,
-        labelLimit: LABEL_WIDTH,
-        rowPadding: 4,
-        columnPadding: 4,
-      },
-    ],
-    marks: [
-      {
-        type: 'group',
-        clip: true,
-        encode: { enter: { width: { signal: 'width' }, height: { signal: 'height' } } },
-        marks: [
-          {
-            type: 'group',
-            from: { facet: { name: 'curve', data: 'points', groupby: 'label' } },
-            marks: [lineMark(), symbolMark()],
-          },
-        ],
-      },
-    ],
+  const axes = {
+    x: createAxis('x', { ...axisOptions('x', x, visible), length: WIDTH }),
+    y: createAxis('y', { ...axisOptions('y', y, visible), length: HEIGHT }),
   };
-  return new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG();
+  const curves = drawn.map(({ points, ...line }): Curve => {
+    const sorted = points.toSorted((a, b) => a.x - b.x);
+    return {
+      ...line,
+      dots: hasDots(line.kind, points.length),
+      corners: sorted.map((point) => [axes.x.at(point.x), axes.y.at(point.y)]),
+    };
+  });
+  const area = { width: WIDTH, height: HEIGHT, ...axes, content: curves.map(curveMark) };
+  const left = roomLeft(area);
+  const legend = legendOf(curves);
+  const top = ABOVE + HEIGHT + BELOW + LEGEND_ROW;
+  return figureOf(
+    markup`<g transform="translate(${pixel(left)},${ABOVE})">${plotArea(area)}</g>
+<g transform="translate(${pixel(left)},${top})">${legend.mark}</g>`,
+    left + Math.max(WIDTH + BESIDE, legend.width),
+    top + legend.height,
+    title,
+  );
 }
 
 function fits(value: number, { type, domain }: Pick<PlotAxis, 'type' | 'domain'>): boolean {
@@ -140,63 +119,54 @@ function fits(value: number, { type, domain }: Pick<PlotAxis, 'type' | 'domain'>
   return domain === undefined || (value >= domain[0] && value <= domain[1]);
 }
 
-function scaleOf(name: 'x' | 'y', { type, domain }: PlotAxis, range: 'width' | 'height'): vega.Scale {
-  const data = { data: 'visible', field: name };
-  if (domain !== undefined) return { name, type, domain: [...domain], range };
-  return type === 'log'
-    ? { name, type, domain: data, range }
-    : { name, type, domain: data, range, nice: true, zero: false };
+function axisOptions(direction: 'x' | 'y', { title, type, domain }: PlotAxis, points: PlotLine['points']) {
+  const values = points.map((point) => point[direction]);
+  return { title, type, domain: domain ?? extentOf(values, type), nice: domain === undefined };
 }
 
-function axisOf(
-  scale: 'x' | 'y',
-  { title, type, domain }: PlotAxis,
-  orient: 'bottom' | 'left',
-  points: readonly { readonly x: number; readonly y: number }[],
-): vega.Axis {
-  const base: vega.Axis = { scale, orient, title, grid: true };
-  if (type === 'linear') return base;
-  const values = points.map((point) => point[scale]);
-  const [low, high] = domain ?? [Math.min(...values), Math.max(...values)];
-  const digits = high / low > 300 ? [1] : [1, 2, 5];
-  const ticks = digits.flatMap((digit) => DECADES.map((power) => Number(`${digit}e${power}`)));
+function curveMark({ kind, colour, dots, corners }: Curve): Markup {
+  const line = strokeOf(kind, colour, pathThrough(corners));
+  return dots ? markup`${line}<g fill="${colour}">${corners.map(dotAt)}</g>\n` : markup`${line}\n`;
+}
+
+function strokeOf(kind: LineKind, colour: string, d: string): Markup {
+  const dash = DASHES[kind].length > 0 ? markup` stroke-dasharray="${DASHES[kind].join(' ')}"` : '';
+  return markup`<path d="${d}" fill="none" stroke="${colour}" stroke-width="${THICKNESSES[kind]}" stroke-linejoin="round"${dash}/>`;
+}
+
+function dotAt([x, y]: Corner): Markup {
+  return markup`<circle cx="${pixel(x)}" cy="${pixel(y)}" r="${DOT_RADIUS}"/>`;
+}
+
+/** Column by column, with its left top corner at 0, 0. */
+function legendOf(curves: readonly Curve[]): {
+  readonly mark: Markup;
+  readonly width: number;
+  readonly height: number;
+} {
+  const labels = curves.map(({ label }) => shortened(label));
+  const rows = Math.ceil(curves.length / LEGEND_COLUMNS);
+  const widest = Math.max(...labels.map((label) => textWidth(label, LABEL_FONT)));
+  const column = Math.max(WIDTH / LEGEND_COLUMNS, SWATCH + GAP + widest + GAP);
+  const entries = curves.map(({ kind, colour, dots }, i) => {
+    const [x, y] = [Math.floor(i / rows) * column, (i % rows) * LEGEND_ROW];
+    const line = strokeOf(kind, colour, `M0,0H${SWATCH}`);
+    return markup`<g transform="translate(${pixel(x)},${y + LEGEND_ROW / 2})">${line}${
+      dots ? markup`<g fill="${colour}">${dotAt([SWATCH / 2, 0])}</g>` : ''
+    }<text x="${SWATCH + GAP}" y="4">${labels[i]}</text></g>\n`;
+  });
   return {
-    ...base,
-    values: ticks.filter((tick) => tick >= low && tick <= high),
-    // The logarithmic axis would leave labels out by itself.
-    format: '~g',
-    labelOverlap: false,
+    mark: markup`${entries}`,
+    width: Math.min(curves.length, LEGEND_COLUMNS) * column,
+    height: rows * LEGEND_ROW,
   };
 }
 
-const place: vega.EncodeEntry = {
-  x: { scale: 'x', field: 'x' },
-  y: { scale: 'y', field: 'y' },
-};
-
-function lineMark(): vega.LineMark {
-  return {
-    type: 'line',
-    from: { data: 'curve' },
-    encode: {
-      enter: {
-        ...place,
-        stroke: { scale: 'colour', field: 'label' },
-        strokeDash: { scale: 'dash', field: 'label' },
-        strokeWidth: { scale: 'thickness', field: 'label' },
-      },
-    },
-  };
-}
-
-function symbolMark(): vega.SymbolMark {
-  return {
-    type: 'symbol',
-    from: { data: 'curve' },
-    encode: {
-      enter: { ...place, fill: { scale: 'colour', field: 'label' }, size: { field: 'dot' } },
-    },
-  };
+function shortened(label: string): string {
+  const characters = [...label];
+  if (characters.length <= LABEL_LENGTH) return label;
+  const half = (LABEL_LENGTH - 1) / 2;
+  return `${characters.slice(0, half).join('')}…${characters.slice(-half).join('')}`;
 }
 
 /** Dots where there was a file. */

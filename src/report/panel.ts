@@ -1,5 +1,7 @@
 /** Panels of figures that show how something with an error bar goes along an axis. */
-import * as vega from 'vega';
+import { createAxis, extentOf } from './axis.js';
+import { BELOW, figureOf, type PlotArea, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
+import { markup } from './markup.js';
 
 /** Where a value is, and the ends of its error bar. */
 export interface PanelPoint {
@@ -20,90 +22,55 @@ export interface PanelOptions {
 
 const WIDTH = 640;
 const HEIGHT = 220;
-const LINEAR = { type: 'linear', nice: true, zero: false } as const;
-const LOG = { type: 'log', nice: false, zero: false } as const;
+/** What labels of the last ticks may stand out above and on the right. */
+const ABOVE = 6;
+const BESIDE = 16;
+/** From a panel's axis to the next panel. */
+const GAP = 18;
 const COLOUR = '#4682b4';
-/** Ticks of a logarithmic axis of counts; others would crowd. */
-const TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 
 /** An SVG of panels, one above the other. */
-export async function panelFigure(panels: readonly PanelOptions[], title?: string): Promise<string> {
-  const spec: vega.Spec = {
-    $schema: 'https://vega.github.io/schema/vega/v6.json',
-    background: 'white',
-    // Of a panel: grid lines are that long.
-    width: WIDTH,
-    height: HEIGHT,
-    padding: 8,
-    ...(title === undefined ? {} : { title: { text: title, anchor: 'start', fontWeight: 'normal' } }),
-    layout: { columns: 1, padding: 24 },
-    marks: panels.map(panelMark),
-  };
-  return new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG();
+export function panelFigure(panels: readonly PanelOptions[], title?: string): string {
+  const areas = panels.map(areaOf);
+  // One for all, so that they stand below each other.
+  const left = Math.max(0, ...areas.map(roomLeft));
+  const each = ABOVE + HEIGHT + BELOW;
+  const body = areas.map(
+    (area, i) => markup`<g transform="translate(${pixel(left)},${ABOVE + i * (each + GAP)})">${plotArea(area)}</g>\n`,
+  );
+  const height = Math.max(0, areas.length * (each + GAP) - GAP);
+  return figureOf(markup`${body}`, left + WIDTH + BESIDE, height, title);
 }
 
-function panelMark(
-  { x, y, points, xScale = 'linear', yScale = 'linear' }: PanelOptions,
-  index: number,
-): vega.GroupMark {
-  const name = `panel${index}`;
-  const at = { x: { scale: 'x', field: 'x' } };
-  const last = points.reduce((most, point) => Math.max(most, point.x), 0);
-  return {
-    type: 'group',
-    encode: { enter: { width: { value: WIDTH }, height: { value: HEIGHT } } },
-    data: [{ name, values: [...points] }],
-    scales: [
-      {
-        name: 'x',
-        domain: { data: name, field: 'x' },
-        range: [0, WIDTH],
-        ...(xScale === 'log' ? LOG : { ...LINEAR, zero: true }),
-      },
-      {
-        name: 'y',
-        // With the error bars, where there are any.
-        domain: { data: name, fields: ['value', 'low', 'high'] },
-        range: [HEIGHT, 0],
-        ...(yScale === 'log' ? LOG : LINEAR),
-      },
-    ],
-    axes: [
-      {
-        scale: 'x',
-        orient: 'bottom',
-        title: x,
-        format: xScale === 'log' ? 'd' : '~s',
-        ...(xScale === 'log' && { values: TICKS.filter((tick) => tick <= last) }),
-        grid: true,
-      },
-      { scale: 'y', orient: 'left', title: y, tickCount: 6, grid: true },
-    ],
-    marks: [
-      {
-        type: 'rule',
-        from: { data: name },
-        encode: {
-          enter: {
-            ...at,
-            y: { scale: 'y', field: 'low' },
-            y2: { scale: 'y', field: 'high' },
-            stroke: { value: COLOUR },
-          },
-        },
-      },
-      {
-        type: 'line',
-        from: { data: name },
-        encode: {
-          enter: {
-            ...at,
-            y: { scale: 'y', field: 'value' },
-            stroke: { value: COLOUR },
-            strokeWidth: { value: 1.5 },
-          },
-        },
-      },
-    ],
+function areaOf({ x, y, points, xScale = 'linear', yScale = 'linear' }: PanelOptions): PlotArea {
+  const xs = points.map((point) => point.x);
+  const axes = {
+    x: createAxis('x', {
+      title: x,
+      type: xScale,
+      domain: extentOf(xScale === 'linear' ? [0, ...xs] : xs, xScale),
+      nice: true,
+      length: WIDTH,
+    }),
+    y: createAxis('y', {
+      title: y,
+      type: yScale,
+      // With the error bars, where there are any.
+      domain: extentOf(
+        points.flatMap(({ value, low, high }) => [value, low, high]),
+        yScale,
+      ),
+      nice: true,
+      length: HEIGHT,
+    }),
   };
+  const bars = points
+    .filter(({ low, high }) => low < high)
+    .map(({ x, low, high }) => `M${pixel(axes.x.at(x))},${pixel(axes.y.at(low))}V${pixel(axes.y.at(high))}`);
+  const line = pathThrough(points.map(({ x, value }) => [axes.x.at(x), axes.y.at(value)]));
+  const content = [
+    ...(bars.length > 0 ? [markup`<path d="${bars.join('')}" fill="none" stroke="${COLOUR}"/>\n`] : []),
+    markup`<path d="${line}" fill="none" stroke="${COLOUR}" stroke-width="1.5" stroke-linejoin="round"/>`,
+  ];
+  return { width: WIDTH, height: HEIGHT, ...axes, content };
 }

@@ -33,11 +33,7 @@ const TITLES: Readonly<Record<Measure, string>> = { psnr: 'PSNR, dB', msSsim: 'M
  * @param curves in the order of the legend; those without the measure, or with no point in the range, are left out
  * @throws CodecError `usage` when nothing is left
  */
-export async function ratePlot(
-  curves: readonly PlotCurve[],
-  measure: Measure,
-  options: PlotOptions = {},
-): Promise<string> {
+export function ratePlot(curves: readonly PlotCurve[], measure: Measure, options: PlotOptions = {}): string {
   const { title, bpp: domain = [0.03, 3] } = options;
   return linePlot({
     ...(title === undefined ? {} : { title }),

@@ -11,7 +11,7 @@ const GREY_LEVELS = 127.5;
  * An SVG of two panels over t, both logarithmic: L_{t-1} in bits/dim with its standard error, L_0 at t = 1, and the RMSE of
  * xhat0. Neighbouring timesteps with few evaluations are drawn as their mean; what is 0 has no place on such axes.
  */
-export async function termsPlot(terms: readonly Term[], title?: string): Promise<string> {
+export function termsPlot(terms: readonly Term[], title?: string): string {
   const groups = grouped(terms);
   const x = 't';
   return panelFigure(

@@ -8,7 +8,7 @@ export type LogLine = { readonly type: string } & Readonly<Record<string, unknow
 const MOST_POINTS = 1000;
 
 /** An SVG of two panels, one above the other; a panel without data is left out. */
-export async function trainingPlot(log: readonly LogLine[]): Promise<string> {
+export function trainingPlot(log: readonly LogLine[]): string {
   const losses = thin(log.filter(({ type }) => type === 'step')).map(({ images, smoothLoss }) => {
     const value = smoothLoss as number;
     return { x: images as number, value, low: value, high: value };

@@ -9,39 +9,37 @@ const curves: PlotCurve[] = [
 ];
 
 describe('ratePlot', () => {
-  it('names axes with units, every curve and the title', async () => {
-    const svg = await ratePlot(curves, 'psnr', { title: 'Mean of 24 photographs' });
+  it('names axes with units, every curve and the title', () => {
+    const svg = ratePlot(curves, 'psnr', { title: 'Mean of 24 photographs' });
     expect(svg).toMatch(/^<svg/);
     for (const text of ['bits per pixel', 'PSNR, dB', 'this codec', 'AVIF', 'VTM', 'Mean of 24 photographs']) {
       expect(svg).toContain(text);
     }
   });
 
-  it('draws MS-SSIM in dB, and leaves out curves without it', async () => {
-    const svg = await ratePlot(curves, 'msSsim');
+  it('draws MS-SSIM in dB, and leaves out curves without it', () => {
+    const svg = ratePlot(curves, 'msSsim');
     expect(svg).toContain('MS-SSIM, dB');
     expect(svg).toContain('AVIF');
     expect(svg).not.toContain('VTM');
   });
 
-  it('scales to what is in the range, whatever the order of points', async () => {
+  it('scales to what is in the range, whatever the order of points', () => {
     const range = { bpp: [0.2, 2] as const };
-    const svg = await ratePlot(curves, 'psnr', range);
+    const svg = ratePlot(curves, 'psnr', range);
     const labels = [...svg.matchAll(/<text[^>]*>([\d.]+)<\/text>/g)].map(([, label]) => label);
     expect(labels).toContain('0.5');
     expect(labels).not.toContain('0.1');
     // Between the 33 dB and 39 dB of the points inside.
     expect(labels).not.toContain('42');
     const shuffled = curves.map((curve) => ({ ...curve, points: curve.points.toReversed() }));
-    // vega counts the clip paths of a process.
-    const lines = (text: string) => text.replace(/clip\d+/g, 'clip').split('><');
-    expect(lines(await ratePlot(shuffled, 'psnr', range))).toEqual(lines(svg));
+    expect(ratePlot(shuffled, 'psnr', range)).toBe(svg);
   });
 
-  it('leaves equal pictures out and refuses to draw nothing', async () => {
+  it('leaves equal pictures out and refuses to draw nothing', () => {
     const equal: PlotCurve = { label: 'PNG', kind: 'measured', points: [{ bpp: 1, psnr: Infinity, msSsim: 1 }] };
-    expect(await ratePlot([...curves, equal], 'psnr')).not.toContain('PNG');
-    await expect(ratePlot([equal], 'psnr')).rejects.toThrow(/points within 0.03 to 3 bits per pixel/);
-    await expect(ratePlot(curves, 'psnr', { bpp: [100, 200] })).rejects.toThrow(/curves: expected points/);
+    expect(ratePlot([...curves, equal], 'psnr')).not.toContain('PNG');
+    expect(() => ratePlot([equal], 'psnr')).toThrow(/points within 0.03 to 3 bits per pixel/);
+    expect(() => ratePlot(curves, 'psnr', { bpp: [100, 200] })).toThrow(/curves: expected points/);
   });
 });

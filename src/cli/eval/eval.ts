@@ -359,6 +359,6 @@ async function plot(
 ): Promise<void> {
   const { termsPlot } = await import('../../report/terms-plot.js');
   const { encodeFigure } = await import('../../report/figure.js');
-  const svg = await termsPlot(terms, `model ${model.name}, ${bound.images} images of ${args.data.join(' ')}`);
+  const svg = termsPlot(terms, `model ${model.name}, ${bound.images} images of ${args.data.join(' ')}`);
   await writeAtomically(path, await encodeFigure(svg, format), args);
 }

@@ -119,7 +119,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
       });
       const sheet = await contactSheet(pictures.map((image) => ({ image, label: '' })));
       await files.write(join('training', `samples-${String(step).padStart(7, '0')}.png`), await encodePng(sheet));
-      await files.write(join('training', 'log.svg'), await trainingPlot(await files.readLog()));
+      await files.write(join('training', 'log.svg'), trainingPlot(await files.readLog()));
       return bound;
     };
 

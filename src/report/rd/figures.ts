@@ -1,5 +1,5 @@
 /** The figures of a report: the paper's figure 5, quality over rate, and what files take above an ideal coder. */
-import sharp from 'sharp';
+import { encodeFigure } from '../figure.js';
 import { type LineKind, linePlot, type PlotAxis, type PlotLine } from '../line-plot.js';
 import type { PublishedPoint, PublishedSet } from '../published.js';
 import type { Measure } from '../rate-curve.js';
@@ -15,8 +15,6 @@ export interface Figure {
   readonly png: Uint8Array;
 }
 
-/** Pixels of a PNG for each of the SVG's. */
-const ZOOM = 2;
 /** By how much an axis of rates is longer than the curves on it. */
 const MARGIN = 1.08;
 const LINES: Readonly<Record<CodecKind, LineKind>> = {
@@ -126,7 +124,7 @@ async function quality(
   if (!lossy.some(({ mean }) => mean.some((point) => point[measure] !== null))) return undefined;
   const rates = lossy.flatMap(({ mean }) => mean.filter(({ psnr }) => psnr >= LEAST_PSNR).map(({ bpp }) => bpp));
   const [low, high] = [Math.min(...rates), Math.max(...rates)];
-  const svg = await ratePlot(curves, measure, {
+  const svg = ratePlot(curves, measure, {
     title: titled(title, published),
     bpp: [low / MARGIN, high * MARGIN],
   });
@@ -198,12 +196,9 @@ function highest(codecs: readonly CodecSummary[]): number {
 }
 
 async function draw(name: string, caption: string, plot: Parameters<typeof linePlot>[0]): Promise<Figure> {
-  return figure(name, caption, await linePlot(plot));
+  return figure(name, caption, linePlot(plot));
 }
 
 async function figure(name: string, caption: string, svg: string): Promise<Figure> {
-  const png = await sharp(Buffer.from(svg), { density: 72 * ZOOM })
-    .png()
-    .toBuffer();
-  return { name, caption, svg, png };
+  return { name, caption, svg, png: await encodeFigure(svg, 'png') };
 }

@@ -1,6 +1,7 @@
 /** `report.html`: a run on one page that needs nothing else, neither files nor a network. */
 import { readFile } from 'node:fs/promises';
 import type { BdResult } from '../bd-rate.js';
+import { Markup as Html, markup as html, type Part } from '../markup.js';
 import { type PublishedSet, paperTable } from '../published.js';
 import type { Report } from './export.js';
 import type { Figure } from './figures.js';
@@ -12,24 +13,6 @@ const PARTS = new URL('../../../report-page/', import.meta.url);
 
 /** Characters of pictures that the page may hold. */
 const MOST_PICTURES = 16 * 2 ** 20;
-
-/** HTML that needs no escaping any more. */
-class Html {
-  constructor(readonly text: string) {}
-}
-
-type Part = Html | string | number | readonly Part[];
-
-/** A template whose texts are escaped, other than HTML made by it. */
-function html(strings: TemplateStringsArray, ...values: Part[]): Html {
-  return new Html(strings.reduce((text, string, i) => text + render(values[i - 1]) + string));
-}
-
-function render(part: Part): string {
-  if (part instanceof Html) return part.text;
-  if (Array.isArray(part)) return part.map(render).join('');
-  return String(part).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
 
 /** The page. @param published whose table 4 stands beside ours, and whose sources are named */
 export async function reportPage(

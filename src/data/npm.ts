@@ -1,0 +1,67 @@
+/** npm, the program, which every machine with Node has: it alone knows the user's registries, proxies and credentials. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+/** npm is not on this machine. */
+export class NpmMissing extends Error {}
+
+export interface NpmOptions {
+  /** npm's configuration beside the user's, which takes names as in its documentation. */
+  readonly config?: Readonly<Record<string, string>>;
+  /** Ends npm at once. */
+  readonly signal?: AbortSignal;
+}
+
+const run = promisify(execFile);
+
+/**
+ * Runs npm.
+ * @param args without what a shell takes for more than a word: on Windows npm is a script, which needs a shell
+ * @returns what it printed, parsed
+ * @throws NpmMissing, or an Error with npm's reason
+ */
+export async function npm(args: readonly string[], { config = {}, signal }: NpmOptions = {}): Promise<unknown> {
+  const settings = { json: 'true', ignore_scripts: 'true', update_notifier: 'false', logs_max: '0', ...config };
+  const running = run('npm', args, {
+    env: {
+      ...process.env,
+      ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`npm_config_${name}`, value])),
+    },
+    shell: process.platform === 'win32',
+    killSignal: 'SIGKILL',
+    ...(signal && { signal }),
+  });
+  const { child } = running;
+  child.stdin?.end();
+  // Where this process is told to stop, npm would go on, and write into what is removed then.
+  const stop = () => void child.kill('SIGKILL');
+  process.prependListener('exit', stop);
+  try {
+    return JSON.parse((await running).stdout || 'null');
+  } catch (error) {
+    signal?.throwIfAborted();
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new NpmMissing('npm is not there');
+    throw new Error(reasonIn(error as { stdout?: string; stderr?: string; message: string }), { cause: error });
+  } finally {
+    process.off('exit', stop);
+  }
+}
+
+/** What npm says went wrong, on a line. */
+function reasonIn({
+  stdout = '',
+  stderr = '',
+  message,
+}: {
+  stdout?: string;
+  stderr?: string;
+  message: string;
+}): string {
+  try {
+    const { summary } = (JSON.parse(stdout) as { error: { summary: string } }).error;
+    return summary.split('\n')[0];
+  } catch {
+    const lines = stderr.split('\n').filter((line) => /^npm (error|ERR!)/.test(line));
+    return lines.at(0) ?? message.split('\n')[0];
+  }
+}

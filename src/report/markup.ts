@@ -1,0 +1,25 @@
+/** HTML and SVG as text, sound whatever texts are in it. */
+
+/** What needs no escaping any more. */
+export class Markup {
+  constructor(readonly text: string) {}
+}
+
+export type Part = Markup | string | number | readonly Part[];
+
+/** A template whose texts are escaped, other than what such templates made. */
+export function markup(strings: TemplateStringsArray, ...values: Part[]): Markup {
+  return new Markup(strings.reduce((text, string, i) => text + render(values[i - 1]) + string));
+}
+
+function render(part: Part): string {
+  if (part instanceof Markup) return part.text;
+  if (Array.isArray(part)) return part.map(render).join('');
+  return String(part)
+    .replace(NOT_XML, '\ufffd')
+    .replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** What no escape brings into XML: names of files and models may have it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+const NOT_XML = /[\0-\x08\v\f\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/gu;
