@@ -92,11 +92,11 @@ async function findDifferences(network) {
 
 /** Gradients of a mean squared error with respect to all weights, which are inputs here. */
 async function benchTraining(engine, network, flops, rounds) {
-  await registerGradients();
+  registerGradients();
   const step = ([x, t, target, ...weights]) => {
-    const { value, grads } = tf.valueAndGrads((...w) => tf.mean(tf.square(tf.sub(network.fn([x, t], w)[0], target))))(
-      weights,
-    );
+    const { value, grads } = tf.valueAndGrads((...w) =>
+      tf.mean(tf.squaredDifference(network.fn([x, t], w)[0], target)),
+    )(weights);
     return [value, ...grads];
   };
   const [image, timestep] = shapesFor(TRAINING_BATCH);

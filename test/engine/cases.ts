@@ -21,7 +21,7 @@ export interface KernelCase {
   readonly fn: (...inputs: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
   /** Values of the inputs; default -1..1. */
   readonly range?: readonly [number, number];
-  /** False where the derivative is zero or tfjs has none; default true. */
+  /** False where the derivative is zero or there is none; default true for kernels with gradients. */
   readonly differentiable?: boolean;
 }
 
@@ -347,14 +347,18 @@ export const CASES: readonly KernelCase[] = [
   {
     name: 'filter handed on in OIHW',
     kernel: 'Transpose',
-    shapes: [IMAGE, [4, 8, 3, 3]],
-    fn: (x, w) => {
+    shapes: [IMAGE, [4, 8, 3, 3], [4]],
+    fn: (x, w, b) => {
       const filter = tf.transpose(w, [2, 3, 1, 0]) as tf.Tensor4D;
-      return [tf.conv2d(x as tf.Tensor4D, filter, 1, 'same'), tf.mul(filter, 2), tf.transpose(filter, [3, 2, 0, 1])];
+      return [
+        conv2d(x as tf.Tensor4D, filter, b as tf.Tensor1D, 1, 'same'),
+        tf.mul(filter, 2),
+        tf.transpose(filter, [3, 2, 0, 1]),
+      ];
     },
   },
   {
-    name: 'product along a broadcast batch, differentiated through a tile',
+    name: 'product along a broadcast batch, a tile',
     kernel: 'Tile',
     shapes: [
       [1, 3, 4],
@@ -364,10 +368,10 @@ export const CASES: readonly KernelCase[] = [
   },
   {
     name: 'convolution, normalisation, SiLU, doubling: layouts handed on',
-    kernel: 'Conv2D',
-    shapes: [IMAGE, [3, 3, 8, 4], [4], [4]],
-    fn: (x, w, gamma, beta) => {
-      const h = tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, 1, 'same');
+    kernel: 'FusedConv2D',
+    shapes: [IMAGE, [3, 3, 8, 4], [4], [4], [4]],
+    fn: (x, w, b, gamma, beta) => {
+      const h = conv2d(x as tf.Tensor4D, w as tf.Tensor4D, b as tf.Tensor1D, 1, 'same');
       const y = silu(groupNorm(h, gamma as tf.Tensor1D, beta as tf.Tensor1D, 2, 1e-3));
       return tf.concat([upsampleNearest2x(y), upsampleNearest2x(h)], 3);
     },

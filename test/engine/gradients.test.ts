@@ -4,13 +4,42 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { registerGradients } from '../../src/engine/gradients.js';
+import { GROUP_NORM_KERNEL, SILU_KERNEL, UPSAMPLE_KERNEL } from '../../src/engine/ops.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { CASES, type KernelCase } from './cases.js';
 import { expectClose, numbers, sizeOf } from './compare.js';
 
+/** Kernels with gradients of our own in `ops.ts`, and one that tfjs differentiates without any. */
+const WRITTEN_OUT = ['FusedConv2D', '_FusedMatMul', GROUP_NORM_KERNEL, SILU_KERNEL, UPSAMPLE_KERNEL];
+/** What a loss may consist of. */
+const REGISTERED = [
+  'Add',
+  'BatchMatMul',
+  'Concat',
+  'Erf',
+  'Exp',
+  'Identity',
+  'Log',
+  'Maximum',
+  'Mean',
+  'Multiply',
+  'Neg',
+  'PadV2',
+  'Reshape',
+  'Softmax',
+  'SplitV',
+  'SquaredDifference',
+  'Sub',
+  'Sum',
+  'Transpose',
+];
+const DIFFERENTIABLE = CASES.filter(
+  ({ kernel, differentiable }) => differentiable !== false && [...WRITTEN_OUT, ...REGISTERED].includes(kernel),
+);
+
 let engine: Engine;
 beforeAll(async () => {
-  await registerGradients();
+  registerGradients();
   engine = await openEngine('onnx');
 });
 afterAll(() => engine.dispose());
@@ -38,7 +67,7 @@ function inputsOf({ shapes, range }: KernelCase): Float32Array[] {
   );
 }
 
-describe.each(CASES.filter(({ differentiable }) => differentiable !== false))('gradient of $name', (kernelCase) => {
+describe.each(DIFFERENTIABLE)('gradient of $name', (kernelCase) => {
   const { shapes, fn } = kernelCase;
   const loss = (...tensors: tf.Tensor[]) => weigh([fn(...tensors)].flat());
 
@@ -66,4 +95,16 @@ describe.each(CASES.filter(({ differentiable }) => differentiable !== false))('g
       expect(gradients[i].length).toBe(inputs[i].length);
     });
   });
+});
+
+test('every gradient that is registered is tested', () => {
+  const kernels = [...new Set(CASES.map(({ kernel }) => kernel))];
+  expect(kernels.filter((kernel) => tf.getGradient(kernel)).sort()).toEqual(REGISTERED);
+  const tested = DIFFERENTIABLE.map(({ kernel }) => kernel);
+  for (const kernel of [...REGISTERED, ...WRITTEN_OUT]) expect(tested).toContain(kernel);
+});
+
+test('an operation without a gradient is refused by its name', async () => {
+  const gradient = engine.compile(([x]) => [tf.grad((y) => tf.sum(tf.tanh(y)))(x)], [[3]]);
+  await expect(gradient).rejects.toThrow(/gradient function not found for Tanh/);
 });

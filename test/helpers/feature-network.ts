@@ -1,7 +1,6 @@
 /** Feature networks as ONNX files, small enough to know what they give. */
-import onnxProto from 'onnx-proto';
+import { encodeModel, type NodeProto } from '../../src/engine/tracing/onnx-messages.js';
 
-const { onnx } = onnxProto;
 const FLOAT = 1;
 
 /** A dimension: its size, or a name where it is open. */
@@ -11,12 +10,7 @@ export interface NetworkDescription {
   readonly input: readonly Dimension[];
   /** Element type of the input; default float. */
   readonly inputType?: number;
-  readonly nodes: readonly {
-    readonly opType: string;
-    readonly input: readonly string[];
-    readonly output: readonly string[];
-    readonly attribute?: readonly object[];
-  }[];
+  readonly nodes: readonly NodeProto[];
   readonly constants?: Readonly<
     Record<string, { readonly dims: readonly number[]; readonly values: readonly number[] }>
   >;
@@ -25,23 +19,22 @@ export interface NetworkDescription {
 
 /** The bytes of an ONNX file (opset 17) of a network whose input is called `images`. */
 export function onnxFile({ input, inputType = FLOAT, nodes, constants = {}, outputs }: NetworkDescription): Uint8Array {
-  const model = onnx.ModelProto.create({
+  return encodeModel({
     irVersion: 8,
     opsetImport: [{ domain: '', version: 17 }],
     graph: {
       name: 'features',
-      node: nodes as object[],
+      node: nodes,
       initializer: Object.entries(constants).map(([name, { dims, values }]) => ({
         name,
-        dims: [...dims],
+        dims,
         dataType: FLOAT,
-        floatData: [...values],
+        floatData: values,
       })),
-      input: [valueInfo('images', input, inputType)],
-      output: Object.entries(outputs).map(([name, shape]) => valueInfo(name, shape, FLOAT)),
+      input: [{ name: 'images', elemType: inputType, shape: input }],
+      output: Object.entries(outputs).map(([name, shape]) => ({ name, elemType: FLOAT, shape })),
     },
   });
-  return onnx.ModelProto.encode(model).finish();
 }
 
 /** Mean red, green and blue, 0..1, of [N, 3, H, W]; with `classes` their softmax over as many, by a matrix. */
@@ -58,9 +51,4 @@ export function meanColourNetwork(input: readonly Dimension[], logits?: readonly
     ...(logits && { constants: { weights: { dims: [3, classes], values: logits.flat() } } }),
     outputs: { features: [batch, 3], ...(logits && { logits: [batch, classes] }) },
   });
-}
-
-function valueInfo(name: string, shape: readonly Dimension[], elemType: number): object {
-  const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
-  return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }

@@ -1,8 +1,12 @@
 /** Building an ONNX model (opset 17) node by node. */
-import onnxProto from 'onnx-proto';
 import type { Precision, Shape } from '../engine.js';
-
-const { onnx } = onnxProto;
+import {
+  type AttributeProto,
+  encodeModel,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from './onnx-messages.js';
 
 /** Name of a value in the graph. */
 export type ValueName = string;
@@ -24,12 +28,13 @@ const FLOAT_ATTRIBUTES = new Set(['alpha', 'beta', 'epsilon']);
 const PRODUCTS = new Set(['Conv', 'Gemm', 'MatMul']);
 
 export class GraphBuilder {
-  private readonly nodes: object[] = [];
-  private readonly initializers: object[] = [];
-  private readonly inputs: object[] = [];
-  private readonly outputs: object[] = [];
+  private readonly nodes: NodeProto[] = [];
+  private readonly initializers: TensorProto[] = [];
+  private readonly inputs: ValueInfoProto[] = [];
+  private readonly outputs: ValueInfoProto[] = [];
   private readonly integers = new Map<string, ValueName>();
-  private readonly sharedFloats = new Map<string, ValueName>();
+  /** By shape and hash. */
+  private readonly sharedFloats = new Map<string, { readonly bits: Uint32Array; readonly name: ValueName }[]>();
   private count = 0;
 
   /** @param precision what products are computed in; all values between nodes are float32 */
@@ -71,9 +76,14 @@ export class GraphBuilder {
   floats(shape: Shape, values: Float32Array): ValueName {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     if (values.length > SHARED_FLOATS) return this.initializer(FLOAT, shape, bytes);
-    const key = `${shape}:${Buffer.from(bytes).toString('base64')}`;
-    const name = this.sharedFloats.get(key) ?? this.initializer(FLOAT, shape, bytes);
-    this.sharedFloats.set(key, name);
+    // By their bits, since as numbers 0 and -0 are the same.
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    const key = `${shape}:${hashOf(bits)}`;
+    const alike = this.sharedFloats.get(key) ?? [];
+    const same = alike.find((shared) => shared.bits.every((word, i) => word === bits[i]));
+    if (same) return same.name;
+    const name = this.initializer(FLOAT, shape, bytes);
+    this.sharedFloats.set(key, [...alike, { bits, name }]);
     return name;
   }
 
@@ -90,18 +100,18 @@ export class GraphBuilder {
   }
 
   input(name: ValueName, shape: Shape): ValueName {
-    this.inputs.push(floatValueInfo(name, shape));
+    this.inputs.push({ name, elemType: FLOAT, shape });
     return name;
   }
 
   output(name: ValueName, value: ValueName, shape: Shape): void {
     this.nodes.push({ opType: 'Identity', input: [value], output: [name], attribute: [] });
-    this.outputs.push(floatValueInfo(name, shape));
+    this.outputs.push({ name, elemType: FLOAT, shape });
   }
 
   /** The model as protobuf bytes. */
   serialize(): Uint8Array {
-    const model = onnx.ModelProto.create({
+    return encodeModel({
       irVersion: IR_VERSION,
       opsetImport: [
         { domain: '', version: OPSET },
@@ -115,7 +125,6 @@ export class GraphBuilder {
         output: this.outputs,
       },
     });
-    return onnx.ModelProto.encode(model).finish();
   }
 
   private cast(name: ValueName, to: number): ValueName {
@@ -133,13 +142,15 @@ export class GraphBuilder {
   }
 }
 
-function encodeAttribute(name: string, value: Attribute): object {
+function encodeAttribute(name: string, value: Attribute): AttributeProto {
   if (typeof value === 'string') return { name, type: 3, s: new TextEncoder().encode(value) };
   if (typeof value !== 'number') return { name, type: 7, ints: value };
   return FLOAT_ATTRIBUTES.has(name) ? { name, type: 1, f: value } : { name, type: 2, i: value };
 }
 
-function floatValueInfo(name: ValueName, shape: Shape): object {
-  const dim = shape.map((dimValue) => ({ dimValue }));
-  return { name, type: { tensorType: { elemType: FLOAT, shape: { dim } } } };
+/** Fowler, Noll and Vo's hash FNV-1a, by words instead of bytes. */
+function hashOf(words: Uint32Array): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i], 0x01000193);
+  return hash;
 }

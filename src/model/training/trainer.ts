@@ -93,7 +93,7 @@ export async function createTrainer(
   const parameters = listParameters(config);
   const part = partSize(batch, side);
   const masks = options.dropout > 0 ? dropoutShapes(config, part, side, side) : [];
-  await registerGradients();
+  registerGradients();
   const compiled = await compileGradients(engine, config, parameters, schedule, options, part, masks);
   const optimizer = await createOptimizer(engine, options.optimizer, parameters);
   const sampler = createTimestepSampler(options.timestepsSampling, schedule, state.sampler);

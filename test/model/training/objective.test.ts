@@ -24,7 +24,7 @@ const SIZE = N * DIMS;
 
 let engine: Engine;
 beforeAll(async () => {
-  await registerGradients();
+  registerGradients();
   engine = await openEngine('onnx');
 });
 afterAll(() => engine.dispose());
