@@ -1,9 +1,7 @@
-/** Options and results of the codec: what `encode`, `decode`, `readInfo` and `truncate` take and give. */
+/** Options and results of encoding and decoding. */
 import type { RgbImage } from '../image/image.js';
 import type { Metadata } from './format/metadata.js';
-
-/** How a block's codeword is chosen: best projection, or at random with the weights q/p (minimal random coding). */
-export type Selection = 'greedy' | 'sample';
+import type { Selection } from './trellis/block-coder.js';
 
 /** What a prefix is turned into: xhat0 (lowest RMSE), ancestral sampling from x_t, or the probability-flow ODE from x_t. */
 export type Reconstruction = 'mean' | 'sample' | 'flow';
@@ -174,41 +172,5 @@ export interface DecodeResult extends DecodePoint {
   /** True when a checksum shows that the file is damaged; only with `tolerant`. */
   readonly damaged: boolean;
   /** Where the file has them whole. */
-  readonly metadata?: Metadata;
-}
-
-/** What can be told about a file without running a network. */
-export interface FileInfo {
-  readonly version: number;
-  /** Hex prefix of the model's hash, as stored. */
-  readonly modelId: string;
-  readonly width: number;
-  readonly height: number;
-  /** ν of the trellis: what the encoder's effort and the size of the picture came to. */
-  readonly stateBits: number;
-  readonly seed: number;
-  /** The exact picture follows the steps. */
-  readonly lossless: boolean;
-  /** The steps have checksums. */
-  readonly checksums: boolean;
-  readonly headerBytes: number;
-  readonly bytes: number;
-  /** Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand. */
-  readonly steps?: readonly {
-    readonly t: number;
-    /** Bits of this step alone. */
-    readonly bits: number;
-    readonly bytes: number;
-    readonly bitsPerDim: number;
-  }[];
-  /** Steps that are whole in this file; present when the model is at hand. */
-  readonly stepsComplete?: number;
-  readonly complete?: boolean;
-  /**
-   * Size of the whole file as its encoder wrote it; present when the model is at hand, and where a lossless file is not cut
-   * off before its tail says how long it is.
-   */
-  readonly bytesWhenComplete?: number;
-  /** Present when the model is at hand and the file holds them whole. */
   readonly metadata?: Metadata;
 }

@@ -7,6 +7,7 @@
 import { CodecError } from '../common/errors.js';
 import { integerStream } from '../common/random.js';
 import { mapAhead } from '../common/side-by-side.js';
+import type { WorkOptions } from '../common/work.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
@@ -36,12 +37,11 @@ const RANGE_IN_DEVIATIONS = [8, 4] as const;
 /**
  * Measures a profile.
  * @param images at least 8 training images; never ones that results are reported on
- * @param onProgress fraction of the work done, 0..1
  */
 export async function calibrate(
   images: readonly RgbImage[],
   model: { readonly schedule: Schedule; readonly denoiser: Denoiser },
-  onProgress?: (fraction: number) => void,
+  { onProgress, signal }: WorkOptions = {},
 ): Promise<Profile> {
   checkCalibrationSize(images.length);
   const { schedule } = model;
@@ -56,7 +56,7 @@ export async function calibrate(
   }
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
   const measured = mapAhead(places(), model.denoiser.parallelism, async ({ row, k, t, x0, width, height }) => {
-    const error = await denoisingError({ x0, width, height }, t, model, stream);
+    const error = await denoisingError({ x0, width, height }, t, model, stream, signal);
     row[k] = Math.log2(Math.max(error / x0.length, MEASURABLE_ERROR));
   });
   let done = 0;
@@ -76,14 +76,13 @@ const PYRAMID_EVERY = 4;
  * @param images training images
  * @param model as it is without a pyramid
  * @param leastSide see {@link Pyramid}
- * @param onProgress fraction of the work done, 0..1
  * @returns undefined where they never are, or are too small to be halved
  */
 export async function calibratePyramid(
   images: readonly RgbImage[],
   { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
   leastSide: number,
-  onProgress?: (fraction: number) => void,
+  { onProgress, signal }: WorkOptions = {},
 ): Promise<Pyramid | undefined> {
   const pyramidFrom = (halfFrom: number): Pyramid => ({ halfFrom, leastSide });
   const large = images.filter(({ width, height }) => canBeHalved({ leastSide }, width, height));
@@ -97,7 +96,7 @@ export async function calibratePyramid(
       const x0 = toUnit(data);
       // The same noise for both.
       const error = (denoiser: Denoiser) =>
-        denoisingError({ x0, width, height }, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`));
+        denoisingError({ x0, width, height }, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`), signal);
       return Math.log2((await error(halved)) / (await error(denoiser)));
     });
     let loss = 0;
@@ -121,12 +120,11 @@ const RESIDUAL_KNOTS = [1, 2, 3, 5, 8, 13, 21];
 /**
  * Measures how the errors of xhat0 hang together, for lossless tails.
  * @param images training images
- * @param onProgress fraction of the work done, 0..1
  */
 export async function calibrateResiduals(
   images: readonly RgbImage[],
   model: { readonly schedule: Schedule; readonly denoiser: Denoiser },
-  onProgress?: (fraction: number) => void,
+  { onProgress, signal }: WorkOptions = {},
 ): Promise<ResidualStatistics> {
   const { schedule } = model;
   const timesteps = [...new Set(RESIDUAL_KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
@@ -135,7 +133,7 @@ export async function calibrateResiduals(
   for (const [k, t] of timesteps.entries()) {
     const pictures: ResidualPicture[] = [];
     const measured = mapAhead(images, model.denoiser.parallelism, async ({ data, width, height }) => {
-      const xhat0 = await denoise({ x0: toUnit(data), width, height }, t, model, stream);
+      const xhat0 = await denoise({ x0: toUnit(data), width, height }, t, model, stream, signal);
       return { width, height, residuals: xhat0.map((value, i) => data[i] - greyLevel(value)) };
     });
     for await (const picture of measured) {

@@ -15,8 +15,7 @@ import {
   jumpKlBits,
   type Schedule,
 } from '../model/schedule.js';
-import type { PlannedStep } from './format/plan.js';
-import { type Block, noise, type StepMemory, stepBlocks, stepMemory } from './trellis/blocks.js';
+import { type Block, type BlockCounts, noise, type StepMemory, stepBlocks, stepMemory } from './trellis/blocks.js';
 
 /** What a chain needs of a model. */
 export interface ChainModel {
@@ -148,7 +147,7 @@ export class Chain {
   }
 
   /** Blocks of the next step, good until those of another are asked for. */
-  blocks(planned: Pick<PlannedStep, 'blocks' | 'blockBits'>, stateBits: number): Block[] {
+  blocks(planned: BlockCounts, stateBits: number): Block[] {
     this.memory ??= stepMemory(this.state.length);
     return stepBlocks(this.start.seed, this.stepsTaken + 1, planned, stateBits, this.memory);
   }

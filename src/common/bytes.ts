@@ -1,7 +1,7 @@
 /** Byte arrays, without Node's Buffer. */
 
 /** One after the other. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let position = 0;
   for (const part of parts) {

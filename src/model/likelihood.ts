@@ -10,6 +10,7 @@
 
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
+import type { WorkOptions } from '../common/work.js';
 import type { CompiledFunction } from '../engine/engine.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
@@ -74,7 +75,7 @@ export interface Evaluation {
   readonly perImage: readonly ImageBound[];
 }
 
-export interface BoundOptions {
+export interface BoundOptions extends WorkOptions {
   /** Timesteps at which each image is evaluated, besides t = 1; default 10. `all` sums up all T terms. */
   readonly strata?: number | 'all';
   /** Variance of p(x_{t-1}|x_t); default the model's. `learned` only for a network that gives it. */
@@ -83,8 +84,6 @@ export interface BoundOptions {
   readonly clip?: boolean;
   /** Name of the random numbers; models are compared on the same ones. */
   readonly seed?: string;
-  /** Share of the work done, 0..1. */
-  readonly onProgress?: (fraction: number) => void;
 }
 
 const DEFAULT_STRATA = 10;
@@ -113,7 +112,7 @@ export async function evaluateBound(
   model: DiffusionModel,
   options: BoundOptions = {},
 ): Promise<Evaluation> {
-  const { strata = DEFAULT_STRATA, seed = 'bound', onProgress } = options;
+  const { strata = DEFAULT_STRATA, seed = 'bound', onProgress, signal } = options;
   const { engine, network, schedule } = model;
   const process = reverseProcessOf(model, options);
   checkImages(images, network.stride);
@@ -134,7 +133,7 @@ export async function evaluateBound(
   try {
     let done = 0;
     for (const group of inGroups(tasks, BATCH)) {
-      await evaluate(fn, group, images, schedule, seed, ({ image, t, weight }, x0, xt, output) => {
+      await evaluate({ fn, images, schedule, seed, signal }, group, ({ image, t, weight }, x0, xt, output) => {
         const { nats, squaredError } = boundTerm(process, t, x0, xt, output);
         const row = perImage[image];
         if (t === 1) {
@@ -271,13 +270,19 @@ function* inGroups<T>(items: Iterable<T>, size: number): Generator<T[]> {
   if (group.length > 0) yield group;
 }
 
+/** What the network is run with. */
+interface Evaluator {
+  readonly fn: CompiledFunction;
+  readonly images: readonly RgbImage[];
+  readonly schedule: Schedule;
+  readonly seed: string;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Runs the network on a group of tasks, of at most BATCH. */
 async function evaluate(
-  fn: CompiledFunction,
+  { fn, images, schedule, seed, signal }: Evaluator,
   group: readonly Task[],
-  images: readonly RgbImage[],
-  schedule: Schedule,
-  seed: string,
   use: (task: Task, x0: Float32Array, xt: Float32Array, output: Float32Array) => void,
 ): Promise<void> {
   const size = images[0].data.length;
@@ -286,14 +291,14 @@ async function evaluate(
   const originals = group.map(({ image, t, draw }, i) => {
     const x0 = toUnit(images[image].data);
     const abar = schedule.alphasCumprod[t];
-    const [signal, noise] = [Math.sqrt(abar), Math.sqrt(1 - abar)];
+    const [signalShare, noiseShare] = [Math.sqrt(abar), Math.sqrt(1 - abar)];
     const gaussian = gaussians(integerStream(`${seed}/${image}/${draw}`));
     const xt = sample.subarray(i * size, (i + 1) * size);
-    for (let k = 0; k < size; k++) xt[k] = signal * x0[k] + noise * gaussian();
+    for (let k = 0; k < size; k++) xt[k] = signalShare * x0[k] + noiseShare * gaussian();
     timestep[i] = t - 1;
     return x0;
   });
-  const [output] = await fn.run([sample, timestep]);
+  const [output] = await fn.run([sample, timestep], signal);
   const outputSize = output.length / BATCH;
   group.forEach((task, i) => {
     const xt = sample.subarray(i * size, (i + 1) * size);

@@ -5,6 +5,7 @@
 
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
+import type { WorkOptions } from '../common/work.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
 import type { DiffusionModel } from './diffusion-model.js';
@@ -16,7 +17,7 @@ export const SAMPLERS = ['ddpm', 'ddim'] as const;
 export type Sampler = (typeof SAMPLERS)[number];
 
 /** How the reverse process is walked. */
-export interface SamplerOptions {
+export interface SamplerOptions extends WorkOptions {
   /** Evaluations of the network for a whole chain, T or fewer; default T. With fewer, jumps of equal length in t. */
   readonly steps?: number;
   /** Default `ddpm`. */
@@ -27,8 +28,6 @@ export interface SamplerOptions {
    * Ermon 2021, Table 1).
    */
   readonly variance?: Variance;
-  /** Share of the work done, 0..1. */
-  readonly onProgress?: (fraction: number) => void;
 }
 
 /** Called with xhat0, which is reused after the call, of a picture (counted from 0) at each t that is visited. */
@@ -85,10 +84,11 @@ export async function sample(model: DiffusionModel, options: SampleOptions): Pro
  */
 export async function reverse(model: DiffusionModel, options: ReverseOptions): Promise<Float32Array[]> {
   const { engine, network, schedule } = model;
-  const { states, width, height, noises, from, to = 0, onEstimate, onProgress } = options;
+  const { states, width, height, noises, from, to = 0, onEstimate, onProgress, signal } = options;
   const places = timestepsBetween(from, to, options.steps ?? schedule.timesteps, schedule.timesteps);
   checkSides(width, height, network.stride);
   const results = states.map((state) => state.slice());
+  signal?.throwIfAborted();
   if (places.length === 1 || results.length === 0) return results;
   const batch = Math.min(results.length, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
   const rounds = Math.ceil(results.length / batch);
@@ -104,7 +104,7 @@ export async function reverse(model: DiffusionModel, options: ReverseOptions): P
       group.forEach((state, i) => void views[i].set(state));
       for (let k = 0; k + 1 < places.length; k++) {
         const [t, s] = [places[k], places[k + 1]];
-        const [output] = await fn.run([x, new Float32Array(batch).fill(t - 1)]);
+        const [output] = await fn.run([x, new Float32Array(batch).fill(t - 1)], signal);
         const step = createStep(model, options, t, s);
         views.forEach((view, i) => {
           const picture = round * batch + i;

@@ -78,7 +78,8 @@ export async function sweepProgressive(
     onPicture?.(reached.image, point);
     measuring += performance.now() - now;
   };
-  await decode(bytes, model, { maxSteps: 0, progressivePoints: 1, onPoint });
+  const { signal } = options;
+  await decode(bytes, model, { maxSteps: 0, progressivePoints: 1, onPoint, ...(signal && { signal }) });
   begun = performance.now();
   measuring = 0;
   if (steps.length > 1) {
@@ -86,6 +87,7 @@ export async function sweepProgressive(
       // Points are spread evenly over the bytes, so that one for each byte meets the end of every step.
       progressivePoints: wanted ?? bytes.length,
       onPoint,
+      ...(signal && { signal }),
       onProgress: (fraction) => onProgress?.(0.5 + fraction / 2),
     });
   }

@@ -1,9 +1,10 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
 import { basename } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
-import type { EncodeOptions, Selection, StepReport } from '../../codec/api.js';
+import type { EncodeOptions, StepReport } from '../../codec/api.js';
 import type { Metadata } from '../../codec/format/metadata.js';
 import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, MAX_EFFORT } from '../../codec/options.js';
+import type { Selection } from '../../codec/trellis/block-coder.js';
 import { CodecError } from '../../common/errors.js';
 import { encode } from '../../node/encode.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';

@@ -1,6 +1,6 @@
 /** `ddpm-codec info`: what a .ddc file says about itself. */
 import type { Arguments, CommandModule } from 'yargs';
-import type { FileInfo } from '../../codec/api.js';
+import type { FileInfo } from '../../codec/format/info.js';
 import { readInfo } from '../../codec/format/info.js';
 import { CodecError } from '../../common/errors.js';
 import { readRegularFile } from '../../node/files.js';

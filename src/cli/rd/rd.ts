@@ -2,8 +2,8 @@
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import type { Arguments, Argv, CommandModule } from 'yargs';
-import type { Selection } from '../../codec/api.js';
 import { DEFAULT_EFFORT, MAX_EFFORT } from '../../codec/options.js';
+import type { Selection } from '../../codec/trellis/block-coder.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
 import { parseColour } from '../../node/image/read.js';

@@ -37,7 +37,9 @@ export async function makeCodecFile<About extends object>(
   console.note(`calibrating ${directory} on ${engine.name}: ${engine.description}`);
   const progress = console.progress('calibrating');
   try {
-    const part = (from: number, to: number) => (fraction: number) => progress.update(from + (to - from) * fraction);
+    const part = (from: number, to: number) => ({
+      onProgress: (fraction: number) => progress.update(from + (to - from) * fraction),
+    });
     // What fits into a window has nothing farther to see.
     const pyramid = await calibratePyramid(images, model, tiling.tile + 1, part(0, 0.1));
     const denoiser = withPyramid(model.denoiser, model.schedule, pyramid);

@@ -9,9 +9,9 @@ import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
 import { toUnit } from '../../image/pixels.js';
 import { denoisingError, MEASURABLE_ERROR, type UnitImage } from '../../model/denoising.js';
 import { halvings, workAt } from '../../model/pyramid.js';
-import type { Selection } from '../api.js';
 import { PLAN_LIMITS, type PlanParameters, type Profile } from '../format/plan.js';
 import type { CodecModel } from '../model.js';
+import type { Selection } from '../trellis/block-coder.js';
 
 /** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
 const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];

@@ -1,9 +1,45 @@
 /** What can be told about a file, and done to it, without running a network. */
 import { CodecError, invalidArgument } from '../../common/errors.js';
-import type { FileInfo } from '../api.js';
 import { type Header, readHeader } from './header.js';
 import { completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
+import type { Metadata } from './metadata.js';
 import { stepEnds } from './sections.js';
+
+/** What can be told about a file without running a network. */
+export interface FileInfo {
+  readonly version: number;
+  /** Hex prefix of the model's hash, as stored. */
+  readonly modelId: string;
+  readonly width: number;
+  readonly height: number;
+  /** ν of the trellis: what the encoder's effort and the size of the picture came to. */
+  readonly stateBits: number;
+  readonly seed: number;
+  /** The exact picture follows the steps. */
+  readonly lossless: boolean;
+  /** The steps have checksums. */
+  readonly checksums: boolean;
+  readonly headerBytes: number;
+  readonly bytes: number;
+  /** Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand. */
+  readonly steps?: readonly {
+    readonly t: number;
+    /** Bits of this step alone. */
+    readonly bits: number;
+    readonly bytes: number;
+    readonly bitsPerDim: number;
+  }[];
+  /** Steps that are whole in this file; present when the model is at hand. */
+  readonly stepsComplete?: number;
+  readonly complete?: boolean;
+  /**
+   * Size of the whole file as its encoder wrote it; present when the model is at hand, and where a lossless file is not cut
+   * off before its tail says how long it is.
+   */
+  readonly bytesWhenComplete?: number;
+  /** Present when the model is at hand and the file holds them whole. */
+  readonly metadata?: Metadata;
+}
 
 /**
  * Reads a file's header; with its model also the table of its steps and how much of it is there.

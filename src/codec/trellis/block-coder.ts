@@ -11,6 +11,9 @@
  */
 import { type BlockCode, type Extend, type Path, SYMBOL_BITS, searchPath } from './trellis.js';
 
+/** How a block's codeword is chosen: best projection, or at random with the weights q/p (minimal random coding). */
+export type Selection = 'greedy' | 'sample';
+
 /** Draws uniformly from [0, 1). Private to the encoder. */
 export type Uniform = () => number;
 

@@ -1,7 +1,6 @@
 /** Choosing the codewords of a step's blocks; on this thread, or wherever a platform has more of them. */
 import { integerStream } from '../../common/random.js';
-import type { Selection } from '../api.js';
-import { chooseGreedy, chooseSample, type Uniform } from './block-coder.js';
+import { chooseGreedy, chooseSample, type Selection, type Uniform } from './block-coder.js';
 import type { Block } from './blocks.js';
 import type { BlockCode, Path } from './trellis.js';
 

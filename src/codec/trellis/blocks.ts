@@ -4,7 +4,6 @@
  */
 import { fillSigns, integerStream, shuffle, stepStreamName } from '../../common/random.js';
 import type { BitReader, BitWriter } from '../bits/bitstream.js';
-import type { PlannedStep } from '../format/plan.js';
 import { codebookShape, writeCodeword } from './codebook.js';
 import { type BlockCode, blockCode, type Path, SYMBOL_BITS, stageCount, writePath } from './trellis.js';
 
@@ -15,6 +14,13 @@ export interface Block {
   readonly dimensions: Int32Array;
   /** S1: +1 or -1 for each of them. */
   readonly signs: Int8Array;
+}
+
+/** How much a step sends. */
+export interface BlockCounts {
+  readonly blocks: number;
+  /** L: bits of each. */
+  readonly blockBits: number;
 }
 
 /** Memory of a step's blocks, for one step after another. */
@@ -51,7 +57,7 @@ export function noise(seed: number, step: number, z: Float32Array): void {
 export function stepBlocks(
   seed: number,
   step: number,
-  { blocks, blockBits }: Pick<PlannedStep, 'blocks' | 'blockBits'>,
+  { blocks, blockBits }: BlockCounts,
   stateBits: number,
   { order, signs }: StepMemory,
 ): Block[] {

@@ -2,7 +2,7 @@
 import type { Engine } from '../../engine/engine.js';
 import type { ParameterSpec } from '../unet-parameters.js';
 import { createMuon, isHiddenMatrix } from './muon.js';
-import type { OptimizerName } from './presets.js';
+import type { OptimizerName } from './optimizer-name.js';
 import { cut, type StepOptions, type TrainerState } from './state.js';
 
 export interface Optimizer {

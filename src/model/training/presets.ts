@@ -15,10 +15,6 @@ import { CodecError } from '../../common/errors.js';
 import { outputChannels, type Variance } from '../parameterization.js';
 import type { TrainerOptions } from './trainer.js';
 
-export const OPTIMIZERS = ['adam', 'muon'] as const;
-/** `muon` is Muon for the matrices of hidden layers and Adam for all else. */
-export type OptimizerName = (typeof OPTIMIZERS)[number];
-
 export const PRESETS = ['small', 'paper'] as const;
 export type PresetName = (typeof PRESETS)[number];
 

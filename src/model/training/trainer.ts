@@ -17,7 +17,7 @@ import { createForward, dropoutShapes } from '../unet.js';
 import { fromFileLayout, listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { COEFFICIENTS, checkObjective, exampleCoefficients, exampleLosses, type Objective } from './objective.js';
 import { createOptimizer, emaDecayAt, learningRateAt, norm } from './optimizer.js';
-import type { OptimizerName } from './presets.js';
+import type { OptimizerName } from './optimizer-name.js';
 import { createState, cut, type TrainerState } from './state.js';
 import { createTimestepSampler, type TimestepSampling } from './timesteps.js';
 

@@ -1,8 +1,8 @@
 /** What a rate-distortion run records: options, and for each image the curves that were measured. */
 import { createHash } from 'node:crypto';
-import type { Selection } from '../../codec/api.js';
 import { FORMAT_VERSION } from '../../codec/format/header.js';
 import { DEFAULT_EFFORT } from '../../codec/options.js';
+import type { Selection } from '../../codec/trellis/block-coder.js';
 import type { Rectangle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { packageVersion } from '../../node/version.js';

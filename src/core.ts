@@ -1,0 +1,80 @@
+/**
+ * What runs anywhere: encoding, decoding and sampling on an engine that the caller brings. Nothing here, or imported from here, needs
+ * Node, threads, a file system or a package for pictures.
+ *
+ * @example
+ * import { createModel, decode } from 'ddpm-codec/core';
+ * const model = await createModel({ name: 'photo', config, codec, weights }, engine);
+ * const { image } = await decode(bytes, model);
+ */
+export type {
+  DecodedPicture,
+  DecodeOptions,
+  DecodePoint,
+  DecodeResult,
+  DecoderOptions,
+  DecoderPoint,
+  DecoderState,
+  EncodeOptions,
+  EncodeProgress,
+  EncodeResult,
+  Reconstruction,
+  StepReport,
+} from './codec/api.js';
+export { type ByteStream, decode } from './codec/decoder/decode.js';
+export { type Decoder, openDecoder } from './codec/decoder/decoder.js';
+export { encode } from './codec/encoder/encoder.js';
+export { type Header, readHeader, writeHeader } from './codec/format/header.js';
+export { type FileInfo, readInfo, truncate } from './codec/format/info.js';
+export type { Layout, LayoutModel } from './codec/format/layout.js';
+export type { Metadata } from './codec/format/metadata.js';
+export type { PlannedStep, PlanParameters, Profile } from './codec/format/plan.js';
+export { type CodecConfig, type CodecModel, createModel, type Model, type ModelFiles } from './codec/model.js';
+export type { Selection } from './codec/trellis/block-coder.js';
+export type { BlockSearch, OpenBlockSearch } from './codec/trellis/block-search.js';
+export { CodecError, type ErrorCode } from './common/errors.js';
+export { createEagerEngine } from './engine/eager.js';
+export type {
+  CompiledFunction,
+  CompileOptions,
+  Device,
+  Engine,
+  EngineName,
+  HostTensor,
+  Precision,
+  Shape,
+  TensorFunction,
+} from './engine/engine.js';
+export type { RgbImage, Size } from './image/image.js';
+export { meanSquaredError, psnr, rmse } from './image/metrics.js';
+export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
+export type { Denoiser, NoisePredictor, NoisyPicture, PredictOptions, Tiling } from './model/denoiser.js';
+export type { DiffusionModel } from './model/diffusion-model.js';
+export {
+  type InterpolateOptions,
+  interpolate,
+  type SharedLatent,
+  type SharedLatentsOptions,
+  sampleSharedLatents,
+} from './model/interpolation.js';
+export {
+  type Bound,
+  type BoundOptions,
+  type Estimate,
+  type Evaluation,
+  evaluateBound,
+  type ImageBound,
+  measureBound,
+  type Term,
+} from './model/likelihood.js';
+export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
+export {
+  type EstimateListener,
+  type ReverseOptions,
+  reverse,
+  type SampleOptions,
+  type Sampler,
+  type SamplerOptions,
+  sample,
+} from './model/sampler.js';
+export type { Schedule } from './model/schedule.js';

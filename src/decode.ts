@@ -1,0 +1,28 @@
+/**
+ * Decoding alone, in Node: nothing is loaded but the decoder, an engine and the models.
+ *
+ * @example
+ * import { decode, openEngine, openModelFor } from 'ddpm-codec/decode';
+ * const engine = await openEngine();
+ * const { image } = await decode(bytes, await openModelFor(bytes, engine));
+ */
+export type {
+  DecodedPicture,
+  DecodeOptions,
+  DecodePoint,
+  DecodeResult,
+  DecoderOptions,
+  DecoderPoint,
+  DecoderState,
+  Reconstruction,
+} from './codec/api.js';
+export { type ByteStream, decode } from './codec/decoder/decode.js';
+export { type Decoder, openDecoder } from './codec/decoder/decoder.js';
+export { readHeader } from './codec/format/header.js';
+export { type FileInfo, readInfo, truncate } from './codec/format/info.js';
+export type { CodecModel, Model } from './codec/model.js';
+export { CodecError, type ErrorCode } from './common/errors.js';
+export type { Engine, EngineName } from './engine/engine.js';
+export type { RgbImage } from './image/image.js';
+export { type EngineOptions, openEngine } from './node/engine/index.js';
+export { findModel, listModels, loadModelInfo, type ModelInfo, openModel, openModelFor } from './node/models.js';

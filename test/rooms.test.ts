@@ -1,0 +1,109 @@
+/** The structure of `src`, as docs/ARCHITECTURE.md draws it: rooms that know those below them only, and no circles. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+
+const SRC = fileURLToPath(new URL('../src/', import.meta.url));
+
+/** From the bottom up: a module may import from its own room and those above it in this list. */
+const ROOMS = [
+  'common',
+  'image',
+  'engine',
+  'model',
+  'model/training',
+  'model/import',
+  'codec/bits',
+  'codec/trellis',
+  'codec/lossless',
+  'codec/format',
+  'codec',
+  'codec/encoder',
+  'codec/decoder',
+  '(core)',
+  'node',
+  'data',
+  'report',
+  'cli',
+  '(entries)',
+] as const;
+
+/** Rooms whose modules run anywhere. tsconfig.core.json checks that they need nothing of Node. */
+const NEUTRAL = ['common', 'image', 'engine', 'model', 'codec'];
+
+const modules = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => /\.(ts|js)$/.test(path) && !path.endsWith('.d.ts'));
+
+/** What a module imports, types and dynamic imports included: modules of ours by path, others by name. */
+function importsOf(module: string): string[] {
+  const { importedFiles } = ts.preProcessFile(readFileSync(join(SRC, module), 'utf8'), true, true);
+  return importedFiles.map(({ fileName }) => {
+    if (!fileName.startsWith('.')) return fileName;
+    const path = posix.normalize(posix.join(dirname(module).replaceAll('\\', '/'), fileName));
+    return modules.includes(path) ? path : path.replace(/\.js$/, '.ts');
+  });
+}
+
+const graph = new Map(modules.map((module) => [module, importsOf(module)]));
+
+function roomOf(module: string): (typeof ROOMS)[number] {
+  if (module === 'core.ts') return '(core)';
+  if (!module.includes('/')) return '(entries)';
+  const rooms = ROOMS.filter((room) => module.startsWith(`${room}/`));
+  return rooms.sort((a, b) => b.length - a.length)[0];
+}
+
+test('every module is in a room', () => {
+  expect(modules.filter((module) => roomOf(module) === undefined)).toEqual([]);
+  expect(modules.length).toBeGreaterThan(100);
+});
+
+test('imports lead to modules that exist', () => {
+  const missing = [...graph].flatMap(([module, imports]) =>
+    imports
+      .filter((path) => /\.(ts|js)$/.test(path) && path.includes('/') && !path.startsWith('@'))
+      .filter((path) => !graph.has(path) && path.endsWith('.ts'))
+      .map((path) => `${module} -> ${path}`),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('imports go one way', () => {
+  const upwards = [...graph].flatMap(([module, imports]) =>
+    imports
+      .filter((path) => graph.has(path))
+      .filter((path) => ROOMS.indexOf(roomOf(path)) > ROOMS.indexOf(roomOf(module)))
+      .map((path) => `${module} -> ${path}`),
+  );
+  expect(upwards).toEqual([]);
+});
+
+test('no circles', () => {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  function visit(module: string, path: readonly string[]): void {
+    const start = path.indexOf(module);
+    if (start >= 0) {
+      circles.push([...path.slice(start), module].join(' -> '));
+      return;
+    }
+    if (done.has(module)) return;
+    for (const next of graph.get(module) ?? []) if (graph.has(next)) visit(next, [...path, module]);
+    done.add(module);
+  }
+  for (const module of graph.keys()) visit(module, []);
+  expect(circles).toEqual([]);
+});
+
+test('the rooms that run anywhere import nothing of Node and no package that needs it', () => {
+  const packages = new Set(
+    [...graph]
+      .filter(([module]) => NEUTRAL.includes(module.split('/')[0]) && !/^model\/(training|import)\//.test(module))
+      .flatMap(([, imports]) => imports)
+      .filter((name) => !graph.has(name)),
+  );
+  expect([...packages].sort()).toEqual(['@bufbuild/protobuf/wire', '@tensorflow/tfjs-core', 'msgpackr', 'seedrandom']);
+});
