@@ -107,3 +107,17 @@ test('the rooms that run anywhere import nothing of Node and no package that nee
   );
   expect([...packages].sort()).toEqual(['@bufbuild/protobuf/wire', '@tensorflow/tfjs-core', 'msgpackr', 'seedrandom']);
 });
+
+test('decoding alone loads neither encoder nor pictures, reports or command line', () => {
+  const loaded = new Set<string>();
+  const load = (module: string) => {
+    if (loaded.has(module)) return;
+    loaded.add(module);
+    for (const next of graph.get(module) ?? []) load(next);
+  };
+  load('decode.ts');
+  expect(loaded).toContain('codec/decoder/decoder.ts');
+  const unwanted =
+    /^(codec\/encoder|report|data|cli|node\/image|model\/training)\/|^(sharp|yargs|tar|wasm-vips|ml-matrix)$/;
+  expect([...loaded].filter((module) => unwanted.test(module))).toEqual([]);
+});

@@ -6,6 +6,7 @@ import type { Selection } from './trellis/block-coder.js';
 /** What a prefix is turned into: xhat0 (lowest RMSE), ancestral sampling from x_t, or the probability-flow ODE from x_t. */
 export type Reconstruction = 'mean' | 'sample' | 'flow';
 
+/** How far an encoder is. */
 export interface EncodeProgress {
   /** Part of the work done, 0..1, as far as it can be foretold. */
   readonly fraction: number;
@@ -17,6 +18,7 @@ export interface EncodeProgress {
   readonly rmse: number;
 }
 
+/** How an image is encoded, and where the file ends; without a size or a quality at an RMSE of 3. */
 export interface EncodeOptions {
   /** 1..9, default 5: how hard to look for the best codewords. Each level takes twice the search of the one before, and up to 1 % off the bits. */
   readonly effort?: number;
@@ -51,6 +53,7 @@ export interface StepReport {
   readonly rmse: number;
 }
 
+/** An encoded image and how it came about. */
 export interface EncodeResult {
   /** The whole `.ddc` file. */
   readonly bytes: Uint8Array;
@@ -118,6 +121,7 @@ export type DecoderState =
   /** The file is whole; or it is damaged after a step and nothing more is made of it, only with `tolerant`. */
   | { readonly needs: 'nothing'; readonly damagedAfterStep?: number };
 
+/** How a decoder deals with what it is given. */
 export interface DecoderOptions {
   /** Refuse images with more pixels than this, before allocating. Default 2^26. */
   readonly maxPixels?: number;
@@ -130,6 +134,7 @@ export interface DecoderOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A picture of a file on the way, or at its end. */
 export interface DecodePoint {
   readonly image: RgbImage;
   /** The same before rounding to 8 bits: values in [-1, 1], in the order of `image.data`. */
@@ -144,6 +149,7 @@ export interface DecodePoint {
   readonly bitsPerDim: number;
 }
 
+/** How a file is decoded, and how far. */
 export interface DecodeOptions extends DecoderOptions {
   /** Use at most this many bytes of the file. */
   readonly maxBytes?: number;
@@ -161,6 +167,7 @@ export interface DecodeOptions extends DecoderOptions {
   readonly onProgress?: (fraction: number) => void;
 }
 
+/** A decoded file. */
 export interface DecodeResult extends DecodePoint {
   /** Length of the file that was given. */
   readonly bytesTotal: number;

@@ -188,13 +188,14 @@ export class Chain {
     this.isEstimated = false;
   }
 
-  private ask(
+  private async ask(
     xt: Float32Array,
     into: Float32Array | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Float32Array> {
     const { width, height } = this.start;
     const picture: NoisyPicture = { xt, width, height, t: this.timestep };
+    signal?.throwIfAborted();
     this.work += workAt(this.model.pyramid, this.model.schedule, picture);
     return this.model.denoiser.predictX0(picture, { into, signal });
   }

@@ -24,6 +24,7 @@ export interface ImageSet {
   load(index: number): Promise<NamedImage>;
 }
 
+/** An image of a set, under the name that results have. */
 export interface NamedImage {
   readonly name: string;
   readonly image: RgbImage;
@@ -37,6 +38,7 @@ export interface ImageReference {
   readonly slice?: { readonly from: number; readonly to?: number };
 }
 
+/** How a set of images is opened. */
 export interface ImageSetOptions extends ReadImageOptions {
   /** Where CIFAR-10 is kept, when not in the default cache directory. */
   readonly cache?: string | undefined;

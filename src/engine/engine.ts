@@ -8,10 +8,12 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
 
+/** The engines by name. */
 export type EngineName = 'onnx' | 'wasm' | 'tensorflow';
 
 /** What the onnx engine computes on: an execution provider of ONNX Runtime. */
 export const DEVICES = ['cpu', 'cuda', 'webgpu'] as const;
+/** What the onnx engine computes on: an execution provider of ONNX Runtime. */
 export type Device = (typeof DEVICES)[number];
 
 /**
@@ -19,8 +21,10 @@ export type Device = (typeof DEVICES)[number];
  * with PyTorch's autocast; what comes out differs from `fp32` in the third digit.
  */
 export const PRECISIONS = ['fp32', 'fp16'] as const;
+/** Numbers that convolutions and matrix products take and give on a GPU, see {@link PRECISIONS}. */
 export type Precision = (typeof PRECISIONS)[number];
 
+/** Sizes of a tensor, outermost first. */
 export type Shape = readonly number[];
 
 /** A float32 tensor in host memory, row-major. */
@@ -35,6 +39,7 @@ export interface HostTensor {
  */
 export type TensorFunction = (inputs: Tensor[], constants: Tensor[]) => Tensor[];
 
+/** A function over tensors, compiled for fixed shapes. */
 export interface CompiledFunction {
   /** Shapes of the outputs, known after compilation. */
   readonly outputShapes: readonly Shape[];
@@ -49,6 +54,7 @@ export interface CompiledFunction {
   dispose(): Promise<void>;
 }
 
+/** How a function is going to be run. */
 export interface CompileOptions {
   /**
    * For many independent runs, as of the parts of a training batch: each run uses one thread (with very large weights a few), in
@@ -58,6 +64,7 @@ export interface CompileOptions {
   readonly parallel?: boolean;
 }
 
+/** Runs functions written in TensorFlow.js. */
 export interface Engine {
   readonly name: EngineName;
   /** For people: library, version, device, threads. */

@@ -28,6 +28,7 @@ export interface NoisyPicture {
   readonly t: number;
 }
 
+/** How xhat0 is asked for. */
 export interface PredictOptions {
   /** Where the result goes, of the layout of x_t but another array; default a new one. */
   readonly into?: Float32Array | undefined;

@@ -20,6 +20,7 @@ export async function denoise(
 ): Promise<Float32Array> {
   const signalShare = Math.sqrt(schedule.alphasCumprod[t]);
   const noiseShare = Math.sqrt(1 - schedule.alphasCumprod[t]);
+  signal?.throwIfAborted();
   const gaussian = gaussians(stream);
   const xt = x0.map((value) => signalShare * value + noiseShare * gaussian());
   return denoiser.predictX0({ xt, width, height, t }, { signal });

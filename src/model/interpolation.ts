@@ -9,6 +9,7 @@ import { fromUnit, toUnit } from '../image/pixels.js';
 import type { DiffusionModel } from './diffusion-model.js';
 import { reverse, type SamplerOptions } from './sampler.js';
 
+/** How two pictures are interpolated between. */
 export interface InterpolateOptions extends SamplerOptions {
   /** Timestep at which the pictures are mixed, 0..T. At 0 that is cross-fading. */
   readonly t: number;
@@ -53,6 +54,7 @@ export async function interpolate(
   return results.map((data) => ({ width, height, data: fromUnit(data) }));
 }
 
+/** Which x_t samples are to share, and how many. */
 export interface SharedLatentsOptions extends SamplerOptions {
   /** Timesteps of the shared x_t, 1..T. */
   readonly timesteps: readonly number[];
@@ -65,6 +67,7 @@ export interface SharedLatentsOptions extends SamplerOptions {
   readonly seed: string;
 }
 
+/** Samples that share an x_t. */
 export interface SharedLatent {
   readonly t: number;
   /** x_t as a picture, clipped. */

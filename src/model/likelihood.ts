@@ -25,6 +25,7 @@ export interface Estimate {
   readonly standardError: number;
 }
 
+/** The variational bound of a set of images, and its parts. */
 export interface Bound {
   /** L_T: what is left of the image in x_T. */
   readonly prior: Estimate;
@@ -75,6 +76,7 @@ export interface Evaluation {
   readonly perImage: readonly ImageBound[];
 }
 
+/** How the bound is measured. */
 export interface BoundOptions extends WorkOptions {
   /** Timesteps at which each image is evaluated, besides t = 1; default 10. `all` sums up all T terms. */
   readonly strata?: number | 'all';

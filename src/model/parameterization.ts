@@ -12,6 +12,7 @@ import { jumpCoefficients, type Schedule } from './schedule.js';
  * its errors are never amplified.
  */
 export const PREDICTIONS = ['eps', 'mu', 'x0', 'v'] as const;
+/** What a network predicts, see {@link PREDICTIONS}. */
 export type Prediction = (typeof PREDICTIONS)[number];
 
 /**
@@ -19,8 +20,10 @@ export type Prediction = (typeof PREDICTIONS)[number];
  * further output channels (Nichol & Dhariwal 2021, Eq. 15; the paper's own learned diagonal is unstable).
  */
 export const VARIANCES = ['beta', 'beta-tilde', 'learned'] as const;
+/** The variance of p(x_{t-1}|x_t), see {@link VARIANCES}. */
 export type Variance = (typeof VARIANCES)[number];
 
+/** What a network's output means. */
 export interface Parameterization {
   readonly prediction: Prediction;
   readonly variance: Variance;

@@ -14,6 +14,7 @@ import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
 /** `ddpm` draws x_s from p(x_s|x_t); `ddim` follows the probability-flow ODE, where x_T decides everything. */
 export const SAMPLERS = ['ddpm', 'ddim'] as const;
+/** How the reverse process is walked, see {@link SAMPLERS}. */
 export type Sampler = (typeof SAMPLERS)[number];
 
 /** How the reverse process is walked. */
@@ -33,6 +34,7 @@ export interface SamplerOptions extends WorkOptions {
 /** Called with xhat0, which is reused after the call, of a picture (counted from 0) at each t that is visited. */
 export type EstimateListener = (picture: number, t: number, xhat0: Float32Array) => void;
 
+/** Which samples are drawn. */
 export interface SampleOptions extends SamplerOptions {
   readonly count: number;
   /** Number of the first picture, for drawing many part by part; default 0. */
@@ -45,6 +47,7 @@ export interface SampleOptions extends SamplerOptions {
   readonly onEstimate?: EstimateListener;
 }
 
+/** Where the reverse process begins and ends. */
 export interface ReverseOptions extends SamplerOptions {
   /** x_from of each picture: height * width * 3 values, rows from the top, channels interleaved; not modified. */
   readonly states: readonly Float32Array[];

@@ -16,6 +16,7 @@ export interface JumpCoefficients {
   readonly sigma: number;
 }
 
+/** The tables of a noise schedule. */
 export interface Schedule {
   /** T. */
   readonly timesteps: number;

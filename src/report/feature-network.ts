@@ -26,6 +26,7 @@ export interface Features {
   readonly probabilities?: Float32Array;
 }
 
+/** A network that gives features of pictures, for distances between sets of them. */
 export interface FeatureNetwork {
   /** For people: layout and size of its input. */
   readonly description: string;

@@ -21,7 +21,7 @@ export interface GaussianFit {
   gaussian(): Gaussian;
 }
 
-/** @param dimensions of every vector */
+/** Begins to fit a Gaussian to vectors. @param dimensions of every vector */
 export function fitGaussian(dimensions: number): GaussianFit {
   // Sums are of differences to the first vector, so that a large mean takes no digits from the covariance.
   let first: Float32Array | undefined;

@@ -5,8 +5,6 @@
  * (docs/FORMAT.md) and new golden files.
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
 import { decode } from '../../src/codec/decoder/decode.js';
@@ -15,45 +13,13 @@ import { FORMAT_VERSION, readHeader } from '../../src/codec/format/header.js';
 import { readInfo } from '../../src/codec/format/info.js';
 import type { CodecModel } from '../../src/codec/model.js';
 import { rmse } from '../../src/image/metrics.js';
-import type { Denoiser } from '../../src/model/denoiser.js';
-import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
+import { blur, openBlurModel } from '../helpers/blur-model.js';
 import { syntheticImage } from '../helpers/fixtures.js';
 
-const schedule = createSchedule(paperSchedule);
 let model: CodecModel;
 
-/** Means of x_t / sqrt(abar_t) over squares that grow with the noise: a poor denoiser, but one of exact arithmetic. */
-const blur: Denoiser = {
-  parallelism: 1,
-  precision: 'fp32',
-  async predictX0({ xt, width, height, t }, { into = new Float32Array(xt.length) } = {}) {
-    const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
-    const reach = Math.min(8, Math.floor(Math.sqrt(1 / schedule.snr[t])));
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        for (let channel = 0; channel < 3; channel++) {
-          let sum = 0;
-          let count = 0;
-          for (let j = Math.max(0, y - reach); j <= Math.min(height - 1, y + reach); j++) {
-            for (let i = Math.max(0, x - reach); i <= Math.min(width - 1, x + reach); i++) {
-              sum += xt[(j * width + i) * 3 + channel];
-              count++;
-            }
-          }
-          into[(y * width + x) * 3 + channel] = Math.max(-1, Math.min(1, (sum * scale) / count));
-        }
-      }
-    }
-    return into;
-  },
-  async dispose() {},
-};
-
 beforeAll(async () => {
-  // Any profile will do; the pilot's is at hand.
-  const file = fileURLToPath(new URL('../../models/pilot/codec.json', import.meta.url));
-  const { profile } = JSON.parse(await readFile(file, 'utf8'));
-  model = { id: 'b1'.repeat(32), schedule, profile, denoiser: blur };
+  model = await openBlurModel();
 });
 
 const CASES: readonly [string, number, number, EncodeOptions, string][] = [

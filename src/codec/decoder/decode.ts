@@ -80,24 +80,24 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
     );
   }
   const decoder = openDecoder(model, options);
-  let bytesTotal = 0;
-  const isEnough = ({ stepsUsed }: DecoderPoint) =>
+  const isLast = ({ stepsUsed }: DecoderPoint) =>
     stepsUsed >= maxSteps || (maxSteps < Number.POSITIVE_INFINITY && stepsUsed === decoder.layout!.written.length);
-  for await (const chunk of chunksOf(source)) {
+  let bytesTotal = 0;
+  let stepsShown = -1;
+  reading: for await (const chunk of chunksOf(source, maxBytes, options.signal)) {
     bytesTotal += chunk.length;
-    const within = chunk.subarray(0, Math.max(0, chunk.length - Math.max(0, bytesTotal - maxBytes)));
-    let isDone = bytesTotal >= maxBytes;
-    for await (const point of decoder.push(within)) {
+    for await (const point of decoder.push(chunk)) {
       onProgress?.(point.stepsUsed / (decoder.layout!.written.length + 1));
-      isDone ||= isEnough(point);
-      if (isEnough(point)) break;
-      if (point.exactSamples === 0) await onPoint?.(await pictureAt(point, reconstruction, true));
+      if (isLast(point)) break reading;
+      if (onPoint && point.exactSamples === 0) {
+        await onPoint(await pictureAt(point, reconstruction, true));
+        stepsShown = point.stepsUsed;
+      }
     }
-    if (isDone) break;
   }
   if (decoder.layout) checkBytes(maxBytes, decoder.layout.headerBytes);
   const last = await pictureAt(decoder.end(), reconstruction, false);
-  await onPoint?.(last);
+  if (last.stepsUsed !== stepsShown || last.exactSamples > 0) await onPoint?.(last);
   onProgress?.(1);
   const { state, metadata } = decoder;
   return {
@@ -109,18 +109,49 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   };
 }
 
-async function* chunksOf(source: ByteStream): AsyncGenerator<Uint8Array> {
-  // Not all browsers' streams can be iterated over.
-  if (!('getReader' in source)) {
-    yield* source;
-    return;
-  }
-  const reader = source.getReader();
+/** The chunks of a stream, up to so many bytes; no more of it is read after that, or after the signal. */
+async function* chunksOf(
+  source: ByteStream,
+  maxBytes: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  signal?.throwIfAborted();
+  const chunks = iteratorOf(source);
+  let stop: ((reason: unknown) => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal!.reason);
+  });
+  // Nobody may be waiting for it.
+  aborted.catch(() => {});
+  signal?.addEventListener('abort', stop!, { once: true });
   try {
-    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) yield chunk.value;
+    for (let left = maxBytes; left > 0; ) {
+      const { done, value } = await Promise.race([chunks.next(), aborted]);
+      if (done) return;
+      yield value.subarray(0, left);
+      left -= value.length;
+    }
   } finally {
-    await reader.cancel();
+    signal?.removeEventListener('abort', stop!);
+    // Not awaited: a generator that waits for its next chunk ends when that has come.
+    Promise.resolve(chunks.return?.()).catch(() => {});
   }
+}
+
+function iteratorOf(source: ByteStream): AsyncIterator<Uint8Array> {
+  // Not all browsers' streams can be iterated over.
+  if (!('getReader' in source)) return source[Symbol.asyncIterator]();
+  const reader = source.getReader();
+  return {
+    async next() {
+      const { done, value } = await reader.read();
+      return done ? { done, value: undefined } : { done, value };
+    },
+    async return() {
+      await reader.cancel();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 /** The picture of a point. @param keep gives it values of its own */

@@ -50,6 +50,7 @@ export function openDecoder(model: CodecModel, options: DecoderOptions = {}): De
   return new Decoder(model, options);
 }
 
+/** Takes the bytes of a file as they come, and gives a point wherever they amount to a picture. */
 export class Decoder {
   private readonly input = new ByteQueue();
   private readonly maxPixels: number;

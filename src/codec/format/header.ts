@@ -27,6 +27,7 @@ export const MAX_SIDE = 2 ** 24;
 /** Hex digits of the model's hash in a header. */
 export const MODEL_ID_DIGITS = 6;
 
+/** What a file says before its first step (docs/FORMAT.md, section 1). */
 export interface Header {
   readonly version: number;
   /** ν, 4..16: the trellis has 2^ν states. */
@@ -63,6 +64,7 @@ const FEATURES_RESERVED = 0xf8;
 /** Of counts and timesteps. */
 const MOST_STEPS = 2 ** 14 - 1;
 
+/** The bytes of a header. The inverse of {@link readHeader}. */
 export function writeHeader(header: Header): Uint8Array {
   const { plan } = header;
   const features =

@@ -14,6 +14,7 @@ export interface LayoutModel extends PlanModel {
   readonly residuals?: ResidualStatistics;
 }
 
+/** Where the steps of a file lie. */
 export interface Layout {
   readonly header: Header;
   readonly headerBytes: number;

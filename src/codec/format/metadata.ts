@@ -8,6 +8,7 @@ import { leb128, readLeb128 } from '../bits/leb128.js';
 export const MOST_METADATA_BYTES = 65_535;
 const CHECKSUM_BYTES = 2;
 
+/** What a file says of itself besides the picture. */
 export interface Metadata {
   /** Name of the picture's file, without its directory. */
   readonly source?: string;

@@ -4,6 +4,7 @@ import { chooseGreedy, chooseSample, type Selection, type Uniform } from './bloc
 import type { Block } from './blocks.js';
 import type { BlockCode, Path } from './trellis.js';
 
+/** Looks for the codewords of blocks. */
 export interface BlockSearch {
   /**
    * The blocks' paths, in their order. What is chosen does not depend on the number of threads.

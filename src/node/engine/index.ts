@@ -5,6 +5,7 @@ import { openOnnxEngine } from './onnx.js';
 import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
 import { openWasmEngine } from './wasm.js';
 
+/** How an engine is opened. */
 export interface EngineOptions {
   /** Threads of the onnx engine; default one per core. */
   readonly threads?: number | undefined;

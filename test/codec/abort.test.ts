@@ -1,0 +1,183 @@
+/** Work that is ended with an AbortSignal: nothing begins after it, nothing is left of it, and the next call works. */
+import { describe, expect, test } from 'vitest';
+import { decode } from '../../src/codec/decoder/decode.js';
+import { encode as encodeHere } from '../../src/codec/encoder/encoder.js';
+import type { Engine } from '../../src/engine/engine.js';
+import type { RgbImage } from '../../src/image/image.js';
+import { measureBound } from '../../src/model/likelihood.js';
+import { sample } from '../../src/model/sampler.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { openModel } from '../../src/node/models.js';
+import { openWorkerPool } from '../../src/node/worker-pool.js';
+import { counting, openBlurModel } from '../helpers/blur-model.js';
+import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';
+
+/** An engine that tells of each run when it begins, and how many go on. */
+function watched(
+  engine: Engine,
+  onRun: (run: number) => void,
+): { engine: Engine; begun: () => number; running: () => number } {
+  let begun = 0;
+  let running = 0;
+  return {
+    begun: () => begun,
+    running: () => running,
+    engine: {
+      ...engine,
+      async compile(...args) {
+        const compiled = await engine.compile(...args);
+        return {
+          ...compiled,
+          async run(inputs, signal) {
+            signal?.throwIfAborted();
+            onRun(++begun);
+            running++;
+            try {
+              return await compiled.run(inputs, signal);
+            } finally {
+              running--;
+            }
+          },
+        };
+      },
+    },
+  };
+}
+
+const REASON = new Error('ended by the test');
+
+/** A picture of several windows. */
+const LARGE: RgbImage = syntheticImage(100, 80);
+
+describe('in the middle of a picture', () => {
+  test.each(['encode', 'decode'] as const)('%s begins no window after it', { timeout: 120_000 }, async (what) => {
+    const plain = await openEngine('onnx', { threads: 2 });
+    const other = await openModel('pilot', plain);
+    const { bytes } = await encodeHere(LARGE, other, { targetRmse: 40, effort: 1 });
+    await other.dispose();
+
+    const controller = new AbortController();
+    let last = 0;
+    const { engine, begun, running } = watched(plain, (run) => {
+      last = run;
+      if (run === 7) controller.abort(REASON);
+    });
+    const model = await openModel('pilot', engine);
+    const { signal } = controller;
+    const work =
+      what === 'encode'
+        ? encodeHere(LARGE, model, { targetRmse: 40, effort: 1, signal })
+        : decode(bytes, model, { signal });
+    await expect(work).rejects.toBe(REASON);
+    expect([last, begun(), running()]).toEqual([7, 7, 0]);
+
+    // And the model can be used again.
+    const result = await decode(bytes, model);
+    expect(result.complete).toBe(true);
+    await model.dispose();
+    await plain.dispose();
+  });
+});
+
+test('before it begins nothing is done', async () => {
+  const { model, asked } = counting(await openBlurModel());
+  const signal = AbortSignal.abort(new Error('no'));
+  const image = syntheticImage(12, 10);
+  await expect(encodeHere(image, model, { signal })).rejects.toThrow('no');
+  expect(asked).toEqual([]);
+  const { bytes } = await encodeHere(image, model, { targetRmse: 30 });
+  asked.length = 0;
+  await expect(decode(bytes, model, { signal })).rejects.toThrow('no');
+  async function* never(): AsyncGenerator<Uint8Array> {
+    yield expect.fail('read');
+  }
+  await expect(decode(never(), model, { signal })).rejects.toThrow('no');
+  expect(asked).toEqual([]);
+});
+
+test('a decoder that waits for its stream ends at once', async () => {
+  const model = await openBlurModel();
+  const { bytes } = await encodeHere(syntheticImage(12, 10), model, { targetRmse: 30 });
+  const controller = new AbortController();
+  async function* stalled(): AsyncGenerator<Uint8Array> {
+    yield bytes.subarray(0, 20);
+    controller.abort(REASON);
+    await new Promise(() => {});
+  }
+  await expect(decode(stalled(), model, { signal: controller.signal })).rejects.toBe(REASON);
+});
+
+test('after every evaluation an encode can be ended, and gives nothing', async () => {
+  const plain = await openBlurModel();
+  const image = syntheticImage(12, 10);
+  const options = { targetRmse: 30 };
+  const { model: counted, asked } = counting(plain);
+  const whole = await encodeHere(image, counted, options);
+  const evaluations = asked.length;
+  for (let at = 1; at <= evaluations; at += Math.ceil(evaluations / 12)) {
+    const controller = new AbortController();
+    let seen = 0;
+    const denoiser: typeof plain.denoiser = {
+      ...plain.denoiser,
+      async predictX0(picture, more) {
+        if (++seen === at) controller.abort(REASON);
+        more?.signal?.throwIfAborted();
+        return plain.denoiser.predictX0(picture, more);
+      },
+    };
+    const { signal } = controller;
+    await expect(encodeHere(image, { ...plain, denoiser }, { ...options, signal })).rejects.toBe(REASON);
+    expect(seen).toBe(at);
+  }
+  expect((await encodeHere(image, plain, options)).bytes).toEqual(whole.bytes);
+});
+
+test('samples and bounds, too', { timeout: 120_000 }, async () => {
+  const plain = await openEngine('onnx', { threads: 1 });
+  for (const at of [1, 3]) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const { engine, begun } = watched(plain, (run) => {
+      if (run === at) controller.abort(REASON);
+    });
+    const model = { ...(await openModel('pilot', plain)), engine };
+    await expect(sample(model, { count: 2, width: 16, height: 16, seed: 'a', steps: 20, signal })).rejects.toBe(REASON);
+    await expect(measureBound((await cifarTestImages()).slice(0, 2), model, { signal })).rejects.toBe(REASON);
+    expect(begun()).toBe(at);
+  }
+  await plain.dispose();
+});
+
+test('threads do not begin what was taken back, and go on with the next', { timeout: 60_000 }, async () => {
+  const script = new URL(
+    `data:text/javascript,${encodeURIComponent(`
+      import { parentPort } from 'node:worker_threads';
+      const begun = [];
+      parentPort.on('message', ({ request, cancelled }) => {
+        if (Atomics.load(cancelled, 0) !== 0) return parentPort.postMessage({ error: 'cancelled' });
+        begun.push(request.name);
+        // Held until the caller has aborted what waits behind it.
+        if (request.gate) Atomics.wait(request.gate, 0, 0);
+        parentPort.postMessage({ result: [...begun] });
+      });
+      parentPort.postMessage({ ready: true });
+    `)}`,
+  );
+  type Request = { readonly name: string; readonly gate?: Int32Array };
+  const pool = await openWorkerPool<Request, string[]>(script, undefined, 1, 'test');
+  const gate = new Int32Array(new SharedArrayBuffer(4));
+  const controller = new AbortController();
+  const { signal } = controller;
+  const first = pool.run({ name: 'first', gate });
+  // One is with the thread already, the others wait here.
+  const others = ['second', 'third', 'fourth'].map((name) => pool.run({ name }, { signal }));
+  const outcomes = Promise.allSettled(others);
+  controller.abort(new Error('taken back'));
+  expect((await outcomes).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  Atomics.store(gate, 0, 1);
+  Atomics.notify(gate, 0);
+  expect(await first).toEqual(['first']);
+  expect(await pool.run({ name: 'last' })).toEqual(['first', 'last']);
+  await expect(pool.run({ name: 'late' }, { signal })).rejects.toThrow('taken back');
+  await pool.dispose();
+});

@@ -1,0 +1,287 @@
+/** A decoder that takes bytes as they come. */
+import { Readable } from 'node:stream';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { DecoderOptions, DecoderPoint, EncodeOptions } from '../../src/codec/api.js';
+import { decode } from '../../src/codec/decoder/decode.js';
+import { type Decoder, openDecoder } from '../../src/codec/decoder/decoder.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import type { CodecModel } from '../../src/codec/model.js';
+import { counting, openBlurModel } from '../helpers/blur-model.js';
+import { syntheticImage } from '../helpers/fixtures.js';
+
+const image = syntheticImage(24, 20);
+let model: CodecModel;
+const files = new Map<string, Uint8Array>();
+
+const KINDS: Readonly<Record<string, EncodeOptions>> = {
+  lossy: { targetRmse: 20 },
+  checked: { targetRmse: 20, checksums: true, metadata: { comment: 'a' } },
+  lossless: { lossless: true, effort: 1 },
+  'lossless and checked': { lossless: true, effort: 1, checksums: true, metadata: { comment: 'b' } },
+};
+
+beforeAll(async () => {
+  model = await openBlurModel();
+  for (const [kind, options] of Object.entries(KINDS)) files.set(kind, (await encode(image, model, options)).bytes);
+});
+
+/** What a point says, with its picture. */
+async function told(point: DecoderPoint) {
+  const { reconstruct: _, ...rest } = point;
+  const { unrounded: __, ...picture } = await point.reconstruct();
+  return { ...rest, ...picture };
+}
+
+/** All points of a file that comes in pieces. */
+async function pointsOf(pieces: Iterable<Uint8Array>, options?: DecoderOptions, by = model) {
+  const decoder = openDecoder(by, options);
+  const points: Awaited<ReturnType<typeof told>>[] = [];
+  for (const piece of pieces) for await (const point of decoder.push(piece)) points.push(await told(point));
+  return { decoder, points };
+}
+
+function* piecesOf(bytes: Uint8Array, lengths: Iterable<number>): Generator<Uint8Array> {
+  let position = 0;
+  for (const length of lengths) {
+    yield bytes.subarray(position, position + length);
+    position += length;
+  }
+  if (position < bytes.length) yield bytes.subarray(position);
+}
+
+const ones = (bytes: Uint8Array) =>
+  piecesOf(
+    bytes,
+    Array.from(bytes, () => 1),
+  );
+
+describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
+  test('gives the same points byte by byte as at once, and the last is what decode gives', {
+    timeout: 120_000,
+  }, async () => {
+    const bytes = files.get(kind)!;
+    const whole = await pointsOf([bytes]);
+    const slow = await pointsOf(ones(bytes));
+    // Of a section that is there its points are known to be sound before its last byte is decoded.
+    const unchecked = ({ checksum: _, ...point }: (typeof whole.points)[number]) => point;
+    expect(slow.points.map(unchecked)).toEqual(whole.points.map(unchecked));
+    expect(slow.decoder.state).toEqual({ needs: 'nothing' });
+    expect(slow.decoder.metadata).toEqual(KINDS[kind].metadata);
+    const { image: picture, stepsUsed, exactSamples, lossless } = await decode(bytes, model);
+    expect(whole.points.at(-1)).toMatchObject({ image: picture, stepsUsed, exactSamples, lossless });
+  });
+
+  test('in any pieces, too', async () => {
+    const bytes = files.get(kind)!;
+    const { points } = await pointsOf([bytes]);
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 30 }), async (lengths) => {
+        const decoder = openDecoder(model);
+        const reached: [number, number][] = [];
+        for (const piece of piecesOf(bytes, lengths)) {
+          for await (const { stepsUsed, bytesUsed } of decoder.push(piece)) reached.push([stepsUsed, bytesUsed]);
+        }
+        expect(reached).toEqual(points.map(({ stepsUsed, bytesUsed }) => [stepsUsed, bytesUsed]));
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  test('asks the network once for each state, and not for what is not looked at', async () => {
+    const bytes = files.get(kind)!;
+    const { model: counted, asked } = counting(model);
+    await pointsOf(ones(bytes), {}, counted);
+    const states = asked.map(({ t }) => t);
+    expect(new Set(states).size).toBe(states.length);
+    asked.length = 0;
+    await decode(bytes, counted);
+    expect(asked.map(({ t }) => t)).toEqual(states);
+    asked.length = 0;
+    const decoder = openDecoder(counted);
+    for await (const _ of decoder.push(bytes));
+    // The last state's xhat0 is for its picture, or for the samples after it.
+    expect(asked.length).toBe(kind.startsWith('lossless') ? states.length : states.length - 1);
+  });
+
+  test('says what it needs, and needs no more than it says', async () => {
+    const bytes = files.get(kind)!;
+    const decoder = openDecoder(model);
+    expect(decoder.state).toEqual({ needs: 'header' });
+    let position = 0;
+    let steps = 0;
+    while (position < bytes.length) {
+      const { state } = decoder;
+      const more = state.needs === 'step' ? state.bytes : 1;
+      expect(more).toBeGreaterThan(0);
+      let points = 0;
+      for await (const _ of decoder.push(bytes.subarray(position, position + more))) points++;
+      position += more;
+      if (state.needs !== 'step') continue;
+      expect([points, decoder.point!.stepsUsed]).toEqual([1, ++steps]);
+      expect(decoder.point!.bytesUsed).toBe(position);
+    }
+    expect(steps).toBeGreaterThan(5);
+    expect(decoder.state).toEqual({ needs: 'nothing' });
+    // What follows a file is not its business.
+    for await (const _ of decoder.push(new Uint8Array(10))) throw new Error('a point after the end');
+  });
+
+  test('comes from streams of any sort', async () => {
+    const bytes = files.get(kind)!;
+    const pieces = [...piecesOf(bytes, [1, 3, 40, 200])];
+    const whole = await decode(bytes, model);
+    async function* generated() {
+      yield* pieces;
+    }
+    const web = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const piece of pieces) controller.enqueue(piece);
+        controller.close();
+      },
+    });
+    for (const source of [generated(), web, Readable.from(pieces)]) {
+      const { unrounded: _, ...rest } = await decode(source, model);
+      const { unrounded: __, ...expected } = whole;
+      expect(rest).toEqual(expected);
+    }
+  });
+});
+
+describe('a stream', () => {
+  test('is read no further than what is asked for', async () => {
+    const bytes = files.get('lossy')!;
+    let given = 0;
+    async function* slowly() {
+      for (const piece of ones(bytes)) {
+        given++;
+        yield piece;
+      }
+    }
+    const few = await decode(slowly(), model, { maxSteps: 3 });
+    expect(few.stepsUsed).toBe(3);
+    expect(given).toBe(few.bytesUsed);
+    given = 0;
+    const short = await decode(slowly(), model, { maxBytes: 60 });
+    expect(given).toBe(60);
+    expect(short.image).toEqual((await decode(bytes, model, { maxBytes: 60 })).image);
+  });
+
+  test('that ends inside the header is refused as such a file is', async () => {
+    const bytes = files.get('lossy')!;
+    for (const length of [0, 1, 5]) {
+      const expected = await decode(bytes.subarray(0, length), model).catch((error: Error) => error.message);
+      await expect(decode(Readable.from([bytes.slice(0, length)]), model)).rejects.toThrow(expected as string);
+    }
+  });
+
+  test('has no length to spread points over', async () => {
+    const stream = Readable.from([files.get('lossy')!]);
+    await expect(decode(stream, model, { progressivePoints: 3 })).rejects.toThrow(/progressivePoints: .*not a stream/);
+  });
+
+  test('shows every step', async () => {
+    const bytes = files.get('lossy')!;
+    const shown: number[] = [];
+    await decode(Readable.from([...ones(bytes)]), model, { onPoint: ({ stepsUsed }) => void shown.push(stepsUsed) });
+    const { stepsTotal } = await decode(bytes, model);
+    expect(shown).toEqual(Array.from({ length: stepsTotal + 1 }, (_, i) => i));
+  });
+});
+
+describe('checksums', () => {
+  test('make points sure when they come', async () => {
+    const bytes = files.get('checked')!;
+    const { points } = await pointsOf(ones(bytes));
+    const states = points.map(({ checksum }) => checksum);
+    expect(states[0]).toBe('passed');
+    expect(states.at(-1)).toBe('passed');
+    expect(states).toContain('pending');
+    expect((await pointsOf([bytes])).points.every(({ checksum }) => checksum === 'passed')).toBe(true);
+    expect((await pointsOf([files.get('lossy')!])).points.every(({ checksum }) => checksum === 'none')).toBe(true);
+  });
+
+  test('that are wrong end the decoding, and the last good point is named', { timeout: 60_000 }, async () => {
+    const bytes = files.get('checked')!;
+    const { points } = await pointsOf(ones(bytes));
+    const middle = points[Math.floor(points.length / 2)];
+    const damaged = bytes.slice();
+    damaged[middle.bytesUsed + 1] ^= 8;
+    const decoder = openDecoder(model);
+    const good: DecoderPoint[] = [];
+    const feed = async () => {
+      for (const piece of ones(damaged)) for await (const point of decoder.push(piece)) good.push(point);
+    };
+    const error: Error = await feed().then(
+      () => expect.fail('damage was not noticed'),
+      (reason) => reason,
+    );
+    const sure = good.filter(({ checksum }) => checksum === 'passed').at(-1)!;
+    expect(error.message).toMatch(new RegExp(`damaged after step ${sure.stepsUsed}, byte ${sure.bytesUsed}:`));
+    // And again, whatever comes.
+    await expect(decoder.push(bytes).next()).rejects.toBe(error);
+
+    const tolerant = await decode(Readable.from([...ones(damaged)]), model, { tolerant: true });
+    expect(tolerant).toMatchObject({ damaged: true, complete: false, stepsUsed: sure.stepsUsed });
+    const { image: expected } = await decode(bytes, model, { maxSteps: sure.stepsUsed });
+    expect(tolerant.image).toEqual(expected);
+    expect((await decode(damaged, model, { tolerant: true })).image).toEqual(expected);
+  });
+});
+
+describe('points', () => {
+  test('are of the moment', async () => {
+    const decoder = openDecoder(model);
+    const points: DecoderPoint[] = [];
+    for await (const point of decoder.push(files.get('lossy')!)) points.push(point);
+    await expect(points[2].reconstruct()).rejects.toThrow(/before the decoder goes on/);
+    expect((await points.at(-1)!.reconstruct()).image.width).toBe(24);
+  });
+
+  test('can be left for the next push', async () => {
+    const bytes = files.get('lossy')!;
+    const decoder = openDecoder(model);
+    decoder.push(bytes.subarray(0, 100));
+    const first = decoder.push(bytes.subarray(100));
+    await first.next();
+    await expect(decoder.push(new Uint8Array()).next()).rejects.toThrow(/points of the push before/);
+    for await (const _ of first);
+    expect(decoder.state).toEqual({ needs: 'nothing' });
+  });
+
+  test.each(['sample', 'flow'] as const)('are reconstructed by %s without touching the chain', async (kind) => {
+    const bytes = files.get('lossy')!;
+    const decoder: Decoder = openDecoder(model);
+    for await (const point of decoder.push(bytes)) if (point.stepsUsed === 4) await point.reconstruct(kind);
+    const { image: expected } = await decode(bytes, model);
+    expect((await decoder.end().reconstruct()).image).toEqual(expected);
+    const cut = await decode(bytes, model, { maxSteps: 4, reconstruction: kind });
+    expect(cut.stepsUsed).toBe(4);
+  });
+
+  test('take a copy of the bytes', async () => {
+    const bytes = files.get('lossy')!;
+    const mine = bytes.slice();
+    const decoder = openDecoder(model);
+    const points = decoder.push(mine);
+    mine.fill(0);
+    for await (const _ of points);
+    expect((await decoder.end().reconstruct()).image).toEqual((await decode(bytes, model)).image);
+  });
+});
+
+test('a file in 1000 pieces costs what it costs whole', async () => {
+  const bytes = files.get('lossless')!;
+  const length = Math.max(1, Math.floor(bytes.length / 1000));
+  const { model: counted, asked } = counting(model);
+  const decoder = openDecoder(counted);
+  for (const piece of piecesOf(
+    bytes,
+    Array.from({ length: 1000 }, () => length),
+  ))
+    for await (const _ of decoder.push(piece));
+  const inPieces = asked.length;
+  asked.length = 0;
+  await decode(bytes, counted);
+  expect(inPieces).toBe(asked.length);
+});

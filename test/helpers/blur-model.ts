@@ -1,0 +1,55 @@
+/** A model without a network, of exact arithmetic and fast: what it makes of files is the same on every machine. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { CodecModel } from '../../src/codec/model.js';
+import type { Denoiser, NoisyPicture } from '../../src/model/denoiser.js';
+import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
+
+const schedule = createSchedule(paperSchedule);
+
+/** Means of x_t / sqrt(abar_t) over squares that grow with the noise: a poor denoiser, but one of exact arithmetic. */
+export const blur: Denoiser = {
+  parallelism: 1,
+  precision: 'fp32',
+  async predictX0({ xt, width, height, t }, { into = new Float32Array(xt.length) } = {}) {
+    const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
+    const reach = Math.min(8, Math.floor(Math.sqrt(1 / schedule.snr[t])));
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        for (let channel = 0; channel < 3; channel++) {
+          let sum = 0;
+          let count = 0;
+          for (let j = Math.max(0, y - reach); j <= Math.min(height - 1, y + reach); j++) {
+            for (let i = Math.max(0, x - reach); i <= Math.min(width - 1, x + reach); i++) {
+              sum += xt[(j * width + i) * 3 + channel];
+              count++;
+            }
+          }
+          into[(y * width + x) * 3 + channel] = Math.max(-1, Math.min(1, (sum * scale) / count));
+        }
+      }
+    }
+    return into;
+  },
+  async dispose() {},
+};
+
+/** Codes with {@link blur}. Any profile will do; the pilot's is at hand. */
+export async function openBlurModel(): Promise<CodecModel> {
+  const file = fileURLToPath(new URL('../../models/pilot/codec.json', import.meta.url));
+  const { profile } = JSON.parse(await readFile(file, 'utf8'));
+  return { id: 'b1'.repeat(32), schedule, profile, denoiser: blur };
+}
+
+/** The model with every evaluation noted. */
+export function counting(model: CodecModel): { readonly model: CodecModel; readonly asked: NoisyPicture[] } {
+  const asked: NoisyPicture[] = [];
+  const denoiser: Denoiser = {
+    ...model.denoiser,
+    predictX0(picture, options) {
+      asked.push({ ...picture, xt: picture.xt.slice() });
+      return model.denoiser.predictX0(picture, options);
+    },
+  };
+  return { model: { ...model, denoiser }, asked };
+}

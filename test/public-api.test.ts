@@ -1,0 +1,138 @@
+/** What the package promises to those who import it: documented, typed, and nothing loaded that is not needed. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory } from './helpers/fixtures.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ENTRIES = ['index', 'core', 'decode'] as const;
+const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+
+/** The exported symbols of the entries, as the compiler sees them. */
+function exportsOf(entry: string): { readonly name: string; readonly documented: boolean }[] {
+  const file = join(ROOT, 'src', `${entry}.ts`);
+  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
+  const program = ts.createProgram([file], options);
+  const checker = program.getTypeChecker();
+  const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!;
+  return checker.getExportsOfModule(module).map((symbol) => {
+    const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+    return { name: symbol.name, documented: target.getDocumentationComment(checker).length > 0 };
+  });
+}
+
+describe('exported symbols', () => {
+  test.each(ENTRIES)('of %s are all documented', { timeout: 120_000 }, (entry) => {
+    const symbols = exportsOf(entry);
+    expect(symbols.length).toBeGreaterThan(10);
+    expect(symbols.filter(({ documented }) => !documented).map(({ name }) => name)).toEqual([]);
+  });
+
+  test('are those that docs and examples name', async () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    const named = [...readme.matchAll(/import \{([^}]*)\} from 'ddpm-codec'/g)].flatMap(([, names]) =>
+      names.split(','),
+    );
+    const there = Object.keys(await import(join(ROOT, 'dist/index.js')));
+    expect(there).toEqual(expect.arrayContaining(named.map((name) => name.trim())));
+    expect(named.length).toBeGreaterThan(3);
+  });
+});
+
+test('package.json has an entry for each', () => {
+  for (const [name, { types, default: file }] of Object.entries<{ types: string; default: string }>(PACKAGE.exports)) {
+    if (name === './package.json') continue;
+    expect([readFileSync(join(ROOT, types)).length, readFileSync(join(ROOT, file)).length]).not.toContain(0);
+  }
+  expect(Object.keys(PACKAGE.exports)).toEqual(['.', './decode', './core', './package.json']);
+});
+
+test('a script in TypeScript works from the packed tarball', { timeout: 300_000 }, async () => {
+  const directory = await temporaryDirectory();
+  const [{ filename }] = JSON.parse(
+    execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', directory], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  );
+  execFileSync('tar', ['-xzf', filename], { cwd: directory });
+  const modules = join(directory, 'node_modules');
+  mkdirSync(modules);
+  cpSync(join(directory, 'package'), join(modules, 'ddpm-codec'), { recursive: true });
+  // Its dependencies are those that are installed here; what it does not depend on it does not find.
+  const wanted = [
+    ...Object.keys(PACKAGE.dependencies),
+    ...Object.keys(PACKAGE.optionalDependencies),
+    '@types/node',
+    '@types',
+  ];
+  for (const name of wanted) link(name, modules);
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ name: 'user', type: 'module' }));
+  writeFileSync(
+    join(directory, 'script.ts'),
+    `import { type DecodeResult, decode, encode, openEngine, openModelFor, type RgbImage } from 'ddpm-codec';
+import { createModel, openDecoder } from 'ddpm-codec/core';
+import { readInfo } from 'ddpm-codec/decode';
+
+const data = Uint8Array.from({ length: 8 * 6 * 3 }, (_, i) => (i * 5) % 256);
+const image: RgbImage = { width: 8, height: 6, data };
+const engine = await openEngine('auto');
+const model = await openModelFor(image, engine);
+const { bytes } = await encode(image, model, { targetRmse: 40, effort: 1 });
+const result: DecodeResult = await decode(bytes, await openModelFor(bytes, engine));
+const decoder = openDecoder(model);
+let points = 0;
+for await (const point of decoder.push(bytes)) points += point.stepsUsed >= 0 ? 1 : 0;
+const { steps = [] } = readInfo(bytes, model);
+console.log(result.complete, points === steps.length, typeof createModel, decoder.state.needs);
+process.exit(0);
+`,
+  );
+  const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  const options = [
+    '--module',
+    'nodenext',
+    '--target',
+    'es2023',
+    '--lib',
+    'es2023,webworker',
+    '--strict',
+    '--skipLibCheck',
+    'script.ts',
+  ];
+  execFileSync(process.execPath, [compiler, ...options], { cwd: directory, stdio: ['ignore', 'inherit', 'inherit'] });
+  const stdout = execFileSync(process.execPath, ['script.js'], { cwd: directory, encoding: 'utf8' });
+  expect(stdout.trim()).toBe('true true function nothing');
+  // Neither sources nor tests are in it.
+  expect(readdirSync(join(directory, 'package')).sort()).toEqual(
+    [
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'bin',
+      'dist',
+      'docs',
+      'models',
+      'package.json',
+      'published',
+      'report-page',
+    ].sort(),
+  );
+});
+
+/** Puts a package of ours into a directory of modules, with what it needs by its own place. */
+function link(name: string, modules: string): void {
+  if (name.includes('/')) mkdirSync(join(modules, name.split('/')[0]), { recursive: true });
+  const target = join(ROOT, 'node_modules', name);
+  try {
+    symlinkSync(target, join(modules, name), 'dir');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
