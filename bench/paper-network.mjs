@@ -16,6 +16,7 @@ import { openEngine } from '../dist/node/engine/index.js';
 const [directory] = process.argv.slice(2);
 if (directory === undefined) throw new Error('expected the directory that bench/reference_unet.py paper made');
 
+/** @param {string} form @param {string} file */
 async function read(form, file) {
   const started = performance.now();
   const config = JSON.parse(await readFile(join(directory, form, 'config.json'), 'utf8'));
@@ -29,7 +30,7 @@ const forms = [
 ];
 const [{ config, tensors }, other] = forms;
 for (const [name, { data }] of tensors) {
-  if (Buffer.compare(Buffer.from(data.buffer), Buffer.from(other.tensors.get(name).data.buffer)) !== 0) {
+  if (other.tensors.get(name)?.data.every((value, i) => value === data[i]) !== true) {
     throw new Error(`${name} differs between the two forms`);
   }
 }
@@ -39,9 +40,15 @@ console.log(
 console.log(`read in ${forms.map(({ seconds }) => `${seconds.toFixed(1)} s`).join(' (safetensors) and ')} (pickle)`);
 
 const io = readSafetensors(await readFile(join(directory, 'io.safetensors')));
-const { shape, data } = io.get('sample');
+/** @param {string} name */
+const tensor = (name) => {
+  const found = io.get(name);
+  if (found === undefined) throw new Error(`io.safetensors: expected a tensor ${name}`);
+  return found;
+};
+const { shape, data } = tensor('sample');
 const [batch, channels, height, width] = shape;
-const toNhwc = (values) => {
+const toNhwc = (/** @type {Float32Array} */ values) => {
   const pixels = height * width;
   return Float32Array.from(values, (_, i) => {
     const [n, p, c] = [Math.floor(i / (channels * pixels)), Math.floor(i / channels) % pixels, i % channels];
@@ -51,8 +58,8 @@ const toNhwc = (values) => {
 const engine = await openEngine('onnx');
 const unet = createUNet(config, tensors);
 const compiled = await engine.compile(unet.fn, [[batch, height, width, channels], [batch]], unet.constants);
-const [output] = await compiled.run([toNhwc(data), io.get('timestep').data]);
-const expected = toNhwc(io.get('output').data);
+const [output] = await compiled.run([toNhwc(data), tensor('timestep').data]);
+const expected = toNhwc(tensor('output').data);
 let [error, norm, largest] = [0, 0, 0];
 for (let i = 0; i < expected.length; i++) {
   const difference = Math.abs(output[i] - expected[i]);
