@@ -33,6 +33,7 @@ import { presets } from '../dist/model/training/presets.js';
 import { toTensors } from '../dist/model/training/state.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
 import { createUNet } from '../dist/model/unet.js';
+import { publicPath } from '../dist/node/files.js';
 import { bitsPerDimAt } from '../dist/report/rate-curve.js';
 import { failGracefully } from './shared.mjs';
 
@@ -192,7 +193,7 @@ async function train(network) {
     const result = {
       ...network,
       parameters: parameters.length,
-      data: values.data,
+      data: sources.map(publicPath).join(','),
       side,
       cpuSeconds: Math.round(used),
       steps: step,

@@ -12,6 +12,7 @@
  * PSNR is 10 log10(255^2 / mean squared error) of xhat0 before rounding, over the three channels, the mean over pictures. Between
  * the two timesteps whose noise is next to sigma it is linear in log sigma. All models see the same noise.
  */
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { denoisingError } from '../dist/codec/encoder/plan-choice.js';
 import { integerStream } from '../dist/common/random.js';
@@ -81,7 +82,7 @@ const images = await openImageSet([values.images]);
 const models = [];
 const results = {
   description: 'Denoising of photographs: PSNR of whole pictures in dB, ideal bits/dim at an RMSE of their middles',
-  images: images.names,
+  images: images.names.map((name) => basename(name)),
   crop: Number.isFinite(crop) ? crop : null,
   machine: machine(),
   engine: engine.description,

@@ -16,6 +16,7 @@
 import { parseArgs } from 'node:util';
 import { cutMiddle } from '../dist/image/crop.js';
 import { decode, encode, openEngine, openImageSet } from '../dist/index.js';
+import { publicPath } from '../dist/node/files.js';
 import { failGracefully, machine, modelOpener, progress, resultsJson, saveJson } from './shared.mjs';
 
 failGracefully();
@@ -150,7 +151,7 @@ function summary() {
 const results = () => ({
   machine: machine(),
   engines: Object.fromEntries(Object.entries(encoders).map(([name, { description }]) => [name, description])),
-  options: { images: texts, crop: Number(values.crop), model: values.model, effort },
+  options: { images: texts.map(publicPath), crop: Number(values.crop), model: values.model, effort },
   pairs: summary(),
 });
 const tick = progress('pictures');
