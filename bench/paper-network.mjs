@@ -5,22 +5,26 @@
  *   python3 bench/reference_unet.py paper DIR      needs PyTorch; makes 286 MB of files
  *   npm run bench paper-network DIR
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CodecError } from '../dist/index.js';
 import { readNetwork } from '../dist/model/import/network.js';
 import { readSafetensors } from '../dist/model/safetensors.js';
 import { createUNet } from '../dist/model/unet.js';
 import { countParameters } from '../dist/model/unet-parameters.js';
 import { openEngine } from '../dist/node/engine/index.js';
+import { readRegularFile } from '../dist/node/files.js';
+import { failGracefully } from './shared.mjs';
+
+failGracefully();
 
 const [directory] = process.argv.slice(2);
-if (directory === undefined) throw new Error('expected the directory that bench/reference_unet.py paper made');
+if (directory === undefined) throw new CodecError('usage', 'expected the directory that bench/reference_unet.py made');
 
 /** @param {string} form @param {string} file */
 async function read(form, file) {
   const started = performance.now();
-  const config = JSON.parse(await readFile(join(directory, form, 'config.json'), 'utf8'));
-  const network = readNetwork(config, [{ name: file, bytes: await readFile(join(directory, form, file)) }]);
+  const config = JSON.parse((await readRegularFile(join(directory, form, 'config.json'))).toString());
+  const network = readNetwork(config, [{ name: file, bytes: await readRegularFile(join(directory, form, file)) }]);
   return { ...network, seconds: (performance.now() - started) / 1000 };
 }
 
@@ -39,7 +43,7 @@ console.log(
 );
 console.log(`read in ${forms.map(({ seconds }) => `${seconds.toFixed(1)} s`).join(' (safetensors) and ')} (pickle)`);
 
-const io = readSafetensors(await readFile(join(directory, 'io.safetensors')));
+const io = readSafetensors(await readRegularFile(join(directory, 'io.safetensors')));
 /** @param {string} name */
 const tensor = (name) => {
   const found = io.get(name);

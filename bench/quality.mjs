@@ -13,7 +13,7 @@
  */
 import { parseArgs } from 'node:util';
 import { cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
-import { measureBound, openEngine, openModel } from '../dist/index.js';
+import { measureBound, openEngine, openModel, readHeader } from '../dist/index.js';
 import { sweepProgressive } from '../dist/report/progressive-sweep.js';
 import { average, bitsPerDimAt } from '../dist/report/rate-curve.js';
 import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
@@ -29,6 +29,7 @@ import { failGracefully, machine, progress, resultsJson, saveJson } from './shar
  * @property {Bound} [test]
  * @property {Bound} [train]
  * @property {number} [files]
+ * @property {number} [format] of the files
  * @property {{ rmse: number, bitsPerDim: Estimate }[]} [rates]
  */
 
@@ -95,11 +96,13 @@ function estimate(numbers) {
  * @param {(fraction: number) => void} onProgress
  */
 async function measureFiles(model, count, onProgress) {
+  let format = 0;
   const atLevels = LEVELS.map(() => /** @type {number[]} */ ([]));
   for (let i = 0; i < count; i++) {
     // The first of the test set, as everyone has them.
     const image = cifar10Image(splits.test.images, i);
-    const { points } = await sweepProgressive(image, model, { targetRmse: TARGET });
+    const { bytes, points } = await sweepProgressive(image, model, { targetRmse: TARGET });
+    format = readHeader(bytes).header.version;
     for (const [k, level] of LEVELS.entries()) {
       const rate = bitsPerDimAt(points, level);
       if (rate === null) throw new Error(`a curve does not cross RMSE ${level}`);
@@ -107,7 +110,8 @@ async function measureFiles(model, count, onProgress) {
     }
     onProgress((i + 1) / count);
   }
-  return LEVELS.map((level, k) => ({ rmse: level, bitsPerDim: estimate(atLevels[k]) }));
+  const rates = LEVELS.map((level, k) => ({ rmse: level, bitsPerDim: estimate(atLevels[k]) }));
+  return { files: count, format, rates };
 }
 
 for (const name of names) {
@@ -124,8 +128,7 @@ for (const name of names) {
     await save();
   }
   if (counts.files > 0) {
-    result.files = counts.files;
-    result.rates = await measureFiles(model, counts.files, progress(`${model.name}, files`));
+    Object.assign(result, await measureFiles(model, counts.files, progress(`${model.name}, files`)));
     await save();
   }
   await model.dispose();
