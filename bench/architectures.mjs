@@ -23,17 +23,20 @@ import { parseArgs } from 'node:util';
 import { integerStream } from '../dist/common/random.js';
 import { openTrainingData } from '../dist/data/training-data.js';
 import { toUnit } from '../dist/image/pixels.js';
+import { CodecError, openEngine } from '../dist/index.js';
 import { parseConfig } from '../dist/model/config.js';
 import { createDenoiser } from '../dist/model/denoiser.js';
 import { denoisingError } from '../dist/model/denoising.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
-import { loadStart } from '../dist/model/training/export.js';
+import { startFrom } from '../dist/model/training/export.js';
 import { presets } from '../dist/model/training/presets.js';
 import { toTensors } from '../dist/model/training/state.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
 import { createUNet } from '../dist/model/unet.js';
-import { openEngine } from '../dist/node/engine/index.js';
+import { publicPath } from '../dist/node/files.js';
+import { loadWeights } from '../dist/node/models.js';
 import { bitsPerDimAt } from '../dist/report/rate-curve.js';
+import { failGracefully } from './shared.mjs';
 
 const NOISE_LEVELS = [
   900, 700, 550, 430, 340, 270, 215, 170, 135, 107, 85, 67, 53, 42, 33, 26, 20, 16, 12, 9, 7, 5, 4, 3, 2,
@@ -43,6 +46,25 @@ const SHARES = [0.25, 0.5, 1];
 /** Pieces of the integral between two noise levels. */
 const PIECES = 50;
 
+/**
+ * @typedef {import('../dist/model/training/trainer.js').TrainerOptions} TrainerOptions
+ *
+ * @typedef {object} NetworkOptions as in the JSON above
+ * @property {string} [name]
+ * @property {number[]} channels
+ * @property {number} [layers]
+ * @property {number} [attention]
+ * @property {number} [patch]
+ * @property {TrainerOptions['prediction']} [prediction]
+ * @property {TrainerOptions['timestepsSampling']} [timesteps]
+ * @property {TrainerOptions['optimizer']} [optimizer]
+ * @property {number} [lr]
+ * @property {number} [batch]
+ * @property {number} [warmup]
+ * @property {string} [from]
+ */
+
+failGracefully();
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -55,16 +77,17 @@ const { values, positionals } = parseArgs({
   },
 });
 if (positionals.length === 0) {
-  console.error(`expected networks as JSON, such as '{"channels":[48,64,96],"attention":2}'`);
-  process.exit(2);
+  throw new CodecError('usage', `expected networks as JSON, such as '{"channels":[48,64,96],"attention":2}'`);
 }
 const side = Number(values.crop);
 const limit = Number(values['cpu-seconds']);
 const schedule = createSchedule(paperSchedule);
 const engine = await openEngine('onnx', { threads: Number(values.threads) });
 
+/** @param {NetworkOptions} network */
 function configOf({ channels, layers = 1, attention = -1, patch = 1 }) {
-  const types = (plain) => channels.map((_, level) => (level === attention ? `Attn${plain}` : plain));
+  const types = (/** @type {string} */ plain) =>
+    channels.map((_, level) => (level === attention ? `Attn${plain}` : plain));
   return {
     ...presets.small.config,
     block_out_channels: channels,
@@ -75,7 +98,12 @@ function configOf({ channels, layers = 1, attention = -1, patch = 1 }) {
   };
 }
 
-/** Mean squared error of xhat0 at each noise level, images in -1..1. */
+/**
+ * Mean squared error of xhat0 at each noise level, images in -1..1.
+ * @param {import('../dist/model/unet.js').UNet} network
+ * @param {TrainerOptions['prediction']} prediction
+ * @param {readonly import('../dist/index.js').RgbImage[]} images
+ */
 async function measureErrors(network, prediction, images) {
   const denoiser = createDenoiser(engine, network, schedule, { tile: side, overlap: 0 }, { prediction });
   const errors = [];
@@ -91,15 +119,18 @@ async function measureErrors(network, prediction, images) {
   return errors;
 }
 
-/** Bits per pixel up to each noise level, with the RMSE there in grey levels. */
+/**
+ * Bits per pixel up to each noise level, with the RMSE there in grey levels.
+ * @param {readonly number[]} errors
+ */
 function curveOf(errors) {
   const logSnr = NOISE_LEVELS.map((t) => Math.log(schedule.snr[t]));
   let bits = (errors[0] * Math.exp(logSnr[0])) / (2 * Math.LN2);
-  const point = (k) => ({ rmse: 127.5 * Math.sqrt(errors[k]), bpp: 3 * bits, msSsim: null });
+  const point = (/** @type {number} */ k) => ({ rmse: 127.5 * Math.sqrt(errors[k]), bpp: 3 * bits, msSsim: null });
   const points = [point(0)];
   for (let k = 1; k < errors.length; k++) {
     for (let i = 0; i < PIECES; i++) {
-      const at = (share) => Math.exp(logSnr[k - 1] + share * (logSnr[k] - logSnr[k - 1]));
+      const at = (/** @type {number} */ share) => Math.exp(logSnr[k - 1] + share * (logSnr[k] - logSnr[k - 1]));
       const error = errors[k - 1] * (errors[k] / errors[k - 1]) ** ((i + 0.5) / PIECES);
       bits += (error * (at((i + 1) / PIECES) - at(i / PIECES))) / (2 * Math.LN2);
     }
@@ -112,8 +143,9 @@ const cpuSeconds = () => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 };
-const round = (value) => (value === null ? null : Number(value.toPrecision(4)));
+const round = (/** @type {number | null} */ value) => (value === null ? null : Number(value.toPrecision(4)));
 
+/** @param {NetworkOptions} network */
 async function train(network) {
   const {
     lr = presets.small.options.learningRate,
@@ -123,7 +155,9 @@ async function train(network) {
     timesteps = 'low-bias',
     optimizer = presets.small.options.optimizer,
   } = network;
-  const unet = parseConfig(configOf(network));
+  const config = configOf(network);
+  const unet = parseConfig(config);
+  /** @type {TrainerOptions} */
   const options = {
     ...presets.small.options,
     prediction,
@@ -136,9 +170,12 @@ async function train(network) {
     warmup,
     ema: 0.999,
   };
-  const data = await openTrainingData(values.data.split(','), { side, seed: 'architectures' });
+  const sources = values.data.split(',');
+  const data = await openTrainingData(sources, { side, seed: 'architectures' });
   const images = await data.validation(Number(values.images));
-  const start = network.from && (await loadStart(network.from, unet, { options }, schedule)).state;
+  const record = { config, options, data: sources, commands: [], seconds: 0 };
+  const start =
+    network.from === undefined ? undefined : startFrom(await loadWeights(network.from), unet, record, schedule).state;
   const trainer = await createTrainer(engine, unet, schedule, options, start);
   let used = 0;
   for (const share of SHARES) {
@@ -158,7 +195,7 @@ async function train(network) {
     const result = {
       ...network,
       parameters: parameters.length,
-      data: values.data,
+      data: sources.map(publicPath).join(','),
       side,
       cpuSeconds: Math.round(used),
       steps: step,

@@ -7,7 +7,10 @@
 import { availableParallelism } from 'node:os';
 import { mapAhead } from '../dist/common/side-by-side.js';
 import { calibrate, decode, encode, openEngine, openImageSet, openModel } from '../dist/index.js';
-import { machine } from './shared.mjs';
+import { failGracefully, machine, resultsJson } from './shared.mjs';
+
+failGracefully();
+/** @typedef {{ seconds: number, cpuSeconds: number }} Time */
 
 const TURNS = 4;
 
@@ -24,14 +27,26 @@ const cpuSeconds = () => {
   return (user + system) / 1e6;
 };
 
-/** The results of everything through `work`, with up to `ahead` further ones going on. */
+/**
+ * The results of everything through `work`, with up to `ahead` further ones going on.
+ * @template T, R
+ * @param {readonly T[]} items
+ * @param {number} ahead
+ * @param {(item: T) => Promise<R>} work
+ */
 async function all(items, ahead, work) {
+  /** @type {R[]} */
   const results = [];
   for await (const result of mapAhead(items, ahead, work)) results.push(result);
   return results;
 }
 
-/** Adds up how long `work` takes, and the processor's time. */
+/**
+ * Adds up how long `work` takes, and the processor's time.
+ * @template T
+ * @param {Time} sum
+ * @param {() => Promise<T>} work
+ */
 async function timed(sum, work) {
   const [start, cpu] = [performance.now(), cpuSeconds()];
   const result = await work();
@@ -40,9 +55,15 @@ async function timed(sum, work) {
   return result;
 }
 
-/** Everything through `work`, a share of it at a time alone and then side by side. */
+/**
+ * Everything through `work`, a share of it at a time alone and then side by side.
+ * @template T
+ * @param {readonly T[]} items
+ * @param {(item: T) => Promise<{ data: Uint8Array }>} work
+ */
 async function compare(items, work) {
   const sums = { alone: { seconds: 0, cpuSeconds: 0 }, together: { seconds: 0, cpuSeconds: 0 } };
+  /** @type {{ data: Uint8Array }[]} */
   const results = [];
   let same = true;
   for (let turn = 0; turn < TURNS; turn++) {
@@ -52,17 +73,19 @@ async function compare(items, work) {
     same &&= alone.every(({ data }, i) => Buffer.compare(data, together[i].data) === 0);
     results.push(...alone);
   }
-  const perSecond = Object.fromEntries(Object.entries(sums).map(([way, sum]) => [way, items.length / sum.seconds]));
+  const perSecond = { alone: items.length / sums.alone.seconds, together: items.length / sums.together.seconds };
   return { results, same, ...sums, perSecond, speedup: perSecond.together / perSecond.alone };
 }
 
 let evaluations = 0;
-const coding = async (picture) => {
+const coding = async (/** @type {import('../dist/index.js').RgbImage} */ picture) => {
   const { bytes, networkEvaluations } = await encode(picture, model);
   evaluations += networkEvaluations;
   return { data: bytes };
 };
-const decoding = async ({ data }) => ({ data: (await decode(data, model)).image.data });
+const decoding = async (/** @type {{ data: Uint8Array }} */ { data }) => ({
+  data: (await decode(data, model)).image.data,
+});
 
 // Both ways to run the network are there before anything is timed.
 await all(pictures.slice(0, 3), 0, coding);
@@ -80,28 +103,24 @@ const profiles = [];
 for (const [i, one] of [serial, model].entries()) {
   profiles.push(await timed(calibrated[i], () => calibrate(toCalibrate, one)));
 }
-console.log(
-  JSON.stringify(
-    {
-      name: 'batch',
-      machine: machine(),
-      threads: availableParallelism(),
-      engine: engine.description,
-      model: model.name,
-      images,
-      evaluationsPerImage,
-      encode: encoded,
-      decode: decoded,
-      calibrate: {
-        same: JSON.stringify(profiles[0]) === JSON.stringify(profiles[1]),
-        alone: calibrated[0],
-        together: calibrated[1],
-        speedup: calibrated[0].seconds / calibrated[1].seconds,
-      },
+process.stdout.write(
+  resultsJson({
+    name: 'batch',
+    machine: machine(),
+    threads: availableParallelism(),
+    engine: engine.description,
+    model: model.name,
+    images,
+    evaluationsPerImage,
+    encode: encoded,
+    decode: decoded,
+    calibrate: {
+      same: JSON.stringify(profiles[0]) === JSON.stringify(profiles[1]),
+      alone: calibrated[0],
+      together: calibrated[1],
+      speedup: calibrated[0].seconds / calibrated[1].seconds,
     },
-    null,
-    2,
-  ),
+  }),
 );
 await model.dispose();
 await engine.dispose();

@@ -17,11 +17,15 @@ const file = join(output, 'photo.ddc');
 const WIDTH = 256;
 const RATES = [0.05, 0.1, 0.2];
 
-/** Runs ddpm-codec with --json, its messages passed on, and gives back what it says. */
+/**
+ * Runs ddpm-codec with --json, its messages passed on, and gives back what it says.
+ * @param {string[]} args
+ */
 function ddpmCodec(...args) {
   console.log(`\n$ ddpm-codec ${args.map((arg) => arg.replace(`${root}`, '')).join(' ')}`);
   const stdout = execFileSync(process.execPath, [command, ...args, '--json', '--force'], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
   });
   return JSON.parse(stdout);
 }

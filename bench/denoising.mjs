@@ -12,6 +12,7 @@
  * PSNR is 10 log10(255^2 / mean squared error) of xhat0 before rounding, over the three channels, the mean over pictures. Between
  * the two timesteps whose noise is next to sigma it is linear in log sigma. All models see the same noise.
  */
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { integerStream } from '../dist/common/random.js';
 import { openImageSet } from '../dist/data/image-set.js';
@@ -22,7 +23,7 @@ import { CodecError, openEngine, openModel } from '../dist/index.js';
 import { denoisingError } from '../dist/model/denoising.js';
 import { average, bitsPerDimAt } from '../dist/report/rate-curve.js';
 import { independentCurve } from '../dist/report/theory.js';
-import { failGracefully, machine, progress, saveJson } from './shared.mjs';
+import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
 
 failGracefully();
 const LEVELS = [15, 10, 7, 5, 3];
@@ -38,18 +39,34 @@ const { values, positionals } = parseArgs({
 if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
 const crop = Number(values.crop) || Number.POSITIVE_INFINITY;
 const sigmas = values.sigmas.split(',').map(Number);
-const names = positionals.length > 0 ? positionals : ['auto'];
+const names = positionals.length > 0 ? positionals : ['photo'];
 
-/** Noise at t, in grey levels, of a picture that is not scaled down: x_t / sqrt(abar_t) = x_0 + sigma noise. */
+/**
+ * @typedef {import('../dist/index.js').Model} Model
+ * @typedef {{ mean?: number, perImage: (number | null)[] }} Row
+ * @typedef {{ model: string, id: string, psnr: (Row & { sigma: number })[], idealBitsPerDim: (Row & { rmse: number })[] }} Result
+ */
+
+/**
+ * Noise at t, in grey levels, of a picture that is not scaled down: x_t / sqrt(abar_t) = x_0 + sigma noise.
+ * @param {Model['schedule']} schedule
+ * @param {number} t
+ */
 const sigmaAt = (schedule, t) => 127.5 / Math.sqrt(schedule.snr[t]);
 
-/** PSNR of xhat0 at a noise level. */
+/**
+ * PSNR of xhat0 at a noise level.
+ * @param {import('../dist/index.js').RgbImage} image
+ * @param {number} sigma
+ * @param {Model} model
+ * @param {string} name
+ */
 async function denoisingPsnr(image, sigma, model, name) {
   const { schedule } = model;
   let t = 1;
   while (t < schedule.timesteps && sigmaAt(schedule, t) < sigma) t++;
   const x0 = toUnit(image.data);
-  const psnr = async (step) => {
+  const psnr = async (/** @type {number} */ step) => {
     const stream = integerStream(`denoising/${name}/${step}`);
     const error = await denoisingError({ ...image, x0 }, step, model, stream);
     return psnrOfRmse(127.5 * Math.sqrt(error / x0.length));
@@ -61,19 +78,21 @@ async function denoisingPsnr(image, sigma, model, name) {
 
 const engine = await openEngine('auto');
 const images = await openImageSet([values.images]);
+/** @type {Result[]} */
+const models = [];
 const results = {
   description: 'Denoising of photographs: PSNR of whole pictures in dB, ideal bits/dim at an RMSE of their middles',
-  images: images.names,
+  images: images.names.map((name) => basename(name)),
   crop: Number.isFinite(crop) ? crop : null,
   machine: machine(),
   engine: engine.description,
-  models: [],
+  models,
 };
 for (const modelName of names) {
   const model = await openModel(modelName, engine);
   const tell = progress(model.name);
-  const psnrs = sigmas.map(() => []);
-  const rates = LEVELS.map(() => []);
+  const psnrs = sigmas.map(() => /** @type {number[]} */ ([]));
+  const rates = LEVELS.map(() => /** @type {(number | null)[]} */ ([]));
   for (let i = 0; i < images.length; i++) {
     const { name, image } = await images.load(i);
     for (const [k, sigma] of sigmas.entries()) psnrs[k].push(await denoisingPsnr(image, sigma, model, name));
@@ -81,27 +100,14 @@ for (const modelName of names) {
     for (const [k, level] of LEVELS.entries()) rates[k].push(bitsPerDimAt(curve, level));
     tell((i + 1) / images.length);
   }
-  const rows = (keys, lists) => keys.map((key, k) => ({ ...key, ...average(lists[k]), perImage: lists[k] }));
-  results.models.push({
-    model: model.name,
-    id: model.id.slice(0, 12),
-    psnr: rows(
-      sigmas.map((sigma) => ({ sigma })),
-      psnrs,
-    ),
-    idealBitsPerDim: rows(
-      LEVELS.map((rmse) => ({ rmse })),
-      rates,
-    ),
-  });
+  const psnr = sigmas.map((sigma, k) => ({ sigma, ...average(psnrs[k]), perImage: psnrs[k] }));
+  const idealBitsPerDim = LEVELS.map((rmse, k) => ({ rmse, ...average(rates[k]), perImage: rates[k] }));
+  models.push({ model: model.name, id: model.id.slice(0, 12), psnr, idealBitsPerDim });
   await model.dispose();
-  const line = (entries, unit) =>
-    entries.map(({ mean, ...key }) => `${Object.values(key)[0]}: ${mean?.toFixed(3)}`).join(', ') + unit;
-  const { psnr, idealBitsPerDim } = results.models.at(-1);
-  console.error(
-    `${model.name}: PSNR at sigma ${line(psnr, ' dB')}; ideal at RMSE ${line(idealBitsPerDim, ' bits/dim')}`,
-  );
+  const psnrLine = psnr.map(({ sigma, mean }) => `${sigma}: ${mean?.toFixed(3)}`).join(', ');
+  const idealLine = idealBitsPerDim.map(({ rmse, mean }) => `${rmse}: ${mean?.toFixed(3)}`).join(', ');
+  console.error(`${model.name}: PSNR at sigma ${psnrLine} dB; ideal at RMSE ${idealLine} bits/dim`);
   if (values.out !== undefined) await saveJson(values.out, results);
 }
 await engine.dispose();
-if (values.out === undefined) console.log(JSON.stringify(results, null, 2));
+if (values.out === undefined) process.stdout.write(resultsJson(results));

@@ -19,7 +19,7 @@ import { rmse } from '../dist/image/metrics.js';
 import { CodecError, decode, encode, openEngine, openImageSet } from '../dist/index.js';
 import { timeWork } from '../dist/model/network-time.js';
 import { bitsPerDimAt } from '../dist/report/rate-curve.js';
-import { failGracefully, machine, modelOpener, peakMiB, progress, saveJson } from './shared.mjs';
+import { failGracefully, machine, modelOpener, peakMiB, progress, resultsJson, saveJson } from './shared.mjs';
 
 failGracefully();
 const { values, positionals } = parseArgs({
@@ -42,6 +42,23 @@ const engine = await openEngine('onnx');
 
 const modelFor = modelOpener(values.model);
 
+/**
+ * @typedef {object} Run
+ * @property {string} image
+ * @property {string} size
+ * @property {number} effort
+ * @property {Record<number, number | null>} bitsPerDimAt
+ * @property {number} bitsPerDim
+ * @property {number} rmse
+ * @property {number} bitsPerKl
+ * @property {number} steps
+ * @property {number} networkEvaluations
+ * @property {{ seconds: number }} encoding
+ * @property {{ seconds: number }} decoding
+ * @property {number} peakMiB
+ */
+
+/** @type {Run[]} */
 const runs = [];
 const results = () => ({
   machine: machine(),
@@ -86,7 +103,7 @@ for (let i = 0; i < images.length; i++) {
     tick(runs.length / (images.length * efforts.length));
   }
 }
-if (!values.out) console.log(JSON.stringify(results(), null, 2));
+if (!values.out) process.stdout.write(resultsJson(results()));
 console.table(
   runs.map(({ bitsPerDimAt, encoding, decoding, ...run }) => ({
     ...run,

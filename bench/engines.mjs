@@ -16,9 +16,15 @@
 import { parseArgs } from 'node:util';
 import { cutMiddle } from '../dist/image/crop.js';
 import { decode, encode, openEngine, openImageSet } from '../dist/index.js';
-import { failGracefully, machine, modelOpener, progress, saveJson } from './shared.mjs';
+import { publicPath } from '../dist/node/files.js';
+import { failGracefully, machine, modelOpener, progress, resultsJson, saveJson } from './shared.mjs';
 
 failGracefully();
+/**
+ * @typedef {import('../dist/index.js').Model} Model
+ * @typedef {{ states: Float32Array[], unrounded: Float32Array, picture: Uint8Array }} Decoding
+ */
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -37,17 +43,27 @@ const MOST_RMS = 0.01;
 const WINDOWS_AT_ONCE = 4;
 
 const onnx = await openEngine('onnx', { threads: 1 });
+/** @type {Record<string, import('../dist/index.js').Engine>} */
 const encoders = {
   'onnx, 1 thread': onnx,
   'onnx, 2 threads': await openEngine('onnx', { threads: 2 }),
   wasm: await openEngine('wasm'),
 };
+/** @type {typeof encoders} */
 const decoders = { ...encoders, [`onnx, ${WINDOWS_AT_ONCE} windows at once`]: { ...onnx, batch: WINDOWS_AT_ONCE } };
 const modelFor = modelOpener(values.model);
 
-/** A decoding of the steps: the states the network was asked about, and xhat0 at the end. */
+/**
+ * A decoding of the steps: the states the network was asked about, and xhat0 at the end.
+ * @param {Uint8Array} bytes
+ * @param {Model} model
+ * @param {number} maxSteps
+ * @returns {Promise<Decoding>}
+ */
 async function decodeSteps(bytes, model, maxSteps) {
+  /** @type {Float32Array[]} */
   const states = [];
+  /** @type {Model['denoiser']} */
   const denoiser = {
     ...model.denoiser,
     predictX0(picture, ...others) {
@@ -59,9 +75,15 @@ async function decodeSteps(bytes, model, maxSteps) {
   return { states, unrounded, picture: image.data };
 }
 
-/** |a - b| in grey levels, sorted. */
+/**
+ * |a - b| in grey levels, sorted.
+ * @param {Float32Array} a
+ * @param {Float32Array} b as many
+ */
 const differencesOf = (a, b) => a.map((value, i) => Math.abs(value - b[i]) * 127.5).sort();
-const rms = (differences) => Math.sqrt(differences.reduce((sum, d) => sum + d * d, 0) / differences.length);
+const largestOf = (/** @type {Float32Array} */ sorted) => sorted[sorted.length - 1];
+const rms = (/** @type {Float32Array} */ differences) =>
+  Math.sqrt(differences.reduce((sum, d) => sum + d * d, 0) / differences.length);
 
 const pairs = Object.keys(encoders).flatMap((encoder) =>
   Object.keys(decoders).map((decoder) => ({
@@ -74,21 +96,25 @@ const pairs = Object.keys(encoders).flatMap((encoder) =>
     largestStateDifference: 0,
     differingBytes: 0,
     bytes: 0,
-    differences: [],
+    differences: /** @type {Float32Array[]} */ ([]),
   })),
 );
 
+/** @param {import('../dist/index.js').RgbImage} image */
 async function measure(image) {
+  /** @type {Map<string, Decoding & { exact: boolean }>} */
   const decoded = new Map();
+  /** @param {string} decoder @param {Uint8Array} bytes @param {number} maxSteps */
   const decodeOnce = async (decoder, bytes, maxSteps) => {
     const key = `${decoder} ${Buffer.from(bytes).toString('latin1')}`;
-    if (!decoded.has(key)) {
-      const model = await modelFor(image, decoders[decoder]);
-      const { lossless, image: whole } = await decode(bytes, model, { tolerant: true });
-      const exact = lossless && Buffer.compare(whole.data, image.data) === 0;
-      decoded.set(key, { exact, ...(await decodeSteps(bytes, model, maxSteps)) });
-    }
-    return decoded.get(key);
+    const known = decoded.get(key);
+    if (known !== undefined) return known;
+    const model = await modelFor(image, decoders[decoder]);
+    const { lossless, image: whole } = await decode(bytes, model, { tolerant: true });
+    const exact = lossless && Buffer.compare(whole.data, image.data) === 0;
+    const decoding = { exact, ...(await decodeSteps(bytes, model, maxSteps)) };
+    decoded.set(key, decoding);
+    return decoding;
   };
   for (const encoder of Object.keys(encoders)) {
     const { bytes, steps } = await encode(image, await modelFor(image, encoders[encoder]), { lossless: true, effort });
@@ -98,10 +124,10 @@ async function measure(image) {
       const differences = differencesOf(other.unrounded, own.unrounded);
       pair.files++;
       if (other.exact) pair.lossless++;
-      pair.largestDifference = Math.max(pair.largestDifference, differences.at(-1));
+      pair.largestDifference = Math.max(pair.largestDifference, largestOf(differences));
       pair.largestRms = Math.max(pair.largestRms, rms(differences));
       for (const [i, state] of other.states.entries()) {
-        const largest = differencesOf(state, own.states[i]).at(-1);
+        const largest = largestOf(differencesOf(state, own.states[i]));
         pair.largestStateDifference = Math.max(pair.largestStateDifference, largest);
       }
       pair.differingBytes += other.picture.filter((value, i) => value !== own.picture[i]).length;
@@ -125,7 +151,7 @@ function summary() {
 const results = () => ({
   machine: machine(),
   engines: Object.fromEntries(Object.entries(encoders).map(([name, { description }]) => [name, description])),
-  options: { images: texts, crop: Number(values.crop), model: values.model, effort },
+  options: { images: texts.map(publicPath), crop: Number(values.crop), model: values.model, effort },
   pairs: summary(),
 });
 const tick = progress('pictures');
@@ -134,7 +160,7 @@ for (let i = 0; i < images.length; i++) {
   if (values.out) await saveJson(values.out, results());
   tick((i + 1) / images.length);
 }
-if (!values.out) console.log(JSON.stringify(results(), null, 2));
+if (!values.out) process.stdout.write(resultsJson(results()));
 console.table(summary().map(({ quantiles, ...pair }) => pair));
 const good = pairs.every(({ files, lossless, largestRms }) => files === lossless && largestRms <= MOST_RMS);
 process.exit(good ? 0 : 1);

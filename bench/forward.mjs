@@ -12,7 +12,9 @@ import { parseConfig } from '../dist/model/config.js';
 import { createUNet } from '../dist/model/unet.js';
 import { countParameters, listParameters } from '../dist/model/unet-parameters.js';
 import { openEngine } from '../dist/node/engine/index.js';
-import { machine, median, openTorch, peakMiB } from './shared.mjs';
+import { failGracefully, machine, median, openTorch, peakMiB, resultsJson } from './shared.mjs';
+
+failGracefully();
 
 const SIDE = 32;
 const WARM_UP = 2;
@@ -30,8 +32,13 @@ const paper = {
   norm_num_groups: 32,
   attention_head_dim: null,
 };
-const round = (value) => Number(value.toPrecision(4));
+const round = (/** @type {number} */ value) => Number(value.toPrecision(4));
 
+/**
+ * @param {string} name
+ * @param {object} config as of `config.json`
+ * @param {number} batch
+ */
 async function compare(name, config, batch) {
   const parsed = parseConfig(config);
   const tensors = new Map(
@@ -48,25 +55,28 @@ async function compare(name, config, batch) {
     new Float32Array(batch).fill(500),
   ];
   const torch = await openTorch(config, batch, 'forward');
-  const times = { ours: [], torch: [] };
+  /** @type {number[]} */
+  const ours = [];
+  /** @type {number[]} */
+  const theirs = [];
   for (let i = -WARM_UP; i < rounds; i++) {
     const start = performance.now();
     await compiled.run(inputs);
     const seconds = (performance.now() - start) / 1000;
-    const torchSeconds = torch ? await torch.step() : Number.NaN;
+    const torchSeconds = await torch?.step();
     if (i < 0) continue;
-    times.ours.push(seconds);
-    times.torch.push(torchSeconds);
+    ours.push(seconds);
+    if (torchSeconds !== undefined) theirs.push(torchSeconds);
   }
   torch?.close();
   const result = {
     network: name,
     parameters: countParameters(parsed),
     batch,
-    onnxMilliseconds: round((1000 * median(times.ours)) / batch),
+    onnxMilliseconds: round((1000 * median(ours)) / batch),
     ...(torch && {
-      pytorchMilliseconds: round((1000 * median(times.torch)) / batch),
-      speedOfPytorch: round(median(times.torch) / median(times.ours)),
+      pytorchMilliseconds: round((1000 * median(theirs)) / batch),
+      speedOfPytorch: round(median(theirs) / median(ours)),
     }),
     peakMiB: peakMiB(),
   };
@@ -81,7 +91,7 @@ const all = [
   await compare('paper', paper, 16),
 ];
 const [{ engine, pytorch }] = all;
-console.log(
-  JSON.stringify({ machine: machine(), engine, pytorch, rounds, networks: all.map(({ result }) => result) }, null, 2),
+process.stdout.write(
+  resultsJson({ machine: machine(), engine, pytorch, rounds, networks: all.map(({ result }) => result) }),
 );
 process.exit(0);

@@ -24,7 +24,13 @@ import { readHeader } from '../dist/codec/format/header.js';
 import { readInfo, truncate } from '../dist/codec/format/info.js';
 import { integerStream } from '../dist/common/random.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
-import { failGracefully, peakMiB, progress } from './shared.mjs';
+import { failGracefully, oneOf, peakMiB, progress } from './shared.mjs';
+
+/**
+ * @typedef {object} Draws
+ * @property {(limit: number) => number} below an integer from 0 to limit - 1
+ * @property {(length: number) => Uint8Array} random bytes
+ */
 
 failGracefully();
 const { values } = parseArgs({
@@ -37,10 +43,9 @@ const { values } = parseArgs({
   },
 });
 const DEFAULT_CASES = { parse: 1_000_000, decode: 5000 };
-if (!(values.target in DEFAULT_CASES))
-  throw new CodecError('usage', `--target: expected parse or decode, got ${values.target}`);
+const target = oneOf('--target', ['parse', 'decode'], values.target);
 const first = Number(values.from);
-const count = Number(values.cases ?? DEFAULT_CASES[values.target]);
+const count = Number(values.cases ?? DEFAULT_CASES[target]);
 if (!Number.isInteger(first) || !Number.isInteger(count))
   throw new CodecError('usage', '--cases, --from: expected integers');
 
@@ -60,15 +65,19 @@ const model = await openModel(values.model, engine);
 const tailed = corpus
   .filter((bytes) => readHeader(bytes).header.lossless)
   .map((bytes) => {
-    const start = readInfo(bytes, model).steps.at(-1).bytes;
+    const { steps } = layoutOf(bytes);
+    const start = steps[steps.length - 1].bytes;
     return { chain: bytes.subarray(0, start), tail: bytes.subarray(start) };
   });
 /** A tail's beginning: flags, scale, checksum. */
 const TAIL_FIXED = 6;
 const TAIL_TABLE = 180;
-const tailTable = (tail) => (tail[0] & 0x10 ? TAIL_TABLE : 0);
+const tailTable = (/** @type {Uint8Array} */ tail) => (tail[0] & 0x10 ? TAIL_TABLE : 0);
 
-/** A broken tail behind a right chain of steps, which is small in most cases so that decoding is quick. */
+/**
+ * A broken tail behind a right chain of steps, which is small in most cases so that decoding is quick.
+ * @param {Draws} draws
+ */
 function breakTail({ below, random }) {
   const { chain, tail } = tailed[below(4) ? 0 : below(tailed.length)];
   const other = tailed[below(tailed.length)].tail;
@@ -76,7 +85,7 @@ function breakTail({ below, random }) {
   let code = TAIL_FIXED + tailTable(tail);
   while (tail[code++] & 0x80);
   const rest = tail.subarray(code);
-  const size = (length) => {
+  const size = (/** @type {number} */ length) => {
     const bytes = [];
     let left = length;
     for (; left >= 128; left = Math.floor(left / 128)) bytes.push((left % 128) | 0x80);
@@ -111,7 +120,8 @@ function breakTail({ below, random }) {
       const extreme = [0, 1, -1, 32767, -32768, 4096, 4092][below(7)];
       const step = below(2) ? 0 : 1 + below(6);
       const table = new DataView(new ArrayBuffer(TAIL_TABLE));
-      const entry = (i) => (below(8) === 0 ? number() - 0x8000 : step > 0 && i % step ? 0 : extreme);
+      const entry = (/** @type {number} */ i) =>
+        below(8) === 0 ? number() - 0x8000 : step > 0 && i % step ? 0 : extreme;
       for (let i = 0; i < TAIL_TABLE / 2; i++)
         table.setInt16(2 * i, below(3) ? entry(i) : ([4096, 0, 0, 4096, 0, 4096][i] ?? 0));
       fixed[0] |= 0x10;
@@ -131,11 +141,16 @@ function breakTail({ below, random }) {
   return new Uint8Array(Buffer.concat([chain, Uint8Array.from(makers[below(makers.length)]())]));
 }
 
-/** The bytes of a case. */
+/**
+ * The bytes of a case.
+ * @param {number} index
+ */
 function makeCase(index) {
   const stream = integerStream(`${values.seed}/${index}`);
+  /** @type {Draws['below']} */
   const below = (limit) => Math.floor(((stream() >>> 0) / 2 ** 32) * limit);
   const pick = () => corpus[below(corpus.length)];
+  /** @type {Draws['random']} */
   const random = (length) => Uint8Array.from({ length }, () => below(256));
   const one = pick();
   const makers = [
@@ -167,7 +182,10 @@ function makeCase(index) {
   return below(2) ? withChecksum(bytes) : bytes;
 }
 
-/** The same with a header checksum that is right, if its fields can be read at all. */
+/**
+ * The same with a header checksum that is right, if its fields can be read at all.
+ * @param {Uint8Array} bytes
+ */
 function withChecksum(bytes) {
   for (let at = 10; at < Math.min(bytes.length, 28); at++) {
     const fixed = bytes.slice();
@@ -181,24 +199,40 @@ function withChecksum(bytes) {
   return bytes;
 }
 
+/** @param {boolean} claim @param {string} what */
 function check(claim, what) {
   if (!claim) throw new Error(`inconsistent: ${what}`);
 }
 
-/** What a file is said to be, and whether that is consistent. @returns the kind of outcome */
+/**
+ * What a file is said to be, with what needs the model.
+ * @param {Uint8Array} bytes
+ */
+function layoutOf(bytes) {
+  const { steps, stepsComplete, complete, ...info } = readInfo(bytes, model);
+  if (steps === undefined || stepsComplete === undefined || complete === undefined)
+    throw new Error('inconsistent: with a model the steps are known');
+  return { ...info, steps, stepsComplete, complete };
+}
+
+/**
+ * What a file is said to be, and whether that is consistent.
+ * @param {Uint8Array} bytes
+ * @returns the kind of outcome
+ */
 function parse(bytes) {
   const header = readInfo(bytes);
   check(header.width >= 1 && header.height >= 1 && header.headerBytes <= bytes.length, 'header');
   const cut = truncate(bytes, header.headerBytes);
   check(readInfo(cut).headerBytes === cut.length, 'a bare header is a file');
-  const info = readInfo(bytes, model);
+  const info = layoutOf(bytes);
   const ends = info.steps.map((step) => step.bytes);
   check(
     ends.every((end, i) => Number.isSafeInteger(end) && (i === 0 || end > ends[i - 1])),
     'steps grow',
   );
   const { lossless, metadata } = readHeader(bytes).header;
-  const open = lossless || metadata;
+  const open = lossless === true || metadata === true;
   check(open || info.bytesWhenComplete !== undefined, 'the end is known where nothing follows the steps');
   check(info.complete === bytes.length >= (info.bytesWhenComplete ?? Number.POSITIVE_INFINITY), 'completeness');
   check(info.stepsComplete < ends.length && ends[info.stepsComplete] <= bytes.length, 'whole steps are there');
@@ -207,9 +241,10 @@ function parse(bytes) {
   return info.complete ? 'complete' : 'cut off';
 }
 
+/** @param {Uint8Array} bytes */
 async function decodeCase(bytes) {
   const outcome = parse(bytes);
-  const info = readInfo(bytes, model);
+  const info = layoutOf(bytes);
   const { width, height, stepsComplete, complete } = info;
   const result = await decode(bytes, model, { maxPixels: DECODED_PIXELS });
   check(result.image.data.length === width * height * 3, 'as many samples as the header says');
@@ -225,11 +260,12 @@ async function decodeCase(bytes) {
   return result.lossless ? 'lossless' : outcome;
 }
 
-const run = values.target === 'parse' ? parse : decodeCase;
+const run = target === 'parse' ? parse : decodeCase;
+/** @type {Record<string, number>} */
 const outcomes = {};
 let failures = 0;
 let slowest = { seconds: 0, index: -1 };
-const tell = progress(`fuzz ${values.target}`);
+const tell = progress(`fuzz ${target}`);
 let stopped = false;
 process.once('SIGINT', () => {
   stopped = true;
@@ -238,13 +274,15 @@ let index = first;
 for (; index < first + count && !stopped; index++) {
   const bytes = makeCase(index);
   const start = performance.now();
+  /** @type {string} */
   let outcome;
+  /** @type {Error | undefined} */
   let failure;
   try {
     outcome = await run(bytes);
   } catch (error) {
-    if (error instanceof CodecError) outcome = `refused: ${error.code}`;
-    else failure = error;
+    outcome = error instanceof CodecError ? `refused: ${error.code}` : 'failed';
+    if (!(error instanceof CodecError)) failure = error instanceof Error ? error : new Error(String(error));
   }
   const seconds = (performance.now() - start) / 1000;
   if (seconds > slowest.seconds) slowest = { seconds, index };
@@ -268,7 +306,7 @@ await engine.dispose();
 const done = index - first;
 console.log(
   JSON.stringify({
-    target: values.target,
+    target,
     seed: values.seed,
     from: first,
     cases: done,

@@ -58,7 +58,11 @@ TIMES.forEach((t, k) => {
   console.log(`| ${t} | ${(bits / CIFAR10_IMAGE).toFixed(3)} | ${shares.join(' | ')} |`);
 });
 
-/** Adds the energy of each octave, the mean first and the finest last. */
+/**
+ * Adds the energy of each octave, the mean first and the finest last.
+ * @param {Float32Array} picture
+ * @param {Float64Array} sums
+ */
 function addOctaves(picture, sums) {
   for (let c = 0; c < 3; c++) {
     let plane = Float64Array.from({ length: picture.length / 3 }, (_, i) => picture[3 * i + c]);

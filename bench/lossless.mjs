@@ -15,7 +15,25 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { decode, encode, openEngine, openImageSet } from '../dist/index.js';
 import { baselineVersions, findBaseline, sweepBaseline } from '../dist/report/baselines.js';
-import { machine, modelOpener, progress, saveJson } from './shared.mjs';
+import { engineName, failGracefully, machine, modelOpener, progress, resultsJson, saveJson } from './shared.mjs';
+
+failGracefully();
+/**
+ * @typedef {Record<typeof MEASURES[number], number> & { others: Record<string, number> }} Measures
+ * @typedef {Measures & { name: string, model: string }} Row
+ */
+
+/** What is told of every picture, and of their mean. */
+const MEASURES = /** @type {const} */ ([
+  'bitsPerDim',
+  'header',
+  'steps',
+  'tail',
+  't',
+  'rmseBeforeTail',
+  'encodeSeconds',
+  'decodeSeconds',
+]);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -34,20 +52,25 @@ const threads = Number(values.threads);
 const OTHERS = ['png', 'webp-lossless', 'jxl-lossless'].map(findBaseline);
 
 const engine = await openEngine('onnx', { threads });
+/** @type {import('../dist/index.js').Engine[]} */
 const others = [];
 for (const name of values.engines.split(',').filter(Boolean)) {
-  others.push(await openEngine(name, name === 'onnx' ? { threads: 1 } : {}));
+  others.push(await openEngine(engineName(name), name === 'onnx' ? { threads: 1 } : {}));
 }
 const modelFor = modelOpener(values.model);
 
-const results = {
+/** @type {Row[]} */
+const rows = [];
+const results = () => ({
   machine: machine(),
   engine: engine.description,
   decodedOn: [engine, ...others].map(({ description }) => description),
   versions: baselineVersions(),
   options: { model: values.model, effort },
-  images: [],
-};
+  images: rows,
+  means: means(rows),
+});
+/** @param {number} bytes @param {import('../dist/index.js').RgbImage} image */
 const bitsPerDim = (bytes, { data }) => (8 * bytes) / data.length;
 const tick = progress('pictures');
 
@@ -65,39 +88,43 @@ for (let i = 0; i < images.length; i++) {
   }
   const decodeSeconds = (performance.now() - before) / 1000 / (1 + others.length);
   const header = encoded.steps[0].bits / 8;
+  /** @type {Record<string, number>} */
   const sizes = {};
   for (const codec of OTHERS) {
     const [{ bitsPerDim: rate, rmse }] = await sweepBaseline(image, codec);
     if (rmse !== 0) throw new Error(`${name}: ${codec.label} is not lossless`);
     sizes[codec.name] = rate;
   }
-  results.images.push({
+  const last = encoded.steps[encoded.steps.length - 1];
+  rows.push({
     name: basename(name),
     model: model.name,
     bitsPerDim: bitsPerDim(encoded.bytes.length, image),
     header: bitsPerDim(header, image),
     steps: bitsPerDim(encoded.bytes.length - header - encoded.tailBytes, image),
     tail: bitsPerDim(encoded.tailBytes, image),
-    t: encoded.steps.at(-1).t,
-    rmseBeforeTail: encoded.steps.at(-1).rmse,
+    t: last.t,
+    rmseBeforeTail: last.rmse,
     encodeSeconds,
     decodeSeconds,
     others: sizes,
   });
-  results.means = means(results.images);
-  if (values.out) await saveJson(values.out, results);
+  if (values.out) await saveJson(values.out, results());
   tick((i + 1) / images.length);
 }
-if (!values.out) console.log(JSON.stringify(results, null, 2));
-console.error(results.means);
+if (!values.out) process.stdout.write(resultsJson(results()));
+console.error(means(rows));
 process.exit(0);
 
-/** Mean of every number over the pictures. */
-function means(rows) {
-  const mean = (of) => rows.reduce((sum, row) => sum + of(row), 0) / rows.length;
-  const keys = ['bitsPerDim', 'header', 'steps', 'tail', 't', 'rmseBeforeTail', 'encodeSeconds', 'decodeSeconds'];
+/**
+ * Mean of every number over the pictures.
+ * @param {readonly Row[]} of
+ */
+function means(of) {
+  const mean = (/** @type {(row: Row) => number} */ measure) =>
+    of.reduce((sum, row) => sum + measure(row), 0) / of.length;
   return {
-    ...Object.fromEntries(keys.map((key) => [key, mean((row) => row[key])])),
+    ...Object.fromEntries(MEASURES.map((key) => [key, mean((row) => row[key])])),
     others: Object.fromEntries(OTHERS.map(({ name }) => [name, mean(({ others: sizes }) => sizes[name])])),
   };
 }

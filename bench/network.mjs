@@ -9,19 +9,31 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
+import { sizeOf } from '../dist/engine/engine.js';
 import { registerGradients } from '../dist/engine/gradients.js';
 import { parseConfig } from '../dist/model/config.js';
 import { readSafetensors } from '../dist/model/safetensors.js';
 import { createUNet } from '../dist/model/unet.js';
 import { openEngine } from '../dist/node/engine/index.js';
+import { failGracefully, median, resultsJson } from './shared.mjs';
+
+failGracefully();
+/** @typedef {import('../dist/index.js').Engine} Engine */
+/** @typedef {import('../dist/model/unet.js').UNet} UNet */
 
 const MODEL = fileURLToPath(new URL('../models/pilot/', import.meta.url));
 const SIDE = 32;
 const BATCHES = [1, 8];
 const TRAINING_BATCH = 16;
+/** tfjs' kernels, alone and with a bias. */
+const CONVOLUTIONS = ['Conv2D', 'FusedConv2D'];
+const MATRIX_PRODUCTS = ['BatchMatMul', '_FusedMatMul'];
 const WARM_UP = 2;
 
-/** Pseudo-random inputs in -1..1, the same every time. */
+/**
+ * Pseudo-random inputs in -1..1, the same every time.
+ * @param {number} size
+ */
 function noise(size) {
   let state = 1;
   return Float32Array.from({ length: size }, () => {
@@ -30,51 +42,66 @@ function noise(size) {
   });
 }
 
-const inputsFor = (batch) => [noise(batch * SIDE * SIDE * 3), new Float32Array(batch).fill(100)];
-const shapesFor = (batch) => [[batch, SIDE, SIDE, 3], [batch]];
+const inputsFor = (/** @type {number} */ batch) => [noise(batch * SIDE * SIDE * 3), new Float32Array(batch).fill(100)];
+const shapesFor = (/** @type {number} */ batch) => [[batch, SIDE, SIDE, 3], [batch]];
 
+/**
+ * @template T
+ * @param {() => Promise<T>} work
+ */
 async function timed(work) {
   const start = performance.now();
   const result = await work();
-  return [performance.now() - start, result];
+  return { milliseconds: performance.now() - start, result };
 }
 
-function median(values) {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
-}
-
-/** Times functions in turns; milliseconds, median and least of each. */
+/**
+ * Times functions in turns; milliseconds, median and least of each.
+ * @param {readonly { run: () => Promise<unknown> }[]} contenders
+ * @param {number} rounds
+ */
 async function takeTurns(contenders, rounds) {
   for (const { run } of contenders) for (let i = 0; i < WARM_UP; i++) await run();
-  const times = contenders.map(() => []);
+  const times = contenders.map(() => /** @type {number[]} */ ([]));
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { run }] of contenders.entries()) times[i].push((await timed(run))[0]);
+    for (const [i, { run }] of contenders.entries()) times[i].push((await timed(run)).milliseconds);
   }
   return times.map((values) => ({ medianMs: round(median(values)), leastMs: round(Math.min(...values)) }));
 }
 
-const round = (value) => Number(value.toPrecision(4));
+const round = (/** @type {number} */ value) => Number(value.toPrecision(4));
 
-/** Counts the FLOPs of one evaluation, by watching which kernels the eager engine calls. */
+/**
+ * Counts the FLOPs of one evaluation, by the shapes that the eager engine's kernels meet.
+ * @param {Engine} engine
+ * @param {UNet} network
+ */
 async function countFlops(engine, network) {
-  const { runKernel } = tf.engine();
-  let flops = 0;
-  tf.engine().runKernel = function count(name, inputs, attributes) {
-    const output = runKernel.call(this, name, inputs, attributes);
-    if (name === 'Conv2D') flops += 2 * output.size * (inputs.filter.size / inputs.filter.shape[3]);
-    if (name === 'BatchMatMul') flops += 2 * output.size * inputs.a.shape.at(attributes.transposeA ? -2 : -1);
-    return output;
-  };
   // Compiling evaluates once.
-  await (await engine.compile(network.fn, shapesFor(1), network.constants)).dispose();
-  tf.engine().runKernel = runKernel;
+  const { kernels } = await tf.profile(async () => {
+    await (await engine.compile(network.fn, shapesFor(1), network.constants)).dispose();
+    return [];
+  });
+  let flops = 0;
+  for (const { name, inputShapes, outputShapes } of kernels) {
+    const [first, second] = inputShapes.map((shape) => shape ?? []);
+    const [output] = outputShapes;
+    // Of x and a filter [height, width, in, out], each of whose columns makes one value.
+    if (CONVOLUTIONS.includes(name)) flops += 2 * sizeOf(output) * (sizeOf(second) / second[3]);
+    // Of a, each of whose values meets one row of b, whichever of the two is transposed.
+    if (MATRIX_PRODUCTS.includes(name)) flops += 2 * sizeOf(first) * output[output.length - 1];
+  }
   return flops;
 }
 
-/** The first image of every batch size and thread count against one image on one thread. */
+/**
+ * The first image of every batch size and thread count against one image on one thread.
+ * @param {UNet} network
+ */
 async function findDifferences(network) {
   const size = SIDE * SIDE * 3;
   const differing = [];
+  /** @type {Buffer | undefined} */
   let reference;
   for (const threads of [1, 2]) {
     const engine = await openEngine('onnx', { threads });
@@ -90,26 +117,34 @@ async function findDifferences(network) {
   return differing;
 }
 
-/** Gradients of a mean squared error with respect to all weights, which are inputs here. */
+/**
+ * Gradients of a mean squared error with respect to all weights, which are inputs here.
+ * @param {Engine} engine
+ * @param {UNet} network
+ * @param {number} flops of one evaluation
+ * @param {number} rounds
+ */
 async function benchTraining(engine, network, flops, rounds) {
   registerGradients();
+  /** @type {import('../dist/index.js').TensorFunction} */
   const step = ([x, t, target, ...weights]) => {
-    const { value, grads } = tf.valueAndGrads((...w) =>
-      tf.mean(tf.squaredDifference(network.fn([x, t], w)[0], target)),
-    )(weights);
+    const loss = (/** @type {tf.Tensor[]} */ ...w) =>
+      /** @type {tf.Scalar} */ (tf.mean(tf.squaredDifference(network.fn([x, t], w)[0], target)));
+    const { value, grads } = tf.valueAndGrads(loss)(weights);
     return [value, ...grads];
   };
   const [image, timestep] = shapesFor(TRAINING_BATCH);
   const shapes = [image, timestep, image, ...network.constants.map(({ shape }) => shape)];
   const [x, t] = inputsFor(TRAINING_BATCH);
   const inputs = [x, t, x, ...network.constants.map(({ data }) => data)];
-  const [compileMs, compiled] = await timed(() => engine.compile(step, shapes));
+  const { milliseconds: compileMs, result: compiled } = await timed(() => engine.compile(step, shapes));
   const [times] = await takeTurns([{ run: () => compiled.run(inputs) }], rounds);
   // The backward pass costs two convolutions for each of the forward pass.
   const gflops = round((3 * TRAINING_BATCH * flops) / times.medianMs / 1e6);
   return { batch: TRAINING_BATCH, ...times, gflopsPerSecond: gflops, compileMs: round(compileMs) };
 }
 
+/** @param {number} rounds */
 async function main(rounds) {
   const config = parseConfig(JSON.parse(await readFile(`${MODEL}config.json`, 'utf8')));
   const network = createUNet(config, readSafetensors(await readFile(`${MODEL}diffusion_pytorch_model.safetensors`)));
@@ -119,20 +154,19 @@ async function main(rounds) {
   const forward = [];
   for (const batch of BATCHES) {
     const inputs = inputsFor(batch);
-    const compiled = [];
-    for (const engine of engines) {
-      compiled.push(await timed(() => engine.compile(network.fn, shapesFor(batch), network.constants)));
-    }
-    const contenders = compiled.map(([, fn]) => ({ run: () => fn.run(inputs) }));
+    const compile = (/** @type {Engine} */ engine) =>
+      timed(() => engine.compile(network.fn, shapesFor(batch), network.constants));
+    const compiled = [await compile(engines[0]), await compile(engines[1])];
+    const contenders = compiled.map(({ result }) => ({ run: () => result.run(inputs) }));
     const times = await takeTurns(contenders, rounds);
     const results = engines.map((engine, i) => ({
       engine: engine.name,
       ...times[i],
       gflopsPerSecond: round((batch * flops) / times[i].medianMs / 1e6),
-      compileMs: round(compiled[i][0]),
+      compileMs: round(compiled[i].milliseconds),
     }));
     forward.push({ batch, results, wasmToOnnx: round(times[1].medianMs / times[0].medianMs) });
-    for (const [, fn] of compiled) await fn.dispose();
+    for (const { result } of compiled) await result.dispose();
   }
   const training = await benchTraining(engines[0], network, flops, Math.ceil(rounds / 4));
   return {
@@ -148,4 +182,4 @@ async function main(rounds) {
   };
 }
 
-console.log(JSON.stringify(await main(Number(process.argv[2] ?? 20)), null, 2));
+process.stdout.write(resultsJson(await main(Number(process.argv[2] ?? 20))));

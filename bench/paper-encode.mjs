@@ -16,10 +16,13 @@ import { weightsFile } from '../dist/model/training/export.js';
 import { presets } from '../dist/model/training/presets.js';
 import { createState } from '../dist/model/training/state.js';
 import { listParameters } from '../dist/model/unet-parameters.js';
-import { machine, peakMiB } from './shared.mjs';
+import { failGracefully, machine, peakMiB, resultsJson } from './shared.mjs';
+
+failGracefully();
 
 const maxBytes = Number(process.argv[2] ?? 400);
 
+/** @param {string} directory */
 async function writeModel(directory) {
   const { config } = presets.paper;
   const parsed = parseConfig(config);
@@ -46,9 +49,7 @@ try {
   await decode(bytes, model);
   const decodeSeconds = seconds();
   const file = { bytes: bytes.length, steps: steps.length - 1, networkEvaluations };
-  console.log(
-    JSON.stringify({ machine: machine(), ...file, encodeSeconds, decodeSeconds, peakMiB: peakMiB() }, null, 2),
-  );
+  process.stdout.write(resultsJson({ machine: machine(), ...file, encodeSeconds, decodeSeconds, peakMiB: peakMiB() }));
   await model.dispose();
   await engine.dispose();
 } finally {

@@ -1,93 +1,145 @@
 /**
  * What a plan's steps cost: with the expected error E(t) of a model's profile, a jump t -> s sends (snr_s - snr_t) E(t) / 2, more
- * than infinitely many jumps would. Which number of jumps is worth it, and are they the best ones?
+ * than infinitely many jumps would. Which amount of work is worth it, and are they the best jumps?
+ * Build first: `npm run build && node bench/plan.mjs [options] [MODEL]`; it takes seconds and no network. MODEL is `photo` by default.
  *
- *   npm run bench plan [-- MODEL]      (default auto)
+ * --out FILE   where the results go as JSON (default stdout)
  *
- * For pictures of 768x512 at several places in the profile and every pace: `jumps` up to RMSE 5; `waste`, by how much the plan's KL is above
- * that of infinitely many jumps, the mean over RMSE 10, 8.5, 7, 6, 5, 4 and 3, `wasteAt5` at 5 alone; `shortest`, the waste at 5 of the
- * shortest path with as many jumps, which minimises it. Lines of JSON on stdout; it takes seconds and no network.
+ * For pictures of 768x512 at several places in the profile, and every pace that such a picture can have:
+ * - `jumps` up to an RMSE of 5, and their `work` in evaluations of the network at the picture's size; with a pyramid most are smaller;
+ * - `waste`, by how many percent the plan's KL is above that of infinitely many jumps, the mean over RMSE 10, 8.5, 7, 6, 5, 4 and 3;
+ * - `wasteAt5` at the end of those jumps alone, and `shortest`, the waste there of the shortest path: the jumps that have the least KL
+ *   for no more work.
  */
+import { parseArgs } from 'node:util';
 import { createPlan, expectedErrors, PACES } from '../dist/codec/format/plan.js';
 import { loadModelInfo } from '../dist/index.js';
+import { workAt } from '../dist/model/pyramid.js';
 import { jumpKlBits } from '../dist/model/schedule.js';
-import { failGracefully } from './shared.mjs';
+import { failGracefully, resultsJson, saveJson } from './shared.mjs';
 
 failGracefully();
-const DIMENSIONS = 768 * 512 * 3;
+const SIZE = { width: 768, height: 512 };
 const RMSES = [10, 8.5, 7, 6, 5, 4, 3];
+const END_RMSE = 5;
 const PLACES = [-10, -5, 0, 5, 10];
-const STATE_BITS = 8;
+/** Of the default effort. */
+const STATE_BITS = 9;
+/** What a step takes at least, since its bits are coded at full size; the unit in which work is counted. */
+const LEAST_WORK = 1 / 16;
 
-const { name, schedule, profile } = await loadModelInfo(process.argv[2] ?? 'auto');
+/** @typedef {{ t: number, s: number }} Jump */
+/** @typedef {{ logError: number, kl: number }} Point  after a jump: error there, KL per dimension so far */
 
-/** The cost of the cheapest paths from T to `end` with 1, 2, ... `most` jumps. */
-function shortestPaths(cost, end, most) {
-  let best = new Float64Array(schedule.timesteps + 1).fill(Number.POSITIVE_INFINITY);
-  best[schedule.timesteps] = 0;
-  return Array.from({ length: most }, () => {
-    const next = new Float64Array(best.length).fill(Number.POSITIVE_INFINITY);
-    for (let t = schedule.timesteps; t > end; t--) {
-      if (best[t] === Number.POSITIVE_INFINITY) continue;
-      for (let s = t - 1; s >= end; s--) next[s] = Math.min(next[s], best[t] + cost(t, s));
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' } } });
+const model = await loadModelInfo(positionals[0] ?? 'photo');
+const { schedule, profile, pyramid } = model;
+const { timesteps } = schedule;
+
+const toRmse = (/** @type {number} */ error) => 127.5 * Math.sqrt(error);
+
+/** Work of a step from t, a whole number of units of `LEAST_WORK`. */
+const unitsAt = Uint32Array.from({ length: timesteps + 1 }, (_, t) =>
+  t === 0 ? 0 : Math.max(1, Math.round(workAt(pyramid, schedule, { ...SIZE, t }) / LEAST_WORK)),
+);
+
+/**
+ * The least KL of a path from T to each t.
+ * @param {Float64Array} errors
+ * @param {number} end no path goes past it
+ * @param {number} most units of work
+ * @returns by t and by units of work
+ */
+function shortestPaths(errors, end, most) {
+  const best = Array.from({ length: timesteps + 1 }, () => new Float64Array(most + 1).fill(Number.POSITIVE_INFINITY));
+  best[timesteps][0] = 0;
+  for (let t = timesteps; t > end; t--) {
+    const units = unitsAt[t];
+    for (let s = t - 1; s >= end; s--) {
+      const kl = jumpKlBits(schedule, t, s, errors[t]);
+      for (let work = units; work <= most; work++) {
+        const other = best[t][work - units] + kl;
+        if (other < best[s][work]) best[s][work] = other;
+      }
     }
-    best = next;
-    return best[end];
-  });
+  }
+  return best;
 }
 
-/** KL per dimension after each jump, with the error there: [log error, KL, jumps]. */
+/**
+ * @param {readonly Jump[]} jumps
+ * @param {Float64Array} errors
+ * @returns {Point[]} one for each jump
+ */
 function walk(jumps, errors) {
   let kl = 0;
-  return jumps.map(({ t, s }, i) => {
+  return jumps.map(({ t, s }) => {
     kl += jumpKlBits(schedule, t, s, errors[t]);
-    return [Math.log(errors[s]), kl, i + 1];
+    return { logError: Math.log(errors[s]), kl };
   });
 }
 
-/** log KL where the error is that of an RMSE; null where the walk does not pass it. */
+/**
+ * log KL where the error is that of an RMSE.
+ * @param {readonly Point[]} points
+ * @param {number} rmse
+ */
 function logKlAt(points, rmse) {
   const error = 2 * Math.log(rmse / 127.5);
-  const after = points.findIndex(([logError]) => logError <= error);
-  if (after < 1) return null;
+  const after = points.findIndex(({ logError }) => logError <= error);
+  if (after < 1) throw new Error(`no two steps enclose an RMSE of ${rmse}`);
   const [from, to] = [points[after - 1], points[after]];
-  const share = (error - from[0]) / (to[0] - from[0]);
-  return Math.log(from[1]) + share * (Math.log(to[1]) - Math.log(from[1]));
+  const share = (error - from.logError) / (to.logError - from.logError);
+  return Math.log(from.kl) + share * (Math.log(to.kl) - Math.log(from.kl));
 }
 
-const percent = (logRatio) => Number((100 * Math.expm1(logRatio)).toFixed(1));
+/** @param {number} ratio */
+const percentAbove1 = (ratio) => Number((100 * (ratio - 1)).toFixed(1));
 
-for (const place of PLACES) {
+/** Pace 0 is for small pictures. */
+const paces = [...PACES.keys()].slice(1);
+const singles = Array.from({ length: timesteps - 1 }, (_, i) => ({ t: timesteps - i, s: timesteps - i - 1 }));
+const rows = PLACES.flatMap((place) => {
   const errors = expectedErrors(profile, place, 0);
-  const single = Array.from({ length: schedule.timesteps - 1 }, (_, i) => ({
-    t: schedule.timesteps - i,
-    s: schedule.timesteps - i - 1,
-  }));
-  const ideal = walk(single, errors);
-  for (const pace of PACES.keys()) {
-    const plan = createPlan({ schedule, profile }, { first: place, second: 0, load: 0, pace }, STATE_BITS, DIMENSIONS);
+  const ideal = walk(singles, errors);
+  const plans = paces.map((pace) => {
+    const parameters = { first: place, second: 0, load: 0, pace };
+    const plan = createPlan(model, parameters, STATE_BITS, SIZE);
+    const jumps = plan.filter(({ t }) => toRmse(errors[t]) > END_RMSE);
+    return {
+      pace,
+      plan,
+      jumps,
+      units: jumps.reduce((sum, { t }) => sum + unitsAt[t], 0),
+      end: jumps[jumps.length - 1].s,
+    };
+  });
+  const furthest = Math.min(...plans.map(({ end }) => end));
+  const shortest = shortestPaths(errors, furthest, Math.max(...plans.map(({ units }) => units)));
+  return plans.map(({ pace, plan, jumps, units, end }) => {
     const points = walk(plan, errors);
-    const ratios = RMSES.flatMap((rmse) => {
-      const [planned, least] = [logKlAt(points, rmse), logKlAt(ideal, rmse)];
-      return planned === null || least === null ? [] : [planned - least];
-    });
-    const jumps = plan.filter(({ t }) => 127.5 * Math.sqrt(errors[t]) > 5);
-    const { s: end } = jumps.at(-1);
-    const cost = (t, s) => jumpKlBits(schedule, t, s, errors[t]);
-    const shortest = shortestPaths(cost, end, jumps.length).at(-1);
-    const [, planned] = points[jumps.length - 1];
-    const [, least] = ideal[schedule.timesteps - end - 1];
-    console.log(
-      JSON.stringify({
-        model: name,
-        place,
-        idealBitsPerDimAt5: Number(Math.exp(logKlAt(ideal, 5)).toPrecision(3)),
-        pace,
-        jumps: jumps.length,
-        waste: percent(ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length),
-        wasteAt5: percent(Math.log(planned / least)),
-        shortest: percent(Math.log(shortest / least)),
-      }),
-    );
-  }
-}
+    const ratios = RMSES.map((rmse) => Math.exp(logKlAt(points, rmse) - logKlAt(ideal, rmse)));
+    const least = ideal[timesteps - end - 1].kl;
+    return {
+      place,
+      idealBitsPerDimAt5: Number(Math.exp(logKlAt(ideal, END_RMSE)).toPrecision(3)),
+      pace,
+      jumps: jumps.length,
+      work: Number((units * LEAST_WORK).toFixed(1)),
+      waste: percentAbove1(ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length),
+      wasteAt5: percentAbove1(points[jumps.length - 1].kl / least),
+      shortest: percentAbove1(Math.min(...shortest[end].subarray(0, units + 1)) / least),
+    };
+  });
+});
+const results = {
+  command: 'npm run bench plan',
+  description:
+    'What the steps of plans waste, in percent of the KL of infinitely many; bench/plan.mjs explains the keys',
+  model: model.name,
+  id: model.id.slice(0, 12),
+  size: SIZE,
+  rows,
+};
+if (values.out) await saveJson(values.out, results);
+else process.stdout.write(resultsJson(results));

@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { integerStream } from '../dist/common/random.js';
 import { decode, encode, openEngine, openModel, readImage } from '../dist/index.js';
-import { failGracefully, progress } from './shared.mjs';
+import { engineName, failGracefully, progress } from './shared.mjs';
 
 failGracefully();
 const { values } = parseArgs({
@@ -34,18 +34,24 @@ const MOST = 40;
 
 const photo = await readImage(fileURLToPath(new URL('../fixtures/images/budgie.webp', import.meta.url)));
 const models = [];
-for (const name of values.engines.split(',')) models.push(await openModel(values.model, await openEngine(name)));
+for (const name of values.engines.split(',')) {
+  models.push(await openModel(values.model, await openEngine(engineName(name))));
+}
 const writer = await openModel(values.model, await openEngine('onnx', { threads: 1 }));
 
-/** The picture of a number, and what kind it is. */
+/**
+ * The picture of a number, and what kind it is.
+ * @param {number} index
+ */
 function makePicture(index) {
   const stream = integerStream(`${values.seed}/${index}`);
-  const below = (n) => Math.floor(((stream() >>> 0) / 2 ** 32) * n);
+  const below = (/** @type {number} */ n) => Math.floor(((stream() >>> 0) / 2 ** 32) * n);
   const [width, height] = [1 + below(MOST), 1 + below(MOST)];
   const length = width * height * 3;
   const [left, top] = [below(photo.width - width), below(photo.height - height)];
   const colours = Array.from({ length: 2 + below(6) }, () => [below(256), below(256), below(256)]);
   const slopes = [below(9) - 4, below(9) - 4, below(256)];
+  /** @type {Record<string, (i: number) => number>} value of a sample */
   const kinds = {
     noise: () => below(256),
     flat: (i) => colours[0][i % 3],
@@ -63,6 +69,7 @@ function makePicture(index) {
   return { kind, image: { width, height, data } };
 }
 
+/** @type {Record<string, { pictures: number, samples: number, bytes: number }>} */
 const kinds = {};
 let failures = 0;
 const tell = progress('round trips');

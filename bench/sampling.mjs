@@ -19,9 +19,16 @@ import { writeAtomically } from '../dist/cli/output.js';
 import { CIFAR10_SIDE, cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
 import { encodePng, openEngine, openModel, sample } from '../dist/index.js';
 import { contactSheet } from '../dist/node/image/contact-sheet.js';
-import { machine, progress, saveJson } from './shared.mjs';
+import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
+
+failGracefully();
+/**
+ * @typedef {Pick<import('../dist/index.js').SamplerOptions, 'sampler' | 'variance' | 'steps'>} Way
+ * @typedef {Way & { what: string, diagonal: number, variation: number }} Row
+ */
 
 const REAL = 2000;
+/** @type {readonly Way[]} */
 const WAYS = [{ sampler: 'ddpm', variance: 'beta' }, { sampler: 'ddpm', variance: 'beta-tilde' }, { sampler: 'ddim' }];
 
 const { values } = parseArgs({
@@ -40,6 +47,7 @@ const { images } = await openCifar10('test');
 const real = Array.from({ length: REAL }, (_, i) => cifar10Image(images, i));
 const engine = await openEngine('auto', { threads: Number(values.threads) });
 const model = await openModel(values.model, engine);
+/** @type {Row[]} */
 const rows = [{ what: `CIFAR-10 test, ${REAL} images`, ...roughness(real) }];
 const results = {
   machine: machine(),
@@ -68,9 +76,12 @@ await model.dispose();
 await engine.dispose();
 for (const { what, diagonal, variation } of rows)
   console.error(`${what}: ${diagonal.toFixed(2)}, ${variation.toFixed(2)}`);
-if (!values.out) console.log(JSON.stringify(results, null, 2));
+if (!values.out) process.stdout.write(resultsJson(results));
 
-/** Means over pictures. */
+/**
+ * Means over pictures.
+ * @param {readonly import('../dist/index.js').RgbImage[]} pictures
+ */
 function roughness(pictures) {
   let diagonal = 0;
   let variation = 0;

@@ -10,6 +10,7 @@
 import { chooseGreedy } from '../dist/codec/trellis/block-coder.js';
 import { blockCode, SYMBOL_BITS, writePath } from '../dist/codec/trellis/trellis.js';
 import { fillSigns, gaussians, integerStream } from '../dist/common/random.js';
+import { median, resultsJson } from './shared.mjs';
 
 const DIMENSIONS_PER_BIT = 256;
 const INDEPENDENT_BITS = 16;
@@ -18,14 +19,16 @@ const SYMBOLS = 254;
 const stream = integerStream('bench/search');
 const gaussian = gaussians(stream);
 
+/** @param {number} n */
 function unitVector(n) {
   const vector = Float32Array.from({ length: n }, gaussian);
   const norm = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
   return vector.map((value) => value / norm);
 }
 
-const round = (value) => Number(value.toPrecision(4));
+const round = (/** @type {number} */ value) => Number(value.toPrecision(4));
 
+/** @param {number} stateBits @param {number} rounds */
 function trellis(stateBits, rounds) {
   const bits = stateBits + SYMBOL_BITS * SYMBOLS;
   const n = bits * DIMENSIONS_PER_BIT;
@@ -45,10 +48,9 @@ function trellis(stateBits, rounds) {
     writePath(code, path, signs, z);
     projections += z.reduce((sum, value, k) => sum + value * target[k], 0);
   }
-  const median = times.sort((a, b) => a - b)[rounds >> 1];
   return {
     stateBits,
-    usPerBit: round((median * 1000) / bits),
+    usPerBit: round((median(times) * 1000) / bits),
     efficiency: round((projections / rounds) ** 2 / (2 * Math.LN2 * bits)),
   };
 }
@@ -86,6 +88,4 @@ function independent() {
 }
 
 const paths = [4, 6, 8, 10, 12].map((stateBits) => trellis(stateBits, stateBits > 10 ? 3 : 9));
-console.log(
-  JSON.stringify({ dimensionsPerBit: DIMENSIONS_PER_BIT, trellis: paths, independent: independent() }, null, 2),
-);
+process.stdout.write(resultsJson({ dimensionsPerBit: DIMENSIONS_PER_BIT, trellis: paths, independent: independent() }));

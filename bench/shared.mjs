@@ -5,7 +5,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { writeAtomically } from '../dist/cli/output.js';
-import { modelForSize, openModel } from '../dist/index.js';
+import { CodecError, modelForSize, openModel } from '../dist/index.js';
 import { formatJson } from '../dist/report/json.js';
 
 /** The processor and how many threads it runs at once. */
@@ -14,22 +14,44 @@ export const machine = () => `${cpus()[0]?.model.trim()}, ${availableParallelism
 /** Significant digits of measurements: more than any of them is worth, few enough to be read. */
 const DIGITS = 7;
 
-/** Writes a document of results, whole or not at all, in the place of an earlier state of it. */
-export async function saveJson(path, value) {
-  const rounded = JSON.parse(JSON.stringify(value, (_, one) => (typeof one === 'number' ? rounding(one) : one)));
-  await writeAtomically(path, Buffer.from(formatJson(rounded)), { force: true });
+/**
+ * A document of results as JSON, numbers rounded.
+ * @param {unknown} value
+ * @throws where a number is not finite: JSON would have null there, and nobody would notice
+ */
+export function resultsJson(value) {
+  const rounded = JSON.stringify(value, (key, one) => (typeof one === 'number' ? rounding(key, one) : one));
+  return formatJson(JSON.parse(rounded));
 }
 
-const rounding = (number) => (Number.isInteger(number) ? number : Number(number.toPrecision(DIGITS)));
+/**
+ * Writes a document of results, whole or not at all, in the place of an earlier state of it.
+ * @param {string} path
+ * @param {unknown} value
+ * @throws as {@link resultsJson} does
+ */
+export async function saveJson(path, value) {
+  await writeAtomically(path, Buffer.from(resultsJson(value)), { force: true });
+}
+
+/** @param {string} key @param {number} number */
+function rounding(key, number) {
+  if (!Number.isFinite(number)) throw new Error(`${key}: expected a number, got ${number}`);
+  return Number.isInteger(number) ? number : Number(number.toPrecision(DIGITS));
+}
 
 /**
  * Tells on stderr how far long work is, at most every ten seconds.
+ * @param {string} label
  * @returns a function of the fraction that is done and, where it is known better than that foretells, the seconds left
  */
 export function progress(label) {
   const start = performance.now();
   let told = start;
-  return (fraction, secondsLeft = ((performance.now() - start) / 1000 / fraction) * (1 - fraction)) => {
+  return (
+    /** @type {number} */ fraction,
+    secondsLeft = ((performance.now() - start) / 1000 / fraction) * (1 - fraction),
+  ) => {
     const now = performance.now();
     // Before anything is done there is nothing to foretell from.
     if (fraction === 0 || now - told < 10_000) return;
@@ -41,31 +63,63 @@ export function progress(label) {
 /** Ends with one line on stderr for errors that a person can act on, and with a stack for defects. */
 export function failGracefully() {
   process.on('uncaughtException', (error) => {
-    console.error(error.name === 'CodecError' ? error.message : error);
-    process.exit(error.exitCode ?? 1);
+    const expected = error instanceof CodecError;
+    console.error(expected ? error.message : error);
+    process.exit(expected ? error.exitCode : 1);
   });
 }
 
 /** Most memory that the process had so far. */
 export const peakMiB = () => Math.round(process.resourceUsage().maxRSS / 1024);
 
+/** @typedef {import('../dist/index.js').Engine} Engine */
+/** @typedef {import('../dist/index.js').Model} Model */
+
 /**
  * Opens each model once, on each engine that asks for it.
- * @param name as for `ddpm-codec encode`
+ * @param {string} name as for `ddpm-codec encode`
  * @returns a function of the picture, which is what `auto` goes by, and the engine
  */
 export function modelOpener(name) {
+  /** @type {Map<Engine, Map<string, Model>>} */
   const opened = new Map();
-  return async (image, engine) => {
+  return async (/** @type {import('../dist/index.js').RgbImage} */ image, /** @type {Engine} */ engine) => {
     const chosen = name === 'auto' ? modelForSize(image) : name;
     const models = opened.get(engine) ?? new Map();
     opened.set(engine, models);
-    if (!models.has(chosen)) models.set(chosen, await openModel(chosen, engine));
-    return models.get(chosen);
+    const model = models.get(chosen) ?? (await openModel(chosen, engine));
+    models.set(chosen, model);
+    return model;
   };
 }
 
-/** The middle one of an odd number of values, the upper of the two in the middle of an even one. */
+/**
+ * The name of an engine, as `--engine` takes it.
+ * @param {string} name
+ */
+export const engineName = (name) => oneOf('engine', ENGINES, name);
+
+/** @type {readonly import('../dist/index.js').EngineName[]} */
+const ENGINES = ['onnx', 'wasm', 'tensorflow'];
+
+/**
+ * The one of these keys or values that an option names.
+ * @template {string} T
+ * @param {string} what
+ * @param {readonly T[]} expected
+ * @param {string} value
+ * @throws CodecError `usage` where it names none of them
+ */
+export function oneOf(what, expected, value) {
+  const found = expected.find((one) => one === value);
+  if (found === undefined) throw new CodecError('usage', `${what}: expected ${expected.join(', ')}, got ${value}`);
+  return found;
+}
+
+/**
+ * The middle one of an odd number of values, the upper of the two in the middle of an even one.
+ * @param {readonly number[]} values at least one
+ */
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 /** Debian's Python, whatever else is first on the path. */
@@ -73,7 +127,9 @@ const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 
 /**
  * A PyTorch process with this network that takes one step for each line it is sent; undefined where there is none.
- * @param mode `train` for whole steps of training, `forward` for evaluations
+ * @param {object} config as of `config.json`
+ * @param {number} batch
+ * @param {'train' | 'forward'} mode whole steps of training, or evaluations
  */
 export async function openTorch(config, batch, mode) {
   const script = fileURLToPath(new URL('torch_unet.py', import.meta.url));
@@ -86,8 +142,12 @@ export async function openTorch(config, batch, mode) {
   child.on('error', () => {});
   const { value, done } = await lines.next();
   if (done) return undefined;
+  /** @type {{ version: string, parameters: number }} */
+  const { version, parameters } = JSON.parse(value);
   return {
-    ...JSON.parse(value),
+    version,
+    parameters,
+    /** @returns the seconds that it took */
     async step() {
       child.stdin.write('step\n');
       return Number((await lines.next()).value);

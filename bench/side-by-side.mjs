@@ -55,6 +55,7 @@ async function ours() {
   return { name: `ddpm-codec (${model.name})`, bytes: bytes.length, image };
 }
 
+/** @param {import('../dist/report/baselines.js').Baseline} codec @param {number} maxBytes */
 async function theirs(codec, maxBytes) {
   const found = await encodeWithin(original, codec, maxBytes);
   const file = found?.file ?? (await encodeBaseline(original, codec, LOWEST_QUALITY));
@@ -62,7 +63,10 @@ async function theirs(codec, maxBytes) {
   return { name, bytes: file.length, image: await decodeBaseline(file, codec) };
 }
 
-/** The part of a picture that is shown. */
+/**
+ * The part of a picture that is shown.
+ * @param {import('../dist/index.js').RgbImage} image
+ */
 async function shown(image) {
   if (values.crop === undefined) return image;
   const [left, top, width, height] = values.crop.split(',').map(Number);

@@ -6,13 +6,14 @@
  * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`; without it only our side is timed. Its network is
  * written out in bench/torch_unet.py. OPENBLAS_NUM_THREADS=1, because its threads would fight with PyTorch's own.
  */
-import { availableParallelism, cpus } from 'node:os';
 import { parseConfig } from '../dist/model/config.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
 import { presets } from '../dist/model/training/presets.js';
 import { createTrainer } from '../dist/model/training/trainer.js';
 import { openEngine } from '../dist/node/engine/index.js';
-import { median, openTorch } from './shared.mjs';
+import { failGracefully, machine, median, openTorch, resultsJson } from './shared.mjs';
+
+failGracefully();
 
 const BATCH = 32;
 const SIDE = 32;
@@ -21,7 +22,7 @@ const rounds = Number(process.argv[2] ?? 10);
 const { config, options } = presets.small;
 
 const images = Uint8Array.from({ length: BATCH * SIDE * SIDE * 3 }, (_, i) => (i * 7919) % 256);
-const round = (value) => Number(value.toPrecision(4));
+const round = (/** @type {number} */ value) => Number(value.toPrecision(4));
 
 const engine = await openEngine('onnx');
 const unet = parseConfig(config);
@@ -38,21 +39,22 @@ const ours = async () => {
   await trainer.step(images);
   return (performance.now() - start) / 1000;
 };
+/** @type {{ ours: number[], torch: number[] }} */
 const times = { ours: [], torch: [] };
 for (let i = -WARM_UP; i < rounds; i++) {
   const seconds = await ours();
-  const torchSeconds = torch ? await torch.step() : Number.NaN;
+  const torchSeconds = await torch?.step();
   if (i < 0) continue;
   times.ours.push(seconds);
-  times.torch.push(torchSeconds);
+  if (torchSeconds !== undefined) times.torch.push(torchSeconds);
 }
 torch?.close();
 await trainer.dispose();
 await engine.dispose();
 
-const rate = (values) => round(BATCH / median(values));
+const rate = (/** @type {number[]} */ values) => round(BATCH / median(values));
 const result = {
-  machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads`,
+  machine: machine(),
   network: config.block_out_channels,
   parameters: trainer.state.parameters.length,
   batch: BATCH,
@@ -70,4 +72,4 @@ const result = {
       }
     : { pytorch: 'not installed: apt-get install python3-torch libopenblas0-pthread' }),
 };
-console.log(JSON.stringify(result, null, 2));
+process.stdout.write(resultsJson(result));
