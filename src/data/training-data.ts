@@ -5,6 +5,7 @@
 
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { integerStream } from '../common/random.js';
+import { crop, cropInto } from '../image/crop.js';
 import type { RgbImage } from '../image/image.js';
 import { CIFAR10_SIDE, cifar10Image, openCifar10 } from './cifar10.js';
 import { openFolder } from './folder.js';
@@ -69,8 +70,8 @@ export async function openTrainingData(
   const pick = createPicker(sets.map(({ share }) => share));
   const size = side * side * 3;
 
-  async function cropInto(into: Uint8Array, crop: number, draws: readonly number[]): Promise<void> {
-    const { set, position } = pick(crop);
+  async function drawCrop(into: Uint8Array, number: number, draws: readonly number[]): Promise<void> {
+    const { set, position } = pick(number);
     const { source, training, order } = sets[set];
     // A broken image is replaced by the one after it.
     for (let i = 0; i < training.length; i++) {
@@ -80,7 +81,8 @@ export async function openTrainingData(
       const image = images[Math.floor(scale * images.length)];
       const left = Math.floor(across * (image.width - side + 1));
       const top = Math.floor(down * (image.height - side + 1));
-      copyCrop(image, left, top, side, mirrored < 0.5, into);
+      cropInto(image.data, image.width, { left, top, width: side, height: side }, into);
+      if (mirrored < 0.5) mirror(into, side);
       return;
     }
     throw new CodecError('file', `${source.name}: none of its pictures can be decoded`);
@@ -97,7 +99,7 @@ export async function openTrainingData(
       await Promise.all(
         Array.from({ length: count }, (_, i) => {
           const draws = [uniform(), uniform(), uniform(), uniform()];
-          return cropInto(crops.subarray(i * size, (i + 1) * size), step * count + i, draws);
+          return drawCrop(crops.subarray(i * size, (i + 1) * size), step * count + i, draws);
         }),
       );
       return crops;
@@ -192,22 +194,15 @@ function createPicker(shares: readonly number[]): (crop: number) => { set: numbe
   };
 }
 
-function copyCrop(
-  { width, data }: RgbImage,
-  left: number,
-  top: number,
-  side: number,
-  mirrored: boolean,
-  into: Uint8Array,
-): void {
+/** Mirrors a square from left to right, in place. */
+function mirror(square: Uint8Array, side: number): void {
   for (let y = 0; y < side; y++) {
-    const from = ((top + y) * width + left) * 3;
-    const to = y * side * 3;
-    if (!mirrored) into.set(data.subarray(from, from + side * 3), to);
-    else {
-      for (let x = 0; x < side; x++) {
-        const at = from + (side - 1 - x) * 3;
-        for (let c = 0; c < 3; c++) into[to + x * 3 + c] = data[at + c];
+    for (let x = 0; x < side >> 1; x++) {
+      const [left, right] = [(y * side + x) * 3, (y * side + side - 1 - x) * 3];
+      for (let c = 0; c < 3; c++) {
+        const kept = square[left + c];
+        square[left + c] = square[right + c];
+        square[right + c] = kept;
       }
     }
   }
@@ -239,11 +234,9 @@ async function evenCrops(
       const side = Math.min(largest, image.width, image.height);
       const isWhole = scales.length === 1 && image.width === side && image.height === side;
       if (isWhole && round > 0) continue;
-      const data = new Uint8Array(side * side * 3);
       const left = Math.round(((0.5 + round / PLASTIC) % 1) * (image.width - side));
       const top = Math.round(((0.5 + round / PLASTIC ** 2) % 1) * (image.height - side));
-      copyCrop(image, left, top, side, false, data);
-      crops.push({ width: side, height: side, data });
+      crops.push(crop(image, { left, top, width: side, height: side }));
     }
   }
   return crops;

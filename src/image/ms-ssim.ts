@@ -85,7 +85,7 @@ function ofPlanes(a: Plane, b: Plane): number {
     const last = scale === WEIGHTS.length - 1;
     // Opposite structure gives negative means, which have no power; they count as none in common.
     product *= Math.max(0, last ? similarity : contrast) ** weight;
-    if (!last) [a, b] = [halved(a), halved(b)];
+    if (!last) [a, b] = [downsample(a), downsample(b)];
   }
   return product;
 }
@@ -147,7 +147,7 @@ function smoothRow(a: Plane, b: Plane, y: number, products: readonly Float64Arra
 }
 
 /** Averages of 2x2 pixels. An odd side gets zeros in front of it, and they count, as in pytorch_msssim. */
-function halved(plane: Plane): Plane {
+function downsample(plane: Plane): Plane {
   const oddX = plane.width % 2;
   const oddY = plane.height % 2;
   const width = (plane.width + oddX) / 2;

@@ -15,15 +15,14 @@ import {
   runAll,
   type TensorFunction,
 } from '../engine/engine.js';
+import type { Size } from '../image/image.js';
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
 /** A picture in noise. */
-export interface NoisyPicture {
+export interface NoisyPicture extends Size {
   /** x_t: height * width * 3 values, rows from the top, channels interleaved. Not modified. */
   readonly xt: Float32Array;
-  readonly width: number;
-  readonly height: number;
   /** Timestep of x_t, 1..T. */
   readonly t: number;
 }
@@ -175,14 +174,22 @@ export function createDenoiser(
     );
   }
 
-  async function predict({ xt, width, height, t }: NoisyPicture, { into, signal }: PredictInto): Promise<Float32Array> {
+  async function predict(picture: NoisyPicture, { into, signal }: PredictInto): Promise<Float32Array> {
+    const { xt, width, height, t } = picture;
     if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
       throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
     }
     if (xt.length !== width * height * 3) throw invalidArgument('xt', `${width * height * 3} values`, xt.length);
     const across = layWindows(width, network.stride, tiling);
     const down = layWindows(height, network.stride, tiling);
-    const windows = down.starts.flatMap((_, row) => across.starts.map((_, column) => ({ row, column })));
+    const windows: Window[] = down.starts.flatMap((top, row) =>
+      across.starts.map((left, column) => ({
+        top,
+        left,
+        rowWeights: down.weights[row],
+        columnWeights: across.weights[column],
+      })),
+    );
     const batch = Math.min(engine.batch, windows.length);
     // A window alone is run on all threads; several, of one image or of many, on a thread each.
     const parallel = windows.length > batch || (calls > 1 && engine.parallelism > 1);
@@ -195,9 +202,8 @@ export function createDenoiser(
       for (const group of groups) {
         signal?.throwIfAborted();
         const sample = new Float32Array(batch * values);
-        group.forEach(({ row, column }, i) => {
-          const part = sample.subarray(i * values, (i + 1) * values);
-          cutWindow(xt, width, height, down.starts[row], across.starts[column], down.size, across.size, part);
+        group.forEach((window, i) => {
+          cutWindow(picture, window, sample.subarray(i * values, (i + 1) * values));
         });
         yield [sample, timestep];
       }
@@ -207,8 +213,8 @@ export function createDenoiser(
       let done = 0;
       for await (const [output] of runAll(engine, fn, samples(), signal)) {
         const predicted = firstChannels(output, fn.outputShapes[0][3]);
-        groups[done++].forEach(({ row, column }, i) => {
-          blendWindow(into, width, height, predicted.subarray(i * values, (i + 1) * values), down, row, across, column);
+        groups[done++].forEach((window, i) => {
+          blendWindow(predicted.subarray(i * values, (i + 1) * values), window, into, picture);
         });
       }
     });
@@ -247,49 +253,40 @@ function firstChannels(output: Float32Array, channels: number): Float32Array {
   return first;
 }
 
-/** Copies a window of an image, mirrored where it reaches beyond the right or lower edge. */
-function cutWindow(
-  image: Float32Array,
-  width: number,
-  height: number,
-  top: number,
-  left: number,
-  rows: number,
-  columns: number,
-  into: Float32Array,
-): void {
-  for (let y = 0, o = 0; y < rows; y++) {
+/** A window of an image. */
+interface Window {
+  readonly top: number;
+  readonly left: number;
+  /** Blending weights of its rows and columns, as many as it has. */
+  readonly rowWeights: Float64Array;
+  readonly columnWeights: Float64Array;
+}
+
+/** Copies a window of x_t, mirrored where it reaches beyond the right or lower edge. */
+function cutWindow({ xt, width, height }: NoisyPicture, window: Window, into: Float32Array): void {
+  const { top, left, rowWeights, columnWeights } = window;
+  for (let y = 0, o = 0; y < rowWeights.length; y++) {
     const row = mirror(top + y, height) * width;
-    for (let x = 0; x < columns; x++, o += 3) {
+    for (let x = 0; x < columnWeights.length; x++, o += 3) {
       const i = (row + mirror(left + x, width)) * 3;
-      into[o] = image[i];
-      into[o + 1] = image[i + 1];
-      into[o + 2] = image[i + 2];
+      into[o] = xt[i];
+      into[o + 1] = xt[i + 1];
+      into[o + 2] = xt[i + 2];
     }
   }
 }
 
 /** Adds a window's values to an image with its blending weights. */
-function blendWindow(
-  image: Float32Array,
-  width: number,
-  height: number,
-  window: Float32Array,
-  down: WindowAxis,
-  row: number,
-  across: WindowAxis,
-  column: number,
-): void {
-  const top = down.starts[row];
-  const left = across.starts[column];
-  for (let y = 0; y < down.size && top + y < height; y++) {
-    for (let x = 0; x < across.size && left + x < width; x++) {
-      const weight = down.weights[row][y] * across.weights[column][x];
-      const from = (y * across.size + x) * 3;
+function blendWindow(values: Float32Array, window: Window, image: Float32Array, { width, height }: Size): void {
+  const { top, left, rowWeights, columnWeights } = window;
+  for (let y = 0; y < rowWeights.length && top + y < height; y++) {
+    for (let x = 0; x < columnWeights.length && left + x < width; x++) {
+      const weight = rowWeights[y] * columnWeights[x];
+      const from = (y * columnWeights.length + x) * 3;
       const to = ((top + y) * width + left + x) * 3;
-      image[to] += weight * window[from];
-      image[to + 1] += weight * window[from + 1];
-      image[to + 2] += weight * window[from + 2];
+      image[to] += weight * values[from];
+      image[to + 1] += weight * values[from + 1];
+      image[to + 2] += weight * values[from + 2];
     }
   }
 }

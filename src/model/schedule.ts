@@ -79,9 +79,14 @@ export function createSchedule(config: ScheduleConfig): Schedule {
 function betaAt({ betaSchedule, timesteps, betaStart, betaEnd }: ScheduleConfig, t: number): number {
   const between = (from: number, to: number) => from + ((to - from) * (t - 1)) / (timesteps - 1);
   if (betaSchedule === 'linear') return between(betaStart, betaEnd);
-  if (betaSchedule === 'scaled_linear') return between(Math.sqrt(betaStart), Math.sqrt(betaEnd)) ** 2;
-  const abar = (at: number) => cosine((((at / timesteps + 0.008) / 1.008) * Math.PI) / 2) ** 2;
+  if (betaSchedule === 'scaled_linear') return squareOf(between(Math.sqrt(betaStart), Math.sqrt(betaEnd)));
+  const abar = (at: number) => squareOf(cosine((((at / timesteps + 0.008) / 1.008) * Math.PI) / 2));
   return Math.min(1 - abar(t) / abar(t - 1), 0.999);
+}
+
+/** A product, which is the same everywhere; a power need not be. */
+function squareOf(x: number): number {
+  return x * x;
 }
 
 /** cos x for 0 <= x <= pi / 2 to 1e-15, by its series: Math.cos need not be the same everywhere. */

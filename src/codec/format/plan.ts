@@ -154,8 +154,9 @@ export function createPlan(
   while (t > 1) {
     const squaredError = errors[t] * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
-    const share = Math.max(LEAST_WORK, 1 / 4 ** halvings(pyramid, schedule, { width, height, t }));
-    const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions * share;
+    let share = 1;
+    for (let n = halvings(pyramid, schedule, { width, height, t }); n > 0; n--) share /= 4;
+    const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions * Math.max(LEAST_WORK, share);
     let s = t;
     let kl = 0;
     do {

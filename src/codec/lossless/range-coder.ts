@@ -107,7 +107,8 @@ export class RangeDecoder {
   append(more: Uint8Array, complete: boolean): void {
     // In the window zeros stand for those that were missing.
     const inWindow = Math.min(more.length, Math.max(0, this.position - this.bytes.length));
-    let weight = 256 ** (this.position - this.bytes.length);
+    let weight = 1;
+    for (let i = this.bytes.length; i < this.position; i++) weight *= 256;
     for (let i = 0; i < inWindow; i++) {
       weight /= 256;
       this.value += more[i] * weight;

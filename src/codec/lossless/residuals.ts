@@ -227,7 +227,8 @@ export interface ResidualPicture {
 export function measureCovariances(pictures: Iterable<ResidualPicture>): Covariances {
   const sums = new Float64Array(COVARIANCE_SIZE);
   const counts = new Float64Array(COVARIANCE_SIZE);
-  for (const { width, height, residuals } of pictures) {
+  for (const picture of pictures) {
+    const { width, height, residuals } = picture;
     let variance = 0;
     for (let i = 0; i < residuals.length; i++) variance += residuals[i] * residuals[i];
     variance /= residuals.length;
@@ -235,7 +236,7 @@ export function measureCovariances(pictures: Iterable<ResidualPicture>): Covaria
     for (let dy = 0; dy < LAGS && dy < height; dy++) {
       for (let dx = dy === 0 ? 0 : 1 - LAGS; dx < LAGS; dx++) {
         if (Math.abs(dx) >= width) continue;
-        addProducts(residuals, width, height, dy, dx, 1 / variance, sums, counts);
+        addProducts(picture, dy, dx, 1 / variance, { sums, counts });
       }
     }
   }
@@ -252,16 +253,19 @@ export function measureCovariances(pictures: Iterable<ResidualPicture>): Covaria
   return INDEPENDENT;
 }
 
-/** Adds the products of all pairs of samples at a distance. */
+/** Sums of products for each entry of a table, and of how many pairs. */
+interface ProductSums {
+  readonly sums: Float64Array;
+  readonly counts: Float64Array;
+}
+
+/** Adds the products of all pairs of samples at a distance, each times `factor`. */
 function addProducts(
-  residuals: Float32Array,
-  width: number,
-  height: number,
+  { residuals, width, height }: ResidualPicture,
   dy: number,
   dx: number,
   factor: number,
-  sums: Float64Array,
-  counts: Float64Array,
+  { sums, counts }: ProductSums,
 ): void {
   const products = new Float64Array(CHANNELS * CHANNELS);
   const from = Math.max(0, -dx);

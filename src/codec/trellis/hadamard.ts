@@ -9,8 +9,8 @@
 export function hadamardTransform(a: Int32Array | Float32Array): void {
   const n = a.length;
   let h = 1;
-  // Two levels at a time halve the passes over memory; an odd level is done first.
-  if (Math.log2(n) % 2 === 1) {
+  // Two levels at a time halve the passes over memory; an odd one (31 - clz32 is log2) is done first.
+  if (Math.clz32(n) % 2 === 0) {
     for (let i = 0; i < n; i += 2) {
       const x = a[i];
       const y = a[i + 1];
