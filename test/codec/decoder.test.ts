@@ -259,6 +259,29 @@ describe('points', () => {
     expect(cut.stepsUsed).toBe(4);
   });
 
+  test('are right whatever comes while one is made', async () => {
+    const bytes = files.get('lossy')!;
+    const expected = await decode(bytes, model);
+    // At every evaluation of the network there is more, so that what waits is moved again and again.
+    const pieces = piecesOf(
+      bytes,
+      Array.from(bytes, (_, i) => 1 + (i % 7)),
+    );
+    const denoiser: CodecModel['denoiser'] = {
+      ...model.denoiser,
+      async predictX0(picture, options) {
+        for (let i = 0; i < 3; i++) decoder.push(pieces.next().value ?? new Uint8Array());
+        return model.denoiser.predictX0(picture, options);
+      },
+    };
+    const decoder = openDecoder({ ...model, denoiser });
+    for (let piece = pieces.next(); !piece.done; piece = pieces.next())
+      for await (const _ of decoder.push(piece.value));
+    for await (const _ of decoder.push(new Uint8Array()));
+    expect((await decoder.end().reconstruct()).image).toEqual(expected.image);
+    expect(decoder.state).toEqual({ needs: 'nothing' });
+  });
+
   test('take a copy of the bytes', async () => {
     const bytes = files.get('lossy')!;
     const mine = bytes.slice();

@@ -92,7 +92,12 @@ export class Decoder {
     switch (stage) {
       case 'steps': {
         const step = chain.step + 1;
-        return { needs: 'step', step, steps: layout.written.length, bytes: layout.boundaries[step] - received };
+        return {
+          needs: 'step',
+          step,
+          steps: layout.written.length,
+          bytes: Math.max(0, layout.boundaries[step] - received),
+        };
       }
       case 'tail':
         return { needs: 'tail', ...(tail && { bytes: tail.missing - this.input.length }) };
@@ -193,24 +198,25 @@ export class Decoder {
 
   private async readStep(progress: Progress): Promise<DecoderPoint | undefined> {
     const { layout, chain, check } = progress;
+    const { step } = chain;
     // The first bits of the first byte may be of the step before.
     const offset = progress.bit & 7;
-    const bytes = this.input.view();
-    if (check.look(chain.step, bytes, offset) === 'failed') return this.endDamaged(progress);
-    const { step } = chain;
+    if (check.look(step, this.input.view(), offset) === 'failed') return this.endDamaged(progress);
     const planned = layout.written[step];
-    const isClosing = check.closes(step);
     const bits = planned.blocks * planned.blockBits;
-    if (offset + bits + (isClosing ? CHECKSUM_BITS : 0) > bytes.length * 8) return undefined;
+    const all = bits + (check.closes(step) ? CHECKSUM_BITS : 0);
+    if (offset + all > this.input.length * 8) return undefined;
     await chain.estimate(this.options.signal);
     if (check.begins(step) && this.options.tolerant) check.keep(chain);
+    // More may have come meanwhile: the bytes are looked at anew, and used up before anything else is awaited.
+    const bytes = this.input.view();
     const reader = new BitReader(bytes, offset);
     for (const block of chain.blocks(planned, layout.header.stateBits)) {
       placeCodeword(block, readBlock(block, reader), chain.z);
     }
-    await chain.advance(planned.s, this.options.signal);
     check.take(step, bytes, offset, bits);
-    this.advanceTo(progress, progress.bit + bits + (isClosing ? CHECKSUM_BITS : 0));
+    this.advanceTo(progress, progress.bit + all);
+    await chain.advance(planned.s, this.options.signal);
     this.endSteps(progress);
     return this.pointOf(progress);
   }
