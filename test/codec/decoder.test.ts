@@ -6,6 +6,7 @@ import type { DecoderOptions, DecoderPoint, EncodeOptions } from '../../src/code
 import { decode } from '../../src/codec/decoder/decode.js';
 import { type Decoder, openDecoder } from '../../src/codec/decoder/decoder.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
+import { readLayout } from '../../src/codec/format/layout.js';
 import type { CodecModel } from '../../src/codec/model.js';
 import { counting, openBlurModel } from '../helpers/blur-model.js';
 import { syntheticImage } from '../helpers/fixtures.js';
@@ -260,24 +261,30 @@ describe('points', () => {
   });
 
   test('are right whatever comes while one is made', async () => {
-    const bytes = files.get('lossy')!;
+    const { bytes } = await encode(syntheticImage(40, 40), model, { targetRmse: 5, effort: 1 });
+    expect(bytes.length).toBeGreaterThan(2500);
     const expected = await decode(bytes, model);
-    // At every evaluation of the network there is more, so that what waits is moved again and again.
-    const pieces = piecesOf(
-      bytes,
-      Array.from(bytes, (_, i) => 1 + (i % 7)),
-    );
+    // So many come at once that those that wait are moved, and others take their place.
+    const { boundaries } = readLayout(bytes, model);
+    const first = boundaries.findIndex((boundary) => boundary > 700);
+    let pushes = 0;
     const denoiser: CodecModel['denoiser'] = {
       ...model.denoiser,
       async predictX0(picture, options) {
-        for (let i = 0; i < 3; i++) decoder.push(pieces.next().value ?? new Uint8Array());
+        while (isReady && pushes < 2) {
+          const from = boundaries[first] + 350 * pushes++;
+          decoder.push(bytes.subarray(from, from + 350));
+        }
         return model.denoiser.predictX0(picture, options);
       },
     };
     const decoder = openDecoder({ ...model, denoiser });
-    for (let piece = pieces.next(); !piece.done; piece = pieces.next())
-      for await (const _ of decoder.push(piece.value));
-    for await (const _ of decoder.push(new Uint8Array()));
+    let isReady = false;
+    for await (const _ of decoder.push(bytes.subarray(0, boundaries[first - 1])));
+    isReady = true;
+    for await (const _ of decoder.push(bytes.subarray(boundaries[first - 1], boundaries[first])));
+    expect(pushes).toBe(2);
+    for await (const _ of decoder.push(bytes.subarray(boundaries[first] + 700)));
     expect((await decoder.end().reconstruct()).image).toEqual(expected.image);
     expect(decoder.state).toEqual({ needs: 'nothing' });
   });
