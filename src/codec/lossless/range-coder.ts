@@ -119,7 +119,7 @@ export class RangeDecoder {
     // Those before the window are not needed any more.
     const kept = Math.min(this.position, this.bytes.length);
     this.position -= kept;
-    this.bytes = concat(this.bytes.subarray(kept), more);
+    this.bytes = kept === this.bytes.length ? more : concat(this.bytes.subarray(kept), more);
   }
 
   /** Where in 0..TOTAL-1 the next symbol lies. Followed by {@link accept} with the symbol's share. */

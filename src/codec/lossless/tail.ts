@@ -51,6 +51,8 @@ export class SampleWalk {
   known = 0;
   /** Of the group that goes on, once its shift is known. */
   private centres: Float64Array | undefined;
+  /** The sample that the distribution is of: where the code ended, it is looked up only once. */
+  private prepared = -1;
   private readonly order: (k: number, into: Sample) => Sample;
   private readonly distribution = new SampleDistribution();
   private readonly sample: Sample = { index: 0, lattice: 0, x: 0, y: 0, channel: 0 };
@@ -89,8 +91,11 @@ export class SampleWalk {
     }
     for (; this.known < end; this.known++) {
       const centre = this.centres[this.known - start];
-      model.expect(order(this.known, sample), expected);
-      distribution.set(centre + expected.mean, expected.variance);
+      if (this.prepared !== this.known) {
+        model.expect(order(this.known, sample), expected);
+        distribution.set(centre + expected.mean, expected.variance);
+        this.prepared = this.known;
+      }
       const level = coder.level(distribution, sample.index);
       if (level === undefined) return false;
       model.learn(sample, level - centre, expected.mean);
@@ -102,6 +107,8 @@ export class SampleWalk {
   /** What is expected of the samples that are not known yet. @param visit called with the index of each and its mean */
   expectRest(visit: (index: number, mean: number) => void): void {
     const { model, order, sample, expected } = this;
+    // The sample and what is expected of it are used again here.
+    this.prepared = -1;
     for (let k = this.known; k < this.context.xhat0.length; k++) {
       model.expect(order(k, sample), expected);
       visit(sample.index, expected.mean);
