@@ -24,6 +24,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { presets } from '../../src/model/training/presets.js';
 import { isTemporary } from '../../src/node/temporary.js';
 import {
+  callMain,
+  callMainJson,
   ddpmCodec,
   ddpmCodecInto,
   ddpmCodecJson,
@@ -37,8 +39,6 @@ import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 const NETWORK = resolve('fixtures/reference/unet-tiny');
 /** Coding in a second. */
 const QUICK = ['--model', 'pilot', '--target-rmse', '20', '--effort', '1'];
-/** For tests that start a dozen processes, on a machine that is busy. */
-const MANY_RUNS = { timeout: 240_000 };
 
 /** A network that is trained a step in a moment. */
 const TINY = {
@@ -132,7 +132,7 @@ it('of two runs with one output one wins, whole', async () => {
     [1, expect.stringMatching(/race\/a\.ddc: exists already; use --force/)],
   ]);
   expect(await names(out)).toEqual(['a.ddc']);
-  expect((await ddpmCodec(['verify', `${out}/a.ddc`], directory)).code).toBe(0);
+  expect((await callMain(['verify', `${out}/a.ddc`], directory)).code).toBe(0);
 });
 
 it('a batch goes on behind a bad file, and counts it', async () => {
@@ -164,7 +164,7 @@ it('a source that is replaced behind the start of a run does not change its resu
   });
   expect(run.code).toBe(0);
   expect(other.equals(await readFile(join(directory, out, 'a.png')))).toBe(true);
-  await ddpmCodecJson(['encode', 'a.png', '-o', `${out}/same.ddc`, ...QUICK], directory);
+  await callMainJson(['encode', 'a.png', '-o', `${out}/same.ddc`, ...QUICK], directory);
   expect(await readFile(join(directory, out, 'a.ddc'))).toEqual(await readFile(join(directory, out, 'same.ddc')));
 });
 
@@ -174,11 +174,11 @@ it('with --force two runs with one output both end well, and it is whole', async
   const runs = await Promise.all([ddpmCodec(args, directory), ddpmCodec([...args, '--seed', '1'], directory)]);
   expect(runs).toEqual([0, 1].map(() => ({ code: 0, stdout: '', stderr: '' })));
   expect(await names(out)).toEqual(['a.ddc']);
-  expect((await ddpmCodec(['verify', `${out}/a.ddc`], directory)).code).toBe(0);
+  expect((await callMain(['verify', `${out}/a.ddc`], directory)).code).toBe(0);
 });
 
 describe.each(['SIGTERM', 'SIGKILL'] as const)('%s while a file is written', (signal) => {
-  it('leaves it whole or not at all', MANY_RUNS, async () => {
+  it('leaves it whole or not at all', async () => {
     const out = await below(`writing-${signal}`);
     const model = 'diffusion_pytorch_model.safetensors';
     // Weights of 11 MB, whose writing can be seen; of the runs that are over too soon nothing follows.
@@ -201,7 +201,7 @@ describe('what a killed run left', () => {
 
   it('is not taken for a picture or a file, and not for one of a report', async () => {
     const out = await below('left', leftover, 'a.png');
-    expectRefusal(await ddpmCodec(['decode', out], directory), 1, /left: this directory has no coded pictures/);
+    expectRefusal(await callMain(['decode', out], directory), 1, /left: this directory has no coded pictures/);
     const { images } = await ddpmCodecJson(['encode', out, ...QUICK], directory);
     expect(images.map(({ input }: { input: string }) => input)).toEqual(['left/a.png']);
     const report = await below('left-report', '.run.json.0123456789ab.tmp');
@@ -225,7 +225,7 @@ describe('permissions', () => {
     expect(await names(out)).toEqual(['a.png', 'b.png', 'b.png.ddc']);
   });
 
-  it('a directory that may not be written to is told before any work', MANY_RUNS, async ({ skip }) => {
+  it('a directory that may not be written to is told before any work', async ({ skip }) => {
     const out = await below('readonly');
     await chmod(join(directory, out), 0o555);
     for (const line of [
@@ -246,7 +246,7 @@ describe('permissions', () => {
 });
 
 describe('sources are never written to', () => {
-  it('whatever --force is given with', MANY_RUNS, async () => {
+  it('whatever --force is given with', async () => {
     const from = await below('sources', 'a.png', 'b.png');
     await cp(NETWORK, join(directory, from, 'network'), { recursive: true });
     await symlink(join(directory, from), join(directory, 'elsewhere'));
@@ -266,11 +266,11 @@ describe('sources are never written to', () => {
       'model import sources/network --out elsewhere/network --calibrate sources',
       'train --data sources --from sources/network --out elsewhere/network --crop 8',
     ]) {
-      const refused = await ddpmCodec([...line.split(' '), '--force'], directory);
+      const refused = await callMain([...line.split(' '), '--force'], directory);
       expectRefusal(refused, 2, /is an input as well|an image to measure/);
     }
     const itself = ['model', 'export', 'pilot', '--out', resolve('models/pilot'), '--force'];
-    expectRefusal(await ddpmCodec(itself, directory), 2, /is an input as well/);
+    expectRefusal(await callMain(itself, directory), 2, /is an input as well/);
     expect(await contents()).toEqual(before);
     expect(await names(from)).toEqual(['a.png', 'b.png', 'network']);
   });
@@ -282,12 +282,12 @@ describe('sources are never written to', () => {
     expect((await ddpmCodec(['rd', 'a.png', ...args, 'webp', '--force'], directory)).code).toBe(0);
     expect(await names('report/images')).toEqual(['00000-a.json', 'mine.png']);
     await writeFile(join(directory, 'report/run.json'), '{"a": 1}');
-    expectRefusal(await ddpmCodec(['rd', 'a.png', ...args, 'webp'], directory), 1, /run\.json: not of a report/);
+    expectRefusal(await callMain(['rd', 'a.png', ...args, 'webp'], directory), 1, /run\.json: not of a report/);
   });
 
   it('a directory is not written over', async () => {
     await below('a-directory.json');
-    const run = await ddpmCodec(['eval', 'a.png', '-o', 'a-directory.json', '--force'], directory);
+    const run = await callMain(['eval', 'a.png', '-o', 'a-directory.json', '--force'], directory);
     expectRefusal(run, 1, /a-directory\.json: expected the name of a file, but this is a directory/);
   });
 });
@@ -319,7 +319,7 @@ describe('a full disk', () => {
     if (mounted) spawnSync('umount', [join(directory, 'full')]);
   });
 
-  it('is told by every command, and what did not fit is gone', MANY_RUNS, async ({ skip }) => {
+  it('is told by every command, and what did not fit is gone', async ({ skip }) => {
     if (!mounted) skip('no file system can be mounted here');
     const ddc = resolve('fixtures/golden/crop-7x5.ddc');
     for (const line of [

@@ -63,4 +63,4 @@ test('encode, decode, rd and train leave nothing in the home, cache and temporar
     for (const place of places) expect(await readdir(place), `${command[0]} in ${place}`).toEqual([]);
     if (hasStrace) expect(await readFile(calls, 'utf8')).not.toMatch(/AF_INET/);
   }
-}, 180_000);
+});

@@ -89,7 +89,7 @@ beforeAll(async () => {
     await writeFile(`${GOLDEN}${name}.ddc`, bytes);
     await writeFile(`${GOLDEN}${name}.rgb`, reconstruction.data);
   }
-}, 300_000);
+});
 
 /** What the second decoder needs of a model, read from its files but for the network. */
 async function secondModelOf({ directory, network }: Model, engine: Engine): Promise<SecondModel> {
@@ -144,23 +144,19 @@ describe.each(CASES)('$name', ({ name, source, options }) => {
     expect(rmse(image, original)).toBeLessThanOrEqual(options.targetRmse + 0.1);
   });
 
-  test.each([1, 0.6])('the second decoder makes the same of %d of it', { timeout: 120_000 }, async (share) => {
+  test.each([1, 0.6])('the second decoder makes the same of %d of it', async (share) => {
     await decodeTwice(name, share);
   });
 });
 
 describe.each(LOSSLESS_CASES)('$name, lossless', ({ name, source, ownCovariances }) => {
-  test.each(['onnx', 'wasm'] as const)(
-    'decodes to the recorded picture on %s',
-    { timeout: 120_000 },
-    async (engine) => {
-      const opened = engine === 'onnx' ? model : await openModel('pilot', await openEngine(engine));
-      const { image, complete, lossless } = await decode(await golden(name), opened);
-      expect({ complete, lossless }).toEqual({ complete: true, lossless: true });
-      expect(image.data).toEqual(await recorded(name));
-      if (opened !== model) await opened.dispose();
-    },
-  );
+  test.each(['onnx', 'wasm'] as const)('decodes to the recorded picture on %s', async (engine) => {
+    const opened = engine === 'onnx' ? model : await openModel('pilot', await openEngine(engine));
+    const { image, complete, lossless } = await decode(await golden(name), opened);
+    expect({ complete, lossless }).toEqual({ complete: true, lossless: true });
+    expect(image.data).toEqual(await recorded(name));
+    if (opened !== model) await opened.dispose();
+  });
 
   test('is of its source, with covariances of its own where they pay', async () => {
     const { width, height, data } = await source();
@@ -172,13 +168,13 @@ describe.each(LOSSLESS_CASES)('$name, lossless', ({ name, source, ownCovariances
     expect((flags & 0x10) !== 0).toBe(ownCovariances);
   });
 
-  test('the second decoder makes exactly the same of it', { timeout: 120_000 }, async () => {
+  test('the second decoder makes exactly the same of it', async () => {
     const { first, other } = await decodeTwice(name, 1);
     expect([first.lossless, other.lossless]).toEqual([true, true]);
     expect(first.image.data).toEqual(other.data);
   });
 
-  test.each([0.95, 0.6])('both know the same samples of %d of it', { timeout: 120_000 }, async (share) => {
+  test.each([0.95, 0.6])('both know the same samples of %d of it', async (share) => {
     const { first, other } = await decodeTwice(name, share);
     const data = await recorded(name);
     const known = other.known.flatMap((is, i) => (is ? [i] : []));
@@ -192,7 +188,7 @@ describe.each(LOSSLESS_CASES)('$name, lossless', ({ name, source, ownCovariances
   });
 });
 
-test('the second decoder makes the same of a file whose model brings covariances', { timeout: 120_000 }, async () => {
+test('the second decoder makes the same of a file whose model brings covariances', async () => {
   const engine = await openEngine('onnx');
   const other = await openModel('cifar10', engine);
   expect(other.residuals).toBeDefined();
@@ -207,7 +203,7 @@ test('the second decoder makes the same of a file whose model brings covariances
   await other.dispose();
 });
 
-test('a photograph ends at the RMSE it is to have, for both decoders', { timeout: 240_000 }, async () => {
+test('a photograph ends at the RMSE it is to have, for both decoders', async () => {
   const engine = await openEngine('onnx');
   const source = crop(await readImage(PHOTO), { left: 150, top: 60, width: 77, height: 70 });
   for (const targetRmse of [17, 12, 8]) {
@@ -222,7 +218,7 @@ test('a photograph ends at the RMSE it is to have, for both decoders', { timeout
   }
 });
 
-test('the second decoder makes the same of a file whose model has a pyramid', { timeout: 120_000 }, async () => {
+test('the second decoder makes the same of a file whose model has a pyramid', async () => {
   const engine = await openEngine('onnx');
   const directory = await copyOfPilot();
   await edit(directory, CODEC_FILE, (json) => Object.assign(json, { pyramid: { halfFrom: 250, leastSide: 40 } }));
