@@ -28,7 +28,6 @@ import {
   callMainJson,
   ddpmCodec,
   ddpmCodecInto,
-  ddpmCodecJson,
   ddpmCodecMeanwhile,
   ddpmCodecStarted,
   ddpmCodecUnprivileged,
@@ -39,6 +38,8 @@ import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 const NETWORK = resolve('fixtures/reference/unet-tiny');
 /** Coding in a second. */
 const QUICK = ['--model', 'pilot', '--target-rmse', '20', '--effort', '1'];
+/** Coding in many times as long as it takes to hear that it has begun, and to do something. */
+const LONG = ['encode', 'a.png', '--effort', '8'];
 
 /** A network that is trained a step in a moment. */
 const TINY = {
@@ -54,7 +55,7 @@ let picture: Buffer;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
-  picture = await toSharp(syntheticImage(40, 30)).png().toBuffer();
+  picture = await toSharp(syntheticImage(16, 12)).png().toBuffer();
   await writeFile(join(directory, 'a.png'), picture);
   await chmod(join(directory, 'a.png'), 0o444);
 });
@@ -86,7 +87,7 @@ async function killWhenWriting(args: readonly string[], out: string, name: strin
 
 it('a read-only source is read, and stays as it was', async () => {
   const before = await stat(join(directory, 'a.png'));
-  const { code } = await ddpmCodec(['encode', 'a.png', '-o', 'a.ddc', '--target-rmse', '20'], directory);
+  const { code } = await ddpmCodec(['encode', 'a.png', '-o', 'a.ddc', ...QUICK], directory);
   expect(code).toBe(0);
   const after = await stat(join(directory, 'a.png'));
   expect([after.mtimeMs, after.mode]).toEqual([before.mtimeMs, before.mode]);
@@ -95,7 +96,7 @@ it('a read-only source is read, and stays as it was', async () => {
 
 it('an output directory that goes away is told, and not made anew', async () => {
   const out = await below('gone');
-  const run = await ddpmCodecMeanwhile(['encode', 'a.png', '-o', 'gone/a.ddc'], directory, () => {
+  const run = await ddpmCodecMeanwhile([...LONG, '-o', 'gone/a.ddc'], directory, () => {
     rmSync(join(directory, out), { recursive: true });
   });
   expect(run.code).toBe(1);
@@ -110,9 +111,7 @@ describe.each([
 ] as const)('%s in the middle', (signal, code) => {
   it('leaves nothing behind', async () => {
     const out = await below(signal);
-    const run = await ddpmCodecMeanwhile(['encode', 'a.png', '-o', `${out}/a.ddc`], directory, (child) => {
-      setTimeout(() => child.kill(signal), 50);
-    });
+    const run = await ddpmCodecMeanwhile([...LONG, '-o', `${out}/a.ddc`], directory, (child) => child.kill(signal));
     // A process that does not listen is ended by the signal itself.
     expect([code, null]).toContain(run.code);
     if (run.code === null) expect(run.signal).toBe(signal);
@@ -124,7 +123,7 @@ describe.each([
 
 it('of two runs with one output one wins, whole', async () => {
   const out = await below('race');
-  const args = ['encode', 'a.png', '-o', `${out}/a.ddc`, '--target-rmse', '12', '--quiet'];
+  const args = ['encode', 'a.png', '-o', `${out}/a.ddc`, '--quiet', ...QUICK];
   const runs = await Promise.all([ddpmCodec(args, directory), ddpmCodec(args, directory)]);
   const lost = runs.filter(({ code }) => code !== 0);
   expect(runs.filter(({ code }) => code === 0).length).toBe(1);
@@ -138,7 +137,7 @@ it('of two runs with one output one wins, whole', async () => {
 it('a batch goes on behind a bad file, and counts it', async () => {
   const batch = await below('batch', 'a.png', 'c.png');
   await writeFile(join(directory, batch, 'b.png'), picture.subarray(0, 60));
-  const run = await ddpmCodec(['encode', batch, '-o', 'coded/', '--target-rmse', '20', '--quiet'], directory);
+  const run = await ddpmCodec(['encode', batch, '-o', 'coded/', '--quiet', ...QUICK], directory);
   expect(run.code).toBe(1);
   expect(run.stderr).toMatch(/batch\/b\.png: /);
   expect(run.stderr).toMatch(/1 of 3/);
@@ -202,11 +201,11 @@ describe('what a killed run left', () => {
   it('is not taken for a picture or a file, and not for one of a report', async () => {
     const out = await below('left', leftover, 'a.png');
     expectRefusal(await callMain(['decode', out], directory), 1, /left: this directory has no coded pictures/);
-    const { images } = await ddpmCodecJson(['encode', out, ...QUICK], directory);
+    const { images } = await callMainJson(['encode', out, ...QUICK], directory);
     expect(images.map(({ input }: { input: string }) => input)).toEqual(['left/a.png']);
     const report = await below('left-report', '.run.json.0123456789ab.tmp');
     const rd = ['rd', 'a.png', '--model', 'none', '--baselines', 'jpeg', '-o', report, '--quiet'];
-    expect(await ddpmCodec(rd, directory)).toMatchObject({ code: 0, stderr: '' });
+    expect(await callMain(rd, directory)).toMatchObject({ code: 0, stderr: '' });
   });
 });
 
@@ -277,9 +276,9 @@ describe('sources are never written to', () => {
 
   it('a report begun anew removes nothing but what one measured', async () => {
     const args = ['--model', 'none', '-o', 'report', '--quiet', '--baselines'];
-    expect((await ddpmCodec(['rd', 'a.png', ...args, 'jpeg'], directory)).code).toBe(0);
+    expect((await callMain(['rd', 'a.png', ...args, 'jpeg'], directory)).code).toBe(0);
     await writeFile(join(directory, 'report/images/mine.png'), picture);
-    expect((await ddpmCodec(['rd', 'a.png', ...args, 'webp', '--force'], directory)).code).toBe(0);
+    expect((await callMain(['rd', 'a.png', ...args, 'webp', '--force'], directory)).code).toBe(0);
     expect(await names('report/images')).toEqual(['00000-a.json', 'mine.png']);
     await writeFile(join(directory, 'report/run.json'), '{"a": 1}');
     expectRefusal(await callMain(['rd', 'a.png', ...args, 'webp'], directory), 1, /run\.json: not of a report/);
@@ -336,7 +335,7 @@ describe('a full disk', () => {
       'train --data pictures --out full/trained --config tiny.json --crop 8 --batch 4 --steps 1',
       'data cifar10 --from batches --cache full/cache',
     ]) {
-      const { code, stdout, stderr } = await ddpmCodec([...line.split(' '), '--quiet'], directory);
+      const { code, stdout, stderr } = await callMain([...line.split(' '), '--quiet'], directory);
       expect({ line, code, stdout }).toEqual({ line, code: 1, stdout: '' });
       expect(stderr).toMatch(/^ddpm-codec: [^\n]*full[^\n]*: no space left on the device\n$/);
     }
@@ -359,7 +358,7 @@ describe('a full disk', () => {
   it('fails the files that go there, and a batch goes on with the others', async ({ skip }) => {
     if (!mounted) skip('no file system can be mounted here');
     const out = await below('roomy', 'a.png');
-    const run = await ddpmCodec(['encode', 'full/a.png', `${out}/a.png`, ...QUICK, '--quiet'], directory);
+    const run = await callMain(['encode', 'full/a.png', `${out}/a.png`, ...QUICK, '--quiet'], directory);
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(
       /^ddpm-codec: full\/a\.png\.ddc: cannot write in .*full: no space left on the device\n.*1 of 2 files failed.*\n$/,

@@ -6,6 +6,7 @@ import { encode } from '../../src/codec/encoder/encoder.js';
 import { truncate } from '../../src/codec/format/info.js';
 import { completeSteps, type Layout, readLayout } from '../../src/codec/format/layout.js';
 import { CodecError } from '../../src/common/errors.js';
+import { crop } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
 import { openEngine } from '../../src/node/engine/index.js';
@@ -29,7 +30,8 @@ async function sampleOf(image: RgbImage, targetRmse: number): Promise<Sample> {
 beforeAll(async () => {
   model = await openModel('pilot', await openEngine('onnx'));
   const [first, second] = await cifarTestImages();
-  samples = [await sampleOf(first, 16), await sampleOf(second, 24), await sampleOf(syntheticImage(7, 5), 10)];
+  const part = crop(first, { left: 8, top: 8, width: 16, height: 16 });
+  samples = [await sampleOf(part, 16), await sampleOf(second, 24), await sampleOf(syntheticImage(7, 5), 10)];
 });
 
 afterAll(() => model.dispose());

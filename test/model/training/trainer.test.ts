@@ -161,9 +161,10 @@ test.each(OPTIMIZERS)('four images are learnt by heart: L_simple below 0.02 (%s)
   const images = new Uint8Array(options.batch * 8 * 8 * 3);
   for (let i = 0; i < 4; i++) images.set(four, i * four.length);
   const trainer = await createTrainer(onnx, tinyConfig('beta', [32, 32]), schedule, options);
-  const start = performance.now();
   let recent = 1;
-  while (recent >= 0.02 && performance.now() - start < 50_000) {
+  let steps = 0;
+  // It took 395 steps with adam and 372 with muon.
+  for (; recent >= 0.02 && steps < 1500; steps++) {
     const { loss } = await trainer.step(images);
     recent += 0.02 * (loss - recent);
   }
