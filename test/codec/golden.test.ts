@@ -204,7 +204,6 @@ test('the second decoder makes the same of a file whose model brings covariances
 });
 
 test('a photograph ends at the RMSE it is to have, for both decoders', async () => {
-  const engine = await openEngine('onnx');
   const source = crop(await readImage(PHOTO), { left: 150, top: 60, width: 77, height: 70 });
   for (const targetRmse of [17, 12, 8]) {
     const { bytes, steps, rmse: reached } = await encode(source, model, { targetRmse, effort: 3 });
@@ -212,7 +211,7 @@ test('a photograph ends at the RMSE it is to have, for both decoders', async () 
     expect(reached).toBeGreaterThan(0.97 * targetRmse);
     const first = await decode(bytes, model);
     expect(rmse(first.image, source)).toBe(reached);
-    const decoded = await secondDecode(bytes, await secondModelOf(model, engine));
+    const decoded = await secondDecode(bytes, second);
     expect(decoded.timesteps).toEqual(steps.slice(1).map(({ t }) => t));
     expect(rmse(first.image, decoded)).toBeLessThan(0.01);
   }
