@@ -7,8 +7,8 @@ export default defineConfig({
     globalSetup: ['test/helpers/build.ts'],
     setupFiles: ['test/helpers/one-core.js'],
     // For what hangs, and not for what takes its time on a busy machine.
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
+    testTimeout: 1_800_000,
+    hookTimeout: 1_800_000,
     // Two files at a time, each with a core.
     maxWorkers: 2,
   },

@@ -15,7 +15,7 @@ async function modelDirectory(): Promise<string> {
   }
   await mkdir(join(directory, 'pictures'));
   for (let i = 0; i < 8; i++) {
-    const picture = await toSharp(syntheticImage(12 + 4 * i, 20))
+    const picture = await toSharp(syntheticImage(12 + 4 * (i % 2), 20))
       .png()
       .toBuffer();
     await writeFile(join(directory, 'pictures', `${i}.png`), picture);

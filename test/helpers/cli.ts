@@ -14,7 +14,7 @@ export const EXECUTABLE: readonly string[] = [
 ];
 
 /** Milliseconds after which a process is taken to hang; so many that no machine is too busy. */
-const HANGS = 600_000;
+const HANGS = 1_800_000;
 
 export interface RunResult {
   readonly code: number | null;
