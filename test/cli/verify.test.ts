@@ -12,8 +12,8 @@ let encoded: any;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
-  await writeFile(join(directory, 'a.png'), await toSharp(syntheticImage(24, 20)).png().toBuffer());
-  await writeFile(join(directory, 'other.png'), await toSharp(syntheticImage(24, 21)).png().toBuffer());
+  await writeFile(join(directory, 'a.png'), await toSharp(syntheticImage(16, 12)).png().toBuffer());
+  await writeFile(join(directory, 'other.png'), await toSharp(syntheticImage(16, 13)).png().toBuffer());
   [encoded] = (await ddpmCodecJson(['encode', 'a.png', '-o', 'a.ddc', '--target-rmse', '8'], directory)).images;
 });
 
@@ -33,7 +33,7 @@ it('a whole file passes, with the distance that its encoder told', async () => {
   });
   const { code, stdout } = await callMain(['verify', 'a.ddc'], directory);
   expect(code).toBe(0);
-  expect(stdout).toMatch(/picture +24 x 20\n.*decodes +with model cifar10.*whole/s);
+  expect(stdout).toMatch(/picture +16 x 12\n.*decodes +with model cifar10.*whole/s);
 });
 
 it('tells what is wrong, and ends with 1', async () => {
@@ -67,6 +67,6 @@ it('refuses what makes no sense', async () => {
   const other = await run('a.ddc', '--against', 'other.png', '--quiet');
   expect(other).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/other\.png: cannot compare 24x21 with 24x20/),
+    stderr: expect.stringMatching(/other\.png: cannot compare 16x13 with 16x12/),
   });
 });

@@ -95,6 +95,8 @@ beforeAll(async () => {
 async function secondModelOf({ directory, network }: Model, engine: Engine): Promise<SecondModel> {
   const codec = JSON.parse(await readFile(`${directory}/codec.json`, 'utf8'));
   const compiled = new Map<string, Promise<CompiledFunction>>();
+  // Beginnings of a file have states in common: what the network, a pure function, made of them is kept.
+  const made = new Map<string, Float32Array>();
   return {
     ...codec,
     stride: network.stride,
@@ -102,7 +104,12 @@ async function secondModelOf({ directory, network }: Model, engine: Engine): Pro
       const size = `${width}x${height}`;
       const fn = compiled.get(size) ?? engine.compile(network.fn, [[1, height, width, 3], [1]], network.constants);
       compiled.set(size, fn);
-      return (await (await fn).run([window, Float32Array.of(timestep)]))[0];
+      const key = `${size} ${timestep} ${createHash('sha256').update(window).digest('hex')}`;
+      const known = made.get(key);
+      if (known) return known.slice();
+      const [eps] = await (await fn).run([window, Float32Array.of(timestep)]);
+      made.set(key, eps.slice());
+      return eps;
     },
   };
 }
