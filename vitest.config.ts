@@ -5,8 +5,11 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // The command line's tests run the built executable.
     globalSetup: ['test/helpers/build.ts'],
-    testTimeout: 60_000,
-    // The network saturates the cores by itself; more files at once only fight for them.
+    setupFiles: ['test/helpers/one-core.js'],
+    // For what hangs, and not for what takes its time on a busy machine.
+    testTimeout: 1_800_000,
+    hookTimeout: 1_800_000,
+    // Two files at a time, each with a core.
     maxWorkers: 2,
   },
 });

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeHeader } from '../../src/codec/format/header.js';
-import { ddpmCodec, expectRefusal } from '../helpers/cli.js';
+import { callMain, ddpmCodec, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 let png: Buffer;
@@ -19,7 +19,7 @@ describe('help', () => {
   });
 
   it.each(['encode', 'decode', 'info', 'truncate', 'eval'])('explains %s, with examples', async (command) => {
-    const { code, stdout, stderr } = await ddpmCodec([command, '--help']);
+    const { code, stdout, stderr } = await callMain([command, '--help']);
     expect([code, stderr]).toEqual([0, '']);
     for (const text of [`Usage: ddpm-codec ${command}`, '--json', 'Examples:']) expect(stdout).toContain(text);
   });
@@ -27,6 +27,10 @@ describe('help', () => {
   it("prints the package's version", async () => {
     const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     expect((await ddpmCodec(['--version'])).stdout).toBe(`${version}\n`);
+  });
+
+  it('comes with exit code 2 where arguments are refused', async () => {
+    expectRefusal(await ddpmCodec(['squash', 'x']), 2, /see --help/);
   });
 });
 
@@ -79,7 +83,7 @@ describe('arguments', () => {
     const directory = await temporaryDirectory();
     await writeFile(join(directory, 'a.png'), png);
     await writeFile(join(directory, 'a.ddc'), header({}));
-    expectRefusal(await ddpmCodec(line.split(' ').filter(Boolean), directory), 2, message);
+    expectRefusal(await callMain(line.split(' ').filter(Boolean), directory), 2, message);
   });
 });
 
@@ -123,7 +127,7 @@ describe('files', () => {
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
     await put('cut.ddc', header({}).subarray(0, 7));
     await put('nobody.ddc', header({ modelId: 'ffffff' }));
-    expectRefusal(await ddpmCodec(line.split(' '), directory), 1, message);
+    expectRefusal(await callMain(line.split(' '), directory), 1, message);
     expect(await readFile(join(directory, 'old.png'), 'utf8')).toBe('old');
   });
 

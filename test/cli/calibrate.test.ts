@@ -2,7 +2,7 @@
 import { copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const NETWORK = 'fixtures/reference/unet-tiny';
@@ -15,7 +15,7 @@ async function modelDirectory(): Promise<string> {
   }
   await mkdir(join(directory, 'pictures'));
   for (let i = 0; i < 8; i++) {
-    const picture = await toSharp(syntheticImage(12 + 4 * i, 20))
+    const picture = await toSharp(syntheticImage(12 + 4 * (i % 2), 20))
       .png()
       .toBuffer();
     await writeFile(join(directory, 'pictures', `${i}.png`), picture);
@@ -25,7 +25,7 @@ async function modelDirectory(): Promise<string> {
 
 it('makes codec.json, with which the directory codes and decodes', async () => {
   const directory = await modelDirectory();
-  const refused = await ddpmCodec(['encode', 'pictures/0.png', '--model', 'model'], directory);
+  const refused = await callMain(['encode', 'pictures/0.png', '--model', 'model'], directory);
   expectRefusal(refused, 1, /codec\.json; make it with ddpm-codec calibrate/);
   const document = await ddpmCodecJson(['calibrate', 'model', 'pictures'], directory);
   expect(document).toEqual({ output: 'model/codec.json', images: 8, engine: expect.any(String) });
@@ -33,29 +33,29 @@ it('makes codec.json, with which the directory codes and decodes', async () => {
   expect(codec.tiling).toEqual({ tile: 64, overlap: 8 });
   expect(codec.profile.mean).toHaveLength(1000);
   const encode = ['encode', 'pictures/0.png', '--model', 'model', '-o', 'a.ddc', '--max-bytes', '60'];
-  const [encoded] = (await ddpmCodecJson(encode, directory)).images;
+  const [encoded] = (await callMainJson(encode, directory)).images;
   expect(encoded.bytes).toBeLessThanOrEqual(60);
   const decode = ['decode', 'a.ddc', '--model', 'model', '-o', 'a.png'];
-  const [decoded] = (await ddpmCodecJson(decode, directory)).images;
+  const [decoded] = (await callMainJson(decode, directory)).images;
   expect(decoded.bytesUsed).toBe(encoded.bytes);
-  expectRefusal(await ddpmCodec(['decode', 'a.ddc', '-o', 'b.png'], directory), 1, /needs model [0-9a-f]{6}.*--model/);
+  expectRefusal(await callMain(['decode', 'a.ddc', '-o', 'b.png'], directory), 1, /needs model [0-9a-f]{6}.*--model/);
 });
 
 it('keeps what an earlier codec.json says of the model', async () => {
   const directory = await modelDirectory();
   const earlier = { parameterization: { prediction: 'x0', variance: 'beta-tilde' }, about: { hours: 3 } };
   await writeFile(join(directory, 'model/codec.json'), JSON.stringify(earlier));
-  await ddpmCodecJson(['calibrate', 'model', 'pictures', '--force'], directory);
+  await callMainJson(['calibrate', 'model', 'pictures', '--force'], directory);
   const codec = JSON.parse(await readFile(join(directory, 'model/codec.json'), 'utf8'));
   expect(codec).toMatchObject({ ...earlier, about: { hours: 3, calibration: '8 pictures' } });
   await writeFile(join(directory, 'model/codec.json'), '{"parameterization":{"prediction":"flow","variance":"beta"}}');
-  const refused = await ddpmCodec(['calibrate', 'model', 'pictures', '--force'], directory);
+  const refused = await callMain(['calibrate', 'model', 'pictures', '--force'], directory);
   expectRefusal(refused, 1, /prediction: expected eps, mu, x0, v, got flow/);
 });
 
 it('refuses too few pictures, a bad tiling, and to replace codec.json, and leaves nothing behind', async () => {
   const directory = await modelDirectory();
-  const run = (...args: string[]) => ddpmCodec(['calibrate', 'model', ...args], directory);
+  const run = (...args: string[]) => callMain(['calibrate', 'model', ...args], directory);
   expectRefusal(await run('pictures/0.png'), 2, /expected at least 8, got 1/);
   expectRefusal(await run('pictures', '--tile', '63'), 1, /tile: expected a multiple of 2, got 63/);
   expectRefusal(await run('pictures', '--overlap', '40'), 2, /--overlap: expected at most half/);

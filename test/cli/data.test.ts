@@ -2,7 +2,7 @@ import { mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { CIFAR10_COUNTS, CIFAR10_IMAGE, cifar10File } from '../../src/data/cifar10.js';
-import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
 it('what is there is not fetched again', async () => {
@@ -20,19 +20,19 @@ it('what is there is not fetched again', async () => {
     fetched: false,
     files: [cifar10File('train', cache), cifar10File('test', cache)],
   });
-  const { stdout } = await ddpmCodec(['data', 'cifar10', '--cache', cache]);
+  const { stdout } = await callMain(['data', 'cifar10', '--cache', cache]);
   expect(stdout).toMatch(/^CIFAR-10 is there already: /);
 });
 
 it('a directory without the official batches is refused, and nothing is left', async () => {
   const directory = await temporaryDirectory();
-  const result = await ddpmCodec(['data', 'cifar10', '--from', directory, '--cache', join(directory, 'cache')]);
+  const result = await callMain(['data', 'cifar10', '--from', directory, '--cache', join(directory, 'cache')]);
   expectRefusal(result, 1, /data_batch_1\.bin: no such file.*expected the official binary batches/);
   expect(await readdir(join(directory, 'cache/cifar10'))).toEqual([]);
 });
 
 it('only sets that are known', async () => {
-  expectRefusal(await ddpmCodec(['data', 'imagenet']), 2, /set: expected one of "cifar10", got "imagenet"/);
+  expectRefusal(await callMain(['data', 'imagenet']), 2, /set: expected one of "cifar10", got "imagenet"/);
 });
 
 it('a registry that is not there is told, with what to do kept short', async () => {

@@ -7,7 +7,7 @@ import type { EvalReport } from '../../src/cli/eval/report.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { createSchedule, jumpKlBits, paperSchedule } from '../../src/model/schedule.js';
 import { encodePng } from '../../src/node/image/write.js';
-import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { meanColourNetwork } from '../helpers/feature-network.js';
 import { cifarTestImages, PHOTO, syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
 
@@ -63,8 +63,12 @@ describe('likelihoods', () => {
     for (const { value } of [bound.total, rmse, gap]) expect(stdout).toContain(value.toFixed(4));
     expect(await sharp(join(directory, 'terms.png')).metadata()).toMatchObject({ format: 'png' });
 
-    expectRefusal(await run('-o', 'report.json'), 1, /report.json: exists already; use --force/);
-    const again: EvalReport = (await ddpmCodecJson(['eval', 'pictures', '--timesteps', '4'], directory)) as EvalReport;
+    expectRefusal(
+      await callMain(['eval', 'pictures', '-o', 'report.json'], directory),
+      1,
+      /report.json: exists already; use --force/,
+    );
+    const again: EvalReport = (await callMainJson(['eval', 'pictures', '--timesteps', '4'], directory)) as EvalReport;
     expect({ ...again.likelihood, seconds: 0 }).toEqual({ ...report.likelihood, seconds: 0 });
   });
 
@@ -90,7 +94,7 @@ describe('likelihoods', () => {
   it('leaves out what it cannot read, says so, and ends with 1', async () => {
     const directory = await withPictures(3);
     await writeFile(join(directory, 'pictures/01.png'), 'broken');
-    const { code, stdout, stderr } = await ddpmCodec(['eval', 'pictures', '--timesteps', '1', '--json'], directory);
+    const { code, stdout, stderr } = await callMain(['eval', 'pictures', '--timesteps', '1', '--json'], directory);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^ddpm-codec: pictures\/01.png: not a picture.*\n.*1 image could not be used.*\n$/);
     const { likelihood, skipped }: EvalReport = JSON.parse(stdout);
@@ -140,7 +144,7 @@ it('FID and inception scores of flat colours are what the formulas say', async (
   };
   expect(fid!.inceptionScore!.data.value).toBeCloseTo(score(a), 5);
   expect(fid!.inceptionScore!.against.value).toBeCloseTo(score(b), 5);
-  const { stdout } = await ddpmCodec(args, directory);
+  const { stdout } = await callMain(args, directory);
   expect(stdout).toContain(`FID ${fid!.fid.toPrecision(5)} between 4 images and 5 of b, by colour.onnx`);
 });
 
@@ -167,7 +171,7 @@ describe('refusals', () => {
   ])('%s', async (line, message) => {
     const directory = await temporaryDirectory();
     await writeFile(join(directory, 'a.png'), await encodePng(syntheticImage(8, 8)));
-    const result = await ddpmCodec([...line.split(' '), '--quiet'], directory);
+    const result = await callMain([...line.split(' '), '--quiet'], directory);
     expectRefusal(result, 2, message);
   });
 
@@ -193,7 +197,7 @@ describe('refusals', () => {
     await put('odd.png', await encodePng(syntheticImage(7, 8)));
     await put('text.png', 'hello');
     await putPictures(join(directory, 'two'), [syntheticImage(8, 8), syntheticImage(8, 8)]);
-    const result = await ddpmCodec([...line.split(' '), '--quiet'], directory);
+    const result = await callMain([...line.split(' '), '--quiet'], directory);
     expectRefusal(result, 1, message);
   });
 });

@@ -3,7 +3,7 @@ import { copyFile, cp, mkdir, readdir, readFile, stat, truncate, writeFile } fro
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readSafetensors } from '../../src/model/safetensors.js';
-import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 import { HUB_COMMIT, openHub } from '../helpers/hub.js';
 
@@ -48,14 +48,14 @@ it('imports the same model from safetensors and from PyTorch’s files, and code
   expect(first.about.bound.total.value).toBeGreaterThan(1);
   expect((await imported('source/checkpoint.pth', 'models/b')).id).toBe(first.id);
   const encode = ['encode', 'pictures/0.png', '--model', 'models/a', '-o', 'a.ddc', '--max-bytes', '60'];
-  const [encoded] = (await ddpmCodecJson(encode, directory)).images;
+  const [encoded] = (await callMainJson(encode, directory)).images;
   const decode = ['decode', 'a.ddc', '--model', 'models/b', '-o', 'a.png'];
-  const [decoded] = (await ddpmCodecJson(decode, directory)).images;
+  const [decoded] = (await callMainJson(decode, directory)).images;
   expect(decoded.bytesUsed).toBe(encoded.bytes);
 
-  const { models } = await ddpmCodecJson(['model', 'list'], directory);
+  const { models } = await callMainJson(['model', 'list'], directory);
   expect(models.map(({ name }: { name: string }) => name)).toEqual(expect.arrayContaining(['pilot', 'a', 'b']));
-  const { stdout } = await ddpmCodec(['model', 'info', 'models/a'], directory);
+  const { stdout } = await callMain(['model', 'info', 'models/a'], directory);
   expect(stdout).toMatch(new RegExp(`^model +a \\(id ${first.id.slice(0, 8)}\\)$`, 'm'));
   expect(stdout).toMatch(/^network +4 channels, 1 block a level, attention at 1\/1, the middle$/m);
   expect(stdout).toMatch(/^bound +\d+\.\d{3} ± \d+\.\d{3} bits\/dim \(.*\) on 8 images$/m);
@@ -81,9 +81,9 @@ it('takes the schedule of scheduler_config.json, and exports what it imported', 
   expect(readSafetensors(await read(`out/${WEIGHTS}`))).toEqual(readSafetensors(await read(`source/${WEIGHTS}`)));
   // Single precision unless asked otherwise, and the same model on its way back.
   expect((await stat(join(directory, 'out', WEIGHTS))).size).toBeGreaterThan(4 * 3035);
-  const again = await ddpmCodecJson(['model', 'import', 'out', '--out', 'b', ...CALIBRATE], directory);
+  const again = await callMainJson(['model', 'import', 'out', '--out', 'b', ...CALIBRATE], directory);
   expect(again.id).toBe(first.id);
-  expectRefusal(await ddpmCodec(['model', 'export', 'a', '--out', 'out'], directory), 1, /exists already; use --force/);
+  expectRefusal(await callMain(['model', 'export', 'a', '--out', 'out'], directory), 1, /exists already; use --force/);
   await ddpmCodecJson(['model', 'export', 'a', '--out', 'out', '--half', '--force'], directory);
   expect(await read(`out/${WEIGHTS}`)).toHaveLength((await read(`a/${WEIGHTS}`)).length);
 });
@@ -120,7 +120,7 @@ it('fetches a repository of the Hugging Face Hub, or says what to get where ther
 
 it('refuses what is damaged, malicious or not supported, by name, and leaves nothing behind', async () => {
   const directory = await workplace();
-  const run = (...args: string[]) => ddpmCodec(['model', 'import', ...args, '--out', 'model', ...CALIBRATE], directory);
+  const run = (...args: string[]) => callMain(['model', 'import', ...args, '--out', 'model', ...CALIBRATE], directory);
   const source = (file: string) => join(directory, 'source', file);
 
   // What pickle.dumps makes of an object whose __reduce__ gives (os.system, ('touch attacked',)), in the old form.
@@ -168,7 +168,7 @@ it('wants pictures: CIFAR-10, or those that are named', async () => {
   const directory = await workplace();
   const environment = { DDPM_CODEC_CACHE: join(directory, 'empty') };
   const run = (...args: string[]) =>
-    ddpmCodec(['model', 'import', 'source', '--out', 'a', ...args], directory, environment);
+    callMain(['model', 'import', 'source', '--out', 'a', ...args], directory, environment);
   expectRefusal(
     await run(),
     1,
@@ -189,11 +189,11 @@ it.each([
   ['model export pilot', /expected --out/],
   ['model info', /see --help/],
 ])('%s is told what is missing', async (line, message) => {
-  expectRefusal(await ddpmCodec(line.split(' ')), 2, message);
+  expectRefusal(await callMain(line.split(' ')), 2, message);
 });
 
 it.each(['import', 'export', 'list', 'info'])('explains %s, with examples', async (action) => {
-  const { code, stdout, stderr } = await ddpmCodec(['model', action, '--help']);
+  const { code, stdout, stderr } = await callMain(['model', action, '--help']);
   expect([code, stderr]).toEqual([0, '']);
   for (const text of [`Usage: ddpm-codec model ${action}`, '--json', 'Examples:']) expect(stdout).toContain(text);
 });

@@ -6,7 +6,7 @@ import { readImage } from '../../src/node/image/read.js';
 import { ddpmCodecJson } from '../helpers/cli.js';
 import { PHOTO, temporaryDirectory } from '../helpers/fixtures.js';
 
-it('500x333: the decoded picture has the error that the encoder reported', { timeout: 240_000 }, async () => {
+it('500x333: the decoded picture has the error that the encoder reported', async () => {
   const directory = await temporaryDirectory();
   const file = join(directory, 'photo.ddc');
   const [encoded] = (await ddpmCodecJson(['encode', PHOTO, '-o', file, '--max-rate', '0.02'])).images;

@@ -36,7 +36,7 @@ describe.skipIf(CHROMIUM === undefined)('report.html', () => {
     const run = await ddpmCodec(args);
     expect(run.code, run.stderr).toBe(0);
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await browser?.close();

@@ -7,10 +7,10 @@ import { psnr, rmse } from '../../src/image/metrics.js';
 import { ssim } from '../../src/image/ms-ssim.js';
 import { readImage } from '../../src/node/image/read.js';
 import { encodePng } from '../../src/node/image/write.js';
-import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodec, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
-const OPTIONS = ['--effort', '1', '--target-rmse', '14', '--baselines', 'webp,jxl,png', '--seed', '5'];
+const OPTIONS = ['--effort', '1', '--target-rmse', '14', '--baselines', 'webp,png', '--seed', '5'];
 
 /** Pictures a.png, b.png, c.png, and the report of all of them. */
 let directory: string;
@@ -28,7 +28,7 @@ beforeAll(async () => {
     await writeFile(at('in', `${name}.png`), await encodePng(images[i]));
   const run = await ddpmCodec(['rd', at('in'), '-o', at('whole'), ...OPTIONS, ...PUBLISHED]);
   expect(run.code, run.stderr).toBe(0);
-}, 60_000);
+});
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -63,11 +63,11 @@ describe('rd', () => {
       images: 3,
     });
     const codecs = summary.codecs.map(({ name }: { name: string }) => name);
-    const others = ['webp', 'jxl', 'png', 'webp-lossless', 'jxl-lossless'];
+    const others = ['webp', 'png', 'webp-lossless'];
     expect(codecs).toEqual(['ddpm-codec', ...others, ...others.map((name) => `${name}-payload`)]);
     const lossless = summary.codecs.map((codec: { losslessBitsPerDim: number | null }) => codec.losslessBitsPerDim);
     const one = expect.any(Number);
-    expect(lossless).toEqual([null, null, null, one, one, one, null, null, one, one, one]);
+    expect(lossless).toEqual([null, null, one, one, null, one, one]);
   });
 
   it('numbers are those that encode and decode give by hand', async () => {
@@ -75,13 +75,13 @@ describe('rd', () => {
     const image = (await results('whole')).images.find(({ name }: { name: string }) => name === input);
     const ours = image.ours['ddpm-codec'];
     const options = ['--effort', '1', '--target-rmse', '14', '--seed', '5'];
-    const { images } = await ddpmCodecJson(['encode', input, '-o', at('b.ddc'), ...options]);
+    const { images } = await callMainJson(['encode', input, '-o', at('b.ddc'), ...options]);
     expect((await stat(at('b.ddc'))).size).toBe(ours.fileBytes);
     expect(images[0]).toMatchObject({ bytes: ours.fileBytes, networkEvaluations: ours.networkEvaluations });
     expect(images[0].steps.length).toBe(ours.points.length);
     for (const point of [ours.points[0], ours.points[ours.points.length >> 1], ours.points.at(-1)]) {
       const decoded = at('b.png');
-      await ddpmCodecJson(['decode', at('b.ddc'), '-o', decoded, '--bytes', String(point.bytes), '--force']);
+      await callMainJson(['decode', at('b.ddc'), '-o', decoded, '--bytes', String(point.bytes), '--force']);
       const [original, picture] = [await readImage(input), await readImage(decoded)];
       expect(point).toMatchObject({ rmse: rmse(original, picture), psnr: psnr(original, picture), msSsim: null });
       expect(point.ssim).toBe(ssim(original, picture));
@@ -117,33 +117,33 @@ describe('rd', () => {
     expect(curve.results.decoding_time.length).toBe(mean.length);
   });
 
-  it('two parts merged are the whole, whichever processes measured them', { timeout: 120_000 }, async () => {
+  it('two parts merged are the whole, whichever processes measured them', async () => {
     const first = await ddpmCodec(['rd', at('in'), '-o', at('part1'), ...OPTIONS, '--shard', '1/2', '--jobs', '2']);
     expect(first.code, first.stderr).toBe(0);
     expect(first.stderr).toContain('part 1 of 2 (--shard): 2 images');
     const slurm = { SLURM_ARRAY_TASK_ID: '2', SLURM_ARRAY_TASK_COUNT: '2', SLURM_ARRAY_TASK_MIN: '1' };
-    const second = await ddpmCodec(['rd', at('in'), '-o', at('part2'), ...OPTIONS], undefined, slurm);
+    const second = await callMain(['rd', at('in'), '-o', at('part2'), ...OPTIONS], undefined, slurm);
     expect(second.code, second.stderr).toBe(0);
     const merged = await ddpmCodec(['rd', 'merge', at('part2'), at('part1'), '-o', at('merged'), ...PUBLISHED]);
     expect(merged.code, merged.stderr).toBe(0);
     expect(merged.stdout).toMatch(/BD-rate, %[\s\S]*ddpm-codec, effort 1 against BPG, published +-?\d/);
     expect(timeless(await results('merged'))).toEqual(timeless(await results('whole')));
 
-    const half = await ddpmCodec(['rd', 'merge', at('part1'), '-o', at('half')]);
+    const half = await callMain(['rd', 'merge', at('part1'), '-o', at('half')]);
     expect(half.code).toBe(1);
     expect(half.stderr).toMatch(/1 of 3 images are not in these reports \(of part 2 of 2\)/);
     expect((await results('half')).missing).toBe(1);
-    expectRefusal(await ddpmCodec(['rd', 'merge', at('part1'), at('part1'), '-o', at('x')]), 1, /a.png is in another/);
-    expectRefusal(await ddpmCodec(['rd', 'merge', at('in'), '-o', at('x')]), 1, /found no run.json/);
+    expectRefusal(await callMain(['rd', 'merge', at('part1'), at('part1'), '-o', at('x')]), 1, /a.png is in another/);
+    expectRefusal(await callMain(['rd', 'merge', at('in'), '-o', at('x')]), 1, /found no run.json/);
     // Options of rd are not those of merge.
     expectRefusal(
-      await ddpmCodec(['rd', 'merge', at('part1'), '-o', at('x'), '--theory']),
+      await callMain(['rd', 'merge', at('part1'), '-o', at('x'), '--theory']),
       2,
       /unknown argument: theory/,
     );
   });
 
-  it('goes on where it was, and refuses to mix runs', { timeout: 120_000 }, async () => {
+  it('goes on where it was, and refuses to mix runs', async () => {
     await cp(at('whole'), at('again'), { recursive: true });
     const before = await results('again');
     await rm(at('again', 'images', '00001-b.json'));
@@ -155,11 +155,11 @@ describe('rd', () => {
     expect(timeless(after)).toEqual(timeless(before));
     expect(after.images[0]).toEqual(before.images[0]);
 
-    const other = await ddpmCodec([...args, ...OPTIONS.map((one) => (one === '14' ? '15' : one)), '-q']);
+    const other = await callMain([...args, ...OPTIONS.map((one) => (one === '14' ? '15' : one)), '-q']);
     expectRefusal(other, 1, /was made with other options: targetRmse 14, now 15; name another directory/);
-    expectRefusal(await ddpmCodec(['rd', at('in'), '-o', at('in'), ...OPTIONS]), 1, /expected an empty directory/);
+    expectRefusal(await callMain(['rd', at('in'), '-o', at('in'), ...OPTIONS]), 1, /expected an empty directory/);
     await cp(at('in', 'a.png'), at('in', 'c.png'));
-    expectRefusal(await ddpmCodec([...args, ...OPTIONS]), 1, /00002-c.json is of another picture/);
+    expectRefusal(await callMain([...args, ...OPTIONS]), 1, /00002-c.json is of another picture/);
     await writeFile(at('in', 'c.png'), await encodePng((await cifarTestImages())[2]));
   });
 
@@ -169,7 +169,7 @@ describe('rd', () => {
     await cp(at('in', 'a.png'), join(input, 'a.png'));
     await writeFile(join(input, 'b.png'), 'not a picture');
     const report = `of-bad${jobs}`;
-    const quick = ['--model', 'none', '--baselines', 'webp', '--jobs', String(jobs)];
+    const quick = ['--model', 'none', '--baselines', 'webp,jxl', '--jobs', String(jobs)];
     const { code, stderr } = await ddpmCodec(['rd', input, '-o', at(report), ...quick]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/b.png: not a picture/);
@@ -177,6 +177,11 @@ describe('rd', () => {
     const { failed, images, summary } = await results(report);
     expect(failed).toMatchObject([{ index: 1, name: join(input, 'b.png'), error: { code: 'image' } }]);
     expect({ images: images.length, mean: summary.codecs[0].mean.length }).toEqual({ images: 1, mean: 15 });
+    const names = ['webp', 'jxl', 'webp-lossless', 'jxl-lossless'];
+    type Summary = { readonly name: string; readonly losslessBitsPerDim: number | null };
+    expect(summary.codecs.map(({ name, losslessBitsPerDim }: Summary) => [name, losslessBitsPerDim !== null])).toEqual(
+      [...names, ...names.map((name) => `${name}-payload`)].map((name) => [name, name.includes('lossless')]),
+    );
     expect(await readFile(at(report, 'report.html'), 'utf8')).toContain('1 images failed');
   });
 
@@ -195,12 +200,12 @@ describe('rd', () => {
     [['--model', 'none'], /--model none: expected --baselines/],
     [['--target-rmse', 'low'], /--target-rmse: expected a number of grey levels above 0/],
   ])('refuses %j', async (options, message) => {
-    expectRefusal(await ddpmCodec(['rd', at('in'), '-o', at('refused'), ...options]), 2, message);
+    expectRefusal(await callMain(['rd', at('in'), '-o', at('refused'), ...options]), 2, message);
     await expect(stat(at('refused'))).rejects.toThrow();
   });
 
   it('refuses images that are not there, and a missing output', async () => {
-    expectRefusal(await ddpmCodec(['rd', at('nowhere'), '-o', at('refused')]), 1, /nowhere: no such file or directory/);
-    expectRefusal(await ddpmCodec(['rd', at('in')]), 2, /expected --output/);
+    expectRefusal(await callMain(['rd', at('nowhere'), '-o', at('refused')]), 1, /nowhere: no such file or directory/);
+    expectRefusal(await callMain(['rd', at('in')]), 2, /expected --output/);
   });
 });

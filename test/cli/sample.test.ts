@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/node/image/read.js';
-import { ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages, syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const FAST = ['--steps', '5', '--threads', '1'];
@@ -25,26 +25,26 @@ describe('sample', () => {
       options: { steps: 5, seed: 0, sampler: 'ddpm', progressive: false, sharedLatents: null },
     });
     await ddpmCodecJson(line('b.png'), directory);
-    await ddpmCodecJson(line('c.png', '--seed', '1'), directory);
-    await ddpmCodecJson(line('d.png', '--sampler', 'ddim'), directory);
+    await callMainJson(line('c.png', '--seed', '1'), directory);
+    await callMainJson(line('d.png', '--sampler', 'ddim'), directory);
     const [a, b, c, d] = await Promise.all(
       ['a', 'b', 'c', 'd'].map((name) => readFile(join(directory, `${name}.png`))),
     );
     expect(b.equals(a)).toBe(true);
     expect(c.equals(a)).toBe(false);
     expect(d.equals(a)).toBe(false);
-    expectRefusal(await ddpmCodec(line('a.png'), directory), 1, /a.png: exists already; use --force/);
-    expect((await ddpmCodec(line('a.png', '--force', '-q'), directory)).code).toBe(0);
+    expectRefusal(await callMain(line('a.png'), directory), 1, /a.png: exists already; use --force/);
+    expect((await callMain(line('a.png', '--force', '-q'), directory)).code).toBe(0);
   });
 
   it('writes a file for each picture, of any size the network takes', async () => {
     const directory = await temporaryDirectory();
-    const { outputs } = await ddpmCodecJson(['sample', '-o', 'out/', '-n', '3', '--size', '40x28', ...FAST], directory);
+    const { outputs } = await callMainJson(['sample', '-o', 'out/', '-n', '3', '--size', '40x28', ...FAST], directory);
     expect(outputs).toEqual(['out/0000.png', 'out/0001.png', 'out/0002.png']);
     expect(await readdir(join(directory, 'out'))).toEqual(['0000.png', '0001.png', '0002.png']);
     const pictures = await Promise.all(outputs.map((path: string) => readImage(join(directory, path))));
     expect(pictures.map(({ width, height }) => [width, height])).toEqual(Array(3).fill([40, 28]));
-    const separate = await ddpmCodecJson(['sample', '-o', 'one', '--separate', '-n', '1', ...FAST], directory);
+    const separate = await callMainJson(['sample', '-o', 'one', '--separate', '-n', '1', ...FAST], directory);
     expect(separate.outputs).toEqual(['one/0000.png']);
     expect(await readImage(join(directory, 'one/0000.png'))).toMatchObject({ width: 32, height: 32 });
   });
@@ -52,8 +52,8 @@ describe('sample', () => {
   it('shows pictures coming into being, as a table and as an animation', async () => {
     const directory = await temporaryDirectory();
     const line = (name: string) => ['sample', '-o', name, '--progressive', '-n', '2', ...FAST];
-    await ddpmCodecJson(line('a.png'), directory);
-    await ddpmCodecJson(line('a.webp'), directory);
+    await callMainJson(line('a.png'), directory);
+    await callMainJson(line('a.webp'), directory);
     // Five evaluations, so five columns or pictures.
     const table = await readImage(join(directory, 'a.png'));
     expect(table.width).toBeGreaterThan(5 * 96);
@@ -65,7 +65,7 @@ describe('sample', () => {
   it('shows what x_t decides', async () => {
     const directory = await temporaryDirectory();
     const line = ['sample', '-o', 'a.png', '-n', '2', ...FAST, '--shared-latents', '900', '300'];
-    expect((await ddpmCodecJson(line, directory)).options.sharedLatents).toEqual([900, 300]);
+    expect((await callMainJson(line, directory)).options.sharedLatents).toEqual([900, 300]);
     const { width, height } = await readImage(join(directory, 'a.png'));
     expect(width).toBeGreaterThan(4 * 96);
     expect(height).toBeGreaterThan(2 * 96);
@@ -91,7 +91,7 @@ describe('interpolate', () => {
     expect(pixels(1)).toEqual(pixels(0));
     expect(pixels(3)).toEqual(pixels(4));
     expect(pixels(2)).not.toEqual(pixels(0));
-    await ddpmCodecJson([...line, '-o', 'film.webp', '--t', '200'], directory);
+    await callMainJson([...line, '-o', 'film.webp', '--t', '200'], directory);
     expect(await sharp(join(directory, 'film.webp'), { animated: true }).metadata()).toMatchObject({ pages: 3 });
   });
 });
@@ -131,6 +131,6 @@ describe('bad input', () => {
       await writeFile(join(directory, `${name}.png`), await toSharp(syntheticImage(width, height)).png().toBuffer());
     }
 
-    expectRefusal(await ddpmCodec([...line.split(' '), '-q'], directory), code as 1 | 2, message);
+    expectRefusal(await callMain([...line.split(' '), '-q'], directory), code as 1 | 2, message);
   });
 });

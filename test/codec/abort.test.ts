@@ -50,7 +50,7 @@ const REASON = new Error('ended by the test');
 const LARGE: RgbImage = syntheticImage(100, 80);
 
 describe('in the middle of a picture', () => {
-  test.each(['encode', 'decode'] as const)('%s begins no window after it', { timeout: 120_000 }, async (what) => {
+  test.each(['encode', 'decode'] as const)('%s begins no window after it', async (what) => {
     const plain = await openEngine('onnx', { threads: 2 });
     const other = await openModel('pilot', plain);
     const { bytes } = await encodeHere(LARGE, other, { targetRmse: 40, effort: 1 });
@@ -132,7 +132,7 @@ test('after every evaluation an encode can be ended, and gives nothing', async (
   expect((await encodeHere(image, plain, options)).bytes).toEqual(whole.bytes);
 });
 
-test('samples and bounds, too', { timeout: 120_000 }, async () => {
+test('samples and bounds, too', async () => {
   const plain = await openEngine('onnx', { threads: 1 });
   for (const at of [1, 3]) {
     const controller = new AbortController();
@@ -148,7 +148,7 @@ test('samples and bounds, too', { timeout: 120_000 }, async () => {
   await plain.dispose();
 });
 
-test('threads do not begin what was taken back, and go on with the next', { timeout: 60_000 }, async () => {
+test('threads do not begin what was taken back, and go on with the next', async () => {
   const script = new URL(
     `data:text/javascript,${encodeURIComponent(`
       import { parentPort } from 'node:worker_threads';

@@ -6,6 +6,7 @@ import { encode } from '../../src/codec/encoder/encoder.js';
 import { truncate } from '../../src/codec/format/info.js';
 import { completeSteps, type Layout, readLayout } from '../../src/codec/format/layout.js';
 import { CodecError } from '../../src/common/errors.js';
+import { crop } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
 import { openEngine } from '../../src/node/engine/index.js';
@@ -29,8 +30,9 @@ async function sampleOf(image: RgbImage, targetRmse: number): Promise<Sample> {
 beforeAll(async () => {
   model = await openModel('pilot', await openEngine('onnx'));
   const [first, second] = await cifarTestImages();
-  samples = [await sampleOf(first, 16), await sampleOf(second, 24), await sampleOf(syntheticImage(7, 5), 10)];
-}, 120_000);
+  const part = crop(first, { left: 8, top: 8, width: 16, height: 16 });
+  samples = [await sampleOf(part, 16), await sampleOf(second, 24), await sampleOf(syntheticImage(7, 5), 10)];
+});
 
 afterAll(() => model.dispose());
 
@@ -59,7 +61,7 @@ describe('prefixes', () => {
     }
   });
 
-  test('around every step boundary decode to what the encoder saw there', { timeout: 240_000 }, async () => {
+  test('around every step boundary decode to what the encoder saw there', async () => {
     for (const { image, result, layout } of samples) {
       const full = result.bytes.length;
       const lengths = layout.boundaries.flatMap((end) => [end - 1, end, end + 1]);
@@ -202,7 +204,7 @@ describe('machines', () => {
       for (const { result } of samples)
         pairs.push([await decode(result.bytes, wasm), await decode(result.bytes, model)]);
       await wasm.dispose();
-    }, 120_000);
+    });
 
     test('decode the same file to within a grey level', () => {
       for (const [a, b] of pairs) expect(largest(a.image.data, b.image.data)).toBeLessThanOrEqual(1);
@@ -217,7 +219,7 @@ describe('machines', () => {
     });
   });
 
-  test('encoding again gives the same bytes, with any number of threads', { timeout: 120_000 }, async () => {
+  test('encoding again gives the same bytes, with any number of threads', async () => {
     const { image, result } = samples[0];
     expect((await encode(image, model, { targetRmse: 16 })).bytes).toEqual(result.bytes);
     for (const threads of [1, 2]) {

@@ -58,9 +58,7 @@ const ones = (bytes: Uint8Array) =>
   );
 
 describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
-  test('gives the same points byte by byte as at once, and the last is what decode gives', {
-    timeout: 120_000,
-  }, async () => {
+  test('gives the same points byte by byte as at once, and the last is what decode gives', async () => {
     const bytes = files.get(kind)!;
     const whole = await pointsOf([bytes]);
     const slow = await pointsOf(ones(bytes));
@@ -202,7 +200,7 @@ describe('checksums', () => {
     expect((await pointsOf([files.get('lossy')!])).points.every(({ checksum }) => checksum === 'none')).toBe(true);
   });
 
-  test('that are wrong end the decoding, and the last good point is named', { timeout: 60_000 }, async () => {
+  test('that are wrong end the decoding, and the last good point is named', async () => {
     const bytes = files.get('checked')!;
     const { points } = await pointsOf(ones(bytes));
     const middle = points[Math.floor(points.length / 2)];

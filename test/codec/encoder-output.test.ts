@@ -47,7 +47,7 @@ const CASES: readonly [string, number, number, EncodeOptions, string][] = [
 
 test('the version that these files are of', () => expect(FORMAT_VERSION).toBe(4));
 
-test.each(CASES)('a file %s', { timeout: 60_000 }, async (_, width, height, options, hash) => {
+test.each(CASES)('a file %s', async (_, width, height, options, hash) => {
   const image = syntheticImage(width, height);
   const { bytes, reconstruction, steps } = await encode(image, model, options);
   const { image: decoded, complete } = await decode(bytes, model);
@@ -56,7 +56,7 @@ test.each(CASES)('a file %s', { timeout: 60_000 }, async (_, width, height, opti
   expect(createHash('sha256').update(bytes).digest('hex').slice(0, 16)).toBe(hash);
 });
 
-test('a photograph ends with the bytes that there are, and not a whole step before', { timeout: 120_000 }, async () => {
+test('a photograph ends with the bytes that there are, and not a whole step before', async () => {
   const image = syntheticImage(80, 56);
   const whole = await encode(image, model, { effort: 1, targetRmse: 5 });
   const reports = whole.steps.filter(({ rmse }) => rmse < 40);
@@ -69,9 +69,7 @@ test('a photograph ends with the bytes that there are, and not a whole step befo
   }
 });
 
-test('a photograph that has its RMSE says nothing of a step for which there were bytes', {
-  timeout: 60_000,
-}, async () => {
+test('a photograph that has its RMSE says nothing of a step for which there were bytes', async () => {
   const image = syntheticImage(80, 56);
   const { steps } = await encode(image, model, { effort: 1, targetRmse: 30 });
   let withoutStop = 0;

@@ -66,7 +66,7 @@ test.each<[string, () => Promise<RgbImage>]>([
   ['one window', async () => cutMiddle((await cifarTestImages())[1], 16)],
   // Which no batch divides.
   ['nine windows', async () => cutMiddle(await readImage(PHOTO), 30)],
-])('a picture of %s', { timeout: 120_000 }, async (_, load) => {
+])('a picture of %s', async (_, load) => {
   const image = await load();
   for (const encoder of NAMES.slice(0, 3)) {
     const { bytes } = await encode(image, models.get(encoder)!, { effort: 1, targetRmse: 10 });

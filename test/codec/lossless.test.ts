@@ -23,7 +23,7 @@ beforeAll(async () => {
   model = await openModel('pilot', await openEngine('onnx'));
   image = crop((await cifarTestImages())[0], { left: 10, top: 9, width: 11, height: 8 });
   file = await encode(image, model, { lossless: true });
-}, 120_000);
+});
 
 afterAll(() => model.dispose());
 
@@ -45,7 +45,7 @@ const pictures: fc.Arbitrary<RgbImage> = fc
     return { width, height, data };
   });
 
-test('pictures of every kind and size come back exactly', { timeout: 180_000 }, async () => {
+test('pictures of every kind and size come back exactly', async () => {
   await fc.assert(
     fc.asyncProperty(pictures, fc.constantFrom(0, 7, 2 ** 32 - 1), async (picture, seed) => {
       const { bytes, tailBytes, steps } = await encode(picture, model, { lossless: true, seed, effort: 1 });
@@ -64,7 +64,7 @@ test('pictures of every kind and size come back exactly', { timeout: 180_000 }, 
   );
 });
 
-test('another engine decodes the same picture', { timeout: 120_000 }, async () => {
+test('another engine decodes the same picture', async () => {
   const wasm = await openModel('pilot', await openEngine('wasm'));
   const { image: decoded, lossless } = await decode(file.bytes, wasm);
   await wasm.dispose();
@@ -72,7 +72,7 @@ test('another engine decodes the same picture', { timeout: 120_000 }, async () =
   expect(decoded.data).toEqual(image.data);
 });
 
-test('also of a picture that the model knows nothing of', { timeout: 120_000 }, async () => {
+test('also of a picture that the model knows nothing of', async () => {
   // The steps are of no use, but at the beginning of the chain xhat0 is not the same on all engines.
   const data = Uint8Array.from({ length: 13 * 11 * 3 }, (_, i) => 255 * ((Math.imul(i + 1, 2654435761) >>> 17) & 1));
   const { bytes, steps } = await encode({ width: 13, height: 11, data }, model, { lossless: true, effort: 1 });
@@ -89,7 +89,7 @@ test('the same bytes every time', async () => {
   expect(file).toMatchObject({ rmse: 0, bitsPerDim: (file.bytes.length * 8) / image.data.length });
 });
 
-test('statistics of residuals make files smaller', { timeout: 120_000 }, async () => {
+test('statistics of residuals make files smaller', async () => {
   const images = await cifarTestImages();
   const residuals = await calibrateResiduals(
     images.slice(2, 12).map((one) => crop(one, { left: 0, top: 0, width: 24, height: 24 })),
@@ -103,7 +103,7 @@ test('statistics of residuals make files smaller', { timeout: 120_000 }, async (
   expect([lossless, decoded.data]).toEqual([true, subject.data]);
 });
 
-test('a large picture brings its own', { timeout: 120_000 }, async () => {
+test('a large picture brings its own', async () => {
   const subject = crop(await readImage(PHOTO), { left: 180, top: 100, width: 70, height: 66 });
   const { bytes, tailBytes } = await encode(subject, model, { lossless: true, effort: 1 });
   const { lossless, image: decoded } = await decode(bytes, model);
@@ -112,9 +112,9 @@ test('a large picture brings its own', { timeout: 120_000 }, async () => {
   expect(bytes[bytes.length - tailBytes] & 0x10).toBe(0x10);
 });
 
-test('a photograph needs less than WebP, after steps that know its details', { timeout: 240_000 }, async () => {
+test('a photograph needs less than WebP, after steps that know its details', async () => {
   const photo = await openModel('photo', await openEngine('onnx'));
-  const subject = crop(await readImage(PHOTO), { left: 180, top: 60, width: 104, height: 104 });
+  const subject = crop(await readImage(PHOTO), { left: 180, top: 60, width: 80, height: 80 });
   const { bytes, steps } = await encode(subject, photo, { lossless: true });
   const webp = await toSharp(subject).webp({ lossless: true, effort: 6 }).toBuffer();
   expect(bytes.length).toBeLessThan(0.95 * webp.length);
@@ -126,7 +126,7 @@ test('a photograph needs less than WebP, after steps that know its details', { t
 });
 
 describe('a part of a file', () => {
-  test('of any length decodes, and what is exact stays exact', { timeout: 240_000 }, async () => {
+  test('of any length decodes, and what is exact stays exact', async () => {
     const start = file.bytes.length - file.tailBytes;
     let exact = 0;
     for (let length = start; length <= file.bytes.length; length++) {
@@ -186,7 +186,7 @@ describe('damage', () => {
     return bytes;
   };
 
-  test('is noticed, and the picture given to who wants it', { timeout: 120_000 }, async () => {
+  test('is noticed, and the picture given to who wants it', async () => {
     for (let bit = 100; bit < 8 * (file.tailBytes - 10); bit += 61) {
       const refused = await decode(damaged(bit), model).catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(CodecError);

@@ -18,7 +18,6 @@ import { chainCurve } from '../../src/report/theory.js';
 import { cifarTestImages, PHOTO } from '../helpers/fixtures.js';
 
 const DIMENSIONS = 32 * 32 * 3;
-const MINUTES = 60_000;
 
 let images: RgbImage[];
 let model: Model;
@@ -72,26 +71,29 @@ describe('16 CIFAR-10 test images', () => {
   beforeAll(async () => {
     results = [];
     for (const image of images) results.push(await encode(image, model, { targetRmse: 2.8 }));
-  }, 5 * MINUTES);
+  });
 
+  // It took 0.1841, 0.3111, 0.4628, 0.6436 and 1.0030 when these were written (onnx, format 4): the bounds are 1 % above.
   test.each([
-    [15, 0.191],
-    [10, 0.322],
-    [7, 0.48],
-    [5, 0.667],
-    [3, 1.037],
+    [15, 0.186],
+    [10, 0.3142],
+    [7, 0.4675],
+    [5, 0.65],
+    [3, 1.013],
   ])('RMSE %d takes at most %d bits per dimension on average', (level, limit) => {
     const curves = results.map(({ steps }) => steps);
     expect(meanBitsAt(curves, level) / DIMENSIONS).toBeLessThanOrEqual(limit);
   });
 
-  test('at RMSE 7 files have at most 1.28 times the bits of an ideal coder', { timeout: 5 * MINUTES }, async () => {
+  // 1.249 when this was written.
+  test('at RMSE 7 files of the first half have at most 1.262 times the bits of an ideal coder', async () => {
+    const half = results.slice(0, 8);
     const ideal = await idealCurves(
-      results.map(({ bytes }) => bytes),
+      half.map(({ bytes }) => bytes),
       7,
     );
-    const curves = results.map(({ steps }) => steps);
-    expect(meanBitsAt(curves, 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.28);
+    const curves = half.map(({ steps }) => steps);
+    expect(meanBitsAt(curves, 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.262);
   });
 
   test('header and plan take at most 12 bytes, padding less than one', () => {
@@ -111,7 +113,7 @@ describe('16 CIFAR-10 test images', () => {
     expect(rises.filter(({ rise }) => rise > 0.03)).toEqual([]);
   });
 
-  test('a decoder arrives at exactly the pictures that the encoder reports', { timeout: 2 * MINUTES }, async () => {
+  test('a decoder arrives at exactly the pictures that the encoder reports', async () => {
     for (const i of [0, 5, 10, 15]) {
       const { image, complete } = await decode(results[i].bytes, model);
       expect(complete).toBe(true);
@@ -119,30 +121,27 @@ describe('16 CIFAR-10 test images', () => {
       expect(image.data).toEqual(results[i].reconstruction.data);
     }
   });
+
+  // 1.0229 times as many when this was written.
+  test('less effort takes more bits: a trellis of 16 times fewer states, 2 % at RMSE 3', async () => {
+    const few = [];
+    for (const image of images.slice(0, 8)) few.push((await encode(image, model, { effort: 1, targetRmse: 3 })).steps);
+    const many = results.slice(0, 8).map(({ steps }) => steps);
+    const ratio = meanBitsAt(few, 3) / meanBitsAt(many, 3);
+    expect(ratio).toBeGreaterThan(1.012);
+    expect(ratio).toBeLessThan(1.034);
+  });
 });
 
-test('less effort takes more bits: a trellis of 16 times fewer states, 3 % at RMSE 3', {
-  timeout: 5 * MINUTES,
-}, async () => {
-  const rates: number[] = [];
-  for (const effort of [1, 5]) {
-    const curves = [];
-    for (const image of images.slice(0, 8)) curves.push((await encode(image, model, { effort, targetRmse: 3 })).steps);
-    rates.push(meanBitsAt(curves, 3));
-  }
-  expect(rates[0] / rates[1]).toBeGreaterThan(1.01);
-  expect(rates[0] / rates[1]).toBeLessThan(1.08);
-});
-
-test('the middle of a photograph with the model for such', { timeout: 5 * MINUTES }, async () => {
+test('the middle of a photograph with the model for such', async () => {
   const photo = await openModel('photo', await openEngine('onnx'));
   const image = cutMiddle(await readImage(PHOTO), 184);
   const { steps } = await encode(image, photo, { targetRmse: 5 });
-  // It took 0.0438, 0.0834 and 0.1499 when this was written, and 5 to 9 % more without emphasis and with 2^8 states.
+  // It took 0.0395, 0.0802 and 0.1432 when these were written; emphasis and 2^9 states instead of 2^8 were 5 to 9 % of it.
   for (const [level, limit] of [
-    [10, 0.0446],
-    [7, 0.085],
-    [5, 0.1525],
+    [10, 0.04],
+    [7, 0.081],
+    [5, 0.1447],
   ]) {
     expect(bitsAt(steps, level) / image.data.length, `RMSE ${level}`).toBeLessThanOrEqual(limit);
   }

@@ -109,7 +109,7 @@ describe('files', () => {
 
   afterAll(() => model.dispose());
 
-  test('with both decode to the same picture, and say what they are', { timeout: 60_000 }, async () => {
+  test('with both decode to the same picture, and say what they are', async () => {
     const [a, b] = [await encode(image, model, plain), await encode(image, model, full)];
     expect((await decode(b.bytes, model)).image.data).toEqual(a.reconstruction.data);
     const info = readInfo(b.bytes, model);
@@ -130,7 +130,7 @@ describe('files', () => {
     expect(all.bytes.length).toBeLessThan(b.bytes.length);
   });
 
-  test('damage is found, and all before it kept', { timeout: 60_000 }, async () => {
+  test('damage is found, and all before it kept', async () => {
     const { bytes, steps: reports } = await encode(image, model, full);
     const damaged = bytes.slice();
     const at = Math.floor(reports[Math.floor(reports.length / 2)].bits / 8) + 2;
@@ -144,7 +144,7 @@ describe('files', () => {
     expect(result.image.data).toEqual(sound.image.data);
   });
 
-  test('lossless ones too', { timeout: 60_000 }, async () => {
+  test('lossless ones too', async () => {
     const small: RgbImage = { width: 9, height: 6, data: image.data.slice(300, 300 + 162) };
     const { bytes } = await encode(small, model, { lossless: true, checksums: true, metadata: { comment: 'x' } });
     const { lossless, complete, image: decoded } = await decode(bytes, model);

@@ -1,4 +1,4 @@
-/** Devices of the onnx engine. Which are there depends on the machine: that each is itself or says that it is not, does not. */
+/** Devices of the onnx engine. A machine without a device tells of it as skipped, and tests that the CPU takes its place instead. */
 import * as tf from '@tensorflow/tfjs-core';
 import '../../src/node/engine/no-telemetry.js';
 import * as ort from 'onnxruntime-node';
@@ -9,42 +9,65 @@ import { trace } from '../../src/engine/tracing/backend.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { expectClose, numbers } from './compare.js';
 
-describe.each(['cuda', 'webgpu'] as const)('device %s', (device) => {
-  test('computes what the CPU does, or says that the CPU takes its place', async () => {
-    const onFallback = vi.fn();
-    const engine = await openEngine('auto', { device, threads: 2, onFallback });
-    expect(engine.name).toBe('onnx');
-    const there = onFallback.mock.calls.length === 0;
-    if (there) {
-      expect(engine).toMatchObject({ parallelism: 1, batch: 16 });
-      expect(engine.description).toMatch(/, (CUDA|WebGPU), 2 threads/);
-    } else {
-      expect(onFallback.mock.calls).toEqual([
-        [expect.stringMatching(new RegExp(`^device ${device} is not there, the CPU takes its place \\(.+\\)$`))],
-      ]);
-      expect(engine).toMatchObject({ parallelism: 2, batch: 1 });
-      expect(engine.description).toMatch(/, CPU, 2 threads/);
-    }
+/** Opens the engine on a device; also what it said of a fallback. */
+async function openOn(device: Device, precision?: Precision) {
+  const onFallback = vi.fn();
+  const engine = await openEngine('auto', { device, threads: 2, onFallback, ...(precision && { precision }) });
+  return { engine, said: onFallback.mock.calls };
+}
+
+/** Whether the engine itself says that it computes on the device. */
+async function isThere(device: Device): Promise<boolean> {
+  const { engine } = await openOn(device);
+  await engine.dispose();
+  return !engine.description.includes(', CPU, ');
+}
+
+const DEVICES = [
+  { device: 'cuda', name: 'CUDA', there: await isThere('cuda') },
+  { device: 'webgpu', name: 'WebGPU', there: await isThere('webgpu') },
+] as const;
+
+describe.each(DEVICES)('device $device', ({ device, name, there }) => {
+  test('computes what the CPU does', async ({ skip }) => {
+    if (!there) skip(`there is no ${name} here`);
+    const { engine, said } = await openOn(device);
+    expect(said).toEqual([]);
+    expect(engine).toMatchObject({ name: 'onnx', parallelism: 1, batch: 16 });
+    expect(engine.description).toMatch(new RegExp(`, ${name}, 2 threads`));
     const fn = ([x, w]: tf.Tensor[]) => [silu(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D))];
     const inputs = [numbers(6), numbers(12)];
+    const shapes = [
+      [2, 3],
+      [3, 4],
+    ];
     const cpu = await openEngine('onnx', { device: 'cpu' });
     const [[actual], [expected]] = await Promise.all(
-      [engine, cpu].map(async (one) => {
-        const compiled = await one.compile(
-          fn,
-          [
-            [2, 3],
-            [3, 4],
-          ],
-          [],
-          { parallel: true },
-        );
-        return compiled.run(inputs);
-      }),
+      [engine, cpu].map(async (one) => (await one.compile(fn, shapes, [], { parallel: true })).run(inputs)),
     );
     expectClose(actual, expected, 1e-5);
     await engine.dispose();
     await cpu.dispose();
+  });
+
+  test('says that the CPU takes its place where it is not there', async ({ skip }) => {
+    if (there) skip(`there is ${name} here`);
+    const { engine, said } = await openOn(device);
+    expect(said).toEqual([
+      [expect.stringMatching(new RegExp(`^device ${device} is not there, the CPU takes its place \\(.+\\)$`))],
+    ]);
+    expect(engine).toMatchObject({ name: 'onnx', parallelism: 2, batch: 1 });
+    expect(engine.description).toMatch(/, CPU, 2 threads/);
+    // And it does take its place.
+    const compiled = await engine.compile(([x]) => [tf.mul(x, 2)], [[2]]);
+    expect(await compiled.run([Float32Array.of(1, -3)])).toEqual([Float32Array.of(2, -6)]);
+    await engine.dispose();
+  });
+
+  test('takes half precision where it is there, and leaves it out with the CPU', async () => {
+    const { engine, said } = await openOn(device, 'fp16');
+    expect([engine.precision, said.length]).toEqual(there ? ['fp16', 0] : ['fp32', 1]);
+    await engine.dispose();
   });
 });
 
@@ -65,16 +88,12 @@ test('a device of another engine, and an unknown one, are refused', async () => 
 });
 
 describe('half precision', () => {
-  test('is for GPUs: refused without one, left out where the CPU takes its place', async () => {
+  test('is for GPUs: refused without one', async () => {
     await expect(openEngine('auto', { precision: 'fp16' })).rejects.toThrow(
       'precision fp16: expected device cuda or webgpu with it',
     );
     await expect(openEngine('onnx', { precision: 'fp16', device: 'cpu' })).rejects.toThrow('precision fp16');
     await expect(openEngine('auto', { precision: 'fp8' as Precision })).rejects.toThrow('expected fp32 or fp16');
-    const onFallback = vi.fn();
-    const engine = await openEngine('auto', { device: 'cuda', precision: 'fp16', onFallback });
-    expect(engine.precision).toBe(onFallback.mock.calls.length > 0 ? 'fp32' : 'fp16');
-    await engine.dispose();
   });
 
   test('rounds what products take and give to eleven bits, and nothing else', async () => {

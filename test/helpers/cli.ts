@@ -1,10 +1,20 @@
-/** Runs the real executable. */
+/** Runs the real executable, or what it calls. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import { main } from '../../src/cli/main.js';
 
-const EXECUTABLE = fileURLToPath(new URL('../../bin/ddpm-codec.js', import.meta.url));
+/** What starts the executable; see `one-core.js`. */
+export const EXECUTABLE: readonly string[] = [
+  process.execPath,
+  '--import',
+  new URL('./one-core.js', import.meta.url).href,
+  fileURLToPath(new URL('../../bin/ddpm-codec.js', import.meta.url)),
+];
+
+/** Milliseconds after which a process is taken to hang; so many that no machine is too busy. */
+const HANGS = 1_800_000;
 
 export interface RunResult {
   readonly code: number | null;
@@ -17,7 +27,7 @@ export interface EndedResult extends RunResult {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs `ddpm-codec` with these arguments, and more in its environment; killed after a minute. */
+/** Runs `ddpm-codec` with these arguments, and more in its environment; killed when it hangs. */
 export async function ddpmCodec(
   args: readonly string[],
   cwd?: string,
@@ -25,6 +35,53 @@ export async function ddpmCodec(
 ): Promise<RunResult> {
   const { signal: _, ...result } = await run(args, cwd, environment);
   return result;
+}
+
+/**
+ * Calls the executable's `main`, with these arguments and in this directory, without a process of its own, whose start takes half a
+ * second. For what a command says and does once more; that the executable does the same is for {@link ddpmCodec}, as is what
+ * only a process does.
+ */
+export async function callMain(
+  args: readonly string[],
+  cwd: string = process.cwd(),
+  environment: Readonly<Record<string, string>> = {},
+): Promise<RunResult> {
+  const before = { cwd: process.cwd(), env: process.env, log: console.log };
+  const said = { stdout: '', stderr: '' };
+  const forget = (['SIGINT', 'SIGTERM'] as const).map((signal) => newListenersOf(process, signal));
+  const streams = (['stdout', 'stderr'] as const).map((name) => {
+    const stream = process[name];
+    const { write, isTTY } = stream;
+    forget.push(newListenersOf(stream, 'error'));
+    stream.isTTY = false;
+    stream.write = (text: string | Uint8Array) => {
+      said[name] += typeof text === 'string' ? text : Buffer.from(text).toString();
+      return true;
+    };
+    return () => Object.assign(stream, { write, isTTY });
+  });
+  // What yargs tells of --help.
+  console.log = (text: string) => process.stdout.write(`${text}\n`);
+  process.chdir(cwd);
+  process.env = { ...process.env, ...environment };
+  try {
+    const code = await main(args);
+    return { code, ...said };
+  } finally {
+    process.env = before.env;
+    process.chdir(before.cwd);
+    console.log = before.log;
+    for (const restore of [...streams, ...forget]) restore();
+  }
+}
+
+/** Takes away, when called, what an emitter listens with since now: a process that ends need not, this one goes on. */
+function newListenersOf(emitter: NodeJS.EventEmitter, event: string): () => void {
+  const before = emitter.listeners(event);
+  return () => {
+    for (const one of emitter.listeners(event)) if (!before.includes(one)) emitter.off(event, one as () => void);
+  };
 }
 
 /**
@@ -59,11 +116,12 @@ export function ddpmCodecInto(
   cwd: string,
 ): { readonly code: number | null; readonly stderr: string } {
   const file = openSync(path, 'w');
-  const { status, stderr } = spawnSync(process.execPath, [EXECUTABLE, ...args], {
+  const [program, ...rest] = [...EXECUTABLE, ...args];
+  const { status, stderr } = spawnSync(program, rest, {
     cwd,
     stdio: ['ignore', file, 'pipe'],
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: HANGS,
   });
   closeSync(file);
   return { code: status, stderr };
@@ -92,12 +150,12 @@ function run(
   { atStart, atFirstLine, launcher = [] }: RunOptions = {},
 ): Promise<EndedResult> {
   return new Promise((resolve, reject) => {
-    const [program, ...rest] = [...launcher, process.execPath, EXECUTABLE, ...args];
+    const [program, ...rest] = [...launcher, ...EXECUTABLE, ...args];
     const child = spawn(program, rest, {
       cwd,
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 60_000,
+      timeout: HANGS,
     });
     atStart?.(child);
     let stdout = '';
@@ -117,7 +175,16 @@ function run(
 /** Runs `ddpm-codec` and gives its `--json` document; fails the test when it does not end with exit code 0. */
 // biome-ignore lint/suspicious/noExplicitAny: a document is whatever the test says it is
 export async function ddpmCodecJson(args: readonly string[], cwd?: string): Promise<any> {
-  const { code, stdout, stderr } = await ddpmCodec([...args, '--json'], cwd);
+  return documentOf(await ddpmCodec([...args, '--json'], cwd));
+}
+
+/** The same of {@link callMain}. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export async function callMainJson(args: readonly string[], cwd?: string): Promise<any> {
+  return documentOf(await callMain([...args, '--json'], cwd));
+}
+
+function documentOf({ code, stdout, stderr }: RunResult) {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout);
 }

@@ -35,8 +35,10 @@ describe('interpolate', () => {
     const errors: number[] = [];
     for (const t of [5, 50, 250]) {
       const mixtures = await interpolate(model, a, b, { ...options, t });
-      expect(await interpolate(model, a, b, { ...options, t })).toEqual(mixtures);
-      expect(await interpolate(model, a, b, { ...options, t, seed: 'b' })).not.toEqual(mixtures);
+      if (t === 50) {
+        expect(await interpolate(model, a, b, { ...options, t })).toEqual(mixtures);
+        expect(await interpolate(model, a, b, { ...options, t, seed: 'b' })).not.toEqual(mixtures);
+      }
       errors.push(Math.max(rmse(a, mixtures[0]), rmse(b, mixtures[2])));
     }
     // A sample of p(x_0|x_t) is about sqrt(2) as far from x_0 as xhat0, which is 2.3 grey levels off at t = 5.

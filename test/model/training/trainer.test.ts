@@ -156,25 +156,22 @@ test.each([
   },
 );
 
-test.each(OPTIMIZERS)(
-  'four images are learnt by heart: L_simple below 0.02 (%s)',
-  async (optimizer) => {
-    const options = { ...OPTIONS, optimizer, learningRate: 3e-3, warmup: 50, batch: 16, side: 8 };
-    const four = imagesOf(0, { ...options, batch: 4 });
-    const images = new Uint8Array(options.batch * 8 * 8 * 3);
-    for (let i = 0; i < 4; i++) images.set(four, i * four.length);
-    const trainer = await createTrainer(onnx, tinyConfig('beta', [32, 32]), schedule, options);
-    const start = performance.now();
-    let recent = 1;
-    while (recent >= 0.02 && performance.now() - start < 50_000) {
-      const { loss } = await trainer.step(images);
-      recent += 0.02 * (loss - recent);
-    }
-    await trainer.dispose();
-    expect(recent).toBeLessThan(0.02);
-  },
-  60_000,
-);
+test.each(OPTIMIZERS)('four images are learnt by heart: L_simple below 0.02 (%s)', async (optimizer) => {
+  const options = { ...OPTIONS, optimizer, learningRate: 3e-3, warmup: 50, batch: 8, side: 8 };
+  const four = imagesOf(0, { ...options, batch: 4 });
+  const images = new Uint8Array(options.batch * 8 * 8 * 3);
+  for (let i = 0; i < 2; i++) images.set(four, i * four.length);
+  const trainer = await createTrainer(onnx, tinyConfig('beta', [32, 32]), schedule, options);
+  let recent = 1;
+  let steps = 0;
+  // It took 526 steps with adam and 454 with muon.
+  for (; recent >= 0.02 && steps < 1500; steps++) {
+    const { loss } = await trainer.step(images);
+    recent += 0.02 * (loss - recent);
+  }
+  await trainer.dispose();
+  expect(recent).toBeLessThan(0.02);
+});
 
 test('weights that are not finite end the run and leave the state as it was', async () => {
   const state = createState(tinyConfig(), schedule, OPTIONS);
