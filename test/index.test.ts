@@ -1,22 +1,36 @@
-/** The library as its users import it: the README's example. */
+/** The library as its users import it: the README's example, run as it stands there. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as library from '../dist/index.js';
 import { crop } from '../src/image/crop.js';
-import { PHOTO } from './helpers/fixtures.js';
+import { PHOTO, temporaryDirectory, toSharp } from './helpers/fixtures.js';
 
 test('the example of the README, on the middle of a photograph', async () => {
-  const { decode, encode, encodePng, openEngine, openModel, readImage, rmse } = library;
-  const engine = await openEngine('auto');
-  const model = await openModel('auto', engine);
-  const photo = await readImage(PHOTO);
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+  const [, imported, code] = /```js\nimport (\{.*\}) from 'ddpm-codec';\n(.*?)```/s.exec(readme)!;
   // More than 64 pixels, so that the model is the one for photographs.
-  const image = crop(photo, { left: 200, top: 100, width: 96, height: 8 });
-  const { bytes } = await encode(image, model, { targetRmse: 5 });
-  const whole = await decode(bytes, model);
-  expect(rmse(whole.image, image)).toBeLessThanOrEqual(5);
-  const part = await decode(bytes.subarray(0, 40), model);
-  expect(part.bytesUsed).toBeLessThanOrEqual(40);
-  expect((await encodePng(part.image)).subarray(1, 4).toString()).toBe('PNG');
-  await model.dispose();
-  await engine.dispose();
+  const image = crop(await library.readImage(PHOTO), { left: 200, top: 100, width: 96, height: 8 });
+  const path = join(await temporaryDirectory(), 'photo.png');
+  await writeFile(path, await toSharp(image).png().toBuffer());
+  const told: number[][] = [];
+  const run = new Function(
+    'library',
+    'console',
+    `return (async () => { const ${imported} = library; ${code.replace("'photo.jpg'", JSON.stringify(path))}
+      await model.dispose(); return { bytes, rmse, image, png, complete: decoder.state.needs }; })();`,
+  );
+  const {
+    bytes,
+    rmse,
+    image: cut,
+    png,
+    complete,
+  } = await run(library, { log: (...line: number[]) => told.push(line) });
+  expect(rmse).toBeLessThanOrEqual(5);
+  expect([cut.width, cut.height]).toEqual([96, 8]);
+  expect(png.subarray(1, 4).toString()).toBe('PNG');
+  expect(complete).toBe('nothing');
+  expect(told.length).toBeGreaterThan(3);
+  expect(told.at(-1)).toEqual([(bytes.length * 8) / (96 * 8 * 3), 96]);
 });
