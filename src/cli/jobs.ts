@@ -80,7 +80,7 @@ export async function runJobs<R>(
   const fail = (at: number, error: unknown) => {
     if (batch) console.error(error);
     failures.push(error);
-    entries[at] = { input: jobs[at].input, error: describe(error) };
+    entries[at] = { input: jobs[at].input, error: { code: codeOf(error), message: console.wordsFor(error) } };
   };
   // All outputs first: nobody should wait for nine results to learn that the tenth cannot be written.
   for (const [at, { output }] of jobs.entries()) {
@@ -121,9 +121,8 @@ export async function aboutFile<R>(name: string, work: () => R | Promise<R>): Pr
   }
 }
 
-function describe(error: unknown): { code: string; message: string } {
-  const code = error instanceof CodecError ? error.code : 'internal';
-  return { code, message: error instanceof Error ? error.message : String(error) };
+function codeOf(error: unknown): string {
+  return error instanceof CodecError ? error.code : 'internal';
 }
 
 async function expand(path: string, options: JobOptions): Promise<{ files: string[]; isDirectory: boolean }> {

@@ -3,7 +3,7 @@ import yargs from 'yargs';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
 import { packageVersion } from '../node/version.js';
-import { openConsole } from './console.js';
+import { type ConsoleArgs, openConsole } from './console.js';
 import { dataCommand } from './data/data.js';
 import { decodeCommand } from './decode/decode.js';
 import { encodeCommand } from './encode/encode.js';
@@ -43,11 +43,15 @@ const REWORDED: readonly (readonly [RegExp, string])[] = [
  */
 export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
   endOnClosedPipe();
+  let commands: ConsoleArgs['_'] = [];
   try {
-    await parser(args).parseAsync();
+    const cli = parser(args).middleware((parsed) => {
+      commands = parsed._;
+    });
+    await cli.parseAsync();
     return 0;
   } catch (error) {
-    openConsole({ json: false, quiet: false }).error(error);
+    openConsole({ json: false, quiet: false, _: commands }).error(error);
     return error instanceof CodecError ? error.exitCode : 1;
   }
 }

@@ -1,7 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Console } from '../../src/cli/console.js';
+import { type Console, describeError } from '../../src/cli/console.js';
 import { type JobPlan, planJobs, runJobs } from '../../src/cli/jobs.js';
 import { CodecError } from '../../src/common/errors.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
@@ -92,6 +92,7 @@ describe('runJobs', () => {
       result: (text) => said.results.push(text),
       note() {},
       error: (error) => said.errors.push(error),
+      wordsFor: describeError,
       document: (value) => said.documents.push(value),
       progress: () => ({ update() {}, stop() {} }),
     };

@@ -1,11 +1,11 @@
 /** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
 import { basename, join } from 'node:path';
-import type { Arguments, CommandModule } from 'yargs';
+import type { Arguments, CommandModule, Options } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
 import { decode } from '../../codec/decoder/decode.js';
+import { checkSize } from '../../codec/decoder/decoder.js';
 import { readInfo } from '../../codec/format/info.js';
-import { DEFAULT_MAX_PIXELS } from '../../codec/options.js';
-import { CodecError } from '../../common/errors.js';
+import { DECODE_OPTIONS, type OptionValues } from '../../codec/options.js';
 import { readRegularFile } from '../../node/files.js';
 import { encodeImage, outputFormat } from '../../node/image/write.js';
 import {
@@ -13,7 +13,6 @@ import {
   byteBudget,
   type EngineArgs,
   engineOptions,
-  integer,
   modelOfFileOption,
   numberOption,
   type OutputArgs,
@@ -23,6 +22,7 @@ import {
 import { type Console, formatSeconds, openConsole, printable } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, type JobPlan, planJobs, runJobs } from '../jobs.js';
+import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
 import { writeAtomically } from '../output.js';
 import { openProgressiveOutput, type ProgressiveReport } from './progressive.js';
 
@@ -35,11 +35,8 @@ interface DecodeArgs extends EngineArgs, OutputArgs {
   readonly rate?: unknown;
   readonly bytes?: unknown;
   readonly steps?: unknown;
-  readonly reconstruction: Reconstruction;
   readonly progressive?: string;
   readonly model?: string;
-  readonly 'max-pixels': unknown;
-  readonly tolerant: boolean;
 }
 
 /** What is reported of a decoded file: `--json` prints `{"images": [...]}` with one of these for each. */
@@ -80,17 +77,37 @@ export interface DecodeReport {
 
 /** Options of a run that have been checked. */
 interface Settings {
+  readonly codec: OptionValues<typeof DECODE_OPTIONS>;
   readonly rate: number | undefined;
-  readonly bytes: number | undefined;
-  readonly steps: number | undefined;
-  readonly maxPixels: number;
-  readonly tolerant: boolean;
-  readonly reconstruction: Reconstruction;
   readonly model: string | undefined;
   readonly force: boolean;
   /** Directory for the progressive pictures of a job. */
   readonly progressiveDirectory: (job: Job) => string | undefined;
 }
+
+/** What yargs is told of the options. */
+export const DECODE_FLAGS = {
+  output: {
+    alias: 'o',
+    type: 'string',
+    requiresArg: true,
+    description:
+      'Output picture (.png, .webp or .tiff, lossless); for several files the directory to put ' +
+      '<name without .ddc>.decoded.png in [default: beside the file]',
+  },
+  rate: numberOption('Decode from at most this many bits per dimension (a pixel has 3 dimensions)'),
+  ...flagsFor(DECODE_OPTIONS, DECODE_FLAG_NAMES),
+  progressive: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
+      'and contact-sheet.png',
+  },
+  model: modelOfFileOption,
+  ...engineOptions,
+  ...outputOptions,
+} satisfies Record<string, Options>;
 
 export const decodeCommand: CommandModule<object, DecodeArgs> = {
   command: 'decode <files..>',
@@ -104,41 +121,7 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
           "found by the id in the file's header.",
       )
       .positional('files', { type: 'string', array: true, description: '.ddc files, or directories of them' })
-      .options({
-        output: {
-          alias: 'o',
-          type: 'string',
-          requiresArg: true,
-          description:
-            'Output picture (.png, .webp or .tiff, lossless); for several files the directory to put ' +
-            '<name without .ddc>.decoded.png in [default: beside the file]',
-        },
-        rate: numberOption('Use at most this many bits per dimension (a pixel has 3 dimensions)'),
-        bytes: numberOption('Use at most this many bytes'),
-        steps: numberOption('Use at most this many steps'),
-        reconstruction: {
-          choices: ['mean', 'sample', 'flow'] as const,
-          requiresArg: true,
-          default: 'mean',
-          description: 'mean has the lowest error; sample and flow invent likely detail, for low rates',
-        },
-        progressive: {
-          type: 'string',
-          requiresArg: true,
-          description:
-            `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
-            'and contact-sheet.png',
-        },
-        model: modelOfFileOption,
-        'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
-        tolerant: {
-          type: 'boolean',
-          default: false,
-          description: 'Decode a damaged file as far as its checksums are right, with a warning',
-        },
-        ...engineOptions,
-        ...outputOptions,
-      } as const)
+      .options(DECODE_FLAGS)
       .example('$0 decode photo.jpg.ddc', 'write photo.jpg.decoded.png')
       .example('$0 decode photo.ddc -o small.png --rate 0.1', 'as if the file had been cut off at 0.1 bits/dim')
       .example('$0 decode photo.ddc --progressive steps/', 'watch the picture come, in steps/contact-sheet.png')
@@ -150,12 +133,8 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
   const console = openConsole(args);
   atMostOne({ '--rate': args.rate, '--bytes': args.bytes, '--steps': args.steps });
   const checked = {
+    codec: readFlags(DECODE_OPTIONS, args, DECODE_FLAG_NAMES),
     rate: positive('--rate', args.rate, 'bits per dimension'),
-    bytes: integer('--bytes', args.bytes, 1),
-    steps: integer('--steps', args.steps, 0),
-    maxPixels: integer('--max-pixels', args['max-pixels'], 1)!,
-    tolerant: args.tolerant,
-    reconstruction: args.reconstruction,
     model: args.model,
     force: args.force,
   };
@@ -174,14 +153,11 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
 }
 
 async function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
-  const { reconstruction, steps, maxPixels, tolerant } = settings;
+  const { codec, rate } = settings;
   const bytes = await readRegularFile(job.input);
   const header = readInfo(bytes);
-  if (header.width * header.height > maxPixels) {
-    const size = `${header.width}x${header.height}`;
-    throw new CodecError('format', `picture of ${size}: expected at most ${maxPixels} pixels; raise --max-pixels`);
-  }
-  const maxBytes = byteBudget(settings, header);
+  checkSize(header, codec.maxPixels);
+  const maxBytes = byteBudget({ rate, bytes: codec.maxBytes }, header);
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   const model = await context.modelOfFile(header, settings.model);
@@ -189,11 +165,8 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   context.announce(model, engine);
   const progress = console.progress(job.input);
   const options: DecodeOptions = {
-    reconstruction,
-    maxPixels,
-    tolerant,
-    ...(maxBytes === undefined ? {} : { maxBytes }),
-    ...(steps === undefined ? {} : { maxSteps: steps }),
+    ...codec,
+    ...(maxBytes !== undefined && { maxBytes }),
     ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
     onProgress: (fraction) => progress.update(fraction),
   };
@@ -224,7 +197,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     complete: result.complete,
     lossless: result.lossless,
     damaged: result.damaged,
-    reconstruction,
+    reconstruction: codec.reconstruction,
     seconds,
     networkSeconds,
     engine: engine.name,

@@ -1,10 +1,11 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
 import { basename } from 'node:path';
-import type { Arguments, CommandModule } from 'yargs';
-import type { EncodeOptions, Selection, StepReport } from '../../codec/api.js';
+import type { Arguments, CommandModule, Options } from 'yargs';
+import type { EncodeOptions, StepReport } from '../../codec/api.js';
 import type { Metadata } from '../../codec/format/metadata.js';
-import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, MAX_EFFORT } from '../../codec/options.js';
+import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
+import type { Size } from '../../image/image.js';
 import { encode } from '../../node/encode.js';
 import { parseColour, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
 import { packageVersion } from '../../node/version.js';
@@ -13,7 +14,6 @@ import {
   bytesForRate,
   type EngineArgs,
   engineOptions,
-  integer,
   modelOption,
   numberOption,
   type OutputArgs,
@@ -23,6 +23,7 @@ import {
 import { type Console, formatSeconds, openConsole } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
+import { flagsFor, type ReportedOptions, readFlags, reportedOptions } from '../options.js';
 import { writeAtomically } from '../output.js';
 
 interface EncodeArgs extends EngineArgs, OutputArgs {
@@ -30,15 +31,8 @@ interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly output?: string;
   readonly model: string;
   readonly 'max-rate'?: unknown;
-  readonly 'max-bytes'?: unknown;
-  readonly 'target-rmse'?: unknown;
-  readonly lossless: boolean;
-  readonly checksums: boolean;
   readonly metadata: boolean;
   readonly comment?: string;
-  readonly effort: unknown;
-  readonly selection: Selection;
-  readonly seed: unknown;
   readonly background?: string;
 }
 
@@ -68,14 +62,7 @@ export interface EncodeReport {
   readonly networkSeconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
-  readonly options: {
-    readonly effort: number;
-    readonly selection: Selection;
-    readonly seed: number;
-    readonly maxBytes: number | null;
-    readonly targetRmse: number | null;
-    readonly lossless: boolean;
-    readonly checksums: boolean;
+  readonly options: ReportedOptions<typeof ENCODE_OPTIONS> & {
     readonly metadata: Metadata | null;
     readonly background: string | null;
   };
@@ -83,20 +70,36 @@ export interface EncodeReport {
 
 /** Options of a run that have been checked. */
 interface Settings {
+  readonly codec: OptionValues<typeof ENCODE_OPTIONS>;
   readonly model: string;
   readonly maxRate: number | undefined;
-  readonly maxBytes: number | undefined;
-  readonly targetRmse: number | undefined;
-  readonly lossless: boolean;
-  readonly checksums: boolean;
   readonly metadata: boolean;
   readonly comment: string | undefined;
-  readonly effort: number;
-  readonly selection: Selection;
-  readonly seed: number;
   readonly background: string | undefined;
   readonly force: boolean;
 }
+
+/** What yargs is told of the options. */
+export const ENCODE_FLAGS = {
+  output: {
+    alias: 'o',
+    type: 'string',
+    requiresArg: true,
+    description: 'Output file; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
+  },
+  model: modelOption,
+  'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
+  ...flagsFor(ENCODE_OPTIONS),
+  metadata: {
+    type: 'boolean',
+    default: false,
+    description: "Put the picture's file name and this program's version at the end of the file",
+  },
+  comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
+  background: backgroundOption,
+  ...engineOptions,
+  ...outputOptions,
+} satisfies Record<string, Options>;
 
 export const encodeCommand: CommandModule<object, EncodeArgs> = {
   command: 'encode <inputs..>',
@@ -111,51 +114,7 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           `where the error is ${DEFAULT_TARGET_RMSE} grey levels. With --lossless the exact picture follows.`,
       )
       .positional('inputs', { type: 'string', array: true, description: 'Pictures, or directories of pictures' })
-      .options({
-        output: {
-          alias: 'o',
-          type: 'string',
-          requiresArg: true,
-          description:
-            'Output file; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
-        },
-        model: modelOption,
-        'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
-        'max-bytes': numberOption('Largest file, in bytes'),
-        'target-rmse': numberOption('Stop when the error is this small, in grey levels 0..255'),
-        lossless: {
-          type: 'boolean',
-          default: false,
-          description: 'Send the exact picture: as many steps as make the file smallest, then every sample',
-        },
-        checksums: {
-          type: 'boolean',
-          default: false,
-          description: 'Add checksums, 16 bits for every 32 bytes or more of steps, that show where a file is damaged',
-        },
-        metadata: {
-          type: 'boolean',
-          default: false,
-          description: "Put the picture's file name and this program's version at the end of the file",
-        },
-        comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
-        effort: numberOption(
-          `1 to ${MAX_EFFORT}: time for fewer bits; one more doubles the search, for large pictures there are more steps, too`,
-          {
-            default: DEFAULT_EFFORT,
-          },
-        ),
-        selection: {
-          choices: ['greedy', 'sample'] as const,
-          requiresArg: true,
-          default: 'greedy',
-          description: 'Codeword choice: the best, or at random as minimal random coding has it',
-        },
-        seed: numberOption('Seed of all random numbers, 0 to 4294967295; stored in the file', { default: 0 }),
-        background: backgroundOption,
-        ...engineOptions,
-        ...outputOptions,
-      } as const)
+      .options(ENCODE_FLAGS)
       .example('$0 encode photo.jpg', 'write photo.jpg.ddc')
       .example('$0 encode photo.jpg -o photo.ddc --max-rate 0.5', 'at most half a bit per dimension')
       .example('$0 encode photo.png --lossless', 'the exact picture, which still can be cut off anywhere')
@@ -167,22 +126,16 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
 async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
   const console = openConsole(args);
   const settings: Settings = {
+    codec: readFlags(ENCODE_OPTIONS, args),
     model: args.model,
     maxRate: positive('--max-rate', args['max-rate'], 'bits per dimension'),
-    maxBytes: integer('--max-bytes', args['max-bytes'], 1),
-    targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels'),
-    lossless: args.lossless,
-    checksums: args.checksums,
     metadata: args.metadata,
     comment: args.comment,
-    effort: integer('--effort', args.effort, 1, MAX_EFFORT)!,
-    selection: args.selection,
-    seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     background: args.background,
     force: args.force,
   };
-  if (settings.lossless) {
-    const limit = (['max-rate', 'max-bytes', 'target-rmse'] as const).find((name) => args[name] !== undefined);
+  if (settings.codec.lossless) {
+    const limit = ['max-rate', 'max-bytes', 'target-rmse'].find((name) => args[name] !== undefined);
     if (limit) throw new CodecError('usage', `--${limit}: expected without --lossless, which sends all of the picture`);
   }
   if (settings.background !== undefined) await parseColour(settings.background);
@@ -200,25 +153,16 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 }
 
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
-  const { background, effort, selection, seed, targetRmse, lossless, checksums } = settings;
+  const { background } = settings;
   const metadata = metadataOf(job.input, settings);
   const image = await readImage(job.input, { background });
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
   context.announce(model, engine);
-  const maxBytes = smallest(
-    settings.maxBytes,
-    settings.maxRate === undefined ? undefined : bytesForRate(settings.maxRate, image),
-  );
+  const codec = withinRate(settings, image);
   const progress = console.progress(job.input);
   const options: EncodeOptions = {
-    effort,
-    selection,
-    seed,
-    ...(maxBytes === undefined ? {} : { maxBytes }),
-    ...(targetRmse === undefined ? {} : { targetRmse }),
-    lossless,
-    checksums,
+    ...codec,
     ...(metadata && { metadata }),
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
@@ -244,13 +188,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     engine: engine.name,
     model: { name: model.name, id: model.id },
     options: {
-      effort,
-      selection,
-      seed,
-      maxBytes: maxBytes ?? null,
-      targetRmse: targetRmse ?? null,
-      lossless,
-      checksums,
+      ...reportedOptions(ENCODE_OPTIONS, codec),
       metadata: metadata ?? null,
       background: background ?? null,
     },
@@ -272,6 +210,8 @@ function metadataOf(input: string, { metadata, comment }: Settings): Metadata | 
   return { ...about, ...(comment !== undefined && { comment }) };
 }
 
-function smallest(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+/** The codec's options for a picture, whose size says how many bytes `--max-rate` allows. */
+function withinRate({ codec, maxRate }: Settings, image: Size): Settings['codec'] {
+  if (maxRate === undefined) return codec;
+  return { ...codec, maxBytes: Math.min(codec.maxBytes ?? Number.POSITIVE_INFINITY, bytesForRate(maxRate, image)) };
 }

@@ -2,7 +2,7 @@
 import type { Arguments, CommandModule } from 'yargs';
 import { decode } from '../../codec/decoder/decode.js';
 import { readInfo } from '../../codec/format/info.js';
-import { DEFAULT_MAX_PIXELS } from '../../codec/options.js';
+import { DECODE_OPTIONS } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
 import { readRegularFile } from '../../node/files.js';
 import { readImage } from '../../node/image/read.js';
@@ -10,7 +10,6 @@ import { type RatePoint, ratePoint } from '../../report/rate-point.js';
 import {
   type EngineArgs,
   engineOptions,
-  integer,
   modelOfFileOption,
   numberOption,
   type OutputArgs,
@@ -20,14 +19,17 @@ import {
 import { formatSeconds, openConsole, table } from '../console.js';
 import { withContext } from '../context.js';
 import { aboutFile } from '../jobs.js';
+import { flagsFor, readFlags } from '../options.js';
 
 interface VerifyArgs extends EngineArgs, Omit<OutputArgs, 'force'> {
   readonly file: string;
   readonly against?: string;
   readonly 'max-rmse'?: unknown;
   readonly model?: string;
-  readonly 'max-pixels': unknown;
 }
+
+/** Those of `decode` that make sense here. */
+const OPTIONS = { maxPixels: DECODE_OPTIONS.maxPixels };
 
 /** What `--json` prints. */
 export interface VerifyReport {
@@ -76,7 +78,7 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
         },
         'max-rmse': numberOption('Largest RMSE from it that passes, in grey levels (0-255)'),
         model: modelOfFileOption,
-        'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
+        ...flagsFor(OPTIONS),
         ...engineOptions,
         json: outputOptions.json,
         quiet: outputOptions.quiet,
@@ -89,7 +91,7 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
 async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   const console = openConsole(args);
   const maxRmse = positive('--max-rmse', args['max-rmse'], 'grey levels');
-  const maxPixels = integer('--max-pixels', args['max-pixels'], 1)!;
+  const options = readFlags(OPTIONS, args);
   if (maxRmse !== undefined && args.against === undefined) {
     throw new CodecError('usage', '--max-rmse: expected --against with it, the picture to measure from');
   }
@@ -104,7 +106,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     const progress = console.progress(args.file);
     const start = performance.now();
     const onProgress = (fraction: number) => progress.update(fraction);
-    const decoding = aboutFile(args.file, () => decode(bytes, model, { maxPixels, onProgress }));
+    const decoding = aboutFile(args.file, () => decode(bytes, model, { ...options, onProgress }));
     const result = await decoding.finally(() => progress.stop());
     const measured =
       original && (await aboutFile(args.against!, () => ratePoint(original, result.image, result.bytesUsed)));

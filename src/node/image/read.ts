@@ -87,7 +87,7 @@ async function decodeImage(
   const { width, height, channels } = decoded.info;
   const data = withoutAlpha(decoded.data, width * height, channels, background);
   if (data === undefined) {
-    throw new CodecError('image', `${path}: has transparent pixels; name the colour under them with --background`);
+    throw new CodecError('image', `${path}: has transparent pixels; name the colour under them with \`background\``);
   }
   return { width, height, data };
 }
