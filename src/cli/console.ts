@@ -8,7 +8,7 @@ const NAME = 'ddpm-codec';
 
 /** Where a command says things; `--json` and `--quiet` decide what comes through. */
 export interface Console {
-  /** A line of the result for people, on stdout; not with `--json` or `--quiet`. */
+  /** A line of the result for people, on stdout unless the result itself goes there; not with `--json` or `--quiet`. */
   result(text: string): void;
   /** Something about the run worth knowing, on stderr; not with `--json` or `--quiet`. */
   note(text: string): void;
@@ -34,8 +34,14 @@ export interface ConsoleArgs extends Pick<OutputArgs, 'json' | 'quiet'> {
   readonly _?: readonly (string | number)[];
 }
 
-/** The console of one run. */
-export function openConsole({ json, quiet, _: [command] = [] }: ConsoleArgs): Console {
+/**
+ * The console of one run.
+ * @param lines where results for people go
+ */
+export function openConsole(
+  { json, quiet, _: [command] = [] }: ConsoleArgs,
+  lines: NodeJS.WriteStream = process.stdout,
+): Console {
   const talkative = !json && !quiet;
   const bars = progressBars();
   const write = (stream: NodeJS.WriteStream, text: string) => {
@@ -44,7 +50,7 @@ export function openConsole({ json, quiet, _: [command] = [] }: ConsoleArgs): Co
   };
   const wordsFor = (error: unknown) => describeError(error, command?.toString());
   return {
-    result: (text) => talkative && write(process.stdout, text),
+    result: (text) => talkative && write(lines, text),
     note: (text) => talkative && write(process.stderr, `${NAME}: ${text}`),
     error: (error) => write(process.stderr, `${NAME}: ${wordsFor(error)}`),
     wordsFor,

@@ -4,10 +4,8 @@ import type { Arguments, CommandModule, Options } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
 import { decode } from '../../codec/decoder/decode.js';
 import { checkSize } from '../../codec/decoder/decoder.js';
-import { readInfo } from '../../codec/format/info.js';
 import { DECODE_OPTIONS, type OptionValues } from '../../codec/options.js';
-import { readRegularFile } from '../../node/files.js';
-import { encodeImage, outputFormat } from '../../node/image/write.js';
+import { encodeImage, type OutputFormat, outputFormat } from '../../node/image/write.js';
 import {
   atMostOne,
   byteBudget,
@@ -23,8 +21,10 @@ import { type Console, formatSeconds, openConsole, printable } from '../console.
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, type JobPlan, planJobs, runJobs } from '../jobs.js';
 import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
-import { writeAtomically } from '../output.js';
+import { writeResult } from '../output.js';
+import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 import { openProgressiveOutput, type ProgressiveReport } from './progressive.js';
+import { type CodedSource, withCodedSource } from './source.js';
 
 /** Points of `--progressive`. */
 const PROGRESSIVE_POINTS = 10;
@@ -92,7 +92,7 @@ export const DECODE_FLAGS = {
     type: 'string',
     requiresArg: true,
     description:
-      'Output picture (.png, .webp or .tiff, lossless); for several files the directory to put ' +
+      'Output picture (.png, .webp or .tiff, lossless), - for a PNG on standard output; for several files the directory to put ' +
       '<name without .ddc>.decoded.png in [default: beside the file]',
   },
   rate: numberOption('Decode from at most this many bits per dimension (a pixel has 3 dimensions)'),
@@ -102,7 +102,7 @@ export const DECODE_FLAGS = {
     requiresArg: true,
     description:
       `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
-      'and contact-sheet.png',
+      'and contact-sheet.png; from standard input one for every step, as it comes',
   },
   model: modelOfFileOption,
   ...engineOptions,
@@ -120,17 +120,25 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
           'that was cut off decodes too, and --rate, --bytes or --steps use less of a file than there is. The model is\n' +
           "found by the id in the file's header.",
       )
-      .positional('files', { type: 'string', array: true, description: '.ddc files, or directories of them' })
+      .positional('files', {
+        type: 'string',
+        array: true,
+        description: '.ddc files, or directories of them; - for standard input, decoded as it comes',
+      })
       .options(DECODE_FLAGS)
       .example('$0 decode photo.jpg.ddc', 'write photo.jpg.decoded.png')
       .example('$0 decode photo.ddc -o small.png --rate 0.1', 'as if the file had been cut off at 0.1 bits/dim')
       .example('$0 decode photo.ddc --progressive steps/', 'watch the picture come, in steps/contact-sheet.png')
+      .example(
+        'curl -s https://example.org/a.ddc | $0 decode - -o a.png',
+        'from standard input; -o - is standard output',
+      )
       .example('$0 decode coded/ -o decoded/ --json', 'many files, a report for programs') as never,
   handler: decodeFiles,
 };
 
 async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
-  const console = openConsole(args);
+  const console = openConsole(args, streamForLines(args));
   atMostOne({ '--rate': args.rate, '--bytes': args.bytes, '--steps': args.steps });
   const checked = {
     codec: readFlags(DECODE_OPTIONS, args, DECODE_FLAG_NAMES),
@@ -145,17 +153,26 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
       kind: 'coded pictures',
       outputName: (name) => `${nameOf(name)}.decoded.png`,
     });
-    for (const { output } of plan.jobs) outputFormat(output);
+    for (const { output } of plan.jobs) formatOf(output);
     const settings = { ...checked, progressiveDirectory: progressiveDirectories(plan, args.progressive) };
     const perform = (job: Job) => decodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
   });
 }
 
-async function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
+function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
+  return withCodedSource(job.input, (coded) => decodeCoded(coded, job, settings, context, console));
+}
+
+async function decodeCoded(
+  { header, source }: CodedSource,
+  job: Job,
+  settings: Settings,
+  context: Context,
+  console: Console,
+): Promise<DecodeReport> {
   const { codec, rate } = settings;
-  const bytes = await readRegularFile(job.input);
-  const header = readInfo(bytes);
+  const name = inputName(job.input);
   checkSize(header, codec.maxPixels);
   const maxBytes = byteBudget({ rate, bytes: codec.maxBytes }, header);
   const directory = settings.progressiveDirectory(job);
@@ -163,25 +180,26 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
   const model = await context.modelOfFile(header, settings.model);
   const engine = await context.engine();
   context.announce(model, engine);
-  const progress = console.progress(job.input);
+  const progress = console.progress(name);
   const options: DecodeOptions = {
     ...codec,
     ...(maxBytes !== undefined && { maxBytes }),
-    ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
+    ...(progressive && { onPoint: (point) => progressive.add(point) }),
+    // Which points lie evenly in a stream is not known before its end: there it is all of them, as they come.
+    ...(progressive && source instanceof Uint8Array && { progressivePoints: PROGRESSIVE_POINTS }),
     onProgress: (fraction) => progress.update(fraction),
   };
   const { result, seconds, networkSeconds } = await context.code(header, model, progress, (timed) =>
-    decode(bytes, timed, options),
+    decode(source, timed, options),
   );
-  if (result.damaged)
-    console.note(`${job.input}: a checksum is wrong; the picture may not be the one that was encoded`);
+  if (result.damaged) console.note(`${name}: a checksum is wrong; the picture may not be the one that was encoded`);
   const { precision = 'fp32' } = result.metadata ?? {};
   if (precision !== engine.precision && result.stepsUsed > 0) {
     console.note(
-      `${job.input}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
+      `${name}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
     );
   }
-  await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
+  await writeResult(job.output, await encodeImage(result.image, formatOf(job.output)), settings);
   return {
     input: job.input,
     output: job.output,
@@ -213,13 +231,18 @@ function describe(report: DecodeReport): string {
   const part = `${((100 * exactSamples) / (width * height * 3)).toFixed(0)} % exact`;
   const exactness = report.lossless ? ', lossless' : exactSamples > 0 ? `, ${part}` : '';
   const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
-  return `${input} -> ${output}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
+  return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
 }
 
 /** Of one file the pictures go straight into the directory named; of several, each into its own one below. */
 function progressiveDirectories({ batch }: JobPlan, directory: string | undefined): Settings['progressiveDirectory'] {
   if (directory === undefined) return () => undefined;
   return ({ output }) => (batch ? join(directory, basename(output)) : directory);
+}
+
+/** Standard output has no extension that would say it. */
+function formatOf(output: string): OutputFormat {
+  return output === STANDARD_STREAM ? 'png' : outputFormat(output);
 }
 
 function nameOf(input: string): string {

@@ -5,9 +5,9 @@ import type { EncodeOptions, StepReport } from '../../codec/api.js';
 import type { Metadata } from '../../codec/format/metadata.js';
 import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
-import type { Size } from '../../image/image.js';
+import type { RgbImage, Size } from '../../image/image.js';
 import { encode } from '../../node/encode.js';
-import { parseColour, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
+import { parseColour, READABLE_EXTENSIONS, readImage, readImageBytes } from '../../node/image/read.js';
 import { packageVersion } from '../../node/version.js';
 import {
   backgroundOption,
@@ -24,7 +24,8 @@ import { type Console, formatSeconds, openConsole } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { flagsFor, type ReportedOptions, readFlags, reportedOptions } from '../options.js';
-import { writeAtomically } from '../output.js';
+import { writeResult } from '../output.js';
+import { inputName, outputName, readInput, STANDARD_STREAM, streamForLines } from '../streams.js';
 
 interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly inputs: string[];
@@ -85,7 +86,8 @@ export const ENCODE_FLAGS = {
     alias: 'o',
     type: 'string',
     requiresArg: true,
-    description: 'Output file; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
+    description:
+      'Output file, - for standard output; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
   },
   model: modelOption,
   'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
@@ -113,18 +115,26 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached; without any of them,\n' +
           `where the error is ${DEFAULT_TARGET_RMSE} grey levels. With --lossless the exact picture follows.`,
       )
-      .positional('inputs', { type: 'string', array: true, description: 'Pictures, or directories of pictures' })
+      .positional('inputs', {
+        type: 'string',
+        array: true,
+        description: 'Pictures, or directories of pictures; - for standard input',
+      })
       .options(ENCODE_FLAGS)
       .example('$0 encode photo.jpg', 'write photo.jpg.ddc')
       .example('$0 encode photo.jpg -o photo.ddc --max-rate 0.5', 'at most half a bit per dimension')
       .example('$0 encode photo.png --lossless', 'the exact picture, which still can be cut off anywhere')
       .example('$0 encode logo.png --background white --target-rmse 3', 'until the error is 3 grey levels')
+      .example(
+        'convert a.heic png:- | $0 encode - -o a.ddc',
+        'what another program writes; also -o - for standard output',
+      )
       .example('$0 encode holiday/ *.png -o coded/ --json', 'many pictures, a report for programs') as never,
   handler: encodeFiles,
 };
 
 async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
-  const console = openConsole(args);
+  const console = openConsole(args, streamForLines(args));
   const settings: Settings = {
     codec: readFlags(ENCODE_OPTIONS, args),
     model: args.model,
@@ -155,12 +165,12 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
   const { background } = settings;
   const metadata = metadataOf(job.input, settings);
-  const image = await readImage(job.input, { background });
+  const image = await readPicture(job.input, background);
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
   context.announce(model, engine);
   const codec = withinRate(settings, image);
-  const progress = console.progress(job.input);
+  const progress = console.progress(inputName(job.input));
   const options: EncodeOptions = {
     ...codec,
     ...(metadata && { metadata }),
@@ -169,7 +179,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   const { result, seconds, networkSeconds } = await context.code(image, model, progress, (timed) =>
     encode(image, timed, options),
   );
-  await writeAtomically(job.output, result.bytes, settings);
+  await writeResult(job.output, result.bytes, settings);
   return {
     input: job.input,
     output: job.output,
@@ -195,19 +205,28 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   };
 }
 
+async function readPicture(input: string, background: string | undefined): Promise<RgbImage> {
+  if (input !== STANDARD_STREAM) return readImage(input, { background });
+  return readImageBytes(await readInput(input), inputName(input), { background });
+}
+
 function describe(report: EncodeReport): string {
   const { input, output, width, height, bytes, bitsPerDim, rmse, psnr, seconds } = report;
   const lossy = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
   const quality = report.options.lossless ? 'lossless' : lossy;
   const size = `${bytes} bytes, ${bitsPerDim.toFixed(4)} bits/dim`;
-  return `${input} -> ${output}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
+  return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
 }
 
 /** What the file is to say of itself; undefined when nothing. */
 function metadataOf(input: string, { metadata, comment }: Settings): Metadata | undefined {
   if (!metadata && comment === undefined) return undefined;
-  const about = metadata ? { source: basename(input), software: `ddpm-codec ${packageVersion()}` } : {};
-  return { ...about, ...(comment !== undefined && { comment }) };
+  return {
+    // What comes through a pipe has no name.
+    ...(metadata && input !== STANDARD_STREAM && { source: basename(input) }),
+    ...(metadata && { software: `ddpm-codec ${packageVersion()}` }),
+    ...(comment !== undefined && { comment }),
+  };
 }
 
 /** The codec's options for a picture, whose size says how many bytes `--max-rate` allows. */
