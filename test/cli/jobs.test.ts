@@ -133,12 +133,14 @@ describe('runJobs', () => {
     const d = await directoryWith('a');
     const { console, said } = recorder();
     const broken = async () => {
-      throw new CodecError('format', 'bad magic');
+      throw new CodecError('format', 'damaged; see `tolerant`');
     };
     const run = runJobs(plan(d, ['a'], false), false, console, broken, String, 'images');
-    await expect(run).rejects.toMatchObject({ code: 'format', message: `${join(d, 'a')}: bad magic` });
+    await expect(run).rejects.toMatchObject({ code: 'format', message: `${join(d, 'a')}: damaged; see \`tolerant\`` });
     expect(said.errors).toEqual([]);
-    expect(said.documents).toHaveLength(1);
+    // As on the console, in the words of the command line.
+    const error = { code: 'format', message: `${join(d, 'a')}: damaged; see --tolerant` };
+    expect(said.documents).toEqual([{ images: [{ input: join(d, 'a'), error }] }]);
   });
 
   it('gives up when there is no engine', async () => {

@@ -27,7 +27,7 @@ beforeAll(async () => {
   await ddpmCodecJson(['decode', 'a.ddc'], shared);
   ddc = await readFile(join(shared, 'a.ddc'));
   decoded = await readFile(join(shared, 'a.decoded.png'));
-}, 60_000);
+}, 180_000);
 
 afterAll(() => rm(shared, { recursive: true, force: true }));
 
