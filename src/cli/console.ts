@@ -2,17 +2,20 @@
 import { SingleBar } from 'cli-progress';
 import { CodecError } from '../common/errors.js';
 import type { OutputArgs } from './args.js';
+import { withFlags } from './options.js';
 
 const NAME = 'ddpm-codec';
 
 /** Where a command says things; `--json` and `--quiet` decide what comes through. */
 export interface Console {
-  /** A line of the result for people, on stdout; not with `--json` or `--quiet`. */
+  /** A line of the result for people, on stdout unless the result itself goes there; not with `--json` or `--quiet`. */
   result(text: string): void;
   /** Something about the run worth knowing, on stderr; not with `--json` or `--quiet`. */
   note(text: string): void;
   /** An error, one line on stderr, always. */
   error(error: unknown): void;
+  /** The same line for a document. */
+  wordsFor(error: unknown): string;
   /** The one document of a run with `--json`; nothing without. */
   document(value: unknown): void;
   /** A progress bar on stderr, if that is a terminal, from the first update on. Of several at a time the first is shown. */
@@ -25,27 +28,45 @@ export interface Progress {
   stop(): void;
 }
 
-/** The console of one run. */
-export function openConsole({ json, quiet }: Pick<OutputArgs, 'json' | 'quiet'>): Console {
+/** What of a command's arguments its console heeds. */
+export interface ConsoleArgs extends Pick<OutputArgs, 'json' | 'quiet'> {
+  /** The command's name, first, as yargs has it. */
+  readonly _?: readonly (string | number)[];
+}
+
+/**
+ * The console of one run.
+ * @param lines where results for people go
+ */
+export function openConsole(
+  { json, quiet, _: [command] = [] }: ConsoleArgs,
+  lines: NodeJS.WriteStream = process.stdout,
+): Console {
   const talkative = !json && !quiet;
   const bars = progressBars();
   const write = (stream: NodeJS.WriteStream, text: string) => {
     bars.hide();
     stream.write(`${text}\n`);
   };
+  const wordsFor = (error: unknown) => describeError(error, command?.toString());
   return {
-    result: (text) => talkative && write(process.stdout, text),
+    result: (text) => talkative && write(lines, text),
     note: (text) => talkative && write(process.stderr, `${NAME}: ${text}`),
-    error: (error) => write(process.stderr, `${NAME}: ${describeError(error)}`),
+    error: (error) => write(process.stderr, `${NAME}: ${wordsFor(error)}`),
+    wordsFor,
     document: (value) => json && write(process.stdout, toJson(value)),
     progress: (label) => (process.stderr.isTTY && !quiet ? bars.open(label) : { update() {}, stop() {} }),
   };
 }
 
-/** An error as one line. A defect of this program is marked as such; DDPM_CODEC_DEBUG=1 shows where it comes from. */
-export function describeError(error: unknown): string {
+/**
+ * An error as one line, in which options are flags. A defect of this program is marked as such; DDPM_CODEC_DEBUG=1 shows where it
+ * comes from.
+ * @param command whose flags they are
+ */
+export function describeError(error: unknown, command?: string): string {
   const message = oneLine(error instanceof Error ? error.message : String(error));
-  if (error instanceof CodecError) return message;
+  if (error instanceof CodecError) return withFlags(message, command);
   if (process.env.DDPM_CODEC_DEBUG && error instanceof Error) return `internal error: ${error.stack}`;
   return `internal error: ${message || 'unknown'}; set DDPM_CODEC_DEBUG=1 to see where, and please report it`;
 }

@@ -5,7 +5,8 @@ import { CodecError } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
 import { isDirectory, listFiles, makeDirectory } from '../node/files.js';
 import type { Console } from './console.js';
-import { checkWritable } from './output.js';
+import { checkResult } from './output.js';
+import { inputName, STANDARD_STREAM } from './streams.js';
 
 /** One file to be made from one file. */
 export interface Job {
@@ -22,7 +23,7 @@ export interface JobPlan {
 }
 
 export interface JobOptions {
-  /** `-o`: a file for one input; a directory for several, or where it is one or ends in a slash. */
+  /** `-o`: a file for one input, `-` standard output; a directory for several, or where it is one or ends in a slash. */
   readonly output?: string | undefined;
   /** Extensions, lower case, of the files that are taken from a directory. */
   readonly extensions: readonly string[];
@@ -34,16 +35,20 @@ export interface JobOptions {
 
 /**
  * Pairs inputs with outputs. A directory stands for its files with one of the extensions, sorted, not those in
- * directories below. Without `output` each result is put beside its input.
- * @throws CodecError `usage` when two results would have the same name or one that of an input; `file` when a directory
- *   cannot be read or has no such files
+ * directories below, and `-` for standard input. Without `output` each result is put beside its input.
+ * @throws CodecError `usage` when two results would have the same name or one that of an input, or standard input or output is not
+ *   alone; `file` when a directory cannot be read or has no such files
  */
 export async function planJobs(paths: readonly string[], options: JobOptions): Promise<JobPlan> {
   const expanded = await Promise.all(paths.map((path) => expand(path, options)));
   const inputs = expanded.flatMap((entry) => entry.files);
   const batch = paths.length > 1 || expanded.some((entry) => entry.isDirectory);
   const { output, outputName } = options;
-  const toDirectory = output !== undefined && (batch || /[/\\]$/.test(output) || (await isDirectory(output)));
+  const toDirectory =
+    output !== undefined &&
+    output !== STANDARD_STREAM &&
+    (batch || /[/\\]$/.test(output) || (await isDirectory(output)));
+  checkStreams(paths, output, { batch, toDirectory });
   const jobs = inputs.map((input) => {
     const directory = toDirectory ? output : dirname(input);
     const named = join(directory, outputName(basename(input)));
@@ -80,16 +85,16 @@ export async function runJobs<R>(
   const fail = (at: number, error: unknown) => {
     if (batch) console.error(error);
     failures.push(error);
-    entries[at] = { input: jobs[at].input, error: describe(error) };
+    entries[at] = { input: jobs[at].input, error: { code: codeOf(error), message: console.wordsFor(error) } };
   };
   // All outputs first: nobody should wait for nine results to learn that the tenth cannot be written.
   for (const [at, { output }] of jobs.entries()) {
-    await checkWritable(output, { force }).catch((error) => fail(at, error));
+    await checkResult(output, { force }).catch((error) => fail(at, error));
   }
   const left = [...jobs.keys()].filter((at) => entries[at] === undefined);
   const outcomes = mapAhead(left, ahead, async (at) => {
     try {
-      return { at, result: await aboutFile(jobs[at].input, () => perform(jobs[at])) };
+      return { at, result: await aboutFile(inputName(jobs[at].input), () => perform(jobs[at])) };
     } catch (error) {
       return { at, error };
     }
@@ -121,17 +126,38 @@ export async function aboutFile<R>(name: string, work: () => R | Promise<R>): Pr
   }
 }
 
-function describe(error: unknown): { code: string; message: string } {
-  const code = error instanceof CodecError ? error.code : 'internal';
-  return { code, message: error instanceof Error ? error.message : String(error) };
+function codeOf(error: unknown): string {
+  return error instanceof CodecError ? error.code : 'internal';
 }
 
 async function expand(path: string, options: JobOptions): Promise<{ files: string[]; isDirectory: boolean }> {
-  if (!(await isDirectory(path))) return { files: [path], isDirectory: false };
+  if (path === STANDARD_STREAM || !(await isDirectory(path))) return { files: [path], isDirectory: false };
   return { files: await listFiles(path, options.extensions, options.kind), isDirectory: true };
 }
 
-async function refuseCollisions(jobs: readonly Job[]): Promise<void> {
+/** A stream is one file without a name. */
+function checkStreams(
+  paths: readonly string[],
+  output: string | undefined,
+  { batch, toDirectory }: { readonly batch: boolean; readonly toDirectory: boolean },
+): void {
+  if (output === STANDARD_STREAM && batch) {
+    throw new CodecError('usage', '-o -: expected one input with it; the results of several go to a directory');
+  }
+  if (!paths.includes(STANDARD_STREAM)) return;
+  if (paths.length > 1) {
+    throw new CodecError('usage', 'standard input: expected it as the only input; a file named "-" is ./-');
+  }
+  if (output === undefined || toDirectory) {
+    throw new CodecError(
+      'usage',
+      'standard input: has no name to make one of for the result; name a file with -o, or -o - for standard output',
+    );
+  }
+}
+
+async function refuseCollisions(all: readonly Job[]): Promise<void> {
+  const jobs = all.filter(({ input, output }) => input !== STANDARD_STREAM && output !== STANDARD_STREAM);
   await refuseInputs(
     jobs.map(({ output }) => output),
     jobs.map(({ input }) => input),

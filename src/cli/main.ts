@@ -3,7 +3,7 @@ import yargs from 'yargs';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
 import { packageVersion } from '../node/version.js';
-import { openConsole } from './console.js';
+import { type ConsoleArgs, openConsole } from './console.js';
 import { dataCommand } from './data/data.js';
 import { decodeCommand } from './decode/decode.js';
 import { encodeCommand } from './encode/encode.js';
@@ -15,6 +15,7 @@ import { modelCommand } from './model/model.js';
 import { rdCommand } from './rd/rd.js';
 import { interpolateCommand } from './sample/interpolate.js';
 import { sampleCommand } from './sample/sample.js';
+import { STANDARD_STREAM } from './streams.js';
 import { calibrateCommand } from './train/calibrate.js';
 import { trainCommand } from './train/train.js';
 
@@ -36,6 +37,9 @@ const REWORDED: readonly (readonly [RegExp, string])[] = [
   [/^Unknown argument(s?): /, 'unknown argument$1: '],
 ];
 
+/** Stands for `-` while yargs is at work, which drops it among positional arguments; no argument has a zero in it. */
+const DASH = '\0-';
+
 /**
  * Runs a command line.
  * @param args arguments after the program's name
@@ -43,11 +47,17 @@ const REWORDED: readonly (readonly [RegExp, string])[] = [
  */
 export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
   endOnClosedPipe();
+  let commands: ConsoleArgs['_'] = [];
   try {
-    await parser(args).parseAsync();
+    const cli = parser(args.map((argument) => (argument === STANDARD_STREAM ? DASH : argument)));
+    const restored = cli.middleware((parsed) => {
+      commands = parsed._;
+      Object.assign(parsed, withDashes(parsed));
+    }, true);
+    await restored.parseAsync();
     return 0;
   } catch (error) {
-    openConsole({ json: false, quiet: false }).error(error);
+    openConsole({ json: false, quiet: false, _: commands }).error(error);
     return error instanceof CodecError ? error.exitCode : 1;
   }
 }
@@ -78,6 +88,7 @@ function parser(args: readonly string[]) {
       .example('$0 encode photo.jpg -o photo.ddc', 'compress')
       .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
       .example('$0 info photo.ddc', 'look inside')
+      .example('$0 encode - -o - < photo.jpg > photo.ddc', '- is standard input or output')
       .epilogue("'ddpm-codec <command> --help' explains a command.")
       .demandCommand(
         1,
@@ -99,6 +110,13 @@ function parser(args: readonly string[]) {
   );
 }
 
+function withDashes(parsed: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const restore = (value: unknown) => (value === DASH ? STANDARD_STREAM : value);
+  return Object.fromEntries(
+    Object.entries(parsed).map(([name, value]) => [name, Array.isArray(value) ? value.map(restore) : restore(value)]),
+  );
+}
+
 /** yargs makes a list of an option that is given twice; only one of its values can have been meant. */
 function refuseRepetition(args: Readonly<Record<string, unknown>>): true {
   for (const [name, value] of Object.entries(args)) {
@@ -111,7 +129,10 @@ function refuseRepetition(args: Readonly<Record<string, unknown>>): true {
 function refuse(message: string | null, error: Error | undefined): never {
   if (error !== undefined && error.name !== 'YError') throw error;
   const problem = message ?? error?.message ?? 'bad arguments';
-  const reworded = REWORDED.reduce((text, [pattern, words]) => text.replace(pattern, words), problem.trim());
+  const reworded = REWORDED.reduce(
+    (text, [pattern, words]) => text.replace(pattern, words),
+    problem.replaceAll(DASH, STANDARD_STREAM).trim(),
+  );
   throw new CodecError('usage', `${reworded}; see --help`);
 }
 

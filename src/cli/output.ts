@@ -5,10 +5,21 @@ import { dirname, resolve } from 'node:path';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
 import { writeWhole } from '../node/temporary.js';
+import { STANDARD_STREAM, writeStandardOutput } from './streams.js';
 
 export interface WriteOptions {
   /** Replace an existing file. */
   readonly force: boolean;
+}
+
+/** Writes what a command makes of one input: to a file, or where `-o -` says so to standard output. Whole or not at all. */
+export async function writeResult(path: string, data: Uint8Array, options: WriteOptions): Promise<void> {
+  await (path === STANDARD_STREAM ? writeStandardOutput(data) : writeAtomically(path, data, options));
+}
+
+/** {@link checkWritable} for {@link writeResult}. */
+export async function checkResult(path: string, options: WriteOptions): Promise<void> {
+  if (path !== STANDARD_STREAM) await checkWritable(path, options);
 }
 
 /**

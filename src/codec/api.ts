@@ -28,7 +28,7 @@ export interface EncodeOptions {
   readonly seed?: number;
   /** Stop before the file would exceed this many bytes. */
   readonly maxBytes?: number;
-  /** Stop at the first step whose RMSE (8-bit, mean reconstruction) is at or below this. */
+  /** Above 0: stop at the first step whose RMSE (8-bit, mean reconstruction) is at or below this. */
   readonly targetRmse?: number;
   /** Send the exact picture after the steps, of which there are then as many as make the file smallest. Default false. */
   readonly lossless?: boolean;

@@ -3,6 +3,7 @@
  * its help of them, and a test holds the tables of the documentation against them.
  */
 import { invalidArgument } from '../common/errors.js';
+import type { DecodeOptions, EncodeOptions } from './api.js';
 
 /** A number with its range. */
 export interface NumberOption {
@@ -32,6 +33,20 @@ export interface SwitchOption {
 }
 
 export type Option = NumberOption | ChoiceOption | SwitchOption;
+
+export type OptionTable = Readonly<Record<string, Option>>;
+
+/** What an option takes. */
+export type OptionValue<O extends Option> = O extends ChoiceOption
+  ? O['choices'][number]
+  : O extends SwitchOption
+    ? boolean
+    : number;
+
+/** The values of a table's options; only those without a default may be missing. */
+export type OptionValues<T extends OptionTable> = {
+  readonly [N in keyof T as T[N] extends { readonly default: unknown } ? N : never]: OptionValue<T[N]>;
+} & { readonly [N in keyof T as T[N] extends { readonly default: unknown } ? never : N]?: OptionValue<T[N]> };
 
 /** RMSE at which a file ends when neither a size nor a quality is asked for: hard to tell from the original by eye. */
 export const DEFAULT_TARGET_RMSE = 3;
@@ -64,10 +79,10 @@ export const ENCODE_OPTIONS = {
     default: 0,
     describe: 'Seed of all random numbers, 0 to 4294967295; stored in the file',
   },
-  maxBytes: { type: 'number', least: 1, describe: 'Largest file, in bytes' },
+  maxBytes: { type: 'number', integer: true, least: 1, describe: 'Largest file, in bytes' },
   targetRmse: {
     type: 'number',
-    least: 0,
+    above: 0,
     unit: 'grey levels',
     describe: 'Stop when the error is this small, in grey levels 0..255',
   },
@@ -81,12 +96,12 @@ export const ENCODE_OPTIONS = {
     default: false,
     describe: 'Add checksums, 16 bits for every 32 bytes or more of steps, that show where a file is damaged',
   },
-} as const satisfies Record<string, Option>;
+} as const satisfies Record<Exclude<keyof EncodeOptions, 'metadata' | 'onProgress' | 'signal'>, Option>;
 
 /** Of `decode`. */
 export const DECODE_OPTIONS = {
-  maxBytes: { type: 'number', least: 0, describe: 'Decode from at most this many bytes' },
-  maxSteps: { type: 'number', least: 0, describe: 'Decode from at most this many steps' },
+  maxBytes: { type: 'number', integer: true, least: 0, describe: 'Decode from at most this many bytes' },
+  maxSteps: { type: 'number', integer: true, least: 0, describe: 'Decode from at most this many steps' },
   reconstruction: {
     type: 'choice',
     choices: ['mean', 'sample', 'flow'],
@@ -105,7 +120,10 @@ export const DECODE_OPTIONS = {
     default: false,
     describe: 'Of a file whose checksums show damage give the picture up to there',
   },
-} as const satisfies Record<string, Option>;
+} as const satisfies Record<
+  Exclude<keyof DecodeOptions, 'progressivePoints' | 'onPoint' | 'onProgress' | 'signal'>,
+  Option
+>;
 
 /**
  * Checks a value.
@@ -152,7 +170,7 @@ export function expectation(option: Option): string {
       const of = unit === undefined ? '' : ` of ${unit}`;
       if (least !== undefined && most !== undefined) return `${kind}${of} from ${least} to ${most}`;
       if (above !== undefined) return `${kind}${of} above ${above}`;
-      return least === undefined ? `${kind}${of}` : `${kind}${of} of at least ${least}`;
+      return least === undefined ? `${kind}${of}` : `${kind}${of} of ${least} or more`;
     }
   }
 }

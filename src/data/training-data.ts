@@ -143,7 +143,7 @@ async function openCifar10Source(side: number, cache: string | undefined): Promi
   if (side > CIFAR10_SIDE) {
     throw new CodecError(
       'usage',
-      `--crop: expected at most ${CIFAR10_SIDE} with cifar10, whose images are that large, got ${side}`,
+      `\`crop\`: expected at most ${CIFAR10_SIDE} with cifar10, whose images are that large, got ${side}`,
     );
   }
   const { count, images } = await openCifar10('train', { cache });

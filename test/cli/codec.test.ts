@@ -26,7 +26,7 @@ beforeAll(async () => {
   [original] = await cifarTestImages();
   await writeFile(join(shared, 'cat.png'), await toSharp(original).png().toBuffer());
   encoded = await ddpmCodecJson(['encode', 'cat.png', '--max-rate', '0.5'], shared);
-});
+}, 60_000);
 
 afterAll(() => rm(shared, { recursive: true, force: true }));
 

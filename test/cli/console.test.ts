@@ -13,6 +13,15 @@ describe('what is printed', () => {
     );
   });
 
+  it('names the options of the library as the flags of the command', () => {
+    const error = new CodecError(
+      'usage',
+      '`maxBytes`, `maxSteps`, `maxPixels`, `tolerant`, `learningRate`; `other` x`y',
+    );
+    expect(describeError(error, 'encode')).toBe('--max-bytes, --steps, --max-pixels, --tolerant, --lr; `other` x`y');
+    expect(describeError(error, 'decode')).toBe('--bytes, --steps, --max-pixels, --tolerant, --lr; `other` x`y');
+  });
+
   it('is valid JSON', () => {
     expect(JSON.parse(toJson({ psnr: Number.POSITIVE_INFINITY, rate: 0.5 }))).toEqual({ psnr: null, rate: 0.5 });
   });

@@ -1,7 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Console } from '../../src/cli/console.js';
+import { type Console, describeError } from '../../src/cli/console.js';
 import { type JobPlan, planJobs, runJobs } from '../../src/cli/jobs.js';
 import { CodecError } from '../../src/common/errors.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
@@ -92,6 +92,7 @@ describe('runJobs', () => {
       result: (text) => said.results.push(text),
       note() {},
       error: (error) => said.errors.push(error),
+      wordsFor: describeError,
       document: (value) => said.documents.push(value),
       progress: () => ({ update() {}, stop() {} }),
     };
@@ -132,12 +133,14 @@ describe('runJobs', () => {
     const d = await directoryWith('a');
     const { console, said } = recorder();
     const broken = async () => {
-      throw new CodecError('format', 'bad magic');
+      throw new CodecError('format', 'damaged; see `tolerant`');
     };
     const run = runJobs(plan(d, ['a'], false), false, console, broken, String, 'images');
-    await expect(run).rejects.toMatchObject({ code: 'format', message: `${join(d, 'a')}: bad magic` });
+    await expect(run).rejects.toMatchObject({ code: 'format', message: `${join(d, 'a')}: damaged; see \`tolerant\`` });
     expect(said.errors).toEqual([]);
-    expect(said.documents).toHaveLength(1);
+    // As on the console, in the words of the command line.
+    const error = { code: 'format', message: `${join(d, 'a')}: damaged; see --tolerant` };
+    expect(said.documents).toEqual([{ images: [{ input: join(d, 'a'), error }] }]);
   });
 
   it('gives up when there is no engine', async () => {

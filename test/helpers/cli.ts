@@ -1,6 +1,7 @@
 /** Runs the real executable, or what it calls. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { main } from '../../src/cli/main.js';
@@ -136,39 +137,61 @@ export function ddpmCodecStarted(
   return run(args, cwd, {}, { atStart: meanwhile });
 }
 
+/** Runs `ddpm-codec` in a pipe: what it reads, all at once or as `input` writes it, and the bytes that it writes. */
+export async function ddpmCodecPiped(
+  args: readonly string[],
+  cwd: string,
+  input: Uint8Array | ((stdin: Writable) => Promise<void>),
+): Promise<{ readonly code: number | null; readonly stdout: Buffer; readonly stderr: string }> {
+  let feeding: Promise<void> | undefined;
+  const atStart = ({ stdin }: ChildProcess) => {
+    // A program that has read enough, or refuses, hangs up.
+    stdin!.on('error', () => {});
+    if (typeof input === 'function') feeding = input(stdin!);
+    else stdin!.end(input);
+  };
+  const { code, stdout, stderr } = await runForBytes(args, cwd, {}, { atStart, stdin: 'pipe' });
+  await feeding;
+  return { code, stdout, stderr };
+}
+
 interface RunOptions {
+  readonly stdin?: 'ignore' | 'pipe';
   readonly atStart?: (child: ChildProcess) => void;
   readonly atFirstLine?: (child: ChildProcess) => void;
   /** What starts the program. */
   readonly launcher?: readonly string[];
 }
 
-function run(
+async function run(...args: Parameters<typeof runForBytes>): Promise<EndedResult> {
+  const { stdout, ...result } = await runForBytes(...args);
+  return { ...result, stdout: stdout.toString('utf8') };
+}
+
+function runForBytes(
   args: readonly string[],
   cwd: string | undefined,
   environment: Readonly<Record<string, string>>,
-  { atStart, atFirstLine, launcher = [] }: RunOptions = {},
-): Promise<EndedResult> {
+  { stdin = 'ignore', atStart, atFirstLine, launcher = [] }: RunOptions = {},
+): Promise<Omit<EndedResult, 'stdout'> & { readonly stdout: Buffer }> {
   return new Promise((resolve, reject) => {
     const [program, ...rest] = [...launcher, ...EXECUTABLE, ...args];
     const child = spawn(program, rest, {
       cwd,
       env: { ...process.env, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [stdin, 'pipe', 'pipe'],
       timeout: HANGS,
     });
     atStart?.(child);
-    let stdout = '';
+    const stdout: Buffer[] = [];
     let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text) => {
+    child.stdout!.on('data', (bytes) => stdout.push(bytes));
+    child.stderr!.setEncoding('utf8').on('data', (text) => {
       if (stderr === '') atFirstLine?.(child);
       stderr += text;
     });
     child.on('error', reject);
-    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+    child.on('close', (code, signal) => resolve({ code, signal, stdout: Buffer.concat(stdout), stderr }));
   });
 }
 

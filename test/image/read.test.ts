@@ -130,9 +130,9 @@ describe('alpha', () => {
     expect([...(await read(await opaque.png().toBuffer())).data]).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it('refuses transparency, naming --background', async () => {
+  it('refuses transparency, naming the option', async () => {
     const refused = read(await transparent.png().toBuffer());
-    await expect(refused).rejects.toMatchObject({ code: 'image', message: expect.stringMatching(/--background/) });
+    await expect(refused).rejects.toMatchObject({ code: 'image', message: expect.stringMatching(/`background`/) });
   });
 
   it('puts the background under it', async () => {

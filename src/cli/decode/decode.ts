@@ -1,19 +1,16 @@
 /** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
 import { basename, join } from 'node:path';
-import type { Arguments, CommandModule } from 'yargs';
+import type { Arguments, CommandModule, Options } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
 import { decode } from '../../codec/decoder/decode.js';
-import { readInfo } from '../../codec/format/info.js';
-import { DEFAULT_MAX_PIXELS } from '../../codec/options.js';
-import { CodecError } from '../../common/errors.js';
-import { readRegularFile } from '../../node/files.js';
-import { encodeImage, outputFormat } from '../../node/image/write.js';
+import { checkSize } from '../../codec/decoder/decoder.js';
+import { DECODE_OPTIONS, type OptionValues } from '../../codec/options.js';
+import { encodeImage, type OutputFormat, outputFormat } from '../../node/image/write.js';
 import {
   atMostOne,
   byteBudget,
   type EngineArgs,
   engineOptions,
-  integer,
   modelOfFileOption,
   numberOption,
   type OutputArgs,
@@ -23,8 +20,11 @@ import {
 import { type Console, formatSeconds, openConsole, printable } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, type JobPlan, planJobs, runJobs } from '../jobs.js';
-import { writeAtomically } from '../output.js';
+import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
+import { writeResult } from '../output.js';
+import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 import { openProgressiveOutput, type ProgressiveReport } from './progressive.js';
+import { type CodedSource, withCodedSource } from './source.js';
 
 /** Points of `--progressive`. */
 const PROGRESSIVE_POINTS = 10;
@@ -35,11 +35,8 @@ interface DecodeArgs extends EngineArgs, OutputArgs {
   readonly rate?: unknown;
   readonly bytes?: unknown;
   readonly steps?: unknown;
-  readonly reconstruction: Reconstruction;
   readonly progressive?: string;
   readonly model?: string;
-  readonly 'max-pixels': unknown;
-  readonly tolerant: boolean;
 }
 
 /** What is reported of a decoded file: `--json` prints `{"images": [...]}` with one of these for each. */
@@ -80,17 +77,37 @@ export interface DecodeReport {
 
 /** Options of a run that have been checked. */
 interface Settings {
+  readonly codec: OptionValues<typeof DECODE_OPTIONS>;
   readonly rate: number | undefined;
-  readonly bytes: number | undefined;
-  readonly steps: number | undefined;
-  readonly maxPixels: number;
-  readonly tolerant: boolean;
-  readonly reconstruction: Reconstruction;
   readonly model: string | undefined;
   readonly force: boolean;
   /** Directory for the progressive pictures of a job. */
   readonly progressiveDirectory: (job: Job) => string | undefined;
 }
+
+/** What yargs is told of the options. */
+export const DECODE_FLAGS = {
+  output: {
+    alias: 'o',
+    type: 'string',
+    requiresArg: true,
+    description:
+      'Output picture (.png, .webp or .tiff, lossless), - for a PNG on standard output; for several files the directory to put ' +
+      '<name without .ddc>.decoded.png in [default: beside the file]',
+  },
+  rate: numberOption('Decode from at most this many bits per dimension (a pixel has 3 dimensions)'),
+  ...flagsFor(DECODE_OPTIONS, DECODE_FLAG_NAMES),
+  progressive: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
+      'and contact-sheet.png; from standard input one for every step, as it comes',
+  },
+  model: modelOfFileOption,
+  ...engineOptions,
+  ...outputOptions,
+} satisfies Record<string, Options>;
 
 export const decodeCommand: CommandModule<object, DecodeArgs> = {
   command: 'decode <files..>',
@@ -103,59 +120,29 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
           'that was cut off decodes too, and --rate, --bytes or --steps use less of a file than there is. The model is\n' +
           "found by the id in the file's header.",
       )
-      .positional('files', { type: 'string', array: true, description: '.ddc files, or directories of them' })
-      .options({
-        output: {
-          alias: 'o',
-          type: 'string',
-          requiresArg: true,
-          description:
-            'Output picture (.png, .webp or .tiff, lossless); for several files the directory to put ' +
-            '<name without .ddc>.decoded.png in [default: beside the file]',
-        },
-        rate: numberOption('Use at most this many bits per dimension (a pixel has 3 dimensions)'),
-        bytes: numberOption('Use at most this many bytes'),
-        steps: numberOption('Use at most this many steps'),
-        reconstruction: {
-          choices: ['mean', 'sample', 'flow'] as const,
-          requiresArg: true,
-          default: 'mean',
-          description: 'mean has the lowest error; sample and flow invent likely detail, for low rates',
-        },
-        progressive: {
-          type: 'string',
-          requiresArg: true,
-          description:
-            `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
-            'and contact-sheet.png',
-        },
-        model: modelOfFileOption,
-        'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
-        tolerant: {
-          type: 'boolean',
-          default: false,
-          description: 'Decode a damaged file as far as its checksums are right, with a warning',
-        },
-        ...engineOptions,
-        ...outputOptions,
-      } as const)
+      .positional('files', {
+        type: 'string',
+        array: true,
+        description: '.ddc files, or directories of them; - for standard input, decoded as it comes',
+      })
+      .options(DECODE_FLAGS)
       .example('$0 decode photo.jpg.ddc', 'write photo.jpg.decoded.png')
       .example('$0 decode photo.ddc -o small.png --rate 0.1', 'as if the file had been cut off at 0.1 bits/dim')
       .example('$0 decode photo.ddc --progressive steps/', 'watch the picture come, in steps/contact-sheet.png')
+      .example(
+        'curl -s https://example.org/a.ddc | $0 decode - -o a.png',
+        'from standard input; -o - is standard output',
+      )
       .example('$0 decode coded/ -o decoded/ --json', 'many files, a report for programs') as never,
   handler: decodeFiles,
 };
 
 async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
-  const console = openConsole(args);
+  const console = openConsole(args, streamForLines(args));
   atMostOne({ '--rate': args.rate, '--bytes': args.bytes, '--steps': args.steps });
   const checked = {
+    codec: readFlags(DECODE_OPTIONS, args, DECODE_FLAG_NAMES),
     rate: positive('--rate', args.rate, 'bits per dimension'),
-    bytes: integer('--bytes', args.bytes, 1),
-    steps: integer('--steps', args.steps, 0),
-    maxPixels: integer('--max-pixels', args['max-pixels'], 1)!,
-    tolerant: args.tolerant,
-    reconstruction: args.reconstruction,
     model: args.model,
     force: args.force,
   };
@@ -166,49 +153,53 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
       kind: 'coded pictures',
       outputName: (name) => `${nameOf(name)}.decoded.png`,
     });
-    for (const { output } of plan.jobs) outputFormat(output);
+    for (const { output } of plan.jobs) formatOf(output);
     const settings = { ...checked, progressiveDirectory: progressiveDirectories(plan, args.progressive) };
     const perform = (job: Job) => decodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
   });
 }
 
-async function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
-  const { reconstruction, steps, maxPixels, tolerant } = settings;
-  const bytes = await readRegularFile(job.input);
-  const header = readInfo(bytes);
-  if (header.width * header.height > maxPixels) {
-    const size = `${header.width}x${header.height}`;
-    throw new CodecError('format', `picture of ${size}: expected at most ${maxPixels} pixels; raise --max-pixels`);
-  }
-  const maxBytes = byteBudget(settings, header);
+function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
+  return withCodedSource(job.input, (coded) => decodeCoded(coded, job, settings, context, console));
+}
+
+async function decodeCoded(
+  { header, source }: CodedSource,
+  job: Job,
+  settings: Settings,
+  context: Context,
+  console: Console,
+): Promise<DecodeReport> {
+  const { codec, rate } = settings;
+  const name = inputName(job.input);
+  checkSize(header, codec.maxPixels);
+  const maxBytes = byteBudget({ rate, bytes: codec.maxBytes }, header);
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   const model = await context.modelOfFile(header, settings.model);
   const engine = await context.engine();
   context.announce(model, engine);
-  const progress = console.progress(job.input);
+  const progress = console.progress(name);
   const options: DecodeOptions = {
-    reconstruction,
-    maxPixels,
-    tolerant,
-    ...(maxBytes === undefined ? {} : { maxBytes }),
-    ...(steps === undefined ? {} : { maxSteps: steps }),
-    ...(progressive && { progressivePoints: PROGRESSIVE_POINTS, onPoint: (point) => progressive.add(point) }),
+    ...codec,
+    ...(maxBytes !== undefined && { maxBytes }),
+    ...(progressive && { onPoint: (point) => progressive.add(point) }),
+    // Which points lie evenly in a stream is not known before its end: there it is all of them, as they come.
+    ...(progressive && source instanceof Uint8Array && { progressivePoints: PROGRESSIVE_POINTS }),
     onProgress: (fraction) => progress.update(fraction),
   };
   const { result, seconds, networkSeconds } = await context.code(header, model, progress, (timed) =>
-    decode(bytes, timed, options),
+    decode(source, timed, options),
   );
-  if (result.damaged)
-    console.note(`${job.input}: a checksum is wrong; the picture may not be the one that was encoded`);
+  if (result.damaged) console.note(`${name}: a checksum is wrong; the picture may not be the one that was encoded`);
   const { precision = 'fp32' } = result.metadata ?? {};
   if (precision !== engine.precision && result.stepsUsed > 0) {
     console.note(
-      `${job.input}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
+      `${name}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
     );
   }
-  await writeAtomically(job.output, await encodeImage(result.image, outputFormat(job.output)), settings);
+  await writeResult(job.output, await encodeImage(result.image, formatOf(job.output)), settings);
   return {
     input: job.input,
     output: job.output,
@@ -224,7 +215,7 @@ async function decodeFile(job: Job, settings: Settings, context: Context, consol
     complete: result.complete,
     lossless: result.lossless,
     damaged: result.damaged,
-    reconstruction,
+    reconstruction: codec.reconstruction,
     seconds,
     networkSeconds,
     engine: engine.name,
@@ -240,13 +231,18 @@ function describe(report: DecodeReport): string {
   const part = `${((100 * exactSamples) / (width * height * 3)).toFixed(0)} % exact`;
   const exactness = report.lossless ? ', lossless' : exactSamples > 0 ? `, ${part}` : '';
   const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
-  return `${input} -> ${output}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
+  return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
 }
 
 /** Of one file the pictures go straight into the directory named; of several, each into its own one below. */
 function progressiveDirectories({ batch }: JobPlan, directory: string | undefined): Settings['progressiveDirectory'] {
   if (directory === undefined) return () => undefined;
   return ({ output }) => (batch ? join(directory, basename(output)) : directory);
+}
+
+/** Standard output has no extension that would say it. */
+function formatOf(output: string): OutputFormat {
+  return output === STANDARD_STREAM ? 'png' : outputFormat(output);
 }
 
 function nameOf(input: string): string {

@@ -1,20 +1,19 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
 import { basename } from 'node:path';
-import type { Arguments, CommandModule } from 'yargs';
+import type { Arguments, CommandModule, Options } from 'yargs';
 import type { EncodeOptions, StepReport } from '../../codec/api.js';
 import type { Metadata } from '../../codec/format/metadata.js';
-import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, MAX_EFFORT } from '../../codec/options.js';
-import type { Selection } from '../../codec/trellis/block-coder.js';
+import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
+import type { RgbImage, Size } from '../../image/image.js';
 import { encode } from '../../node/encode.js';
-import { parseColour, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
+import { parseColour, READABLE_EXTENSIONS, readImage, readImageBytes } from '../../node/image/read.js';
 import { packageVersion } from '../../node/version.js';
 import {
   backgroundOption,
   bytesForRate,
   type EngineArgs,
   engineOptions,
-  integer,
   modelOption,
   numberOption,
   type OutputArgs,
@@ -24,22 +23,17 @@ import {
 import { type Console, formatSeconds, openConsole } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
-import { writeAtomically } from '../output.js';
+import { flagsFor, type ReportedOptions, readFlags, reportedOptions } from '../options.js';
+import { writeResult } from '../output.js';
+import { inputName, outputName, readInput, STANDARD_STREAM, streamForLines } from '../streams.js';
 
 interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly inputs: string[];
   readonly output?: string;
   readonly model: string;
   readonly 'max-rate'?: unknown;
-  readonly 'max-bytes'?: unknown;
-  readonly 'target-rmse'?: unknown;
-  readonly lossless: boolean;
-  readonly checksums: boolean;
   readonly metadata: boolean;
   readonly comment?: string;
-  readonly effort: unknown;
-  readonly selection: Selection;
-  readonly seed: unknown;
   readonly background?: string;
 }
 
@@ -69,14 +63,7 @@ export interface EncodeReport {
   readonly networkSeconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
-  readonly options: {
-    readonly effort: number;
-    readonly selection: Selection;
-    readonly seed: number;
-    readonly maxBytes: number | null;
-    readonly targetRmse: number | null;
-    readonly lossless: boolean;
-    readonly checksums: boolean;
+  readonly options: ReportedOptions<typeof ENCODE_OPTIONS> & {
     readonly metadata: Metadata | null;
     readonly background: string | null;
   };
@@ -84,20 +71,37 @@ export interface EncodeReport {
 
 /** Options of a run that have been checked. */
 interface Settings {
+  readonly codec: OptionValues<typeof ENCODE_OPTIONS>;
   readonly model: string;
   readonly maxRate: number | undefined;
-  readonly maxBytes: number | undefined;
-  readonly targetRmse: number | undefined;
-  readonly lossless: boolean;
-  readonly checksums: boolean;
   readonly metadata: boolean;
   readonly comment: string | undefined;
-  readonly effort: number;
-  readonly selection: Selection;
-  readonly seed: number;
   readonly background: string | undefined;
   readonly force: boolean;
 }
+
+/** What yargs is told of the options. */
+export const ENCODE_FLAGS = {
+  output: {
+    alias: 'o',
+    type: 'string',
+    requiresArg: true,
+    description:
+      'Output file, - for standard output; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
+  },
+  model: modelOption,
+  'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
+  ...flagsFor(ENCODE_OPTIONS),
+  metadata: {
+    type: 'boolean',
+    default: false,
+    description: "Put the picture's file name and this program's version at the end of the file",
+  },
+  comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
+  background: backgroundOption,
+  ...engineOptions,
+  ...outputOptions,
+} satisfies Record<string, Options>;
 
 export const encodeCommand: CommandModule<object, EncodeArgs> = {
   command: 'encode <inputs..>',
@@ -111,79 +115,37 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached; without any of them,\n' +
           `where the error is ${DEFAULT_TARGET_RMSE} grey levels. With --lossless the exact picture follows.`,
       )
-      .positional('inputs', { type: 'string', array: true, description: 'Pictures, or directories of pictures' })
-      .options({
-        output: {
-          alias: 'o',
-          type: 'string',
-          requiresArg: true,
-          description:
-            'Output file; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
-        },
-        model: modelOption,
-        'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
-        'max-bytes': numberOption('Largest file, in bytes'),
-        'target-rmse': numberOption('Stop when the error is this small, in grey levels 0..255'),
-        lossless: {
-          type: 'boolean',
-          default: false,
-          description: 'Send the exact picture: as many steps as make the file smallest, then every sample',
-        },
-        checksums: {
-          type: 'boolean',
-          default: false,
-          description: 'Add checksums, 16 bits for every 32 bytes or more of steps, that show where a file is damaged',
-        },
-        metadata: {
-          type: 'boolean',
-          default: false,
-          description: "Put the picture's file name and this program's version at the end of the file",
-        },
-        comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
-        effort: numberOption(
-          `1 to ${MAX_EFFORT}: time for fewer bits; one more doubles the search, for large pictures there are more steps, too`,
-          {
-            default: DEFAULT_EFFORT,
-          },
-        ),
-        selection: {
-          choices: ['greedy', 'sample'] as const,
-          requiresArg: true,
-          default: 'greedy',
-          description: 'Codeword choice: the best, or at random as minimal random coding has it',
-        },
-        seed: numberOption('Seed of all random numbers, 0 to 4294967295; stored in the file', { default: 0 }),
-        background: backgroundOption,
-        ...engineOptions,
-        ...outputOptions,
-      } as const)
+      .positional('inputs', {
+        type: 'string',
+        array: true,
+        description: 'Pictures, or directories of pictures; - for standard input',
+      })
+      .options(ENCODE_FLAGS)
       .example('$0 encode photo.jpg', 'write photo.jpg.ddc')
       .example('$0 encode photo.jpg -o photo.ddc --max-rate 0.5', 'at most half a bit per dimension')
       .example('$0 encode photo.png --lossless', 'the exact picture, which still can be cut off anywhere')
       .example('$0 encode logo.png --background white --target-rmse 3', 'until the error is 3 grey levels')
+      .example(
+        'convert a.heic png:- | $0 encode - -o a.ddc',
+        'what another program writes; also -o - for standard output',
+      )
       .example('$0 encode holiday/ *.png -o coded/ --json', 'many pictures, a report for programs') as never,
   handler: encodeFiles,
 };
 
 async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
-  const console = openConsole(args);
+  const console = openConsole(args, streamForLines(args));
   const settings: Settings = {
+    codec: readFlags(ENCODE_OPTIONS, args),
     model: args.model,
     maxRate: positive('--max-rate', args['max-rate'], 'bits per dimension'),
-    maxBytes: integer('--max-bytes', args['max-bytes'], 1),
-    targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels'),
-    lossless: args.lossless,
-    checksums: args.checksums,
     metadata: args.metadata,
     comment: args.comment,
-    effort: integer('--effort', args.effort, 1, MAX_EFFORT)!,
-    selection: args.selection,
-    seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     background: args.background,
     force: args.force,
   };
-  if (settings.lossless) {
-    const limit = (['max-rate', 'max-bytes', 'target-rmse'] as const).find((name) => args[name] !== undefined);
+  if (settings.codec.lossless) {
+    const limit = ['max-rate', 'max-bytes', 'target-rmse'].find((name) => args[name] !== undefined);
     if (limit) throw new CodecError('usage', `--${limit}: expected without --lossless, which sends all of the picture`);
   }
   if (settings.background !== undefined) await parseColour(settings.background);
@@ -201,32 +163,23 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 }
 
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
-  const { background, effort, selection, seed, targetRmse, lossless, checksums } = settings;
+  const { background } = settings;
   const metadata = metadataOf(job.input, settings);
-  const image = await readImage(job.input, { background });
+  const image = await readPicture(job.input, background);
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
   context.announce(model, engine);
-  const maxBytes = smallest(
-    settings.maxBytes,
-    settings.maxRate === undefined ? undefined : bytesForRate(settings.maxRate, image),
-  );
-  const progress = console.progress(job.input);
+  const codec = withinRate(settings, image);
+  const progress = console.progress(inputName(job.input));
   const options: EncodeOptions = {
-    effort,
-    selection,
-    seed,
-    ...(maxBytes === undefined ? {} : { maxBytes }),
-    ...(targetRmse === undefined ? {} : { targetRmse }),
-    lossless,
-    checksums,
+    ...codec,
     ...(metadata && { metadata }),
     onProgress: ({ fraction, bytes, rmse }) => progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}`),
   };
   const { result, seconds, networkSeconds } = await context.code(image, model, progress, (timed) =>
     encode(image, timed, options),
   );
-  await writeAtomically(job.output, result.bytes, settings);
+  await writeResult(job.output, result.bytes, settings);
   return {
     input: job.input,
     output: job.output,
@@ -245,17 +198,16 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     engine: engine.name,
     model: { name: model.name, id: model.id },
     options: {
-      effort,
-      selection,
-      seed,
-      maxBytes: maxBytes ?? null,
-      targetRmse: targetRmse ?? null,
-      lossless,
-      checksums,
+      ...reportedOptions(ENCODE_OPTIONS, codec),
       metadata: metadata ?? null,
       background: background ?? null,
     },
   };
+}
+
+async function readPicture(input: string, background: string | undefined): Promise<RgbImage> {
+  if (input !== STANDARD_STREAM) return readImage(input, { background });
+  return readImageBytes(await readInput(input), inputName(input), { background });
 }
 
 function describe(report: EncodeReport): string {
@@ -263,16 +215,22 @@ function describe(report: EncodeReport): string {
   const lossy = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
   const quality = report.options.lossless ? 'lossless' : lossy;
   const size = `${bytes} bytes, ${bitsPerDim.toFixed(4)} bits/dim`;
-  return `${input} -> ${output}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
+  return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
 }
 
 /** What the file is to say of itself; undefined when nothing. */
 function metadataOf(input: string, { metadata, comment }: Settings): Metadata | undefined {
   if (!metadata && comment === undefined) return undefined;
-  const about = metadata ? { source: basename(input), software: `ddpm-codec ${packageVersion()}` } : {};
-  return { ...about, ...(comment !== undefined && { comment }) };
+  return {
+    // What comes through a pipe has no name.
+    ...(metadata && input !== STANDARD_STREAM && { source: basename(input) }),
+    ...(metadata && { software: `ddpm-codec ${packageVersion()}` }),
+    ...(comment !== undefined && { comment }),
+  };
 }
 
-function smallest(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+/** The codec's options for a picture, whose size says how many bytes `--max-rate` allows. */
+function withinRate({ codec, maxRate }: Settings, image: Size): Settings['codec'] {
+  if (maxRate === undefined) return codec;
+  return { ...codec, maxBytes: Math.min(codec.maxBytes ?? Number.POSITIVE_INFINITY, bytesForRate(maxRate, image)) };
 }

@@ -3,11 +3,11 @@ import type { Arguments, CommandModule } from 'yargs';
 import type { FileInfo } from '../../codec/format/info.js';
 import { readInfo } from '../../codec/format/info.js';
 import { CodecError } from '../../common/errors.js';
-import { readRegularFile } from '../../node/files.js';
 import type { ModelInfo } from '../../node/models.js';
 import { modelOfFileOption, type OutputArgs, outputOptions } from '../args.js';
 import { openConsole, printable, table } from '../console.js';
 import { aboutFile } from '../jobs.js';
+import { inputName, readInput } from '../streams.js';
 
 interface InfoArgs extends Pick<OutputArgs, 'json'> {
   readonly file: string;
@@ -31,22 +31,24 @@ export const infoCommand: CommandModule<object, InfoArgs> = {
           'Shows the header of a .ddc file. When its model is at hand also the steps: for each the timestep reached, its\n' +
           'bits, and the size of the file up to there, where it can be cut off without waste. No network is run.',
       )
-      .positional('file', { type: 'string', description: 'A .ddc file' })
+      .positional('file', { type: 'string', description: 'A .ddc file; - for standard input' })
       .options({
         model: modelOfFileOption,
         json: outputOptions.json,
       } as const)
       .example('$0 info photo.ddc', 'header, steps, whether it is complete')
+      .example('head -c 500 photo.ddc | $0 info -', 'of what comes through a pipe')
       .example('$0 info photo.ddc --json', 'the same for programs') as never,
   handler: showInfo,
 };
 
 async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
   const console = openConsole({ json: args.json, quiet: false });
-  const bytes = await readRegularFile(args.file);
-  const header = await aboutFile(args.file, () => readInfo(bytes));
+  const bytes = await readInput(args.file);
+  const name = inputName(args.file);
+  const header = await aboutFile(name, () => readInfo(bytes));
   const model = await modelAtHand(header, args.model);
-  const info = model === undefined ? header : await aboutFile(args.file, () => readInfo(bytes, model));
+  const info = model === undefined ? header : await aboutFile(name, () => readInfo(bytes, model));
   const report: InfoReport = {
     input: args.file,
     ...info,
@@ -74,7 +76,7 @@ async function modelAtHand(header: FileInfo, name: string | undefined): Promise<
 function describe(report: InfoReport): string {
   const { steps, stepsComplete, complete, bytesWhenComplete } = report;
   const fields: [string, string][] = [
-    ['file', report.input],
+    ['file', inputName(report.input)],
     ['format version', String(report.version)],
     ['picture', `${report.width} x ${report.height}`],
     ['model', report.model === null ? `id ${report.modelId}` : `${report.model.name} (id ${report.modelId})`],

@@ -2,11 +2,12 @@
 import type { Arguments, CommandModule } from 'yargs';
 import { readInfo, truncate } from '../../codec/format/info.js';
 import { CodecError } from '../../common/errors.js';
-import { makeDirectory, readRegularFile } from '../../node/files.js';
+import { makeDirectory } from '../../node/files.js';
 import { atMostOne, byteBudget, integer, numberOption, type OutputArgs, outputOptions, positive } from '../args.js';
 import { openConsole } from '../console.js';
 import { aboutFile, planJobs } from '../jobs.js';
-import { checkWritable, writeAtomically } from '../output.js';
+import { checkResult, writeResult } from '../output.js';
+import { inputName, outputName, readInput, streamForLines } from '../streams.js';
 
 interface TruncateArgs extends OutputArgs {
   readonly file: string;
@@ -36,20 +37,27 @@ export const truncateCommand: CommandModule<object, TruncateArgs> = {
         'Usage: $0 truncate <file> -o <file> (--rate R | --bytes N)\n\n' +
           'Cuts a .ddc file off. What is left decodes to the picture at that rate; no model is needed to cut.',
       )
-      .positional('file', { type: 'string', description: 'A .ddc file' })
+      .positional('file', { type: 'string', description: 'A .ddc file; - for standard input' })
       .options({
-        output: { alias: 'o', type: 'string', requiresArg: true, demandOption: true, description: 'Output file' },
+        output: {
+          alias: 'o',
+          type: 'string',
+          requiresArg: true,
+          demandOption: true,
+          description: 'Output file, - for standard output',
+        },
         rate: numberOption('Keep at most this many bits per dimension (a pixel has 3 dimensions)'),
         bytes: numberOption('Keep at most this many bytes'),
         ...outputOptions,
       } as const)
       .example('$0 truncate photo.ddc -o preview.ddc --rate 0.05', 'a preview of 0.05 bits/dim')
+      .example('$0 truncate photo.ddc -o - --rate 0.05 | $0 decode - -o preview.png', 'the same seen, without a file')
       .example('$0 truncate photo.ddc -o packet.ddc --bytes 1400', 'what fits in a packet') as never,
   handler: truncateFile,
 };
 
 async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
-  const console = openConsole(args);
+  const console = openConsole(args, streamForLines(args));
   atMostOne({ '--rate': args.rate, '--bytes': args.bytes });
   const limit = {
     rate: positive('--rate', args.rate, 'bits per dimension'),
@@ -67,11 +75,11 @@ async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
   if (plan.batch) throw new CodecError('usage', `${args.file}: expected one .ddc file, but this is a directory`);
   const { input, output } = plan.jobs[0];
   if (plan.directory !== undefined) await makeDirectory(plan.directory);
-  await checkWritable(output, args);
-  const whole = await readRegularFile(input);
-  const header = await aboutFile(input, () => readInfo(whole));
+  await checkResult(output, args);
+  const whole = await readInput(input);
+  const header = await aboutFile(inputName(input), () => readInfo(whole));
   const cut = truncate(whole, byteBudget(limit, header)!);
-  await writeAtomically(output, cut, args);
+  await writeResult(output, cut, args);
   const report: TruncateReport = {
     input,
     output,
@@ -81,5 +89,7 @@ async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
   };
   console.document(report);
   const size = `${report.bytes} of ${report.bytesTotal} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim`;
-  console.result(`${input} -> ${output}: ${size}${cut.length === whole.length ? ' (not longer before)' : ''}`);
+  console.result(
+    `${inputName(input)} -> ${outputName(output)}: ${size}${cut.length === whole.length ? ' (not longer before)' : ''}`,
+  );
 }

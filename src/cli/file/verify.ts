@@ -2,15 +2,13 @@
 import type { Arguments, CommandModule } from 'yargs';
 import { decode } from '../../codec/decoder/decode.js';
 import { readInfo } from '../../codec/format/info.js';
-import { DEFAULT_MAX_PIXELS } from '../../codec/options.js';
+import { DECODE_OPTIONS } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
-import { readRegularFile } from '../../node/files.js';
 import { readImage } from '../../node/image/read.js';
 import { type RatePoint, ratePoint } from '../../report/rate-point.js';
 import {
   type EngineArgs,
   engineOptions,
-  integer,
   modelOfFileOption,
   numberOption,
   type OutputArgs,
@@ -20,14 +18,18 @@ import {
 import { formatSeconds, openConsole, table } from '../console.js';
 import { withContext } from '../context.js';
 import { aboutFile } from '../jobs.js';
+import { flagsFor, readFlags } from '../options.js';
+import { inputName, readInput } from '../streams.js';
 
 interface VerifyArgs extends EngineArgs, Omit<OutputArgs, 'force'> {
   readonly file: string;
   readonly against?: string;
   readonly 'max-rmse'?: unknown;
   readonly model?: string;
-  readonly 'max-pixels': unknown;
 }
+
+/** Those of `decode` that make sense here. */
+const OPTIONS = { maxPixels: DECODE_OPTIONS.maxPixels };
 
 /** What `--json` prints. */
 export interface VerifyReport {
@@ -67,7 +69,7 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
           'nothing more, and decodes; 1 when it is cut off (it still decodes, at a lower quality), has bytes after its end, is\n' +
           'damaged, or is farther from the picture than --max-rmse.',
       )
-      .positional('file', { type: 'string', description: 'A .ddc file' })
+      .positional('file', { type: 'string', description: 'A .ddc file; - for standard input' })
       .options({
         against: {
           type: 'string',
@@ -76,7 +78,7 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
         },
         'max-rmse': numberOption('Largest RMSE from it that passes, in grey levels (0-255)'),
         model: modelOfFileOption,
-        'max-pixels': numberOption('Refuse larger pictures', { default: DEFAULT_MAX_PIXELS }),
+        ...flagsFor(OPTIONS),
         ...engineOptions,
         json: outputOptions.json,
         quiet: outputOptions.quiet,
@@ -89,22 +91,23 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
 async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   const console = openConsole(args);
   const maxRmse = positive('--max-rmse', args['max-rmse'], 'grey levels');
-  const maxPixels = integer('--max-pixels', args['max-pixels'], 1)!;
+  const options = readFlags(OPTIONS, args);
   if (maxRmse !== undefined && args.against === undefined) {
     throw new CodecError('usage', '--max-rmse: expected --against with it, the picture to measure from');
   }
-  const bytes = await readRegularFile(args.file);
-  const header = await aboutFile(args.file, () => readInfo(bytes));
+  const bytes = await readInput(args.file);
+  const name = inputName(args.file);
+  const header = await aboutFile(name, () => readInfo(bytes));
   const original = args.against === undefined ? undefined : await readImage(args.against);
   await withContext(args, console, async (context) => {
     const model = await context.modelOfFile(header, args.model);
     const engine = await context.engine();
     context.announce(model, engine);
-    const { bytesWhenComplete = null } = await aboutFile(args.file, () => readInfo(bytes, model));
-    const progress = console.progress(args.file);
+    const { bytesWhenComplete = null } = await aboutFile(name, () => readInfo(bytes, model));
+    const progress = console.progress(name);
     const start = performance.now();
     const onProgress = (fraction: number) => progress.update(fraction);
-    const decoding = aboutFile(args.file, () => decode(bytes, model, { maxPixels, onProgress }));
+    const decoding = aboutFile(name, () => decode(bytes, model, { ...options, onProgress }));
     const result = await decoding.finally(() => progress.stop());
     const measured =
       original && (await aboutFile(args.against!, () => ratePoint(original, result.image, result.bytesUsed)));
@@ -136,14 +139,14 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     };
     console.document(report);
     console.result(describe(report));
-    if (problems.length > 0) throw new CodecError('format', `${args.file}: ${problems.join('; ')}`);
+    if (problems.length > 0) throw new CodecError('format', `${name}: ${problems.join('; ')}`);
   });
 }
 
 function describe(report: VerifyReport): string {
   const { stepsUsed, stepsTotal, against } = report;
   const fields: [string, string][] = [
-    ['file', report.input],
+    ['file', inputName(report.input)],
     ['picture', `${report.width} x ${report.height}`],
     ['decodes', `with model ${report.model.name} on ${report.engine}, ${formatSeconds(report.seconds)}`],
     [

@@ -68,7 +68,7 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
       if (!known.has(info.directory)) models.push(await reportModel(info));
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
-      console.note(`${path}: ${error.message}`);
+      console.note(`${path}: ${console.wordsFor(error)}`);
     }
   }
   console.document({ models });

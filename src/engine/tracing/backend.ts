@@ -217,7 +217,7 @@ function toTensor(info: tf.TensorInfo): tf.Tensor {
 function unsupportedKernel(cause: unknown): CodecError | undefined {
   const kernel = cause instanceof Error && /^Kernel '(\w+)' not registered/.exec(cause.message)?.[1];
   if (!kernel) return undefined;
-  return new CodecError('engine', `engine onnx cannot run the operation ${kernel}; use --engine wasm or tensorflow`, {
+  return new CodecError('engine', `engine onnx cannot run the operation ${kernel}; use \`engine\` wasm or tensorflow`, {
     cause,
   });
 }

@@ -25,7 +25,7 @@ export function checkObjective({ variance, loss }: Objective): void {
   if (variance === 'learned' && loss === 'simple') {
     throw new CodecError(
       'usage',
-      'loss simple says nothing about the variance; learn it with --loss hybrid or vlb, or use --variance beta or beta-tilde',
+      'loss simple says nothing about the variance; learn it with `loss` hybrid or vlb, or use `variance` beta or beta-tilde',
     );
   }
 }

@@ -74,7 +74,7 @@ export function withVariance(
   const { out_channels: given } = config;
   if (given === undefined || given === 3) return { ...config, out_channels: wanted };
   if (given === wanted) return config;
-  throw new CodecError('usage', `out_channels: expected ${wanted} for --variance ${variance}, got ${given}`);
+  throw new CodecError('usage', `out_channels: expected ${wanted} for \`variance\` ${variance}, got ${given}`);
 }
 
 function unet({

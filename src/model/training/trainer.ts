@@ -150,7 +150,7 @@ export async function createTrainer(
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new CodecError(
         'model',
-        `training diverged at step ${state.step + 1}: loss ${loss}, gradient norm ${gradientNorm}; go on from the last checkpoint with a lower --lr or a longer --warmup`,
+        `training diverged at step ${state.step + 1}: loss ${loss}, gradient norm ${gradientNorm}; go on from the last checkpoint with a lower \`learningRate\` or a longer \`warmup\``,
       );
     }
     sampler.update(timesteps, losses);

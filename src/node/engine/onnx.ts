@@ -58,7 +58,7 @@ export interface OnnxOptions {
  */
 export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine> {
   const { threads = availableParallelism(), onFallback } = options;
-  const { ort, version } = await loadOnnxRuntime('engine onnx', ' or use --engine wasm');
+  const { ort, version } = await loadOnnxRuntime('engine onnx', ' or use `engine` wasm');
   const device = await deviceAtHand(ort, options.device ?? 'cpu', onFallback);
   const onCpu = device === 'cpu';
   const precision = onCpu ? 'fp32' : (options.precision ?? 'fp32');

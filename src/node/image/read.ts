@@ -51,6 +51,16 @@ export async function readImage(path: string, options: ReadImageOptions = {}): P
 }
 
 /**
+ * Reads a picture from the bytes of its file.
+ * @param name of the picture in messages
+ * @throws CodecError as {@link readImage}
+ */
+export async function readImageBytes(bytes: Buffer, name: string, options: ReadImageOptions = {}): Promise<RgbImage> {
+  const background = options.background === undefined ? undefined : await parseColour(options.background);
+  return decodeImage(bytes, name, background);
+}
+
+/**
  * The red, green and blue of a CSS colour, 0..255 each.
  * @throws CodecError `usage` when it is not a colour or not an opaque one
  */
@@ -87,7 +97,7 @@ async function decodeImage(
   const { width, height, channels } = decoded.info;
   const data = withoutAlpha(decoded.data, width * height, channels, background);
   if (data === undefined) {
-    throw new CodecError('image', `${path}: has transparent pixels; name the colour under them with --background`);
+    throw new CodecError('image', `${path}: has transparent pixels; name the colour under them with \`background\``);
   }
   return { width, height, data };
 }

@@ -41,7 +41,7 @@ export function chooseShard(option: string | undefined, environment: Environment
 export function parseShard(text: string): Shard {
   const [, index, count] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
   if (!(index >= 1 && index <= count)) {
-    throw invalidArgument('--shard', 'I/N with I from 1 to N, such as 1/4 for the first of four parts', text);
+    throw invalidArgument('`shard`', 'I/N with I from 1 to N, such as 1/4 for the first of four parts', text);
   }
   return { index: index - 1, count };
 }
@@ -57,7 +57,7 @@ function inRange(environment: Environment, name: string, first: number, count: n
   if (!(count >= 1 && index >= 0 && index < count)) {
     throw new CodecError(
       'usage',
-      `${name}=${environment[name]}: expected one of ${count} numbers without gaps, from ${first} to ${first + count - 1}; or name the part with --shard I/N`,
+      `${name}=${environment[name]}: expected one of ${count} numbers without gaps, from ${first} to ${first + count - 1}; or name the part with \`shard\` I/N`,
     );
   }
   return { index, count, from: name };
@@ -69,6 +69,6 @@ function numberIn(environment: Environment, name: string): number {
   const found = text === undefined ? 'it is not set' : `got ${JSON.stringify(text)}`;
   throw new CodecError(
     'usage',
-    `${name}: expected a number, the part of the images to take, but ${found}; set it, or use --shard I/N`,
+    `${name}: expected a number, the part of the images to take, but ${found}; set it, or use \`shard\` I/N`,
   );
 }

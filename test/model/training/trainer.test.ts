@@ -180,7 +180,7 @@ test('weights that are not finite end the run and leave the state as it was', as
   const before = copyOf(trainer.state);
   const failure = await trainer.step(imagesOf(0)).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(CodecError);
-  expect((failure as CodecError).message).toMatch(/diverged at step 1: loss NaN.*lower --lr/);
+  expect((failure as CodecError).message).toMatch(/diverged at step 1: loss NaN.*lower `learningRate`/);
   expect(trainer.state).toEqual(before);
   await trainer.dispose();
 });

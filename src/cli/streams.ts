@@ -1,0 +1,81 @@
+/** Standard input and output in the place of files, by the name `-`; a file of that name is `./-`. */
+import { CodecError } from '../common/errors.js';
+import { readRegularFile, reasonOf } from '../node/files.js';
+
+export const STANDARD_STREAM = '-';
+
+/** Most that is read into memory, as of a file. */
+const MAX_BYTES = 2 ** 31;
+
+/** An input in messages. */
+export function inputName(path: string): string {
+  return path === STANDARD_STREAM ? 'standard input' : path;
+}
+
+/** An output in messages. */
+export function outputName(path: string): string {
+  return path === STANDARD_STREAM ? 'standard output' : path;
+}
+
+/**
+ * Reads a file, or standard input to its end.
+ * @throws CodecError as {@link readRegularFile} and {@link standardInput}
+ */
+export async function readInput(path: string): Promise<Buffer> {
+  if (path !== STANDARD_STREAM) return readRegularFile(path);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of standardInput()) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > MAX_BYTES) throw new CodecError('file', 'standard input: larger than 2 GiB');
+  }
+  return Buffer.concat(chunks);
+}
+
+/**
+ * Standard input as it comes. Whoever does not take all of it has to call `return`, or the process waits for its end.
+ * @throws CodecError `usage` where it is a terminal, `file` when it cannot be read
+ */
+export async function* standardInput(): AsyncGenerator<Buffer, void, undefined> {
+  if (process.stdin.isTTY) {
+    throw new CodecError(
+      'usage',
+      'standard input: expected a file or what another program writes, but this is a terminal',
+    );
+  }
+  try {
+    for await (const chunk of process.stdin) yield chunk;
+  } catch (error) {
+    throw new CodecError('file', `standard input: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** Writes to standard output. What goes wrong there ends the process, as for everything that is printed. */
+export function writeStandardOutput(data: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdout.write(data, (error) => {
+      if (!error) resolve();
+    });
+  });
+}
+
+/**
+ * Where lines about results go: not where the result itself does.
+ * @throws CodecError `usage` when a result is to go where it cannot: to a terminal, or between the lines of a document
+ */
+export function streamForLines(
+  { output, json }: { readonly output?: string | undefined; readonly json: boolean },
+  { stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'> = process,
+): NodeJS.WriteStream {
+  if (output !== STANDARD_STREAM) return stdout;
+  if (json)
+    throw new CodecError('usage', '--json: expected an output file with it; with -o - both go to standard output');
+  if (stdout.isTTY) {
+    throw new CodecError(
+      'usage',
+      '-o -: standard output is a terminal, which cannot show it; expected a file or another program, as with > or |',
+    );
+  }
+  return stderr;
+}
