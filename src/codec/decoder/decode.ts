@@ -39,7 +39,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
   const sound = header.checksums ? soundSteps(bytes.subarray(headerBytes, available), written) : written.length;
   const whole = completeSteps(layout, available);
   if (sound < whole && !tolerant) throw damagedSteps(layout, sound);
-  const stepsUsed = Math.min(whole, sound, Math.floor(maxSteps));
+  const stepsUsed = Math.min(whole, sound, maxSteps);
   const parts = fileParts(bytes, layout);
   const wantsTail = header.lossless && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
   const end = wantsTail ? Math.min(available, parts.tail ?? available) : boundaries[stepsUsed];
