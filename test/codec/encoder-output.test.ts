@@ -61,6 +61,8 @@ test('a photograph ends with the bytes that there are, and not a whole step befo
   const whole = await encode(image, model, { effort: 1, targetRmse: 5 });
   const reports = whole.steps.filter(({ rmse }) => rmse < 40);
   for (const [i, after] of [...reports.entries()].slice(1)) {
+    // Every third is enough.
+    if (i % 3 !== 1) continue;
     const maxBytes = Math.ceil((reports[i - 1].bits + after.bits) / 16);
     const { bytes, reconstruction } = await encode(image, model, { effort: 1, maxBytes });
     expect(bytes.length).toBeLessThanOrEqual(maxBytes);
@@ -76,7 +78,7 @@ test('a photograph that has its RMSE says nothing of a step for which there were
   for (const { rmse: targetRmse } of steps.slice(-4)) {
     const { bytes } = await encode(image, model, { effort: 1, targetRmse });
     if (readHeader(bytes).header.stop === undefined) withoutStop++;
-    for (const more of [20, 60, 180, 540]) {
+    for (const more of [20, 180]) {
       const limited = await encode(image, model, { effort: 1, targetRmse, maxBytes: bytes.length + more });
       expect(limited.bytes).toEqual(bytes);
     }

@@ -24,18 +24,23 @@ export const blur: Denoiser = {
     }
     const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
     const reach = Math.min(8, Math.floor(Math.sqrt(1 / schedule.snr[t])));
+    // Sums over rows, then of these over columns: all are exact, so that their order does not matter.
+    const sums = new Float64Array(xt.length);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
-        for (let channel = 0; channel < 3; channel++) {
+        for (let i = Math.max(0, x - reach); i <= Math.min(width - 1, x + reach); i++) {
+          for (let c = 0; c < 3; c++) sums[(y * width + x) * 3 + c] += xt[(y * width + i) * 3 + c];
+        }
+      }
+    }
+    for (let y = 0; y < height; y++) {
+      const [top, bottom] = [Math.max(0, y - reach), Math.min(height - 1, y + reach)];
+      for (let x = 0; x < width; x++) {
+        const count = (bottom - top + 1) * (Math.min(width - 1, x + reach) - Math.max(0, x - reach) + 1);
+        for (let c = 0; c < 3; c++) {
           let sum = 0;
-          let count = 0;
-          for (let j = Math.max(0, y - reach); j <= Math.min(height - 1, y + reach); j++) {
-            for (let i = Math.max(0, x - reach); i <= Math.min(width - 1, x + reach); i++) {
-              sum += xt[(j * width + i) * 3 + channel];
-              count++;
-            }
-          }
-          into[(y * width + x) * 3 + channel] = Math.max(-1, Math.min(1, (sum * scale) / count));
+          for (let j = top; j <= bottom; j++) sum += sums[(j * width + x) * 3 + c];
+          into[(y * width + x) * 3 + c] = Math.max(-1, Math.min(1, (sum * scale) / count));
         }
       }
     }
