@@ -136,8 +136,13 @@ function refuse(message: string | null, error: Error | undefined): never {
   throw new CodecError('usage', `${reworded}; see --help`);
 }
 
+/** Whether a run of before is listening to stdout already. */
+let isWatched = false;
+
 /** `ddpm-codec info x | head -1` closes our stdout early, which is no error; a full disk behind it is one. */
 function endOnClosedPipe(): void {
+  if (isWatched) return;
+  isWatched = true;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     openConsole({ json: false, quiet: false }).error(

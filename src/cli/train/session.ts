@@ -66,7 +66,6 @@ async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedu
 
 export async function runSession(options: SessionOptions): Promise<void> {
   const { console, engine, files, limits } = options;
-  const stop = listenForSignals(console);
   const { side, seed } = options.record.options;
   const schedule = createSchedule(paperSchedule);
   const unet = parseConfig(options.record.config);
@@ -77,6 +76,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
   let record = start?.record ?? options.record;
   const data = await openTrainingData(record.data, { side, seed });
   let trainer: Awaited<ReturnType<typeof createTrainer>> | undefined;
+  const stop = listenForSignals(console);
   try {
     tellSkipped(data, console);
     const given = options.state ?? start?.state;
