@@ -88,7 +88,7 @@ const { bytes } = await encode(image, model, { targetRmse: 40, effort: 1 });
 const result: DecodeResult = await decode(bytes, await openModelFor(bytes, engine));
 const decoder = openDecoder(model);
 let points = 0;
-for await (const point of decoder.push(bytes)) points += point.stepsUsed >= 0 ? 1 : 0;
+for await (const chunk of new Blob([bytes]).stream()) for await (const point of decoder.push(chunk)) points += point.stepsUsed >= 0 ? 1 : 0;
 const { steps = [] } = readInfo(bytes, model);
 console.log(result.complete, points === steps.length, typeof createModel, decoder.state.needs);
 process.exit(0);

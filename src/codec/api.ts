@@ -20,7 +20,10 @@ export interface EncodeProgress {
 
 /** How an image is encoded, and where the file ends; without a size or a quality at an RMSE of 3. */
 export interface EncodeOptions {
-  /** 1..9, default 5: how hard to look for the best codewords. Each level takes twice the search of the one before, and up to 1 % off the bits. */
+  /**
+   * 1..9, default 5: time for fewer bits. Each level takes twice the search for codewords of the one before; larger pictures get more
+   * steps, too.
+   */
   readonly effort?: number;
   /** Default 'greedy'. */
   readonly selection?: Selection;
@@ -56,7 +59,7 @@ export interface StepReport {
 /** An encoded image and how it came about. */
 export interface EncodeResult {
   /** The whole `.ddc` file. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
   /** 8 * bytes.length / (width * height * 3). */
@@ -118,8 +121,11 @@ export type DecoderState =
   /** The lossless tail goes on; for so many bytes, once its own header has said how many. */
   | { readonly needs: 'tail'; readonly bytes?: number }
   | { readonly needs: 'metadata' }
-  /** The file is whole; or it is damaged after a step and nothing more is made of it, only with `tolerant`. */
-  | { readonly needs: 'nothing'; readonly damagedAfterStep?: number };
+  /**
+   * The file is whole; or it is damaged after a step and nothing more is made of it, only with `tolerant`; or decoding has ended with an
+   * error.
+   */
+  | { readonly needs: 'nothing'; readonly damagedAfterStep?: number; readonly failure?: unknown };
 
 /** How a decoder deals with what it is given. */
 export interface DecoderOptions {
@@ -130,7 +136,10 @@ export interface DecoderOptions {
    * error. Default false.
    */
   readonly tolerant?: boolean;
-  /** Ends the work: no window of the network is begun after it is aborted, and points are refused with its reason. */
+  /**
+   * Ends the work: no window of the network is begun after it is aborted, and points are refused with its reason. The decoder cannot go
+   * on after that.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -169,15 +178,15 @@ export interface DecodeOptions extends DecoderOptions {
 
 /** A decoded file. */
 export interface DecodeResult extends DecodePoint {
-  /** Length of the file that was given. */
+  /** Length of the file that was given; of a stream as much as was read. */
   readonly bytesTotal: number;
   readonly stepsTotal: number;
-  /** True when the file holds everything its encoder wrote. */
+  /** True when the file holds everything its encoder wrote; of a stream when it was read and decoded up to there. */
   readonly complete: boolean;
   /** True when the picture is the encoder's, to the bit, by its checksum. */
   readonly lossless: boolean;
   /** True when a checksum shows that the file is damaged; only with `tolerant`. */
   readonly damaged: boolean;
-  /** Where the file has them whole. */
+  /** Where the file has them whole; of a stream when it was read up to there. */
   readonly metadata?: Metadata;
 }

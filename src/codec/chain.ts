@@ -44,7 +44,9 @@ export class Chain {
   /** x_t. */
   private readonly state: Float32Array;
   private readonly estimated: Float32Array;
-  /** Whether `estimated` is of the present state. */
+  /** The evaluation of the present state, once it has been asked for; whoever asks next waits for the same one. */
+  private estimation: Promise<Float32Array> | undefined;
+  /** Whether that has come to its end. */
   private isEstimated = false;
   private memory: StepMemory | undefined;
   private timestep: number;
@@ -110,12 +112,9 @@ export class Chain {
    * in which engines differ.)
    * @returns an array of the chain's own, good until {@link advance}
    */
-  async estimate(signal?: AbortSignal): Promise<Float32Array> {
-    if (this.isEstimated) return this.estimated;
-    if (this.isInformed) await this.ask(this.state, this.estimated, signal);
-    else this.estimated.fill(0);
-    this.isEstimated = true;
-    return this.estimated;
+  estimate(signal?: AbortSignal): Promise<Float32Array> {
+    this.estimation ??= this.evaluate(signal);
+    return this.estimation;
   }
 
   /**
@@ -171,8 +170,11 @@ export class Chain {
   fork(): Chain {
     const fork = new Chain(this.model, this.start);
     fork.state.set(this.state);
-    fork.estimated.set(this.estimated);
-    fork.isEstimated = this.isEstimated;
+    if (this.isEstimated) {
+      fork.estimated.set(this.estimated);
+      fork.estimation = Promise.resolve(fork.estimated);
+      fork.isEstimated = true;
+    }
     fork.timestep = this.timestep;
     fork.stepsTaken = this.stepsTaken;
     return fork;
@@ -186,6 +188,20 @@ export class Chain {
     this.timestep = s;
     this.stepsTaken++;
     this.isEstimated = false;
+    this.estimation = undefined;
+  }
+
+  private async evaluate(signal: AbortSignal | undefined): Promise<Float32Array> {
+    try {
+      if (this.isInformed) await this.ask(this.state, this.estimated, signal);
+      else this.estimated.fill(0);
+    } catch (error) {
+      // Who asks again is not refused for it.
+      this.estimation = undefined;
+      throw error;
+    }
+    this.isEstimated = true;
+    return this.estimated;
   }
 
   private async ask(

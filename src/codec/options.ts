@@ -151,7 +151,8 @@ function takes(option: Option, value: unknown): boolean {
 function isWithin(option: NumberOption, value: unknown): boolean {
   const { integer = false, least = Number.NEGATIVE_INFINITY, above = Number.NEGATIVE_INFINITY, most } = option;
   if (typeof value !== 'number' || Number.isNaN(value)) return false;
-  if (integer && !Number.isInteger(value)) return false;
+  // Infinity is an integer here: no limit.
+  if (integer && !Number.isInteger(value) && value !== Number.POSITIVE_INFINITY) return false;
   return value >= least && value > above && value <= (most ?? Number.POSITIVE_INFINITY);
 }
 

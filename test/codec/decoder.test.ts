@@ -219,6 +219,8 @@ describe('checksums', () => {
     expect(error.message).toMatch(new RegExp(`damaged after step ${sure.stepsUsed}, byte ${sure.bytesUsed}:`));
     // And again, whatever comes.
     await expect(decoder.push(bytes).next()).rejects.toBe(error);
+    expect(() => decoder.end()).toThrow(error);
+    expect([decoder.point, decoder.state]).toEqual([undefined, { needs: 'nothing', failure: error }]);
 
     const tolerant = await decode(Readable.from([...ones(damaged)]), model, { tolerant: true });
     expect(tolerant).toMatchObject({ damaged: true, complete: false, stepsUsed: sure.stepsUsed });
@@ -296,6 +298,72 @@ describe('points', () => {
     for await (const _ of points);
     expect((await decoder.end().reconstruct()).image).toEqual((await decode(bytes, model)).image);
   });
+});
+
+test('pictures that are asked for while the decoder goes on are right or refused, and change nothing', async () => {
+  const bytes = files.get('lossy')!;
+  const expected = await pointsOf([bytes]);
+  // As slow as a network: whoever asks does so while others wait.
+  const denoiser: CodecModel['denoiser'] = {
+    ...model.denoiser,
+    async predictX0(picture, options) {
+      await new Promise((resolve) => setImmediate(resolve));
+      return model.denoiser.predictX0(picture, options);
+    },
+  };
+  const decoder = openDecoder({ ...model, denoiser });
+  const asked: Promise<unknown>[] = [];
+  const outcomes: string[] = [];
+  for await (const point of decoder.push(bytes)) {
+    for (const one of [point, decoder.point!]) {
+      const { image: right } = expected.points[point.stepsUsed];
+      asked.push(
+        one.reconstruct().then(
+          ({ image: picture }) => outcomes.push(Buffer.from(picture.data).equals(right.data) ? 'right' : 'wrong'),
+          (error: Error) => outcomes.push(/before the decoder goes on/.test(error.message) ? 'refused' : error.message),
+        ),
+      );
+    }
+  }
+  const last = await decoder.end().reconstruct();
+  await Promise.all(asked);
+  expect(last.image).toEqual(expected.points.at(-1)!.image);
+  expect(outcomes.filter((outcome) => outcome !== 'right' && outcome !== 'refused')).toEqual([]);
+  expect(outcomes.length).toBe(2 * expected.points.length);
+});
+
+test('what is not bytes, a stream, a picture or an option is refused', async () => {
+  const decoder = openDecoder(model);
+  for (const wrong of [new ArrayBuffer(4), 5, 'abc', undefined]) {
+    expect(() => decoder.push(wrong as unknown as Uint8Array)).toThrow(/push: expected a Uint8Array/);
+  }
+  for (const wrong of ['x.ddc', new ArrayBuffer(4), null, [1, 2]]) {
+    await expect(decode(wrong as unknown as Uint8Array, model)).rejects.toThrow(
+      /source: expected a Uint8Array or a stream/,
+    );
+  }
+  await expect(decode(Readable.from(['text']), model)).rejects.toThrow(/stream: expected chunks that are Uint8Arrays/);
+  const bytes = files.get('lossy')!;
+  for (const progressivePoints of [-1, Number.NaN, 5e9]) {
+    await expect(decode(bytes, model, { progressivePoints })).rejects.toThrow(/progressivePoints: expected/);
+  }
+  for await (const point of decoder.push(bytes)) {
+    await expect(point.reconstruct('bogus' as 'mean')).rejects.toThrow(/reconstruction: expected/);
+    break;
+  }
+  for (const [width, height, length] of [
+    [4, 4, 3],
+    [2.5, 2, 15],
+    [0, 4, 0],
+  ]) {
+    await expect(encode({ width, height, data: new Uint8Array(length) }, model)).rejects.toThrow(/image/);
+  }
+  expect((await decode(bytes, model, { maxBytes: Number.POSITIVE_INFINITY })).complete).toBe(true);
+  const stream = () => Readable.from([bytes]);
+  expect((await decode(stream(), model, { maxSteps: 999 })).complete).toBe(true);
+  await expect(decode(stream(), model, { maxBytes: 5 })).rejects.toThrow(
+    /maxBytes: expected at least the bytes of the header/,
+  );
 });
 
 test('a file in 1000 pieces costs what it costs whole', async () => {

@@ -1,12 +1,21 @@
 /** Decoding a file, whole or cut off, at once or from a stream: a {@link Decoder} that is given all there is. */
-import { CodecError } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Reconstruction } from '../api.js';
 import { readHeader } from '../format/header.js';
 import { completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
 import { soundSteps } from '../format/sections.js';
 import type { CodecModel } from '../model.js';
-import { checkOption, DECODE_OPTIONS, DEFAULT_MAX_PIXELS } from '../options.js';
+import { checkOption, DECODE_OPTIONS, DEFAULT_MAX_PIXELS, type NumberOption } from '../options.js';
 import { checkSize, damagedSteps, openDecoder } from './decoder.js';
+
+/** Of the option `progressivePoints`. */
+const PROGRESSIVE_POINTS: NumberOption = {
+  type: 'number',
+  integer: true,
+  least: 0,
+  most: 2 ** 26,
+  describe: 'Pictures of a progressive decoding',
+};
 
 /** A stream of bytes: Node's and the web's streams, and generators. */
 export type ByteStream = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
@@ -25,7 +34,11 @@ export async function decode(
   for (const [name, option] of Object.entries(DECODE_OPTIONS)) {
     checkOption(name, option, options[name as keyof typeof DECODE_OPTIONS]);
   }
-  return source instanceof Uint8Array ? decodeBytes(source, model, options) : decodeStream(source, model, options);
+  checkOption('progressivePoints', PROGRESSIVE_POINTS, options.progressivePoints);
+  if (source instanceof Uint8Array) return decodeBytes(source, model, options);
+  const isStream = typeof source === 'object' && source && ('getReader' in source || Symbol.asyncIterator in source);
+  if (!isStream) throw invalidArgument('source', 'a Uint8Array or a stream of them', source);
+  return decodeStream(source, model, options);
 }
 
 async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
@@ -80,8 +93,10 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
     );
   }
   const decoder = openDecoder(model, options);
+  /** With a number of steps the exact samples after them are not wanted. */
+  const isLossyOnly = () => maxSteps < Number.POSITIVE_INFINITY && decoder.layout!.header.lossless === true;
   const isLast = ({ stepsUsed }: DecoderPoint) =>
-    stepsUsed >= maxSteps || (maxSteps < Number.POSITIVE_INFINITY && stepsUsed === decoder.layout!.written.length);
+    stepsUsed >= maxSteps || (isLossyOnly() && stepsUsed === decoder.layout!.written.length);
   let bytesTotal = 0;
   let stepsShown = -1;
   reading: for await (const chunk of chunksOf(source, maxBytes, options.signal)) {
@@ -95,7 +110,9 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
       }
     }
   }
-  if (decoder.layout) checkBytes(maxBytes, decoder.layout.headerBytes);
+  if (!decoder.layout && bytesTotal >= maxBytes) {
+    throw new CodecError('usage', `maxBytes: expected at least the bytes of the header, got ${maxBytes}`);
+  }
   const last = await pictureAt(decoder.end(), reconstruction, false);
   if (last.stepsUsed !== stepsShown || last.exactSamples > 0) await onPoint?.(last);
   onProgress?.(1);
@@ -128,6 +145,7 @@ async function* chunksOf(
     for (let left = maxBytes; left > 0; ) {
       const { done, value } = await Promise.race([chunks.next(), aborted]);
       if (done) return;
+      if (!(value instanceof Uint8Array)) throw invalidArgument('stream', 'chunks that are Uint8Arrays', value);
       yield value.subarray(0, left);
       left -= value.length;
     }

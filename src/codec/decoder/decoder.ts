@@ -6,7 +6,7 @@
  * bytes of a step or section that is not whole yet. Each step is decoded once, and the network asked once for each.
  */
 import { ByteQueue } from '../../common/byte-queue.js';
-import { CodecError } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Reconstruction } from '../api.js';
 import { BitReader } from '../bits/bitstream.js';
@@ -73,12 +73,13 @@ export class Decoder {
 
   /**
    * Takes more of the file. A copy is made of the bytes, at once; they are decoded as points are taken, and what is not taken now is
-   * given at the next push.
+   * given at the next push. The points of a push have to be taken, or left by ending their loop, before those of the next.
    * @returns a point for the header, for every step that has become whole, and for every group of 192 exact samples of a lossless file
    * @throws while points are taken: CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model')
    *   when the file was written with another model, the signal's reason
    */
   push(bytes: Uint8Array): AsyncGenerator<DecoderPoint, void, undefined> {
+    if (!(bytes instanceof Uint8Array)) throw invalidArgument('push', 'a Uint8Array', bytes);
     this.input.append(bytes);
     this.received += bytes.length;
     return this.points();
@@ -86,7 +87,8 @@ export class Decoder {
 
   /** What the decoder waits for. */
   get state(): DecoderState {
-    const { progress, received } = this;
+    const { progress, received, failure } = this;
+    if (failure !== undefined) return { needs: 'nothing', failure };
     if (progress === undefined) return { needs: 'header' };
     const { layout, chain, stage, tail } = progress;
     switch (stage) {
@@ -100,7 +102,7 @@ export class Decoder {
         };
       }
       case 'tail':
-        return { needs: 'tail', ...(tail && { bytes: tail.missing - this.input.length }) };
+        return { needs: 'tail', ...(tail && { bytes: Math.max(0, tail.missing - this.input.length) }) };
       case 'metadata':
         return { needs: 'metadata' };
       case 'damaged':
@@ -120,14 +122,17 @@ export class Decoder {
     return this.progress?.metadata;
   }
 
-  /** What the bytes decoded so far amount to, also in the middle of a group; undefined before the header is whole. */
+  /**
+   * What the bytes decoded so far amount to, also in the middle of a group; undefined before the header is whole and after an error.
+   */
   get point(): DecoderPoint | undefined {
-    return this.progress && this.pointOf(this.progress);
+    return this.failure === undefined && this.progress ? this.pointOf(this.progress) : undefined;
   }
 
-  /** What the file amounts to if it ends here. @throws CodecError('format') when even its header is not whole */
+  /** What the file amounts to if it ends here. @throws CodecError('format') when even its header is not whole; the error of before */
   end(): DecoderPoint {
-    const { progress, input } = this;
+    const { progress, input, failure } = this;
+    if (failure !== undefined) throw failure;
     // That it is not whole is found there.
     if (progress === undefined) return this.pointOf(this.begin(readHeader(input.view())));
     // Bytes of a tail's header say nothing yet, and yet they are there.
@@ -308,14 +313,18 @@ export class Decoder {
     const known = tail?.known ?? 0;
     const bytesUsed = boundaries[step] + (tail?.bytesUsed ?? waiting);
     const reconstructAt = async (reconstruction: Reconstruction = 'mean'): Promise<DecodedPicture> => {
-      if (chain.step !== step || (tail?.known ?? 0) !== known || progress.chain !== chain) {
-        throw new CodecError('usage', 'reconstruct: expected it before the decoder goes on to the next point');
-      }
+      checkOption('reconstruction', DECODE_OPTIONS.reconstruction, reconstruction);
+      const isStale = () => chain.step !== step || (tail?.known ?? 0) !== known || progress.chain !== chain;
+      const stale = () =>
+        new CodecError('usage', 'reconstruct: expected it before the decoder goes on to the next point, and awaited');
+      if (isStale()) throw stale();
       const { width, height } = header;
       const picture = tail?.picture();
       const unrounded =
         picture?.values ??
         (await reconstruct(chain, [...written.slice(step), ...unwritten], reconstruction, this.options.signal));
+      // The decoder may have gone on while the network was asked.
+      if (isStale()) throw stale();
       const image = { width, height, data: fromUnit(unrounded) };
       return {
         image,

@@ -6,13 +6,14 @@
  * `../trellis/block-search.ts`, the lossless tail `../lossless/tail-search.ts`.
  */
 import { concat } from '../../common/bytes.js';
-import { CodecError } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
 import { psnrOfRmse, rmse } from '../../image/metrics.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { EncodeOptions, EncodeResult, StepReport } from '../api.js';
 import { BitWriter } from '../bits/bitstream.js';
 import { Chain } from '../chain.js';
+import { MAX_SIDE } from '../format/header.js';
 import type { PlannedStep } from '../format/plan.js';
 import { addChecksums } from '../format/sections.js';
 import { TailSearch } from '../lossless/tail-search.js';
@@ -44,6 +45,7 @@ export async function encode(
   options: EncodeOptions = {},
   openSearch: OpenBlockSearch = openSearchHere,
 ): Promise<EncodeResult> {
+  checkImage(image);
   const checked = checkEncodeOptions(options, model.denoiser.precision);
   // Small images are searched in no time, and coded many at a time.
   const threads = isSmall(image) ? 1 : model.denoiser.parallelism;
@@ -164,6 +166,17 @@ function checkRoom(plan: FilePlan, { maxBytes, metadata }: CheckedEncodeOptions)
   if (maxBytes >= least) return;
   const what = `a header${metadata.length > 0 ? ' and metadata' : ''}`;
   throw new CodecError('usage', `maximum size: expected at least the ${least} bytes of ${what}, got ${maxBytes}`);
+}
+
+/** Refuses what is not a picture. */
+function checkImage({ width, height, data }: RgbImage): void {
+  const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1 && (side as number) <= MAX_SIDE;
+  if (!isSide(width) || !isSide(height)) {
+    throw invalidArgument('image', `sides that are integers from 1 to ${MAX_SIDE}`, `${width}x${height}`);
+  }
+  if (!(data instanceof Uint8Array) || data.length !== width * height * 3) {
+    throw invalidArgument('image data', `a Uint8Array of ${width * height * 3} samples`, data?.length);
+  }
 }
 
 /** How a picture's targets are shaped. Minimal random coding as the paper has it aims at delta itself. */
