@@ -3,10 +3,13 @@ import { mergeConfig } from 'vitest/config';
 import config from './vitest.config.js';
 
 const SLOW = [
-  'cli/{calibrate,codec,eval,faults,lossless,model,no-telemetry,photo,rd,rd-page,sample,train,verify}',
-  'codec/{block-coder,decode,encoder-output,engines,golden,lossless,rate-distortion,sections,tail-search}',
+  'cli/{calibrate,codec,eval,faults,lossless,model,no-telemetry,photo,rd,rd-page,sample,streams,train,verify}',
+  'codec/{abort,block-coder,decode,encoder-output,engines,golden,lossless,rate-distortion,sections,tail-search}',
   'model/{bound-direct,denoiser,interpolation,import/network,training/trainer}',
   'report/{baselines,progressive-sweep,theory}',
+  'data/fetch-package',
+  'image/contact-sheet',
+  'public-api',
   'fuzz',
 ];
 

@@ -101,7 +101,7 @@ process.exit(0);
     '--target',
     'es2023',
     '--lib',
-    'es2023,webworker',
+    'es2023',
     '--strict',
     '--skipLibCheck',
     'script.ts',
