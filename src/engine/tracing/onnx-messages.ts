@@ -3,6 +3,7 @@
  * field numbers are those of https://github.com/onnx/onnx/blob/v1.10.2/onnx/onnx.proto3, names in camel case.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { concat } from '../../common/bytes.js';
 
 export interface ModelProto {
   readonly irVersion: number;
@@ -58,18 +59,20 @@ export interface ValueInfoProto {
  * contains them is a list of pieces until the end.
  */
 export function encodeModel({ irVersion, graph, opsetImport }: ModelProto): Uint8Array {
-  return concatenate([
-    piece((writer) => int(writer, 1, irVersion)),
-    ...messageOf(7, graphPieces(graph)),
-    piece((writer) => {
-      for (const { domain, version } of opsetImport) {
-        message(writer, 8, () => {
-          string(writer, 1, domain);
-          int(writer, 2, version);
-        });
-      }
-    }),
-  ]);
+  return concat(
+    ...[
+      piece((writer) => int(writer, 1, irVersion)),
+      ...messageOf(7, graphPieces(graph)),
+      piece((writer) => {
+        for (const { domain, version } of opsetImport) {
+          message(writer, 8, () => {
+            string(writer, 1, domain);
+            int(writer, 2, version);
+          });
+        }
+      }),
+    ],
+  );
 }
 
 function graphPieces({ node, name, initializer, input, output }: GraphProto): Uint8Array[] {
@@ -171,14 +174,4 @@ function messageOf(field: number, pieces: readonly Uint8Array[]): Uint8Array[] {
 
 function lengthOf(pieces: readonly Uint8Array[]): number {
   return pieces.reduce((sum, { length }) => sum + length, 0);
-}
-
-function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(lengthOf(pieces));
-  let offset = 0;
-  for (const each of pieces) {
-    all.set(each, offset);
-    offset += each.length;
-  }
-  return all;
 }
