@@ -60,18 +60,16 @@ export interface ValueInfoProto {
  */
 export function encodeModel({ irVersion, graph, opsetImport }: ModelProto): Uint8Array {
   return concat(
-    ...[
-      piece((writer) => int(writer, 1, irVersion)),
-      ...messageOf(7, graphPieces(graph)),
-      piece((writer) => {
-        for (const { domain, version } of opsetImport) {
-          message(writer, 8, () => {
-            string(writer, 1, domain);
-            int(writer, 2, version);
-          });
-        }
-      }),
-    ],
+    piece((writer) => int(writer, 1, irVersion)),
+    ...messageOf(7, graphPieces(graph)),
+    piece((writer) => {
+      for (const { domain, version } of opsetImport) {
+        message(writer, 8, () => {
+          string(writer, 1, domain);
+          int(writer, 2, version);
+        });
+      }
+    }),
   );
 }
 
