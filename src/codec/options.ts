@@ -137,6 +137,17 @@ export function checkOption(name: string, option: Option, value: unknown): unkno
   return value;
 }
 
+/**
+ * Checks the values of a table's options.
+ * @param values also of other options, which are left alone
+ * @throws CodecError('usage') naming the first that is not one that its option takes
+ */
+export function checkOptions(table: OptionTable, values: object): void {
+  for (const [name, option] of Object.entries(table)) {
+    checkOption(name, option, (values as Readonly<Record<string, unknown>>)[name]);
+  }
+}
+
 function takes(option: Option, value: unknown): boolean {
   switch (option.type) {
     case 'switch':

@@ -1,5 +1,5 @@
 /** Cutting pictures. */
-import type { RgbImage } from './image.js';
+import type { RgbImage, Size } from './image.js';
 
 /** A part of a picture, in pixels. */
 export interface Rectangle {
@@ -10,7 +10,7 @@ export interface Rectangle {
 }
 
 /** The middle of a picture, at most `most` pixels a side. */
-export function middleOf(picture: { readonly width: number; readonly height: number }, most: number): Rectangle {
+export function middleOf(picture: Size, most: number): Rectangle {
   const width = Math.min(picture.width, most);
   const height = Math.min(picture.height, most);
   return { left: (picture.width - width) >> 1, top: (picture.height - height) >> 1, width, height };

@@ -5,7 +5,7 @@ import { readHeader } from '../format/header.js';
 import { completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
 import { soundSteps } from '../format/sections.js';
 import type { CodecModel } from '../model.js';
-import { checkOption, DECODE_OPTIONS, DEFAULT_MAX_PIXELS, type NumberOption } from '../options.js';
+import { checkOption, checkOptions, DECODE_OPTIONS, DEFAULT_MAX_PIXELS, type NumberOption } from '../options.js';
 import { checkSize, damagedSteps, openDecoder } from './decoder.js';
 
 /** Of the option `progressivePoints`. */
@@ -31,9 +31,7 @@ export async function decode(
   model: CodecModel,
   options: DecodeOptions = {},
 ): Promise<DecodeResult> {
-  for (const [name, option] of Object.entries(DECODE_OPTIONS)) {
-    checkOption(name, option, options[name as keyof typeof DECODE_OPTIONS]);
-  }
+  checkOptions(DECODE_OPTIONS, options);
   checkOption('progressivePoints', PROGRESSIVE_POINTS, options.progressivePoints);
   if (source instanceof Uint8Array) return decodeBytes(source, model, options);
   const isStream = typeof source === 'object' && source && ('getReader' in source || Symbol.asyncIterator in source);

@@ -7,6 +7,7 @@
  */
 import { ByteQueue } from '../../common/byte-queue.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
+import type { Size } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Reconstruction } from '../api.js';
 import { BitReader } from '../bits/bitstream.js';
@@ -346,10 +347,7 @@ export class Decoder {
 }
 
 /** Refuses absurd dimensions before the plan or any pixel memory is made for them. */
-export function checkSize(
-  { width, height }: { readonly width: number; readonly height: number },
-  maxPixels: number,
-): void {
+export function checkSize({ width, height }: Size, maxPixels: number): void {
   if (width * height > maxPixels) {
     throw new CodecError(
       'format',

@@ -3,7 +3,7 @@ import { CodecError } from '../../common/errors.js';
 import type { Precision } from '../../engine/engine.js';
 import type { EncodeOptions } from '../api.js';
 import { type Metadata, writeMetadata } from '../format/metadata.js';
-import { checkOption, DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, ENCODE_OPTIONS } from '../options.js';
+import { checkOptions, DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, ENCODE_OPTIONS } from '../options.js';
 
 export type CheckedEncodeOptions = ReturnType<typeof checkEncodeOptions>;
 
@@ -12,9 +12,7 @@ export type CheckedEncodeOptions = ReturnType<typeof checkEncodeOptions>;
  * @throws CodecError('usage') for values out of range and options that do not go together
  */
 export function checkEncodeOptions(options: EncodeOptions, precision: Precision) {
-  for (const [name, option] of Object.entries(ENCODE_OPTIONS)) {
-    checkOption(name, option, options[name as keyof typeof ENCODE_OPTIONS]);
-  }
+  checkOptions(ENCODE_OPTIONS, options);
   const { maxBytes, lossless = false } = options;
   if (lossless && precision !== 'fp32') {
     throw new CodecError(

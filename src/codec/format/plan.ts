@@ -7,6 +7,7 @@
  * or + - * / and sqrt in doubles, in a fixed order, so that all machines agree.
  */
 import { invalidArgument } from '../../common/errors.js';
+import type { Size } from '../../image/image.js';
 import { halvings, type Pyramid } from '../../model/pyramid.js';
 import { jumpKlBits, type Schedule } from '../../model/schedule.js';
 import { exp2Fixed } from '../bits/exp2.js';
@@ -137,7 +138,7 @@ export function createPlan(
   { schedule, profile, pyramid }: PlanModel,
   parameters: PlanParameters,
   stateBits: number,
-  { width, height }: { readonly width: number; readonly height: number },
+  { width, height }: Size,
   stop = 1,
 ): PlannedStep[] {
   checkParameters(parameters);

@@ -89,14 +89,9 @@ export function addChecksums(payload: Uint8Array, steps: readonly PlannedStep[])
  * @param payload from the end of the header, whole or cut off
  */
 export function soundSteps(payload: Uint8Array, steps: readonly PlannedStep[]): number {
-  for (const section of sectionsOf(steps)) {
-    if (section.end + CHECKSUM_BITS > payload.length * 8) break;
-    if (!isSound(payload, section)) return section.firstStep;
+  for (const { firstStep, start, end } of sectionsOf(steps)) {
+    if (end + CHECKSUM_BITS > payload.length * 8) break;
+    if (new BitReader(payload, end).read(CHECKSUM_BITS) !== crc16(payload, start, end)) return firstStep;
   }
   return steps.length;
-}
-
-/** Whether the checksum after these bits is theirs. */
-export function isSound(bytes: Uint8Array, { start, end }: Pick<Section, 'start' | 'end'>): boolean {
-  return new BitReader(bytes, end).read(CHECKSUM_BITS) === crc16(bytes, start, end);
 }
