@@ -17,6 +17,7 @@ const ROOMS = [
   'model/import',
   'codec/bits',
   'codec/trellis',
+  'codec/drawing',
   'codec/lossless',
   'codec/format',
   'codec',

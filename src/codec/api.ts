@@ -64,15 +64,22 @@ export interface EncodeResult {
   readonly height: number;
   /** 8 * bytes.length / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Of the 8-bit mean reconstruction of the whole file; 0 for a lossless one. */
+  /** Of the whole file: the 8-bit mean reconstruction, or the samples of its tail. */
   readonly rmse: number;
   readonly psnr: number;
   readonly klBits: number;
   readonly steps: readonly StepReport[];
-  /** Bytes of the lossless tail, 0 without one. */
+  /** Bytes of the tail, 0 without one. */
   readonly tailBytes: number;
   /** Of the whole picture: evaluations of parts of it, or of it at a smaller size, count by their share of the work. */
   readonly networkEvaluations: number;
+  /**
+   * What ended the file: the target RMSE is met, the next step would have gone past `maxBytes`, or every sample is sent exactly.
+   */
+  readonly stoppedBy: 'target' | 'maxBytes' | 'exact';
+  /** Whether the target RMSE is met; absent where none was asked for. It always is, where `maxBytes` leaves the room. */
+  readonly targetMet?: boolean;
+  /** What a decoder makes of the whole file. */
   readonly reconstruction: RgbImage;
 }
 
@@ -95,8 +102,8 @@ export interface DecoderPoint {
   readonly t: number;
   /** Bytes up to here. */
   readonly bytesUsed: number;
-  /** Samples, of width * height * 3, that a lossless tail made exact. */
-  readonly exactSamples: number;
+  /** Samples, of width * height * 3, that a tail has sent. */
+  readonly knownSamples: number;
   /** bytesUsed in bits / (width * height * 3). */
   readonly bitsPerDim: number;
   /**
@@ -118,7 +125,7 @@ export type DecoderState =
   | { readonly needs: 'header' }
   /** So many bytes more, and `step` of `steps` is whole. */
   | { readonly needs: 'step'; readonly step: number; readonly steps: number; readonly bytes: number }
-  /** The lossless tail goes on; for so many bytes, once its own header has said how many. */
+  /** The tail goes on; for so many bytes, once its own header has said how many. */
   | { readonly needs: 'tail'; readonly bytes?: number }
   | { readonly needs: 'metadata' }
   /**
@@ -150,10 +157,10 @@ export interface DecodePoint {
   readonly unrounded: Float32Array;
   readonly stepsUsed: number;
   readonly t: number;
-  /** Bytes up to the last complete step that was used, or as much of a lossless tail as there is. */
+  /** Bytes up to the last complete step that was used, or as much of a tail as there is. */
   readonly bytesUsed: number;
-  /** Samples, of width * height * 3, that a lossless tail made exact. */
-  readonly exactSamples: number;
+  /** Samples, of width * height * 3, that a tail has sent. */
+  readonly knownSamples: number;
   /** bytesUsed in bits / (width * height * 3). */
   readonly bitsPerDim: number;
 }

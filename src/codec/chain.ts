@@ -175,6 +175,7 @@ export class Chain {
       fork.estimation = Promise.resolve(fork.estimated);
       fork.isEstimated = true;
     }
+    fork.work = this.work;
     fork.timestep = this.timestep;
     fork.stepsTaken = this.stepsTaken;
     return fork;

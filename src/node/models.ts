@@ -18,7 +18,7 @@ import {
 } from '../codec/model.js';
 import { CodecError } from '../common/errors.js';
 import type { Engine } from '../engine/engine.js';
-import { type Size, SMALL_PIXELS } from '../image/image.js';
+import type { Size } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Tiling } from '../model/denoiser.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
@@ -38,12 +38,13 @@ export const SCHEDULER_FILE = 'scheduler_config.json';
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
 /** Trained on photographs. */
 export const PHOTO_MODEL = 'photo';
-/** Trained on pictures of 32x32, for pictures about as small. */
+/** Trained on pictures of 32x32, for pictures about as small: from 40x40 pixels on the other one's files are shorter. */
 const SMALL_MODEL = 'cifar10';
+const SMALL_MODEL_PIXELS = 40 * 40;
 
 /** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
 export function modelForSize({ width, height }: Size): string {
-  return width * height <= SMALL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
+  return width * height <= SMALL_MODEL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
 }
 
 /** A model on disk, without its network running. */

@@ -67,8 +67,8 @@ describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
     expect(slow.points.map(unchecked)).toEqual(whole.points.map(unchecked));
     expect(slow.decoder.state).toEqual({ needs: 'nothing' });
     expect(slow.decoder.metadata).toEqual(KINDS[kind].metadata);
-    const { image: picture, stepsUsed, exactSamples, lossless } = await decode(bytes, model);
-    expect(whole.points.at(-1)).toMatchObject({ image: picture, stepsUsed, exactSamples, lossless });
+    const { image: picture, stepsUsed, knownSamples, lossless } = await decode(bytes, model);
+    expect(whole.points.at(-1)).toMatchObject({ image: picture, stepsUsed, knownSamples, lossless });
   });
 
   test('in any pieces, too', async () => {

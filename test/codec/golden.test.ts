@@ -188,7 +188,7 @@ describe.each(LOSSLESS_CASES)('$name, lossless', ({ name, source, ownCovariances
     const { first, other } = await decodeTwice(name, share);
     const data = await recorded(name);
     const known = other.known.flatMap((is, i) => (is ? [i] : []));
-    expect(known.length).toBe(first.exactSamples);
+    expect(known.length).toBe(first.knownSamples);
     expect(known.length).toBeGreaterThan(0);
     expect(known.length).toBeLessThan(data.length);
     expect([first.lossless, other.lossless]).toEqual([false, false]);

@@ -51,7 +51,7 @@ test('pictures of every kind and size come back exactly', async () => {
       const { bytes, tailBytes, steps } = await encode(picture, model, { lossless: true, seed, effort: 1 });
       const result = await decode(bytes, model);
       expect(result.image.data).toEqual(picture.data);
-      expect(result).toMatchObject({ lossless: true, complete: true, exactSamples: picture.data.length });
+      expect(result).toMatchObject({ lossless: true, complete: true, knownSamples: picture.data.length });
       expect(readInfo(bytes, model)).toMatchObject({
         lossless: true,
         complete: true,
@@ -132,12 +132,12 @@ describe('a part of a file', () => {
     for (let length = start; length <= file.bytes.length; length++) {
       const result = await decode(truncate(file.bytes, length), model);
       expect(result.bytesUsed).toBe(length);
-      expect(result.exactSamples).toBeGreaterThanOrEqual(exact);
+      expect(result.knownSamples).toBeGreaterThanOrEqual(exact);
       expect(result.complete).toBe(length === file.bytes.length);
       expect(result.lossless).toBe(length === file.bytes.length);
       const equal = result.image.data.filter((value, i) => value === image.data[i]).length;
-      expect(equal).toBeGreaterThanOrEqual(result.exactSamples);
-      exact = result.exactSamples;
+      expect(equal).toBeGreaterThanOrEqual(result.knownSamples);
+      exact = result.knownSamples;
     }
     expect(exact).toBe(image.data.length);
   });
@@ -155,8 +155,8 @@ describe('a part of a file', () => {
   });
 
   test('of some steps leaves the tail out', async () => {
-    const { exactSamples, lossless, stepsUsed } = await decode(file.bytes, model, { maxSteps: 3 });
-    expect([exactSamples, lossless, stepsUsed]).toEqual([0, false, 3]);
+    const { knownSamples, lossless, stepsUsed } = await decode(file.bytes, model, { maxSteps: 3 });
+    expect([knownSamples, lossless, stepsUsed]).toEqual([0, false, 3]);
     const all = await decode(file.bytes, model, { maxSteps: file.steps.length - 1 });
     expect(rmse(all.image, image)).toBe(file.steps[file.steps.length - 1].rmse);
   });

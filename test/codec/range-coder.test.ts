@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RangeDecoder, RangeEncoder, TOTAL } from '../../src/codec/lossless/range-coder.js';
+import { RangeDecoder, RangeEncoder, TOTAL } from '../../src/codec/bits/range-coder.js';
 
 /** A partition of TOTAL, by the starts of its symbols, and one of them. */
 interface Symbol {

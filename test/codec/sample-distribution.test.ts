@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { TOTAL } from '../../src/codec/lossless/range-coder.js';
+import { TOTAL } from '../../src/codec/bits/range-coder.js';
 import { SampleDistribution, studentHalf } from '../../src/codec/lossless/sample-distribution.js';
 
 /** Means far outside too: they are limited. Variances from the least that is used to what hostile files make. */

@@ -57,7 +57,7 @@ export interface DecodeReport {
   /** 8 * bytesUsed / (width * height * 3). */
   readonly bitsPerDim: number;
   /** Samples, of width * height * 3, that a lossless tail made exact. */
-  readonly exactSamples: number;
+  readonly knownSamples: number;
   /** The file holds everything its encoder wrote. */
   readonly complete: boolean;
   /** The picture is the encoder's, to the bit, by its checksum. */
@@ -211,7 +211,7 @@ async function decodeCoded(
     stepsTotal: result.stepsTotal,
     t: result.t,
     bitsPerDim: result.bitsPerDim,
-    exactSamples: result.exactSamples,
+    knownSamples: result.knownSamples,
     complete: result.complete,
     lossless: result.lossless,
     damaged: result.damaged,
@@ -227,9 +227,9 @@ async function decodeCoded(
 function describe(report: DecodeReport): string {
   const { input, output, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
   const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, step ${stepsUsed} of ${stepsTotal}`;
-  const { width, height, exactSamples } = report;
-  const part = `${((100 * exactSamples) / (width * height * 3)).toFixed(0)} % exact`;
-  const exactness = report.lossless ? ', lossless' : exactSamples > 0 ? `, ${part}` : '';
+  const { width, height, knownSamples } = report;
+  const part = `${((100 * knownSamples) / (width * height * 3)).toFixed(0)} % exact`;
+  const exactness = report.lossless ? ', lossless' : knownSamples > 0 ? `, ${part}` : '';
   const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
   return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
 }

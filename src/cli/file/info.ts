@@ -82,7 +82,7 @@ function describe(report: InfoReport): string {
     ['model', report.model === null ? `id ${report.modelId}` : `${report.model.name} (id ${report.modelId})`],
     ['trellis', `${2 ** report.stateBits} states`],
     ['seed', String(report.seed)],
-    ['lossless', report.lossless ? 'yes: the exact picture follows the steps' : 'no'],
+    ['samples', describeSamples(report)],
     ['checksums', report.checksums ? 'yes' : 'no'],
     ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, printable(value)]),
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
@@ -105,4 +105,13 @@ function describe(report: InfoReport): string {
     i <= (stepsComplete ?? 0) ? '' : 'missing',
   ]);
   return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
+}
+
+/** What follows the steps. */
+function describeSamples({ tail, samples }: InfoReport): string {
+  if (!tail) return 'none';
+  if (samples === undefined) return 'follow the steps';
+  const kind = samples.kind === 'drawing' ? 'as a drawing' : 'as residuals';
+  if (samples.lossless) return `lossless, ${kind}`;
+  return samples.step === 1 ? kind : `${kind}, new values in steps of ${samples.step} levels`;
 }

@@ -27,6 +27,13 @@ export class BitWriter {
     }
   }
 
+  /** Takes back what was written after the first `bits` bits. */
+  truncate(bits: number): void {
+    this.bytes.fill(0, (bits + 7) >>> 3);
+    if (bits & 7) this.bytes[bits >>> 3] &= 0xff00 >> (bits & 7);
+    this.bits = bits;
+  }
+
   /** A copy of everything written, or of its first `bits` bits, padded with zeros to a whole byte. */
   toBytes(bits = this.bits): Uint8Array {
     const bytes = this.bytes.slice(0, (bits + 7) >>> 3);

@@ -52,7 +52,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
   if (sound < whole && !tolerant) throw damagedSteps(layout, sound);
   const stepsUsed = Math.min(whole, sound, maxSteps);
   const parts = fileParts(bytes, layout);
-  const wantsTail = header.lossless && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
+  const wantsTail = header.tail && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
   const end = wantsTail ? Math.min(available, parts.tail ?? available) : boundaries[stepsUsed];
 
   const { onPoint, onProgress, reconstruction } = options;
@@ -92,7 +92,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   }
   const decoder = openDecoder(model, options);
   /** With a number of steps the exact samples after them are not wanted. */
-  const isLossyOnly = () => maxSteps < Number.POSITIVE_INFINITY && decoder.layout!.header.lossless === true;
+  const isLossyOnly = () => maxSteps < Number.POSITIVE_INFINITY && decoder.layout!.header.tail === true;
   const isLast = ({ stepsUsed }: DecoderPoint) =>
     stepsUsed >= maxSteps || (isLossyOnly() && stepsUsed === decoder.layout!.written.length);
   let bytesTotal = 0;
@@ -102,7 +102,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
     for await (const point of decoder.push(chunk)) {
       onProgress?.(point.stepsUsed / (decoder.layout!.written.length + 1));
       if (isLast(point)) break reading;
-      if (onPoint && point.exactSamples === 0) {
+      if (onPoint && point.knownSamples === 0) {
         await onPoint(await pictureAt(point, reconstruction, true));
         stepsShown = point.stepsUsed;
       }
@@ -112,7 +112,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
     throw new CodecError('usage', `maxBytes: expected at least the bytes of the header, got ${maxBytes}`);
   }
   const last = await pictureAt(decoder.end(), reconstruction, false);
-  if (last.stepsUsed !== stepsShown || last.exactSamples > 0) await onPoint?.(last);
+  if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last);
   onProgress?.(1);
   const { state, metadata } = decoder;
   return {
@@ -176,10 +176,10 @@ async function pictureAt(
   reconstruction: Reconstruction | undefined,
   keep: boolean,
 ): Promise<DecodePoint & { lossless: boolean; damaged: boolean }> {
-  const { stepsUsed, t, bytesUsed, exactSamples, bitsPerDim } = point;
+  const { stepsUsed, t, bytesUsed, knownSamples, bitsPerDim } = point;
   const { image, unrounded, lossless, damaged } = await point.reconstruct(reconstruction);
   const values = keep ? unrounded.slice() : unrounded;
-  return { image, unrounded: values, stepsUsed, t, bytesUsed, exactSamples, bitsPerDim, lossless, damaged };
+  return { image, unrounded: values, stepsUsed, t, bytesUsed, knownSamples, bitsPerDim, lossless, damaged };
 }
 
 /**

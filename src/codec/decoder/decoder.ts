@@ -14,14 +14,16 @@ import { BitReader } from '../bits/bitstream.js';
 import { Chain } from '../chain.js';
 import { beginHeader, type ReadHeader, readHeader } from '../format/header.js';
 import { type Layout, layoutOf } from '../format/layout.js';
+import { blankPicture } from '../format/mean-colour.js';
 import { type Metadata, metadataBytes, readMetadata } from '../format/metadata.js';
 import { CHECKSUM_BITS } from '../format/sections.js';
 import { covariancesAt } from '../lossless/residuals.js';
-import { readTailHeader } from '../lossless/tail.js';
-import { TailReader } from '../lossless/tail-reader.js';
+import { readTailHeader } from '../lossless/tail-header.js';
+import { TailReader, type TailSource } from '../lossless/tail-reader.js';
 import type { CodecModel } from '../model.js';
 import { checkOption, DECODE_OPTIONS, DEFAULT_MAX_PIXELS } from '../options.js';
 import { placeCodeword, readBlock } from '../trellis/blocks.js';
+import { DrawingTailReader } from './drawing-tail.js';
 import { reconstruct } from './reconstruction.js';
 import { SectionCheck } from './section-check.js';
 
@@ -32,7 +34,11 @@ interface Progress {
   chain: Chain;
   /** Of the present step's end, in bits, from the end of the header. */
   bit: number;
-  tail: TailReader | undefined;
+  /** What is shown in the place of the chain's picture, where the file says so. */
+  held: Float32Array | undefined;
+  /** The same at the beginning of the present section. */
+  heldAtSection: Float32Array | undefined;
+  tail: TailSource | undefined;
   metadata: Metadata | undefined;
   stage: 'steps' | 'tail' | 'metadata' | 'complete' | 'damaged';
 }
@@ -75,7 +81,7 @@ export class Decoder {
   /**
    * Takes more of the file. A copy is made of the bytes, at once; they are decoded as points are taken, and what is not taken now is
    * given at the next push. The points of a push have to be taken, or left by ending their loop, before those of the next.
-   * @returns a point for the header, for every step that has become whole, and for every group of 192 exact samples of a lossless file
+   * @returns a point for the header, for every step that has become whole, and for every group of 192 samples of a tail
    * @throws while points are taken: CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model')
    *   when the file was written with another model, the signal's reason
    */
@@ -193,6 +199,8 @@ export class Decoder {
       check: new SectionCheck(header.checksums ? layout.written : []),
       chain: Chain.begin(this.model, header),
       bit: 0,
+      held: blankPicture(header),
+      heldAtSection: undefined,
       tail: undefined,
       metadata: undefined,
       stage: 'steps',
@@ -212,8 +220,11 @@ export class Decoder {
     const bits = planned.blocks * planned.blockBits;
     const all = bits + (check.closes(step) ? CHECKSUM_BITS : 0);
     if (offset + all > this.input.length * 8) return undefined;
-    await chain.estimate(this.options.signal);
-    if (check.begins(step) && this.options.tolerant) check.keep(chain);
+    const xhat0 = await chain.estimate(this.options.signal);
+    if (check.begins(step) && this.options.tolerant) {
+      check.keep(chain);
+      progress.heldAtSection = progress.held;
+    }
     // More may have come meanwhile: the bytes are looked at anew, and used up before anything else is awaited.
     const bytes = this.input.view();
     const reader = new BitReader(bytes, offset);
@@ -222,6 +233,8 @@ export class Decoder {
     }
     check.take(step, bytes, offset, bits);
     this.advanceTo(progress, progress.bit + all);
+    if (!layout.header.heldSteps?.includes(step + 1)) progress.held = undefined;
+    else progress.held ??= xhat0.slice();
     await chain.advance(planned.s, this.options.signal);
     this.endSteps(progress);
     return this.pointOf(progress);
@@ -238,7 +251,7 @@ export class Decoder {
     const { layout, chain } = progress;
     if (chain.step < layout.written.length) return;
     if (progress.bit & 7) this.input.drop(1);
-    progress.stage = layout.header.lossless ? 'tail' : 'metadata';
+    progress.stage = layout.header.tail ? 'tail' : 'metadata';
     if (progress.stage === 'metadata' && !layout.header.metadata) progress.stage = 'complete';
   }
 
@@ -246,7 +259,10 @@ export class Decoder {
   private endDamaged(progress: Progress): undefined {
     const { layout, check } = progress;
     if (!this.options.tolerant) throw damagedSteps(layout, check.soundSteps);
-    progress.chain = check.kept ?? progress.chain;
+    if (check.kept) {
+      progress.chain = check.kept;
+      progress.held = progress.heldAtSection;
+    }
     progress.stage = 'damaged';
     this.input.drop(this.input.length);
     return undefined;
@@ -276,18 +292,19 @@ export class Decoder {
   }
 
   /** @returns undefined where the tail's header is not whole */
-  private async openTail({ layout, chain }: Progress): Promise<TailReader | undefined> {
+  private async openTail({ layout, chain }: Progress): Promise<TailSource | undefined> {
     const header = readTailHeader(this.input.view());
     if (header === undefined) return undefined;
     const { width, height, seed } = layout.header;
+    this.input.drop(header.bytes);
+    if (header.kind === 'drawing') return new DrawingTailReader(header, layout.header, blankPicture(layout.header));
     const xhat0 = await chain.estimate(this.options.signal);
     const covariances = covariancesAt(this.model.residuals, chain.t);
-    this.input.drop(header.bytes);
     return new TailReader(header, { width, height, seed, xhat0, covariances });
   }
 
   /** Refuses a whole picture that is not the encoder's. */
-  private checkPicture(tail: TailReader): void {
+  private checkPicture(tail: TailSource): void {
     if (this.options.tolerant || !tail.picture().damaged) return;
     throw new CodecError(
       'format',
@@ -308,7 +325,7 @@ export class Decoder {
 
   /** @param waiting bytes that are counted, too */
   private pointOf(progress: Progress, waiting = 0): DecoderPoint {
-    const { layout, chain, tail, check } = progress;
+    const { layout, chain, tail, check, held } = progress;
     const { header, boundaries, written, unwritten } = layout;
     const { step, t } = chain;
     const known = tail?.known ?? 0;
@@ -323,7 +340,9 @@ export class Decoder {
       const picture = tail?.picture();
       const unrounded =
         picture?.values ??
-        (await reconstruct(chain, [...written.slice(step), ...unwritten], reconstruction, this.options.signal));
+        (held !== undefined && reconstruction === 'mean'
+          ? held
+          : await reconstruct(chain, [...written.slice(step), ...unwritten], reconstruction, this.options.signal));
       // The decoder may have gone on while the network was asked.
       if (isStale()) throw stale();
       const image = { width, height, data: fromUnit(unrounded) };
@@ -338,7 +357,7 @@ export class Decoder {
       stepsUsed: step,
       t,
       bytesUsed,
-      exactSamples: known,
+      knownSamples: known,
       bitsPerDim: (bytesUsed * 8) / (header.width * header.height * 3),
       checksum: header.checksums ? check.stateAt(step) : 'none',
       reconstruct: reconstructAt,

@@ -2,33 +2,28 @@
  * Encoding: Algorithm 3 of Ho, Jain & Abbeel 2020 with jumps instead of single steps, blocks of shared random
  * codewords instead of an ideal coder, and the loop closed: every step aims from the state that the decoder will have.
  *
- * `plan-choice.ts` chooses the plan, `rate-control.ts` where it ends, `target.ts` what a step aims at; the search for codewords is
- * `../trellis/block-search.ts`, the lossless tail `../lossless/tail-search.ts`.
+ * `plan-choice.ts` chooses the plan, `walk.ts` walks the chain, `ending.ts` chooses how the file ends.
  */
 import { concat } from '../../common/bytes.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
-import { psnrOfRmse, rmse } from '../../image/metrics.js';
+import { psnrOfRmse } from '../../image/metrics.js';
 import { fromUnit } from '../../image/pixels.js';
-import type { EncodeOptions, EncodeResult, StepReport } from '../api.js';
-import { BitWriter } from '../bits/bitstream.js';
-import { Chain } from '../chain.js';
+import type { EncodeOptions, EncodeResult } from '../api.js';
 import { MAX_SIDE } from '../format/header.js';
-import type { PlannedStep } from '../format/plan.js';
+import { blankPicture, meanColourOf, shownColour } from '../format/mean-colour.js';
 import { addChecksums } from '../format/sections.js';
 import { TailSearch } from '../lossless/tail-search.js';
 import type { CodecModel } from '../model.js';
 import { type BlockSearch, type OpenBlockSearch, openSearchHere } from '../trellis/block-search.js';
-import { placeCodeword, writeBlock } from '../trellis/blocks.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
+import { DrawingChoice } from './drawing-choice.js';
+import { chooseEnding, type Ending, easyEnding } from './ending.js';
 import { FilePlan } from './file-plan.js';
 import { type CheckedEncodeOptions, checkEncodeOptions } from './options.js';
 import { choosePlan } from './plan-choice.js';
-import { shareDone, stopInTime } from './rate-control.js';
-import { errorOf, type Shaping, shapeTarget } from './target.js';
-
-/** Effort from which on targets of larger images are sharpened, too, which doubles the encoder's network evaluations. */
-const SHARPEN_EFFORT = 8;
+import { Points } from './points.js';
+import { type Walk, walkChain } from './walk.js';
 
 /** ν for pictures of more than 128x128 pixels by effort, from 1 on. */
 const STATE_BITS_OF_EFFORT = [7, 7, 8, 8, 9, 10, 11, 12, 12] as const;
@@ -63,98 +58,70 @@ async function encodeWith(
   model: CodecModel,
   options: CheckedEncodeOptions,
 ): Promise<EncodeResult> {
-  const { selection, effort, seed, lossless, checksums, metadata, maxBytes, targetRmse, signal } = options;
+  const { effort, seed, lossless, checksums, metadata, targetRmse, selection, signal } = options;
   const { width, height } = image;
-  const { schedule } = model;
   const stateBits = stateBitsFor(effort, width * height);
-  const description = { modelId: model.id, width, height, stateBits, seed, lossless, checksums, metadata };
-  checkRoom(new FilePlan(model, description, BLANK_PLAN), options);
-  const choice = await choosePlan(image, model, selection, effort, signal);
-  let plan = new FilePlan(model, description, choice.parameters);
+  // Two bytes are much of a small picture's file.
+  const mean = isSmall(image) ? {} : { meanColour: meanColourOf(image) };
+  const description = { modelId: model.id, width, height, stateBits, seed, checksums, metadata, ...mean };
+  const blank = new FilePlan(model, description, BLANK_PLAN);
+  checkRoom(blank, options);
+  const points = new Points(
+    image,
+    { width, height, data: fromUnit(blankPicture(description)) },
+    model.schedule.timesteps,
+  );
+  const goal = { mostSquaredError: targetRmse ** 2, isExact: lossless };
+  const drawing = new DrawingChoice(image, shownColour(description), goal);
+  const easy = easyEnding(image, blank, drawing, options);
+  if (easy) return fileOf(image, options, easy, { plan: blank, points });
 
-  const payload = new BitWriter();
-  const chain = Chain.begin(model, { width, height, seed });
-  const shaping = shapingOf(image, options);
-  const coder: StepCoder = { image, chain, stateBits, shaping, search, payload, signal };
-  const reports: StepReport[] = [];
-  const tail = lossless ? new TailSearch(image, seed, schedule, model.residuals) : undefined;
-  let klBits = 0;
-  let reconstruction: RgbImage;
-  for (;;) {
-    const xhat0 = await chain.estimate(signal);
-    const { t, step } = chain;
-    reconstruction = { width, height, data: fromUnit(xhat0) };
-    const distance = rmse(reconstruction, image);
-    reports.push({ t, bits: 0, klBits, rmse: distance });
-    const fraction = shareDone(plan, step, distance, options);
-    options.onProgress?.({ fraction, t, bytes: plan.bytes(step), rmse: distance });
-    const isEnd = step === plan.steps.length;
-    tail?.consider(step, t, payload.length, xhat0, isEnd);
-    if (isEnd || (!lossless && distance <= targetRmse)) break;
-    if (!isSmall(image) && !lossless) plan = stopInTime(plan, reports, schedule, { maxBytes, targetRmse });
-    if (plan.bytes(step + 1) > maxBytes) break;
-    const planned = plan.steps[step];
-    klBits += await codeStep(planned, coder);
-  }
+  const choice = await choosePlan(image, model, { selection, effort, targetRmse, stateBits }, signal);
+  const plan = new FilePlan(model, description, choice.parameters);
+  const tails = lossless ? new TailSearch(image, seed, model.schedule, model.residuals) : undefined;
+  const walk = await walkChain(
+    { image, model, plan, sharpens: choice.sharpens, stateBits, search, drawing, tails, points },
+    options,
+  );
+  const ending = chooseEnding(image, model, walk, drawing, tails, options);
+  return fileOf(image, options, ending, walk, choice.networkEvaluations);
+}
 
-  const best = tail?.finish();
-  if (best) reports.length = best.steps + 1;
-  const stepCount = reports.length - 1;
-  const paths = payload.toBytes(best?.payloadBits);
-  const body = checksums ? addChecksums(paths, plan.steps.slice(0, stepCount)) : paths;
-  const tailBytes = best?.bytes ?? new Uint8Array();
-  const bytes = concat(plan.headerFor(stepCount), body, tailBytes, metadata);
-  const boundaries = plan.boundaries(stepCount);
-  const finalRmse = lossless ? 0 : reports[stepCount].rmse;
-  const networkEvaluations = choice.networkEvaluations + chain.networkEvaluations;
+/** Puts a file together. @param before evaluations of the network before the walk */
+function fileOf(
+  image: RgbImage,
+  { checksums, metadata, targetRmse }: CheckedEncodeOptions,
+  { steps, tail, rmse }: Ending,
+  { plan, points, paths, networkEvaluations = 0 }: Pick<Walk, 'plan' | 'points'> & Partial<Walk>,
+  before = 0,
+): EncodeResult {
+  const { width, height, data } = image;
+  const end = { steps, heldSteps: points.heldUpTo(steps), tail: tail !== undefined };
+  const planned = plan.steps.slice(0, steps);
+  const bits = planned.reduce((sum, { blocks, blockBits }) => sum + blocks * blockBits, 0);
+  const payload = paths?.toBytes(bits) ?? new Uint8Array();
+  const body = checksums ? addChecksums(payload, planned) : payload;
+  const tailBytes = tail?.bytes ?? new Uint8Array();
+  const bytes = concat(plan.headerFor(end), body, tailBytes, metadata);
+  const boundaries = plan.boundaries(end);
+  const reports = points.reports.slice(0, steps + 1);
+  const hasTarget = targetRmse > 0;
+  const isMet = rmse <= targetRmse;
   return {
     bytes,
     width,
     height,
-    bitsPerDim: (bytes.length * 8) / image.data.length,
-    rmse: finalRmse,
-    psnr: psnrOfRmse(finalRmse),
-    klBits: reports[stepCount].klBits,
+    bitsPerDim: (bytes.length * 8) / data.length,
+    rmse,
+    psnr: psnrOfRmse(rmse),
+    klBits: reports[steps].klBits,
     steps: reports.map((report, i) => ({ ...report, bits: boundaries[i] })),
     tailBytes: tailBytes.length,
-    networkEvaluations: Math.round(100 * networkEvaluations) / 100,
-    reconstruction: lossless ? image : reconstruction,
+    networkEvaluations: Math.round(100 * (before + networkEvaluations)) / 100,
+    stoppedBy: hasTarget && isMet ? 'target' : rmse === 0 ? 'exact' : 'maxBytes',
+    ...(hasTarget && { targetMet: isMet }),
+    reconstruction: tail ? { width, height, data: tail.samples } : points.shown,
   };
-}
-
-/** What all steps of a file are coded with. */
-interface StepCoder {
-  readonly image: RgbImage;
-  readonly chain: Chain;
-  /** ν. */
-  readonly stateBits: number;
-  readonly shaping: Shaping;
-  readonly search: BlockSearch;
-  /** Where paths go. */
-  readonly payload: BitWriter;
-  readonly signal: AbortSignal | undefined;
-}
-
-/**
- * Codes one step: aims, chooses the blocks' codewords, writes their paths, and takes the chain there.
- * @returns the step's KL(q||p) in bits
- */
-async function codeStep(planned: PlannedStep, coder: StepCoder): Promise<number> {
-  const { image, chain, stateBits, shaping, search, payload, signal } = coder;
-  // Error, target and codewords in turn: large pictures have no room for one each.
-  const values = chain.z;
-  const squaredError = errorOf(image.data, await chain.estimate(signal), values);
-  const klBits = chain.klBits(planned.s, squaredError);
-  await shapeTarget(values, chain, planned.s, shaping, signal);
-  const blocks = chain.blocks(planned, stateBits);
-  let done = 0;
-  for await (const path of search.choose(blocks, values, signal)) {
-    const block = blocks[done++];
-    writeBlock(block, path, payload);
-    placeCodeword(block, path, values);
-  }
-  await chain.advance(planned.s, signal);
-  return klBits;
 }
 
 /** Stands for the plan while only the header's size is asked for. */
@@ -177,13 +144,6 @@ function checkImage({ width, height, data }: RgbImage): void {
   if (!(data instanceof Uint8Array) || data.length !== width * height * 3) {
     throw invalidArgument('image data', `a Uint8Array of ${width * height * 3} samples`, data?.length);
   }
-}
-
-/** How a picture's targets are shaped. Minimal random coding as the paper has it aims at delta itself. */
-function shapingOf(image: RgbImage, { selection, effort }: CheckedEncodeOptions): Shaping {
-  const small = isSmall(image);
-  const greedy = selection === 'greedy';
-  return { sharpens: greedy && (small || effort >= SHARPEN_EFFORT), emphasises: greedy && !small };
 }
 
 /** Small pictures have few bits, and time for all that saves some. */

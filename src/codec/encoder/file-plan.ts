@@ -1,6 +1,4 @@
 /** A plan, and the files that end with one of its steps. */
-
-import { leb128 } from '../bits/leb128.js';
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from '../format/header.js';
 import { createPlan, type PlanModel, type PlannedStep, type PlanParameters } from '../format/plan.js';
 import { payloadBits, stepEnds } from '../format/sections.js';
@@ -14,17 +12,28 @@ export interface FileDescription {
   /** ν. */
   readonly stateBits: number;
   readonly seed: number;
-  readonly lossless: boolean;
   readonly checksums: boolean;
   /** Packed, empty where there are none. */
   readonly metadata: Uint8Array;
+  /** See {@link Header.meanColour}. */
+  readonly meanColour?: number;
+}
+
+/** Where a file ends. */
+export interface FileEnd {
+  /** Steps that are written. */
+  readonly steps: number;
+  /** See {@link Header.heldSteps}. */
+  readonly heldSteps: readonly number[];
+  /** Samples follow. */
+  readonly tail: boolean;
 }
 
 export class FilePlan {
   readonly steps: readonly PlannedStep[];
   private readonly header: Header;
-  /** Size of the file in bytes that ends with each of the first n steps, from 0 on, without a lossless tail. */
-  private readonly sizes: readonly number[];
+  /** Size in bits of the steps of the file that ends with each of the first n, from 0 on. */
+  private readonly payloads: readonly number[];
 
   /** @param stop where a step ends early, see {@link createPlan} */
   constructor(
@@ -43,10 +52,7 @@ export class FilePlan {
       plan: parameters,
       ...(stop !== undefined && { stop }),
     };
-    const headerBytes = writeHeader(this.header).length;
-    this.sizes = payloadBits(this.steps, description.checksums).map(
-      (bits, n) => headerBytes + this.stepCountBytes(n) + Math.ceil(bits / 8) + metadata.length,
-    );
+    this.payloads = payloadBits(this.steps, description.checksums);
   }
 
   /** The plan with a step that ends at `stop`. */
@@ -54,24 +60,25 @@ export class FilePlan {
     return new FilePlan(this.model, this.description, this.parameters, stop);
   }
 
-  /** Size in bytes of the file that ends with this many steps. */
-  bytes(stepCount: number): number {
-    return this.sizes[stepCount];
+  /** Size in bytes of the file that ends so, without its tail. */
+  bytes(steps: number, heldSteps: readonly number[] = []): number {
+    const header = this.headerFor({ steps, heldSteps, tail: false });
+    return header.length + Math.ceil(this.payloads[steps] / 8) + this.description.metadata.length;
   }
 
-  headerFor(stepCount: number): Uint8Array {
-    return writeHeader(stepCount < this.steps.length ? { ...this.header, stepCount } : this.header);
+  headerFor({ steps, heldSteps, tail }: FileEnd): Uint8Array {
+    return writeHeader({
+      ...this.header,
+      tail,
+      ...(steps < this.steps.length && { stepCount: steps }),
+      ...(heldSteps.length > 0 && { heldSteps }),
+    });
   }
 
-  /** Size in bits of the header and the first n steps, n = 0 .. stepCount, in the file that ends with this many. */
-  boundaries(stepCount: number): number[] {
-    const header = this.headerFor(stepCount).length * 8;
-    const ends = stepEnds(this.steps.slice(0, stepCount), this.description.checksums);
+  /** Size in bits of the header and the first n steps, n = 0 .. steps, in the file that ends so. */
+  boundaries(end: FileEnd): number[] {
+    const header = this.headerFor(end).length * 8;
+    const ends = stepEnds(this.steps.slice(0, end.steps), this.description.checksums);
     return [header, ...ends.map((bits) => header + bits)];
-  }
-
-  /** A file says how many steps it has where these are not all. */
-  private stepCountBytes(stepCount: number): number {
-    return stepCount < this.steps.length ? leb128(stepCount).length : 0;
   }
 }

@@ -5,12 +5,13 @@
 import { integerStream } from '../../common/random.js';
 import { mapAhead } from '../../common/side-by-side.js';
 import { crop } from '../../image/crop.js';
-import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
+import type { RgbImage } from '../../image/image.js';
 import { toUnit } from '../../image/pixels.js';
 import { denoisingError, MEASURABLE_ERROR, type UnitImage } from '../../model/denoising.js';
 import { halvings, workAt } from '../../model/pyramid.js';
-import { PLAN_LIMITS, type PlanParameters, type Profile } from '../format/plan.js';
+import { createPlan, expectedErrors, PLAN_LIMITS, type PlanParameters, type Profile } from '../format/plan.js';
 import type { CodecModel } from '../model.js';
+import { DEFAULT_TARGET_RMSE } from '../options.js';
 import type { Selection } from '../trellis/block-coder.js';
 
 /** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
@@ -30,21 +31,40 @@ const FAR = 4;
  */
 const SAMPLE_BIAS = 0.2;
 
+/**
+ * Steps of pictures with few pixels may be as short as a good path makes them, as long as the network's work on all of them is at most so
+ * many pixels: about what a picture of 96x96 takes.
+ */
+const WORK_PIXELS = 250_000;
+/** Work of a step whose target is sharpened, in evaluations. */
+const SHARPENED = 2;
+/** Effort from which on targets are sharpened in any case. */
+const SHARPEN_EFFORT = 8;
+
+/** What a plan is chosen for. */
+export interface PlanWish {
+  readonly selection: Selection;
+  /** 1..9 */
+  readonly effort: number;
+  /** In grey levels; 0 where there is none. */
+  readonly targetRmse: number;
+  /** ν. */
+  readonly stateBits: number;
+}
+
 export interface PlanChoice {
   readonly parameters: PlanParameters;
+  /** Whether targets are sharpened, which takes a second evaluation of the network for a step. */
+  readonly sharpens: boolean;
   /** Evaluations of the network on the whole image that this took (samples counted by their share of its pixels). */
   readonly networkEvaluations: number;
 }
 
-/**
- * Measures the error of xhat0 at a few noise levels and finds the nearest place in the model's profile.
- * @param effort 1..9
- */
+/** Measures the error of xhat0 at a few noise levels and finds the nearest place in the model's profile. */
 export async function choosePlan(
   image: RgbImage,
   model: CodecModel,
-  selection: Selection,
-  effort: number,
+  wish: PlanWish,
   signal?: AbortSignal,
 ): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
@@ -71,14 +91,9 @@ export async function choosePlan(
   const logErrors = sums.map(
     ({ error, dimensions }) => Math.log2(Math.max(error / dimensions, MEASURABLE_ERROR)) - bias,
   );
-  return {
-    parameters: {
-      ...nearestPlace(model.profile, probes, logErrors),
-      load: selection === 'greedy' ? 0 : 1,
-      pace: paceFor(effort, image.width * image.height),
-    },
-    networkEvaluations,
-  };
+  const place = nearestPlace(model.profile, probes, logErrors);
+  const load = wish.selection === 'greedy' ? 0 : 1;
+  return { ...paceFor(image, model, { ...place, load }, wish), networkEvaluations };
 }
 
 /** The integer place whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
@@ -109,12 +124,26 @@ export function nearestPlace(
 /** Pace of larger pictures by effort, from 1 on. */
 const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
 
-/**
- * A small image's steps are as long as a good path makes them; a large one has bits enough for any step length, and each
- * evaluation of the network costs more.
- */
-function paceFor(effort: number, pixels: number): number {
-  return pixels <= SMALL_PIXELS ? 0 : PACE_OF_EFFORT[effort - 1];
+/** The shortest steps that the network's work allows, at most as long as the effort has them, and with sharpened targets if it can be. */
+function paceFor(
+  image: RgbImage,
+  model: CodecModel,
+  place: Omit<PlanParameters, 'pace'>,
+  { selection, effort, targetRmse, stateBits }: PlanWish,
+): Omit<PlanChoice, 'networkEvaluations'> {
+  const pixels = image.width * image.height;
+  const longest = PACE_OF_EFFORT[effort - 1];
+  const greedy = selection === 'greedy';
+  const errors = expectedErrors(model.profile, place.first, place.second);
+  const aim = (Math.max(targetRmse, DEFAULT_TARGET_RMSE) / 127.5) ** 2;
+  // More pixels than there is work for are not planned for.
+  for (let pace = 0; pixels * 2 < WORK_PIXELS && pace < longest; pace++) {
+    const parameters = { ...place, pace };
+    const steps = createPlan(model, parameters, stateBits, image).filter(({ t }) => errors[t] > aim).length;
+    const sharpens = greedy && steps * pixels * SHARPENED <= WORK_PIXELS;
+    if (sharpens || (!greedy && steps * pixels <= WORK_PIXELS)) return { parameters, sharpens };
+  }
+  return { parameters: { ...place, pace: longest }, sharpens: greedy && effort >= SHARPEN_EFFORT };
 }
 
 /**

@@ -5,6 +5,8 @@ import type { FilePlan } from './file-plan.js';
 
 /** What ends a file. */
 export interface Limits {
+  /** See {@link FilePlan.bytes}. */
+  readonly heldSteps: readonly number[];
   /** Infinity where there is none. */
   readonly maxBytes: number;
   /** 0 where there is none. */
@@ -26,7 +28,7 @@ export function stopInTime(
   plan: FilePlan,
   reports: readonly StepReport[],
   { snr, timesteps }: Schedule,
-  { maxBytes, targetRmse }: Limits,
+  { maxBytes, targetRmse, heldSteps }: Limits,
 ): FilePlan {
   if (plan.stop !== undefined) return plan;
   const count = reports.length;
@@ -39,18 +41,23 @@ export function stopInTime(
     const isEnough = (at: number) => last.rmse * (snr[at] / snr[t]) ** slope <= targetRmse * (1 - PREDICTION_MARGIN);
     if (isEnough(s)) while (isEnough(stop + 1)) stop++;
   }
-  if (stop === s && plan.bytes(count) <= maxBytes) return plan;
+  if (stop === s && plan.bytes(count, heldSteps) <= maxBytes) return plan;
   for (stop = Math.max(stop, s + 1); stop < t; stop++) {
     const shorter = plan.stoppedAt(stop);
-    if (shorter.steps[count - 1]?.s === stop && shorter.bytes(count) <= maxBytes) return shorter;
+    if (shorter.steps[count - 1]?.s === stop && shorter.bytes(count, heldSteps) <= maxBytes) return shorter;
   }
   return plan;
 }
 
 /** How much of the work is done, 0..1, by the limit that is nearest. @param rmse reached with this many steps */
-export function shareDone(plan: FilePlan, stepsDone: number, rmse: number, { maxBytes, targetRmse }: Limits): number {
+export function shareDone(
+  plan: FilePlan,
+  stepsDone: number,
+  rmse: number,
+  { maxBytes, targetRmse, heldSteps }: Limits,
+): number {
   const byPlan = plan.steps.length === 0 ? 1 : stepsDone / plan.steps.length;
-  const bySize = plan.bytes(stepsDone) / maxBytes;
+  const bySize = plan.bytes(stepsDone, heldSteps) / maxBytes;
   // About evenly in the logarithm of the RMSE.
   const byQuality =
     targetRmse > 0 ? Math.log(UNKNOWN_RMSE / Math.max(rmse, targetRmse)) / Math.log(UNKNOWN_RMSE / targetRmse) : 0;

@@ -1,17 +1,19 @@
 /**
- * The header of a `.ddc` file, version 4. `docs/FORMAT.md` is the specification; this is its one implementation.
+ * The header of a `.ddc` file, version 5. `docs/FORMAT.md` is the specification; this is its one implementation.
  *
  * | bytes | content |
  * |---|---|
  * | 2 | magic 0xDD, then 0xC0 + version |
- * | 1 | bits 0-3: ν - 4; bit 4: features follow; bit 5: a seed follows; bit 6: a step count follows; bit 7: a lossless tail follows the steps |
+ * | 1 | bits 0-3: ν - 4; bit 4: features follow; bit 5: a seed follows; bit 6: a step count follows; bit 7: a tail follows the steps |
  * | 3 | model id: first 24 bits of the model's hash |
  * | 1-4, 1-4 | width - 1, height - 1 (LEB128) |
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
  * | 0-5 | seed (LEB128), only if not 0 |
  * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
- * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop follows; bits 3-7: reserved, 0 |
+ * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop; bit 3: a mean colour; bit 4: held steps; bits 5-7: reserved, 0 |
  * | 0-2 | stop (LEB128), if bit 2 of the features is set |
+ * | 0, 2 | mean colour, if bit 3 is set: bits 15-11 red, 10-5 green, 4-0 blue (big-endian) |
+ * | 0-  | held steps, if bit 4 is set: how many (LEB128), then for each how many steps lie between it and the one before (LEB128) |
  * | 1 | CRC-8 of all bytes before it |
  */
 import { fromHex, toHex } from '../../common/bytes.js';
@@ -21,7 +23,7 @@ import { leb128, readLeb128 } from '../bits/leb128.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
 import type { PlanParameters } from './plan.js';
 
-export const FORMAT_VERSION = 4;
+export const FORMAT_VERSION = 5;
 /** Largest width and height that a header can carry. */
 export const MAX_SIDE = 2 ** 24;
 /** Hex digits of the model's hash in a header. */
@@ -41,14 +43,21 @@ export interface Header {
   readonly seed: number;
   /** Steps the encoder wrote; absent when it wrote all that the plan has. */
   readonly stepCount?: number;
-  /** The exact picture follows the steps. */
-  readonly lossless?: boolean;
+  /** Samples follow the steps. */
+  readonly tail?: boolean;
   /** The steps have checksums. */
   readonly checksums?: boolean;
   /** Metadata follow the steps and the tail. */
   readonly metadata?: boolean;
   /** A timestep that no step of the plan goes past, 1..T. */
   readonly stop?: number;
+  /** What is shown before the steps say more: 16 bits, 5 of red, 6 of green, 5 of blue; mid-grey where there is none. */
+  readonly meanColour?: number;
+  /**
+   * Steps, counted from 1 and rising, after which the picture of the step before is still shown, because it is nearer to the original than
+   * what they amount to.
+   */
+  readonly heldSteps?: readonly number[];
 }
 
 const MAGIC = 0xdd;
@@ -60,7 +69,9 @@ const FLAG_FEATURES = 0x10;
 const FEATURE_CHECKSUMS = 0x01;
 const FEATURE_METADATA = 0x02;
 const FEATURE_STOP = 0x04;
-const FEATURES_RESERVED = 0xf8;
+const FEATURE_MEAN = 0x08;
+const FEATURE_HELD = 0x10;
+const FEATURES_RESERVED = 0xe0;
 /** Of counts and timesteps. */
 const MOST_STEPS = 2 ** 14 - 1;
 
@@ -70,12 +81,14 @@ export function writeHeader(header: Header): Uint8Array {
   const features =
     (header.checksums ? FEATURE_CHECKSUMS : 0) |
     (header.metadata ? FEATURE_METADATA : 0) |
-    (header.stop === undefined ? 0 : FEATURE_STOP);
+    (header.stop === undefined ? 0 : FEATURE_STOP) |
+    (header.meanColour === undefined ? 0 : FEATURE_MEAN) |
+    (header.heldSteps === undefined ? 0 : FEATURE_HELD);
   const flags =
     (features === 0 ? 0 : FLAG_FEATURES) |
     (header.seed === 0 ? 0 : FLAG_SEED) |
     (header.stepCount === undefined ? 0 : FLAG_STEPS) |
-    (header.lossless ? FLAG_TAIL : 0);
+    (header.tail ? FLAG_TAIL : 0);
   const planBits = ((plan.first + 64) << 9) | ((plan.second + 8) << 5) | (plan.load << 3) | plan.pace;
   const bytes = [
     MAGIC,
@@ -90,6 +103,8 @@ export function writeHeader(header: Header): Uint8Array {
     ...(header.stepCount === undefined ? [] : leb128(header.stepCount)),
     ...(features === 0 ? [] : [features]),
     ...(header.stop === undefined ? [] : leb128(header.stop)),
+    ...(header.meanColour === undefined ? [] : [header.meanColour >>> 8, header.meanColour & 0xff]),
+    ...(header.heldSteps === undefined ? [] : heldBytes(header.heldSteps)),
   ];
   return Uint8Array.from([...bytes, crc8(bytes)]);
 }
@@ -155,6 +170,8 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
   const stepCount = flags & FLAG_STEPS ? reader.leb128(MOST_STEPS) : undefined;
   const features = flags & FLAG_FEATURES ? reader.byte() : 0;
   const stop = features & FEATURE_STOP ? reader.leb128(MOST_STEPS) : undefined;
+  const meanColour = features & FEATURE_MEAN ? (reader.byte() << 8) | reader.byte() : undefined;
+  const heldSteps = features & FEATURE_HELD ? readHeld(reader) : undefined;
   const expected = crc8(bytes.subarray(0, reader.position));
   const found = reader.byte();
   if (found !== expected) {
@@ -179,12 +196,28 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
     plan,
     seed,
     ...(stepCount !== undefined && { stepCount }),
-    ...(flags & FLAG_TAIL && { lossless: true }),
+    ...(flags & FLAG_TAIL && { tail: true }),
     ...(features & FEATURE_CHECKSUMS && { checksums: true }),
     ...(features & FEATURE_METADATA && { metadata: true }),
     ...(stop !== undefined && { stop }),
+    ...(meanColour !== undefined && { meanColour }),
+    ...(heldSteps !== undefined && { heldSteps }),
   };
   return { header, length: reader.position };
+}
+
+function heldBytes(steps: readonly number[]): number[] {
+  return [...leb128(steps.length), ...steps.flatMap((step, i) => leb128(step - (steps[i - 1] ?? 0) - 1))];
+}
+
+function readHeld(reader: HeaderReader): number[] {
+  const steps: number[] = [];
+  let step = 0;
+  for (let count = reader.leb128(MOST_STEPS); count > 0; count--) {
+    step += reader.leb128(MOST_STEPS) + 1;
+    steps.push(step);
+  }
+  return steps;
 }
 
 /** A cursor over header bytes. */

@@ -1,5 +1,6 @@
 /** What can be told about a file, and done to it, without running a network. */
 import { CodecError, invalidArgument } from '../../common/errors.js';
+import { readTailHeader, type TailKind } from '../lossless/tail-header.js';
 import { type Header, readHeader } from './header.js';
 import { completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
 import type { Metadata } from './metadata.js';
@@ -15,8 +16,10 @@ export interface FileInfo {
   /** ν of the trellis: what the encoder's effort and the size of the picture came to. */
   readonly stateBits: number;
   readonly seed: number;
-  /** The exact picture follows the steps. */
-  readonly lossless: boolean;
+  /** Samples follow the steps. */
+  readonly tail: boolean;
+  /** How they are sent, and in steps of how many levels; present when the model is at hand and the file goes on so far. */
+  readonly samples?: { readonly kind: TailKind['kind']; readonly step: number; readonly lossless: boolean };
   /** The steps have checksums. */
   readonly checksums: boolean;
   readonly headerBytes: number;
@@ -33,7 +36,7 @@ export interface FileInfo {
   readonly stepsComplete?: number;
   readonly complete?: boolean;
   /**
-   * Size of the whole file as its encoder wrote it; present when the model is at hand, and where a lossless file is not cut
+   * Size of the whole file as its encoder wrote it; present when the model is at hand, and where the file is not cut
    * off before its tail says how long it is.
    */
   readonly bytesWhenComplete?: number;
@@ -53,6 +56,7 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   const dimensions = header.width * header.height * 3;
   const parts = fileParts(bytes, layout);
   const { all: end } = parts;
+  const samples = header.tail ? readTailHeader(bytes.subarray(parts.steps)) : undefined;
   const metadata = metadataOf(bytes, layout, parts);
   const start = { t: model.schedule.timesteps, bits: 0, bytes: length };
   const ends = stepEnds(layout.written, header.checksums === true);
@@ -67,6 +71,7 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
     stepsComplete: completeSteps(layout, bytes.length),
     complete: end !== undefined && bytes.length >= end,
     ...(end !== undefined && { bytesWhenComplete: end }),
+    ...(samples && { samples: { kind: samples.kind, step: samples.step, lossless: samples.checksum !== undefined } }),
     ...(metadata && { metadata }),
   };
 }
@@ -84,6 +89,6 @@ export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
   return bytes.slice(0, Math.floor(maxBytes));
 }
 
-function describe({ version, modelId, width, height, stateBits, seed, lossless = false, checksums = false }: Header) {
-  return { version, modelId, width, height, stateBits, seed, lossless, checksums };
+function describe({ version, modelId, width, height, stateBits, seed, tail = false, checksums = false }: Header) {
+  return { version, modelId, width, height, stateBits, seed, tail, checksums };
 }

@@ -1,7 +1,7 @@
 /** Where the steps of a file lie: what its header and the model's profile say, before any network runs. */
 import { CodecError } from '../../common/errors.js';
 import type { ResidualStatistics } from '../lossless/residuals.js';
-import { tailBytes } from '../lossless/tail.js';
+import { tailBytes } from '../lossless/tail-header.js';
 import { type Header, MODEL_ID_DIGITS, type ReadHeader, readHeader } from './header.js';
 import { type Metadata, metadataBytes, readMetadata } from './metadata.js';
 import { createPlan, type PlanModel, type PlannedStep } from './plan.js';
@@ -48,6 +48,10 @@ export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): La
   if (stepCount > plan.length) {
     throw new CodecError('format', `.ddc header is damaged: expected at most ${plan.length} steps, got ${stepCount}`);
   }
+  const lastHeld = header.heldSteps?.at(-1) ?? 0;
+  if (lastHeld > stepCount) {
+    throw new CodecError('format', `.ddc header is damaged: expected ${stepCount} steps, got number ${lastHeld}`);
+  }
   const written = plan.slice(0, stepCount);
   const ends = stepEnds(written, header.checksums === true);
   const boundaries = [length, ...ends.map((bits) => length + Math.ceil(bits / 8))];
@@ -65,7 +69,7 @@ export function completeSteps({ boundaries }: Layout, bytes: number): number {
 export interface FileParts {
   /** The steps, and with them the file where nothing follows. */
   readonly steps: number;
-  /** The lossless tail, where there is one; undefined where the file is cut off before that tells its length. */
+  /** The tail, where there is one; undefined where the file is cut off before that tells its length. */
   readonly tail: number | undefined;
   /** The whole file; undefined where it is cut off before it tells its length. */
   readonly all: number | undefined;
@@ -78,7 +82,7 @@ export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): Fi
     const size = start === undefined ? undefined : length(bytes.subarray(start));
     return size === undefined ? undefined : start! + size;
   };
-  const tail = header.lossless ? end(steps, tailBytes) : steps;
+  const tail = header.tail ? end(steps, tailBytes) : steps;
   return { steps, tail, all: header.metadata ? end(tail, metadataBytes) : tail };
 }
 

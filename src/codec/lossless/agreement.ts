@@ -16,6 +16,19 @@ export const GROUP_SIZE = 192;
  * the largest difference between engines that was measured (docs/LOSSLESS.md). The decoder need not know it.
  */
 export const MARGIN = 0.015;
+/** More than this of both sides of a boundary would leave hardly a shift that fits. */
+const MOST_MARGIN = 0.2;
+/**
+ * Chains of lossless files go on at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before, xhat0 is the difference of
+ * two large numbers, and what engines differ in grows with them.
+ */
+export const LEAST_SNR = 0.1;
+
+/** The distance for xhat0 of an x_t with this signal-to-noise ratio. */
+export function marginAt(snr: number): number {
+  return Math.min(MOST_MARGIN, MARGIN * Math.max(1, Math.sqrt(LEAST_SNR / snr)));
+}
+
 /** Number of shifts of a group; with a margin of 0.015 one in 347 fits. */
 export const SHIFTS = 2 ** 16;
 

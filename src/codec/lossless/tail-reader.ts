@@ -1,55 +1,89 @@
-/** Reading a lossless tail as its bytes come (docs/FORMAT.md, section 8). */
+/** Reading a tail of residuals as its bytes come (docs/FORMAT.md, section 8). */
 import { CodecError } from '../../common/errors.js';
 import { toUnit } from '../../image/pixels.js';
 import { crc32c } from '../bits/checksum.js';
+import { GrowingCode } from '../bits/growing-code.js';
+import { type RangeDecoder, TOTAL } from '../bits/range-coder.js';
 import { SHIFTS } from './agreement.js';
-import { RangeDecoder, TOTAL } from './range-coder.js';
-import { predictorsOf, type SampleCoder, SampleWalk, scaleOf, type TailContext, type TailHeader } from './tail.js';
+import { predictorsOf, type SampleCoder, SampleWalk, scaleOf, type TailContext } from './tail.js';
+import type { ResidualTail, TailHeader } from './tail-header.js';
 
 /** What a tail or a beginning of it says of the picture. */
 export interface TailPicture {
-  /** In [-1, 1]: exact where the samples are known, elsewhere the best guess. */
+  /** In [-1, 1]: as sent where the samples are known, elsewhere the best guess. */
   readonly values: Float32Array;
-  /** Samples that are exact, in the order in which they are sent. */
+  /** Samples that are known, in the order in which they are sent. */
   readonly known: number;
   /** All samples are known and are those of the checksum: the picture is the encoder's. */
   readonly exact: boolean;
-  /** The tail is whole, or all samples are known, but they are not those of the checksum. */
+  /** The tail is whole, but does not have all samples, or all are known and are not those of the checksum. */
   readonly damaged: boolean;
 }
 
-export class TailReader {
+/** What reads a tail, of whatever kind, as its bytes come. */
+export interface TailSource {
+  /** Bytes of the code that are still missing. */
+  readonly missing: number;
+  /** Bytes of the tail that were taken, its header among them. */
+  readonly bytesUsed: number;
+  /** Samples that are known, in the order in which they are sent. */
+  readonly known: number;
+  readonly isDone: boolean;
+  /** Takes more of the code, at most what is missing. */
+  append(bytes: Uint8Array): void;
+  /** Goes on to the end of the next group of samples, of which there has to be one. @returns false where the bytes end before */
+  readGroup(): boolean;
+  /** What there is of the picture. */
+  picture(): TailPicture;
+}
+
+/**
+ * What is made of a tail's samples.
+ * @param image all of them, where they are known
+ * @param missing bytes of the code
+ */
+export function verdict(
+  image: Uint8Array,
+  { isDone, missing }: TailSource,
+  checksum: number | undefined,
+): { readonly exact: boolean; readonly damaged: boolean } {
+  const exact = isDone && checksum !== undefined && crc32c(image) === checksum;
+  const isWrong = isDone && checksum !== undefined && !exact;
+  return { exact, damaged: isWrong || (missing === 0 && !isDone) };
+}
+
+export class TailReader implements TailSource {
   private readonly image: Uint8Array;
-  private readonly decoder: RangeDecoder;
+  private readonly code: GrowingCode;
   private readonly walk: SampleWalk;
   private readonly coder: SampleCoder;
-  private coded = 0;
 
   /**
    * @param header of the tail
    * @throws CodecError('format') when its table is damaged
    */
   constructor(
-    private readonly header: TailHeader,
+    private readonly header: TailHeader & ResidualTail,
     private readonly context: TailContext,
   ) {
     this.image = new Uint8Array(context.xhat0.length);
-    this.decoder = new RangeDecoder(new Uint8Array(), header.codedBytes === 0);
+    this.code = new GrowingCode(header.codedBytes);
     const predictors = predictorsOf(header.covariances ?? context.covariances);
-    this.walk = new SampleWalk(context, predictors, scaleOf(header.scaleByte));
-    const shifts = new ShiftReader(this.decoder, header.shiftBits);
+    this.walk = new SampleWalk(context, predictors, scaleOf(header.scaleByte), header.step);
+    const { decoder } = this.code;
+    const shifts = new ShiftReader(decoder, header.shiftBits);
     this.coder = {
       shift: () => shifts.read(),
       level: (distribution, index) => {
-        const level = distribution.find(this.decoder.peek());
-        if (!this.decoder.accept(distribution.cumulative(level), distribution.cumulative(level + 1))) return undefined;
-        this.image[index] = level;
+        const level = distribution.find(decoder.peek());
+        const [start, end] = distribution.stepOf(level);
+        if (!decoder.accept(distribution.cumulative(start), distribution.cumulative(end))) return undefined;
+        this.image[index] = distribution.represent(level);
         return level;
       },
     };
   }
 
-  /** Samples that are exact, in the order in which they are sent. */
   get known(): number {
     return this.walk.known;
   }
@@ -58,36 +92,29 @@ export class TailReader {
     return this.walk.isDone;
   }
 
-  /** Bytes of the tail that were taken, its header among them. */
   get bytesUsed(): number {
-    return this.header.bytes + this.coded;
+    return this.header.bytes + this.code.taken;
   }
 
-  /** Bytes of the coded samples that are still missing. */
   get missing(): number {
-    return this.header.codedBytes - this.coded;
+    return this.code.missing;
   }
 
-  /** Takes more of the coded samples, at most those that are missing. */
   append(bytes: Uint8Array): void {
-    this.coded += bytes.length;
-    this.decoder.append(bytes, this.missing === 0);
+    this.code.append(bytes);
   }
 
-  /** Goes on to the end of the next group of samples, of which there has to be one. @returns false where the bytes end before */
   readGroup(): boolean {
     return this.walk.codeGroup(this.coder);
   }
 
-  /** What there is of the picture. */
   picture(): TailPicture {
     const { walk, image, context, header } = this;
-    const exact = walk.isDone && crc32c(image) === header.checksum;
     const values = toUnit(image);
     walk.expectRest((index, mean) => {
       values[index] = Math.max(-1, Math.min(1, context.xhat0[index] + mean / 127.5));
     });
-    return { values, known: walk.known, exact, damaged: (walk.isDone || this.missing === 0) && !exact };
+    return { values, known: walk.known, ...verdict(image, this, header.checksum) };
   }
 }
 

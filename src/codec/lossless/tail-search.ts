@@ -6,19 +6,10 @@
 import { crop, cropInto, middleOf } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import type { Schedule } from '../../model/schedule.js';
-import { MARGIN } from './agreement.js';
+import { LEAST_SNR, marginAt } from './agreement.js';
 import { covariancesAt, type ResidualStatistics } from './residuals.js';
 import type { TailContext } from './tail.js';
-import { chooseTail, writeTail } from './tail-writer.js';
-
-/**
- * The chain goes on at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before, xhat0 is the difference of two
- * large numbers, and what engines differ in grows with them.
- */
-const LEAST_SNR = 0.1;
-
-/** More than this of both sides of a boundary would leave hardly a shift that fits. */
-const MOST_MARGIN = 0.2;
+import { chooseTail, type WrittenTail, writeTail } from './tail-writer.js';
 
 /** Of larger pictures the tail's length is measured on the middle only, a square of this side. */
 const MEASURED_SIDE = 256;
@@ -58,13 +49,13 @@ export class TailSearch {
   }
 
   /** The best end, with its tail. */
-  finish(): { readonly steps: number; readonly payloadBits: number; readonly bytes: Uint8Array } | undefined {
+  finish(): { readonly steps: number; readonly payloadBits: number; readonly tail: WrittenTail } | undefined {
     if (this.best === undefined) return undefined;
     const { steps, t, payloadBits, xhat0 } = this.best;
     const context = this.contextOf(xhat0, this.image.width, this.image.height, t);
     const choice = chooseTail(context, this.image.data);
-    const margin = Math.min(MOST_MARGIN, MARGIN * Math.max(1, Math.sqrt(LEAST_SNR / this.schedule.snr[t])));
-    return { steps, payloadBits, bytes: writeTail(context, this.image.data, choice, margin) };
+    const margin = marginAt(this.schedule.snr[t]);
+    return { steps, payloadBits, tail: writeTail(context, this.image.data, choice, margin) };
   }
 
   private contextOf(xhat0: Float32Array, width: number, height: number, t: number): TailContext {

@@ -1,30 +1,23 @@
-/** Writing a lossless tail: with which tables, and its bytes (docs/FORMAT.md, section 8). */
-import { concat } from '../../common/bytes.js';
-import { crc32c } from '../bits/checksum.js';
-import { leb128 } from '../bits/leb128.js';
+/** Writing a tail of residuals: with which tables, and its bytes (docs/FORMAT.md, section 8). */
+import { RangeEncoder, TOTAL } from '../bits/range-coder.js';
 import { findShift, greyLevel } from './agreement.js';
-import { RangeEncoder, TOTAL } from './range-coder.js';
 import { type Covariances, measureCovariances } from './residuals.js';
 import type { SampleDistribution } from './sample-distribution.js';
-import {
-  FIXED_BYTES,
-  FLAG_COVARIANCES,
-  predictorsOf,
-  type SampleCoder,
-  SampleWalk,
-  SCALE_ZERO,
-  scaleOf,
-  TABLE_BYTES,
-  type TailContext,
-} from './tail.js';
+import { predictorsOf, type SampleCoder, SampleWalk, SCALE_ZERO, scaleOf, type TailContext } from './tail.js';
+import { writeTailBytes } from './tail-header.js';
 
 /** Low bits of a shift's index: about log2 of the number of shifts tried, on average. */
 const SHIFT_BITS = 8;
 /** Pictures of this many pixels may bring their own covariances: they cost 180 bytes. */
 const OWN_COVARIANCES_PIXELS = 64 * 64;
+/** Of a tail beside its code, without and with covariances. */
+const HEADER_BITS = 8 * 8;
+const TABLE_BITS = 180 * 8;
 
 /** How a tail would be coded: its tables and about how many bits that takes. */
 export interface TailChoice {
+  /** See {@link SampleDistribution}. */
+  readonly step: number;
   readonly covariances: Covariances;
   /** The covariances are the picture's own and are sent. */
   readonly own: boolean;
@@ -34,30 +27,37 @@ export interface TailChoice {
 }
 
 /** The better of the model's covariances and, in a picture that is large enough, its own. */
-export function chooseTail(context: TailContext, image: Uint8Array): TailChoice {
-  const models = tryCovariances(context, image, context.covariances, false);
+export function chooseTail(context: TailContext, image: Uint8Array, step = 1): TailChoice {
+  const models = tryCovariances(context, image, step, context.covariances, false);
   if (context.width * context.height < OWN_COVARIANCES_PIXELS) return models;
   const residuals = context.xhat0.map((value, i) => image[i] - greyLevel(value));
   const measured = measureCovariances([{ width: context.width, height: context.height, residuals }]);
-  const own = tryCovariances(context, image, measured, true);
+  const own = tryCovariances(context, image, step, measured, true);
   return own.bits < models.bits ? own : models;
 }
 
-function tryCovariances(context: TailContext, image: Uint8Array, covariances: Covariances, own: boolean): TailChoice {
+function tryCovariances(
+  context: TailContext,
+  image: Uint8Array,
+  step: number,
+  covariances: Covariances,
+  own: boolean,
+): TailChoice {
   const predictors = predictorsOf(covariances);
   const look = (scale: number, level: SampleCoder['level']) =>
-    codeAll(new SampleWalk(context, predictors, scale), { shift: () => 0, level });
+    codeAll(new SampleWalk(context, predictors, scale, step), { shift: () => 0, level });
   const { model } = look(1, (_, index) => image[index]);
   const exponent = Math.log2(Math.max(model.totalEnergy / image.length, 2 ** -15)) * 8;
   const scaleByte = Math.max(0, Math.min(255, Math.round(exponent) + SCALE_ZERO));
-  let bits = (FIXED_BYTES + (own ? TABLE_BYTES : 0)) * 8;
+  let bits = HEADER_BITS + (own ? TABLE_BITS : 0);
   const count = (distribution: SampleDistribution, index: number) => {
     const level = image[index];
-    bits -= Math.log2((distribution.cumulative(level + 1) - distribution.cumulative(level)) / TOTAL);
+    const [start, end] = distribution.stepOf(level);
+    bits -= Math.log2((distribution.cumulative(end) - distribution.cumulative(start)) / TOTAL);
     return level;
   };
   look(scaleOf(scaleByte), count);
-  return { covariances, own, scaleByte, bits };
+  return { step, covariances, own, scaleByte, bits };
 }
 
 /** Codes all samples with a coder whose code does not end. */
@@ -66,14 +66,23 @@ function codeAll(walk: SampleWalk, coder: SampleCoder): SampleWalk {
   return walk;
 }
 
+/** A tail and what a decoder makes of it. */
+export interface WrittenTail {
+  readonly bytes: Uint8Array;
+  /** height * width * 3. */
+  readonly samples: Uint8Array;
+}
+
 /**
  * The tail of a picture.
- * @param image the exact picture, 8-bit samples
+ * @param image the picture, 8-bit samples
  * @param margin distance from a boundary that centres keep, as {@link findShift} has it
  */
-export function writeTail(context: TailContext, image: Uint8Array, choice: TailChoice, margin: number): Uint8Array {
+export function writeTail(context: TailContext, image: Uint8Array, choice: TailChoice, margin: number): WrittenTail {
+  const { step, own, scaleByte, covariances } = choice;
   const encoder = new RangeEncoder();
-  codeAll(new SampleWalk(context, predictorsOf(choice.covariances), scaleOf(choice.scaleByte)), {
+  const samples = new Uint8Array(image.length);
+  codeAll(new SampleWalk(context, predictorsOf(covariances), scaleOf(scaleByte), step), {
     shift(series, values) {
       const shift = findShift(series, values, margin);
       writeShift(encoder, shift);
@@ -81,20 +90,14 @@ export function writeTail(context: TailContext, image: Uint8Array, choice: TailC
     },
     level(distribution, index) {
       const level = image[index];
-      encoder.encode(distribution.cumulative(level), distribution.cumulative(level + 1));
+      const [start, end] = distribution.stepOf(level);
+      encoder.encode(distribution.cumulative(start), distribution.cumulative(end));
+      samples[index] = distribution.represent(level);
       return level;
     },
   });
-  const coded = encoder.finish();
-  const header = new Uint8Array(FIXED_BYTES + (choice.own ? TABLE_BYTES : 0));
-  const view = new DataView(header.buffer);
-  header[0] = SHIFT_BITS | (choice.own ? FLAG_COVARIANCES : 0);
-  header[1] = choice.scaleByte;
-  view.setUint32(2, crc32c(image));
-  if (choice.own) {
-    for (const [i, value] of choice.covariances.entries()) view.setInt16(FIXED_BYTES + 2 * i, value);
-  }
-  return concat(header, Uint8Array.from(leb128(coded.length)), coded);
+  const tail = { kind: 'residuals', step, shiftBits: SHIFT_BITS, scaleByte, ...(own && { covariances }) } as const;
+  return { bytes: writeTailBytes(tail, encoder.finish(), step === 1 ? image : undefined), samples };
 }
 
 /** Golomb-Rice code of a shift's index: the high bits in unary, then the low ones. */

@@ -1,6 +1,7 @@
 /**
- * The lossless tail: the exact picture after the last step of the chain, "x_0 sent with p(x_0|x_1)" (Ho, Jain & Abbeel
- * 2020, section 3.3 and Algorithm 3), here from any x_t and with what the residuals say of each other.
+ * The tail of residuals: the exact picture after the last step of the chain, "x_0 sent with p(x_0|x_1)" (Ho, Jain & Abbeel
+ * 2020, section 3.3 and Algorithm 3), here from any x_t and with what the residuals say of each other. Or the picture up to a few levels:
+ * then values are told apart in steps of several.
  *
  * Samples are coded one by one around centres that both ends agree on (`agreement.ts`), with a mean and a variance from the
  * residuals already known (`residuals.ts`), by a range coder. Here is what both ends share, `tail-writer.ts` and `tail-reader.ts` are
@@ -10,10 +11,8 @@
 import { CodecError } from '../../common/errors.js';
 import type { Size } from '../../image/image.js';
 import { exp2Fixed } from '../bits/exp2.js';
-import { readLeb128 } from '../bits/leb128.js';
 import { centresOf, GROUP_SIZE, greyLevel, shiftSeries } from './agreement.js';
 import {
-  COVARIANCE_SIZE,
   type Covariances,
   type Expectation,
   type Predictor,
@@ -40,7 +39,7 @@ export interface SampleCoder {
    * @param series of the group's shifts, see `agreement.ts`
    */
   shift(series: Int32Array, values: Float64Array): number | undefined;
-  /** A sample's value; undefined where the code ends. */
+  /** A sample's value, or another of its step; undefined where the code ends. */
   level(distribution: SampleDistribution, index: number): number | undefined;
 }
 
@@ -54,16 +53,18 @@ export class SampleWalk {
   /** The sample that the distribution is of: where the code ended, it is looked up only once. */
   private prepared = -1;
   private readonly order: (k: number, into: Sample) => Sample;
-  private readonly distribution = new SampleDistribution();
+  private readonly distribution: SampleDistribution;
   private readonly sample: Sample = { index: 0, lattice: 0, x: 0, y: 0, channel: 0 };
   private readonly expected: Expectation = { mean: 0, variance: 0 };
 
-  /** @param scale see {@link ResidualModel} */
+  /** @param scale see {@link ResidualModel} @param step see {@link SampleDistribution} */
   constructor(
     private readonly context: TailContext,
     predictors: readonly (readonly Predictor[])[],
     scale: number,
+    step: number,
   ) {
+    this.distribution = new SampleDistribution(step);
     const { width, height } = context;
     this.model = new ResidualModel(width, height, predictors, scale);
     this.order = sampleOrder(width, height);
@@ -98,7 +99,7 @@ export class SampleWalk {
       }
       const level = coder.level(distribution, sample.index);
       if (level === undefined) return false;
-      model.learn(sample, level - centre, expected.mean);
+      model.learn(sample, distribution.represent(level) - centre, expected.mean);
     }
     this.centres = undefined;
     return true;
@@ -131,51 +132,4 @@ const SCALE_STEP = 256 / 8;
 /** Scale of the residuals that a byte stands for. */
 export function scaleOf(byte: number): number {
   return exp2Fixed((byte - SCALE_ZERO) * SCALE_STEP);
-}
-
-/** Bytes of a tail's beginning that are always there: flags, scale, checksum. */
-export const FIXED_BYTES = 6;
-export const TABLE_BYTES = 2 * COVARIANCE_SIZE;
-export const FLAG_COVARIANCES = 0x10;
-const FLAGS_RESERVED = 0xe0;
-/** The coded samples of a picture of 2^26 pixels cannot be longer. */
-const MOST_CODED_BYTES = 2 ** 32 - 1;
-
-export interface TailHeader {
-  /** Low bits of a shift's index. */
-  readonly shiftBits: number;
-  readonly scaleByte: number;
-  /** CRC-32C of the picture. */
-  readonly checksum: number;
-  readonly covariances?: Covariances;
-  /** Of the header. */
-  readonly bytes: number;
-  /** Of the coded samples. */
-  readonly codedBytes: number;
-}
-
-/** @returns undefined when the bytes end inside the header @throws CodecError('format') when it is damaged */
-export function readTailHeader(section: Uint8Array): TailHeader | undefined {
-  if (section.length < FIXED_BYTES) return undefined;
-  const [flags, scaleByte] = section;
-  if (flags & FLAGS_RESERVED) throw new CodecError('format', `lossless tail uses an unknown feature (flags ${flags})`);
-  const view = new DataView(section.buffer, section.byteOffset, section.byteLength);
-  const own = (flags & FLAG_COVARIANCES) !== 0;
-  const start = FIXED_BYTES + (own ? TABLE_BYTES : 0);
-  const length = readLeb128(section, start, MOST_CODED_BYTES);
-  if (length === undefined) return undefined;
-  return {
-    shiftBits: flags & 0x0f,
-    scaleByte,
-    checksum: view.getUint32(2),
-    ...(own && { covariances: Array.from({ length: COVARIANCE_SIZE }, (_, i) => view.getInt16(FIXED_BYTES + 2 * i)) }),
-    bytes: length.end,
-    codedBytes: length.value,
-  };
-}
-
-/** Bytes of the whole tail that begins here; undefined where that cannot be told yet. */
-export function tailBytes(section: Uint8Array): number | undefined {
-  const header = readTailHeader(section);
-  return header && header.bytes + header.codedBytes;
 }

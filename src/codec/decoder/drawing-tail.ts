@@ -1,0 +1,57 @@
+/** A tail that is a drawing: it stands for itself, whatever xhat0 is. */
+import type { Size } from '../../image/image.js';
+import { fromUnit, toUnit } from '../../image/pixels.js';
+import { DrawingReader } from '../drawing/drawing-reader.js';
+import { type DrawingTail, NEVER_FILLED, type TailHeader } from '../lossless/tail-header.js';
+import { type TailPicture, type TailSource, verdict } from '../lossless/tail-reader.js';
+
+/** Pixels that are read before there is a new point. */
+const GROUP_PIXELS = 64;
+const CHANNELS = 3;
+
+export class DrawingTailReader implements TailSource {
+  private readonly reader: DrawingReader;
+
+  /** @param shown what is seen before anything is known, in [-1, 1]: height * width * 3 values */
+  constructor(
+    private readonly header: TailHeader & DrawingTail,
+    size: Size,
+    private readonly shown: Float32Array,
+  ) {
+    const { hasPalette, step, codedBytes } = header;
+    const { width, height } = size;
+    this.reader = new DrawingReader({ width, height, channels: CHANNELS, hasPalette, step, codedBytes });
+  }
+
+  get known(): number {
+    return this.reader.known * CHANNELS;
+  }
+
+  get isDone(): boolean {
+    return this.reader.isDone;
+  }
+
+  get bytesUsed(): number {
+    return this.header.bytes + this.reader.taken;
+  }
+
+  get missing(): number {
+    return this.reader.missing;
+  }
+
+  append(bytes: Uint8Array): void {
+    this.reader.append(bytes);
+  }
+
+  readGroup(): boolean {
+    return this.reader.read(GROUP_PIXELS);
+  }
+
+  picture(): TailPicture {
+    const { reader, header, shown, known } = this;
+    const samples = fromUnit(shown);
+    const filledFrom = header.filledFrom === NEVER_FILLED ? Number.POSITIVE_INFINITY : header.filledFrom;
+    reader.show(samples, filledFrom);
+    return { values: toUnit(samples), known, ...verdict(samples, this, header.checksum) };
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The order in which a drawing's pixels are sent: coarse to fine. It begins with the pixel in the upper left corner; then passes put
+ * rows between the rows that are known and columns between the columns, in turn, until there is no room. A beginning of a file
+ * then shows the whole picture, coarsely, and most pixels have known ones on opposite sides.
+ */
+import type { Size } from '../../image/image.js';
+
+/** Pixels (x, y) with x = left, left + across, ... and y = top, top + down, ..., in rows from the top. */
+export interface Pass {
+  readonly top: number;
+  readonly left: number;
+  readonly down: number;
+  readonly across: number;
+  /** From a pixel to the known ones on both sides of it, between which it lies: so many columns and rows. */
+  readonly along: { readonly dx: number; readonly dy: number };
+  /** From a pixel to the next of the pass in the other direction. */
+  readonly beside: { readonly dx: number; readonly dy: number };
+  /** Distances of columns and rows of which all pixels are known after the pass. */
+  readonly after: { readonly across: number; readonly down: number };
+}
+
+/** The passes of a picture that have pixels in it. */
+export function passesOf({ width, height }: Size): Pass[] {
+  let side = 1;
+  while (side < Math.max(width, height)) side *= 2;
+  const none = { dx: 0, dy: 0 };
+  const after = { across: side, down: side };
+  const passes: Pass[] = [{ top: 0, left: 0, down: side, across: side, along: none, beside: none, after }];
+  for (; side > 1; side /= 2) {
+    const half = side / 2;
+    const rows = { along: { dx: 0, dy: half }, beside: { dx: side, dy: 0 }, after: { across: side, down: half } };
+    const columns = { along: { dx: half, dy: 0 }, beside: { dx: 0, dy: half }, after: { across: half, down: half } };
+    passes.push({ top: half, left: 0, down: side, across: side, ...rows });
+    passes.push({ top: 0, left: half, down: half, across: side, ...columns });
+  }
+  return passes.filter(({ top, left }) => top < height && left < width);
+}
+
+/** Pixels of a pass in a picture. */
+export function pixelsOf({ top, left, down, across }: Pass, { width, height }: Size): number {
+  return Math.ceil((width - left) / across) * Math.ceil((height - top) / down);
+}

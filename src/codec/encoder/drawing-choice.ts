@@ -1,0 +1,163 @@
+/**
+ * How a picture would be sent as a drawing, pixel by pixel and without the network: what flat pictures, text, noise and pictures of a few
+ * pixels are sent as, and everything whose chain would be longer.
+ */
+import { firstThat } from '../../common/search.js';
+import { crop } from '../../image/crop.js';
+import type { RgbImage } from '../../image/image.js';
+import { meanSquaredError } from '../../image/metrics.js';
+import { type CodedDrawing, writeDrawing } from '../drawing/drawing-writer.js';
+import { MOST_HALF_STEP, writeTailBytes } from '../lossless/tail-header.js';
+import type { WrittenTail } from '../lossless/tail-writer.js';
+import { fillingOf } from './drawing-filling.js';
+
+/** Pictures of more colours are not tried with a palette. */
+const MOST_PALETTE_COLOURS = 1024;
+/** The length of larger pictures' drawings is estimated before it is measured: on squares of this side, on a grid of at most so many by so many. */
+const SAMPLE_SIDE = 64;
+const SAMPLES_ACROSS = 4;
+const SMALL_ENOUGH = 128 * 128;
+/** An estimate that is so many times as large as what there is room for is not looked into. */
+const SURE = 1.25;
+
+/** What a drawing is wanted for. */
+export interface DrawingGoal {
+  /** Largest mean squared error, in grey levels. */
+  readonly mostSquaredError: number;
+  /** The file says that it is exact, with a checksum by which a reader knows it. */
+  readonly isExact: boolean;
+}
+
+/** A drawing as the tail of a file without steps. */
+export interface Drawing extends WrittenTail {
+  /** Mean, in grey levels. */
+  readonly squaredError: number;
+}
+
+export class DrawingChoice {
+  /** Whether it is probably worth a try where sizes are close. */
+  readonly isLikely: boolean;
+  private readonly fewColours: boolean;
+  private estimated: number | undefined;
+  private drawing: Drawing | undefined;
+
+  /** @param shown of every pixel before it is known: R, G, B */
+  constructor(
+    private readonly image: RgbImage,
+    private readonly shown: readonly number[],
+    private readonly goal: DrawingGoal,
+  ) {
+    this.fewColours = hasFewColours(image);
+    this.isLikely = this.fewColours || image.width * image.height <= SMALL_ENOUGH;
+  }
+
+  /** A short drawing that comes to the goal, if it has at most so many bytes. It is looked for where it is likely to be found. */
+  shortest(mostBytes: number): Drawing | undefined {
+    this.estimated ??= this.measure();
+    if (this.estimated > mostBytes * SURE) return undefined;
+    this.drawing ??= this.coarsest(this.image);
+    return this.drawing.bytes.length <= mostBytes ? this.drawing : undefined;
+  }
+
+  /** A short drawing that comes to the goal, however long it is. */
+  any(): Drawing {
+    this.drawing ??= this.coarsest(this.image);
+    return this.drawing;
+  }
+
+  /** A good drawing of at most so many bytes, whether or not it comes to the goal. */
+  finest(mostBytes: number): Drawing | undefined {
+    const fits = (tolerance: number) => this.best(this.image, tolerance, mostBytes);
+    const tolerance = firstThat(0, MOST_HALF_STEP, (value) => fits(value) !== undefined);
+    return tolerance === undefined ? undefined : fits(tolerance);
+  }
+
+  /** About how many bytes it has: of a picture that is not large, exactly. */
+  private measure(): number {
+    const { width, height } = this.image;
+    if (width * height <= SMALL_ENOUGH) return this.any().bytes.length;
+    let bytes = 0;
+    let pixels = 0;
+    for (const top of placesOf(height)) {
+      for (const left of placesOf(width)) {
+        const part = { left, top, width: Math.min(SAMPLE_SIDE, width), height: Math.min(SAMPLE_SIDE, height) };
+        bytes += this.coarsest(crop(this.image, part)).bytes.length;
+        pixels += part.width * part.height;
+      }
+    }
+    return (bytes * width * height) / pixels;
+  }
+
+  /** The drawing of the largest tolerance that comes to the goal. */
+  private coarsest(image: RgbImage): Drawing {
+    const { mostSquaredError } = this.goal;
+    if (mostSquaredError === 0) return this.best(image, 0, Number.POSITIVE_INFINITY)!;
+    let best: Drawing | undefined;
+    for (const hasPalette of this.fewColours ? [true, false] : [false]) {
+      const tooCoarse = firstThat(
+        0,
+        MOST_HALF_STEP,
+        (tolerance) => this.code(image, hasPalette, tolerance)!.squaredError > mostSquaredError,
+      );
+      for (let tolerance = (tooCoarse ?? MOST_HALF_STEP + 1) - 1; tolerance >= 0; tolerance--) {
+        const drawing = this.frame(image, this.code(image, hasPalette, tolerance)!);
+        best = shorter(best, drawing);
+        if (drawing !== undefined) break;
+      }
+    }
+    return best!;
+  }
+
+  /** The shorter of the ways to draw with a tolerance. */
+  private best(image: RgbImage, tolerance: number, mostBytes: number): Drawing | undefined {
+    const draw = (hasPalette: boolean, most: number) => {
+      const coded = this.code(image, hasPalette, tolerance, most);
+      return coded && this.frame(image, coded);
+    };
+    const byPalette = this.fewColours ? draw(true, mostBytes) : undefined;
+    const best = shorter(byPalette, draw(false, byPalette?.bytes.length ?? mostBytes));
+    return best && best.bytes.length <= mostBytes ? best : undefined;
+  }
+
+  /** @returns undefined where the code has more bytes than that */
+  private code(
+    image: RgbImage,
+    hasPalette: boolean,
+    tolerance: number,
+    mostBytes = Number.POSITIVE_INFINITY,
+  ): (CodedDrawing & { readonly squaredError: number }) | undefined {
+    const { width, height, data } = image;
+    const step = hasPalette ? 1 : 2 * tolerance + 1;
+    const coded = writeDrawing(data, { width, height, channels: 3, hasPalette, step }, tolerance, mostBytes);
+    return coded && { ...coded, squaredError: meanSquaredError(image, { width, height, data: coded.samples }) };
+  }
+
+  /** @returns undefined where a point would be worse than the one before */
+  private frame(image: RgbImage, coded: CodedDrawing & { readonly squaredError: number }): Drawing | undefined {
+    const { parameters, code, samples, squaredError } = coded;
+    const filledFrom = fillingOf(image, samples, this.shown);
+    if (filledFrom === undefined) return undefined;
+    const tail = { kind: 'drawing', step: parameters.step, hasPalette: parameters.hasPalette, filledFrom } as const;
+    return { bytes: writeTailBytes(tail, code, this.goal.isExact ? image.data : undefined), samples, squaredError };
+  }
+}
+
+function shorter(a: Drawing | undefined, b: Drawing | undefined): Drawing | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return b.bytes.length < a.bytes.length ? b : a;
+}
+
+function hasFewColours({ data }: RgbImage): boolean {
+  const colours = new Set<number>();
+  for (let i = 0; i < data.length && colours.size <= MOST_PALETTE_COLOURS; i += 3) {
+    colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  }
+  return colours.size <= MOST_PALETTE_COLOURS;
+}
+
+/** Where samples begin along a side. */
+function placesOf(length: number): number[] {
+  const count = Math.min(SAMPLES_ACROSS, Math.ceil(length / (2 * SAMPLE_SIDE)));
+  const room = Math.max(0, length - SAMPLE_SIDE);
+  return Array.from({ length: count }, (_, i) => Math.round((room * (i + 0.5)) / count));
+}

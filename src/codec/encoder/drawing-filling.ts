@@ -1,0 +1,77 @@
+/** From which pass on a drawing that has not come to its end is filled up: from where that is nearer to the picture. */
+import type { RgbImage } from '../../image/image.js';
+import { type Pass, passesOf } from '../drawing/passes.js';
+import { NEVER_FILLED } from '../lossless/tail-header.js';
+
+/** A point may be so much worse than the one before, in squares: 1 % in RMSE. */
+export const ALLOWED_RISE = 1.01 ** 2;
+
+/** Squared errors where a pass has come to its end. */
+interface PassErrors {
+  /** Known pixels alone; what was shown before elsewhere. */
+  readonly sparse: number;
+  /** Known pixels stand for those around them. */
+  readonly filled: number;
+  /** Known pixels, elsewhere those of the pass before for what is around them. */
+  readonly before: number;
+}
+
+/**
+ * The first pass after which known pixels stand for those around them, so that no point is more than 1 % worse than the one before.
+ * @param samples that are sent
+ * @param shown of every pixel before it is known: R, G, B
+ * @returns {@link NEVER_FILLED} where they never do; undefined where points become worse in any case
+ */
+export function fillingOf(image: RgbImage, samples: Uint8Array, shown: readonly number[]): number | undefined {
+  const passes = passesOf(image);
+  const errors = passes.map((pass, k) => errorsAfter(image, samples, shown, pass, passes[k - 1]));
+  let first = passes.length;
+  for (let k = passes.length - 1; k >= 0; k--) {
+    const { sparse, filled } = errors[k];
+    const next = errors[k + 1];
+    const goesOn =
+      next === undefined || (next.before <= filled * ALLOWED_RISE && next.filled <= next.before * ALLOWED_RISE);
+    if (!goesOn) break;
+    if (k < NEVER_FILLED && filled <= sparse * ALLOWED_RISE) first = k;
+  }
+  let last = errorOfShown(image, shown);
+  for (const { sparse } of errors.slice(0, first)) {
+    if (sparse > last * ALLOWED_RISE) return undefined;
+    last = sparse;
+  }
+  return Math.min(first, NEVER_FILLED);
+}
+
+function errorsAfter(
+  { width, height, data }: RgbImage,
+  samples: Uint8Array,
+  shown: readonly number[],
+  { after }: Pass,
+  previous: Pass | undefined,
+): PassErrors {
+  let [sparse, filled, before] = [0, 0, 0];
+  for (let y = 0, i = 0; y < height; y++) {
+    const row = y - (y % after.down);
+    const rowBefore = previous ? y - (y % previous.after.down) : 0;
+    for (let x = 0; x < width; x++) {
+      const column = x - (x % after.across);
+      const isKnown = row === y && column === x;
+      const from = (row * width + column) * 3;
+      const fromBefore = previous ? (rowBefore * width + x - (x % previous.after.across)) * 3 : 0;
+      for (let c = 0; c < 3; c++, i++) {
+        const sample = data[i];
+        const own = (sample - samples[from + c]) ** 2;
+        filled += own;
+        sparse += isKnown ? own : (sample - shown[c]) ** 2;
+        before += isKnown ? own : (sample - (previous ? samples[fromBefore + c] : shown[c])) ** 2;
+      }
+    }
+  }
+  return { sparse, filled, before };
+}
+
+function errorOfShown({ data }: RgbImage, shown: readonly number[]): number {
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += (data[i] - shown[i % 3]) ** 2;
+  return sum;
+}

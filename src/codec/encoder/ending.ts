@@ -1,0 +1,105 @@
+/** How a file ends: with its steps, with a tail after them, or as a drawing in their place. */
+import type { RgbImage } from '../../image/image.js';
+import { marginAt } from '../lossless/agreement.js';
+import { covariancesAt } from '../lossless/residuals.js';
+import type { TailSearch } from '../lossless/tail-search.js';
+import type { WrittenTail } from '../lossless/tail-writer.js';
+import type { CodecModel } from '../model.js';
+import type { Drawing, DrawingChoice } from './drawing-choice.js';
+import type { FilePlan } from './file-plan.js';
+import { nearTail } from './near-tail.js';
+import type { CheckedEncodeOptions } from './options.js';
+import type { Walk } from './walk.js';
+
+/** A file's end. */
+export interface Ending {
+  /** Steps before it. */
+  readonly steps: number;
+  readonly tail?: WrittenTail;
+  /** Of the whole file. */
+  readonly bytes: number;
+  readonly rmse: number;
+}
+
+/** A drawing of at most so many bytes, or of so small a share of what photographs take, is not worth a look at the network. */
+const TRIVIAL_BYTES = 12;
+const TRIVIAL_SHARE = 0.25;
+/** Bits per dimension of photographs at an RMSE of 3, and how they fall with the RMSE, to which one below this counts as equal. */
+const PHOTO_BITS = 0.4;
+const PHOTO_SLOPE = 1.45;
+const LEAST_RMSE = 1;
+
+/** The end of a picture that is easily sent without the network. @returns undefined where the chain is to be walked */
+export function easyEnding(
+  { data }: RgbImage,
+  plan: FilePlan,
+  drawing: DrawingChoice,
+  { maxBytes, targetRmse }: CheckedEncodeOptions,
+): Ending | undefined {
+  const photo = PHOTO_BITS * (3 / Math.max(LEAST_RMSE, targetRmse)) ** PHOTO_SLOPE * (data.length / 8);
+  const most = Math.max(TRIVIAL_BYTES, TRIVIAL_SHARE * photo);
+  const found = drawing.shortest(Math.min(most, maxBytes - plan.bytes(0)));
+  return found && drawingEnding(found, plan);
+}
+
+/** The best end after a walk: the shortest file that comes to what was asked for, or the best of those that are short enough. */
+export function chooseEnding(
+  image: RgbImage,
+  model: CodecModel,
+  walk: Walk,
+  drawing: DrawingChoice,
+  tails: TailSearch | undefined,
+  options: CheckedEncodeOptions,
+): Ending {
+  const { plan, points } = walk;
+  const { maxBytes, targetRmse } = options;
+  if (tails) return shorter(losslessEnding(walk, tails), drawing, plan);
+  const ofSteps = { steps: points.steps, bytes: plan.bytes(points.steps, points.heldSteps), rmse: points.rmse };
+  if (points.rmse <= targetRmse) return shorter(ofSteps, drawing, plan);
+  const isThrough = points.steps === plan.steps.length;
+  const near = isThrough ? nearEnding(image, model, walk, options) : undefined;
+  const most = near && near.rmse <= targetRmse ? Math.min(maxBytes, near.bytes) : maxBytes;
+  const found = drawing.shortest(most - plan.bytes(0));
+  const ends: Ending[] = [ofSteps, ...(near ? [near] : []), ...(found ? [drawingEnding(found, plan)] : [])];
+  const fitting = ends.filter(({ bytes }) => bytes <= maxBytes);
+  const enough = fitting.filter(({ rmse }) => rmse <= targetRmse);
+  if (enough.length > 0) return enough.reduce((a, b) => (b.bytes < a.bytes ? b : a));
+  const coarse = drawing.isLikely ? drawing.finest(maxBytes - plan.bytes(0)) : undefined;
+  if (coarse) fitting.push(drawingEnding(coarse, plan));
+  return fitting.reduce((a, b) => (b.rmse < a.rmse ? b : a));
+}
+
+function drawingEnding({ bytes, samples, squaredError }: Drawing, plan: FilePlan): Ending {
+  return {
+    steps: 0,
+    tail: { bytes, samples },
+    bytes: plan.bytes(0) + bytes.length,
+    rmse: Math.sqrt(squaredError),
+  };
+}
+
+/** The drawing, if it is shorter. */
+function shorter(ending: Ending, drawing: DrawingChoice, plan: FilePlan): Ending {
+  const found = drawing.shortest(ending.bytes - plan.bytes(0));
+  return found ? drawingEnding(found, plan) : ending;
+}
+
+function losslessEnding({ plan, points }: Walk, tails: TailSearch): Ending {
+  const best = tails.finish();
+  if (best === undefined) return { steps: 0, bytes: Number.POSITIVE_INFINITY, rmse: 0 };
+  const { steps, tail } = best;
+  return { steps, tail, bytes: plan.bytes(steps, points.heldUpTo(steps)) + tail.bytes.length, rmse: 0 };
+}
+
+/** A tail of residuals where the chain is through. Networks in half precision do not agree on centres. */
+function nearEnding(image: RgbImage, model: CodecModel, walk: Walk, options: CheckedEncodeOptions): Ending | undefined {
+  const { plan, points, chain, xhat0 } = walk;
+  if (points.isHeld || points.steps === 0 || model.denoiser.precision !== 'fp32') return undefined;
+  const { width, height } = image;
+  const bytes = plan.bytes(points.steps, points.heldSteps);
+  const covariances = covariancesAt(model.residuals, chain.t);
+  const context = { width, height, seed: options.seed, xhat0, covariances };
+  const goal = { mostSquaredError: options.targetRmse ** 2, mostBytes: options.maxBytes - bytes };
+  const tail = nearTail(image, context, marginAt(chain.snr), goal);
+  return tail && { steps: points.steps, tail, bytes: bytes + tail.bytes.length, rmse: Math.sqrt(tail.squaredError) };
+}

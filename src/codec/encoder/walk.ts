@@ -1,0 +1,136 @@
+/**
+ * The encoder's walk along the chain (Ho, Jain & Abbeel 2020, Algorithm 3): every step aims from the state that the decoder will have, and
+ * the walk ends where the file is good enough, as long as it may be, or better ended in another way.
+ */
+import type { RgbImage } from '../../image/image.js';
+import { SMALL_PIXELS } from '../../image/image.js';
+import { fromUnit } from '../../image/pixels.js';
+import { BitWriter } from '../bits/bitstream.js';
+import { Chain } from '../chain.js';
+import type { PlannedStep } from '../format/plan.js';
+import type { TailSearch } from '../lossless/tail-search.js';
+import type { CodecModel } from '../model.js';
+import type { BlockSearch } from '../trellis/block-search.js';
+import { placeCodeword, writeBlock } from '../trellis/blocks.js';
+import type { DrawingChoice } from './drawing-choice.js';
+import type { FilePlan } from './file-plan.js';
+import type { CheckedEncodeOptions } from './options.js';
+import type { Points } from './points.js';
+import { shareDone, stopInTime } from './rate-control.js';
+import { errorOf, type Shaping, shapeTarget } from './target.js';
+
+/** A tail of residuals has at least so many bits for each sample: what it takes to agree on centres (docs/LOSSLESS.md). */
+const LEAST_TAIL_BITS = 0.05;
+
+/** What a walk begins with. */
+export interface WalkStart {
+  readonly image: RgbImage;
+  readonly model: CodecModel;
+  readonly plan: FilePlan;
+  /** See {@link Shaping}. */
+  readonly sharpens: boolean;
+  /** ν. */
+  readonly stateBits: number;
+  readonly search: BlockSearch;
+  readonly drawing: DrawingChoice;
+  /** Looks for the best end of a lossless file. */
+  readonly tails: TailSearch | undefined;
+  readonly points: Points;
+}
+
+/** Where a walk has come to. */
+export interface Walk {
+  /** With the stop that was chosen on the way. */
+  readonly plan: FilePlan;
+  readonly points: Points;
+  readonly chain: Chain;
+  /** Of the state that the chain has come to. */
+  readonly xhat0: Float32Array;
+  readonly paths: BitWriter;
+  readonly networkEvaluations: number;
+}
+
+/** Walks as far as it is of use. */
+export async function walkChain(start: WalkStart, options: CheckedEncodeOptions): Promise<Walk> {
+  const { image, model, sharpens, drawing, tails, points } = start;
+  const { seed, maxBytes, targetRmse, lossless, signal } = options;
+  const small = isSmall(image);
+  const paths = new BitWriter();
+  let { plan } = start;
+  let chain = Chain.begin(model, { ...image, seed });
+  /** Of steps that were taken back. */
+  let wasted = 0;
+  let klBits = 0;
+  const shaping = { sharpens, emphasises: options.selection === 'greedy' && !small };
+  const coder = { ...start, paths, signal };
+  for (;;) {
+    const xhat0 = await chain.estimate(signal);
+    const { t, step } = chain;
+    if (step > 0) points.add(t, klBits, { ...image, data: fromUnit(xhat0) });
+    const { heldSteps } = points;
+    const limits = { maxBytes, targetRmse, heldSteps };
+    const fraction = shareDone(plan, step, points.rmse, limits);
+    options.onProgress?.({ fraction, t, bytes: plan.bytes(step, heldSteps), rmse: points.rmse });
+    const isEnd = step === plan.steps.length;
+    if (!points.isHeld) tails?.consider(step, t, paths.length, xhat0, isEnd);
+    if (isEnd || (!lossless && points.rmse <= targetRmse)) break;
+    if (!small && !lossless) plan = stopInTime(plan, points.reports, model.schedule, limits);
+    const next = plan.bytes(step + 1, heldSteps);
+    if (next > maxBytes) break;
+    const least = next + (lossless ? Math.floor((LEAST_TAIL_BITS * image.data.length) / 8) : 0);
+    if (drawing.shortest(least - plan.bytes(0))) break;
+    const before = small ? chain.fork() : undefined;
+    const { length } = paths;
+    let kl = await codeStep(chain, plan.steps[step], shaping, coder);
+    if (before && isShaped(shaping) && points.isWorse({ ...image, data: fromUnit(await chain.estimate(signal)) })) {
+      // Of small pictures a step has few bits. Aimed at the error itself it mostly comes out better.
+      paths.truncate(length);
+      wasted += chain.networkEvaluations - before.networkEvaluations;
+      chain = before;
+      kl = await codeStep(chain, plan.steps[step], PLAIN, coder);
+    }
+    klBits += kl;
+  }
+  const xhat0 = await chain.estimate(signal);
+  return { plan, points, chain, xhat0, paths, networkEvaluations: chain.networkEvaluations + wasted };
+}
+
+/** What all steps of a file are coded with. */
+interface StepCoder extends WalkStart {
+  readonly paths: BitWriter;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Codes a step, and takes it.
+ * @returns the step's KL(q||p) in bits
+ */
+async function codeStep(chain: Chain, planned: PlannedStep, shaping: Shaping, coder: StepCoder): Promise<number> {
+  const { image, stateBits, search, paths, signal } = coder;
+  // Error, target and codewords in turn: large pictures have no room for one each.
+  const values = chain.z;
+  const squaredError = errorOf(image.data, await chain.estimate(signal), values);
+  const klBits = chain.klBits(planned.s, squaredError);
+  await shapeTarget(values, chain, planned.s, shaping, signal);
+  const blocks = chain.blocks(planned, stateBits);
+  let done = 0;
+  for await (const path of search.choose(blocks, values, signal)) {
+    const block = blocks[done++];
+    writeBlock(block, path, paths);
+    placeCodeword(block, path, values);
+  }
+  await chain.advance(planned.s, signal);
+  return klBits;
+}
+
+/** A target that is the error itself. */
+const PLAIN: Shaping = { sharpens: false, emphasises: false };
+
+function isShaped({ sharpens, emphasises }: Shaping): boolean {
+  return sharpens || emphasises;
+}
+
+/** Small pictures have few bits, and time for all that saves some. */
+function isSmall({ width, height }: RgbImage): boolean {
+  return width * height <= SMALL_PIXELS;
+}
