@@ -18,9 +18,9 @@ export class DrawingTailReader implements TailSource {
     size: Size,
     private readonly shown: Float32Array,
   ) {
-    const { hasPalette, step, codedBytes } = header;
+    const { hasPalette, isEven, step, codedBytes } = header;
     const { width, height } = size;
-    this.reader = new DrawingReader({ width, height, channels: CHANNELS, hasPalette, step, codedBytes });
+    this.reader = new DrawingReader({ width, height, channels: CHANNELS, hasPalette, isEven, step, codedBytes });
   }
 
   get known(): number {
