@@ -63,7 +63,7 @@ const model = await openModel(values.model, engine);
 
 /** Lossless files cut where their tails begin. */
 const tailed = corpus
-  .filter((bytes) => readHeader(bytes).header.lossless)
+  .filter((bytes) => readHeader(bytes).header.tail)
   .map((bytes) => {
     const { steps } = layoutOf(bytes);
     const start = steps[steps.length - 1].bytes;
@@ -231,8 +231,8 @@ function parse(bytes) {
     ends.every((end, i) => Number.isSafeInteger(end) && (i === 0 || end > ends[i - 1])),
     'steps grow',
   );
-  const { lossless, metadata } = readHeader(bytes).header;
-  const open = lossless === true || metadata === true;
+  const { tail, metadata } = readHeader(bytes).header;
+  const open = tail === true || metadata === true;
   check(open || info.bytesWhenComplete !== undefined, 'the end is known where nothing follows the steps');
   check(info.complete === bytes.length >= (info.bytesWhenComplete ?? Number.POSITIVE_INFINITY), 'completeness');
   check(info.stepsComplete < ends.length && ends[info.stepsComplete] <= bytes.length, 'whole steps are there');
@@ -254,7 +254,7 @@ async function decodeCase(bytes) {
     check(result.knownSamples === result.image.data.length, 'all of a lossless picture is exact');
     const same = pictures.some((picture) => Buffer.compare(picture, result.image.data) === 0);
     check(same, 'what is called lossless is the picture that was encoded');
-  } else if (stepsComplete === result.stepsTotal && complete && info.lossless) {
+  } else if (stepsComplete === result.stepsTotal && complete && info.samples?.lossless) {
     check(false, 'a lossless file that is whole is exact or refused');
   }
   return result.lossless ? 'lossless' : outcome;

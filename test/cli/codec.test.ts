@@ -272,7 +272,7 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 4,
+      version: 5,
       width: 32,
       height: 32,
       stateBits: 12,
