@@ -1,9 +1,4 @@
-/**
- * Options that several commands share, and the checks of numbers.
- *
- * Numbers are declared to yargs without a type, so that what is not a number arrives as it was typed and the message
- * can quote it.
- */
+/** Options that several commands share, and the checks of numbers. */
 import type { Options } from 'yargs';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { DEVICES, type Device, PRECISIONS, type Precision } from '../engine/engine.js';
@@ -14,9 +9,17 @@ const MAX_THREADS = 1024;
 export const ENGINES = ['auto', 'onnx', 'wasm', 'tensorflow'] as const;
 export type EngineChoice = (typeof ENGINES)[number];
 
+/** A number as it is typed. */
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^0x[\da-f]+$/i;
+
 /** An option whose value is a number; its command checks it with {@link integer} or {@link positive}. */
 export function numberOption(description: string, more: Options = {}): Options {
-  return { description, requiresArg: true, ...more };
+  return { description, requiresArg: true, coerce: asNumber, ...more };
+}
+
+/** What is not a number stays as it was typed. */
+export function asNumber(typed: unknown): unknown {
+  return typeof typed === 'string' && NUMBER.test(typed) ? Number(typed) : typed;
 }
 
 export const engineOptions = {

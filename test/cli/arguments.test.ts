@@ -52,6 +52,18 @@ describe('arguments', () => {
     ['encode a.png --effort 0', /--effort/],
     ['encode a.png --seed 4294967296', /--seed: expected an integer from 0 to 4294967295/],
     ['encode a.png --seed 1 --seed 2', /--seed: given more than once/],
+    ['encode a.png --effort 1 --effort 1', /--effort: given more than once/],
+    ['encode a.png --effort 5 --effort=1', /--effort: given more than once/],
+    ['encode a.png -o a.ddc -o b.ddc', /--output: given more than once/],
+    ['encode a.png --lossless --no-lossless', /--lossless and --no-lossless: give only one/],
+    ['encode a.png -q=1', /-q: expected true, false or no value, got "1"/],
+    ['encode a.png -qq0', /-q: expected true, false or no value, got "0"/],
+    ['encode a.png --lossless=', /--lossless: expected true, false or no value, got ""/],
+    ['encode a.png --output=', /--output: expected a value, got ""/],
+    ['encode a.png -o -- b.png', /-o: expected a value after it/],
+    ['encode a.png --engine.x onnx', /unknown argument: engine.x/],
+    ['info a.ddc --file a.ddc', /--file: is given without a flag/],
+    ['model lisst', /did you mean list/],
     ['encode a.png --selection best', /--selection: expected one of "greedy", "sample", got "best"/],
     ['encode a.png --engine cuda', /--engine: expected one of "auto", "onnx", "wasm", "tensorflow"/],
     ['encode a.png --device gpu', /--device: expected one of "cpu", "cuda", "webgpu"/],
@@ -87,9 +99,69 @@ describe('arguments', () => {
   });
 });
 
+describe('switches', () => {
+  const commands = [
+    ...[
+      'encode',
+      'decode',
+      'info',
+      'truncate',
+      'verify',
+      'sample',
+      'interpolate',
+      'train',
+      'data',
+      'calibrate',
+      'eval',
+      'rd',
+    ],
+    ...['rd merge', 'model import', 'model export', 'model list', 'model info'],
+  ];
+
+  it.each(commands)('of %s are true, false or refused', async (command) => {
+    const { stdout } = await callMain([...command.split(' '), '--help']);
+    const options = stdout.split(/\n(?= +-)/).filter((text) => text.includes('[boolean]'));
+    const switches = options.map((text) => /--([\w-]+)/.exec(text)![1]);
+    expect(switches).toContain('json');
+    for (const name of switches.filter((one) => one !== 'help' && one !== 'version')) {
+      const refused = await callMain([...command.split(' '), 'x', 'y', `--${name}=yes`]);
+      expectRefusal(refused, 2, new RegExp(`--${name}: expected true, false or no value, got "yes"`));
+    }
+  });
+
+  it('with a value are what it says', async () => {
+    const directory = await temporaryDirectory();
+    const json = (...args: string[]) => callMain(['encode', 'none.png', ...args], directory);
+    expect(JSON.parse((await json('--json=true')).stdout)).toMatchObject({ images: [{ input: 'none.png' }] });
+    expect((await json('--json', 'false')).stdout).toBe('');
+    expect((await json('--no-json')).stdout).toBe('');
+  });
+});
+
+describe('--', () => {
+  it('ends the options: all that follows are files', async () => {
+    const directory = await temporaryDirectory();
+    for (const name of ['a.png', '-b.png', '--quiet']) await writeFile(join(directory, name), png);
+    const quick = ['--effort', '1', '--target-rmse', '40', '--json'];
+    const { stdout } = await callMain(['encode', ...quick, 'a.png', '--', '-b.png', '--quiet', '-'], directory);
+    // Standard input has another name even there.
+    expect(stdout).toBe('');
+    const run = await callMain(['encode', ...quick, 'a.png', '--', '-b.png', '--quiet'], directory);
+    expect(run.code, run.stderr).toBe(0);
+    const outputs = JSON.parse(run.stdout).images.map(({ output }: { output: string }) => output);
+    expect(outputs).toEqual(['a.png.ddc', '-b.png.ddc', '--quiet.ddc']);
+  });
+});
+
 describe('files', () => {
   it.each([
     ['encode none.png', /none.png: no such file/],
+    // Not the file 1000.
+    ['encode 1e3', /1e3: no such file/],
+    ['encode -- -dash.png', /-dash.png: no such file/],
+    // Sets of images whose names are near to that of a command.
+    ['rd image -o report', /image: no such file/],
+    ['rd me -o report', /me: no such file/],
     ['encode text.png', /text.png: not a picture; expected PNG/],
     ['encode half.png', /half.png: truncated or corrupt/],
     ['encode glass.png', /glass.png: has transparent pixels; .*--background/],

@@ -12,6 +12,7 @@ import { isDirectory, makeDirectory } from '../../node/files.js';
 import { contactSheet, labelledTable } from '../../node/image/contact-sheet.js';
 import { outputFormat } from '../../node/image/write.js';
 import {
+  asNumber,
   atMostOne,
   type EngineArgs,
   engineOptions,
@@ -275,7 +276,7 @@ function checkArguments(args: SampleArgs): Settings {
     '--shared-latents': given,
     '--separate': args.separate || undefined,
   });
-  const sharedLatents = given?.map((t) => integer('--shared-latents', t, 1, MAX_TIMESTEPS)!);
+  const sharedLatents = given?.map((t) => integer('--shared-latents', asNumber(t), 1, MAX_TIMESTEPS)!);
   const byDefault = args.progressive || sharedLatents ? 8 : 64;
   return {
     ...samplerSettings(args),
