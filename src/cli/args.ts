@@ -111,6 +111,16 @@ export function positive(name: string, value: unknown, unit: string): number | u
   throw invalidArgument(name, `a number of ${unit} above 0`, value);
 }
 
+/**
+ * A finite number of 0 or more, or `undefined` where the option is not given.
+ * @throws CodecError `usage` for anything else
+ */
+export function notNegative(name: string, value: unknown, unit: string): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
+  throw invalidArgument(name, `a number of ${unit} of 0 or more`, value);
+}
+
 /** @throws CodecError `usage` when more than one of these options is given */
 export function atMostOne(values: Readonly<Record<string, unknown>>): void {
   const given = Object.keys(values).filter((name) => values[name] !== undefined);
@@ -123,17 +133,20 @@ export function bytesForRate(bitsPerDim: number, size: { readonly width: number;
 }
 
 /**
- * The number of bytes to use of a file, from `--bytes` or `--rate`, both checked already.
- * @throws CodecError `usage` when that is less than the file's header
+ * The number of bytes that a size or a rate, both checked already, allow a file to have.
+ * @param least of a file of that picture
+ * @throws CodecError `usage` when that is less than what a file has at least
  */
 export function byteBudget(
-  { bytes, rate }: { readonly bytes: number | undefined; readonly rate: number | undefined },
-  header: { readonly width: number; readonly height: number; readonly headerBytes: number },
+  { bytes, rate }: { readonly bytes?: number | undefined; readonly rate?: number | undefined },
+  least: { readonly width: number; readonly height: number; readonly headerBytes: number },
+  { flags, part } = { flags: { bytes: '--bytes', rate: '--rate' }, part: 'the header' },
 ): number | undefined {
-  const budget = rate === undefined ? bytes : bytesForRate(rate, header);
-  if (budget === undefined || budget >= header.headerBytes) return budget;
-  const dims = header.width * header.height * 3;
-  const least = `the header alone is ${header.headerBytes} bytes, ${((header.headerBytes * 8) / dims).toPrecision(3)} bits/dim`;
-  if (rate === undefined) throw invalidArgument('--bytes', `at least the header (${least})`, bytes);
-  throw invalidArgument('--rate', `at least the header (${least})`, rate);
+  const budget = rate === undefined ? bytes : bytesForRate(rate, least);
+  if (budget === undefined || budget >= least.headerBytes) return budget;
+  const dims = least.width * least.height * 3;
+  const expected = `at least ${part} (${least.headerBytes} bytes, ${((least.headerBytes * 8) / dims).toPrecision(3)} bits/dim)`;
+  throw rate === undefined
+    ? invalidArgument(flags.bytes, expected, bytes)
+    : invalidArgument(flags.rate, expected, rate);
 }

@@ -13,8 +13,11 @@ export const END_OF_OPTIONS = MARK;
 /** Arguments that may have several values: positional ones, and yargs' own list of them. */
 const LISTS = new Set(['_', 'inputs', 'files', 'data', 'images', 'reports', 'shared-latents']);
 
-/** Options that may be empty. */
-const TEXTS = new Set(['comment']);
+/** Options that are neither names nor choices, and may be anything. */
+const TEXTS = new Set(['comment', 'seed']);
+
+/** Names for which `-` is standard input or output. */
+const STREAMS = new Set(['inputs', 'files', 'file', 'a', 'b', 'against', 'output']);
 
 /** The arguments for yargs: `-` and all that follows `--` are none of options. */
 export function markPlain(args: readonly string[]): string[] {
@@ -40,6 +43,7 @@ export function unmarkText(text: string): string {
 interface Known {
   getOptions(): {
     readonly boolean: readonly string[];
+    readonly string: readonly string[];
     readonly alias: Readonly<Record<string, readonly string[] | undefined>>;
   };
   getGroups(): Readonly<Record<string, readonly string[] | undefined>>;
@@ -52,10 +56,11 @@ interface Known {
  */
 export function checkTyped(parsed: Readonly<Record<string, unknown>>, args: readonly string[], yargs: unknown): void {
   const known = yargs as Known;
-  const { boolean, alias } = known.getOptions();
+  const { boolean, string, alias } = known.getOptions();
   const positional = new Set(known.getGroups()['Positionals:']);
   const [options] = atEndOfOptions(args);
   for (const option of options) checkOption(option, new Set(boolean), positional, options);
+  const names = new Set(string);
   const aliases = new Set(Object.values(alias).flat());
   for (const [name, value] of Object.entries(parsed)) {
     if (aliases.has(name)) continue;
@@ -63,8 +68,14 @@ export function checkTyped(parsed: Readonly<Record<string, unknown>>, args: read
     // Only one of them can have been meant.
     if (Array.isArray(value) && !isList) throw new CodecError('usage', `--${name}: given more than once`);
     const values: readonly unknown[] = isList && Array.isArray(value) ? value : [value];
-    if (values.includes('') && !TEXTS.has(name)) {
-      throw invalidArgument(positional.has(name) ? name : `--${name}`, 'a value', '');
+    if (TEXTS.has(name)) continue;
+    const shown = positional.has(name) ? name : `--${name}`;
+    if (values.includes('')) throw invalidArgument(shown, 'a value', '');
+    if (values.includes('-') && names.has(name) && !STREAMS.has(name)) {
+      throw new CodecError(
+        'usage',
+        `${shown}: "-" is standard input or output, which cannot be used here; expected a name`,
+      );
     }
   }
 }

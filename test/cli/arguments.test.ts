@@ -46,6 +46,9 @@ describe('arguments', () => {
     ['encode a.png --max-rate 0', /--max-rate: .* got 0/],
     ['encode a.png --max-rate -1', /--max-rate: .* got -1/],
     ['encode a.png --max-rate NaN', /--max-rate: .* got "NaN"/],
+    ['encode a.png --max-rate 1e-9', /--max-rate: expected at least the header \(.*12 bytes.*\), got 1e-9/],
+    ['encode a.png --max-bytes 3', /--max-bytes: expected at least the header \(.*\), got 3/],
+    ['encode a.png --comment x --max-rate 0.5', /--max-rate: expected at least the header and the metadata \(/],
     ['encode a.png --max-bytes 1.5', /--max-bytes: expected an integer of 1 or more, got 1.5/],
     ['encode a.png --target-rmse -3', /--target-rmse: expected a number of grey levels above 0, got -3/],
     ['encode a.png --effort 10', /--effort: expected an integer from 1 to 9, got 10/],
@@ -82,6 +85,17 @@ describe('arguments', () => {
     ['decode a.ddc --max-pixels lots', /--max-pixels: .* got "lots"/],
     ['decode a.ddc -o a.jpg', /pictures are written as \.png, \.webp/],
     ['decode a.ddc -o a.ddc', /inputs are never overwritten/],
+    ['decode a.ddc --rate 0.1,0.2,1e-9', /--rate: expected at least the header .* got 1e-9/],
+    ['decode a.ddc --rate 1,x', /--rate: expected a number of bits per dimension above 0, got "x"/],
+    ['decode a.ddc --rate 1,', /--rate: expected a number of bits per dimension above 0, got ""/],
+    ['decode a.ddc --rate 1,1.0', /--rate: expected each rate once/],
+    ['decode a.ddc --rate 1,2 -o -', /-o -: expected one rate with it/],
+    ['decode a.ddc --rate 1,2 --progressive steps', /give only one/],
+    ['decode a.ddc --progressive a.png -o a.png', /--progressive: a.png and the output a.png are in each other's way/],
+    ['decode a.ddc --progressive d -o d/contact-sheet.png', /in each other's way/],
+    ['decode a.ddc a.ddc.ddc --progressive d -o d', /in each other's way/],
+    ['decode a.ddc below/a.ddc --progressive d', /d\/a.decoded.png would be of two of these files/],
+    ['decode a.ddc --progressive -', /--progressive: "-" is standard input or output/],
     ['decode a.ddc --rate 1e-9', /--rate: expected at least the header/],
     ['decode a.ddc --bytes 3', /--bytes: expected at least the header .* got 3/],
     ['info', /expected at least one file/],
@@ -172,6 +186,8 @@ describe('files', () => {
     ['encode a.png b.png -o old.ddc', /old.ddc: cannot make this directory: a file has that name/],
     ['encode a.png -o /proc/none/', /\/proc\/none\/?: cannot make this directory/],
     ['decode none.ddc', /none.ddc: no such file/],
+    ['decode thin.ddc -o thin.webp', /thin.ddc: WebP holds at most 16383 pixels a side, got 16384x1/],
+    ['decode old.ddc --rate 1,2 -o old.png', /old-2.png: exists already; use --force/],
     ['decode empty', /no coded pictures/],
     ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c4/],
     ['decode version.ddc', /version.ddc: .ddc version: expected 4, got 5/],
@@ -197,6 +213,8 @@ describe('files', () => {
     await put('old.ddc', header({}));
     await put('version.ddc', header({ version: 5 }));
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
+    await put('thin.ddc', header({ width: 16384, height: 1 }));
+    await put('old-2.png', 'old');
     await put('cut.ddc', header({}).subarray(0, 7));
     await put('nobody.ddc', header({ modelId: 'ffffff' }));
     expectRefusal(await callMain(line.split(' '), directory), 1, message);

@@ -2,16 +2,42 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DecodePoint } from '../../codec/api.js';
+import { fileParts, type Layout } from '../../codec/format/layout.js';
 import { CodecError } from '../../common/errors.js';
+import type { RgbImage } from '../../image/image.js';
 import { makeDirectory } from '../../node/files.js';
-import { contactSheet, type Tile, thumbnail } from '../../node/image/contact-sheet.js';
+import { contactSheet, thumbnail } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
 import { checkWritable, type WriteOptions, writeAtomically } from '../output.js';
 
 const SHEET_NAME = 'contact-sheet.png';
 
 /** The names of {@link pictureName}. */
-const PICTURE_NAME = /^\d{2,}-\d+\.\d{4}\.png$/;
+const PICTURE_NAME = /^\d{2,}-\d+\.\d{4,}\.png$/;
+
+/**
+ * About `points` sizes in bytes up to the end of what is used of a file, each larger than the one before by about the same factor: as
+ * much happens in the first hundredth of a file as in all the rest. Among the steps each is the end of one.
+ * @param bytes the file, from its first byte on
+ * @param limits of what is used of it
+ */
+export function sizesOnTheWay(
+  bytes: Uint8Array,
+  layout: Layout,
+  {
+    points,
+    maxBytes = Number.POSITIVE_INFINITY,
+    maxSteps,
+  }: { points: number; maxBytes: number | undefined; maxSteps: number | undefined },
+): number[] {
+  const { boundaries } = layout;
+  const [first] = boundaries;
+  const steps = boundaries.slice(0, (maxSteps ?? boundaries.length) + 1);
+  const all = maxSteps === undefined ? (fileParts(bytes, layout).tail ?? bytes.length) : steps[steps.length - 1];
+  const end = Math.min(all, bytes.length, maxBytes);
+  const goals = Array.from({ length: points }, (_, i) => Math.ceil(first * (end / first) ** ((i + 1) / points)));
+  return [...new Set(goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal))];
+}
 
 export interface ProgressiveReport {
   readonly directory: string;
@@ -48,15 +74,17 @@ export async function openProgressiveOutput(directory: string, options: WriteOpt
   }
   for (const name of earlier) await rm(join(directory, name));
   const points: ProgressiveReport['points'][number][] = [];
-  const tiles: Tile[] = [];
+  const pictures: RgbImage[] = [];
   return {
     async add({ image, bytesUsed, stepsUsed, t, bitsPerDim }) {
       const output = join(directory, pictureName(points.length + 1, bitsPerDim));
       await writeAtomically(output, await encodePng(image), options);
       points.push({ output, bytesUsed, stepsUsed, t, bitsPerDim });
-      tiles.push({ image: await thumbnail(image), label: `${formatRate(bitsPerDim)} bits/dim` });
+      pictures.push(await thumbnail(image));
     },
     async finish() {
+      const labels = distinctLabels(points.map(({ bitsPerDim }) => bitsPerDim));
+      const tiles = pictures.map((image, i) => ({ image, label: `${labels[i]} bits/dim` }));
       await writeAtomically(sheet, await encodePng(await contactSheet(tiles)), options);
       return { directory, contactSheet: sheet, points };
     },
@@ -64,10 +92,22 @@ export async function openProgressiveOutput(directory: string, options: WriteOpt
 }
 
 function pictureName(number: number, bitsPerDim: number): string {
-  return `${String(number).padStart(2, '0')}-${bitsPerDim.toFixed(4)}.png`;
+  return `${String(number).padStart(2, '0')}-${bitsPerDim.toFixed(Math.max(4, decimalsFor(bitsPerDim, 3)))}.png`;
 }
 
-/** Two decimals, more where the rate is so low that they would not tell points apart. */
-function formatRate(bitsPerDim: number): string {
-  return bitsPerDim.toFixed(bitsPerDim < 0.0995 ? 3 : 2);
+/** Rates with two digits that count, or as many more as it takes to tell them apart. */
+export function distinctLabels(rates: readonly number[]): string[] {
+  const withDigits = (digits: number) => rates.map((rate) => rate.toFixed(Math.max(2, decimalsFor(rate, digits))));
+  const apart = [2, 3, 4, 5].find((digits) => new Set(withDigits(digits)).size === new Set(rates).size);
+  return withDigits(apart ?? 6);
+}
+
+/** Decimals with which a number has so many digits after its leading zeros. */
+function decimalsFor(value: number, digits: number): number {
+  return value > 0 && value < 1 ? digits - 1 - Math.floor(Math.log10(value)) : digits - 1;
+}
+
+/** Whether a file of this name in the directory is one of ours, which takes the place of any other. */
+export function isProgressiveFile(name: string): boolean {
+  return name === SHEET_NAME || PICTURE_NAME.test(name);
 }
