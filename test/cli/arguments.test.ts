@@ -100,6 +100,9 @@ describe('arguments', () => {
     ['decode a.ddc --bytes 3', /--bytes: expected at least the header .* got 3/],
     ['info', /expected at least one file/],
     ['info a.ddc b.ddc', /unknown argument: b.ddc/],
+    ['eval -', /data: "-" is standard input or output/],
+    ['rd - -o report', /images: "-" is standard input or output/],
+    ['rd a.png -o - --model none --baselines png', /-o -: expected the name of a directory/],
     ['truncate a.ddc --bytes 100', /expected --output/],
     ['truncate a.ddc -o b.ddc', /--rate or --bytes/],
     ['truncate a.ddc -o b.ddc --rate 1 --bytes 100', /give only one/],
@@ -187,6 +190,10 @@ describe('files', () => {
     ['encode a.png -o /proc/none/', /\/proc\/none\/?: cannot make this directory/],
     ['decode none.ddc', /none.ddc: no such file/],
     ['decode thin.ddc -o thin.webp', /thin.ddc: WebP holds at most 16383 pixels a side, got 16384x1/],
+    [
+      'decode old.ddc nobody.ddc -o new --progressive steps',
+      /steps\/nobody.decoded.png: has pictures of an earlier run/,
+    ],
     ['decode old.ddc --rate 1,2 -o old.png', /old-2.png: exists already; use --force/],
     ['decode empty', /no coded pictures/],
     ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c4/],
@@ -215,6 +222,8 @@ describe('files', () => {
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
     await put('thin.ddc', header({ width: 16384, height: 1 }));
     await put('old-2.png', 'old');
+    await mkdir(join(directory, 'steps', 'nobody.decoded.png'), { recursive: true });
+    await put('steps/nobody.decoded.png/03-0.1234.png', 'old');
     await put('cut.ddc', header({}).subarray(0, 7));
     await put('nobody.ddc', header({ modelId: 'ffffff' }));
     expectRefusal(await callMain(line.split(' '), directory), 1, message);

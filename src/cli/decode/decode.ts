@@ -23,7 +23,13 @@ import { type Job, type JobPlan, outputsOf, placeOf, planJobs, runJobs } from '.
 import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
 import { formatOf, writeResult } from '../output.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
-import { isProgressiveFile, openProgressiveOutput, type ProgressiveReport, sizesOnTheWay } from './progressive.js';
+import {
+  checkProgressiveOutput,
+  isProgressiveFile,
+  openProgressiveOutput,
+  type ProgressiveReport,
+  sizesOnTheWay,
+} from './progressive.js';
 import { collect, nameAtRate, picturesAtRates, type Rate, type RateReport, readRates } from './rates.js';
 import { type CodedSource, withCodedSource } from './source.js';
 
@@ -170,7 +176,10 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
     });
     for (const { output } of plan.jobs) formatOf(output);
     const progressiveDirectory = progressiveDirectories(plan, args.progressive);
-    if (args.progressive !== undefined) await refuseOverlap(plan.jobs, progressiveDirectory);
+    if (args.progressive !== undefined) {
+      await refuseOverlap(plan.jobs, progressiveDirectory);
+      for (const job of plan.jobs) await checkProgressiveOutput(progressiveDirectory(job)!, args);
+    }
     const settings = { ...checked, progressiveDirectory };
     const perform = (job: Job) => decodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));

@@ -5,7 +5,7 @@ import type { DecodePoint } from '../../codec/api.js';
 import { fileParts, type Layout } from '../../codec/format/layout.js';
 import { CodecError } from '../../common/errors.js';
 import type { RgbImage } from '../../image/image.js';
-import { makeDirectory } from '../../node/files.js';
+import { exists, makeDirectory } from '../../node/files.js';
 import { contactSheet, thumbnail } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
 import { checkWritable, type WriteOptions, writeAtomically } from '../output.js';
@@ -59,20 +59,20 @@ export interface ProgressiveOutput {
 }
 
 /**
+ * Says before long work what would make {@link openProgressiveOutput} fail after it, where the directory is there.
+ * @throws CodecError as {@link openProgressiveOutput}
+ */
+export async function checkProgressiveOutput(directory: string, options: WriteOptions): Promise<void> {
+  if (await exists(directory)) await findEarlier(directory, options);
+}
+
+/**
  * Makes the directory and sees to it that its pictures will be those of one run.
  * @throws CodecError `file` when it cannot be written, or holds pictures of an earlier run and `force` is not set
  */
 export async function openProgressiveOutput(directory: string, options: WriteOptions): Promise<ProgressiveOutput> {
-  await makeDirectory(directory);
+  for (const name of await findEarlier(directory, options)) await rm(join(directory, name));
   const sheet = join(directory, SHEET_NAME);
-  await checkWritable(sheet, options);
-  // Pictures of another run, at other rates, would stay between the new ones.
-  const earlier = (await readdir(directory)).filter((name) => PICTURE_NAME.test(name));
-  if (earlier.length > 0 && !options.force) {
-    const reason = `has pictures of an earlier run (${earlier[0]}); use --force to replace them`;
-    throw new CodecError('file', `${directory}: ${reason}, or name another directory`);
-  }
-  for (const name of earlier) await rm(join(directory, name));
   const points: ProgressiveReport['points'][number][] = [];
   const pictures: RgbImage[] = [];
   return {
@@ -89,6 +89,16 @@ export async function openProgressiveOutput(directory: string, options: WriteOpt
       return { directory, contactSheet: sheet, points };
     },
   };
+}
+
+/** Names of pictures of another run, which would stay between the new ones; none without `force`. */
+async function findEarlier(directory: string, options: WriteOptions): Promise<string[]> {
+  await makeDirectory(directory);
+  await checkWritable(join(directory, SHEET_NAME), options);
+  const earlier = (await readdir(directory)).filter((name) => PICTURE_NAME.test(name));
+  if (earlier.length === 0 || options.force) return earlier;
+  const reason = `has pictures of an earlier run (${earlier[0]}); use --force to replace them`;
+  throw new CodecError('file', `${directory}: ${reason}, or name another directory`);
 }
 
 function pictureName(number: number, bitsPerDim: number): string {
