@@ -8,7 +8,7 @@ import sharp, { type Metadata } from 'sharp';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RgbImage } from '../../image/image.js';
 import { readRegularFile } from '../files.js';
-import { type ColourSpace, DISPLAY_P3, toSrgb } from './colour-space.js';
+import { type ColourSpace, DISPLAY_P3 } from './colour-space.js';
 import { pngColourSpace } from './png-colours.js';
 
 /** Largest picture that is read, in pixels: 8192 x 8192, 192 MB in memory. */
@@ -130,6 +130,7 @@ async function decodePixels(bytes: Buffer, path: string) {
     .raw({ depth: colourspace === 'rgb16' ? 'ushort' : 'uchar' })
     .toBuffer({ resolveWithObject: true });
   if (space === undefined) return { ...info, pixels: data };
+  const { toSrgb } = await import('./to-srgb.js');
   const samples = colourspace === 'rgb16' ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
   return { ...info, pixels: toSrgb(samples, info.channels, space) };
 }
