@@ -113,7 +113,7 @@ async function deviceAtHand(
   // ONNX Runtime would tell at length what is told below.
   ort.env.logLevel = 'fatal';
   try {
-    const { model } = trace(([x]) => [tf.add(x, 1)], [[1]], []);
+    const { model } = trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []);
     const { run, release } = await runHere(ort, model, [[1]], [[1]], sessionOptions(1, device));
     await run([new Float32Array(1)]);
     await release();
