@@ -1,12 +1,12 @@
 /** What the package promises to those who import it: documented, typed, and nothing loaded that is not needed. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
-import { temporaryDirectory } from './helpers/fixtures.js';
+import { syntheticImage, temporaryDirectory, toSharp } from './helpers/fixtures.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ENTRIES = ['index', 'core', 'decode'] as const;
@@ -52,7 +52,8 @@ test('package.json has an entry for each', () => {
   expect(Object.keys(PACKAGE.exports)).toEqual(['.', './decode', './core', './package.json']);
 });
 
-test('a script in TypeScript works from the packed tarball', async () => {
+/** A directory of a user who has installed the packed tarball, but for some of its packages. */
+async function installation(without: readonly string[] = []): Promise<string> {
   const directory = await temporaryDirectory();
   const [{ filename }] = JSON.parse(
     execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', directory], {
@@ -72,8 +73,13 @@ test('a script in TypeScript works from the packed tarball', async () => {
     '@types/node',
     '@types',
   ];
-  for (const name of wanted) link(name, modules);
+  for (const name of wanted) if (!without.includes(name)) link(name, modules);
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ name: 'user', type: 'module' }));
+  return directory;
+}
+
+test('a script in TypeScript works from the packed tarball', async () => {
+  const directory = await installation();
   writeFileSync(
     join(directory, 'script.ts'),
     `import { type DecodeResult, decode, encode, openEngine, openModelFor, type RgbImage } from 'ddpm-codec';
@@ -114,6 +120,22 @@ process.exit(0);
       'report-page',
     ].sort(),
   );
+});
+
+test('without onnxruntime-node a command says that it is slow, why, and what to do', async () => {
+  const directory = await installation(['onnxruntime-node']);
+  await toSharp(syntheticImage(4, 4)).toFile(join(directory, 'a.png'));
+  const run = (...args: string[]) => {
+    const command = ['node_modules/ddpm-codec/bin/ddpm-codec.js', 'encode', 'a.png', '--max-bytes', '20', '--quiet'];
+    return spawnSync(process.execPath, [...command, ...args], { cwd: directory, encoding: 'utf8' });
+  };
+  expect(run('-o', 'a.ddc')).toMatchObject({
+    status: 0,
+    stderr: expect.stringMatching(
+      /engine wasm takes the place of onnx and is about four times slower: .*Cannot find package.*run "npm install --ignore-scripts onnxruntime-node" or use --engine wasm\n$/,
+    ),
+  });
+  expect(run('-o', 'b.ddc', '--engine', 'wasm')).toMatchObject({ status: 0, stderr: '' });
 });
 
 /** Puts a package of ours into a directory of modules, with what it needs by its own place. */
