@@ -30,9 +30,9 @@ export interface RunFiles {
 }
 
 /**
- * Looks whether the directory can be used; makes nothing yet.
+ * Looks whether the directory can be used; leaves nothing there yet.
  * @throws CodecError('usage') when there is a run and neither `resume` nor `force` is set, or none to resume; 'file' when
- *   the directory holds another model
+ *   the directory holds another model, or cannot be made
  */
 export async function openRunDirectory(
   directory: string,
@@ -55,19 +55,20 @@ export async function openRunDirectory(
       throw new CodecError('file', `${directory} holds a model; name another --out, or replace it with --force`);
     }
   }
+  const training = dirname(checkpoint);
+  // Whether it can be made is known by making it.
+  await (await makeUndoably(training))();
   const logFile = join(directory, LOG);
   return {
     directory,
     checkpoint,
     async begin(first) {
-      const training = dirname(checkpoint);
-      const made = await outermostMissing(training);
+      const undo = await makeUndoably(training);
       try {
-        await makeDirectory(training);
         await first();
         if (!resume && (await exists(logFile))) await writeAtomically(logFile, new Uint8Array(0), { force: true });
       } catch (error) {
-        if (made !== undefined) await rm(made, { recursive: true, force: true });
+        await undo();
         throw error;
       }
     },
@@ -90,6 +91,15 @@ export async function openRunDirectory(
       });
     },
     write: (name, data) => writeAtomically(join(directory, name), Buffer.from(data), { force: true }),
+  };
+}
+
+/** Makes a directory, and those above it. @returns removes what was made, with all that is in it */
+async function makeUndoably(directory: string): Promise<() => Promise<void>> {
+  const made = await outermostMissing(directory);
+  await makeDirectory(directory);
+  return async () => {
+    if (made !== undefined) await rm(made, { recursive: true });
   };
 }
 
