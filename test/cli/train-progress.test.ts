@@ -26,8 +26,12 @@ test('what follows training takes a part of it, of short runs and of long ones',
     expect(extentOf(1_000_000, side)).toEqual({
       ...{ validation: 256, samples: 16, test: 1000 },
       calibration: side === 32 ? 160 : 64,
+      calibrationTiles: 2,
     });
-    expect(extentOf(0, side)).toEqual({ validation: 4, samples: 1, calibration: 8, test: 16 });
+    expect(extentOf(0, side)).toEqual({
+      ...{ validation: 4, samples: 1, test: 16 },
+      ...{ calibration: 8, calibrationTiles: 1 },
+    });
     for (const trained of [3_000, 30_000, 300_000]) {
       expect(costOf(extentOf(trained, side), side, side === 32).finish).toBeLessThan(0.3 * trained);
     }

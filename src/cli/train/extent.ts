@@ -3,6 +3,7 @@
  * than training did. By crops and not by the clock, so that the same command makes the same model on any machine.
  */
 import { ENOUGH_IMAGES } from '../../codec/calibration.js';
+import { CALIBRATION_TILES } from './codec-file.js';
 
 /** Crops trained on from which on everything is measured in full: `small` sees them in ten minutes of two cores. */
 const FULL_AFTER = 30_000;
@@ -13,9 +14,8 @@ export const SAMPLE_STEPS = 50;
 
 /** Crops smaller than so much are of small pictures, of which calibration takes more. */
 const SMALL_SIDE = 64;
-/** Evaluations that calibrating on an image takes, of windows of the network. Of photographs it takes four windows each. */
+/** Evaluations that calibrating on a window of an image takes; of photographs there is more than one in a crop. */
 const CALIBRATION_EVALUATIONS = 50;
-const WINDOWS_OF_PHOTOGRAPHS = 4;
 /** Evaluations that take as long as training on a crop: backward takes twice as long as forward. */
 const EVALUATIONS_PER_CROP = 3;
 
@@ -24,8 +24,9 @@ export interface Extent {
   readonly validation: number;
   /** Pictures drawn from the model. */
   readonly samples: number;
-  /** Training crops that the profile is measured on. */
+  /** Training crops that the profile is measured on, and how many windows wide and high they are at most. */
   readonly calibration: number;
+  readonly calibrationTiles: number;
   /** CIFAR-10 test images that the model card's bound is measured on; `bench/quality.mjs` takes all of them. */
   readonly test: number;
 }
@@ -40,6 +41,7 @@ export function extentOf(trained: number, side: number): Extent {
     validation: part(256, 4),
     samples: part(16, 1),
     calibration: part(side < SMALL_SIDE ? 160 : 64, ENOUGH_IMAGES),
+    calibrationTiles: trained < FULL_AFTER / 4 ? 1 : CALIBRATION_TILES,
     test: part(1000, 16),
   };
 }
@@ -50,7 +52,7 @@ export function extentOf(trained: number, side: number): Extent {
  */
 export function costOf(extent: Extent, side: number, hasTest: boolean): { validation: number; finish: number } {
   const validation = extent.validation * (VALIDATION_STRATA + 1) + extent.samples * SAMPLE_STEPS;
-  const windows = extent.calibration * (side < SMALL_SIDE ? 1 : WINDOWS_OF_PHOTOGRAPHS);
+  const windows = extent.calibration * (side < SMALL_SIDE ? 1 : extent.calibrationTiles ** 2);
   const test = hasTest ? extent.test * (VALIDATION_STRATA + 1) : 0;
   const finish = validation + windows * CALIBRATION_EVALUATIONS + test;
   return { validation: validation / EVALUATIONS_PER_CROP, finish: finish / EVALUATIONS_PER_CROP };

@@ -4,7 +4,7 @@ import { cifar10Image, openCifar10 } from '../../data/cifar10.js';
 import type { TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
 import type { DiffusionModel } from '../../model/diffusion-model.js';
-import { type Bound, type Estimate, measureBound } from '../../model/likelihood.js';
+import { type Bound, measureBound } from '../../model/likelihood.js';
 import { paperSchedule } from '../../model/schedule.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import { weightsFile } from '../../model/training/export.js';
@@ -12,7 +12,8 @@ import type { TrainerState } from '../../model/training/state.js';
 import type { ParameterSpec } from '../../model/unet-parameters.js';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import type { Console } from '../console.js';
-import { CALIBRATION_TILES, makeCodecFile } from './codec-file.js';
+import { describeEstimate } from '../estimate.js';
+import { makeCodecFile } from './codec-file.js';
 import { type Extent, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { openProgress } from './progress.js';
@@ -47,7 +48,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   const { prediction, variance, batch, side } = record.options;
   const before = record.startedFrom ?? { images: 0, hours: 0 };
   const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
-  const images = await data.calibration(extent.calibration, CALIBRATION_TILES * tiling.tile);
+  const images = await data.calibration(extent.calibration, extent.calibrationTiles * tiling.tile);
   await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
   await files.write(WEIGHTS_FILE, weightsFile(state, parameters));
   const diffusion = { schedule: paperSchedule, parameterization: { prediction, variance } };
@@ -119,12 +120,6 @@ Options of the run:
 
 ${list({ network: record.config.block_out_channels, 'layers per block': record.config.layers_per_block, ...options })}
 `;
-}
-
-/** With its standard error, which one image does not have. */
-export function describeEstimate({ value, standardError }: Estimate, digits: number): string {
-  const error = Number.isNaN(standardError) ? '' : ` ± ${standardError.toFixed(digits)}`;
-  return `${value.toFixed(digits)}${error}`;
 }
 
 function round(value: number): number {

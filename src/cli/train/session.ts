@@ -21,9 +21,10 @@ import { encodePng } from '../../node/image/write.js';
 import { CONFIG_FILE, loadWeights } from '../../node/models.js';
 import { trainingPlot } from '../../report/training-plot.js';
 import { type Console, formatDuration } from '../console.js';
+import { describeEstimate } from '../estimate.js';
 import { costOf, extentOf, SAMPLE_STEPS, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
-import { describeEstimate, finishModel, HELD_OUT, type Validation } from './finish.js';
+import { finishModel, HELD_OUT, type Validation } from './finish.js';
 import { openProgress } from './progress.js';
 
 export interface SessionOptions {
