@@ -1,5 +1,5 @@
 /** The size of the shortest file there can be of a picture, known before a model is. */
-import type { Size } from '../../image/image.js';
+import { type Size, SMALL_PIXELS } from '../../image/image.js';
 import type { EncodeOptions } from '../api.js';
 import { FORMAT_VERSION, MODEL_ID_DIGITS, writeHeader } from '../format/header.js';
 import { writeMetadata } from '../format/metadata.js';
@@ -20,6 +20,8 @@ export function leastBytes({ width, height }: Size, { seed = 0, checksums, metad
     plan: { first: 0, second: 0, load: 0, pace: 0 },
     seed,
     stepCount: 0,
+    // Of larger pictures every header has one.
+    ...(width * height > SMALL_PIXELS && { meanColour: 0 }),
     ...(checksums && { checksums }),
     ...(said > 0 && { metadata: true }),
   });
