@@ -62,7 +62,7 @@ export interface DecodeReport {
   readonly t: number;
   /** 8 * bytesUsed / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Samples, of width * height * 3, that a lossless tail made exact. */
+  /** Samples, of width * height * 3, that a tail has sent. */
   readonly knownSamples: number;
   /** The file holds everything its encoder wrote. */
   readonly complete: boolean;
@@ -275,7 +275,7 @@ function describe(report: DecodeReport): string {
   const { input, output, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
   const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, step ${stepsUsed} of ${stepsTotal}`;
   const { width, height, knownSamples } = report;
-  const part = `${((100 * knownSamples) / (width * height * 3)).toFixed(0)} % exact`;
+  const part = `${((100 * knownSamples) / (width * height * 3)).toFixed(0)} % of the samples`;
   const exactness = report.lossless ? ', lossless' : knownSamples > 0 ? `, ${part}` : '';
   const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
   const outputs = report.rates?.map((at) => at.output).join(', ') ?? outputName(output);
