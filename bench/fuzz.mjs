@@ -132,7 +132,7 @@ function breakTail({ below, random }) {
       const long = new Uint8Array(below(100_000)).fill([0, 255, below(256)][below(3)]);
       return Buffer.concat([
         fixed,
-        tail.subarray(TAIL_FIXED, TAIL_FIXED + tailTable(tail)),
+        tail.subarray(fixed.length, fixed.length + tailTable(tail)),
         Uint8Array.from(size(long.length)),
         long,
       ]);
