@@ -3,7 +3,7 @@
  *
  *   npm run build && node bench/any-picture.mjs [options] [IMAGES...]
  *
- * IMAGES        pictures that are tried at all targets and both efforts, as `ddpm-codec rd` takes them
+ * IMAGES        pictures that are tried at all targets and both efforts, and lossless, as `ddpm-codec rd` takes them
  * --cases N     generated pictures (default 500)
  * --from N      number of the first (default 0)
  * --seed TEXT   default any-picture
@@ -142,9 +142,23 @@ function countColours({ data }) {
 }
 
 /**
- * The smallest PNG that sharp makes of it.
+ * Sizes of lossless files as sharp makes them: the smaller PNG of with and without a palette, WebP, AVIF; of the last two null where they
+ * do not take the picture's sides.
  * @param {Picture} image
  */
+async function otherBytes({ width, height, data }) {
+  const raw = { width, height, channels: /** @type {3} */ (3) };
+  const sizeOf = async (/** @type {import('sharp').Sharp} */ picture) =>
+    picture.toBuffer().then(
+      ({ length }) => length,
+      () => null,
+    );
+  const webp = await sizeOf(sharp(data, { raw }).webp({ lossless: true, effort: 6 }));
+  const avif = await sizeOf(sharp(data, { raw }).avif({ lossless: true, effort: 6 }));
+  return { png: await pngBytes({ width, height, data }), webp, avif };
+}
+
+/** @param {Picture} image */
 async function pngBytes({ width, height, data }) {
   const raw = { width, height, channels: /** @type {3} */ (3) };
   const sizes = [];
@@ -178,7 +192,7 @@ if (positionals.length > 0) {
   const images = await openImageSet(positionals);
   for (let i = 0; i < images.length; i++) {
     const { name, image } = await images.load(i);
-    for (const target of TARGETS)
+    for (const target of [0, ...TARGETS])
       for (const effort of EFFORTS) cases.push({ name, kind: 'given', image, target, effort });
   }
 }
@@ -191,12 +205,13 @@ let failures = 0;
 const tell = progress('pictures');
 for (const [i, { name, kind, image, target, effort }] of cases.entries()) {
   const model = await modelFor(image, engine);
-  const { bytes, networkEvaluations, tailBytes } = await encode(image, model, { targetRmse: target, effort });
+  const goal = target === 0 ? { lossless: true } : { targetRmse: target };
+  const { bytes, networkEvaluations, tailBytes } = await encode(image, model, { ...goal, effort });
   const distance = rmse((await decode(bytes, model)).image, image);
   const { width, height, data } = image;
   const colours = countColours(image);
-  const png = await pngBytes(image);
-  const most = colours <= FEW_COLOURS ? Math.min(data.length, 1.2 * png) + 16 : null;
+  const others = kind === 'given' ? await otherBytes(image) : { png: await pngBytes(image) };
+  const most = colours <= FEW_COLOURS ? Math.min(data.length, 1.2 * others.png) + 16 : null;
   const rise = values.points ? await largestRise(bytes, image, model) : undefined;
   const isGood =
     distance <= target && (most === null || bytes.length <= most) && (rise === undefined || rise <= 1.0101);
@@ -218,7 +233,7 @@ for (const [i, { name, kind, image, target, effort }] of cases.entries()) {
     rmse: distance,
     bytes: bytes.length,
     tailBytes,
-    png,
+    ...others,
     ...(most !== null && { mostBytes: Math.floor(most) }),
     networkEvaluations,
     ...(rise !== undefined && { rise }),

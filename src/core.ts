@@ -43,6 +43,7 @@ export type {
   HostTensor,
   Precision,
   Shape,
+  Tensor,
   TensorFunction,
 } from './engine/engine.js';
 export type { RgbImage, Size } from './image/image.js';

@@ -40,5 +40,20 @@ export function invalidArgument(name: string, expected: string, actual: unknown)
 }
 
 function format(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+  if (typeof value === 'string') return JSON.stringify(value);
+  // What is in it is not for a message.
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    return `${value.constructor.name} of ${value.byteLength} bytes`;
+  }
+  return String(value);
 }
+
+/** A value of somebody's JSON file, for a message of one line: long ones are cut short. */
+export function briefly(value: unknown): string {
+  if (Array.isArray(value) && value.length > MOST_ITEMS) return `a list of ${value.length}`;
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}...` : text;
+}
+
+const MOST_ITEMS = 16;
+const MOST_CHARACTERS = 200;

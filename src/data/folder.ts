@@ -53,7 +53,7 @@ export async function openFolder(
     try {
       return pyramid(await readImage(usable[index]), side);
     } catch (error) {
-      skipped.push({ path: usable[index], reason: error instanceof Error ? error.message : String(error) });
+      skipped.push({ path: usable[index], reason: await whyUnreadable(usable[index], error) });
       return undefined;
     }
   }
@@ -103,6 +103,24 @@ async function whyUnusable(path: string, side: number): Promise<string | undefin
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** Why a picture that has metadata does not become one to train on. */
+async function whyUnreadable(path: string, error: unknown): Promise<string> {
+  const isOpaque = await sharp(path)
+    .stats()
+    .then(
+      (stats) => stats.isOpaque,
+      () => true,
+    );
+  if (!isOpaque)
+    return 'has transparent pixels, of which it is not known how they should look; give them a colour first';
+  return reasonWithoutPath(path, error);
+}
+
+function reasonWithoutPath(path: string, error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
 }
 
 /** The image, its half, its quarter, as long as a crop fits. */

@@ -174,12 +174,23 @@ it('wants pictures: CIFAR-10, or those that are named', async () => {
     1,
     /CIFAR-10 is not at hand .*, or name a directory of training pictures with --calibrate/,
   );
-  await mkdir(join(directory, 'few'));
-  await copyFile(join(directory, 'pictures/0.png'), join(directory, 'few/0.png'));
-  expectRefusal(await run('--calibrate', 'few'), 2, /expected at least 8, got 1/);
   await mkdir(join(directory, 'a'));
   await writeFile(join(directory, 'a/codec.json'), '{}');
   expectRefusal(await run('--calibrate', 'pictures'), 1, /codec\.json: exists already; use --force/);
+});
+
+it('calibrates an import on one picture, whose bound has no standard error, and says that it is few', async () => {
+  const directory = await workplace();
+  await mkdir(join(directory, 'few'));
+  await copyFile(join(directory, 'pictures/0.png'), join(directory, 'few/0.png'));
+  const line = ['model', 'import', 'source', '--out', 'a', '--calibrate', 'few', '--threads', '1'];
+  const { code, stdout, stderr } = await callMain(line, directory);
+  expect({ code, stdout, stderr }).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/\d bits\/dim \(.*\) on 1 image\n/),
+    stderr: expect.stringContaining('calibrating on one picture: too few'),
+  });
+  expect((await callMain(['model', 'info', 'a'], directory)).stdout).toMatch(/on 1 image\n/);
 });
 
 it.each([
@@ -190,6 +201,14 @@ it.each([
   ['model info', /see --help/],
 ])('%s is told what is missing', async (line, message) => {
   expectRefusal(await callMain(line.split(' ')), 2, message);
+});
+
+it('a directory to list has to be there, unless it is the one by custom', async () => {
+  const empty = await temporaryDirectory();
+  expect((await callMain(['model', 'list'], empty)).code).toBe(0);
+  expectRefusal(await callMain(['model', 'list', 'none'], empty), 1, /none: cannot list this directory: no such file/);
+  await writeFile(join(empty, 'file'), '');
+  expectRefusal(await callMain(['model', 'list', 'file'], empty), 1, /file: cannot list this directory: /);
 });
 
 it.each(['import', 'export', 'list', 'info'])('explains %s, with examples', async (action) => {

@@ -1,17 +1,18 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
 import { basename } from 'node:path';
 import type { Arguments, CommandModule, Options } from 'yargs';
-import type { EncodeOptions, StepReport } from '../../codec/api.js';
+import type { EncodeOptions, EncodeResult, StepReport } from '../../codec/api.js';
+import { leastBytes } from '../../codec/encoder/least-bytes.js';
 import type { Metadata } from '../../codec/format/metadata.js';
 import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
-import type { RgbImage, Size } from '../../image/image.js';
+import type { Size } from '../../image/image.js';
 import { encode } from '../../node/encode.js';
-import { parseColour, READABLE_EXTENSIONS, readImage, readImageBytes } from '../../node/image/read.js';
+import { parseColour, READABLE_EXTENSIONS } from '../../node/image/read.js';
 import { packageVersion } from '../../node/version.js';
 import {
   backgroundOption,
-  bytesForRate,
+  byteBudget,
   type EngineArgs,
   engineOptions,
   modelOption,
@@ -25,7 +26,8 @@ import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { flagsFor, type ReportedOptions, readFlags, reportedOptions } from '../options.js';
 import { writeResult } from '../output.js';
-import { inputName, outputName, readInput, STANDARD_STREAM, streamForLines } from '../streams.js';
+import { readPicture } from '../pictures.js';
+import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 
 interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly inputs: string[];
@@ -54,8 +56,12 @@ export interface EncodeReport {
   /** What an ideal coder would have needed for the same steps. */
   readonly klBits: number;
   readonly steps: readonly StepReport[];
-  /** Bytes of the lossless tail after the steps, 0 without one. */
+  /** Bytes of the tail after the steps, 0 without one. */
   readonly tailBytes: number;
+  /** What ended the file. */
+  readonly stoppedBy: EncodeResult['stoppedBy'];
+  /** Whether the target RMSE is met; null where none was asked for. */
+  readonly targetMet: boolean | null;
   readonly networkEvaluations: number;
   /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
@@ -156,7 +162,7 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
       kind: 'pictures',
       outputName: (name) => `${name}.ddc`,
     });
-    await context.checkModel(settings.model);
+    await context.modelInfo(settings.model);
     const perform = (job: Job) => encodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
   });
@@ -165,11 +171,11 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
   const { background } = settings;
   const metadata = metadataOf(job.input, settings);
-  const image = await readPicture(job.input, background);
+  const image = await readPicture(job.input, { background });
+  const codec = withinLimits(settings, image, metadata);
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
   context.announce(model, engine);
-  const codec = withinRate(settings, image);
   const progress = console.progress(inputName(job.input));
   const options: EncodeOptions = {
     ...codec,
@@ -180,6 +186,10 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     encode(image, timed, options),
   );
   await writeResult(job.output, result.bytes, settings);
+  if (result.targetMet === false) {
+    const reached = `the RMSE is ${result.rmse.toFixed(2)} where ${codec.targetRmse} was asked for`;
+    console.note(`${inputName(job.input)}: ${reached}: the largest size ended the file, allow more`);
+  }
   return {
     input: job.input,
     output: job.output,
@@ -192,6 +202,8 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     klBits: result.klBits,
     steps: result.steps,
     tailBytes: result.tailBytes,
+    stoppedBy: result.stoppedBy,
+    targetMet: result.targetMet ?? null,
     networkEvaluations: result.networkEvaluations,
     seconds,
     networkSeconds,
@@ -203,11 +215,6 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
       background: background ?? null,
     },
   };
-}
-
-async function readPicture(input: string, background: string | undefined): Promise<RgbImage> {
-  if (input !== STANDARD_STREAM) return readImage(input, { background });
-  return readImageBytes(await readInput(input), inputName(input), { background });
 }
 
 function describe(report: EncodeReport): string {
@@ -229,8 +236,26 @@ function metadataOf(input: string, { metadata, comment }: Settings): Metadata | 
   };
 }
 
-/** The codec's options for a picture, whose size says how many bytes `--max-rate` allows. */
-function withinRate({ codec, maxRate }: Settings, image: Size): Settings['codec'] {
-  if (maxRate === undefined) return codec;
-  return { ...codec, maxBytes: Math.min(codec.maxBytes ?? Number.POSITIVE_INFINITY, bytesForRate(maxRate, image)) };
+/**
+ * The codec's options for a picture, whose size says how many bytes `--max-rate` allows.
+ * @throws CodecError `usage` when a limit has no room for a header
+ */
+function withinLimits(
+  { codec, maxRate }: Settings,
+  { width, height }: Size,
+  metadata: Metadata | undefined,
+): Settings['codec'] {
+  const least = {
+    width,
+    height,
+    headerBytes: leastBytes({ width, height }, { ...codec, ...(metadata && { metadata }) }),
+  };
+  const words = {
+    flags: { bytes: '--max-bytes', rate: '--max-rate' },
+    part: metadata === undefined ? 'the header' : 'the header and the metadata',
+  };
+  const limits = [{ bytes: codec.maxBytes }, { rate: maxRate }].flatMap(
+    (limit) => byteBudget(limit, least, words) ?? [],
+  );
+  return limits.length === 0 ? codec : { ...codec, maxBytes: Math.min(...limits) };
 }
