@@ -34,6 +34,13 @@ export class Points {
     return this.reports[this.steps].rmse;
   }
 
+  /** Steps up to the one whose picture is shown at the last point: a file needs no more. */
+  get shownSteps(): number {
+    let { steps } = this;
+    while (this.heldSteps.includes(steps)) steps--;
+    return steps;
+  }
+
   get isHeld(): boolean {
     return this.heldSteps.at(-1) === this.steps;
   }
