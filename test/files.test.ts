@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { publicPath } from '../src/node/files.js';
+import { readImage } from '../src/node/image/read.js';
 
 test('a path for others names nothing outside of the working directory', () => {
   expect(publicPath('pictures/more')).toBe(join('pictures', 'more'));
@@ -9,4 +10,12 @@ test('a path for others names nothing outside of the working directory', () => {
   expect(publicPath(resolve('..', 'elsewhere', 'photos'))).toBe('photos');
   expect(publicPath(join('..', '..', 'photos=0.2'))).toBe('photos=0.2');
   expect(publicPath('..pictures')).toBe('..pictures');
+});
+
+test('what is no path is told without its content', async () => {
+  const bytes = Buffer.from('\x89PNG\r\n\x1a\n and more', 'latin1');
+  await expect(readImage(bytes as unknown as string)).rejects.toMatchObject({
+    code: 'usage',
+    message: 'path: expected the name of a file, got Buffer of 17 bytes',
+  });
 });

@@ -1,9 +1,4 @@
-/**
- * Options that several commands share, and the checks of numbers.
- *
- * Numbers are declared to yargs without a type, so that what is not a number arrives as it was typed and the message
- * can quote it.
- */
+/** Options that several commands share, and the checks of numbers. */
 import type { Options } from 'yargs';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { DEVICES, type Device, PRECISIONS, type Precision } from '../engine/engine.js';
@@ -14,9 +9,17 @@ const MAX_THREADS = 1024;
 export const ENGINES = ['auto', 'onnx', 'wasm', 'tensorflow'] as const;
 export type EngineChoice = (typeof ENGINES)[number];
 
+/** A number as it is typed. */
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^0x[\da-f]+$/i;
+
 /** An option whose value is a number; its command checks it with {@link integer} or {@link positive}. */
 export function numberOption(description: string, more: Options = {}): Options {
-  return { description, requiresArg: true, ...more };
+  return { description, requiresArg: true, coerce: asNumber, ...more };
+}
+
+/** What is not a number stays as it was typed. */
+export function asNumber(typed: unknown): unknown {
+  return typeof typed === 'string' && NUMBER.test(typed) ? Number(typed) : typed;
 }
 
 export const engineOptions = {
@@ -108,6 +111,16 @@ export function positive(name: string, value: unknown, unit: string): number | u
   throw invalidArgument(name, `a number of ${unit} above 0`, value);
 }
 
+/**
+ * A finite number of 0 or more, or `undefined` where the option is not given.
+ * @throws CodecError `usage` for anything else
+ */
+export function notNegative(name: string, value: unknown, unit: string): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
+  throw invalidArgument(name, `a number of ${unit} of 0 or more`, value);
+}
+
 /** @throws CodecError `usage` when more than one of these options is given */
 export function atMostOne(values: Readonly<Record<string, unknown>>): void {
   const given = Object.keys(values).filter((name) => values[name] !== undefined);
@@ -120,17 +133,20 @@ export function bytesForRate(bitsPerDim: number, size: { readonly width: number;
 }
 
 /**
- * The number of bytes to use of a file, from `--bytes` or `--rate`, both checked already.
- * @throws CodecError `usage` when that is less than the file's header
+ * The number of bytes that a size or a rate, both checked already, allow a file to have.
+ * @param least of a file of that picture
+ * @throws CodecError `usage` when that is less than what a file has at least
  */
 export function byteBudget(
-  { bytes, rate }: { readonly bytes: number | undefined; readonly rate: number | undefined },
-  header: { readonly width: number; readonly height: number; readonly headerBytes: number },
+  { bytes, rate }: { readonly bytes?: number | undefined; readonly rate?: number | undefined },
+  least: { readonly width: number; readonly height: number; readonly headerBytes: number },
+  { flags, part } = { flags: { bytes: '--bytes', rate: '--rate' }, part: 'the header' },
 ): number | undefined {
-  const budget = rate === undefined ? bytes : bytesForRate(rate, header);
-  if (budget === undefined || budget >= header.headerBytes) return budget;
-  const dims = header.width * header.height * 3;
-  const least = `the header alone is ${header.headerBytes} bytes, ${((header.headerBytes * 8) / dims).toPrecision(3)} bits/dim`;
-  if (rate === undefined) throw invalidArgument('--bytes', `at least the header (${least})`, bytes);
-  throw invalidArgument('--rate', `at least the header (${least})`, rate);
+  const budget = rate === undefined ? bytes : bytesForRate(rate, least);
+  if (budget === undefined || budget >= least.headerBytes) return budget;
+  const dims = least.width * least.height * 3;
+  const expected = `at least ${part} (${least.headerBytes} bytes, ${((least.headerBytes * 8) / dims).toPrecision(3)} bits/dim)`;
+  throw rate === undefined
+    ? invalidArgument(flags.bytes, expected, bytes)
+    : invalidArgument(flags.rate, expected, rate);
 }

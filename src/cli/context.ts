@@ -11,7 +11,7 @@ import { createRoom, type Room } from '../common/side-by-side.js';
 import { checkDevice, type Engine } from '../engine/engine.js';
 import { type Size, SMALL_PIXELS } from '../image/image.js';
 import { type Timed, timeWork } from '../model/network-time.js';
-import type { LoadedModel, Model } from '../node/models.js';
+import type { LoadedModel, Model, ModelInfo } from '../node/models.js';
 import { type EngineArgs, threadsOf } from './args.js';
 import type { Console, Progress } from './console.js';
 import { aboutFile } from './jobs.js';
@@ -26,10 +26,11 @@ export type FileHeader = Pick<Header, 'modelId' | 'width' | 'height'>;
 
 export interface Context {
   /**
-   * Reads a model's description, before an engine is opened or pictures are read.
+   * Reads a model's description, before an engine is opened.
+   * @param size of the pictures, where it is known; of those that `auto` may mean it is any without it
    * @throws CodecError `model` when there is none or it is not usable
    */
-  checkModel(nameOrDirectory: string): Promise<void>;
+  modelInfo(nameOrDirectory: string, size?: Size): Promise<ModelInfo>;
   /** The model of that name or directory; `auto` is the shipped one for pictures of this size. */
   model(nameOrDirectory: string, size: Size): Promise<Model>;
   /**
@@ -97,13 +98,11 @@ export async function withContext<R>(
       announced.add(id);
       console.note(`model ${name} (${id.slice(0, 8)}) on ${engine.name}: ${engine.description}`);
     },
-    async checkModel(nameOrDirectory) {
-      // Whatever it means for a picture, it is shipped; this is one that it may mean.
-      await named(nameOrDirectory === 'auto' ? 'photo' : nameOrDirectory);
+    async modelInfo(nameOrDirectory, size) {
+      return (await named(nameOrDirectory, size)).info;
     },
     async model(nameOrDirectory, size) {
-      const { modelForSize } = await import('../node/models.js');
-      return openOnce(await named(nameOrDirectory === 'auto' ? modelForSize(size) : nameOrDirectory));
+      return openOnce(await named(nameOrDirectory, size));
     },
     async modelOfFile(header, nameOrDirectory) {
       return openOnce(await readOnce(header.modelId, ({ findModel }) => findModel(header, nameOrDirectory)));
@@ -116,8 +115,11 @@ export async function withContext<R>(
     return model;
   }
 
-  function named(nameOrDirectory: string): Promise<LoadedModel> {
-    return readOnce(nameOrDirectory, ({ loadModel }) => loadModel(nameOrDirectory));
+  async function named(nameOrDirectory: string, size: Size | undefined): Promise<LoadedModel> {
+    const { modelForSize, PHOTO_MODEL } = await import('../node/models.js');
+    const shipped = size === undefined ? PHOTO_MODEL : modelForSize(size);
+    const name = nameOrDirectory === 'auto' ? shipped : nameOrDirectory;
+    return readOnce(name, ({ loadModel }) => loadModel(name));
   }
 
   function openOnce(model: LoadedModel): Promise<Model> {

@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { CodecError } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
-import { isDirectory, listFiles, makeDirectory } from '../node/files.js';
+import { checkReadable, isDirectory, listFiles, makeDirectory } from '../node/files.js';
 import type { Console } from './console.js';
 import { checkResult } from './output.js';
 import { inputName, STANDARD_STREAM } from './streams.js';
@@ -12,6 +12,13 @@ import { inputName, STANDARD_STREAM } from './streams.js';
 export interface Job {
   readonly input: string;
   readonly output: string;
+  /** The files that are made, where it is not the one named by `output`. */
+  readonly outputs?: readonly string[];
+}
+
+/** The files that a job makes. */
+export function outputsOf({ output, outputs = [output] }: Job): readonly string[] {
+  return outputs;
 }
 
 export interface JobPlan {
@@ -31,6 +38,8 @@ export interface JobOptions {
   readonly kind: string;
   /** The name of an output in the directory it goes to, from the base name of its input. */
   readonly outputName: (inputName: string) => string;
+  /** The files that are made instead of one output. */
+  readonly variants?: ((output: string) => readonly string[]) | undefined;
 }
 
 /**
@@ -43,7 +52,7 @@ export async function planJobs(paths: readonly string[], options: JobOptions): P
   const expanded = await Promise.all(paths.map((path) => expand(path, options)));
   const inputs = expanded.flatMap((entry) => entry.files);
   const batch = paths.length > 1 || expanded.some((entry) => entry.isDirectory);
-  const { output, outputName } = options;
+  const { output, outputName, variants } = options;
   const toDirectory =
     output !== undefined &&
     output !== STANDARD_STREAM &&
@@ -52,7 +61,8 @@ export async function planJobs(paths: readonly string[], options: JobOptions): P
   const jobs = inputs.map((input) => {
     const directory = toDirectory ? output : dirname(input);
     const named = join(directory, outputName(basename(input)));
-    return { input, output: toDirectory || output === undefined ? named : output };
+    const job = { input, output: toDirectory || output === undefined ? named : output };
+    return variants ? { ...job, outputs: variants(job.output) } : job;
   });
   await refuseCollisions(jobs);
   return toDirectory ? { jobs, batch, directory: output } : { jobs, batch };
@@ -87,9 +97,14 @@ export async function runJobs<R>(
     failures.push(error);
     entries[at] = { input: jobs[at].input, error: { code: codeOf(error), message: console.wordsFor(error) } };
   };
-  // All outputs first: nobody should wait for nine results to learn that the tenth cannot be written.
-  for (const [at, { output }] of jobs.entries()) {
-    await checkResult(output, { force }).catch((error) => fail(at, error));
+  // All files first: nobody should wait for nine results to learn that the tenth cannot be made.
+  for (const [at, job] of jobs.entries()) {
+    try {
+      for (const output of outputsOf(job)) await checkResult(output, { force });
+      if (job.input !== STANDARD_STREAM) await checkReadable(job.input);
+    } catch (error) {
+      fail(at, error);
+    }
   }
   const left = [...jobs.keys()].filter((at) => entries[at] === undefined);
   const outcomes = mapAhead(left, ahead, async (at) => {
@@ -159,17 +174,22 @@ function checkStreams(
 async function refuseCollisions(all: readonly Job[]): Promise<void> {
   const jobs = all.filter(({ input, output }) => input !== STANDARD_STREAM && output !== STANDARD_STREAM);
   await refuseInputs(
-    jobs.map(({ output }) => output),
+    jobs.flatMap(outputsOf),
     jobs.map(({ input }) => input),
   );
   const makers = new Map<string, string>();
-  for (const { input, output } of jobs) {
-    const place = await placeOf(output);
-    const other = makers.get(place);
-    if (other !== undefined) {
-      throw new CodecError('usage', `${output}: would be made from both ${other} and ${input}; run them one by one`);
+  for (const job of jobs) {
+    for (const output of outputsOf(job)) {
+      const place = await placeOf(output);
+      const other = makers.get(place);
+      if (other !== undefined) {
+        throw new CodecError(
+          'usage',
+          `${output}: would be made from both ${other} and ${job.input}; run them one by one`,
+        );
+      }
+      makers.set(place, job.input);
     }
-    makers.set(place, input);
   }
 }
 
@@ -190,7 +210,7 @@ export async function refuseInputs(outputs: readonly string[], inputs: readonly 
 }
 
 /** A path with the links in its directory followed, so that one place has one name. */
-async function placeOf(path: string): Promise<string> {
+export async function placeOf(path: string): Promise<string> {
   const full = resolve(path);
   const directory = await realpath(dirname(full)).catch(() => dirname(full));
   return `${directory === sep ? '' : directory}${sep}${basename(full)}`;

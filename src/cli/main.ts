@@ -15,15 +15,12 @@ import { modelCommand } from './model/model.js';
 import { rdCommand } from './rd/rd.js';
 import { interpolateCommand } from './sample/interpolate.js';
 import { sampleCommand } from './sample/sample.js';
-import { STANDARD_STREAM } from './streams.js';
 import { calibrateCommand } from './train/calibrate.js';
 import { trainCommand } from './train/train.js';
+import { checkTyped, END_OF_OPTIONS, markPlain, unmark, unmarkText } from './typed.js';
 
 /** Widest line of help. */
 const HELP_WIDTH = 120;
-
-/** Arguments that may have several values: positional ones, and yargs' own list of them. */
-const LISTS = new Set(['_', 'inputs', 'files', 'data', 'images', 'reports', 'shared-latents']);
 
 /** yargs' words for what it refuses, and clearer ones. */
 const REWORDED: readonly (readonly [RegExp, string])[] = [
@@ -37,24 +34,22 @@ const REWORDED: readonly (readonly [RegExp, string])[] = [
   [/^Unknown argument(s?): /, 'unknown argument$1: '],
 ];
 
-/** Stands for `-` while yargs is at work, which drops it among positional arguments; no argument has a zero in it. */
-const DASH = '\0-';
-
 /**
  * Runs a command line.
  * @param args arguments after the program's name
  * @returns exit code: 0, 1 for what is wrong with data or the machine, 2 for what is wrong with the arguments
  */
 export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
-  endOnClosedPipe();
+  outliveReaders();
   let commands: ConsoleArgs['_'] = [];
   try {
-    const cli = parser(args.map((argument) => (argument === STANDARD_STREAM ? DASH : argument)));
-    const restored = cli.middleware((parsed) => {
+    const cli = parser(markPlain(args));
+    const checked = cli.middleware((parsed) => {
       commands = parsed._;
-      Object.assign(parsed, withDashes(parsed));
+      Object.assign(parsed, unmark(parsed));
+      checkTyped(parsed, args, cli);
     }, true);
-    await restored.parseAsync();
+    await checked.parseAsync();
     return 0;
   } catch (error) {
     openConsole({ json: false, quiet: false, _: commands }).error(error);
@@ -64,65 +59,53 @@ export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
 
 function parser(args: readonly string[]) {
   const cli = yargs([...args]);
-  return (
-    cli
-      .scriptName('ddpm-codec')
-      .usage(
-        'Usage: $0 <command> [options]\n\n' +
-          'Compresses pictures with a diffusion model into progressive .ddc files: every beginning of a file decodes,\n' +
-          'to the picture at a lower rate.',
-      )
-      .command(encodeCommand)
-      .command(decodeCommand)
-      .command(infoCommand)
-      .command(truncateCommand)
-      .command(verifyCommand)
-      .command(sampleCommand)
-      .command(interpolateCommand)
-      .command(trainCommand)
-      .command(dataCommand)
-      .command(calibrateCommand)
-      .command(modelCommand)
-      .command(evalCommand)
-      .command(rdCommand)
-      .example('$0 encode photo.jpg -o photo.ddc', 'compress')
-      .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
-      .example('$0 info photo.ddc', 'look inside')
-      .example('$0 encode - -o - < photo.jpg > photo.ddc', '- is standard input or output')
-      .epilogue("'ddpm-codec <command> --help' explains a command.")
-      .demandCommand(
-        1,
-        1,
-        'expected a command: encode, decode, info, truncate, verify, rd, eval, sample, interpolate, train, data, calibrate or model',
-      )
-      .recommendCommands()
-      .strict()
+  return cli
+    .scriptName('ddpm-codec')
+    .usage(
+      'Usage: $0 <command> [options]\n\n' +
+        'Compresses pictures with a diffusion model into progressive .ddc files: every beginning of a file decodes,\n' +
+        'to the picture at a lower rate.',
+    )
+    .command(encodeCommand)
+    .command(decodeCommand)
+    .command(infoCommand)
+    .command(truncateCommand)
+    .command(verifyCommand)
+    .command(sampleCommand)
+    .command(interpolateCommand)
+    .command(trainCommand)
+    .command(dataCommand)
+    .command(calibrateCommand)
+    .command(modelCommand)
+    .command(evalCommand)
+    .command(rdCommand)
+    .example('$0 encode photo.jpg -o photo.ddc', 'compress')
+    .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
+    .example('$0 info photo.ddc', 'look inside')
+    .example('$0 encode - -o - < photo.jpg > photo.ddc', '- is standard input or output')
+    .epilogue("'ddpm-codec <command> --help' explains a command.")
+    .demandCommand(
+      1,
+      1,
+      'expected a command: encode, decode, info, truncate, verify, rd, eval, sample, interpolate, train, data, calibrate or model',
+    )
+    .recommendCommands()
+    .strict()
+    .option(END_OF_OPTIONS, { type: 'boolean', hidden: true })
+    .parserConfiguration({
       // Otherwise each unknown option is reported twice, as max-rat and maxRat.
-      .parserConfiguration({ 'camel-case-expansion': false })
-      .check(refuseRepetition)
-      .help()
-      .alias('help', 'h')
-      .version(packageVersion())
-      .wrap(Math.min(HELP_WIDTH, cli.terminalWidth()))
-      .detectLocale(false)
-      .exitProcess(false)
-      .fail(refuse)
-  );
-}
-
-function withDashes(parsed: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const restore = (value: unknown) => (value === DASH ? STANDARD_STREAM : value);
-  return Object.fromEntries(
-    Object.entries(parsed).map(([name, value]) => [name, Array.isArray(value) ? value.map(restore) : restore(value)]),
-  );
-}
-
-/** yargs makes a list of an option that is given twice; only one of its values can have been meant. */
-function refuseRepetition(args: Readonly<Record<string, unknown>>): true {
-  for (const [name, value] of Object.entries(args)) {
-    if (Array.isArray(value) && !LISTS.has(name)) throw new CodecError('usage', `--${name}: given more than once`);
-  }
-  return true;
+      'camel-case-expansion': false,
+      // Not a file named 1e3 as 1000, and not 1 and 1 as 2; `numberOption` reads numbers.
+      'parse-numbers': false,
+      'dot-notation': false,
+    })
+    .help()
+    .alias('help', 'h')
+    .version(packageVersion())
+    .wrap(Math.min(HELP_WIDTH, cli.terminalWidth()))
+    .detectLocale(false)
+    .exitProcess(false)
+    .fail(refuse);
 }
 
 /** What yargs finds wrong is about arguments, and points to the help; what a command throws passes through. */
@@ -131,23 +114,28 @@ function refuse(message: string | null, error: Error | undefined): never {
   const problem = message ?? error?.message ?? 'bad arguments';
   const reworded = REWORDED.reduce(
     (text, [pattern, words]) => text.replace(pattern, words),
-    problem.replaceAll(DASH, STANDARD_STREAM).trim(),
+    unmarkText(problem).trim(),
   );
   throw new CodecError('usage', `${reworded}; see --help`);
 }
 
-/** Whether a run of before is listening to stdout already. */
+/** Whether a run of before is listening already. */
 let isWatched = false;
 
-/** `ddpm-codec info x | head -1` closes our stdout early, which is no error; a full disk behind it is one. */
-function endOnClosedPipe(): void {
+/**
+ * `ddpm-codec encode a b c | head -1` closes our stdout early: what is printed then is nobody's, and the work goes on. A full disk
+ * behind it ends the run.
+ */
+function outliveReaders(): void {
   if (isWatched) return;
   isWatched = true;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
+    if (error.code === 'EPIPE') return;
     openConsole({ json: false, quiet: false }).error(
       new CodecError('file', `stdout: cannot write: ${reasonOf(error)}`),
     );
     process.exit(1);
   });
+  // There is nowhere left to say it.
+  process.stderr.on('error', () => {});
 }

@@ -56,6 +56,9 @@ export function reportedOptions<T extends OptionTable>(table: T, values: OptionV
 /** Options of the library that its messages name and no table has. */
 const OTHER_OPTIONS = ['model', 'engine', 'background', 'shard', 'crop', 'loss', 'variance', 'learningRate', 'warmup'];
 
+/** Options of `decode` alone, that are named by messages about files that others read as well. */
+const OF_DECODE = new Set(['tolerant', 'maxSteps']);
+
 const OPTION_NAMES = new Set([...Object.keys(ENCODE_OPTIONS), ...Object.keys(DECODE_OPTIONS), ...OTHER_OPTIONS]);
 
 /**
@@ -64,9 +67,11 @@ const OPTION_NAMES = new Set([...Object.keys(ENCODE_OPTIONS), ...Object.keys(DEC
  */
 export function withFlags(message: string, command: string | undefined): string {
   const names = { learningRate: 'lr', ...DECODE_FLAG_NAMES, ...(command === 'encode' && { maxBytes: 'max-bytes' }) };
-  return message.replace(/`(\w+)`/g, (quoted, name: string) =>
-    OPTION_NAMES.has(name) ? `--${flagOf(name, names)}` : quoted,
-  );
+  return message.replace(/`(\w+)`/g, (quoted, name: string) => {
+    if (!OPTION_NAMES.has(name)) return quoted;
+    const isElsewhere = command !== undefined && command !== 'decode' && OF_DECODE.has(name);
+    return `${isElsewhere ? 'decode ' : ''}--${flagOf(name, names)}`;
+  });
 }
 
 function flagOf(name: string, names: FlagNames): string {

@@ -4,6 +4,7 @@ import { access, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
+import { type OutputFormat, outputFormat } from '../node/image/write.js';
 import { writeWhole } from '../node/temporary.js';
 import { STANDARD_STREAM, writeStandardOutput } from './streams.js';
 
@@ -15,6 +16,11 @@ export interface WriteOptions {
 /** Writes what a command makes of one input: to a file, or where `-o -` says so to standard output. Whole or not at all. */
 export async function writeResult(path: string, data: Uint8Array, options: WriteOptions): Promise<void> {
   await (path === STANDARD_STREAM ? writeStandardOutput(data) : writeAtomically(path, data, options));
+}
+
+/** The format of a picture that {@link writeResult} gets: standard output has no extension that would say it. */
+export function formatOf(path: string): OutputFormat {
+  return path === STANDARD_STREAM ? 'png' : outputFormat(path);
 }
 
 /** {@link checkWritable} for {@link writeResult}. */

@@ -1,4 +1,5 @@
 /** Standard input and output in the place of files, by the name `-`; a file of that name is `./-`. */
+import { constants, readFileSync, readlinkSync } from 'node:fs';
 import { CodecError } from '../common/errors.js';
 import { readRegularFile, reasonOf } from '../node/files.js';
 
@@ -51,11 +52,19 @@ export async function* standardInput(): AsyncGenerator<Buffer, void, undefined> 
   }
 }
 
-/** Writes to standard output. What goes wrong there ends the process, as for everything that is printed. */
+/**
+ * Writes to standard output.
+ * @throws CodecError `file` when its reader has gone; all else that goes wrong there ends the process, as for everything that is printed
+ */
 export function writeStandardOutput(data: Uint8Array): Promise<void> {
-  return new Promise((resolve) => {
-    process.stdout.write(data, (error) => {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(data, (error?: NodeJS.ErrnoException | null) => {
       if (!error) resolve();
+      else if (error.code === 'EPIPE') {
+        reject(
+          new CodecError('file', 'standard output: its reader closed it before all was written', { cause: error }),
+        );
+      }
     });
   });
 }
@@ -71,11 +80,24 @@ export function streamForLines(
   if (output !== STANDARD_STREAM) return stdout;
   if (json)
     throw new CodecError('usage', '--json: expected an output file with it; with -o - both go to standard output');
-  if (stdout.isTTY) {
-    throw new CodecError(
-      'usage',
-      '-o -: standard output is a terminal, which cannot show it; expected a file or another program, as with > or |',
-    );
+  const inTheWay = stdout.isTTY ? 'a terminal, which cannot show it' : isStandardOutputClosed() ? 'closed' : undefined;
+  if (inTheWay === undefined) return stderr;
+  throw new CodecError(
+    'usage',
+    `-o -: standard output is ${inTheWay}; expected a file or another program, as with > or |`,
+  );
+}
+
+/**
+ * Whether the process was started without a standard output (`>&-`). Node then opens /dev/null in its place, for reading, too, which
+ * nobody does who wants to have nothing written. Known on Linux alone.
+ */
+function isStandardOutputClosed(): boolean {
+  try {
+    const [, flags] = /^flags:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/1', 'utf8')) ?? [];
+    const mode = Number.parseInt(flags, 8) & (constants.O_WRONLY | constants.O_RDWR);
+    return mode === constants.O_RDWR && readlinkSync('/proc/self/fd/1') === '/dev/null';
+  } catch {
+    return false;
   }
-  return stderr;
 }

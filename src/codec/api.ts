@@ -174,10 +174,11 @@ export interface DecodeOptions extends DecoderOptions {
   /** Default 'mean'. */
   readonly reconstruction?: Reconstruction;
   /**
-   * Give `onPoint` a reconstruction at about this many points, evenly spread in bytes, the last one included. Not for a stream, whose
-   * length is not known before its end: there `onPoint` gets every step.
+   * Give `onPoint` a reconstruction at about this many points, evenly spread in bytes, the last one included; or those of the file cut
+   * off at each of these sizes in bytes, and the last one. Not for a stream, whose length is not known before its end: there `onPoint`
+   * gets every step.
    */
-  readonly progressivePoints?: number;
+  readonly progressivePoints?: number | readonly number[];
   readonly onPoint?: (point: DecodePoint) => void | Promise<void>;
   /** Fraction of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;

@@ -40,5 +40,10 @@ export function invalidArgument(name: string, expected: string, actual: unknown)
 }
 
 function format(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+  if (typeof value === 'string') return JSON.stringify(value);
+  // What is in it is not for a message.
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    return `${value.constructor.name} of ${value.byteLength} bytes`;
+  }
+  return String(value);
 }

@@ -3,6 +3,7 @@
  * such references; images are loaded one at a time, when they are asked for.
  */
 import { stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { listFiles } from '../node/files.js';
@@ -64,6 +65,12 @@ export function parseImageSet(text: string): ImageReference {
     );
   }
   return { text, source: { cifar10: split }, ...slice };
+}
+
+/** What a reference is called where others read it: without the directories in which it lies on this machine. */
+export function imageSetName(text: string): string {
+  const { source } = parseImageSet(text);
+  return 'path' in source ? basename(resolve(source.path)) + text.slice(source.path.length) : text;
 }
 
 /**

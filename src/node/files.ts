@@ -1,24 +1,36 @@
 /** Files and directories that people name, with errors for people. */
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { CodecError } from '../common/errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 
 /**
  * Reads a whole file into memory.
  * @throws CodecError `file` when it is missing, not a regular file (a pipe or device could block for ever), or unreadable
  */
 export async function readRegularFile(path: string): Promise<Buffer> {
-  try {
-    const status = await stat(path);
-    if (!status.isFile()) {
-      const kind = status.isDirectory() ? 'a directory' : 'not a regular file';
-      throw new CodecError('file', `${path}: expected a file, but this is ${kind}`);
-    }
-    return await readFile(path);
-  } catch (error) {
-    if (error instanceof CodecError) throw error;
+  await checkReadable(path);
+  return readFile(path).catch((error) => {
     throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
+  });
+}
+
+/**
+ * Says before long work what would make {@link readRegularFile} fail after it.
+ * @throws CodecError `usage` when it is no path, else as {@link readRegularFile}
+ */
+export async function checkReadable(path: string): Promise<void> {
+  if (typeof path !== 'string') throw invalidArgument('path', 'the name of a file', path);
+  const status = await stat(path).catch((error) => {
+    throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
+  });
+  if (!status.isFile()) {
+    const kind = status.isDirectory() ? 'a directory' : 'not a regular file';
+    throw new CodecError('file', `${path}: expected a file, but this is ${kind}`);
   }
+  await access(path, constants.R_OK).catch((error) => {
+    throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
+  });
 }
 
 /** Whether there is anything with this name that can be looked at. */

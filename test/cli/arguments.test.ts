@@ -46,12 +46,27 @@ describe('arguments', () => {
     ['encode a.png --max-rate 0', /--max-rate: .* got 0/],
     ['encode a.png --max-rate -1', /--max-rate: .* got -1/],
     ['encode a.png --max-rate NaN', /--max-rate: .* got "NaN"/],
+    ['encode a.png --max-rate 1e-9', /--max-rate: expected at least the header \(.*12 bytes.*\), got 1e-9/],
+    ['encode a.png --max-bytes 3', /--max-bytes: expected at least the header \(.*\), got 3/],
+    ['encode a.png --comment x --max-rate 0.5', /--max-rate: expected at least the header and the metadata \(/],
     ['encode a.png --max-bytes 1.5', /--max-bytes: expected an integer of 1 or more, got 1.5/],
     ['encode a.png --target-rmse -3', /--target-rmse: expected a number of grey levels above 0, got -3/],
     ['encode a.png --effort 10', /--effort: expected an integer from 1 to 9, got 10/],
     ['encode a.png --effort 0', /--effort/],
     ['encode a.png --seed 4294967296', /--seed: expected an integer from 0 to 4294967295/],
     ['encode a.png --seed 1 --seed 2', /--seed: given more than once/],
+    ['encode a.png --effort 1 --effort 1', /--effort: given more than once/],
+    ['encode a.png --effort 5 --effort=1', /--effort: given more than once/],
+    ['encode a.png -o a.ddc -o b.ddc', /--output: given more than once/],
+    ['encode a.png --lossless --no-lossless', /--lossless and --no-lossless: give only one/],
+    ['encode a.png -q=1', /-q: expected true, false or no value, got "1"/],
+    ['encode a.png -qq0', /-q: expected true, false or no value, got "0"/],
+    ['encode a.png --lossless=', /--lossless: expected true, false or no value, got ""/],
+    ['encode a.png --output=', /--output: expected a value, got ""/],
+    ['encode a.png -o -- b.png', /-o: expected a value after it/],
+    ['encode a.png --engine.x onnx', /unknown argument: engine.x/],
+    ['info a.ddc --file a.ddc', /--file: is given without a flag/],
+    ['model lisst', /did you mean list/],
     ['encode a.png --selection best', /--selection: expected one of "greedy", "sample", got "best"/],
     ['encode a.png --engine cuda', /--engine: expected one of "auto", "onnx", "wasm", "tensorflow"/],
     ['encode a.png --device gpu', /--device: expected one of "cpu", "cuda", "webgpu"/],
@@ -70,10 +85,24 @@ describe('arguments', () => {
     ['decode a.ddc --max-pixels lots', /--max-pixels: .* got "lots"/],
     ['decode a.ddc -o a.jpg', /pictures are written as \.png, \.webp/],
     ['decode a.ddc -o a.ddc', /inputs are never overwritten/],
+    ['decode a.ddc --rate 0.1,0.2,1e-9', /--rate: expected at least the header .* got 1e-9/],
+    ['decode a.ddc --rate 1,x', /--rate: expected a number of bits per dimension above 0, got "x"/],
+    ['decode a.ddc --rate 1,', /--rate: expected a number of bits per dimension above 0, got ""/],
+    ['decode a.ddc --rate 1,1.0', /--rate: expected each rate once/],
+    ['decode a.ddc --rate 1,2 -o -', /-o -: expected one rate with it/],
+    ['decode a.ddc --rate 1,2 --progressive steps', /give only one/],
+    ['decode a.ddc --progressive a.png -o a.png', /--progressive: a.png and the output a.png are in each other's way/],
+    ['decode a.ddc --progressive d -o d/contact-sheet.png', /in each other's way/],
+    ['decode a.ddc a.ddc.ddc --progressive d -o d', /in each other's way/],
+    ['decode a.ddc below/a.ddc --progressive d', /d\/a.decoded.png would be of two of these files/],
+    ['decode a.ddc --progressive -', /--progressive: "-" is standard input or output/],
     ['decode a.ddc --rate 1e-9', /--rate: expected at least the header/],
     ['decode a.ddc --bytes 3', /--bytes: expected at least the header .* got 3/],
     ['info', /expected at least one file/],
     ['info a.ddc b.ddc', /unknown argument: b.ddc/],
+    ['eval -', /data: "-" is standard input or output/],
+    ['rd - -o report', /images: "-" is standard input or output/],
+    ['rd a.png -o - --model none --baselines png', /-o -: expected the name of a directory/],
     ['truncate a.ddc --bytes 100', /expected --output/],
     ['truncate a.ddc -o b.ddc', /--rate or --bytes/],
     ['truncate a.ddc -o b.ddc --rate 1 --bytes 100', /give only one/],
@@ -87,9 +116,69 @@ describe('arguments', () => {
   });
 });
 
+describe('switches', () => {
+  const commands = [
+    ...[
+      'encode',
+      'decode',
+      'info',
+      'truncate',
+      'verify',
+      'sample',
+      'interpolate',
+      'train',
+      'data',
+      'calibrate',
+      'eval',
+      'rd',
+    ],
+    ...['rd merge', 'model import', 'model export', 'model list', 'model info'],
+  ];
+
+  it.each(commands)('of %s are true, false or refused', async (command) => {
+    const { stdout } = await callMain([...command.split(' '), '--help']);
+    const options = stdout.split(/\n(?= +-)/).filter((text) => text.includes('[boolean]'));
+    const switches = options.map((text) => /--([\w-]+)/.exec(text)![1]);
+    expect(switches).toContain('json');
+    for (const name of switches.filter((one) => one !== 'help' && one !== 'version')) {
+      const refused = await callMain([...command.split(' '), 'x', 'y', `--${name}=yes`]);
+      expectRefusal(refused, 2, new RegExp(`--${name}: expected true, false or no value, got "yes"`));
+    }
+  });
+
+  it('with a value are what it says', async () => {
+    const directory = await temporaryDirectory();
+    const json = (...args: string[]) => callMain(['encode', 'none.png', ...args], directory);
+    expect(JSON.parse((await json('--json=true')).stdout)).toMatchObject({ images: [{ input: 'none.png' }] });
+    expect((await json('--json', 'false')).stdout).toBe('');
+    expect((await json('--no-json')).stdout).toBe('');
+  });
+});
+
+describe('--', () => {
+  it('ends the options: all that follows are files', async () => {
+    const directory = await temporaryDirectory();
+    for (const name of ['a.png', '-b.png', '--quiet']) await writeFile(join(directory, name), png);
+    const quick = ['--effort', '1', '--target-rmse', '40', '--json'];
+    const { stdout } = await callMain(['encode', ...quick, 'a.png', '--', '-b.png', '--quiet', '-'], directory);
+    // Standard input has another name even there.
+    expect(stdout).toBe('');
+    const run = await callMain(['encode', ...quick, 'a.png', '--', '-b.png', '--quiet'], directory);
+    expect(run.code, run.stderr).toBe(0);
+    const outputs = JSON.parse(run.stdout).images.map(({ output }: { output: string }) => output);
+    expect(outputs).toEqual(['a.png.ddc', '-b.png.ddc', '--quiet.ddc']);
+  });
+});
+
 describe('files', () => {
   it.each([
     ['encode none.png', /none.png: no such file/],
+    // Not the file 1000.
+    ['encode 1e3', /1e3: no such file/],
+    ['encode -- -dash.png', /-dash.png: no such file/],
+    // Sets of images whose names are near to that of a command.
+    ['rd image -o report', /image: no such file/],
+    ['rd me -o report', /me: no such file/],
     ['encode text.png', /text.png: not a picture; expected PNG/],
     ['encode half.png', /half.png: truncated or corrupt/],
     ['encode glass.png', /glass.png: has transparent pixels; .*--background/],
@@ -100,6 +189,12 @@ describe('files', () => {
     ['encode a.png b.png -o old.ddc', /old.ddc: cannot make this directory: a file has that name/],
     ['encode a.png -o /proc/none/', /\/proc\/none\/?: cannot make this directory/],
     ['decode none.ddc', /none.ddc: no such file/],
+    ['decode thin.ddc -o thin.webp', /thin.ddc: WebP holds at most 16383 pixels a side, got 16384x1/],
+    [
+      'decode old.ddc nobody.ddc -o new --progressive steps',
+      /steps\/nobody.decoded.png: has pictures of an earlier run/,
+    ],
+    ['decode old.ddc --rate 1,2 -o old.png', /old-2.png: exists already; use --force/],
     ['decode empty', /no coded pictures/],
     ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c4/],
     ['decode version.ddc', /version.ddc: .ddc version: expected 4, got 5/],
@@ -125,6 +220,10 @@ describe('files', () => {
     await put('old.ddc', header({}));
     await put('version.ddc', header({ version: 5 }));
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
+    await put('thin.ddc', header({ width: 16384, height: 1 }));
+    await put('old-2.png', 'old');
+    await mkdir(join(directory, 'steps', 'nobody.decoded.png'), { recursive: true });
+    await put('steps/nobody.decoded.png/03-0.1234.png', 'old');
     await put('cut.ddc', header({}).subarray(0, 7));
     await put('nobody.ddc', header({ modelId: 'ffffff' }));
     expectRefusal(await callMain(line.split(' '), directory), 1, message);

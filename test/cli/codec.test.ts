@@ -2,14 +2,14 @@
 import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readHeader, writeHeader } from '../../src/codec/format/header.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { psnrOfRmse, rmse } from '../../src/image/metrics.js';
 import { readImage } from '../../src/node/image/read.js';
-import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, ddpmCodecPiped, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages, PHOTO, syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const DIMS = 32 * 32 * 3;
@@ -143,7 +143,11 @@ describe('encode', () => {
   it('refuses a size below the header, and model files that do not fit each other', async () => {
     const directory = await temporaryDirectory();
     const run = (...args: string[]) => callMain(['encode', join(shared, 'cat.png'), '-o', 'x.ddc', ...args], directory);
-    expectRefusal(await run('--max-bytes', '5', '--quiet'), 2, /at least the \d+ bytes of a header, got 5/);
+    expectRefusal(
+      await run('--max-bytes', '5', '--quiet'),
+      2,
+      /--max-bytes: expected at least the header \(\d+ bytes, .*\), got 5/,
+    );
     for (const [name, damage] of [
       ['cut', (d: string) => truncate(join(d, 'diffusion_pytorch_model.safetensors'), 100_000)],
       ['weightless', (d: string) => rm(join(d, 'diffusion_pytorch_model.safetensors'))],
@@ -245,6 +249,11 @@ describe('decode', () => {
       errors.push(rmse(await readImage(point.output), original));
     }
     expect(errors.at(-1)).toBeLessThan(errors[0] / 2);
+    // Each has about as many times the bytes of the one before, up to the length of a step.
+    const header = readHeader(await readFile(join(shared, 'cat.png.ddc'))).length;
+    const factor = (points.at(-1).bytesUsed / header) ** (1 / 10);
+    expect(points[0].bytesUsed).toBeLessThan(header * factor ** 2);
+    expect(points[4].bytesUsed).toBeLessThan(header * factor ** 6);
     expect(await readImage(points.at(-1).output)).toEqual(await readImage(join(directory, 'cat.webp')));
     expectRefusal(
       await callMain([...args.slice(0, 2), '-o', join(directory, 'x.png'), ...args.slice(4)], shared),
@@ -253,6 +262,36 @@ describe('decode', () => {
     );
     await callMainJson([...args, '--force', '--rate', '0.25'], shared);
     expect((await readdir(join(directory, 'steps'))).filter((name) => name.startsWith('01-'))).toHaveLength(1);
+  });
+
+  it('writes the pictures at several rates in one pass, each as alone', async () => {
+    const directory = await temporaryDirectory();
+    const output = join(directory, 'cat.webp');
+    const args = ['decode', 'cat.png.ddc', '-o', output];
+    const report = (await callMainJson([...args, '--rate', '0.30,0.1,9,8'], shared)).images[0];
+    const names = ['cat-0.1.webp', 'cat-0.30.webp', 'cat-8.webp', 'cat-9.webp'];
+    expect((await readdir(directory)).sort()).toEqual(names);
+    expect(report.rates.map(({ output }: { output: string }) => basename(output))).toEqual(names);
+    for (const { rate, output: name, ...reached } of report.rates) {
+      const alone = join(directory, `alone-${rate}.webp`);
+      const [single] = (await callMainJson(['decode', 'cat.png.ddc', '-o', alone, '--rate', String(rate)], shared))
+        .images;
+      expect(await readFile(name)).toEqual(await readFile(alone));
+      const { bytesUsed, stepsUsed, t, bitsPerDim } = single;
+      expect(reached).toEqual({ bytesUsed, stepsUsed, t, bitsPerDim });
+    }
+    expect(report).toMatchObject({ output: join(directory, 'cat-9.webp'), complete: true });
+    expectRefusal(await callMain([...args, '--rate', '0.1,3'], shared), 1, /cat-0\.1\.webp: exists already/);
+    const piped = await ddpmCodecPiped(
+      ['decode', '-', '-o', join(directory, 'piped.webp'), '--rate', '0.1,0.30'],
+      directory,
+      await readFile(join(shared, 'cat.png.ddc')),
+    );
+    expect(piped).toMatchObject({ code: 0, stdout: expect.any(Buffer) });
+    for (const rate of ['0.1', '0.30']) {
+      const one = await readFile(join(directory, `piped-${rate}.webp`));
+      expect(one).toEqual(await readFile(join(directory, `cat-${rate}.webp`)));
+    }
   });
 
   it('refuses pictures that are too large before it makes room for them', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { byteBudget, bytesForRate, integer, positive } from '../../src/cli/args.js';
 import { describeError, table, toJson } from '../../src/cli/console.js';
+import { distinctLabels } from '../../src/cli/decode/progressive.js';
 import { CodecError } from '../../src/common/errors.js';
 
 const usage = expect.objectContaining({ code: 'usage' });
@@ -18,7 +19,9 @@ describe('what is printed', () => {
       'usage',
       '`maxBytes`, `maxSteps`, `maxPixels`, `tolerant`, `learningRate`; `other` x`y',
     );
-    expect(describeError(error, 'encode')).toBe('--max-bytes, --steps, --max-pixels, --tolerant, --lr; `other` x`y');
+    expect(describeError(error, 'encode')).toBe(
+      '--max-bytes, decode --steps, --max-pixels, decode --tolerant, --lr; `other` x`y',
+    );
     expect(describeError(error, 'decode')).toBe('--bytes, --steps, --max-pixels, --tolerant, --lr; `other` x`y');
   });
 
@@ -53,7 +56,21 @@ describe('numbers', () => {
     expect(byteBudget({ rate: undefined, bytes: undefined }, header)).toBeUndefined();
     expect(byteBudget({ rate: undefined, bytes: 12 }, header)).toBe(12);
     expect(byteBudget({ rate: 0.5, bytes: undefined }, header)).toBe(192);
-    expect(() => byteBudget({ rate: undefined, bytes: 11 }, header)).toThrow(/--bytes: .*header alone is 12 bytes/);
+    expect(() => byteBudget({ rate: undefined, bytes: 11 }, header)).toThrow(/--bytes: .*the header \(12 bytes/);
     expect(() => byteBudget({ rate: 0.01, bytes: undefined }, header)).toThrow(/--rate: .*0\.0313 bits\/dim/);
+  });
+});
+
+describe('labels of rates', () => {
+  it('have as many digits as it takes to tell them apart', () => {
+    expect(distinctLabels([0.0002, 0.00047, 0.011, 0.37, 1.5])).toEqual([
+      '0.00020',
+      '0.00047',
+      '0.011',
+      '0.37',
+      '1.50',
+    ]);
+    expect(distinctLabels([0.1, 0.1002])).toEqual(['0.1000', '0.1002']);
+    expect(distinctLabels([])).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 /** Evaluations by the real command. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -24,6 +24,16 @@ async function putPictures(directory: string, images: readonly RgbImage[]): Prom
     await writeFile(join(directory, `${String(i).padStart(2, '0')}.png`), await encodePng(image));
   }
 }
+
+it('writes the report to standard output where that is asked for, and its lines elsewhere', async () => {
+  const directory = await withPictures(1);
+  const args = ['eval', 'pictures', '--crop', '8', '--timesteps', '1', '-o', '-'];
+  const { stdout, stderr } = await ddpmCodec(args, directory);
+  expect(JSON.parse(stdout)).toMatchObject({ data: ['pictures'], likelihood: { width: 8, height: 8 } });
+  expect(stderr).toMatch(/\npictures: 1 images, /);
+  expectRefusal(await callMain([...args, '--json'], directory), 2, /--json: expected an output file with it/);
+  expect(await readdir(directory)).toEqual(['pictures']);
+});
 
 describe('likelihoods', () => {
   it("prints the paper's numbers, and writes the report and the figure", async () => {

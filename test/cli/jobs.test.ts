@@ -129,6 +129,21 @@ describe('runJobs', () => {
     ]);
   });
 
+  it('tells of inputs that cannot be read before any work', async () => {
+    const d = await directoryWith('a');
+    const { console, said } = recorder();
+    const perform = async ({ input }: { input: string }) => {
+      expect(said.errors).toHaveLength(1);
+      return { input };
+    };
+    const run = runJobs(plan(d, ['a', 'none'], true), false, console, perform, (r) => r.input, 'images');
+    await expect(run).rejects.toMatchObject({ message: '1 of 2 files failed, see above' });
+    expect(said.errors).toEqual([
+      expect.objectContaining({ code: 'file', message: expect.stringMatching(/no such file/) }),
+    ]);
+    expect(said.results).toEqual([join(d, 'a')]);
+  });
+
   it('throws what is wrong with a single file, naming it', async () => {
     const d = await directoryWith('a');
     const { console, said } = recorder();

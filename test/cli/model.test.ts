@@ -192,6 +192,14 @@ it.each([
   expectRefusal(await callMain(line.split(' ')), 2, message);
 });
 
+it('a directory to list has to be there, unless it is the one by custom', async () => {
+  const empty = await temporaryDirectory();
+  expect((await callMain(['model', 'list'], empty)).code).toBe(0);
+  expectRefusal(await callMain(['model', 'list', 'none'], empty), 1, /none: cannot list this directory: no such file/);
+  await writeFile(join(empty, 'file'), '');
+  expectRefusal(await callMain(['model', 'list', 'file'], empty), 1, /file: cannot list this directory: /);
+});
+
 it.each(['import', 'export', 'list', 'info'])('explains %s, with examples', async (action) => {
   const { code, stdout, stderr } = await callMain(['model', action, '--help']);
   expect([code, stderr]).toEqual([0, '']);

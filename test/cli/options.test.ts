@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { Options } from 'yargs';
+import { asNumber } from '../../src/cli/args.js';
 import { DECODE_FLAGS } from '../../src/cli/decode/decode.js';
 import { ENCODE_FLAGS } from '../../src/cli/encode/encode.js';
 import { flagsFor, readFlags, reportedOptions } from '../../src/cli/options.js';
@@ -16,8 +17,8 @@ const TABLE = {
 describe('options of a table', () => {
   it('are arguments with their help, choices and defaults', () => {
     expect(flagsFor(TABLE, { mostSteps: 'steps' })).toEqual({
-      steps: { description: 'How many', default: 4, requiresArg: true },
-      size: { description: 'How large', requiresArg: true },
+      steps: { description: 'How many', default: 4, requiresArg: true, coerce: asNumber },
+      size: { description: 'How large', requiresArg: true, coerce: asNumber },
       kind: { description: 'Which', choices: ['a', 'b'], default: 'a', requiresArg: true },
       'is-fast': { description: 'Whether', type: 'boolean', default: false },
     });
@@ -36,6 +37,23 @@ describe('options of a table', () => {
   ])('are refused by the names of their flags: %o', (args, message) => {
     expect(() => readFlags(TABLE, args)).toThrow(message);
   });
+});
+
+it.each([
+  ['1', 1],
+  ['-1.5e3', -1500],
+  ['.5', 0.5],
+  ['0xff', 255],
+  ['', ''],
+  ['Infinity', 'Infinity'],
+  ['1,2', '1,2'],
+  [
+    ['1', '1'],
+    ['1', '1'],
+  ],
+  [7, 7],
+])('%j is typed for %j', (typed, value) => {
+  expect(asNumber(typed)).toEqual(value);
 });
 
 describe('the README', () => {

@@ -111,6 +111,9 @@ describe('rd', () => {
     for (const row of rows) expect(row.split(',').length).toBe(15);
     const [{ mean }] = summary.codecs;
     const curve = JSON.parse(await readFile(at('whole', 'compressai', 'ddpm-codec.json'), 'utf8'));
+    // The set by its own name, not by where it lies.
+    expect(curve.description).toMatch(/; mean of 3 images \(in\); /);
+    expect(await readFile(at('whole', 'report.html'), 'utf8')).toContain('<title>Rate and distortion: in</title>');
     expect(curve.results.bpp).toEqual(mean.map(({ bpp }: { bpp: number }) => bpp));
     expect(curve.results['psnr-rgb']).toEqual(mean.map((point: { psnr: number }) => point.psnr));
     expect(curve.results['ms-ssim-rgb']).toEqual([]);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/node/image/read.js';
-import { callMain, callMainJson, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodecJson, ddpmCodecPiped, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages, syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const FAST = ['--steps', '5', '--threads', '1'];
@@ -96,13 +96,38 @@ describe('interpolate', () => {
   });
 });
 
+describe('standard streams', () => {
+  it('are a picture of interpolate, and the PNG of both', async () => {
+    const directory = await temporaryDirectory();
+    const picture = await toSharp(syntheticImage(8, 8)).png().toBuffer();
+    await writeFile(join(directory, 'a.png'), picture);
+    const drawn = ['sample', '-n', '2', '--size', '8x8', '--steps', '2'];
+    const mixed = ['interpolate', 'a.png', '-', '--t', '3', '--steps', '1000', '--lambda', '2', '--background', 'red'];
+    for (const args of [drawn, mixed]) {
+      const piped = await ddpmCodecPiped([...args, '-o', '-'], directory, picture);
+      expect(piped).toMatchObject({ code: 0, stderr: expect.stringMatching(/\nstandard output: 2 [^\n]*\n$/) });
+      const file = await ddpmCodecPiped([...args, '-o', `${args[0]}.png`], directory, picture);
+      expect(file.code, file.stderr).toBe(0);
+      expect(piped.stdout).toEqual(await readFile(join(directory, `${args[0]}.png`)));
+    }
+  });
+});
+
 describe('bad input', () => {
   it.each([
     ['sample', 2, /expected --output/],
     ['sample -o a.jpg', 2, /pictures are written as \.png, \.webp/],
     ['sample -o new.png -n 0', 2, /--count: expected an integer from 1/],
     ['sample -o new.png --size 32', 2, /--size: expected WIDTHxHEIGHT such as 32x32/],
-    ['sample -o new.png --size 33x32', 1, /multiples of 4, got 33x32; for example 32x32/],
+    ['sample -o new.png --size 33x32', 2, /--size: .*multiples of 4, .*got 33x32; for example 32x32/],
+    // What would be found when all is drawn.
+    ['sample -o new.webp -n 10000', 1, /WebP holds at most 16383 pixels a side/],
+    ['sample -o new.png -n 1000000', 2, /new\.png: would be \d+x\d+ pixels/],
+    ['sample -o new.webp -n 200 --shared-latents 5', 1, /WebP holds at most 16383 pixels a side/],
+    ['sample -o new.tiff -n 100000 --progressive', 2, /new\.tiff: would be/],
+    ['sample -o new.webp -n 30000 --progressive --steps 1', 1, /WebP holds at most 16383 pixels a side/],
+    ['sample -o - --separate', 2, /-o -: expected a directory/],
+    ['sample -o - --json', 2, /--json: expected an output file with it/],
     ['sample -o new.png --steps 0', 2, /--steps: expected an integer from 1/],
     ['sample -o new.png --steps 1001', 2, /--steps: expected an integer from 1 to 1000, got 1001/],
     ['sample -o new.png --variance learned', 2, /has not learned one/],
@@ -114,12 +139,15 @@ describe('bad input', () => {
     ['interpolate a.png', 2, /expected at least 2 arguments, got 1/],
     ['interpolate a.png b.png', 2, /expected --output/],
     ['interpolate a.png none.png -o c.png', 1, /none.png: no such file/],
-    ['interpolate a.png b.png -o c.png', 1, /one size, got 8x8 and 8x12/],
-    ['interpolate odd.png odd.png -o c.png', 1, /multiples of 4, got 10x9; for example 8x8/],
+    ['interpolate a.png b.png -o c.png', 1, /b\.png: expected 8x8 pixels as a\.png has, got 8x12/],
+    ['interpolate odd.png odd.png -o c.png', 1, /odd\.png: .*multiples of 4, .*got 10x9; for example 8x8/],
     ['interpolate a.png a.png -o c.png --t 1001', 2, /1000 timesteps, got 1001/],
     ['interpolate a.png a.png -o c.png --t 5 --coarse-to-fine', 2, /give only one/],
     ['interpolate a.png a.png -o c.png --lambda 1', 2, /--lambda: expected an integer from 2/],
     ['interpolate a.png a.png -o b.png', 1, /b.png: exists already/],
+    ['interpolate - - -o c.png', 2, /standard input: is one picture/],
+    ['interpolate glass.png a.png -o c.png', 1, /glass\.png: has transparent pixels; .*--background/],
+    ['interpolate glass.png a.png -o c.png --background glass', 2, /background: expected an opaque colour/],
   ])('%s', async (line, code, message) => {
     const directory = await temporaryDirectory();
     await mkdir(join(directory, 'empty'));
@@ -130,6 +158,10 @@ describe('bad input', () => {
     ] as const) {
       await writeFile(join(directory, `${name}.png`), await toSharp(syntheticImage(width, height)).png().toBuffer());
     }
+    await writeFile(
+      join(directory, 'glass.png'),
+      await toSharp(syntheticImage(8, 8)).ensureAlpha(0.5).png().toBuffer(),
+    );
 
     expectRefusal(await callMain([...line.split(' '), '-q'], directory), code as 1 | 2, message);
   });

@@ -1,4 +1,5 @@
 /** `-`: standard input and output in the place of files. */
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStream } from '../../src/cli/decode/source.js';
 import { planJobs } from '../../src/cli/jobs.js';
 import { streamForLines } from '../../src/cli/streams.js';
-import { ddpmCodec, ddpmCodecJson, ddpmCodecPiped } from '../helpers/cli.js';
+import { ddpmCodec, ddpmCodecJson, ddpmCodecMeanwhile, ddpmCodecPiped, EXECUTABLE } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const QUICK = ['--effort', '1', '--target-rmse', '20'];
@@ -151,6 +152,42 @@ describe('what makes no sense is refused', () => {
     const { jobs } = await planJobs(['./-'], { ...options, output: './-.png' });
     expect(jobs).toEqual([{ input: './-', output: './-.png' }]);
   });
+});
+
+describe('a reader that goes away', () => {
+  it('does not end the work on files', async () => {
+    const directory = await temporaryDirectory();
+    const names = ['b.png', 'c.png', 'd.png'];
+    for (const name of names) await writeFile(join(directory, name), png);
+    // As `| head -1` and `2>&1 | head -1`, but before anything is printed.
+    for (const streams of [['stdout'], ['stdout', 'stderr']] as const) {
+      const args = ['encode', ...names, '-o', `coded-${streams.length}`, ...QUICK];
+      const run = await ddpmCodecMeanwhile(args, directory, (child) => {
+        for (const stream of streams) child[stream]!.destroy();
+      });
+      expect(run).toMatchObject({ code: 0, stdout: '' });
+      expect(await readdir(join(directory, args[5]))).toEqual(names.map((name) => `${name}.ddc`));
+    }
+  });
+
+  it('is told where what it was to read is all there is', async () => {
+    const run = await ddpmCodecMeanwhile(['decode', 'a.ddc', '-o', '-'], shared, ({ stdout }) => stdout!.destroy());
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringMatching(/standard output: its reader closed it/) });
+  });
+
+  it
+    .runIf(process.platform === 'linux')
+    .each(['decode a.ddc', 'decode -', 'truncate a.ddc --bytes 40', 'encode a.png'])(
+    'or was never there: %s -o - >&-',
+    (line) => {
+      const command = ['-c', '"$@" >&-', 'sh', ...EXECUTABLE, ...line.split(' '), '-o', '-'];
+      const { status, stderr } = spawnSync('sh', command, { cwd: shared, input: ddc, encoding: 'utf8' });
+      expect([status, stderr]).toEqual([
+        2,
+        expect.stringMatching(/^ddpm-codec: -o -: standard output is closed; [^\n]*\n$/),
+      ]);
+    },
+  );
 });
 
 describe('a header that comes in pieces', () => {

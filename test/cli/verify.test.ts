@@ -3,7 +3,8 @@ import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { callMain, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { readHeader, writeHeader } from '../../src/codec/format/header.js';
+import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 
 let directory: string;
@@ -61,12 +62,45 @@ it('tells what is wrong, and ends with 1', async () => {
 it('refuses what makes no sense', async () => {
   const run = (...args: string[]) => callMain(['verify', ...args], directory);
   expectRefusal(await run('a.ddc', '--max-rmse', '3'), 2, /expected --against with it/);
-  expectRefusal(await run('a.ddc', '--against', 'a.png', '--max-rmse', '0'), 2, /--max-rmse: expected a number/);
+  expectRefusal(await run('a.ddc', '--against', 'a.png', '--max-rmse', '-1'), 2, /--max-rmse: expected a number/);
+  expectRefusal(await run('a.ddc', '--background', 'white'), 2, /--background: expected --against with it/);
+  expectRefusal(await run('-', '--against', '-'), 2, /--against: standard input is the file to verify/);
   expectRefusal(await run('missing.ddc'), 1, /missing\.ddc: no such file/);
   expectRefusal(await run('a.png'), 1, /not a \.ddc file/);
-  const other = await run('a.ddc', '--against', 'other.png', '--quiet');
-  expect(other).toMatchObject({
-    code: 1,
-    stderr: expect.stringMatching(/other\.png: cannot compare 16x13 with 16x12/),
-  });
+  // Before the file is decoded.
+  const other = await run('a.ddc', '--against', 'other.png');
+  expectRefusal(other, 1, /other\.png: expected 16x12 pixels as a\.ddc has, got 16x13/);
+  expectRefusal(await run('a.ddc', '--max-pixels', '10'), 1, /a\.ddc: image size: expected at most 10 pixels/);
+});
+
+it('names the file whose model is not there', async () => {
+  const { header } = readHeader(await readFile(join(directory, 'a.ddc')));
+  await writeFile(join(directory, 'nobody.ddc'), writeHeader({ ...header, modelId: 'ffffff' }));
+  expectRefusal(await callMain(['verify', 'nobody.ddc'], directory), 1, /nobody\.ddc: .*ffffff/);
+  const info = await callMain(['info', 'a.ddc', '--model', 'photo'], directory);
+  expectRefusal(info, 1, /a\.ddc: /);
+});
+
+it('takes a colour for what is transparent in the original', async () => {
+  const glass = toSharp(syntheticImage(16, 12)).ensureAlpha(0.5);
+  await writeFile(join(directory, 'glass.png'), await glass.png().toBuffer());
+  const args = ['verify', 'a.ddc', '--against', 'glass.png'];
+  expectRefusal(await callMain(args, directory), 1, /glass\.png: has transparent pixels; .*--background/);
+  const { against } = await callMainJson([...args, '--background', 'white'], directory);
+  expect(against).toMatchObject({ original: 'glass.png', rmse: expect.any(Number) });
+});
+
+it('passes an equal picture at a largest RMSE of 0, and points damage out with an option that there is', async () => {
+  const exact = ['encode', 'a.png', '-o', 'exact.ddc', '--lossless', '--checksums', '--effort', '1'];
+  await callMainJson(exact, directory);
+  const verified = await callMain(['verify', 'exact.ddc', '--against', 'a.png', '--max-rmse', '0', '-q'], directory);
+  expect(verified).toMatchObject({ code: 0, stderr: '' });
+  const bytes = await readFile(join(directory, 'exact.ddc'));
+  bytes[40] ^= 1;
+  await writeFile(join(directory, 'flipped.ddc'), bytes);
+  const { code, stderr } = await callMain(['verify', 'flipped.ddc', '-q'], directory);
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/flipped\.ddc: .*; decode --tolerant gives the picture up to/),
+  ]);
 });

@@ -177,6 +177,38 @@ test('progressive points come in order, end with the result and are what shorter
   expect(done).toEqual([...done].sort((a, b) => a - b));
 });
 
+test('pictures at sizes are those of the file cut off there, and the network is asked no more often', async () => {
+  const { result, layout } = samples[0];
+  let asked = 0;
+  const denoiser = new Proxy(model.denoiser, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      if (name !== 'predictX0') return value.bind(target);
+      return (...args: unknown[]) => {
+        asked++;
+        return value.apply(target, args);
+      };
+    },
+  });
+  const counting = { ...model, denoiser };
+  await decode(result.bytes, counting);
+  const once = asked;
+  expect(once).toBeGreaterThan(1);
+  const { boundaries } = layout;
+  const sizes = [boundaries[1] - 1, boundaries[2], boundaries[2] + 1, result.bytes.length + 9];
+  const points: DecodePoint[] = [];
+  const options = { progressivePoints: [...sizes].reverse(), onPoint: (point: DecodePoint) => void points.push(point) };
+  await decode(result.bytes, counting, options);
+  expect(asked).toBe(2 * once);
+  expect(points.map(({ stepsUsed }) => stepsUsed)).toEqual([0, 2, 2, result.steps.length - 1]);
+  for (const [i, size] of sizes.entries()) {
+    const { image, bytesUsed } = await decode(result.bytes.subarray(0, size), model);
+    expect(points[i]).toMatchObject({ image, bytesUsed });
+  }
+  await expect(decode(result.bytes, model, { progressivePoints: [-1] })).rejects.toThrow(/progressivePoints: expected/);
+});
+
 test.each(['sample', 'flow'] as const)('reconstruction %s gives a picture, the same every time', async (name) => {
   const { image, result } = samples[2];
   const decodeAt = (maxSteps: number) => decode(result.bytes, model, { reconstruction: name, maxSteps });

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { CIFAR10_COUNTS, CIFAR10_IMAGE, checksumsFile, cifar10File } from '../../src/data/cifar10.js';
-import { openImageSet, parseImageSet } from '../../src/data/image-set.js';
+import { imageSetName, openImageSet, parseImageSet } from '../../src/data/image-set.js';
 import { encodePng } from '../../src/node/image/write.js';
 import { syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
 
@@ -18,6 +18,14 @@ describe('parsing', () => {
     expect(parseImageSet('photo[1].png')).toEqual({ text: 'photo[1].png', source: { path: 'photo[1].png' } });
     expect(parseImageSet('cifar10-mine/')).toMatchObject({ source: { path: 'cifar10-mine/' } });
     expect(parseImageSet('./cifar10')).toMatchObject({ source: { path: './cifar10' } });
+  });
+
+  test('what it is called elsewhere', () => {
+    for (const text of ['cifar10:test', 'cifar10:train[5:9]']) expect(imageSetName(text)).toBe(text);
+    expect(imageSetName('/home/somebody/kodak/')).toBe('kodak');
+    expect(imageSetName('/home/somebody/kodak[2:4]')).toBe('kodak[2:4]');
+    expect(imageSetName('../photo.png')).toBe('photo.png');
+    expect(imageSetName('.')).toBe(basename(process.cwd()));
   });
 
   test('numbers come through', () => {

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
-import { contactSheet, labelledTable, thumbnail } from '../../src/node/image/contact-sheet.js';
+import {
+  contactSheet,
+  contactSheetSize,
+  labelledTable,
+  tableSize,
+  thumbnail,
+} from '../../src/node/image/contact-sheet.js';
 import { drawText, GLYPH_HEIGHT, GLYPH_WIDTH, textWidth } from '../../src/node/image/font.js';
 import { syntheticImage } from '../helpers/fixtures.js';
 
@@ -103,6 +109,27 @@ describe('contactSheet', () => {
 
   it('refuses to be empty', async () => {
     await expect(contactSheet([])).rejects.toMatchObject({ code: 'image' });
+  });
+});
+
+describe('the size of a sheet', () => {
+  const sizeOf = ({ width, height }: RgbImage) => ({ width, height });
+
+  it.each([
+    [1, 32, 32],
+    [7, 5, 9],
+    [12, 700, 300],
+  ])('is known before it is made: %d pictures of %dx%d', async (count, width, height) => {
+    const pictures = Array.from({ length: count }, () => syntheticImage(width, height));
+    const sheet = await contactSheet(pictures.map((image) => ({ image, label: '' })));
+    expect(contactSheetSize(count, { width, height })).toEqual(sizeOf(sheet));
+    const labels = { rowLabels: ['t = 1000', 't = 1'], columnLabels: ['source', 'x_t'] };
+    const table = await labelledTable({ rows: [pictures, pictures], ...labels });
+    expect(tableSize({ rows: 2, columns: count }, { width, height }, labels)).toEqual(sizeOf(table));
+  });
+
+  it('is that of very many, too', () => {
+    expect(contactSheetSize(1_000_000, { width: 32, height: 32 }).width).toBeGreaterThan(100_000);
   });
 });
 

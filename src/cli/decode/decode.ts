@@ -1,29 +1,36 @@
 /** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Arguments, CommandModule, Options } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
 import { decode } from '../../codec/decoder/decode.js';
 import { checkSize } from '../../codec/decoder/decoder.js';
+import { readLayout } from '../../codec/format/layout.js';
 import { DECODE_OPTIONS, type OptionValues } from '../../codec/options.js';
-import { encodeImage, type OutputFormat, outputFormat } from '../../node/image/write.js';
+import { CodecError } from '../../common/errors.js';
+import { checkFits, encodeImage } from '../../node/image/write.js';
 import {
   atMostOne,
   byteBudget,
   type EngineArgs,
   engineOptions,
   modelOfFileOption,
-  numberOption,
   type OutputArgs,
   outputOptions,
-  positive,
 } from '../args.js';
 import { type Console, formatSeconds, openConsole, printable } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
-import { type Job, type JobPlan, planJobs, runJobs } from '../jobs.js';
+import { type Job, type JobPlan, outputsOf, placeOf, planJobs, runJobs } from '../jobs.js';
 import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
-import { writeResult } from '../output.js';
+import { formatOf, writeResult } from '../output.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
-import { openProgressiveOutput, type ProgressiveReport } from './progressive.js';
+import {
+  checkProgressiveOutput,
+  isProgressiveFile,
+  openProgressiveOutput,
+  type ProgressiveReport,
+  sizesOnTheWay,
+} from './progressive.js';
+import { collect, nameAtRate, picturesAtRates, type Rate, type RateReport, readRates } from './rates.js';
 import { type CodedSource, withCodedSource } from './source.js';
 
 /** Points of `--progressive`. */
@@ -73,12 +80,15 @@ export interface DecodeReport {
   readonly model: { readonly name: string; readonly id: string };
   /** With `--progressive`. */
   readonly progressive?: ProgressiveReport;
+  /** With several rates, from low to high; the rest is about the last one. */
+  readonly rates?: readonly RateReport[];
 }
 
 /** Options of a run that have been checked. */
 interface Settings {
   readonly codec: OptionValues<typeof DECODE_OPTIONS>;
-  readonly rate: number | undefined;
+  /** From low to high. */
+  readonly rates: readonly Rate[];
   readonly model: string | undefined;
   readonly force: boolean;
   /** Directory for the progressive pictures of a job. */
@@ -95,13 +105,19 @@ export const DECODE_FLAGS = {
       'Output picture (.png, .webp or .tiff, lossless), - for a PNG on standard output; for several files the directory to put ' +
       '<name without .ddc>.decoded.png in [default: beside the file]',
   },
-  rate: numberOption('Decode from at most this many bits per dimension (a pixel has 3 dimensions)'),
+  rate: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      'Decode from at most this many bits per dimension (a pixel has 3 dimensions); several, such as 0.02,0.1, in one pass, each to ' +
+      'a picture with its rate at the end of the name',
+  },
   ...flagsFor(DECODE_OPTIONS, DECODE_FLAG_NAMES),
   progressive: {
     type: 'string',
     requiresArg: true,
     description:
-      `Directory to put about ${PROGRESSIVE_POINTS} reconstructions at rising rates in, NN-<bits/dim>.png, ` +
+      `Directory to put about ${PROGRESSIVE_POINTS} reconstructions in, at rates that rise by the same factor, NN-<bits/dim>.png, ` +
       'and contact-sheet.png; from standard input one for every step, as it comes',
   },
   model: modelOfFileOption,
@@ -128,6 +144,7 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
       .options(DECODE_FLAGS)
       .example('$0 decode photo.jpg.ddc', 'write photo.jpg.decoded.png')
       .example('$0 decode photo.ddc -o small.png --rate 0.1', 'as if the file had been cut off at 0.1 bits/dim')
+      .example('$0 decode photo.ddc -o a.png --rate 0.02,0.1,0.5', 'write a-0.02.png, a-0.1.png and a-0.5.png')
       .example('$0 decode photo.ddc --progressive steps/', 'watch the picture come, in steps/contact-sheet.png')
       .example(
         'curl -s https://example.org/a.ddc | $0 decode - -o a.png',
@@ -140,9 +157,12 @@ export const decodeCommand: CommandModule<object, DecodeArgs> = {
 async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
   const console = openConsole(args, streamForLines(args));
   atMostOne({ '--rate': args.rate, '--bytes': args.bytes, '--steps': args.steps });
+  const rates = readRates(args.rate);
+  const several = rates.length > 1;
+  if (several) checkSeveral(args);
   const checked = {
     codec: readFlags(DECODE_OPTIONS, args, DECODE_FLAG_NAMES),
-    rate: positive('--rate', args.rate, 'bits per dimension'),
+    rates,
     model: args.model,
     force: args.force,
   };
@@ -152,12 +172,26 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
       extensions: ['.ddc'],
       kind: 'coded pictures',
       outputName: (name) => `${nameOf(name)}.decoded.png`,
+      variants: several ? (output) => rates.map((rate) => nameAtRate(output, rate)) : undefined,
     });
     for (const { output } of plan.jobs) formatOf(output);
-    const settings = { ...checked, progressiveDirectory: progressiveDirectories(plan, args.progressive) };
+    const progressiveDirectory = progressiveDirectories(plan, args.progressive);
+    if (args.progressive !== undefined) {
+      await refuseOverlap(plan.jobs, progressiveDirectory);
+      for (const job of plan.jobs) await checkProgressiveOutput(progressiveDirectory(job)!, args);
+    }
+    const settings = { ...checked, progressiveDirectory };
     const perform = (job: Job) => decodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
   });
+}
+
+/** Several rates are several pictures, and nothing else. */
+function checkSeveral({ output, progressive }: DecodeArgs): void {
+  if (output === STANDARD_STREAM) {
+    throw new CodecError('usage', '-o -: expected one rate with it; the pictures at several go to files');
+  }
+  atMostOne({ '--rate with several values': true, '--progressive': progressive });
 }
 
 function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
@@ -171,26 +205,40 @@ async function decodeCoded(
   context: Context,
   console: Console,
 ): Promise<DecodeReport> {
-  const { codec, rate } = settings;
+  const { codec, rates } = settings;
   const name = inputName(job.input);
+  const format = formatOf(job.output);
   checkSize(header, codec.maxPixels);
-  const maxBytes = byteBudget({ rate, bytes: codec.maxBytes }, header);
+  checkFits(header, format);
+  const sizes = rates.map(({ value }) => byteBudget({ rate: value }, header)!);
+  const maxBytes = sizes.at(-1) ?? byteBudget({ bytes: codec.maxBytes }, header);
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   const model = await context.modelOfFile(header, settings.model);
   const engine = await context.engine();
   context.announce(model, engine);
   const progress = console.progress(name);
+  const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;
+  // The sizes of a file that is still coming have no meaning before it is there.
+  const bytes = several && !(source instanceof Uint8Array) ? await collect(source, sizes.at(-1)!) : source;
   const options: DecodeOptions = {
     ...codec,
     ...(maxBytes !== undefined && { maxBytes }),
+    ...(several && { progressivePoints: sizes, onPoint: (point) => several.add(point) }),
     ...(progressive && { onPoint: (point) => progressive.add(point) }),
     // Which points lie evenly in a stream is not known before its end: there it is all of them, as they come.
-    ...(progressive && source instanceof Uint8Array && { progressivePoints: PROGRESSIVE_POINTS }),
+    ...(progressive &&
+      bytes instanceof Uint8Array && {
+        progressivePoints: sizesOnTheWay(bytes, readLayout(bytes, model), {
+          points: PROGRESSIVE_POINTS,
+          maxBytes,
+          maxSteps: codec.maxSteps,
+        }),
+      }),
     onProgress: (fraction) => progress.update(fraction),
   };
   const { result, seconds, networkSeconds } = await context.code(header, model, progress, (timed) =>
-    decode(source, timed, options),
+    decode(bytes, timed, options),
   );
   if (result.damaged) console.note(`${name}: a checksum is wrong; the picture may not be the one that was encoded`);
   const { precision = 'fp32' } = result.metadata ?? {};
@@ -199,10 +247,11 @@ async function decodeCoded(
       `${name}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
     );
   }
-  await writeResult(job.output, await encodeImage(result.image, formatOf(job.output)), settings);
+  if (!several) await writeResult(job.output, await encodeImage(result.image, format), settings);
+  const atRates = await several?.finish();
   return {
     input: job.input,
-    output: job.output,
+    output: (atRates?.at(-1) ?? job).output,
     width: result.image.width,
     height: result.image.height,
     bytesUsed: result.bytesUsed,
@@ -221,6 +270,7 @@ async function decodeCoded(
     engine: engine.name,
     model: { name: model.name, id: model.id },
     ...(progressive && { progressive: await progressive.finish() }),
+    ...(atRates && { rates: atRates }),
   };
 }
 
@@ -231,7 +281,8 @@ function describe(report: DecodeReport): string {
   const part = `${((100 * knownSamples) / (width * height * 3)).toFixed(0)} % exact`;
   const exactness = report.lossless ? ', lossless' : knownSamples > 0 ? `, ${part}` : '';
   const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
-  return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
+  const outputs = report.rates?.map((at) => at.output).join(', ') ?? outputName(output);
+  return `${inputName(input)} -> ${outputs}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
 }
 
 /** Of one file the pictures go straight into the directory named; of several, each into its own one below. */
@@ -240,9 +291,35 @@ function progressiveDirectories({ batch }: JobPlan, directory: string | undefine
   return ({ output }) => (batch ? join(directory, basename(output)) : directory);
 }
 
-/** Standard output has no extension that would say it. */
-function formatOf(output: string): OutputFormat {
-  return output === STANDARD_STREAM ? 'png' : outputFormat(output);
+/**
+ * Refuses directories of progressive pictures that would take the place of another one or of an output.
+ * @throws CodecError `usage` for those
+ */
+async function refuseOverlap(jobs: readonly Job[], directoryOf: Settings['progressiveDirectory']): Promise<void> {
+  const outputs = new Map<string, string>();
+  for (const output of jobs.flatMap(outputsOf)) {
+    if (output !== STANDARD_STREAM) outputs.set(await placeOf(output), output);
+  }
+  const taken = new Set<string>();
+  for (const job of jobs) {
+    const directory = directoryOf(job)!;
+    const place = await placeOf(directory);
+    const within = [...outputs].find(([path]) => dirname(path) === place && isProgressiveFile(basename(path)));
+    const other = outputs.get(place) ?? within?.[1];
+    if (other !== undefined) {
+      throw new CodecError(
+        'usage',
+        `--progressive: ${directory} and the output ${other} are in each other's way; name another directory`,
+      );
+    }
+    if (taken.has(place)) {
+      throw new CodecError(
+        'usage',
+        `--progressive: ${directory} would be of two of these files; decode them one by one`,
+      );
+    }
+    taken.add(place);
+  }
 }
 
 function nameOf(input: string): string {

@@ -2,16 +2,42 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DecodePoint } from '../../codec/api.js';
+import { fileParts, type Layout } from '../../codec/format/layout.js';
 import { CodecError } from '../../common/errors.js';
-import { makeDirectory } from '../../node/files.js';
-import { contactSheet, type Tile, thumbnail } from '../../node/image/contact-sheet.js';
+import type { RgbImage } from '../../image/image.js';
+import { exists, makeDirectory } from '../../node/files.js';
+import { contactSheet, thumbnail } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
 import { checkWritable, type WriteOptions, writeAtomically } from '../output.js';
 
 const SHEET_NAME = 'contact-sheet.png';
 
 /** The names of {@link pictureName}. */
-const PICTURE_NAME = /^\d{2,}-\d+\.\d{4}\.png$/;
+const PICTURE_NAME = /^\d{2,}-\d+\.\d{4,}\.png$/;
+
+/**
+ * About `points` sizes in bytes up to the end of what is used of a file, each larger than the one before by about the same factor: as
+ * much happens in the first hundredth of a file as in all the rest. Among the steps each is the end of one.
+ * @param bytes the file, from its first byte on
+ * @param limits of what is used of it
+ */
+export function sizesOnTheWay(
+  bytes: Uint8Array,
+  layout: Layout,
+  {
+    points,
+    maxBytes = Number.POSITIVE_INFINITY,
+    maxSteps,
+  }: { points: number; maxBytes: number | undefined; maxSteps: number | undefined },
+): number[] {
+  const { boundaries } = layout;
+  const [first] = boundaries;
+  const steps = boundaries.slice(0, (maxSteps ?? boundaries.length) + 1);
+  const all = maxSteps === undefined ? (fileParts(bytes, layout).tail ?? bytes.length) : steps[steps.length - 1];
+  const end = Math.min(all, bytes.length, maxBytes);
+  const goals = Array.from({ length: points }, (_, i) => Math.ceil(first * (end / first) ** ((i + 1) / points)));
+  return [...new Set(goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal))];
+}
 
 export interface ProgressiveReport {
   readonly directory: string;
@@ -33,41 +59,65 @@ export interface ProgressiveOutput {
 }
 
 /**
+ * Says before long work what would make {@link openProgressiveOutput} fail after it, where the directory is there.
+ * @throws CodecError as {@link openProgressiveOutput}
+ */
+export async function checkProgressiveOutput(directory: string, options: WriteOptions): Promise<void> {
+  if (await exists(directory)) await findEarlier(directory, options);
+}
+
+/**
  * Makes the directory and sees to it that its pictures will be those of one run.
  * @throws CodecError `file` when it cannot be written, or holds pictures of an earlier run and `force` is not set
  */
 export async function openProgressiveOutput(directory: string, options: WriteOptions): Promise<ProgressiveOutput> {
-  await makeDirectory(directory);
+  for (const name of await findEarlier(directory, options)) await rm(join(directory, name));
   const sheet = join(directory, SHEET_NAME);
-  await checkWritable(sheet, options);
-  // Pictures of another run, at other rates, would stay between the new ones.
-  const earlier = (await readdir(directory)).filter((name) => PICTURE_NAME.test(name));
-  if (earlier.length > 0 && !options.force) {
-    const reason = `has pictures of an earlier run (${earlier[0]}); use --force to replace them`;
-    throw new CodecError('file', `${directory}: ${reason}, or name another directory`);
-  }
-  for (const name of earlier) await rm(join(directory, name));
   const points: ProgressiveReport['points'][number][] = [];
-  const tiles: Tile[] = [];
+  const pictures: RgbImage[] = [];
   return {
     async add({ image, bytesUsed, stepsUsed, t, bitsPerDim }) {
       const output = join(directory, pictureName(points.length + 1, bitsPerDim));
       await writeAtomically(output, await encodePng(image), options);
       points.push({ output, bytesUsed, stepsUsed, t, bitsPerDim });
-      tiles.push({ image: await thumbnail(image), label: `${formatRate(bitsPerDim)} bits/dim` });
+      pictures.push(await thumbnail(image));
     },
     async finish() {
+      const labels = distinctLabels(points.map(({ bitsPerDim }) => bitsPerDim));
+      const tiles = pictures.map((image, i) => ({ image, label: `${labels[i]} bits/dim` }));
       await writeAtomically(sheet, await encodePng(await contactSheet(tiles)), options);
       return { directory, contactSheet: sheet, points };
     },
   };
 }
 
-function pictureName(number: number, bitsPerDim: number): string {
-  return `${String(number).padStart(2, '0')}-${bitsPerDim.toFixed(4)}.png`;
+/** Names of pictures of another run, which would stay between the new ones; none without `force`. */
+async function findEarlier(directory: string, options: WriteOptions): Promise<string[]> {
+  await makeDirectory(directory);
+  await checkWritable(join(directory, SHEET_NAME), options);
+  const earlier = (await readdir(directory)).filter((name) => PICTURE_NAME.test(name));
+  if (earlier.length === 0 || options.force) return earlier;
+  const reason = `has pictures of an earlier run (${earlier[0]}); use --force to replace them`;
+  throw new CodecError('file', `${directory}: ${reason}, or name another directory`);
 }
 
-/** Two decimals, more where the rate is so low that they would not tell points apart. */
-function formatRate(bitsPerDim: number): string {
-  return bitsPerDim.toFixed(bitsPerDim < 0.0995 ? 3 : 2);
+function pictureName(number: number, bitsPerDim: number): string {
+  return `${String(number).padStart(2, '0')}-${bitsPerDim.toFixed(Math.max(4, decimalsFor(bitsPerDim, 3)))}.png`;
+}
+
+/** Rates with two digits that count, or as many more as it takes to tell them apart. */
+export function distinctLabels(rates: readonly number[]): string[] {
+  const withDigits = (digits: number) => rates.map((rate) => rate.toFixed(Math.max(2, decimalsFor(rate, digits))));
+  const apart = [2, 3, 4, 5].find((digits) => new Set(withDigits(digits)).size === new Set(rates).size);
+  return withDigits(apart ?? 6);
+}
+
+/** Decimals with which a number has so many digits after its leading zeros. */
+function decimalsFor(value: number, digits: number): number {
+  return value > 0 && value < 1 ? digits - 1 - Math.floor(Math.log10(value)) : digits - 1;
+}
+
+/** Whether a file of this name in the directory is one of ours, which takes the place of any other. */
+export function isProgressiveFile(name: string): boolean {
+  return name === SHEET_NAME || PICTURE_NAME.test(name);
 }

@@ -2,16 +2,17 @@
 import { basename } from 'node:path';
 import type { Arguments, CommandModule, Options } from 'yargs';
 import type { EncodeOptions, StepReport } from '../../codec/api.js';
+import { leastBytes } from '../../codec/encoder/least-bytes.js';
 import type { Metadata } from '../../codec/format/metadata.js';
 import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
-import type { RgbImage, Size } from '../../image/image.js';
+import type { Size } from '../../image/image.js';
 import { encode } from '../../node/encode.js';
-import { parseColour, READABLE_EXTENSIONS, readImage, readImageBytes } from '../../node/image/read.js';
+import { parseColour, READABLE_EXTENSIONS } from '../../node/image/read.js';
 import { packageVersion } from '../../node/version.js';
 import {
   backgroundOption,
-  bytesForRate,
+  byteBudget,
   type EngineArgs,
   engineOptions,
   modelOption,
@@ -25,7 +26,8 @@ import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { flagsFor, type ReportedOptions, readFlags, reportedOptions } from '../options.js';
 import { writeResult } from '../output.js';
-import { inputName, outputName, readInput, STANDARD_STREAM, streamForLines } from '../streams.js';
+import { readPicture } from '../pictures.js';
+import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 
 interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly inputs: string[];
@@ -156,7 +158,7 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
       kind: 'pictures',
       outputName: (name) => `${name}.ddc`,
     });
-    await context.checkModel(settings.model);
+    await context.modelInfo(settings.model);
     const perform = (job: Job) => encodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
   });
@@ -165,11 +167,11 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
 async function encodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<EncodeReport> {
   const { background } = settings;
   const metadata = metadataOf(job.input, settings);
-  const image = await readPicture(job.input, background);
+  const image = await readPicture(job.input, { background });
+  const codec = withinLimits(settings, image, metadata);
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
   context.announce(model, engine);
-  const codec = withinRate(settings, image);
   const progress = console.progress(inputName(job.input));
   const options: EncodeOptions = {
     ...codec,
@@ -205,11 +207,6 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   };
 }
 
-async function readPicture(input: string, background: string | undefined): Promise<RgbImage> {
-  if (input !== STANDARD_STREAM) return readImage(input, { background });
-  return readImageBytes(await readInput(input), inputName(input), { background });
-}
-
 function describe(report: EncodeReport): string {
   const { input, output, width, height, bytes, bitsPerDim, rmse, psnr, seconds } = report;
   const lossy = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
@@ -229,8 +226,26 @@ function metadataOf(input: string, { metadata, comment }: Settings): Metadata | 
   };
 }
 
-/** The codec's options for a picture, whose size says how many bytes `--max-rate` allows. */
-function withinRate({ codec, maxRate }: Settings, image: Size): Settings['codec'] {
-  if (maxRate === undefined) return codec;
-  return { ...codec, maxBytes: Math.min(codec.maxBytes ?? Number.POSITIVE_INFINITY, bytesForRate(maxRate, image)) };
+/**
+ * The codec's options for a picture, whose size says how many bytes `--max-rate` allows.
+ * @throws CodecError `usage` when a limit has no room for a header
+ */
+function withinLimits(
+  { codec, maxRate }: Settings,
+  { width, height }: Size,
+  metadata: Metadata | undefined,
+): Settings['codec'] {
+  const least = {
+    width,
+    height,
+    headerBytes: leastBytes({ width, height }, { ...codec, ...(metadata && { metadata }) }),
+  };
+  const words = {
+    flags: { bytes: '--max-bytes', rate: '--max-rate' },
+    part: metadata === undefined ? 'the header' : 'the header and the metadata',
+  };
+  const limits = [{ bytes: codec.maxBytes }, { rate: maxRate }].flatMap(
+    (limit) => byteBudget(limit, least, words) ?? [],
+  );
+  return limits.length === 0 ? codec : { ...codec, maxBytes: Math.min(...limits) };
 }

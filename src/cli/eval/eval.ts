@@ -2,13 +2,15 @@
 import { resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError, invalidArgument } from '../../common/errors.js';
-import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
+import { IMAGE_SET_SYNTAX, type ImageSet, imageSetName, openImageSet } from '../../data/image-set.js';
 import type { Engine } from '../../engine/engine.js';
+import type { Size } from '../../image/image.js';
+import { strideOf } from '../../model/config.js';
 import type { BoundOptions, Estimate, Evaluation } from '../../model/likelihood.js';
 import { VARIANCES, type Variance } from '../../model/parameterization.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { parseColour } from '../../node/image/read.js';
-import type { Model } from '../../node/models.js';
+import type { Model, ModelInfo } from '../../node/models.js';
 import { packageVersion } from '../../node/version.js';
 import { type FigureFormat, figureFormat } from '../../report/figure.js';
 import {
@@ -25,7 +27,8 @@ import {
 import { type Console, openConsole, toJson } from '../console.js';
 import { type Context, withContext } from '../context.js';
 import { refuseInputs } from '../jobs.js';
-import { checkWritable, writeAtomically } from '../output.js';
+import { checkResult, writeAtomically, writeResult } from '../output.js';
+import { STANDARD_STREAM, streamForLines } from '../streams.js';
 import { type ImageLoader, imageLoader } from './images.js';
 import { describeReport, type EvalReport, type FidReport, type LikelihoodReport } from './report.js';
 
@@ -82,7 +85,12 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
         description: `${IMAGE_SET_SYNTAX} of it, counted from 0`,
       })
       .options({
-        output: { alias: 'o', type: 'string', requiresArg: true, description: 'Write the whole report here, as JSON' },
+        output: {
+          alias: 'o',
+          type: 'string',
+          requiresArg: true,
+          description: 'Write the whole report here, as JSON; - for standard output',
+        },
         plot: {
           type: 'string',
           requiresArg: true,
@@ -141,24 +149,26 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
 };
 
 async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
-  const console = openConsole(args);
+  const console = openConsole(args, streamForLines(args));
   const settings = settingsOf(args);
   if (args.background !== undefined) await parseColour(args.background);
   const outputs = [args.output, args.plot].filter((path) => path !== undefined);
-  for (const path of outputs) await checkWritable(path, args);
+  for (const path of outputs) await checkResult(path, args);
   const { background } = args;
   const open = (texts: string[]) => openImageSet(texts, { background });
   const data = await open(args.data);
   const train = args.train === undefined ? undefined : await open([args.train]);
   const against = args.fid === undefined ? undefined : await open([args.fid]);
   const sources = [data, train, against].flatMap((set) => set?.names ?? []);
-  if (outputs.length > 0)
-    await refuseInputs(outputs, args.features === undefined ? sources : [...sources, args.features]);
+  const files = outputs.filter((path) => path !== STANDARD_STREAM);
+  if (files.length > 0) {
+    await refuseInputs(files, args.features === undefined ? sources : [...sources, args.features]);
+  }
   const fewest = Math.min(data.length, against?.length ?? 2);
   if (against && fewest < 2) throw invalidArgument('--fid', 'at least 2 images on either side', fewest);
   const loader = imageLoader(settings.crop, console);
   await withContext(args, console, async (context) => {
-    if (args.bound) await context.checkModel(settings.model);
+    if (args.bound) await context.modelInfo(settings.model);
     const fid =
       against &&
       (await measureFid(data, { set: against, text: args.fid!, path: args.features! }, args, loader, console));
@@ -175,7 +185,7 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
     // First what cannot fail: hours of work are not to be lost with a full disk.
     console.document(report);
     console.result(describeReport(report));
-    if (args.output !== undefined) await writeAtomically(args.output, Buffer.from(`${toJson(report)}\n`), args);
+    if (args.output !== undefined) await writeResult(args.output, Buffer.from(`${toJson(report)}\n`), args);
     if (settings.plot && report.likelihood) await plot(report.likelihood, args, settings.plot);
   });
   const { length } = loader.skipped;
@@ -227,8 +237,8 @@ async function measureLikelihood(
   const { names, images } = await loader.loadAll(data);
   const trainImages = train && (await loader.loadAll(train.set, images[0])).images;
   const { width, height } = images[0];
+  checkSize(images[0], await context.modelInfo(settings.model, images[0]));
   const model = await context.model(settings.model, images[0]);
-  checkSize(images[0], model);
   const engine = await context.engine();
   context.announce(model, engine);
   const measure = await measurement(model, engine, settings, console);
@@ -281,8 +291,8 @@ async function measurement(model: Model, engine: Engine, settings: Settings, con
 }
 
 /** Larger images than a window are not what the network was made for, and fill the memory. */
-function checkSize({ width, height }: { width: number; height: number }, { name, network, tiling }: Model): void {
-  const { stride } = network;
+function checkSize({ width, height }: Size, { name, config, tiling }: ModelInfo): void {
+  const stride = strideOf(config);
   const fits = (side: number) => side % stride === 0 && side <= tiling.tile;
   if (fits(width) && fits(height)) return;
   const expected = `sides that are multiples of ${stride} up to ${tiling.tile}`;
@@ -359,6 +369,9 @@ async function plot(
 ): Promise<void> {
   const { termsPlot } = await import('../../report/terms-plot.js');
   const { encodeFigure } = await import('../../report/figure.js');
-  const svg = termsPlot(terms, `model ${model.name}, ${bound.images} images of ${args.data.join(' ')}`);
+  const svg = termsPlot(
+    terms,
+    `model ${model.name}, ${bound.images} images of ${args.data.map(imageSetName).join(' ')}`,
+  );
   await writeAtomically(path, await encodeFigure(svg, format), args);
 }

@@ -47,7 +47,7 @@ async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
   const bytes = await readInput(args.file);
   const name = inputName(args.file);
   const header = await aboutFile(name, () => readInfo(bytes));
-  const model = await modelAtHand(header, args.model);
+  const model = await aboutFile(name, () => modelAtHand(header, args.model));
   const info = model === undefined ? header : await aboutFile(name, () => readInfo(bytes, model));
   const report: InfoReport = {
     input: args.file,

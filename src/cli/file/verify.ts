@@ -1,29 +1,33 @@
 /** `ddpm-codec verify`: whether a .ddc file is whole, decodes, and shows what it should. */
 import type { Arguments, CommandModule } from 'yargs';
 import { decode } from '../../codec/decoder/decode.js';
+import { checkSize } from '../../codec/decoder/decoder.js';
 import { readInfo } from '../../codec/format/info.js';
 import { DECODE_OPTIONS } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
-import { readImage } from '../../node/image/read.js';
+import { parseColour } from '../../node/image/read.js';
 import { type RatePoint, ratePoint } from '../../report/rate-point.js';
 import {
+  backgroundOption,
   type EngineArgs,
   engineOptions,
   modelOfFileOption,
+  notNegative,
   numberOption,
   type OutputArgs,
   outputOptions,
-  positive,
 } from '../args.js';
 import { formatSeconds, openConsole, table } from '../console.js';
 import { withContext } from '../context.js';
 import { aboutFile } from '../jobs.js';
 import { flagsFor, readFlags } from '../options.js';
-import { inputName, readInput } from '../streams.js';
+import { readPicture } from '../pictures.js';
+import { inputName, readInput, STANDARD_STREAM } from '../streams.js';
 
 interface VerifyArgs extends EngineArgs, Omit<OutputArgs, 'force'> {
   readonly file: string;
   readonly against?: string;
+  readonly background?: string;
   readonly 'max-rmse'?: unknown;
   readonly model?: string;
 }
@@ -74,8 +78,9 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
         against: {
           type: 'string',
           requiresArg: true,
-          description: 'The original picture, to measure the distance from',
+          description: 'The original picture, to measure the distance from; - for standard input',
         },
+        background: backgroundOption,
         'max-rmse': numberOption('Largest RMSE from it that passes, in grey levels (0-255)'),
         model: modelOfFileOption,
         ...flagsFor(OPTIONS),
@@ -90,17 +95,30 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
 
 async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   const console = openConsole(args);
-  const maxRmse = positive('--max-rmse', args['max-rmse'], 'grey levels');
+  const maxRmse = notNegative('--max-rmse', args['max-rmse'], 'grey levels');
   const options = readFlags(OPTIONS, args);
   if (maxRmse !== undefined && args.against === undefined) {
     throw new CodecError('usage', '--max-rmse: expected --against with it, the picture to measure from');
   }
-  const bytes = await readInput(args.file);
-  const name = inputName(args.file);
+  const { file, against, background } = args;
+  if (background !== undefined) await parseColour(background);
+  if (background !== undefined && against === undefined) {
+    throw new CodecError('usage', '--background: expected --against with it, a picture with transparent pixels');
+  }
+  if (file === STANDARD_STREAM && against === STANDARD_STREAM) {
+    throw new CodecError('usage', '--against: standard input is the file to verify; expected the name of a picture');
+  }
+  const bytes = await readInput(file);
+  const name = inputName(file);
   const header = await aboutFile(name, () => readInfo(bytes));
-  const original = args.against === undefined ? undefined : await readImage(args.against);
+  await aboutFile(name, () => checkSize(header, options.maxPixels));
+  const original = against === undefined ? undefined : await readPicture(against, { background });
+  if (original && !(original.width === header.width && original.height === header.height)) {
+    const sizes = `${header.width}x${header.height} pixels as ${name} has, got ${original.width}x${original.height}`;
+    throw new CodecError('image', `${inputName(against!)}: expected ${sizes}`);
+  }
   await withContext(args, console, async (context) => {
-    const model = await context.modelOfFile(header, args.model);
+    const model = await aboutFile(name, () => context.modelOfFile(header, args.model));
     const engine = await context.engine();
     context.announce(model, engine);
     const { bytesWhenComplete = null } = await aboutFile(name, () => readInfo(bytes, model));
@@ -109,15 +127,14 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     const onProgress = (fraction: number) => progress.update(fraction);
     const decoding = aboutFile(name, () => decode(bytes, model, { ...options, onProgress }));
     const result = await decoding.finally(() => progress.stop());
-    const measured =
-      original && (await aboutFile(args.against!, () => ratePoint(original, result.image, result.bytesUsed)));
+    const measured = original && ratePoint(original, result.image, result.bytesUsed);
     const trailingBytes = bytesWhenComplete === null ? 0 : Math.max(0, bytes.length - bytesWhenComplete);
     const problems = [
       ...(result.complete ? [] : [`cut off: ${bytes.length} of ${bytesWhenComplete ?? 'more'} bytes`]),
       ...(trailingBytes === 0 ? [] : [`${trailingBytes} bytes after its end`]),
       ...(measured === undefined || measured.rmse <= (maxRmse ?? Infinity)
         ? []
-        : [`RMSE ${measured.rmse.toFixed(3)} from ${args.against}, expected at most ${maxRmse}`]),
+        : [`RMSE ${measured.rmse.toFixed(3)} from ${inputName(against!)}, expected at most ${maxRmse}`]),
     ];
     const report: VerifyReport = {
       input: args.file,
@@ -131,7 +148,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       stepsUsed: result.stepsUsed,
       stepsTotal: result.stepsTotal,
       t: result.t,
-      against: measured ? { original: args.against!, ...measured } : null,
+      against: measured ? { original: against!, ...measured } : null,
       problems,
       seconds: (performance.now() - start) / 1000,
       engine: engine.name,

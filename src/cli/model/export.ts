@@ -14,6 +14,7 @@ interface ExportArgs extends OutputArgs {
   readonly half: boolean;
 }
 
+const INDEX_FILE = 'model_index.json';
 /** Makes the directory one of a pipeline, whose parts diffusers then finds beside this file. */
 const PIPELINE = {
   _class_name: 'DDPMPipeline',
@@ -52,23 +53,24 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
   if (config.patchSize !== 1) {
     throw new CodecError('model', `${args.model}: diffusers has no networks with patch_size, got ${config.patchSize}`);
   }
+  const names = [CONFIG_FILE, SCHEDULER_FILE, INDEX_FILE, WEIGHTS_FILE];
+  const outputs = names.map((name) => join(args.out, name));
+  await refuseInputs(
+    outputs,
+    names.map((name) => join(directory, name)),
+  );
+  await makeDirectory(args.out);
+  for (const output of outputs) await checkWritable(output, args);
   const { tensors, configJson } = await loadWeights(args.model);
   const files = {
     [CONFIG_FILE]: toJson(configJson),
     [SCHEDULER_FILE]: toJson(schedulerConfigJson({ schedule: scheduleConfig, parameterization })),
-    'model_index.json': toJson(PIPELINE),
+    [INDEX_FILE]: toJson(PIPELINE),
     [WEIGHTS_FILE]: writeSafetensors(tensors, { dtype: args.half ? 'F16' : 'F32', metadata: { format: 'pt' } }),
   };
-  const outputs = Object.keys(files).map((name) => join(args.out, name));
-  await refuseInputs(
-    outputs,
-    Object.keys(files).map((name) => join(directory, name)),
-  );
-  await makeDirectory(args.out);
-  for (const output of outputs) await checkWritable(output, args);
   for (const [name, data] of Object.entries(files)) {
     await writeAtomically(join(args.out, name), Buffer.from(data), args);
   }
   console.document({ model: args.model, outputs });
-  console.result(`${args.out}: ${Object.keys(files).join(', ')}`);
+  console.result(`${args.out}: ${names.join(', ')}`);
 }

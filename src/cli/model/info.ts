@@ -3,16 +3,20 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
+import { reasonOf } from '../../node/files.js';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole, table } from '../console.js';
 import { describeModel, describeNetwork, type ModelReport, reportModel } from './report.js';
+
+/** Where models are by custom. */
+const OWN_MODELS = 'models';
 
 interface InfoArgs extends Pick<OutputArgs, 'json'> {
   readonly model: string;
 }
 
 interface ListArgs extends Pick<OutputArgs, 'json'> {
-  readonly directory: string;
+  readonly directory?: string;
 }
 
 export const modelInfoCommand: CommandModule<object, InfoArgs> = {
@@ -40,7 +44,7 @@ export const modelListCommand: CommandModule<object, ListArgs> = {
         'Usage: $0 model list [directory] [options]\n\n' +
           'Lists the models that come with ddpm-codec, and those in the directories of a directory.',
       )
-      .positional('directory', { type: 'string', default: 'models', description: 'Where your models are' })
+      .positional('directory', { type: 'string', description: `Where your models are [default: ${OWN_MODELS}]` })
       .options({ json: outputOptions.json } as const)
       .example('$0 model list', 'shipped ones and those in models/') as never,
   handler: listAll,
@@ -59,9 +63,14 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
   const { listModels, loadModelInfo } = await import('../../node/models.js');
   const models: ModelReport[] = await Promise.all((await listModels()).map(reportModel));
   const known = new Set(models.map(({ directory }) => directory));
-  const entries = await readdir(args.directory, { withFileTypes: true }).catch(() => []);
+  const { directory = OWN_MODELS } = args;
+  const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
+    // Nobody has said that it is there.
+    if (args.directory === undefined && error.code === 'ENOENT') return [];
+    throw new CodecError('file', `${directory}: cannot list this directory: ${reasonOf(error)}`, { cause: error });
+  });
   for (const entry of entries.filter((candidate) => candidate.isDirectory())) {
-    const path = join(args.directory, entry.name);
+    const path = join(directory, entry.name);
     try {
       // In full it is no shipped model's name.
       const info = await loadModelInfo(resolve(path));

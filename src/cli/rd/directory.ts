@@ -10,6 +10,7 @@ import { isTemporary } from '../../node/temporary.js';
 import { formatJson } from '../../report/json.js';
 import { differences, type ImageFailure, type ImageResult, type Run } from '../../report/rd/results.js';
 import { writeAtomically } from '../output.js';
+import { STANDARD_STREAM } from '../streams.js';
 
 const RUN_FILE = 'run.json';
 const IMAGES = 'images';
@@ -20,6 +21,7 @@ const IMAGES = 'images';
  * @throws CodecError `file` when it is of another run, which the message tells apart, or holds other files
  */
 export async function openReport(directory: string, run: Run, force: boolean): Promise<void> {
+  if (directory === STANDARD_STREAM) throw new CodecError('usage', '-o -: expected the name of a directory');
   await makeDirectory(directory);
   const earlier = await readRun(directory);
   if (earlier === undefined) {

@@ -10,6 +10,7 @@ import { parseColour } from '../../node/image/read.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import { type ChosenShard, chooseShard, imagesOfShard } from '../../report/rd/shard.js';
 import {
+  asNumber,
   backgroundOption,
   type EngineArgs,
   engineOptions,
@@ -106,7 +107,7 @@ export const rdCommand: CommandModule<object, RdArgs> = {
   command: 'rd <images..>',
   describe: 'Measure rate and distortion on a set of images, as a report with figures',
   builder: (yargs) =>
-    notOfMerge(yargs)
+    besideMerge(yargs)
       .usage(
         'Usage: $0 rd <images..> -o DIRECTORY [options]\n       $0 rd merge <reports..> -o DIRECTORY\n\n' +
           'Encodes one file for each image, decodes every beginning of it, and measures: bits per dimension, RMSE, PSNR,\n' +
@@ -125,10 +126,16 @@ export const rdCommand: CommandModule<object, RdArgs> = {
   handler: runRd,
 };
 
-/** Options of a command are those of its commands, too, unless that is forbidden; yargs' types do not know how. */
-function notOfMerge(yargs: Argv): Argv {
-  const local = yargs as unknown as { global(names: readonly string[], isGlobal: boolean): Argv };
-  return local.global(['images', ...Object.keys(OPTIONS)], false);
+/** What yargs' types do not know how to say. */
+interface Separable {
+  global(names: readonly string[], isGlobal: boolean): Separable;
+  recommendCommands(isWanted: boolean): Argv;
+}
+
+/** Options of a command are those of its commands, too, unless that is forbidden, and any word is a slip in one of their names. */
+function besideMerge(yargs: Argv): Argv {
+  const separable = yargs as unknown as Separable;
+  return separable.global(['images', ...Object.keys(OPTIONS)], false).recommendCommands(false);
 }
 
 async function runRd(args: Arguments<RdArgs>): Promise<void> {
@@ -186,7 +193,7 @@ async function checkOptions(
   const withModel = args.model !== 'none';
   const efforts = String(args.effort)
     .split(',')
-    .map((text) => integer('--effort', Number(text), 1, MAX_EFFORT)!);
+    .map((text) => integer('--effort', asNumber(text.trim()), 1, MAX_EFFORT)!);
   if (new Set(efforts).size < efforts.length) throw invalidArgument('--effort', 'each effort once', args.effort);
   const baselines = args.baselines === undefined ? [] : args.baselines.split(',').map((name) => name.trim());
   if (!withModel && baselines.length === 0) {

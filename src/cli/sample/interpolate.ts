@@ -1,13 +1,14 @@
 /** `ddpm-codec interpolate`: between two pictures, in x_t. */
 import type { Arguments, CommandModule } from 'yargs';
+import { CodecError } from '../../common/errors.js';
 import type { RgbImage } from '../../image/image.js';
 import { interpolate } from '../../model/interpolation.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
-import { labelledTable } from '../../node/image/contact-sheet.js';
-import { readImage } from '../../node/image/read.js';
-import { outputFormat } from '../../node/image/write.js';
+import { labelledTable, tableSize } from '../../node/image/contact-sheet.js';
+import { parseColour } from '../../node/image/read.js';
 import {
   atMostOne,
+  backgroundOption,
   type EngineArgs,
   engineOptions,
   integer,
@@ -18,9 +19,13 @@ import {
 import { formatSeconds, openConsole } from '../console.js';
 import { withContext } from '../context.js';
 import { refuseInputs } from '../jobs.js';
-import { checkWritable } from '../output.js';
+import { checkResult } from '../output.js';
+import { readPicture } from '../pictures.js';
+import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 import {
   checkAgainstModel,
+  checkFigure,
+  checkSides,
   isAnimation,
   noteLargePictures,
   type SamplerArgs,
@@ -35,8 +40,8 @@ import {
 const DEFAULT_T = 500;
 const DEFAULT_LAMBDAS = 11;
 const MAX_LAMBDAS = 1001;
-/** Of the longest label of a mixture, so that all pictures of an animation have one size. */
-const LABEL_LENGTH = 'λ 0.999'.length;
+/** The longest label of a mixture; with it all pictures of an animation have one size. */
+const LONGEST_LAMBDA = 'λ 0.999';
 /** Rows of `--coarse-to-fine`, from t = 0 to T (the paper's Figure 9). */
 const ROWS = 9;
 
@@ -47,6 +52,7 @@ interface InterpolateArgs extends EngineArgs, OutputArgs, SamplerArgs {
   readonly t?: unknown;
   readonly lambda: unknown;
   readonly 'coarse-to-fine': boolean;
+  readonly background?: string;
 }
 
 /** What `--json` prints. */
@@ -83,7 +89,8 @@ export const interpolateCommand: CommandModule<object, InterpolateArgs> = {
           type: 'string',
           requiresArg: true,
           demandOption: true,
-          description: 'A sheet of all mixtures (.png or .tiff), or an animation over lambda (.webp)',
+          description:
+            'A sheet of all mixtures (.png or .tiff; - for a PNG on standard output), or an animation over lambda (.webp)',
         },
         t: numberOption(`Timestep at which the pictures are mixed, 0 to T [default: ${DEFAULT_T}]`),
         lambda: numberOption('Number of mixtures, evenly from lambda = 0 to 1', { default: DEFAULT_LAMBDAS }),
@@ -92,6 +99,7 @@ export const interpolateCommand: CommandModule<object, InterpolateArgs> = {
           default: false,
           description: `${ROWS} rows of mixtures, at t from 0 to T`,
         },
+        background: backgroundOption,
         ...samplerOptions,
         ...engineOptions,
         ...outputOptions,
@@ -103,23 +111,40 @@ export const interpolateCommand: CommandModule<object, InterpolateArgs> = {
 };
 
 async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<void> {
-  const console = openConsole(args);
-  const { output } = args;
+  const console = openConsole(args, streamForLines(args));
+  const { output, background } = args;
+  if (background !== undefined) await parseColour(background);
   const settings = samplerSettings(args);
   const t = integer('--t', args.t, 0, MAX_TIMESTEPS);
   atMostOne({ '--t': t, '--coarse-to-fine': args['coarse-to-fine'] || undefined });
   const lambdas = evenly(integer('--lambda', args.lambda, 2, MAX_LAMBDAS)!, 1);
-  outputFormat(output);
-  await refuseInputs([output], [args.a, args.b]);
-  await checkWritable(output, args);
-  const [a, b] = [await readImage(args.a), await readImage(args.b)];
+  const animated = isAnimation(output);
+  const inputs = [args.a, args.b];
+  if (inputs.every((path) => path === STANDARD_STREAM)) {
+    throw new CodecError('usage', 'standard input: is one picture; expected the name of the other');
+  }
+  if (output !== STANDARD_STREAM) {
+    await refuseInputs(
+      [output],
+      inputs.filter((path) => path !== STANDARD_STREAM),
+    );
+  }
+  await checkResult(output, args);
+  const [a, b] = [await readPicture(args.a, { background }), await readPicture(args.b, { background })];
   const { width, height } = a;
+  if (b.width !== width || b.height !== height) {
+    const sizes = `${width}x${height} pixels as ${inputName(args.a)} has, got ${b.width}x${b.height}`;
+    throw new CodecError('image', `${inputName(args.b)}: expected ${sizes}; crop or scale one`);
+  }
   await withContext(args, console, async (context) => {
+    const info = await context.modelInfo(args.model, a);
+    const timesteps = args['coarse-to-fine'] ? evenly(ROWS, info.schedule.timesteps).map(Math.round) : [t ?? DEFAULT_T];
+    checkSides(info, a, { picture: inputName(args.a) });
+    checkAgainstModel(info, settings.steps, timesteps);
+    const cells = { rows: timesteps.length, columns: animated ? 3 : lambdas.length + 2 };
+    const size = tableSize(cells, a, labelsFor(timesteps, [LONGEST_LAMBDA]));
+    checkFigure(output, size, animated ? lambdas.length : 1);
     const model = await context.model(args.model, a);
-    const timesteps = args['coarse-to-fine']
-      ? evenly(ROWS, model.schedule.timesteps).map(Math.round)
-      : [t ?? DEFAULT_T];
-    checkAgainstModel(model, settings.steps, timesteps);
     const engine = await context.engine();
     context.announce(model, engine);
     noteLargePictures(console, width, height);
@@ -135,7 +160,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
       }
       return rows;
     });
-    await (isAnimation(output) ? writeFilm : writeSheet)(output, { a, b, rows, timesteps, lambdas }, args);
+    await (animated ? writeFilm : writeSheet)(output, { a, b, rows, timesteps, lambdas }, args);
     const report: InterpolateReport = {
       inputs: [args.a, args.b],
       outputs: [output],
@@ -149,7 +174,9 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
       options: settings,
     };
     const where = timesteps.length === 1 ? `t = ${timesteps[0]}` : `${timesteps.length} timesteps`;
-    console.result(`${output}: ${lambdas.length} mixtures at ${where}, ${width}x${height}, ${formatSeconds(seconds)}`);
+    console.result(
+      `${outputName(output)}: ${lambdas.length} mixtures at ${where}, ${width}x${height}, ${formatSeconds(seconds)}`,
+    );
     console.document(report);
   });
 }
@@ -167,8 +194,7 @@ async function writeSheet(output: string, figure: Figure, options: { readonly fo
   const { a, b, rows, timesteps, lambdas } = figure;
   const table = await labelledTable({
     rows: rows.map((row) => [a, ...row, b]),
-    rowLabels: timesteps.map((t) => `t = ${t}`),
-    columnLabels: ['source', ...lambdas.map(labelOf), 'source'],
+    ...labelsFor(timesteps, lambdas.map(labelOf)),
   });
   await writePicture(output, table, options);
 }
@@ -178,11 +204,14 @@ async function writeFilm(output: string, figure: Figure, options: { readonly for
   const frames = lambdas.map((lambda, i) =>
     labelledTable({
       rows: rows.map((row) => [a, row[i], b]),
-      rowLabels: timesteps.map((t) => `t = ${t}`),
-      columnLabels: ['source', labelOf(lambda).padEnd(LABEL_LENGTH), 'source'],
+      ...labelsFor(timesteps, [labelOf(lambda).padEnd(LONGEST_LAMBDA.length)]),
     }),
   );
   await writeAnimation(output, await Promise.all(frames), options);
+}
+
+function labelsFor(timesteps: readonly number[], mixtures: readonly string[]) {
+  return { rowLabels: timesteps.map((t) => `t = ${t}`), columnLabels: ['source', ...mixtures, 'source'] };
 }
 
 function labelOf(lambda: number): string {

@@ -2,16 +2,16 @@
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError, invalidArgument } from '../../common/errors.js';
-import type { RgbImage } from '../../image/image.js';
+import type { RgbImage, Size } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { DiffusionModel } from '../../model/diffusion-model.js';
 import { sampleSharedLatents } from '../../model/interpolation.js';
 import { sample } from '../../model/sampler.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { isDirectory, makeDirectory } from '../../node/files.js';
-import { contactSheet, labelledTable } from '../../node/image/contact-sheet.js';
-import { outputFormat } from '../../node/image/write.js';
+import { contactSheet, contactSheetSize, labelledTable, tableSize } from '../../node/image/contact-sheet.js';
 import {
+  asNumber,
   atMostOne,
   type EngineArgs,
   engineOptions,
@@ -22,9 +22,12 @@ import {
 } from '../args.js';
 import { formatSeconds, openConsole } from '../console.js';
 import { withContext } from '../context.js';
-import { checkWritable } from '../output.js';
+import { checkResult, formatOf } from '../output.js';
+import { outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 import {
   checkAgainstModel,
+  checkFigure,
+  checkSides,
   isAnimation,
   noteLargePictures,
   type SamplerArgs,
@@ -43,6 +46,10 @@ const PART = 64;
 /** Times that are shown of a progressive generation, as columns and as pictures of an animation. */
 const COLUMNS = 11;
 const FRAMES = 50;
+
+/** Labels of figures. */
+const LONGEST_TIME = 't = 1000';
+const LATENT_LABELS = ['x_t', 'xhat0', 'samples'];
 
 interface SampleArgs extends EngineArgs, OutputArgs, SamplerArgs {
   readonly output: string;
@@ -95,7 +102,7 @@ export const sampleCommand: CommandModule<object, SampleArgs> = {
           requiresArg: true,
           demandOption: true,
           description:
-            'Contact sheet (.png, .webp or .tiff), or a directory (existing, or ending in /) for a file each',
+            'Contact sheet (.png, .webp or .tiff; - for a PNG on standard output), or a directory (existing, or ending in /) for a file each',
         },
         count: numberOption('Pictures [default: 64; 8 with --progressive; 8 for each t with --shared-latents]', {
           alias: 'n',
@@ -137,14 +144,20 @@ export const sampleCommand: CommandModule<object, SampleArgs> = {
 };
 
 async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
-  const console = openConsole(args);
+  const console = openConsole(args, streamForLines(args));
   const settings = checkArguments(args);
   const { count, width, height, sharedLatents } = settings;
   const { outputs, separate } = await planOutputs(args, settings);
-  for (const path of outputs) await checkWritable(path, args);
+  if (!separate) {
+    const animated = settings.progressive && isAnimation(outputs[0]);
+    checkFigure(outputs[0], figureSize(settings, animated), animated ? Math.min(FRAMES, settings.steps) : 1);
+  }
+  for (const path of outputs) await checkResult(path, args);
   await withContext(args, console, async (context) => {
+    const info = await context.modelInfo(args.model, settings);
+    checkSides(info, settings, { option: '--size' });
+    checkAgainstModel(info, settings.steps, sharedLatents);
     const model = await context.model(args.model, settings);
-    checkAgainstModel(model, settings.steps, sharedLatents);
     const engine = await context.engine();
     context.announce(model, engine);
     noteLargePictures(console, width, height);
@@ -174,7 +187,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
         sharedLatents: sharedLatents ?? null,
       },
     };
-    const where = separate ? `${args.output} (${outputs.length} files)` : args.output;
+    const where = separate ? `${args.output} (${outputs.length} files)` : outputName(args.output);
     console.result(`${where}: ${count} pictures of ${width}x${height}, ${formatSeconds(seconds)}`);
     console.document(report);
   });
@@ -247,7 +260,7 @@ async function drawProgressively(
       const rows = Array.from({ length: Math.ceil(count / columns) }, (_, row) =>
         estimates.slice(row * columns, (row + 1) * columns).map((row) => row[k]),
       );
-      return labelledTable({ rows, columnLabels: [label.padEnd('t = 1000'.length)] });
+      return labelledTable({ rows, columnLabels: [label.padEnd(LONGEST_TIME.length)] });
     });
     await writeAnimation(output, await Promise.all(frames), options);
   };
@@ -263,7 +276,7 @@ async function drawSharedLatents(
   const figure = await labelledTable({
     rows: groups.map(({ xt, xhat0, samples }) => [xt, xhat0, ...samples]),
     rowLabels: groups.map(({ t }) => `t = ${t}`),
-    columnLabels: ['x_t', 'xhat0', 'samples'],
+    columnLabels: LATENT_LABELS,
   });
   return ([output], options) => writePicture(output, figure, options);
 }
@@ -275,7 +288,7 @@ function checkArguments(args: SampleArgs): Settings {
     '--shared-latents': given,
     '--separate': args.separate || undefined,
   });
-  const sharedLatents = given?.map((t) => integer('--shared-latents', t, 1, MAX_TIMESTEPS)!);
+  const sharedLatents = given?.map((t) => integer('--shared-latents', asNumber(t), 1, MAX_TIMESTEPS)!);
   const byDefault = args.progressive || sharedLatents ? 8 : 64;
   return {
     ...samplerSettings(args),
@@ -284,6 +297,23 @@ function checkArguments(args: SampleArgs): Settings {
     progressive: args.progressive,
     sharedLatents,
   };
+}
+
+/** Pixels of what will be drawn into one file; of an animation, each of its pictures. */
+function figureSize({ count, width, height, progressive, steps, sharedLatents }: Settings, animated: boolean): Size {
+  const picture = { width, height };
+  if (sharedLatents) {
+    const rows = new Set(sharedLatents).size;
+    return tableSize({ rows, columns: 2 + count }, picture, { rowLabels: [LONGEST_TIME], columnLabels: LATENT_LABELS });
+  }
+  if (progressive) {
+    const across = Math.ceil(Math.sqrt(count));
+    const cells = animated
+      ? { rows: Math.ceil(count / across), columns: across }
+      : { rows: count, columns: Math.min(COLUMNS, steps) };
+    return tableSize(cells, picture, { columnLabels: [LONGEST_TIME] });
+  }
+  return count === 1 ? picture : contactSheetSize(count, picture);
 }
 
 function parseSize(text: string): { width: number; height: number } {
@@ -298,12 +328,13 @@ async function planOutputs(
   settings: Settings,
 ): Promise<{ outputs: readonly string[]; separate: boolean }> {
   if (!separate && !(await isDirectory(output)) && !/[/\\]$/.test(output)) {
-    outputFormat(output);
+    formatOf(output);
     return { outputs: [output], separate: false };
   }
   if (settings.progressive || settings.sharedLatents) {
     throw new CodecError('usage', `${output}: expected the name of a .png or .webp file for a figure, got a directory`);
   }
+  if (output === STANDARD_STREAM) throw new CodecError('usage', '-o -: expected a directory with --separate');
   await makeDirectory(output);
   const digits = Math.max(4, String(settings.count - 1).length);
   const nameOf = (i: number) => join(output, `${String(i).padStart(digits, '0')}.png`);

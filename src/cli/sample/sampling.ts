@@ -1,20 +1,23 @@
 /** What `sample` and `interpolate` have in common: options of the sampler, a bar with the time left, figures as files. */
 import type { Options } from 'yargs';
 import { CodecError } from '../../common/errors.js';
-import type { RgbImage } from '../../image/image.js';
+import type { RgbImage, Size } from '../../image/image.js';
+import { strideOf } from '../../model/config.js';
 import { VARIANCES, type Variance } from '../../model/parameterization.js';
 import { SAMPLERS, type Sampler, type SamplerOptions } from '../../model/sampler.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
-import { encodeAnimation, encodeImage, type Frame, outputFormat } from '../../node/image/write.js';
-import type { Model } from '../../node/models.js';
+import { checkFits, encodeAnimation, encodeImage, type Frame } from '../../node/image/write.js';
+import type { ModelInfo } from '../../node/models.js';
 import { integer, modelOption, numberOption } from '../args.js';
 import { type Console, remainingTime } from '../console.js';
-import { writeAtomically } from '../output.js';
+import { formatOf, writeAtomically, writeResult } from '../output.js';
 
 const DEFAULT_STEPS = 250;
 /** Milliseconds for which a picture of an animation is shown, and its last one. */
 const FRAME_TIME = 100;
 const LAST_FRAME_TIME = 1500;
+/** Of a sheet or table: 1.5 GB in memory. */
+const MAX_FIGURE_PIXELS = 2 ** 29;
 /** Pictures above this side take long. */
 const LARGE_SIDE = 256;
 
@@ -59,17 +62,49 @@ export function samplerSettings({ steps, seed, sampler, variance }: SamplerArgs)
   };
 }
 
-/** Refuses timesteps and steps that this model does not have. */
-export function checkAgainstModel(
-  { schedule }: Pick<Model, 'schedule'>,
-  steps: number,
-  ts: readonly number[] = [],
+/**
+ * Refuses sides that a model does not take, before it is opened.
+ * @param what has them, for the message: an option, or a picture
+ */
+export function checkSides(
+  { name, config }: ModelInfo,
+  { width, height }: Size,
+  what: { readonly option: string } | { readonly picture: string },
 ): void {
+  const stride = strideOf(config);
+  if (width % stride === 0 && height % stride === 0) return;
+  const nearest = (side: number) => Math.max(stride, side - (side % stride));
+  const [code, named] = 'option' in what ? (['usage', what.option] as const) : (['image', what.picture] as const);
+  throw new CodecError(
+    code,
+    `${named}: expected sides that are multiples of ${stride}, as model ${name} takes, got ${width}x${height}; for example ${nearest(width)}x${nearest(height)}`,
+  );
+}
+
+/** Refuses timesteps and steps that a model does not have. */
+export function checkAgainstModel({ schedule }: ModelInfo, steps: number, ts: readonly number[] = []): void {
   const { timesteps } = schedule;
   integer('--steps', steps, 1, timesteps);
   const tooLarge = ts.find((t) => t > timesteps);
   if (tooLarge !== undefined)
     throw new CodecError('usage', `t: this model has ${timesteps} timesteps, got ${tooLarge}`);
+}
+
+/**
+ * Refuses a figure that could not be written, before its pictures are drawn.
+ * @param count of pictures, where it is an animation
+ * @throws CodecError `usage` when it is larger than memory can take, `image` when it is larger than the format can
+ */
+export function checkFigure(path: string, size: Size, count = 1): void {
+  const { width, height } = size;
+  if (count * width * height > MAX_FIGURE_PIXELS) {
+    const times = count > 1 ? `${count} times ` : '';
+    throw new CodecError(
+      'usage',
+      `${path}: would be ${times}${width}x${height} pixels, expected at most ${MAX_FIGURE_PIXELS} in all; take fewer pictures`,
+    );
+  }
+  checkFits(size, formatOf(path));
 }
 
 /** Says so before work that takes long. */
@@ -94,12 +129,12 @@ export async function withProgress<R>(
 
 /** Whether a figure with this name is animated where it can be. */
 export function isAnimation(path: string): boolean {
-  return outputFormat(path) === 'webp';
+  return formatOf(path) === 'webp';
 }
 
 /** Writes a picture. */
 export async function writePicture(path: string, image: RgbImage, options: { readonly force: boolean }): Promise<void> {
-  await writeAtomically(path, await encodeImage(image, outputFormat(path)), options);
+  await writeResult(path, await encodeImage(image, formatOf(path)), options);
 }
 
 /** Writes pictures as an animation that waits on its last one. */

@@ -8,7 +8,7 @@ import type { CodecModel } from '../model.js';
 import { checkOption, checkOptions, DECODE_OPTIONS, DEFAULT_MAX_PIXELS, type NumberOption } from '../options.js';
 import { checkSize, damagedSteps, openDecoder } from './decoder.js';
 
-/** Of the option `progressivePoints`. */
+/** Of the option `progressivePoints`, and of each size where it is a list. */
 const PROGRESSIVE_POINTS: NumberOption = {
   type: 'number',
   integer: true,
@@ -32,7 +32,9 @@ export async function decode(
   options: DecodeOptions = {},
 ): Promise<DecodeResult> {
   checkOptions(DECODE_OPTIONS, options);
-  checkOption('progressivePoints', PROGRESSIVE_POINTS, options.progressivePoints);
+  const points = options.progressivePoints;
+  if (!Array.isArray(points)) checkOption('progressivePoints', PROGRESSIVE_POINTS, points);
+  else for (const size of points) checkOption('progressivePoints', { ...PROGRESSIVE_POINTS, most: Infinity }, size);
   if (source instanceof Uint8Array) return decodeBytes(source, model, options);
   const isStream = typeof source === 'object' && source && ('getReader' in source || Symbol.asyncIterator in source);
   if (!isStream) throw invalidArgument('source', 'a Uint8Array or a stream of them', source);
@@ -183,12 +185,19 @@ async function pictureAt(
 }
 
 /**
- * Sizes in bytes at which a progressive decoding shows a picture: about `points`, evenly spread up to the end; among the steps the
- * first boundary from there on. Default: every step.
+ * Sizes in bytes at which a progressive decoding shows a picture: those that are asked for, or about `points`, evenly spread up to the
+ * end; among the steps the first boundary from there on. Default: every step.
  */
-function stopsFor({ boundaries }: Layout, stepsUsed: number, end: number, points?: number): number[] {
+function stopsFor(
+  { boundaries }: Layout,
+  stepsUsed: number,
+  end: number,
+  points?: DecodeOptions['progressivePoints'],
+): number[] {
   const steps = boundaries.slice(0, stepsUsed + 1);
   if (points === undefined) return [...steps, end];
+  if (typeof points !== 'number')
+    return [...new Set([...points.filter((size) => size >= steps[0]), end])].sort((a, b) => a - b);
   if (points < 1) return [];
   const [first] = steps;
   const goals = Array.from({ length: points }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / points));

@@ -1,7 +1,7 @@
 /** Sheets of pictures: in a grid with a label under each, or in a table with labels for its rows and columns. */
 import sharp from 'sharp';
 import { CodecError } from '../../common/errors.js';
-import type { RgbImage } from '../../image/image.js';
+import type { RgbImage, Size } from '../../image/image.js';
 import { drawText, GLYPH_HEIGHT, textWidth } from './font.js';
 
 export interface Tile {
@@ -34,14 +34,10 @@ const INK = 32;
 export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SIDE): Promise<RgbImage> {
   if (tiles.length === 0) throw new CodecError('image', 'a contact sheet needs at least one picture');
   const pictures = await Promise.all(tiles.map((tile) => thumbnail(tile.image, largeSide)));
-  const cellWidth =
-    Math.max(...pictures.map((p) => p.width), ...tiles.map((t) => textWidth(t.label, LABEL_SCALE))) + GAP;
-  const pictureHeight = Math.max(...pictures.map((p) => p.height));
-  const labelHeight = tiles.some(({ label }) => label !== '') ? LABEL_HEIGHT + GAP : 0;
-  const cellHeight = pictureHeight + labelHeight + GAP;
-  const columns = gridColumns(tiles.length, cellWidth, cellHeight);
-  const width = columns * cellWidth + GAP;
-  const height = Math.ceil(tiles.length / columns) * cellHeight + GAP;
+  const { width, height, columns, cellWidth, cellHeight, pictureHeight } = layGrid(
+    pictures,
+    tiles.map(({ label }) => label),
+  );
   const data = new Uint8Array(width * height * 3).fill(PAPER);
 
   tiles.forEach(({ label }, i) => {
@@ -53,6 +49,29 @@ export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SID
     writeLabel(label, data, width, left, top + pictureHeight + GAP / 2);
   });
   return { width, height, data };
+}
+
+/** Pixels of the {@link contactSheet} of so many pictures of one size, without labels. */
+export function contactSheetSize(count: number, picture: Size): Size {
+  const { width, height } = layGrid(Array(count).fill(thumbnailSize(picture)), []);
+  return { width, height };
+}
+
+function layGrid(pictures: readonly Size[], labels: readonly string[]) {
+  const widths = [...pictures.map(({ width }) => width), ...labels.map((label) => textWidth(label, LABEL_SCALE))];
+  const cellWidth = max(widths) + GAP;
+  const pictureHeight = max(pictures.map(({ height }) => height));
+  const labelHeight = labels.some((label) => label !== '') ? LABEL_HEIGHT + GAP : 0;
+  const cellHeight = pictureHeight + labelHeight + GAP;
+  const columns = gridColumns(pictures.length, cellWidth, cellHeight);
+  const width = columns * cellWidth + GAP;
+  const height = Math.ceil(pictures.length / columns) * cellHeight + GAP;
+  return { width, height, columns, cellWidth, cellHeight, pictureHeight };
+}
+
+/** There may be more of them than a function takes arguments. */
+function max(values: readonly number[]): number {
+  return values.reduce((most, value) => Math.max(most, value), 0);
 }
 
 /** Pictures of one size in rows. */
@@ -73,17 +92,11 @@ export async function labelledTable({ rows, rowLabels = [], columnLabels }: Tabl
   const pictures = await Promise.all(
     rows.map((row) => Promise.all(row.map((image) => thumbnail(image, TABLE_LARGE_SIDE, TABLE_SMALL_SIDE)))),
   );
-  const [{ width: pictureWidth, height: pictureHeight }] = pictures[0];
-  const columns = Math.max(...rows.map((row) => row.length));
-  const widths = columnLabels.map((label) => textWidth(label, LABEL_SCALE));
-  const cellWidth = Math.max(pictureWidth + TABLE_GAP, ...widths.map((w) => w + GAP));
-  const cellHeight = pictureHeight + TABLE_GAP;
-  const firstColumn = GAP + Math.max(0, ...rowLabels.map((label) => textWidth(label, LABEL_SCALE) + GAP));
-  const firstRow = GAP + LABEL_HEIGHT + GAP / 2;
-  const width = firstColumn + columns * cellWidth - TABLE_GAP + GAP;
-  const height = firstRow + rows.length * cellHeight - TABLE_GAP + GAP;
+  const columns = max(rows.map((row) => row.length));
+  const layout = layTable({ rows: rows.length, columns }, rows[0][0], { rowLabels, columnLabels });
+  const { width, height, firstColumn, firstRow, cellWidth, cellHeight } = layout;
   const data = new Uint8Array(width * height * 3).fill(PAPER);
-  const middle = Math.floor((pictureHeight - LABEL_HEIGHT) / 2);
+  const middle = Math.floor((pictures[0][0].height - LABEL_HEIGHT) / 2);
   columnLabels.forEach((label, i) => void writeLabel(label, data, width, firstColumn + i * cellWidth, GAP));
   pictures.forEach((row, y) => {
     const top = firstRow + y * cellHeight;
@@ -91,6 +104,32 @@ export async function labelledTable({ rows, rowLabels = [], columnLabels }: Tabl
     row.forEach((picture, x) => void paste(picture, data, width, firstColumn + x * cellWidth, top));
   });
   return { width, height, data };
+}
+
+/** Pixels of the {@link labelledTable} of so many rows and columns of pictures of one size. */
+export function tableSize(
+  cells: { readonly rows: number; readonly columns: number },
+  picture: Size,
+  labels: Pick<Table, 'rowLabels' | 'columnLabels'>,
+): Size {
+  const { width, height } = layTable(cells, picture, labels);
+  return { width, height };
+}
+
+function layTable(
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+  picture: Size,
+  { rowLabels = [], columnLabels }: Pick<Table, 'rowLabels' | 'columnLabels'>,
+) {
+  const shown = thumbnailSize(picture, TABLE_LARGE_SIDE, TABLE_SMALL_SIDE);
+  const widthOf = (label: string) => textWidth(label, LABEL_SCALE) + GAP;
+  const cellWidth = Math.max(shown.width + TABLE_GAP, max(columnLabels.map(widthOf)));
+  const cellHeight = shown.height + TABLE_GAP;
+  const firstColumn = GAP + max(rowLabels.map(widthOf));
+  const firstRow = GAP + LABEL_HEIGHT + GAP / 2;
+  const width = firstColumn + columns * cellWidth - TABLE_GAP + GAP;
+  const height = firstRow + rows * cellHeight - TABLE_GAP + GAP;
+  return { width, height, firstColumn, firstRow, cellWidth, cellHeight };
 }
 
 function writeLabel(label: string, sheet: Uint8Array, sheetWidth: number, left: number, top: number): void {
@@ -102,22 +141,29 @@ function writeLabel(label: string, sheet: Uint8Array, sheetWidth: number, left: 
 
 /** The picture at the size it has on a sheet; the thumbnail of a thumbnail is the same. */
 export async function thumbnail(image: RgbImage, largeSide = LARGE_SIDE, smallSide = SMALL_SIDE): Promise<RgbImage> {
-  const side = Math.max(image.width, image.height);
-  if (side > largeSide) return shrunk(image, largeSide / side);
-  return enlarged(image, Math.max(1, Math.floor(smallSide / side)));
+  const size = thumbnailSize(image, largeSide, smallSide);
+  return size.width < image.width || size.height < image.height ? shrunk(image, size) : enlarged(image, size);
 }
 
-async function shrunk(image: RgbImage, factor: number): Promise<RgbImage> {
-  const width = Math.max(1, Math.round(image.width * factor));
-  const height = Math.max(1, Math.round(image.height * factor));
+function thumbnailSize({ width, height }: Size, largeSide = LARGE_SIDE, smallSide = SMALL_SIDE): Size {
+  const side = Math.max(width, height);
+  if (side <= largeSide) {
+    const factor = Math.max(1, Math.floor(smallSide / side));
+    return { width: width * factor, height: height * factor };
+  }
+  const scaled = (length: number) => Math.max(1, Math.round((length * largeSide) / side));
+  return { width: scaled(width), height: scaled(height) };
+}
+
+async function shrunk(image: RgbImage, { width, height }: Size): Promise<RgbImage> {
   const raw = { width: image.width, height: image.height, channels: 3 } as const;
-  const data = await sharp(image.data, { raw }).resize(width, height, { fit: 'fill' }).raw().toBuffer();
+  const pixels = sharp(image.data, { raw, limitInputPixels: false });
+  const data = await pixels.resize(width, height, { fit: 'fill' }).raw().toBuffer();
   return { width, height, data };
 }
 
-function enlarged(image: RgbImage, factor: number): RgbImage {
-  const width = image.width * factor;
-  const height = image.height * factor;
+function enlarged(image: RgbImage, { width, height }: Size): RgbImage {
+  const factor = width / image.width;
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
     const row = Math.floor(y / factor) * image.width;

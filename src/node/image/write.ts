@@ -2,7 +2,7 @@
 import { extname } from 'node:path';
 import sharp from 'sharp';
 import { CodecError } from '../../common/errors.js';
-import type { RgbImage } from '../../image/image.js';
+import type { RgbImage, Size } from '../../image/image.js';
 
 /** Formats pictures are written in. Lossy ones are left out: they would add an error of their own to the codec's. */
 export type OutputFormat = 'png' | 'webp' | 'tiff';
@@ -35,8 +35,8 @@ export function outputFormat(path: string): OutputFormat {
  */
 export async function encodeImage(image: RgbImage, format: OutputFormat): Promise<Buffer> {
   const { width, height, data } = image;
-  if (format === 'webp') checkWebpSize(image);
-  const pixels = sharp(data, { raw: { width, height, channels: 3 } });
+  checkFits(image, format);
+  const pixels = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
   switch (format) {
     case 'png':
       return pixels.png({ palette: false, compressionLevel: 6 }).toBuffer();
@@ -61,7 +61,7 @@ export interface Frame {
  */
 export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer> {
   const { width, height } = frames[0].image;
-  checkWebpSize({ width, height });
+  checkFits(frames[0].image, 'webp');
   const stacked = Buffer.concat(frames.map(({ image }) => image.data));
   const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const;
   return sharp(stacked, { raw, limitInputPixels: false })
@@ -69,8 +69,12 @@ export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer>
     .toBuffer();
 }
 
-function checkWebpSize({ width, height }: Pick<RgbImage, 'width' | 'height'>): void {
-  if (Math.max(width, height) <= MAX_WEBP_SIDE) return;
+/**
+ * Says before long work what would make {@link encodeImage} fail after it.
+ * @throws CodecError `image` when the format cannot hold a picture of that size
+ */
+export function checkFits({ width, height }: Size, format: OutputFormat): void {
+  if (format !== 'webp' || Math.max(width, height) <= MAX_WEBP_SIDE) return;
   throw new CodecError('image', `WebP holds at most ${MAX_WEBP_SIDE} pixels a side, got ${width}x${height}; use .png`);
 }
 

@@ -1,4 +1,5 @@
 /** Results of a run for other programs: `results.json`, curves in CompressAI's form, CSV. */
+import { imageSetName } from '../../data/image-set.js';
 import { formatJson } from '../json.js';
 import type { ImageFailure, ImageResult, Run } from './results.js';
 import type { CodecSummary, Summary } from './summary.js';
@@ -59,7 +60,7 @@ function compressAi({ label, kind, mean }: CodecSummary, { run, summary }: Repor
   };
   return {
     name: label,
-    description: `${rate}; mean of ${summary.images} images (${run.options.images.join(', ')})${encode}`,
+    description: `${rate}; mean of ${summary.images} images (${run.options.images.map(imageSetName).join(', ')})${encode}`,
     results: {
       bpp: column(({ bpp }) => bpp),
       'psnr-rgb': column(({ psnr }) => psnr),

@@ -1,5 +1,7 @@
 /** `report.html`: a run on one page that needs nothing else, neither files nor a network. */
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { imageSetName } from '../../data/image-set.js';
 import type { BdResult } from '../bd-rate.js';
 import { Markup as Html, markup as html, type Part } from '../markup.js';
 import { type PublishedSet, paperTable } from '../published.js';
@@ -24,7 +26,7 @@ export async function reportPage(
     ['viewer.js', 'style.css'].map((name) => readFile(new URL(name, PARTS), 'utf8')),
   );
   const shown = picturesWithin(report.images, MOST_PICTURES);
-  const title = `Rate and distortion: ${report.run.options.images.join(', ')}`;
+  const title = `Rate and distortion: ${report.run.options.images.map(imageSetName).join(', ')}`;
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -125,7 +127,7 @@ function viewerScript(shown: readonly ImageResult[], script: string): Html {
     const [{ points }] = Object.values(ours);
     const { crop, original, points: some } = pictures!;
     return {
-      name,
+      name: basename(name),
       width: crop.width,
       height: crop.height,
       original,

@@ -1,0 +1,103 @@
+/** `decode --rate` with several rates: one pass over a file, a picture for each. */
+import { basename, dirname, extname, join } from 'node:path';
+import type { DecodePoint } from '../../codec/api.js';
+import { invalidArgument } from '../../common/errors.js';
+import { encodeImage } from '../../node/image/write.js';
+import { asNumber, positive } from '../args.js';
+import { type Job, outputsOf } from '../jobs.js';
+import { formatOf, type WriteOptions, writeResult } from '../output.js';
+
+/** A rate in bits per dimension, and as it was typed, for the name of its picture. */
+export interface Rate {
+  readonly value: number;
+  readonly text: string;
+}
+
+/**
+ * `--rate`, checked: one, or several with commas between, from low to high.
+ * @throws CodecError `usage` for what is no rate, and for one that is there twice
+ */
+export function readRates(typed: unknown): readonly Rate[] {
+  if (typed === undefined) return [];
+  const rates = String(typed)
+    .split(',')
+    .map((part) => part.trim())
+    .map((text) => ({ text, value: positive('--rate', asNumber(text), 'bits per dimension')! }))
+    .sort((a, b) => a.value - b.value);
+  const values = new Set(rates.map(({ value }) => value));
+  if (values.size < rates.length) throw invalidArgument('--rate', 'each rate once', typed);
+  return rates;
+}
+
+/** The name of the picture at one of several rates: `a.png` is `a-0.05.png`. */
+export function nameAtRate(output: string, { text }: Rate): string {
+  const extension = extname(output);
+  return join(dirname(output), `${basename(output, extension)}-${text}${extension}`);
+}
+
+/** The picture at one of several rates. */
+export interface RateReport {
+  /** As asked for, in bits per dimension. */
+  readonly rate: number;
+  readonly output: string;
+  readonly bytesUsed: number;
+  readonly stepsUsed: number;
+  readonly t: number;
+  readonly bitsPerDim: number;
+}
+
+/** Writes pictures as they come. */
+export interface PicturesAtRates {
+  /** Takes the picture of the file cut off at the next of the sizes, or of all that there is. */
+  add(point: DecodePoint): Promise<void>;
+  /** To be called when nothing more comes: what was asked for beyond the end is the last picture. */
+  finish(): Promise<RateReport[]>;
+}
+
+/**
+ * Opens the outputs of a job, one for each rate, also where the file is too short for two to differ.
+ * @param sizes in bytes, of the rates
+ */
+export function picturesAtRates(
+  job: Job,
+  rates: readonly Rate[],
+  sizes: readonly number[],
+  options: WriteOptions,
+): PicturesAtRates {
+  const outputs = outputsOf(job);
+  const waiting = [...new Set(sizes)];
+  const reports: RateReport[] = [];
+  let last: DecodePoint;
+  const write = async (most: number) => {
+    if (!(sizes[reports.length] <= most)) return;
+    const data = await encodeImage(last.image, formatOf(job.output));
+    while (sizes[reports.length] <= most) {
+      const { bytesUsed, stepsUsed, t, bitsPerDim } = last;
+      const output = outputs[reports.length];
+      await writeResult(output, data, options);
+      reports.push({ rate: rates[reports.length].value, output, bytesUsed, stepsUsed, t, bitsPerDim });
+    }
+  };
+  return {
+    async add(point) {
+      last = point;
+      await write(waiting.shift()!);
+    },
+    async finish() {
+      await write(Number.POSITIVE_INFINITY);
+      return reports;
+    },
+  };
+}
+
+/** All of a stream, or as much as is used of it. */
+export async function collect(stream: AsyncIterable<Uint8Array>, most: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= most) break;
+  }
+  return Buffer.concat(chunks).subarray(0, most);
+}
