@@ -22,7 +22,7 @@ export {
 } from './data/image-set.js';
 export { encode } from './node/encode.js';
 export { type EngineOptions, openEngine } from './node/engine/index.js';
-export { readImage } from './node/image/read.js';
+export { readImage, readImageBytes } from './node/image/read.js';
 export { encodeAnimation, encodeImage, encodePng, type Frame } from './node/image/write.js';
 export {
   findModel,

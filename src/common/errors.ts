@@ -47,3 +47,13 @@ function format(value: unknown): string {
   }
   return String(value);
 }
+
+/** A value of somebody's JSON file, for a message of one line: long ones are cut short. */
+export function briefly(value: unknown): string {
+  if (Array.isArray(value) && value.length > MOST_ITEMS) return `a list of ${value.length}`;
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}...` : text;
+}
+
+const MOST_ITEMS = 16;
+const MOST_CHARACTERS = 200;

@@ -1,5 +1,5 @@
 /** The architecture of a network: `config.json` of a diffusers `UNet2DModel`, checked, with diffusers' defaults. */
-import { CodecError } from '../common/errors.js';
+import { briefly, CodecError } from '../common/errors.js';
 
 /** Names as in diffusers, in camel case; only what this implementation supports can be expressed. */
 export interface UNetConfig {
@@ -47,7 +47,8 @@ export function parseConfig(json: unknown): UNetConfig {
   }
   const raw = json as Record<string, unknown>;
   for (const [key, supported] of Object.entries(SUPPORTED)) {
-    const value = raw[key] ?? supported[0];
+    // null is a value here: it leaves out what the default has.
+    const value = raw[key] === undefined ? supported[0] : raw[key];
     if (!supported.includes(value as string)) throw unsupported(key, supported.map(String).join(' or '), value);
   }
   const blockOutChannels = raw.block_out_channels ?? [224, 448, 672, 896];
@@ -55,6 +56,11 @@ export function parseConfig(json: unknown): UNetConfig {
     throw unsupported('block_out_channels', 'a list of positive integers', blockOutChannels);
   }
   const levels = blockOutChannels.length;
+  const timeChannels = TIME_FACTOR * blockOutChannels[0];
+  if ((raw.time_embedding_dim ?? timeChannels) !== timeChannels) {
+    const expected = `null or ${timeChannels}, ${TIME_FACTOR} times the first of block_out_channels`;
+    throw unsupported('time_embedding_dim', expected, raw.time_embedding_dim);
+  }
   const groups = positiveInteger(raw, 'norm_num_groups', 32);
   for (const channels of blockOutChannels) {
     if (channels % groups !== 0) {
@@ -119,12 +125,15 @@ const SUPPORTED: Record<string, readonly unknown[]> = {
   mid_block_type: ['UNetMidBlock2D'],
 };
 
+/** Channels of the embedded time, as a multiple of those at the full resolution. */
+const TIME_FACTOR = 4;
+
 /** diffusers' blocks, which fit four levels only. */
 const DEFAULT_DOWN = ['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D'];
 const DEFAULT_UP = ['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D'];
 
 function unsupported(key: string, expected: string, actual: unknown): CodecError {
-  return new CodecError('model', `config.json: ${key}: expected ${expected}, got ${JSON.stringify(actual)}`);
+  return new CodecError('model', `config.json: ${key}: expected ${expected}, got ${briefly(actual)}`);
 }
 
 function isPositiveInteger(value: unknown): value is number {

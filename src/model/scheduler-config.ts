@@ -1,5 +1,5 @@
 /** `scheduler_config.json`, where diffusers keeps the noise schedule and what the network's output means. */
-import { CodecError } from '../common/errors.js';
+import { briefly, CodecError } from '../common/errors.js';
 import type { Parameterization, Variance } from './parameterization.js';
 import { BETA_SCHEDULES, createSchedule, type ScheduleConfig } from './schedule.js';
 
@@ -85,5 +85,5 @@ function number(raw: Record<string, unknown>, key: string, byDefault: number): n
 }
 
 function unsupported(key: string, expected: string, actual: unknown): CodecError {
-  return new CodecError('model', `scheduler_config.json: ${key}: expected ${expected}, got ${JSON.stringify(actual)}`);
+  return new CodecError('model', `scheduler_config.json: ${key}: expected ${expected}, got ${briefly(actual)}`);
 }

@@ -21,6 +21,7 @@ import type { Engine } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Tiling } from '../model/denoiser.js';
+import { parseJson } from '../model/json.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
 import { readSafetensors, type Tensors } from '../model/safetensors.js';
 import { createSchedule, paperSchedule } from '../model/schedule.js';
@@ -224,12 +225,7 @@ async function readModelFile(directory: string, file: string): Promise<Uint8Arra
 }
 
 async function readJson(directory: string, file: string): Promise<unknown> {
-  const text = Buffer.from(await readModelFile(directory, file)).toString('utf8');
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new CodecError('model', `model ${directory}: ${file} is not JSON`, { cause });
-  }
+  return parseJson(`model ${directory}: ${file}`, await readModelFile(directory, file));
 }
 
 async function readJsonIfThere(directory: string, file: string): Promise<unknown> {

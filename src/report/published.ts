@@ -1,11 +1,16 @@
 /** Points that others have published, in `published/`: what is drawn beside measurements, with where it is from. */
 import { readFile } from 'node:fs/promises';
+import type { ImageResult } from './rd/results.js';
 
 const DIRECTORY = new URL('../../published/', import.meta.url);
 
 export interface PublishedSet {
   /** Which images. */
   readonly set: string;
+  /** Hashes of their pixels, where the means are over exactly these, as `ImageResult` has them. */
+  readonly pixels?: readonly string[];
+  /** Width and height of each of them, where those of a part are near enough. */
+  readonly side?: number;
   readonly curves: readonly PublishedCurve[];
 }
 
@@ -32,6 +37,23 @@ export interface PublishedPoint {
 /** @param name `cifar10` or `kodak` */
 export async function readPublished(name: string): Promise<PublishedSet> {
   return JSON.parse(await readFile(new URL(`${name}.json`, DIRECTORY), 'utf8'));
+}
+
+/**
+ * Why means over these pictures are not to be compared with those of a set.
+ * @returns undefined where they may be
+ */
+export function whyNotOfSet(
+  { set, pixels, side }: PublishedSet,
+  pictures: readonly Pick<ImageResult, 'pixels' | 'width' | 'height'>[],
+): string | undefined {
+  const wanted = new Set(pixels);
+  const found = new Set(pictures.map((picture) => picture.pixels).filter((hash) => wanted.has(hash)));
+  if (pixels !== undefined && (found.size < wanted.size || pictures.length > wanted.size)) {
+    return `expected ${set}, all of them and no others, got ${found.size} of them among ${pictures.length} pictures`;
+  }
+  const other = pictures.find(({ width, height }) => side !== undefined && (width !== side || height !== side));
+  return other && `expected ${set} of ${side}x${side}, got a picture of ${other.width}x${other.height}`;
 }
 
 /** The curve with the paper's table 4: rate and distortion by reverse step. */

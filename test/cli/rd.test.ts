@@ -132,8 +132,10 @@ describe('rd', () => {
     expect(merged.stdout).toMatch(/BD-rate, %[\s\S]*ddpm-codec, effort 1 against BPG, published +-?\d/);
     expect(timeless(await results('merged'))).toEqual(timeless(await results('whole')));
 
-    const half = await callMain(['rd', 'merge', at('part1'), '-o', at('half')]);
+    const half = await callMain(['rd', 'merge', at('part1'), '-o', at('half'), '--published', 'kodak']);
     expect(half.code).toBe(1);
+    expect(half.stderr).toMatch(/--published kodak is left out: expected Kodak's 24 photographs/);
+    expect(half.stdout).not.toContain('published');
     expect(half.stderr).toMatch(/1 of 3 images are not in these reports \(of part 2 of 2\)/);
     expect((await results('half')).missing).toBe(1);
     expectRefusal(await callMain(['rd', 'merge', at('part1'), at('part1'), '-o', at('x')]), 1, /a.png is in another/);
@@ -196,6 +198,7 @@ describe('rd', () => {
       /baseline: expected jpeg, jpeg444, webp, avif, jxl, png, webp-lossless, jxl-lossless, got "bpg"/,
     ],
     [['--published', 'imagenet'], /--published: expected cifar10 or kodak/],
+    [['--published', 'kodak'], /--published kodak: expected Kodak's 24 photographs, .* got 0 of them among 3 pictures/],
     [['--shard', '3/2'], /--shard: expected I\/N/],
     [['--shard', '4/4'], /part 4 of 4: no images, there are only 3/],
     [['--jobs', '0'], /--jobs: expected an integer from 1/],

@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
 import { psnr } from '../../src/image/metrics.js';
-import { parseColour, readImage } from '../../src/node/image/read.js';
+import { parseColour, readImage, readImageBytes } from '../../src/node/image/read.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const image = syntheticImage(40, 30);
@@ -156,6 +156,8 @@ describe('alpha', () => {
 });
 
 describe('refusals', () => {
+  /** Brackets without words, or with words of sharp's instead of the decoder's. */
+  const SAYS_NOTHING = /\(\W*\)|\(\(|:\s*\)|failOn|corrupt header/;
   const oneLine = (code: string, message: RegExp) =>
     expect.objectContaining({ code, message: expect.stringMatching(message) });
 
@@ -166,6 +168,7 @@ describe('refusals', () => {
       for (const part of [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95]) {
         const error = await read(bytes.subarray(0, Math.floor(bytes.length * part))).catch((e) => e);
         expect(error).toEqual(oneLine('image', /^[^\n]*(truncated or corrupt|not a picture)[^\n]*$/));
+        expect(error.message).not.toMatch(SAYS_NOTHING);
       }
     },
   );
@@ -181,6 +184,27 @@ describe('refusals', () => {
     for (const bytes of [Buffer.from('hello'), Buffer.alloc(0), Buffer.alloc(5000, 7)]) {
       await expect(read(bytes)).rejects.toEqual(oneLine('image', /not a picture; expected PNG/));
     }
+  });
+
+  it('says no more than it knows, and nothing of options that are not its own', async () => {
+    const png = await toSharp(syntheticImage(64, 48)).png().toBuffer();
+    await expect(readImageBytes(png.subarray(0, 20), 'a.png')).rejects.toThrow(/^a.png: truncated or corrupt$/);
+    for (const format of ['tiff', 'png'] as const) {
+      const bytes = await toSharp(syntheticImage(64, 48)).toFormat(format).toBuffer();
+      for (let at = 20; at + 20 < bytes.length; at += 7) {
+        const damaged = Buffer.from(bytes).fill(0xff, at, at + 20);
+        const error = await readImageBytes(damaged, 'a').catch((e) => e);
+        if (error instanceof Error) expect(error.message).not.toMatch(SAYS_NOTHING);
+      }
+    }
+  });
+
+  it('refuses what is no path without printing it', async () => {
+    const bytes = await toSharp(syntheticImage(8, 8)).png().toBuffer();
+    await expect(readImage(bytes as never)).rejects.toEqual(
+      oneLine('usage', /^path: expected a string, got Uint8Array; readImageBytes takes a file's content$/),
+    );
+    await expect(readImage(undefined as never)).rejects.toEqual(oneLine('usage', /got undefined/));
   });
 
   it('refuses formats that it does not list', async () => {

@@ -79,6 +79,17 @@ describe('parseConfig', () => {
     });
   });
 
+  test('takes the size of the embedded time that there is without saying so', () => {
+    for (const time_embedding_dim of [null, 128]) {
+      expect(parseConfig({ ...PILOT, time_embedding_dim })).toEqual(parseConfig(PILOT));
+    }
+  });
+
+  test('a long list is not printed', () => {
+    const block_out_channels = Array.from({ length: 1000 }, () => 4);
+    expect(() => parseConfig({ ...PILOT, block_out_channels })).toThrow(/, got a list of 1000$/);
+  });
+
   test('knows swish as a name of SiLU, and ignores what does not change the forward pass', () => {
     expect(parseConfig({ ...PILOT, act_fn: 'swish', dropout: 0.1, sample_size: null })).toEqual(parseConfig(PILOT));
   });
@@ -95,6 +106,14 @@ describe('parseConfig', () => {
     ['downsample_type', 'resnet', /downsample_type: expected conv/],
     ['upsample_type', 'resnet', /upsample_type: expected conv/],
     ['add_attention', false, /add_attention: expected true/],
+    ['mid_block_type', null, /mid_block_type: expected UNetMidBlock2D, got null/],
+    ['mid_block_type', 'UNetMidBlock2DCrossAttn', /mid_block_type: expected UNetMidBlock2D/],
+    ['add_attention', null, /add_attention: expected true, got null/],
+    [
+      'time_embedding_dim',
+      64,
+      /time_embedding_dim: expected null or 128, 4 times the first of block_out_channels, got 64/,
+    ],
     ['block_out_channels', [], /expected a list of positive integers, got \[\]/],
     ['block_out_channels', [32, -64, 128], /expected a list of positive integers/],
     ['block_out_channels', '32', /expected a list of positive integers, got "32"/],

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CodecError } from '../../src/common/errors.js';
+import { parseJson } from '../../src/model/json.js';
 import { PREDICTIONS, VARIANCES } from '../../src/model/parameterization.js';
 import { BETA_SCHEDULES } from '../../src/model/schedule.js';
 import { parseSchedulerConfig, schedulerConfigJson } from '../../src/model/scheduler-config.js';
@@ -45,6 +46,7 @@ describe('refuses', () => {
     ],
     ['variance_type', 'learned', /variance_type: expected .*learned_range, got "learned"/],
     ['trained_betas', [0.1, 0.2], /trained_betas: expected null, got \[0.1,0.2\]/],
+    ['trained_betas', Array.from({ length: 1000 }, () => 0.01), /trained_betas: expected null, got a list of 1000$/],
     ['rescale_betas_zero_snr', true, /rescale_betas_zero_snr: expected false, got true/],
     ['num_train_timesteps', 1, /timesteps: expected an integer from 2/],
     ['beta_end', '0.02', /beta_end: expected a number, got "0.02"/],
@@ -52,6 +54,17 @@ describe('refuses', () => {
   ])('%s = %j', (key, value, message) => {
     expect(() => parseSchedulerConfig({ ...AUTHORS, [key]: value })).toThrow(message);
     expect(() => parseSchedulerConfig({ ...AUTHORS, [key]: value })).toThrow(CodecError);
+  });
+
+  test('other classes by name, though Python writes numbers that are no JSON; such a number where it is read', () => {
+    // As DPMSolverMultistepScheduler().save_pretrained writes it.
+    const json = '{ "_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "x": "\\"NaN" }';
+    const parsed = parseJson('scheduler_config.json', Buffer.from(json));
+    expect(parsed).toMatchObject({ lambda_min_clipped: '-Infinity', x: '"NaN' });
+    expect(() => parseSchedulerConfig(parsed)).toThrow(/_class_name: .*, got "DPMSolverMultistepScheduler"/);
+    const betas = parseJson('scheduler_config.json', Buffer.from('{ "beta_start": NaN }'));
+    expect(() => parseSchedulerConfig(betas)).toThrow(/beta_start: expected a number, got "NaN"/);
+    expect(() => parseJson('x.json', Buffer.from('{ "a": Infinit }'))).toThrow(/^x.json is not JSON$/);
   });
 
   test('what is not an object', () => {

@@ -30,7 +30,7 @@ export const modelExportCommand: CommandModule<object, ExportArgs> = {
       .usage(
         'Usage: $0 model export <model> --out <dir> [options]\n\n' +
           'Writes a directory that diffusers loads: UNet2DModel.from_pretrained(dir), DDPMScheduler.from_pretrained(dir),\n' +
-          "DDPMPipeline.from_pretrained(dir). Attention has today's names (to_q, to_k, to_v, to_out.0).",
+          "DDPMPipeline.from_pretrained(dir), of diffusers 0.17 or newer: attention has today's names (to_q, to_k, to_v, to_out.0).",
       )
       .positional('model', { type: 'string', description: 'A shipped model or a directory' })
       .options({

@@ -22,7 +22,7 @@ export interface Source {
  * @throws CodecError `file` when there is nothing there, `model` when files are missing, `usage` when it is a model already
  */
 export async function openSource(path: string, config: string | undefined, console: Console): Promise<Source> {
-  const { findNetworkFiles, INDEX_SUFFIX } = await import('../../model/import/network.js');
+  const { findNetworkFiles, isIndex } = await import('../../model/import/network.js');
   const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE } = await import('../../node/models.js');
   const status = await stat(path).catch(() => undefined);
   if (status === undefined) {
@@ -33,16 +33,16 @@ export async function openSource(path: string, config: string | undefined, conso
     );
   }
   const name = publicPath(path);
-  // The index of a network in shards stands for its directory.
+  // The index of a network in shards stands for them.
   const isDirectory = status.isDirectory();
   const root = isDirectory ? path : dirname(path);
   const names = await listFiles(root);
   if (names.includes(CODEC_FILE)) {
     throw new CodecError('usage', `${root} is a model already (it has ${CODEC_FILE}); use it as --model`);
   }
-  if (isDirectory || path.endsWith(INDEX_SUFFIX)) {
+  if (isDirectory || isIndex(path)) {
     const read = (file: string) => readRegularFile(join(root, file));
-    const files = await findNetworkFiles(names, read);
+    const files = await findNetworkFiles(names, read, isDirectory ? undefined : basename(path));
     if (config !== undefined) {
       throw new CodecError('usage', `--config: ${path} has its own (${files.config}); name a file of weights instead`);
     }
@@ -99,7 +99,8 @@ function pathsOf({ config, scheduler, weights }: NetworkFiles): string[] {
 
 /** Reads, and from the Hub fetches, all of it. @throws as `readNetwork` */
 export async function readSource({ files, read }: Source): Promise<{ network: ImportedNetwork; scheduler: unknown }> {
-  const { parseJson, readNetwork } = await import('../../model/import/network.js');
+  const { readNetwork } = await import('../../model/import/network.js');
+  const { parseJson } = await import('../../model/json.js');
   const json = async (file: string | undefined) => (file === undefined ? undefined : parseJson(file, await read(file)));
   const [config, scheduler] = [await json(files.config), await json(files.scheduler)];
   const weights: { name: string; bytes: Uint8Array }[] = [];

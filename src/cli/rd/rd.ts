@@ -24,7 +24,7 @@ import {
 import { type Console, formatDuration, openConsole } from '../console.js';
 import { finishedImages, imageFile, openReport, readImages } from './directory.js';
 import { rdMergeCommand } from './merge.js';
-import { finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
+import { checkPublished, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 import { measureElsewhere, measureHere, type Work, type WorkMessage } from './work.js';
 
 interface RdArgs extends EngineArgs, OutputArgs {
@@ -146,6 +146,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const shard = chooseShard(args.shard, process.env);
   const { options, images } = await checkOptions(args, shard);
   const { names } = images;
+  await checkPublished(published, images);
   const { runVersions } = await import('../../report/rd/results.js');
   const run: Run = { options, versions: runVersions() };
   const mine = imagesOfShard(names.length, options.shard ?? undefined);

@@ -1,5 +1,6 @@
 /** The last part of `rd` and `rd merge`: the report itself, made from the images that are finished. */
-import { invalidArgument } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import type { ImageSet } from '../../data/image-set.js';
 import type { Report } from '../../report/rd/export.js';
 import type { ImageFailure, Run } from '../../report/rd/results.js';
 import type { Summary } from '../../report/rd/summary.js';
@@ -24,7 +25,28 @@ export function publishedSet(name: string | undefined): PublishedName | undefine
   return found;
 }
 
-/** Writes everything but the images themselves, and says what came of it. */
+/**
+ * Looks at all images of a set, before any is measured, whether they are those that others published results of.
+ * @throws CodecError `usage` when they are not
+ */
+export async function checkPublished(published: PublishedName | undefined, images: ImageSet): Promise<void> {
+  if (published === undefined) return;
+  const { readPublished, whyNotOfSet } = await import('../../report/published.js');
+  const { pixelHash } = await import('../../report/rd/results.js');
+  const pictures: { readonly width: number; readonly height: number; readonly pixels: string }[] = [];
+  for (let index = 0; index < images.length; index++) {
+    // One that cannot be read is told and left out when it is measured.
+    const loaded = await images.load(index).catch(() => undefined);
+    if (loaded !== undefined) pictures.push({ ...loaded.image, pixels: pixelHash(loaded.image) });
+  }
+  const reason = whyNotOfSet(await readPublished(published), pictures);
+  if (reason !== undefined) throw new CodecError('usage', `--published ${published}: ${reason}`);
+}
+
+/**
+ * Writes everything but the images themselves, and says what came of it.
+ * @param published left out, with a note, where the images are not those of that set
+ */
 export async function finishReport(
   directory: string,
   run: Run,
@@ -34,11 +56,14 @@ export async function finishReport(
 ): Promise<void> {
   const { labelOf, summarise } = await import('../../report/rd/summary.js');
   const { numberFiles } = await import('../../report/rd/export.js');
-  const { readPublished } = await import('../../report/published.js');
+  const { readPublished, whyNotOfSet } = await import('../../report/published.js');
   const { drawFigures } = await import('../../report/rd/figures.js');
   const { reportPage } = await import('../../report/rd/page.js');
   const images = await readImages(directory);
-  const others = published === undefined ? undefined : await readPublished(published);
+  const set = published === undefined ? undefined : await readPublished(published);
+  const reason = set && whyNotOfSet(set, images);
+  if (reason !== undefined) console.note(`--published ${published} is left out: ${reason}`);
+  const others = reason === undefined ? set : undefined;
   const report: Report = { run, images, failed, summary: summarise(run, images, others) };
   await saveFiles(directory, numberFiles(report));
   if (images.length > 0) {

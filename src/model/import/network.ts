@@ -3,6 +3,7 @@ import { posix } from 'node:path';
 import { CodecError } from '../../common/errors.js';
 import type { HostTensor } from '../../engine/engine.js';
 import { parseConfig, type UNetConfig } from '../config.js';
+import { parseJson } from '../json.js';
 import { readSafetensors, type Tensors } from '../safetensors.js';
 import { listParameters, matchParameters } from '../unet-parameters.js';
 import { authorsConfig, fromAuthorsNames, type Naming } from './authors-names.js';
@@ -17,46 +18,77 @@ export interface NetworkFiles {
   readonly weights: readonly string[];
 }
 
-/** In the order of preference: what was meant for inference first, what needs no conversion before what does. */
-const WEIGHTS = [
-  'diffusion_pytorch_model.safetensors',
-  'diffusion_pytorch_model.safetensors.index.json',
-  'diffusion_pytorch_model.fp16.safetensors',
-  'diffusion_pytorch_model.bin',
-  'diffusion_pytorch_model.fp16.bin',
-];
-export const INDEX_SUFFIX = '.index.json';
+/**
+ * Names that diffusers gives weights, and the indexes of those in shards, with or without a variant:
+ * `diffusion_pytorch_model.fp16.safetensors`, `diffusion_pytorch_model.safetensors.index.fp16.json`.
+ */
+const WEIGHTS =
+  /^diffusion_pytorch_model(?:\.(?<variant>[^.-]+))?\.(?<format>safetensors|bin)(?<index>\.index(?:\.(?<indexVariant>[^.-]+))?\.json)?$/;
+const INDEX = /\.index(?:\.[^.]+)?\.json$/;
+/** What is taken where there is no network without a variant. */
+const HALF = 'fp16';
 export const WEIGHT_EXTENSIONS = ['.safetensors', '.bin', '.pt', '.pth', '.ckpt', '.npz'];
+
+/** Whether a file is the index of a network in shards. */
+export function isIndex(name: string): boolean {
+  return INDEX.test(name);
+}
 
 /**
  * Finds a network among the files of a directory or repository that diffusers wrote: of the network itself, or of a pipeline
  * with `unet/` in it.
  * @param names all files
  * @param read gives a file's content; only asked for the index of a network in shards
+ * @param index of the network that is meant, where its directory has more than one
  * @throws CodecError('model') saying what is missing
  */
 export async function findNetworkFiles(
   names: readonly string[],
   read: (name: string) => Promise<Uint8Array>,
+  index?: string,
 ): Promise<NetworkFiles> {
   const all = new Set(names);
   const directory = ['', 'unet/'].find((candidate) => all.has(`${candidate}config.json`));
   if (directory === undefined) {
     throw new CodecError('model', 'expected config.json or unet/config.json of a UNet2DModel, found neither');
   }
-  const name = WEIGHTS.find((candidate) => all.has(directory + candidate));
+  const inside = names.flatMap((name) => (name.startsWith(directory) ? [name.slice(directory.length)] : []));
+  const name = index ?? chooseWeights(inside);
   if (name === undefined) {
-    throw new CodecError('model', `expected ${directory}${WEIGHTS[0]} or .bin, found neither`);
+    throw new CodecError('model', `expected ${directory}diffusion_pytorch_model.safetensors or .bin, found neither`);
   }
   const scheduler = [`${directory}scheduler_config.json`, 'scheduler/scheduler_config.json'].find((file) =>
     all.has(file),
   );
-  const weights = name.endsWith(INDEX_SUFFIX)
+  const weights = isIndex(name)
     ? shardsOf(parseJson(name, await read(directory + name))).map((shard) => directory + shard)
     : [directory + name];
   const missing = weights.find((file) => !all.has(file));
   if (missing !== undefined) throw new CodecError('model', `${directory}${name} names ${missing}, which is not there`);
   return { config: `${directory}config.json`, scheduler, weights };
+}
+
+/**
+ * What was meant for use first: no variant, then half precision, then the only other one. Of that safetensors, which need
+ * no conversion, then pickles; whole files before shards.
+ */
+function chooseWeights(names: readonly string[]): string | undefined {
+  const found = names.flatMap((name) => {
+    const groups = WEIGHTS.exec(name)?.groups;
+    if (groups === undefined) return [];
+    const { format, index, variant = groups.indexVariant ?? '' } = groups;
+    return [{ name, variant, isPickle: Number(format === 'bin'), isIndex: Number(index !== undefined) }];
+  });
+  const variants = [...new Set(found.map(({ variant }) => variant))];
+  const variant = ['', HALF].find((one) => variants.includes(one)) ?? variants[0];
+  if (variant !== '' && variant !== HALF && variants.length > 1) {
+    const files = found.map(({ name }) => name).join(', ');
+    throw new CodecError('model', `weights: expected one network, found ${files}; name the file that you mean`);
+  }
+  const [first] = found
+    .filter((file) => file.variant === variant)
+    .sort((a, b) => a.isPickle - b.isPickle || a.isIndex - b.isIndex);
+  return first?.name;
 }
 
 /** The files that an index names. */
@@ -153,13 +185,4 @@ function tensorflowVariables(variables: ReadonlyMap<string, () => HostTensor>): 
     if (/\/(?:W|b|gamma|beta)$/.test(plain)) tensors.set(plain.replace(/^model\//, ''), read());
   }
   return tensors;
-}
-
-/** @throws CodecError('model') when a file is not JSON */
-export function parseJson(name: string, bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch (cause) {
-    throw new CodecError('model', `${name} is not JSON`, { cause });
-  }
 }

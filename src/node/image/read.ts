@@ -8,6 +8,8 @@ import sharp, { type Metadata } from 'sharp';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RgbImage } from '../../image/image.js';
 import { readRegularFile } from '../files.js';
+import { type ColourSpace, DISPLAY_P3 } from './colour-space.js';
+import { pngColourSpace } from './png-colours.js';
 
 /** Largest picture that is read, in pixels: 8192 x 8192, 192 MB in memory. */
 export const MAX_INPUT_PIXELS = 2 ** 26;
@@ -39,13 +41,21 @@ export interface ReadImageOptions {
 
 /**
  * Reads a picture. The first frame of an animation and the first page of a document count; EXIF orientation is
- * applied, an embedded ICC profile is converted to sRGB, and grey, palette, 16-bit and CMYK become 8-bit RGB.
+ * applied, and grey, palette, 16-bit and CMYK become 8-bit RGB. Other colours than sRGB are converted to it: those of an
+ * embedded ICC profile, and of PNG's cICP, gAMA and cHRM as browsers show them.
  *
  * @throws CodecError `file` when the file is missing or unreadable; `image` when it is not a picture, is truncated or
- *   corrupt, has more than {@link MAX_INPUT_PIXELS} pixels, or is transparent and no background is given; `usage`
- *   when the background is not a colour.
+ *   corrupt, has more than {@link MAX_INPUT_PIXELS} pixels, has samples that are not unsigned with 8 or 16 bits, has colours
+ *   of high dynamic range by cICP, or is transparent and no background is given; `usage` when the path is not a string or
+ *   the background not a colour.
  */
 export async function readImage(path: string, options: ReadImageOptions = {}): Promise<RgbImage> {
+  if (typeof path !== 'string') {
+    throw new CodecError(
+      'usage',
+      `path: expected a string, got ${kindOf(path)}; readImageBytes takes a file's content`,
+    );
+  }
   const background = options.background === undefined ? undefined : await parseColour(options.background);
   return decodeImage(await readRegularFile(path), path, background);
 }
@@ -58,6 +68,11 @@ export async function readImage(path: string, options: ReadImageOptions = {}): P
 export async function readImageBytes(bytes: Buffer, name: string, options: ReadImageOptions = {}): Promise<RgbImage> {
   const background = options.background === undefined ? undefined : await parseColour(options.background);
   return decodeImage(bytes, name, background);
+}
+
+/** What a value is, without what is in it. */
+function kindOf(value: unknown): string {
+  return value === null || value === undefined ? String(value) : Object.prototype.toString.call(value).slice(8, -1);
 }
 
 /**
@@ -81,25 +96,72 @@ async function decodeImage(
   path: string,
   background: readonly [number, number, number] | undefined,
 ): Promise<RgbImage> {
-  let metadata: Metadata;
-  let decoded: { data: Buffer; info: { width: number; height: number; channels: number } };
+  let decoded: { pixels: Uint8Array; width: number; height: number; channels: number };
   try {
-    // 'warning' is what it takes for libjpeg to refuse damaged entropy-coded data.
-    const image = sharp(bytes, { failOn: 'warning', limitInputPixels: MAX_INPUT_PIXELS, autoOrient: true });
-    metadata = await image.metadata();
-    if (!isReadable(metadata)) {
-      throw new CodecError('image', `${path}: expected ${READABLE_FORMATS}, got ${metadata.format}; convert it first`);
-    }
-    decoded = await image.toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    decoded = await decodePixels(bytes, path);
   } catch (error) {
     throw error instanceof CodecError ? error : decodingError(path, error);
   }
-  const { width, height, channels } = decoded.info;
-  const data = withoutAlpha(decoded.data, width * height, channels, background);
+  const { pixels, width, height, channels } = decoded;
+  const data = withoutAlpha(pixels, width * height, channels, background);
   if (data === undefined) {
     throw new CodecError('image', `${path}: has transparent pixels; name the colour under them with \`background\``);
   }
   return { width, height, data };
+}
+
+/** Pixels in 8-bit sRGB with 3 channels, or 4 with opacity. */
+async function decodePixels(bytes: Buffer, path: string) {
+  // 'warning' is what it takes for libjpeg to refuse damaged entropy-coded data.
+  const options = { failOn: 'warning', limitInputPixels: MAX_INPUT_PIXELS, autoOrient: true } as const;
+  const metadata = await sharp(bytes, options).metadata();
+  if (!isReadable(metadata)) {
+    throw new CodecError('image', `${path}: expected ${READABLE_FORMATS}, got ${metadata.format}; convert it first`);
+  }
+  const depth = sampleDepth(metadata, path);
+  const told = metadata.format === 'png' ? toldColourSpace(bytes, path) : undefined;
+  const image = sharp(bytes, { ...options, ignoreIcc: told !== undefined });
+  // sharp takes 16-bit RGB with a profile to Display P3 and leaves it there.
+  const profiled = depth === 'ushort' && metadata.space === 'rgb16' && metadata.hasProfile ? DISPLAY_P3 : undefined;
+  const space = told ?? profiled;
+  const colourspace = space !== undefined && depth === 'ushort' ? 'rgb16' : 'srgb';
+  const { data, info } = await image
+    .toColourspace(colourspace)
+    .raw({ depth: colourspace === 'rgb16' ? 'ushort' : 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (space === undefined) return { ...info, pixels: data };
+  const { toSrgb } = await import('./to-srgb.js');
+  const samples = colourspace === 'rgb16' ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
+  return { ...info, pixels: toSrgb(samples, info.channels, space) };
+}
+
+/** Samples of other kinds, which TIFF has, do not say which of their values are black and white. */
+function sampleDepth({ depth }: Metadata, path: string): 'uchar' | 'ushort' {
+  if (depth === 'uchar' || depth === 'ushort') return depth;
+  throw new CodecError(
+    'image',
+    `${path}: expected samples of 8 or 16 bits, unsigned, got ${OTHER_DEPTHS[depth] ?? depth}, where black and white may be any values; convert it first`,
+  );
+}
+
+/** By libvips' names. */
+const OTHER_DEPTHS: Readonly<Record<string, string>> = {
+  char: '8 bits, signed',
+  short: '16 bits, signed',
+  int: '32 bits, signed',
+  uint: '32 bits, unsigned',
+  float: 'floating point',
+  double: 'floating point',
+};
+
+/** What a PNG file says without a profile. */
+function toldColourSpace(bytes: Buffer, path: string): ColourSpace | undefined {
+  try {
+    return pngColourSpace(bytes);
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    throw new CodecError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
 }
 
 function isReadable(metadata: Metadata): boolean {
@@ -139,8 +201,13 @@ function decodingError(path: string, error: unknown): CodecError {
     const limit = `at most ${MAX_INPUT_PIXELS} pixels (8192 x 8192)`;
     return new CodecError('image', `${path}: too large; expected ${limit}, scale it down first`, { cause: error });
   }
-  // libvips reports a line per failed attempt; the last one is the decoder's own verdict.
-  const lines = reason.split('\n').filter((line) => line.trim() !== '');
-  const verdict = (lines.at(-1) ?? 'unknown reason').trim();
-  return new CodecError('image', `${path}: truncated or corrupt (${verdict})`, { cause: error });
+  // libvips reports a line per failed attempt; the last one is the decoder's own verdict, if it has one.
+  const lines = reason.replace(NO_VERDICT, '').split('\n');
+  const verdict = lines.map((line) => line.trim().replace(/:$/, '')).findLast((line) => line !== '');
+  const told = verdict === undefined ? '' : ` (${verdict})`;
+  return new CodecError('image', `${path}: truncated or corrupt${told}`, { cause: error });
 }
+
+/** What sharp puts before the decoder's words, and libheif's numbers of errors after them. */
+const NO_VERDICT =
+  /Input buffer has corrupt header:|Warning treated as error due to failOn setting|\s*\(\d+\.\d+\)\s*$/g;

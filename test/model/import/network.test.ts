@@ -6,14 +6,15 @@ import { CodecError } from '../../../src/common/errors.js';
 import type { HostTensor } from '../../../src/engine/engine.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { portName, tensorflowName } from '../../../src/model/import/authors-names.js';
-import { findNetworkFiles, readNetwork } from '../../../src/model/import/network.js';
+import { findNetworkFiles, isIndex, readNetwork } from '../../../src/model/import/network.js';
 import { fitsHalf, readSafetensors, type Tensors, writeSafetensors } from '../../../src/model/safetensors.js';
 import { listParameters } from '../../../src/model/unet-parameters.js';
 import { numbers, sizeOf } from '../../engine/compare.js';
 
 const FIXTURES = 'fixtures/import';
 const CONFIG = JSON.parse(readFileSync(`${FIXTURES}/config.json`, 'utf8'));
-const WEIGHTS = 'diffusion_pytorch_model.safetensors';
+const NAME = 'diffusion_pytorch_model';
+const WEIGHTS = `${NAME}.safetensors`;
 const file = (name: string) => ({ name, bytes: readFileSync(`${FIXTURES}/${name}`) });
 const reference = readNetwork(CONFIG, [file(WEIGHTS)]).tensors;
 
@@ -36,6 +37,11 @@ describe('weights', () => {
     const entries = [...reference];
     const shards = [entries.slice(0, 30), entries.slice(30)].map((part) => saved(new Map(part)));
     expect(readNetwork(CONFIG, shards).tensors).toEqual(reference);
+  });
+
+  test('pickles in shards', () => {
+    // The same file twice is two shards that agree.
+    expect(readNetwork(CONFIG, [file('state-dict.bin'), file('state-dict.bin')]).tensors).toEqual(reference);
   });
 
   test('bfloat16', () => {
@@ -290,6 +296,41 @@ describe('which files', () => {
     await expect(find(names, map({ x: 'c.safetensors' }))).rejects.toThrow(/names unet\/c\.safetensors, which is not/);
     await expect(find(names, map({ x: '../../etc/passwd' }))).rejects.toThrow(/expected a weight_map/);
     await expect(find(names, map(null))).rejects.toThrow(/expected a weight_map/);
+  });
+
+  test.each([
+    ['safetensors in shards', `${NAME}.safetensors.index.json`],
+    ['pickles in shards', `${NAME}.bin.index.json`],
+    ['a variant in shards', `${NAME}.safetensors.index.fp16.json`],
+    ['pickles of a variant in shards', `${NAME}.bin.index.ema.json`],
+  ])('%s', async (_, index) => {
+    // Both forms of names that diffusers has given shards of variants.
+    const shards = [`${NAME}-00001-of-00002.fp16.safetensors`, `${NAME}.fp16-00002-of-00002.safetensors`];
+    const files = { [index]: JSON.stringify({ weight_map: { x: shards[0], y: shards[1] } }) };
+    expect((await find(['config.json', index, ...shards], files)).weights).toEqual(shards);
+  });
+
+  test('of variants the plain one, then half precision, then the only one there is', async () => {
+    const names = ['', '.ema', '.fp16'].map((variant) => `${NAME}${variant}.bin`);
+    const chosen = async (...files: string[]) => (await find(['config.json', ...files])).weights;
+    expect(await chosen(`${NAME}.fp16.safetensors`, ...names)).toEqual([names[0]]);
+    expect(await chosen(...names.slice(1))).toEqual([names[2]]);
+    expect(await chosen(names[1], `${NAME}.ema.safetensors`)).toEqual([`${NAME}.ema.safetensors`]);
+    await expect(chosen(names[1], `${NAME}.non_ema.bin`)).rejects.toThrow(
+      /found .*\.ema\.bin, .*\.non_ema\.bin; name the file that you mean/,
+    );
+  });
+
+  test('the index that was named', async () => {
+    const index = `${NAME}.bin.index.fp16.json`;
+    const files: Record<string, string> = { [index]: JSON.stringify({ weight_map: { x: 'a.bin' } }) };
+    const found = await findNetworkFiles(
+      ['config.json', WEIGHTS, index, 'a.bin'],
+      async (name) => Buffer.from(files[name]),
+      index,
+    );
+    expect(found.weights).toEqual(['a.bin']);
+    expect([index, `${WEIGHTS}.index.json`, WEIGHTS, 'config.json'].map(isIndex)).toEqual([true, true, false, false]);
   });
 
   test('what is missing is told', async () => {
