@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { publicPath, reasonOf } from '../node/files.js';
-import { READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
+import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
 
 /** Bytes of decoded images that are kept, by default. */
@@ -51,7 +51,8 @@ export async function openFolder(
 
   async function decode(index: number): Promise<readonly RgbImage[] | undefined> {
     try {
-      return pyramid(await readImage(usable[index]), side);
+      const path = usable[index];
+      return pyramid(opaque(await readImage(path), path, GIVE_COLOUR), side);
     } catch (error) {
       skipped.push({ path: usable[index], reason: error instanceof Error ? error.message : String(error) });
       return undefined;

@@ -7,7 +7,7 @@ import { crop } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { meanSquaredError } from '../../image/metrics.js';
 import { type CodedDrawing, writeDrawing } from '../drawing/drawing-writer.js';
-import { MOST_HALF_STEP, writeTailBytes } from '../lossless/tail-header.js';
+import { MOST_HALF_STEP, pictureChecksum, writeTailBytes } from '../lossless/tail-header.js';
 import type { WrittenTail } from '../lossless/tail-writer.js';
 import { fillingOf } from './drawing-filling.js';
 
@@ -128,7 +128,8 @@ export class DrawingChoice {
   ): (CodedDrawing & { readonly squaredError: number }) | undefined {
     const { width, height, data } = image;
     const step = hasPalette ? 1 : 2 * tolerance + 1;
-    const coded = writeDrawing(data, { width, height, channels: 3, hasPalette, step }, tolerance, mostBytes);
+    const parameters = { width, height, channels: 3, hasPalette, step } as const;
+    const coded = writeDrawing(data, parameters, tolerance, mostBytes, image.alpha);
     return coded && { ...coded, squaredError: meanSquaredError(image, { width, height, data: coded.samples }) };
   }
 
@@ -138,7 +139,11 @@ export class DrawingChoice {
     const filledFrom = fillingOf(image, samples, this.shown);
     if (filledFrom === undefined) return undefined;
     const tail = { kind: 'drawing', step: parameters.step, hasPalette: parameters.hasPalette, filledFrom } as const;
-    return { bytes: writeTailBytes(tail, code, this.goal.isExact ? image.data : undefined), samples, squaredError };
+    return {
+      bytes: writeTailBytes(tail, code, this.goal.isExact ? pictureChecksum(samples, image.alpha) : undefined),
+      samples,
+      squaredError,
+    };
   }
 }
 
@@ -147,10 +152,11 @@ function shorter(a: Drawing | undefined, b: Drawing | undefined): Drawing | unde
   return b.bytes.length < a.bytes.length ? b : a;
 }
 
-function hasFewColours({ data }: RgbImage): boolean {
+/** Of what is seen. */
+function hasFewColours({ data, alpha }: RgbImage): boolean {
   const colours = new Set<number>();
   for (let i = 0; i < data.length && colours.size <= MOST_PALETTE_COLOURS; i += 3) {
-    colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+    if (alpha?.[i / 3] !== 0) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
   }
   return colours.size <= MOST_PALETTE_COLOURS;
 }

@@ -59,6 +59,7 @@ export class TailSearch {
   }
 
   private contextOf(xhat0: Float32Array, width: number, height: number, t: number): TailContext {
-    return { width, height, seed: this.seed, xhat0, covariances: covariancesAt(this.residuals, t) };
+    const { image, seed } = this;
+    return { width, height, alpha: image.alpha, seed, xhat0, covariances: covariancesAt(this.residuals, t) };
   }
 }

@@ -4,7 +4,7 @@ import { findShift, greyLevel } from './agreement.js';
 import { type Covariances, measureCovariances } from './residuals.js';
 import type { SampleDistribution } from './sample-distribution.js';
 import { predictorsOf, type SampleCoder, SampleWalk, SCALE_ZERO, scaleOf, type TailContext } from './tail.js';
-import { writeTailBytes } from './tail-header.js';
+import { pictureChecksum, writeTailBytes } from './tail-header.js';
 
 /** Low bits of a shift's index: about log2 of the number of shifts tried, on average. */
 const SHIFT_BITS = 8;
@@ -97,7 +97,10 @@ export function writeTail(context: TailContext, image: Uint8Array, choice: TailC
     },
   });
   const tail = { kind: 'residuals', step, shiftBits: SHIFT_BITS, scaleByte, ...(own && { covariances }) } as const;
-  return { bytes: writeTailBytes(tail, encoder.finish(), step === 1 ? image : undefined), samples };
+  return {
+    bytes: writeTailBytes(tail, encoder.finish(), step === 1 ? pictureChecksum(image, context.alpha) : undefined),
+    samples,
+  };
 }
 
 /** Golomb-Rice code of a shift's index: the high bits in unary, then the low ones. */
