@@ -99,11 +99,15 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
     alpha !== 'missing' && (stepsUsed >= maxSteps || (isLossyOnly() && stepsUsed === decoder.layout!.written.length));
   let bytesTotal = 0;
   let stepsShown = -1;
+  let end: DecoderPoint | undefined;
   reading: for await (const chunk of chunksOf(source, maxBytes, options.signal)) {
     bytesTotal += chunk.length;
     for await (const point of decoder.push(chunk)) {
       onProgress?.(point.stepsUsed / (decoder.layout!.written.length + 1));
-      if (isLast(point)) break reading;
+      if (isLast(point)) {
+        end = point;
+        break reading;
+      }
       if (onPoint && point.knownSamples === 0) {
         await onPoint(await pictureAt(point, reconstruction, true));
         stepsShown = point.stepsUsed;
@@ -113,7 +117,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   if (!decoder.layout && bytesTotal >= maxBytes) {
     throw new CodecError('usage', `maxBytes: expected at least the bytes of the header, got ${maxBytes}`);
   }
-  const last = await pictureAt(decoder.end(), reconstruction, false);
+  const last = await pictureAt(end ?? decoder.end(), reconstruction, false);
   if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last);
   onProgress?.(1);
   const { state, metadata } = decoder;
