@@ -172,7 +172,7 @@ async function train(network) {
   };
   const sources = values.data.split(',');
   const data = await openTrainingData(sources, { side, seed: 'architectures' });
-  const images = await data.validation(Number(values.images));
+  const { crops: images } = await data.validation(Number(values.images));
   const record = { config, options, data: sources, commands: [], seconds: 0 };
   const start =
     network.from === undefined ? undefined : startFrom(await loadWeights(network.from), unet, record, schedule).state;

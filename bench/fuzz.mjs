@@ -61,18 +61,18 @@ const pictures = await Promise.all(names.map((name) => readFile(`${golden}${name
 const engine = await openEngine('auto');
 const model = await openModel(values.model, engine);
 
-/** Lossless files cut where their tails begin. */
+/** Files cut where their tails begin. */
 const tailed = corpus
-  .filter((bytes) => readHeader(bytes).header.lossless)
+  .filter((bytes) => readHeader(bytes).header.tail)
   .map((bytes) => {
     const { steps } = layoutOf(bytes);
     const start = steps[steps.length - 1].bytes;
     return { chain: bytes.subarray(0, start), tail: bytes.subarray(start) };
   });
-/** A tail's beginning: flags, scale, checksum. */
-const TAIL_FIXED = 6;
+/** A tail's beginning: flags, checksum or step, scale. */
+const tailFixed = (/** @type {Uint8Array} */ tail) => 1 + (tail[0] & 0x40 ? 1 : 4) + (tail[0] & 0x80 ? 0 : 1);
 const TAIL_TABLE = 180;
-const tailTable = (/** @type {Uint8Array} */ tail) => (tail[0] & 0x10 ? TAIL_TABLE : 0);
+const tailTable = (/** @type {Uint8Array} */ tail) => ((tail[0] & 0x90) === 0x10 ? TAIL_TABLE : 0);
 
 /**
  * A broken tail behind a right chain of steps, which is small in most cases so that decoding is quick.
@@ -81,8 +81,8 @@ const tailTable = (/** @type {Uint8Array} */ tail) => (tail[0] & 0x10 ? TAIL_TAB
 function breakTail({ below, random }) {
   const { chain, tail } = tailed[below(4) ? 0 : below(tailed.length)];
   const other = tailed[below(tailed.length)].tail;
-  const fixed = tail.slice(0, TAIL_FIXED);
-  let code = TAIL_FIXED + tailTable(tail);
+  const fixed = tail.slice(0, tailFixed(tail));
+  let code = fixed.length + tailTable(tail);
   while (tail[code++] & 0x80);
   const rest = tail.subarray(code);
   const size = (/** @type {number} */ length) => {
@@ -132,7 +132,7 @@ function breakTail({ below, random }) {
       const long = new Uint8Array(below(100_000)).fill([0, 255, below(256)][below(3)]);
       return Buffer.concat([
         fixed,
-        tail.subarray(TAIL_FIXED, TAIL_FIXED + tailTable(tail)),
+        tail.subarray(fixed.length, fixed.length + tailTable(tail)),
         Uint8Array.from(size(long.length)),
         long,
       ]);
@@ -231,8 +231,8 @@ function parse(bytes) {
     ends.every((end, i) => Number.isSafeInteger(end) && (i === 0 || end > ends[i - 1])),
     'steps grow',
   );
-  const { lossless, metadata } = readHeader(bytes).header;
-  const open = lossless === true || metadata === true;
+  const { tail, metadata } = readHeader(bytes).header;
+  const open = tail === true || metadata === true;
   check(open || info.bytesWhenComplete !== undefined, 'the end is known where nothing follows the steps');
   check(info.complete === bytes.length >= (info.bytesWhenComplete ?? Number.POSITIVE_INFINITY), 'completeness');
   check(info.stepsComplete < ends.length && ends[info.stepsComplete] <= bytes.length, 'whole steps are there');
@@ -254,7 +254,7 @@ async function decodeCase(bytes) {
     check(result.knownSamples === result.image.data.length, 'all of a lossless picture is exact');
     const same = pictures.some((picture) => Buffer.compare(picture, result.image.data) === 0);
     check(same, 'what is called lossless is the picture that was encoded');
-  } else if (stepsComplete === result.stepsTotal && complete && info.lossless) {
+  } else if (stepsComplete === result.stepsTotal && complete && info.samples?.lossless) {
     check(false, 'a lossless file that is whole is exact or refused');
   }
   return result.lossless ? 'lossless' : outcome;

@@ -126,10 +126,12 @@ async function findDifferences(network) {
  */
 async function benchTraining(engine, network, flops, rounds) {
   registerGradients();
-  /** @type {import('../dist/index.js').TensorFunction} */
+  /** @param {tf.Tensor[]} inputs */
   const step = ([x, t, target, ...weights]) => {
     const loss = (/** @type {tf.Tensor[]} */ ...w) =>
-      /** @type {tf.Scalar} */ (tf.mean(tf.squaredDifference(network.fn([x, t], w)[0], target)));
+      /** @type {tf.Scalar} */ (
+        tf.mean(tf.squaredDifference(/** @type {tf.Tensor} */ (network.fn([x, t], w)[0]), target))
+      );
     const { value, grads } = tf.valueAndGrads(loss)(weights);
     return [value, ...grads];
   };

@@ -43,6 +43,7 @@ export type {
   HostTensor,
   Precision,
   Shape,
+  Tensor,
   TensorFunction,
 } from './engine/engine.js';
 export { flatten, fromRgba, toRgba } from './image/alpha.js';

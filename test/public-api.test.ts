@@ -1,25 +1,31 @@
 /** What the package promises to those who import it: documented, typed, and nothing loaded that is not needed. */
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
-import { describe, expect, test } from 'vitest';
-import { temporaryDirectory } from './helpers/fixtures.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { syntheticImage, toSharp } from './helpers/fixtures.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ENTRIES = ['index', 'core', 'decode'] as const;
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
-/** The exported symbols of the entries, as the compiler sees them. */
+const fileOf = (entry: string) => join(ROOT, 'src', `${entry}.ts`);
+const { options: OPTIONS } = ts.parseJsonConfigFileContent(
+  ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile).config,
+  ts.sys,
+  ROOT,
+);
+const program = ts.createProgram(ENTRIES.map(fileOf), OPTIONS);
+
+/** The exported symbols of an entry, as the compiler sees them. */
 function exportsOf(entry: string): { readonly name: string; readonly documented: boolean }[] {
-  const file = join(ROOT, 'src', `${entry}.ts`);
-  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
-  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
-  const program = ts.createProgram([file], options);
   const checker = program.getTypeChecker();
-  const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!;
+  const module = checker.getSymbolAtLocation(program.getSourceFile(fileOf(entry))!)!;
   return checker.getExportsOfModule(module).map((symbol) => {
     const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
     return { name: symbol.name, documented: target.getDocumentationComment(checker).length > 0 };
@@ -52,8 +58,85 @@ test('package.json has an entry for each', () => {
   expect(Object.keys(PACKAGE.exports)).toEqual(['.', './decode', './core', './package.json']);
 });
 
-test('a script in TypeScript works from the packed tarball', async () => {
-  const directory = await temporaryDirectory();
+test('npm knows all that it is told here, also which scripts of other packages it is not to run', () => {
+  const { stderr } = spawnSync('npm', ['config', 'list'], { cwd: ROOT, encoding: 'utf8' });
+  expect(stderr).not.toMatch(/unknown/i);
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
+  const names = Object.keys(packages).filter((path) => packages[path].hasInstallScript);
+  const decided = Object.fromEntries(names.map((path) => [path.replace(/^.*node_modules\//, ''), false]));
+  expect(PACKAGE.allowScripts).toMatchObject(decided);
+});
+
+describe('the packed tarball', () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
+    install(directory);
+  });
+  afterAll(() => rm(directory, { recursive: true }));
+
+  test('works for a script in TypeScript', async () => {
+    writeFileSync(
+      join(directory, 'script.ts'),
+      `import { type DecodeResult, decode, encode, openEngine, openModelFor, type RgbImage } from 'ddpm-codec';
+  import { createModel, openDecoder } from 'ddpm-codec/core';
+  import { readInfo } from 'ddpm-codec/decode';
+
+  const data = Uint8Array.from({ length: 8 * 6 * 3 }, (_, i) => (i * 5) % 256);
+  const image: RgbImage = { width: 8, height: 6, data };
+  const engine = await openEngine('auto');
+  const model = await openModelFor(image, engine);
+  const { bytes } = await encode(image, model, { targetRmse: 40, effort: 1 });
+  const result: DecodeResult = await decode(bytes, await openModelFor(bytes, engine));
+  const decoder = openDecoder(model);
+  let points = 0;
+  for await (const chunk of new Blob([bytes]).stream()) for await (const point of decoder.push(chunk)) points += point.stepsUsed >= 0 ? 1 : 0;
+  const { steps = [] } = readInfo(bytes, model);
+  console.log(result.complete, points === steps.length, typeof createModel, decoder.state.needs);
+  process.exit(0);
+  `,
+    );
+    const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+    const options = ['--module', 'nodenext', '--target', 'es2023', '--lib', 'es2023', '--strict', 'script.ts'];
+    execFileSync(process.execPath, [compiler, ...options], { cwd: directory, stdio: ['ignore', 'inherit', 'inherit'] });
+    const stdout = execFileSync(process.execPath, ['script.js'], { cwd: directory, encoding: 'utf8' });
+    expect(stdout.trim()).toBe('true true function nothing');
+    // Neither sources nor tests are in it.
+    expect(readdirSync(join(directory, 'package')).sort()).toEqual(
+      [
+        'CHANGELOG.md',
+        'LICENSE',
+        'README.md',
+        'bin',
+        'dist',
+        'docs',
+        'models',
+        'package.json',
+        'published',
+        'report-page',
+      ].sort(),
+    );
+  });
+
+  test('without onnxruntime-node a command says that it is slow, why, and what to do', async () => {
+    rmSync(join(directory, 'node_modules/onnxruntime-node'));
+    await toSharp(syntheticImage(4, 4)).toFile(join(directory, 'a.png'));
+    const run = (...args: string[]) => {
+      const command = ['node_modules/ddpm-codec/bin/ddpm-codec.js', 'encode', 'a.png', '--max-bytes', '20', '--quiet'];
+      return spawnSync(process.execPath, [...command, ...args], { cwd: directory, encoding: 'utf8' });
+    };
+    expect(run('-o', 'a.ddc')).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(
+        /engine wasm takes the place of onnx and is about four times slower: .*Cannot find package.*run "npm install --ignore-scripts onnxruntime-node" or use --engine wasm\n$/,
+      ),
+    });
+    expect(run('-o', 'b.ddc', '--engine', 'wasm')).toMatchObject({ status: 0, stderr: '' });
+  });
+});
+
+/** Installs the packed tarball in a user's directory. */
+function install(directory: string): void {
   const [{ filename }] = JSON.parse(
     execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', directory], {
       cwd: ROOT,
@@ -74,57 +157,7 @@ test('a script in TypeScript works from the packed tarball', async () => {
   ];
   for (const name of wanted) link(name, modules);
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ name: 'user', type: 'module' }));
-  writeFileSync(
-    join(directory, 'script.ts'),
-    `import { type DecodeResult, decode, encode, openEngine, openModelFor, type RgbImage } from 'ddpm-codec';
-import { createModel, openDecoder } from 'ddpm-codec/core';
-import { readInfo } from 'ddpm-codec/decode';
-
-const data = Uint8Array.from({ length: 8 * 6 * 3 }, (_, i) => (i * 5) % 256);
-const image: RgbImage = { width: 8, height: 6, data };
-const engine = await openEngine('auto');
-const model = await openModelFor(image, engine);
-const { bytes } = await encode(image, model, { targetRmse: 40, effort: 1 });
-const result: DecodeResult = await decode(bytes, await openModelFor(bytes, engine));
-const decoder = openDecoder(model);
-let points = 0;
-for await (const chunk of new Blob([bytes]).stream()) for await (const point of decoder.push(chunk)) points += point.stepsUsed >= 0 ? 1 : 0;
-const { steps = [] } = readInfo(bytes, model);
-console.log(result.complete, points === steps.length, typeof createModel, decoder.state.needs);
-process.exit(0);
-`,
-  );
-  const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-  const options = [
-    '--module',
-    'nodenext',
-    '--target',
-    'es2023',
-    '--lib',
-    'es2023',
-    '--strict',
-    '--skipLibCheck',
-    'script.ts',
-  ];
-  execFileSync(process.execPath, [compiler, ...options], { cwd: directory, stdio: ['ignore', 'inherit', 'inherit'] });
-  const stdout = execFileSync(process.execPath, ['script.js'], { cwd: directory, encoding: 'utf8' });
-  expect(stdout.trim()).toBe('true true function nothing');
-  // Neither sources nor tests are in it.
-  expect(readdirSync(join(directory, 'package')).sort()).toEqual(
-    [
-      'CHANGELOG.md',
-      'LICENSE',
-      'README.md',
-      'bin',
-      'dist',
-      'docs',
-      'models',
-      'package.json',
-      'published',
-      'report-page',
-    ].sort(),
-  );
-});
+}
 
 /** Puts a package of ours into a directory of modules, with what it needs by its own place. */
 function link(name: string, modules: string): void {

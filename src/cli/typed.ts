@@ -96,8 +96,10 @@ function checkOption(
   if (value !== undefined && value !== 'true' && value !== 'false') {
     throw invalidArgument(flag, 'true, false or no value', value);
   }
-  if (options.includes(`--no-${name}`))
-    throw new CodecError('usage', `${flag} and --no-${name}: give only one of them`);
+  const opposite = [`--no-${name}`, `--${name}=false`];
+  if (value !== 'false' && options.some((other) => opposite.includes(other))) {
+    throw new CodecError('usage', `${flag}: is switched on and off; give only one of them`);
+  }
 }
 
 function atEndOfOptions(args: readonly string[]): [options: readonly string[], plain: readonly string[] | undefined] {

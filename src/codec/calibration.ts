@@ -4,7 +4,7 @@
  * For every image the error of xhat0 is measured at a few noise levels (x_t drawn from q, as for the ideal
  * rate-distortion curve); the profile is the mean of its log2 over the images and its two principal components.
  */
-import { CodecError } from '../common/errors.js';
+import { invalidArgument } from '../common/errors.js';
 import { integerStream } from '../common/random.js';
 import { mapAhead } from '../common/side-by-side.js';
 import type { WorkOptions } from '../common/work.js';
@@ -30,21 +30,24 @@ const KNOTS = [
   7, 5, 3, 2, 1,
 ];
 
-const LEAST_IMAGES = 8;
+/** So many images say how images differ from each other; with fewer that is assumed, see {@link assumedComponents}. */
+export const ENOUGH_IMAGES = 8;
 
 /** The header's range of a coordinate covers this many standard deviations of the training images each way. */
 const RANGE_IN_DEVIATIONS = [8, 4] as const;
 
 /**
  * Measures a profile.
- * @param images at least 8 training images; never ones that results are reported on
+ * @param images training images, best a hundred or more; never ones that results are reported on. Fewer than 8 only say how hard
+ *   images are, not how they differ: that is then assumed to be about as in the shipped models
+ * @throws CodecError('usage') without images
  */
 export async function calibrate(
   images: readonly RgbImage[],
   model: { readonly schedule: Schedule; readonly denoiser: Denoiser },
   { onProgress, signal }: WorkOptions = {},
 ): Promise<Profile> {
-  checkCalibrationSize(images.length);
+  if (images.length === 0) throw invalidArgument('calibration images', 'at least one', 'none');
   for (const image of images) checkOpaque(image, 'calibration');
   const { schedule } = model;
   const knots = [...new Set(KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
@@ -88,7 +91,7 @@ export async function calibratePyramid(
 ): Promise<Pyramid | undefined> {
   const pyramidFrom = (halfFrom: number): Pyramid => ({ halfFrom, leastSide });
   const large = images.filter(({ width, height }) => canBeHalved({ leastSide }, width, height));
-  const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < LEAST_IMAGES * PYRAMID_EVERY);
+  const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < ENOUGH_IMAGES * PYRAMID_EVERY);
   if (some.length === 0) return undefined;
   let before: { t: number; loss: number } | undefined;
   for (const [k, knot] of PYRAMID_KNOTS.entries()) {
@@ -147,20 +150,13 @@ export async function calibrateResiduals(
   return { timesteps, covariances };
 }
 
-/** @throws CodecError('usage') when there are too few images for a mean and two components to say anything */
-export function checkCalibrationSize(images: number): void {
-  if (images < LEAST_IMAGES) {
-    throw new CodecError('usage', `calibration images: expected at least ${LEAST_IMAGES}, got ${images}`);
-  }
-}
-
 /**
  * The profile of log2 errors measured at `knots` (descending timesteps, from T to 1), one row per image.
  */
 export function fitProfile(schedule: Schedule, knots: readonly number[], rows: readonly Float64Array[]): Profile {
   const mean = Float64Array.from(knots, (_, k) => rows.reduce((sum, row) => sum + row[k], 0) / rows.length);
   const centred = rows.map((row) => row.map((value, k) => value - mean[k]));
-  const [first, second] = principalComponents(centred);
+  const [first, second] = rows.length < ENOUGH_IMAGES ? assumedComponents(knots.length) : principalComponents(centred);
   const unit = (component: Component, index: 0 | 1) => {
     const [least] = index === 0 ? PLAN_LIMITS.first : PLAN_LIMITS.second;
     const scale = (RANGE_IN_DEVIATIONS[index] * component.deviation) / -least;
@@ -175,6 +171,16 @@ interface Component {
   readonly direction: Float64Array;
   /** Standard deviation of the rows along it. */
   readonly deviation: number;
+}
+
+/** About how pictures differ in the shipped models: harder or easier where the bits are, and more so in much or in little noise. */
+function assumedComponents(length: number): [Component, Component] {
+  const along = (wave: (angle: number) => number) =>
+    Float64Array.from({ length }, (_, k) => Math.sqrt(2 / length) * wave((Math.PI * (k + 0.5)) / length));
+  return [
+    { direction: along(Math.sin), deviation: 6 },
+    { direction: along(Math.cos), deviation: 1.4 },
+  ];
 }
 
 /** The first two principal components of centred rows, by power iteration with deflation. */

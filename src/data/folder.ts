@@ -54,7 +54,7 @@ export async function openFolder(
       const path = usable[index];
       return pyramid(opaque(await readImage(path), path, GIVE_COLOUR), side);
     } catch (error) {
-      skipped.push({ path: usable[index], reason: error instanceof Error ? error.message : String(error) });
+      skipped.push({ path: usable[index], reason: reasonWithoutPath(usable[index], error) });
       return undefined;
     }
   }
@@ -104,6 +104,12 @@ async function whyUnusable(path: string, side: number): Promise<string | undefin
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** Why a picture that has metadata does not become one to train on. */
+function reasonWithoutPath(path: string, error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
 }
 
 /** The image, its half, its quarter, as long as a crop fits. */

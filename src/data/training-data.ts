@@ -7,6 +7,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { integerStream } from '../common/random.js';
 import { crop, cropInto } from '../image/crop.js';
 import type { RgbImage } from '../image/image.js';
+import { isDirectory } from '../node/files.js';
 import { CIFAR10_SIDE, cifar10Image, openCifar10 } from './cifar10.js';
 import { openFolder } from './folder.js';
 import { createOrder } from './order.js';
@@ -16,7 +17,10 @@ export interface TrainingData {
   /** For people and the model card. */
   readonly description: string;
   readonly trainingImages: number;
+  /** Held out: 0 where there is one image only. */
   readonly validationImages: number;
+  /** Whether CIFAR-10 is all there is. */
+  readonly isCifar10: boolean;
   /**
    * Crops for one step, each mirrored with probability 1/2: count * side * side * 3 bytes, R, G, B interleaved. A pure
    * function of (seed, step, count).
@@ -25,11 +29,12 @@ export interface TrainingData {
   batch(step: number, count: number): Promise<Uint8Array>;
   /**
    * Crops of held-out images, which `batch` never gives: at most `most`, spread evenly over the images, over their scales and,
-   * where there are fewer images than crops, over their area. The same whatever the seed.
+   * where there are fewer images than crops, over their area. The same whatever the seed. Of training images where none are held
+   * out, or none of those can be decoded.
    */
-  validation(most: number): Promise<RgbImage[]>;
+  validation(most: number): Promise<{ readonly crops: RgbImage[]; readonly heldOut: boolean }>;
   /**
-   * Training images likewise, for calibration.
+   * Training images likewise, for calibration; at least one, where `batch` has not thrown.
    * @param side of the crops, as far as the images are that large
    */
   calibration(most: number, side: number): Promise<RgbImage[]>;
@@ -47,6 +52,9 @@ export interface TrainingDataOptions {
   readonly cache?: string;
 }
 
+/** The name of CIFAR-10's training split among sets. */
+export const CIFAR10 = 'cifar10';
+
 /** One image of so many of each set is held out; of small sets one of sixteen, up to eight. */
 const HELD_OUT = 100;
 const HELD_OUT_OF_FEW = 16;
@@ -61,10 +69,10 @@ export async function openTrainingData(
   sources: readonly string[],
   { side, seed, cache }: TrainingDataOptions,
 ): Promise<TrainingData> {
-  const asked = parseShares(sources);
+  const asked = await parseSources(sources);
   const sets: TrainingSet[] = [];
   for (const { name, share } of asked) {
-    const source = name === 'cifar10' ? await openCifar10Source(side, cache) : await openFolder(name, { side });
+    const source = name === CIFAR10 ? await openCifar10Source(side, cache) : await openFolder(name, { side });
     sets.push(split(source, share, `${seed}/${name}`));
   }
   const pick = createPicker(sets.map(({ share }) => share));
@@ -85,13 +93,15 @@ export async function openTrainingData(
       if (mirrored < 0.5) mirror(into, side);
       return;
     }
-    throw new CodecError('file', `${source.name}: none of its pictures can be decoded`);
+    const { path, reason } = source.skipped[source.skipped.length - 1];
+    throw new CodecError('file', `${source.name}: none of its pictures can be used; ${path}: ${reason}`);
   }
 
   return {
     description: describe(sets),
     trainingImages: sets.reduce((sum, { training }) => sum + training.length, 0),
     validationImages: sets.reduce((sum, { heldOut }) => sum + heldOut.length, 0),
+    isCifar10: asked.every(({ name }) => name === CIFAR10),
     async batch(step, count) {
       const crops = new Uint8Array(count * size);
       const stream = integerStream(`${seed}/augmentation/${step}`);
@@ -104,7 +114,11 @@ export async function openTrainingData(
       );
       return crops;
     },
-    validation: (most) => evenCrops(sets, ({ heldOut }) => heldOut, most, side),
+    async validation(most) {
+      const crops = await evenCrops(sets, ({ heldOut }) => heldOut, most, side);
+      if (crops.length > 0) return { crops, heldOut: true };
+      return { crops: await evenCrops(sets, ({ training }) => training, most, side), heldOut: false };
+    },
     calibration: (most, largest) => evenCrops(sets, ({ training }) => training, most, largest),
     get skipped() {
       return sets.flatMap(({ source }) => source.skipped);
@@ -121,16 +135,22 @@ interface TrainingSet {
   readonly order: ReturnType<typeof createOrder>;
 }
 
-function parseShares(sources: readonly string[]): { name: string; share: number }[] {
+/**
+ * Sets and their shares of the crops. A directory of that whole name is no share: `a=1` may be one.
+ * @throws CodecError('usage') for shares that make no sense
+ */
+export async function parseSources(sources: readonly string[]): Promise<{ name: string; share: number }[]> {
   if (sources.length === 0) throw invalidArgument('data', 'cifar10 or directories', 'nothing');
-  const parsed = sources.map((source) => {
-    const at = source.lastIndexOf('=');
-    if (at < 0) return { name: source, share: undefined };
-    const share = Number(source.slice(at + 1));
-    if (!(share > 0 && share <= 1))
-      throw invalidArgument(`share of ${source.slice(0, at)}`, 'a number above 0, up to 1', source.slice(at + 1));
-    return { name: source.slice(0, at), share };
-  });
+  const parsed = await Promise.all(
+    sources.map(async (source) => {
+      const at = source.lastIndexOf('=');
+      if (at < 0 || (await isDirectory(source))) return { name: source, share: undefined };
+      const share = Number(source.slice(at + 1));
+      if (!(share > 0 && share <= 1))
+        throw invalidArgument(`share of ${source.slice(0, at)}`, 'a number above 0, up to 1', source.slice(at + 1));
+      return { name: source.slice(0, at), share };
+    }),
+  );
   const given = parsed.reduce((sum, { share = 0 }) => sum + share, 0);
   const open = parsed.filter(({ share }) => share === undefined).length;
   const left = 1 - given;
@@ -223,20 +243,33 @@ async function evenCrops(
 ): Promise<RgbImage[]> {
   const all = sets.flatMap((set) => choose(set).map((index) => ({ source: set.source, index })));
   const count = Math.min(most, all.length);
-  const chosen = Array.from({ length: count }, (_, i) => all[Math.floor(((i + 0.5) * all.length) / count)]);
   const crops: RgbImage[] = [];
-  for (let round = 0, before = -1; before < crops.length && crops.length < most; round++) {
+  const cut = (scales: readonly RgbImage[], i: number, round: number) => {
+    const image = scales[(i + round) % scales.length];
+    const side = Math.min(largest, image.width, image.height);
+    const isWhole = scales.length === 1 && image.width === side && image.height === side;
+    if (isWhole && round > 0) return;
+    const left = Math.round(((0.5 + round / PLASTIC) % 1) * (image.width - side));
+    const top = Math.round(((0.5 + round / PLASTIC ** 2) % 1) * (image.height - side));
+    crops.push(crop(image, { left, top, width: side, height: side }));
+  };
+  const chosen: typeof all = [];
+  const seen = new Set<number>();
+  for (let i = 0; i < count; i++) {
+    // A broken image is replaced by the one after it.
+    for (let at = Math.floor(((i + 0.5) * all.length) / count); seen.size < all.length; at = (at + 1) % all.length) {
+      if (seen.size === seen.add(at).size) continue;
+      const scales = await all[at].source.scales(all[at].index);
+      if (!scales) continue;
+      cut(scales, chosen.length, 0);
+      chosen.push(all[at]);
+      break;
+    }
+  }
+  for (let round = 1, before = 0; before < crops.length && crops.length < most; round++) {
     before = crops.length;
     for (const [i, { source, index }] of chosen.entries()) {
-      const scales = await source.scales(index);
-      if (!scales || crops.length >= most) continue;
-      const image = scales[(i + round) % scales.length];
-      const side = Math.min(largest, image.width, image.height);
-      const isWhole = scales.length === 1 && image.width === side && image.height === side;
-      if (isWhole && round > 0) continue;
-      const left = Math.round(((0.5 + round / PLASTIC) % 1) * (image.width - side));
-      const top = Math.round(((0.5 + round / PLASTIC ** 2) % 1) * (image.height - side));
-      crops.push(crop(image, { left, top, width: side, height: side }));
+      if (crops.length < most) cut((await source.scales(index))!, i, round);
     }
   }
   return crops;
@@ -245,7 +278,7 @@ async function evenCrops(
 function describe(sets: readonly TrainingSet[]): string {
   const parts = sets.map(({ source, share, training }) => {
     const part = sets.length > 1 ? ` (${Math.round(100 * share)} % of the crops)` : '';
-    return `${source.name}: ${training.length} training images${part}`;
+    return `${source.name}: ${training.length} training image${training.length === 1 ? '' : 's'}${part}`;
   });
   return parts.join('; ');
 }

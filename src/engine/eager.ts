@@ -23,7 +23,8 @@ export function createEagerEngine(name: EngineName, backend: string, description
           tf.tidy(() => {
             const tensors = inputs.map((data, i) => tf.tensor(data, [...inputShapes[i]]));
             // Copies: dataSync may give a view of memory that the backend uses again.
-            results = fn(tensors, weights).map((t) => ({ data: Float32Array.from(t.dataSync()), shape: t.shape }));
+            const outputs = fn(tensors, weights) as tf.Tensor[];
+            results = outputs.map((t) => ({ data: Float32Array.from(t.dataSync()), shape: t.shape }));
           });
           if (tf.engine().state.numTensors !== before) throw new Error('a tensor function leaked tensors');
           return results;

@@ -4,7 +4,6 @@
  * The network, the losses and the optimiser are plain functions over tfjs tensors (`src/model`). An engine compiles
  * such a function once for fixed input shapes and then runs it on typed arrays.
  */
-import type { Tensor } from '@tensorflow/tfjs-core';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
 
@@ -34,10 +33,19 @@ export interface HostTensor {
 }
 
 /**
- * A pure function over tfjs tensors. It must not read tensor values (no `dataSync`) and its control flow may depend
- * on shapes only, so that it can be traced.
+ * A `tf.Tensor` of TensorFlow.js, as far as it matters here. That package's own types are kept out of the public ones, because they
+ * do not compile under every user's options.
  */
-export type TensorFunction = (inputs: Tensor[], constants: Tensor[]) => Tensor[];
+export interface Tensor {
+  readonly shape: number[];
+  readonly dtype: string;
+}
+
+/**
+ * A pure function over tfjs tensors. It must not read tensor values (no `dataSync`) and its control flow may depend
+ * on shapes only, so that it can be traced. Written as a method, so that one over `tf.Tensor` is one.
+ */
+export type TensorFunction = { run(inputs: Tensor[], constants: Tensor[]): Tensor[] }['run'];
 
 /** A function over tensors, compiled for fixed shapes. */
 export interface CompiledFunction {

@@ -90,8 +90,9 @@ export interface BoundOptions extends WorkOptions {
 }
 
 const DEFAULT_STRATA = 10;
-/** Evaluations side by side. */
+/** Evaluations side by side, fewer where images are large or few. */
 const BATCH = 16;
+const BATCH_PIXELS = 2 ** 16;
 const CHANNELS = 3;
 /** Grey levels in a unit of the model's scale. */
 const GREY_LEVELS = 127.5;
@@ -123,20 +124,20 @@ export async function evaluateBound(
     throw invalidArgument('strata', 'a positive integer', strata);
   }
   const [{ width, height }] = images;
-  const shape = [BATCH, height, width, CHANNELS];
-  const fn = await engine.compile(network.fn, [shape, [BATCH]], network.constants);
   const tasks =
     strata === 'all'
       ? allTasks(images.length, schedule)
       : sampledTasks(images.length, strata, seed, schedule, proposalOf(schedule));
   const evaluations = images.length * (strata === 'all' ? schedule.timesteps : strata + 1);
+  const batch = Math.min(evaluations, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
+  const fn = await engine.compile(network.fn, [[batch, height, width, CHANNELS], [batch]], network.constants);
   const perImage = images.map(() => ({ prior: 0, diffusion: 0, decoder: 0, squaredError: 0 }));
   const perTimestep = new Map<number, { bits: Moments; mse: Moments }>();
   const bits = 1 / (width * height * CHANNELS * Math.LN2);
   try {
     let done = 0;
-    for (const group of inGroups(tasks, BATCH)) {
-      await evaluate({ fn, images, schedule, seed, signal }, group, ({ image, t, weight }, x0, xt, output) => {
+    for (const group of inGroups(tasks, batch)) {
+      await evaluate({ fn, batch, images, schedule, seed, signal }, group, ({ image, t, weight }, x0, xt, output) => {
         const { nats, squaredError } = boundTerm(process, t, x0, xt, output);
         const row = perImage[image];
         if (t === 1) {
@@ -277,21 +278,23 @@ function* inGroups<T>(items: Iterable<T>, size: number): Generator<T[]> {
 /** What the network is run with. */
 interface Evaluator {
   readonly fn: CompiledFunction;
+  /** Images that it takes. */
+  readonly batch: number;
   readonly images: readonly RgbImage[];
   readonly schedule: Schedule;
   readonly seed: string;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Runs the network on a group of tasks, of at most BATCH. */
+/** Runs the network on a group of tasks, of at most a batch. */
 async function evaluate(
-  { fn, images, schedule, seed, signal }: Evaluator,
+  { fn, batch, images, schedule, seed, signal }: Evaluator,
   group: readonly Task[],
   use: (task: Task, x0: Float32Array, xt: Float32Array, output: Float32Array) => void,
 ): Promise<void> {
   const size = images[0].data.length;
-  const sample = new Float32Array(BATCH * size);
-  const timestep = new Float32Array(BATCH);
+  const sample = new Float32Array(batch * size);
+  const timestep = new Float32Array(batch);
   const originals = group.map(({ image, t, draw }, i) => {
     const x0 = toUnit(images[image].data);
     const abar = schedule.alphasCumprod[t];
@@ -303,7 +306,7 @@ async function evaluate(
     return x0;
   });
   const [output] = await fn.run([sample, timestep], signal);
-  const outputSize = output.length / BATCH;
+  const outputSize = output.length / batch;
   group.forEach((task, i) => {
     const xt = sample.subarray(i * size, (i + 1) * size);
     use(task, originals[i], xt, output.subarray(i * outputSize, (i + 1) * outputSize));

@@ -1,5 +1,4 @@
 /** The parameters of the U-Net: their names, shapes and layouts in a weights file and in an engine. */
-import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../common/errors.js';
 import { type HostTensor, type Shape, sizeOf } from '../engine/engine.js';
 import type { UNetConfig } from './config.js';
@@ -137,10 +136,4 @@ export function toEngineLayout({ kind, shape }: ParameterSpec, { data }: HostTen
     }
   }
   return { shape: kind === 'conv' ? [rows, columns, into, out] : [into, out], data: values };
-}
-
-/** The same for a tensor in a traced function. */
-export function fromFileLayout({ kind }: ParameterSpec, stored: tf.Tensor): tf.Tensor {
-  if (kind === 'vector') return stored;
-  return tf.transpose(stored, kind === 'conv' ? [2, 3, 1, 0] : [1, 0]);
 }

@@ -42,7 +42,7 @@ export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, Host
  */
 export function createForward(config: UNetConfig, parameters: readonly ParameterSpec[]): TensorFunction {
   const place = new Map(parameters.map(({ name }, i) => [name, i]));
-  return ([sample, timestep, ...masks], weights) => [
+  return ([sample, timestep, ...masks]: tf.Tensor[], weights: tf.Tensor[]) => [
     forward(config, (name) => weights[place.get(name)!], sample as tf.Tensor4D, timestep as tf.Tensor1D, masks),
   ];
 }

@@ -174,12 +174,23 @@ it('wants pictures: CIFAR-10, or those that are named', async () => {
     1,
     /CIFAR-10 is not at hand .*, or name a directory of training pictures with --calibrate/,
   );
-  await mkdir(join(directory, 'few'));
-  await copyFile(join(directory, 'pictures/0.png'), join(directory, 'few/0.png'));
-  expectRefusal(await run('--calibrate', 'few'), 2, /expected at least 8, got 1/);
   await mkdir(join(directory, 'a'));
   await writeFile(join(directory, 'a/codec.json'), '{}');
   expectRefusal(await run('--calibrate', 'pictures'), 1, /codec\.json: exists already; use --force/);
+});
+
+it('calibrates an import on one picture, whose bound has no standard error, and says that it is few', async () => {
+  const directory = await workplace();
+  await mkdir(join(directory, 'few'));
+  await copyFile(join(directory, 'pictures/0.png'), join(directory, 'few/0.png'));
+  const line = ['model', 'import', 'source', '--out', 'a', '--calibrate', 'few', '--threads', '1'];
+  const { code, stdout, stderr } = await callMain(line, directory);
+  expect({ code, stdout, stderr }).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/\d bits\/dim \(.*\) on 1 image\n/),
+    stderr: expect.stringContaining('calibrating on one picture: too few'),
+  });
+  expect((await callMain(['model', 'info', 'a'], directory)).stdout).toMatch(/on 1 image\n/);
 });
 
 it.each([

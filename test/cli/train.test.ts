@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { readSafetensors } from '../../src/model/safetensors.js';
 import { presets } from '../../src/model/training/presets.js';
@@ -113,6 +114,35 @@ it('makes a model that codes, with log, plot, samples and model card', async () 
   expect((await callMainJson(encode, directory)).images[0].bytes).toBeLessThanOrEqual(60);
 });
 
+it('what follows training is in proportion to it, and says what it does', async () => {
+  const { code, stderr } = await callMain(run('short', '--steps', '6'), directory);
+  expect({ code, stderr }).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(
+      /a short run: its learning rate rises over 500 steps, and it has 6; lower --warmup.*trained for 6 steps; now validation .*samples \(1\).*step 6: bound .* bits\/dim on 4 held-out images.*calibrating/s,
+    ),
+  });
+  const { bound } = (await logOf('short')).find(({ type }) => type === 'validation');
+  expect(bound).toMatchObject({ images: 4, evaluations: 44 });
+  const { about } = JSON.parse(await readFile(join(directory, 'short/codec.json'), 'utf8'));
+  expect(about.calibration).toBe('8 crops of training images');
+});
+
+it.each([1, 2, 8])('%d pictures are enough', async (count) => {
+  const [pictures, out] = [`few-${count}`, `of-${count}`];
+  await mkdir(join(directory, pictures));
+  for (let i = 0; i < count; i++) {
+    await cp(join(directory, 'pictures/0.png'), join(directory, pictures, `${i}.png`));
+  }
+  // As large as the pictures: there is one crop in each.
+  const args = ['train', '--data', pictures, '--out', out, '--config', 'tiny.json', '--crop', '16', '--batch', '1'];
+  const { code, stderr } = await callMain([...args, '--steps', '1', '--engine', 'onnx'], directory);
+  expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('so few pictures') });
+  if (count === 1) expect(stderr).toContain('no picture can be held out');
+  const encode = ['encode', 'pictures/0.png', '--model', out, '-o', `${out}.ddc`, '--max-bytes', '60'];
+  expect((await callMainJson(encode, directory)).images[0].bytes).toBeLessThanOrEqual(60);
+});
+
 it('another parameterisation codes, too; pictures that are left out are counted and named', async () => {
   await cp(join(directory, 'pictures'), join(directory, 'mixed'), { recursive: true });
   await writeFile(join(directory, 'mixed/broken.jpg'), 'no picture');
@@ -143,8 +173,8 @@ it('killed at any moment and taken up again, it is the run that it would have be
   const left = (await checkpointOf('killed')).state.step;
   // The learning rate falls over the last fifth of a run, of which the first had seen nothing yet.
   const limits = ['--steps', String(Math.ceil(1.5 * left))];
-  await ddpmCodecJson(['train', '--out', 'killed', '--resume', ...limits, '--engine', 'onnx'], directory);
-  await ddpmCodecJson(run('straight', ...limits), directory);
+  await callMainJson(['train', '--out', 'killed', '--resume', ...limits, '--engine', 'onnx'], directory);
+  await callMainJson(run('straight', ...limits), directory);
   const [killed, straight] = await Promise.all(['killed', 'straight'].map(checkpointOf));
   expect(killed.state.step).toBeGreaterThan(left);
   expect(killed.state).toEqual(straight.state);
@@ -180,7 +210,7 @@ it('a signal after the last step ends it at once, and the checkpoint makes the m
   expect(code).not.toBe(0);
   expect(stderr).not.toContain('stopping after this step');
   const made = ['train', '--out', 'finishing', '--resume', '--steps', '5', '--engine', 'onnx'];
-  expect(await ddpmCodecJson(made, directory)).toMatchObject({ model: 'finishing', steps: 5, images: 20 });
+  expect(await callMainJson(made, directory)).toMatchObject({ model: 'finishing', steps: 5, images: 20 });
 });
 
 it('goes on when a checkpoint cannot be written, and keeps the one before', async () => {
@@ -202,7 +232,7 @@ it('goes on when a checkpoint cannot be written, and keeps the one before', asyn
 });
 
 it('begins with the weights of a model', async () => {
-  await ddpmCodecJson(
+  await callMainJson(
     [...run('further', '--steps', '1'), '--from', 'whole', '--warmup', '0', '--lr', '1e-9'],
     directory,
   );
@@ -224,7 +254,7 @@ it('begins with the weights of a model', async () => {
 });
 
 it('a run that diverges says so and keeps the last good checkpoint', async () => {
-  const result = await ddpmCodec(run('diverged', '--steps', '500', '--lr', '1e15', '--warmup', '0'), directory);
+  const result = await callMain(run('diverged', '--steps', '500', '--lr', '1e15', '--warmup', '0'), directory);
   expect(result.code).toBe(1);
   expect(result.stderr).toMatch(/training diverged at step \d+.*lower --lr/);
   const { state } = await checkpointOf('diverged');
@@ -232,8 +262,12 @@ it('a run that diverges says so and keeps the last good checkpoint', async () =>
 });
 
 describe('refusals', () => {
-  const refused = async (args: string[], code: 1 | 2, message: RegExp) =>
+  /** Also that nothing is left of a run that does not begin. */
+  const refused = async (args: string[], code: 1 | 2, message: RegExp) => {
+    const before = await readdir(directory);
     expectRefusal(await callMain(args, directory), code, message);
+    expect(await readdir(directory)).toEqual(before);
+  };
 
   it('nothing to train on', () => refused(['train', '--out', 'x'], 2, /expected --data cifar10 or --data with/));
   it('no directory for the model', () => refused(['train', '--data', 'pictures'], 2, /expected --out/));
@@ -241,6 +275,21 @@ describe('refusals', () => {
     await mkdir(join(directory, 'empty'));
     const args = run('x1', '--steps', '1').map((arg) => (arg === 'pictures' ? 'empty' : arg));
     await refused(args, 1, /empty: expected pictures of at least 8x8 pixels, found no pictures/);
+  });
+  it('nothing but transparent pictures', async () => {
+    await mkdir(join(directory, 'transparent'));
+    for (const name of ['a.png', 'b.png']) {
+      const background = { r: 1, g: 2, b: 3, alpha: 0.5 };
+      await sharp({ create: { width: 20, height: 20, channels: 4, background } }).toFile(
+        join(directory, 'transparent', name),
+      );
+    }
+    const args = run('deep/x2', '--steps', '1').map((arg) => (arg === 'pictures' ? 'transparent' : arg));
+    await refused(
+      args,
+      1,
+      /transparent: none .* can be used; transparent\/.\.png: has transparent pixels; give them a colour /,
+    );
   });
   it('crops larger than all pictures', () =>
     refused(

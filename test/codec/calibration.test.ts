@@ -41,6 +41,18 @@ test('an image finds its place to the nearest unit; one beyond the range the end
   expect(place(image(1000, 0)).first).toBe(63);
 });
 
+test('few images say how hard they are; how images differ is then assumed', () => {
+  for (const count of [1, 7]) {
+    const profile = fitProfile(schedule, KNOTS, rows.slice(40, 41).concat(rows.slice(40, 40 + count - 1)));
+    const place = (row: Float64Array) => nearestPlace(profile, KNOTS, [...row]);
+    const mean = KNOTS.map((t) => profile.mean[t - 1] / 256);
+    expect(place(Float64Array.from(mean))).toEqual({ first: 0, second: 0 });
+    const harder = place(Float64Array.from(mean, (m) => m + 2));
+    expect(harder.first).toBeGreaterThan(4);
+    expect(harder.first).toBeLessThan(32);
+  }
+});
+
 describe('from which timestep on pictures are denoised at half their size', () => {
   const grey = (side: number) => ({ width: side, height: side, data: new Uint8Array(side * side * 3).fill(128) });
   /** A denoiser of grey pictures that is off by so much. */

@@ -53,7 +53,7 @@ test('crops follow from seed and step alone', async () => {
 test('an epoch has each training image once; held-out ones never come', async () => {
   const data = await openTrainingData([await colours('epoch', 50)], { side: SIDE, seed: 'x' });
   expect([data.trainingImages, data.validationImages]).toEqual([47, 3]);
-  const heldOut = (await data.validation(10)).map((crop) => crop.data[0]);
+  const heldOut = (await data.validation(10)).crops.map((crop) => crop.data[0]);
   expect(new Set(heldOut).size).toBe(3);
   const seen = redsOf(await data.batch(0, 47));
   expect(new Set(seen).size).toBe(47);
@@ -87,9 +87,8 @@ test('where there are few images, crops come from all over them and from all of 
 test('the same images are held out whatever the seed', async () => {
   const path = await colours('held-out', 20);
   const [a, b] = await Promise.all(['a', 'b'].map((seed) => openTrainingData([path], { side: SIDE, seed })));
-  expect((await a.validation(5)).map(({ data }) => data[0])).toEqual(
-    (await b.validation(5)).map(({ data }) => data[0]),
-  );
+  const redsOfHeldOut = async (data: typeof a) => (await data.validation(5)).crops.map((crop) => crop.data[0]);
+  expect(await redsOfHeldOut(a)).toEqual(await redsOfHeldOut(b));
 });
 
 test('crops lie inside, are mirrored half of the time, and come from the smaller scales, too', async () => {
@@ -161,6 +160,36 @@ test('halving averages four pixels', () => {
     data: Uint8Array.from([1, 0, 10, 2, 0, 20, 9, 9, 9, 3, 0, 30, 4, 1, 40, 9, 9, 9]),
   };
   expect(halved(image)).toEqual({ width: 1, height: 1, data: Uint8Array.of(3, 0, 25) });
+});
+
+test('a directory is one by its whole name, even when it looks like a share', async () => {
+  const path = await colours('a=1', 10);
+  const data = await openTrainingData([path, `${path}=0.25`], { side: SIDE, seed: 'x' });
+  expect(data.description).toMatch(/\ba=1: 9 training images \(75 %.*\ba=1: 9 training images \(25 %/);
+});
+
+test('one picture is for both, learning and validation', async () => {
+  const data = await openTrainingData([await colours('one', 1)], { side: SIDE, seed: 'x' });
+  expect(await data.validation(4)).toMatchObject({ heldOut: false, crops: [{ width: SIDE, height: SIDE }] });
+  expect(await data.calibration(4, SIDE)).toHaveLength(1);
+});
+
+test('held-out and calibration pictures that are broken are replaced', async () => {
+  const path = await colours('half-broken', 40, 4 * SIDE);
+  const noise = Buffer.from(Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * i) % 251));
+  const whole = await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })
+    .jpeg()
+    .toBuffer();
+  // Every other one has whole metadata, but not all pixels; 10 and 30 are held out.
+  for (let i = 0; i < 40; i += 2) {
+    const file = join(path, String(i).padStart(3, '0'));
+    await rm(`${file}.png`);
+    await writeFile(`${file}.jpg`, whole.subarray(0, whole.length - 200));
+  }
+  const data = await openTrainingData([path], { side: SIDE, seed: 'x' });
+  expect((await data.validation(4)).heldOut).toBe(false);
+  const crops = await data.calibration(8, SIDE);
+  expect(new Set(crops.map((crop) => crop.data[1])).size).toBe(8);
 });
 
 describe('errors', () => {

@@ -59,7 +59,7 @@ describe.each(DEVICES)('device $device', ({ device, name, there }) => {
     expect(engine).toMatchObject({ name: 'onnx', parallelism: 2, batch: 1 });
     expect(engine.description).toMatch(/, CPU, 2 threads/);
     // And it does take its place.
-    const compiled = await engine.compile(([x]) => [tf.mul(x, 2)], [[2]]);
+    const compiled = await engine.compile(([x]: tf.Tensor[]) => [tf.mul(x, 2)], [[2]]);
     expect(await compiled.run([Float32Array.of(1, -3)])).toEqual([Float32Array.of(2, -6)]);
     await engine.dispose();
   });

@@ -73,7 +73,7 @@ describe.each(DIFFERENTIABLE)('gradient of $name', (kernelCase) => {
 
   test('agrees with finite differences', async () => {
     const inputs = inputsOf(kernelCase);
-    const compiled = await engine.compile((tensors) => tf.grads(loss)(tensors), shapes);
+    const compiled = await engine.compile((tensors: tf.Tensor[]) => tf.grads(loss)(tensors), shapes);
     const gradients = await compiled.run(inputs);
     await compiled.dispose();
 
@@ -105,6 +105,6 @@ test('every gradient that is registered is tested', () => {
 });
 
 test('an operation without a gradient is refused by its name', async () => {
-  const gradient = engine.compile(([x]) => [tf.grad((y) => tf.sum(tf.tanh(y)))(x)], [[3]]);
+  const gradient = engine.compile(([x]: tf.Tensor[]) => [tf.grad((y) => tf.sum(tf.tanh(y)))(x)], [[3]]);
   await expect(gradient).rejects.toThrow(/gradient function not found for Tanh/);
 });

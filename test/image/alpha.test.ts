@@ -77,7 +77,7 @@ describe('colours spread into what is not seen', () => {
 
   it('do not depend on what was there', () => {
     const image = withDisc(syntheticImage(40, 27));
-    const other = { ...image, data: image.data.map((value, i) => (image.alpha[Math.floor(i / 3)] ? value : i & 255)) };
+    const other = { ...image, data: image.data.map((value, i) => (image.alpha![Math.floor(i / 3)] ? value : i & 255)) };
     expect(spreadColours(other, image.alpha!).data).toEqual(spreadColours(image, image.alpha!).data);
   });
 

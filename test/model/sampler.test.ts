@@ -19,9 +19,7 @@ afterAll(() => engine.dispose());
 
 /** Predicts x_0 as half of x_t; a learned variance is between the two. */
 const network = (channels: number) => ({
-  fn: ([x]: Parameters<TensorFunction>[0]) => [
-    channels === 3 ? tf.mul(x, 0.5) : tf.concat([tf.mul(x, 0.5), tf.mul(x, 0)], 3),
-  ],
+  fn: ([x]: tf.Tensor[]) => [channels === 3 ? tf.mul(x, 0.5) : tf.concat([tf.mul(x, 0.5), tf.mul(x, 0)], 3)],
   constants: [],
   stride: 4,
 });
@@ -58,7 +56,7 @@ test('a network that knows one picture draws it, whatever the steps', async () =
   const model = {
     engine,
     network: {
-      fn: ([x]: Parameters<TensorFunction>[0]) => [tf.add(tf.mul(x, 0), grey / 127.5 - 1)],
+      fn: ([x]: tf.Tensor[]) => [tf.add(tf.mul(x, 0), grey / 127.5 - 1)],
       constants: [],
       stride: 4,
     },
@@ -97,7 +95,7 @@ function gaussianModel(variance: 'beta' | 'beta-tilde') {
   const rise = (paperSchedule.betaEnd - start) / (schedule.timesteps - 1);
   const polynomial = (n: tf.Tensor, coefficients: readonly number[]) =>
     coefficients.reduce<tf.Tensor>((sum, c) => tf.add(tf.mul(sum, n), c), tf.mul(n, 0));
-  const fn: TensorFunction = ([x, t]) => {
+  const fn: TensorFunction = ([x, t]: tf.Tensor[]) => {
     const n = tf.add(tf.reshape(t, [-1, 1, 1, 1]), 1);
     const betas = polynomial(n, [rise / 2, start - rise / 2, 0]);
     const squares = polynomial(n, [

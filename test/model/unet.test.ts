@@ -99,8 +99,9 @@ test.each(['onnx', 'wasm'] as const)(
     registerGradients();
     const { network, values, shape, sample, timestep } = load('fixtures/reference/unet-tiny');
     const target = toNhwc(values.get('target')!.data, values.get('target')!.shape);
-    const lossAndGradients: TensorFunction = ([x, t, y, ...weights]) => {
-      const loss = (...w: tf.Tensor[]) => tf.mean(tf.squaredDifference(network.fn([x, t], w)[0], y)) as tf.Scalar;
+    const lossAndGradients: TensorFunction = ([x, t, y, ...weights]: tf.Tensor[]) => {
+      const loss = (...w: tf.Tensor[]) =>
+        tf.mean(tf.squaredDifference(network.fn([x, t], w)[0] as tf.Tensor, y)) as tf.Scalar;
       const { value, grads } = tf.valueAndGrads(loss)(weights);
       return [value, ...grads];
     };

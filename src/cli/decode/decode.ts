@@ -1,5 +1,4 @@
 /** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
-import { basename, dirname, join } from 'node:path';
 import type { Arguments, CommandModule, Options } from 'yargs';
 import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
 import { decode } from '../../codec/decoder/decode.js';
@@ -19,13 +18,13 @@ import {
 } from '../args.js';
 import { type Console, formatSeconds, openConsole, printable } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
-import { type Job, type JobPlan, outputsOf, placeOf, planJobs, runJobs } from '../jobs.js';
+import { type Job, planJobs, runJobs } from '../jobs.js';
 import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
 import { formatOf, writeResult } from '../output.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 import {
-  checkProgressiveOutput,
-  isProgressiveFile,
+  checkDirectories,
+  directoryOf,
   openProgressiveOutput,
   type ProgressiveReport,
   sizesOnTheWay,
@@ -63,7 +62,7 @@ export interface DecodeReport {
   readonly t: number;
   /** 8 * bytesUsed / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Samples, of width * height * 3, that a lossless tail made exact. */
+  /** Samples, of width * height * 3, that a tail has sent. */
   readonly knownSamples: number;
   /** Of the alpha plane: `missing` where what is used of the file ends inside it, and the picture is opaque; `none` in a file without. */
   readonly alpha: 'none' | 'missing' | 'whole';
@@ -177,11 +176,9 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
       variants: several ? (output) => rates.map((rate) => nameAtRate(output, rate)) : undefined,
     });
     for (const { output } of plan.jobs) formatOf(output);
-    const progressiveDirectory = progressiveDirectories(plan, args.progressive);
-    if (args.progressive !== undefined) {
-      await refuseOverlap(plan.jobs, progressiveDirectory);
-      for (const job of plan.jobs) await checkProgressiveOutput(progressiveDirectory(job)!, args);
-    }
+    const { progressive } = args;
+    const progressiveDirectory = (job: Job) => progressive && directoryOf(job, plan, progressive);
+    if (progressive !== undefined) await checkDirectories(plan, progressive, args);
     const settings = { ...checked, progressiveDirectory };
     const perform = (job: Job) => decodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
@@ -289,48 +286,11 @@ function describe(report: DecodeReport): string {
   const { input, output, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
   const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, step ${stepsUsed} of ${stepsTotal}`;
   const { width, height, knownSamples } = report;
-  const part = `${((100 * knownSamples) / (width * height * 3)).toFixed(0)} % exact`;
+  const part = `${((100 * knownSamples) / (width * height * 3)).toFixed(0)} % of the samples`;
   const exactness = report.lossless ? ', lossless' : knownSamples > 0 ? `, ${part}` : '';
   const sheet = report.progressive === undefined ? '' : `; progress in ${report.progressive.contactSheet}`;
   const outputs = report.rates?.map((at) => at.output).join(', ') ?? outputName(output);
   return `${inputName(input)} -> ${outputs}: ${width}x${height}, ${used}${exactness}, ${formatSeconds(seconds)}${sheet}`;
-}
-
-/** Of one file the pictures go straight into the directory named; of several, each into its own one below. */
-function progressiveDirectories({ batch }: JobPlan, directory: string | undefined): Settings['progressiveDirectory'] {
-  if (directory === undefined) return () => undefined;
-  return ({ output }) => (batch ? join(directory, basename(output)) : directory);
-}
-
-/**
- * Refuses directories of progressive pictures that would take the place of another one or of an output.
- * @throws CodecError `usage` for those
- */
-async function refuseOverlap(jobs: readonly Job[], directoryOf: Settings['progressiveDirectory']): Promise<void> {
-  const outputs = new Map<string, string>();
-  for (const output of jobs.flatMap(outputsOf)) {
-    if (output !== STANDARD_STREAM) outputs.set(await placeOf(output), output);
-  }
-  const taken = new Set<string>();
-  for (const job of jobs) {
-    const directory = directoryOf(job)!;
-    const place = await placeOf(directory);
-    const within = [...outputs].find(([path]) => dirname(path) === place && isProgressiveFile(basename(path)));
-    const other = outputs.get(place) ?? within?.[1];
-    if (other !== undefined) {
-      throw new CodecError(
-        'usage',
-        `--progressive: ${directory} and the output ${other} are in each other's way; name another directory`,
-      );
-    }
-    if (taken.has(place)) {
-      throw new CodecError(
-        'usage',
-        `--progressive: ${directory} would be of two of these files; decode them one by one`,
-      );
-    }
-    taken.add(place);
-  }
 }
 
 function nameOf(input: string): string {

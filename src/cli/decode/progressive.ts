@@ -1,6 +1,6 @@
 /** The pictures of `decode --progressive`: one for each point on the way, and all of them on a contact sheet. */
 import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { DecodePoint } from '../../codec/api.js';
 import { fileParts, type Layout } from '../../codec/format/layout.js';
 import { CodecError } from '../../common/errors.js';
@@ -8,7 +8,9 @@ import type { RgbImage } from '../../image/image.js';
 import { exists, makeDirectory } from '../../node/files.js';
 import { contactSheet, thumbnail } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
+import { type Job, type JobPlan, outputsOf, placeOf } from '../jobs.js';
 import { checkWritable, type WriteOptions, writeAtomically } from '../output.js';
+import { STANDARD_STREAM } from '../streams.js';
 
 const SHEET_NAME = 'contact-sheet.png';
 
@@ -59,12 +61,36 @@ export interface ProgressiveOutput {
   finish(): Promise<ProgressiveReport>;
 }
 
+/** The directory of a job's pictures: of one file the one named, of several one below it for each. */
+export function directoryOf({ output }: Job, { batch }: JobPlan, named: string): string {
+  return batch ? join(named, basename(output)) : named;
+}
+
 /**
- * Says before long work what would make {@link openProgressiveOutput} fail after it, where the directory is there.
- * @throws CodecError as {@link openProgressiveOutput}
+ * Says before long work what would make {@link openProgressiveOutput} fail after it, or take the place of something else.
+ * @param named the directory that `--progressive` names
+ * @throws CodecError `usage` for directories that are in the way of an output or of each other, and as {@link openProgressiveOutput}
  */
-export async function checkProgressiveOutput(directory: string, options: WriteOptions): Promise<void> {
-  if (await exists(directory)) await findEarlier(directory, options);
+export async function checkDirectories(plan: JobPlan, named: string, options: WriteOptions): Promise<void> {
+  const outputs = new Map<string, string>();
+  for (const output of plan.jobs.flatMap(outputsOf)) {
+    if (output !== STANDARD_STREAM) outputs.set(await placeOf(output), output);
+  }
+  const taken = new Set<string>();
+  for (const job of plan.jobs) {
+    const directory = directoryOf(job, plan, named);
+    const place = await placeOf(directory);
+    const inside = dirname(await placeOf(join(directory, SHEET_NAME)));
+    const ours = [...outputs].find(([path]) => dirname(path) === inside && isOurs(basename(path)));
+    const other = outputs.get(place) ?? ours?.[1];
+    const problem =
+      other !== undefined
+        ? `${directory} and the output ${other} are in each other's way; name another directory`
+        : taken.has(place) && `${directory} would be of two of these files; decode them one by one`;
+    if (problem) throw new CodecError('usage', `--progressive: ${problem}`);
+    taken.add(place);
+    if (await exists(directory)) await findEarlier(directory, options);
+  }
 }
 
 /**
@@ -118,7 +144,7 @@ function decimalsFor(value: number, digits: number): number {
   return value > 0 && value < 1 ? digits - 1 - Math.floor(Math.log10(value)) : digits - 1;
 }
 
-/** Whether a file of this name in the directory is one of ours, which takes the place of any other. */
-export function isProgressiveFile(name: string): boolean {
+/** Whether a file of this name in the directory is one that is written there. */
+function isOurs(name: string): boolean {
   return name === SHEET_NAME || PICTURE_NAME.test(name);
 }

@@ -1,7 +1,7 @@
 /** `ddpm-codec encode`: pictures to .ddc files. */
 import { basename } from 'node:path';
 import type { Arguments, CommandModule, Options } from 'yargs';
-import type { EncodeOptions, StepReport } from '../../codec/api.js';
+import type { EncodeOptions, EncodeResult, StepReport } from '../../codec/api.js';
 import { leastFile } from '../../codec/encoder/least-bytes.js';
 import type { Metadata } from '../../codec/format/metadata.js';
 import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
@@ -60,6 +60,10 @@ export interface EncodeReport {
   readonly alphaBytes: number;
   /** Bytes of the tail after the steps, 0 without one. */
   readonly tailBytes: number;
+  /** What ended the file. */
+  readonly stoppedBy: EncodeResult['stoppedBy'];
+  /** Whether the target RMSE is met; null where none was asked for. */
+  readonly targetMet: boolean | null;
   readonly networkEvaluations: number;
   /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
@@ -188,6 +192,10 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     encode(image, timed, options),
   );
   await writeResult(job.output, result.bytes, settings);
+  if (result.targetMet === false) {
+    const reached = `the RMSE is ${result.rmse.toFixed(2)} where ${codec.targetRmse} was asked for`;
+    console.note(`${inputName(job.input)}: ${reached}: the largest size ended the file, allow more`);
+  }
   return {
     input: job.input,
     output: job.output,
@@ -201,6 +209,8 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     steps: result.steps,
     alphaBytes: result.alphaBytes,
     tailBytes: result.tailBytes,
+    stoppedBy: result.stoppedBy,
+    targetMet: result.targetMet ?? null,
     networkEvaluations: result.networkEvaluations,
     seconds,
     networkSeconds,

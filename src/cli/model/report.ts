@@ -1,9 +1,11 @@
 /** What the commands say about a model. */
+
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bound } from '../../model/likelihood.js';
 import type { ModelInfo } from '../../node/models.js';
 import { table } from '../console.js';
+import { describeEstimate } from '../estimate.js';
 
 /** What `--json` prints of a model. */
 export interface ModelReport {
@@ -86,5 +88,5 @@ export function describeNetwork(config: ModelReport['config']): string {
 
 function describeBound({ total, prior, diffusion, decoder, images }: Bound): string {
   const parts = [prior, diffusion, decoder].map(({ value }) => value.toFixed(3)).join(' + ');
-  return `${total.value.toFixed(3)} ± ${total.standardError.toFixed(3)} bits/dim (${parts}) on ${images} images`;
+  return `${describeEstimate(total, 3)} bits/dim (${parts}) on ${images} image${images === 1 ? '' : 's'}`;
 }

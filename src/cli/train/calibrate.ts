@@ -70,7 +70,7 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
  * Reads pictures to calibrate on.
  * @param inputs files and directories
  * @param most pixels a side; larger pictures are cut to their middle
- * @throws CodecError `usage` when there are too few of them; as {@link readImage}, and `image` for transparent ones
+ * @throws CodecError `file` when there are none, as {@link readImage}, and `image` for transparent ones
  */
 export async function readTrainingPictures(inputs: readonly string[], most: number): Promise<RgbImage[]> {
   const { jobs } = await planJobs(inputs, {
@@ -78,8 +78,6 @@ export async function readTrainingPictures(inputs: readonly string[], most: numb
     kind: 'pictures',
     outputName: (name) => `${name}.unused`,
   });
-  const { checkCalibrationSize } = await import('../../codec/calibration.js');
-  checkCalibrationSize(jobs.length);
   const images: RgbImage[] = [];
   for (const { input } of jobs) images.push(cutMiddle(opaque(await readImage(input), input, GIVE_COLOUR), most));
   return images;

@@ -1,5 +1,5 @@
 /** Making `codec.json`, with which a network and its weights become a model that codes: the end of three commands. */
-import { calibrate, calibratePyramid, calibrateResiduals } from '../../codec/calibration.js';
+import { calibrate, calibratePyramid, calibrateResiduals, ENOUGH_IMAGES } from '../../codec/calibration.js';
 import type { Engine } from '../../engine/engine.js';
 import type { RgbImage } from '../../image/image.js';
 import type { Tiling } from '../../model/denoiser.js';
@@ -8,6 +8,7 @@ import { withPyramid } from '../../model/pyramid.js';
 import type { Diffusion } from '../../model/scheduler-config.js';
 import { CODEC_FILE, type CodecConfig, openUncalibrated } from '../../node/models.js';
 import type { Console } from '../console.js';
+import { openProgress } from './progress.js';
 
 export interface CodecFileOptions {
   readonly console: Console;
@@ -35,7 +36,13 @@ export async function makeCodecFile<About extends object>(
 ): Promise<About> {
   const model = await openUncalibrated(directory, engine, tiling, given);
   console.note(`calibrating ${directory} on ${engine.name}: ${engine.description}`);
-  const progress = console.progress('calibrating');
+  if (images.length < ENOUGH_IMAGES) {
+    const pictures = images.length === 1 ? 'one picture' : `${images.length} pictures`;
+    console.note(
+      `calibrating on ${pictures}: too few to see how pictures differ, which is assumed; ${ENOUGH_IMAGES} or more are better, best a hundred`,
+    );
+  }
+  const progress = openProgress(console, 'calibrating');
   try {
     const part = (from: number, to: number) => ({
       onProgress: (fraction: number) => progress.update(from + (to - from) * fraction),

@@ -1,6 +1,5 @@
 /** What follows training: weights, calibration, model card. The directory is then a model that codes. */
 import { cpus } from 'node:os';
-import { checkCalibrationSize } from '../../codec/calibration.js';
 import { cifar10Image, openCifar10 } from '../../data/cifar10.js';
 import type { TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
@@ -13,18 +12,17 @@ import type { TrainerState } from '../../model/training/state.js';
 import type { ParameterSpec } from '../../model/unet-parameters.js';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import type { Console } from '../console.js';
-import { CALIBRATION_TILES, makeCodecFile } from './codec-file.js';
+import { describeEstimate } from '../estimate.js';
+import { makeCodecFile } from './codec-file.js';
+import { type Extent, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
+import { openProgress } from './progress.js';
 
 /** Windows are as large as the crops that the network learnt from, and at least so large: smaller ones have too much edge. */
 const LEAST_TILE = 64;
 const OVERLAP = 8;
-/** Small ones; of photographs, which are larger, fewer. */
-const CALIBRATION_IMAGES = 160;
-const CALIBRATION_PHOTOGRAPHS = 64;
-/** CIFAR-10 test images that the card's bound is measured on; `bench/quality.mjs` takes all of them. */
-const TEST_IMAGES = 1000;
-
+/** What a validation is of, unless there is nothing held out. */
+export const HELD_OUT = 'held-out images';
 export interface FinishOptions {
   readonly console: Console;
   readonly engine: Engine;
@@ -33,24 +31,26 @@ export interface FinishOptions {
   readonly record: RunRecord;
   readonly state: TrainerState;
   readonly parameters: readonly ParameterSpec[];
-  /** On held-out images of the training set. */
-  readonly validation: Bound;
+  readonly extent: Extent;
+  readonly validation: Validation;
+}
+
+/** The bound of the training set's own images. */
+export interface Validation {
+  readonly bound: Bound;
+  /** 'held-out images', or what was taken where there are none. */
+  readonly of: string;
 }
 
 /** Makes a model of the run's averaged weights, in place of an earlier one of the same run. */
 export async function finishModel(options: FinishOptions): Promise<void> {
-  const { console, engine, files, data, record, state, parameters, validation } = options;
+  const { console, engine, files, data, record, state, parameters, extent, validation } = options;
   const { prediction, variance, batch, side } = record.options;
   const before = record.startedFrom ?? { images: 0, hours: 0 };
   const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
-  const images = await data.calibration(
-    side < LEAST_TILE ? CALIBRATION_IMAGES : CALIBRATION_PHOTOGRAPHS,
-    CALIBRATION_TILES * tiling.tile,
-  );
-  // A calibration of few images is no calibration, but the weights are worth keeping.
+  const images = await data.calibration(extent.calibration, extent.calibrationTiles * tiling.tile);
   await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
   await files.write(WEIGHTS_FILE, weightsFile(state, parameters));
-  checkCalibrationSize(images.length);
   const diffusion = { schedule: paperSchedule, parameterization: { prediction, variance } };
   const { write } = files;
   const codecFile = { console, engine, tiling, diffusion, write };
@@ -62,37 +62,39 @@ export async function finishModel(options: FinishOptions): Promise<void> {
     machine: `${cpus()[0]?.model.trim() ?? 'CPU'}, ${engine.description}`,
     commands: record.commands,
     ...(record.startedFrom && { startedFrom: record.startedFrom.model }),
-    calibration: `${images.length} training images`,
-    validation,
-    test: await measureTest(model, record),
+    calibration: `${images.length} crop${images.length === 1 ? '' : 's'} of training images`,
+    validation: validation.bound,
+    ...(validation.of !== HELD_OUT && { validatedOn: validation.of }),
+    test: data.isCifar10 && side === 32 ? await measureTest(model, extent.test, console) : undefined,
   }));
   const { test } = about;
   await files.write('README.md', modelCard(files.directory, record, about, validation, test));
   console.document({ model: files.directory, ...about });
   console.result(
-    `${files.directory}: ${describe(test ?? validation)} bits/dim on ${test ? 'test' : 'held-out'} images`,
+    `${files.directory}: ${describeEstimate((test ?? validation.bound).total, 3)} bits/dim on ${test ? 'test images' : validation.of}`,
   );
 }
 
-/** Only CIFAR-10 has a test set. */
-async function measureTest(model: DiffusionModel, record: RunRecord): Promise<Bound | undefined> {
-  if (record.data.some((source) => source.split('=')[0] !== 'cifar10') || record.options.side !== 32) return undefined;
+/** CIFAR-10 has a test set. */
+async function measureTest(model: DiffusionModel, count: number, console: Console): Promise<Bound> {
   const { images } = await openCifar10('test');
-  const pictures = Array.from({ length: TEST_IMAGES }, (_, i) => cifar10Image(images, i));
-  return measureBound(pictures, model, {});
+  const pictures = Array.from({ length: count }, (_, i) => cifar10Image(images, i));
+  const progress = openProgress(console, 'measuring on test images');
+  const measured = measureBound(pictures, model, { strata: VALIDATION_STRATA, onProgress: progress.update });
+  return measured.finally(() => progress.stop());
 }
 
 function modelCard(
   directory: string,
   record: RunRecord,
   about: Readonly<Record<string, unknown>>,
-  validation: Bound,
+  validation: Validation,
   test: Bound | undefined,
 ): string {
   const { options } = record;
   const name = directory.split(/[\\/]/).filter(Boolean).at(-1) ?? 'model';
   const rows = (bound: Bound, what: string) =>
-    `| ${what} | ${bound.images} | ${[bound.prior, bound.diffusion, bound.decoder, bound.total].map(estimate).join(' | ')} |`;
+    `| ${what} | ${bound.images} | ${[bound.prior, bound.diffusion, bound.decoder, bound.total].map((part) => describeEstimate(part, 4)).join(' | ')} |`;
   const list = (entries: Readonly<Record<string, unknown>>) =>
     Object.entries(entries)
       .map(([key, value]) => `- ${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
@@ -112,20 +114,12 @@ Bound in bits/dim, with its standard error:
 
 | images | number | L_T | L_1:T-1 | L_0 | total |
 |---|---|---|---|---|---|
-${[...(test ? [rows(test, 'CIFAR-10 test')] : []), rows(validation, 'held out from training')].join('\n')}
+${[...(test ? [rows(test, 'CIFAR-10 test')] : []), rows(validation.bound, validation.of)].join('\n')}
 
 Options of the run:
 
 ${list({ network: record.config.block_out_channels, 'layers per block': record.config.layers_per_block, ...options })}
 `;
-}
-
-function estimate({ value, standardError }: { value: number; standardError: number }): string {
-  return `${value.toFixed(4)} ± ${standardError.toFixed(4)}`;
-}
-
-function describe({ total }: Bound): string {
-  return `${total.value.toFixed(3)} ± ${total.standardError.toFixed(3)}`;
 }
 
 function round(value: number): number {

@@ -1,11 +1,12 @@
 /** One session of a training run: from the first step to the last, with everything that watches over it. */
 import { platform } from 'node:os';
 import { join } from 'node:path';
+import { ENOUGH_IMAGES } from '../../codec/calibration.js';
 import { CodecError } from '../../common/errors.js';
 import { openTrainingData, type TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../../model/config.js';
-import { type Bound, measureBound } from '../../model/likelihood.js';
+import { measureBound } from '../../model/likelihood.js';
 import { sample } from '../../model/sampler.js';
 import { createSchedule, paperSchedule, type Schedule } from '../../model/schedule.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
@@ -20,8 +21,11 @@ import { encodePng } from '../../node/image/write.js';
 import { CONFIG_FILE, loadWeights } from '../../node/models.js';
 import { trainingPlot } from '../../report/training-plot.js';
 import { type Console, formatDuration } from '../console.js';
+import { describeEstimate } from '../estimate.js';
+import { costOf, extentOf, SAMPLE_STEPS, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
-import { finishModel } from './finish.js';
+import { finishModel, HELD_OUT, type Validation } from './finish.js';
+import { openProgress } from './progress.js';
 
 export interface SessionOptions {
   readonly console: Console;
@@ -39,15 +43,8 @@ export interface SessionOptions {
   readonly checkpointEvery: number;
 }
 
-/** Seconds between lines of the log, and between lines on a stderr that shows no progress bar. */
+/** Seconds between lines of the log. */
 const LOG_EVERY = 10;
-const TELL_EVERY = 60;
-/** Held-out images of a validation, and timesteps for each. */
-const VALIDATION_IMAGES = 256;
-const VALIDATION_STRATA = 10;
-/** Pictures drawn from the model at each validation, and steps for each. */
-const SAMPLES = 16;
-const SAMPLE_STEPS = 50;
 
 /** The state of a new run that begins with a model's weights. @throws CodecError('model') */
 async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedule: Schedule) {
@@ -75,22 +72,38 @@ export async function runSession(options: SessionOptions): Promise<void> {
   const start = options.from === undefined ? undefined : await startOf(options.from, unet, options.record, schedule);
   let record = start?.record ?? options.record;
   const data = await openTrainingData(record.data, { side, seed });
+  const { batch } = record.options;
+  const extentAt = (step: number) => extentOf(step * batch, side);
   let trainer: Awaited<ReturnType<typeof createTrainer>> | undefined;
   const stop = listenForSignals(console);
   try {
-    tellSkipped(data, console);
     const given = options.state ?? start?.state;
     trainer = await createTrainer(engine, unet, schedule, record.options, ...(given ? [given] : []));
     const { state, parameters } = trainer;
+    // What cannot be had is said now, and not after hours.
+    await data.batch(state.step, batch);
+    const held = await data.validation(extentAt(limits.steps ?? Infinity).validation);
+    const validationOf = held.heldOut ? HELD_OUT : 'training images, for want of others';
+    const tellSkipped = createSkippedNotes(data, console);
+    tellSkipped();
     console.note(
       `${data.description}; ${(state.parameters.length / 1e6).toFixed(2)} M parameters; ${engine.name}: ${engine.description}`,
     );
-    await files.log({ type: 'start', step: state.step, record, engine: engine.description, platform: platform() });
+    if (!held.heldOut) console.note('no picture can be held out: validation is on what the network learns from');
+    if (data.trainingImages < ENOUGH_IMAGES) {
+      console.note('so few pictures do not tell how others are: calibration is on crops of them');
+    }
+    const warnOfWarmup = createWarmupNote(record.options, console);
+    if (limits.steps !== undefined) warnOfWarmup(limits.steps);
 
     const save = async (seconds: number) => {
       record = { ...record, seconds };
       await writeCheckpoint(files.checkpoint, { record, state }, parameters);
     };
+    // If not even the first one can be written, nobody should train for hours.
+    await files.begin(() => save(record.seconds));
+    await files.log({ type: 'start', step: state.step, record, engine: engine.description, platform: platform() });
+
     // A full disk may be emptied again: the run goes on, and says so.
     const attempt = async (what: string, work: () => Promise<void>) => {
       await work().catch((error: unknown) => {
@@ -106,35 +119,39 @@ export async function runSession(options: SessionOptions): Promise<void> {
       schedule,
       parameterization: record.options,
     });
-    const validationImages = await data.validation(VALIDATION_IMAGES);
-    const validate = async ({ step, seconds }: Pick<RunProgress, 'step' | 'seconds'>) => {
-      const bound = await measureBound(validationImages, network(), { strata: VALIDATION_STRATA });
-      await files.log({ type: 'validation', step, images: step * record.options.batch, seconds, bound });
-      const pictures = await sample(network(), {
-        count: SAMPLES,
-        width: side,
-        height: side,
-        steps: SAMPLE_STEPS,
-        seed,
-      });
+    const withProgress = <R>(label: string, work: (onProgress: (fraction: number) => void) => Promise<R>) => {
+      const progress = openProgress(console, label);
+      return work(progress.update).finally(() => progress.stop());
+    };
+    const validate = async ({ step, seconds }: Pick<RunProgress, 'step' | 'seconds'>): Promise<Validation> => {
+      const extent = extentAt(step);
+      const images = spread(held.crops, extent.validation);
+      const bound = await withProgress('validating', (onProgress) =>
+        measureBound(images, network(), { strata: VALIDATION_STRATA, onProgress }),
+      );
+      console.note(
+        `step ${step}: bound ${describeEstimate(bound.total, 3)} bits/dim on ${images.length} ${validationOf}`,
+      );
+      await files.log({ type: 'validation', step, images: step * batch, seconds, bound });
+      const pictures = await withProgress('drawing samples', (onProgress) =>
+        sample(network(), {
+          ...{ count: extent.samples, width: side, height: side, steps: SAMPLE_STEPS },
+          seed,
+          onProgress,
+        }),
+      );
       const sheet = await contactSheet(pictures.map((image) => ({ image, label: '' })));
       await files.write(join('training', `samples-${String(step).padStart(7, '0')}.png`), await encodePng(sheet));
       await files.write(join('training', 'log.svg'), trainingPlot(await files.readLog()));
-      return bound;
+      return { bound, of: validationOf };
     };
-
-    // If not even the first one can be written, nobody should train for hours.
-    await save(record.seconds);
-    let progress = console.progress('training');
-    let told = performance.now();
+    const remaining = estimateRemaining({ ...options, batch, side, hasTest: data.isCifar10 });
+    let progress = openProgress(console, 'training');
     const onStep = (now: RunProgress) => {
-      const status = describeProgress(now, limits);
-      progress.update(now.fraction, status);
-      if (process.stderr.isTTY || performance.now() - told < TELL_EVERY * 1000) return;
-      told = performance.now();
-      console.note(status);
+      progress.update(now.fraction, describeProgress(now, remaining(now)));
+      const trained = now.seconds - options.record.seconds;
+      if (limits.seconds !== undefined && trained > LOG_EVERY) warnOfWarmup(now.step / now.fraction);
     };
-    const { batch } = record.options;
     const logStep = (now: RunProgress) => files.log({ type: 'step', images: now.step * batch, ...now });
     const { reason, seconds } = await runTraining(trainer, data, {
       batch,
@@ -150,9 +167,8 @@ export async function runSession(options: SessionOptions): Promise<void> {
           run: (now) =>
             attempt('validation', async () => {
               progress.stop();
-              progress = console.progress('training');
-              const bound = await validate(now);
-              console.note(`step ${now.step}: ${describeBound(bound)} on ${validationImages.length} held-out images`);
+              progress = openProgress(console, 'training');
+              await validate(now);
             }),
         },
       ],
@@ -161,23 +177,20 @@ export async function runSession(options: SessionOptions): Promise<void> {
     // Nothing is lost any more: the checkpoint makes the model, too.
     stop.forget();
     await files.log({ type: 'stop', step: state.step, images: state.step * batch, seconds, reason });
+    tellSkipped();
     if (reason === 'signal') {
       console.note(
         `stopped at step ${state.step}, checkpoint written; go on with --resume, or make the model of it with --resume --steps ${state.step}`,
       );
       return;
     }
-    const bound = await validate({ step: state.step, seconds });
-    await finishModel({
-      console,
-      engine,
-      files,
-      data,
-      record,
-      state,
-      parameters,
-      validation: bound,
-    });
+    warnOfWarmup(state.step);
+    const extent = extentAt(state.step);
+    console.note(
+      `trained for ${state.step} steps; now validation (up to ${extent.validation} images), samples (${extent.samples}) and calibration (up to ${extent.calibration} images)`,
+    );
+    const validation = await validate({ step: state.step, seconds });
+    await finishModel({ console, engine, files, data, record, state, parameters, extent, validation });
   } finally {
     stop.forget();
     await trainer?.dispose();
@@ -185,10 +198,34 @@ export async function runSession(options: SessionOptions): Promise<void> {
   }
 }
 
-function tellSkipped(data: TrainingData, console: Console): void {
+/** At most `count` of them, evenly spread. */
+function spread<T>(items: readonly T[], count: number): readonly T[] {
+  if (items.length <= count) return items;
+  return Array.from({ length: count }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / count)]);
+}
+
+/** Names files that were left out since the last call; of many the first ones and their number. */
+function createSkippedNotes(data: TrainingData, console: Console): () => void {
   const MOST = 10;
-  for (const { path, reason } of data.skipped.slice(0, MOST)) console.note(`skipped ${path}: ${reason}`);
-  if (data.skipped.length > MOST) console.note(`skipped ${data.skipped.length} files in all`);
+  let told = 0;
+  return () => {
+    const { skipped } = data;
+    for (const { path, reason } of skipped.slice(told, MOST)) console.note(`skipped ${path}: ${reason}`);
+    if (skipped.length > Math.max(told, MOST)) console.note(`skipped ${skipped.length} files in all`);
+    told = skipped.length;
+  };
+}
+
+/** Says, once, that a run of so many steps is over before its learning rate has risen. */
+function createWarmupNote({ warmup }: RunRecord['options'], console: Console): (steps: number) => void {
+  let told = false;
+  return (steps) => {
+    if (told || steps >= warmup) return;
+    told = true;
+    console.note(
+      `a short run: its learning rate rises over ${warmup} steps, and it has ${Math.round(steps)}; lower --warmup, or train longer`,
+    );
+  };
 }
 
 /** The first signal ends the run in good order; a second one ends it at once. */
@@ -209,15 +246,24 @@ function listenForSignals(console: Console) {
   };
 }
 
-export function describeBound(bound: Bound): string {
-  return `bound ${bound.total.value.toFixed(3)} ± ${bound.total.standardError.toFixed(3)} bits/dim`;
+/** Says how many seconds are left: of training, of the validations on the way, and of what follows. */
+function estimateRemaining(
+  run: Pick<SessionOptions, 'limits' | 'validateEvery'> & { batch: number; side: number; hasTest: boolean },
+): (now: RunProgress) => number {
+  const { limits, validateEvery, batch, side, hasTest } = run;
+  return ({ step, seconds, imagesPerSecond }) => {
+    const training = Math.min(
+      limits.steps === undefined ? Infinity : ((limits.steps - step) * batch) / imagesPerSecond,
+      limits.seconds === undefined ? Infinity : Math.max(0, limits.seconds - seconds),
+    );
+    const trained = step * batch + training * imagesPerSecond;
+    const { validation, finish } = costOf(extentOf(trained, side), side, hasTest);
+    const validations = Math.floor(training / validateEvery);
+    return training + (validations * validation + finish) / imagesPerSecond;
+  };
 }
 
-function describeProgress(now: RunProgress, { steps, seconds }: RunLimits): string {
-  const left = Math.min(
-    steps === undefined ? Infinity : ((steps - now.step) / Math.max(1, now.step)) * now.seconds,
-    seconds === undefined ? Infinity : seconds - now.seconds,
-  );
+function describeProgress(now: RunProgress, secondsLeft: number): string {
   const rate = now.imagesPerSecond.toPrecision(3);
-  return `step ${now.step}, ${rate} images/s, loss ${now.smoothLoss.toPrecision(4)}, gradient ${now.smoothGradientNorm.toPrecision(3)}, ${formatDuration(left)} left`;
+  return `step ${now.step}, ${rate} images/s, loss ${now.smoothLoss.toPrecision(4)}, gradient ${now.smoothGradientNorm.toPrecision(3)}, ${formatDuration(secondsLeft)} left`;
 }

@@ -193,7 +193,8 @@ async function planRun(args: TrainArgs, given: Partial<TrainerOptions>) {
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
   const chosen = (await configOf(args.config)) ?? { preset: 'small' as const, config: presets.small.config };
   const variance = given.variance ?? presets[chosen.preset].options.variance;
-  const side = given.side ?? (data.every((source) => source.split('=')[0] === 'cifar10') ? 32 : 64);
+  const { CIFAR10, parseSources } = await import('../../data/training-data.js');
+  const side = given.side ?? ((await parseSources(data)).every(({ name }) => name === CIFAR10) ? 32 : 64);
   const options: TrainerOptions = { ...presets[chosen.preset].options, seed: 'ddpm-codec', ...given, side };
   const record: RunRecord = { config: withVariance(chosen.config, variance), options, data, commands: [], seconds: 0 };
   return { record, steps: DEFAULT_STEPS[chosen.preset] };

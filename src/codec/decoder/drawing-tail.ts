@@ -22,9 +22,9 @@ export class DrawingTailReader implements TailSource {
     private readonly shown: Float32Array,
     private readonly alpha: Uint8Array | undefined,
   ) {
-    const { hasPalette, step, codedBytes } = header;
+    const { hasPalette, isEven, step, codedBytes } = header;
     const { width, height } = size;
-    this.reader = new DrawingReader({ width, height, channels: CHANNELS, hasPalette, step, codedBytes });
+    this.reader = new DrawingReader({ width, height, channels: CHANNELS, hasPalette, isEven, step, codedBytes });
   }
 
   get known(): number {

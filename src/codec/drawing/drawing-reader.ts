@@ -1,15 +1,11 @@
 /** Reading a drawing as its bytes come (docs/FORMAT.md, section 9). */
-import type { Size } from '../../image/image.js';
 import { GrowingCode } from '../bits/growing-code.js';
 import { TOTAL } from '../bits/range-coder.js';
-import { type BitCoder, DrawingWalk } from './drawing.js';
+import { type BitCoder, type DrawingParameters, DrawingWalk } from './drawing.js';
 import { fill } from './filling.js';
 
 /** How a drawing was coded, and how long its code is. */
-export interface DrawingCode extends Size {
-  readonly channels: 1 | 3;
-  readonly hasPalette: boolean;
-  readonly step: number;
+export interface DrawingCode extends DrawingParameters {
   /** Bytes. */
   readonly codedBytes: number;
 }

@@ -19,6 +19,8 @@ export interface DrawingParameters extends Size {
   readonly hasPalette: boolean;
   /** New colours are sent in steps of so many levels, an odd number: 1 where they are exact. */
   readonly step: number;
+  /** New colours are sent as if each were as likely as any other, not by those around: what a few pixels of noise take least for. */
+  readonly isEven: boolean;
 }
 
 /** What codes decisions or reads them. */
@@ -125,7 +127,7 @@ export class DrawingWalk {
     const { pass, column, row } = this.place();
     const y = pass.top + row * pass.down;
     const x = pass.left + column * pass.across;
-    const colour = this.known === 0 ? this.firstColour(coder, wanted) : this.colourAt(pass, x, y, coder, wanted);
+    const colour = this.known === 0 ? this.evenColour(coder, wanted) : this.colourAt(pass, x, y, coder, wanted);
     if (colour === undefined) {
       this.bits.forget();
       return false;
@@ -151,8 +153,8 @@ export class DrawingWalk {
     if (pass !== undefined) this.passPixels = pixelsOf(pass, this.parameters);
   }
 
-  /** The first pixel's colour, each value as likely as any other. */
-  private firstColour(coder: BitCoder, wanted: WantedPixel | undefined): number | undefined {
+  /** A colour of which every sample is as likely as any other. */
+  private evenColour(coder: BitCoder, wanted: WantedPixel | undefined): number | undefined {
     const { channels, step } = this.parameters;
     let colour = 0;
     for (let channel = 0; channel < channels; channel++) {
@@ -191,7 +193,7 @@ export class DrawingWalk {
       if (hit === undefined) return undefined;
       if (hit === 1) return this.knownColour(coder, index);
     }
-    return this.newColour(coder, wanted);
+    return this.parameters.isEven ? this.evenColour(coder, wanted) : this.nearColour(coder, wanted);
   }
 
   /** Known pixels around, the nearest first. Where there is none, what is nearer stands for it. */
@@ -262,7 +264,7 @@ export class DrawingWalk {
   }
 
   /** A colour that was not there before, by its distance from what is around. */
-  private newColour(coder: BitCoder, wanted: WantedPixel | undefined): number | undefined {
+  private nearColour(coder: BitCoder, wanted: WantedPixel | undefined): number | undefined {
     const { channels, step } = this.parameters;
     let colour = 0;
     this.earlier = 0;

@@ -6,6 +6,7 @@ import { firstThat } from '../../common/search.js';
 import { crop } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { meanSquaredError } from '../../image/metrics.js';
+import type { DrawingParameters } from '../drawing/drawing.js';
 import { type CodedDrawing, writeDrawing } from '../drawing/drawing-writer.js';
 import { MOST_HALF_STEP, pictureChecksum, writeTailBytes } from '../lossless/tail-header.js';
 import type { WrittenTail } from '../lossless/tail-writer.js';
@@ -19,6 +20,9 @@ const SAMPLES_ACROSS = 4;
 const SMALL_ENOUGH = 128 * 128;
 /** An estimate that is so many times as large as what there is room for is not looked into. */
 const SURE = 1.25;
+
+/** Of small pictures it is tried to send new colours evenly. */
+const EVEN_PIXELS = 64 * 64;
 
 /** What a drawing is wanted for. */
 export interface DrawingGoal {
@@ -93,14 +97,14 @@ export class DrawingChoice {
     const { mostSquaredError } = this.goal;
     if (mostSquaredError === 0) return this.best(image, 0, Number.POSITIVE_INFINITY)!;
     let best: Drawing | undefined;
-    for (const hasPalette of this.fewColours ? [true, false] : [false]) {
+    for (const hasPalette of this.palettes) {
       const tooCoarse = firstThat(
         0,
         MOST_HALF_STEP,
-        (tolerance) => this.code(image, hasPalette, tolerance)!.squaredError > mostSquaredError,
+        (tolerance) => this.code(image, { hasPalette, isEven: false }, tolerance)!.squaredError > mostSquaredError,
       );
       for (let tolerance = (tooCoarse ?? MOST_HALF_STEP + 1) - 1; tolerance >= 0; tolerance--) {
-        const drawing = this.frame(image, this.code(image, hasPalette, tolerance)!);
+        const drawing = this.draw(image, hasPalette, tolerance, { mostSquaredError });
         best = shorter(best, drawing);
         if (drawing !== undefined) break;
       }
@@ -108,27 +112,45 @@ export class DrawingChoice {
     return best!;
   }
 
+  /** With a palette and without, where a picture has few colours. */
+  private get palettes(): boolean[] {
+    return this.fewColours ? [true, false] : [false];
+  }
+
   /** The shorter of the ways to draw with a tolerance. */
   private best(image: RgbImage, tolerance: number, mostBytes: number): Drawing | undefined {
-    const draw = (hasPalette: boolean, most: number) => {
-      const coded = this.code(image, hasPalette, tolerance, most);
-      return coded && this.frame(image, coded);
-    };
-    const byPalette = this.fewColours ? draw(true, mostBytes) : undefined;
-    const best = shorter(byPalette, draw(false, byPalette?.bytes.length ?? mostBytes));
+    let best: Drawing | undefined;
+    for (const hasPalette of this.palettes) {
+      best = shorter(best, this.draw(image, hasPalette, tolerance, { mostBytes: best?.bytes.length ?? mostBytes }));
+    }
     return best && best.bytes.length <= mostBytes ? best : undefined;
+  }
+
+  /** The shorter of the ways to send new colours. */
+  private draw(
+    image: RgbImage,
+    hasPalette: boolean,
+    tolerance: number,
+    { mostSquaredError = Number.POSITIVE_INFINITY, mostBytes = Number.POSITIVE_INFINITY },
+  ): Drawing | undefined {
+    const isSmall = image.width * image.height <= EVEN_PIXELS;
+    const drawings = (isSmall ? [false, true] : [false]).map((isEven) => {
+      const coded = this.code(image, { hasPalette, isEven }, tolerance, mostBytes);
+      return coded && coded.squaredError <= mostSquaredError ? this.frame(image, coded) : undefined;
+    });
+    return drawings.reduce(shorter);
   }
 
   /** @returns undefined where the code has more bytes than that */
   private code(
     image: RgbImage,
-    hasPalette: boolean,
+    mode: Pick<DrawingParameters, 'hasPalette' | 'isEven'>,
     tolerance: number,
     mostBytes = Number.POSITIVE_INFINITY,
   ): (CodedDrawing & { readonly squaredError: number }) | undefined {
     const { width, height, data } = image;
-    const step = hasPalette ? 1 : 2 * tolerance + 1;
-    const parameters = { width, height, channels: 3, hasPalette, step } as const;
+    const step = mode.hasPalette ? 1 : 2 * tolerance + 1;
+    const parameters = { ...mode, width, height, channels: 3, step } as const;
     const coded = writeDrawing(data, parameters, tolerance, mostBytes, image.alpha);
     return coded && { ...coded, squaredError: meanSquaredError(image, { width, height, data: coded.samples }) };
   }
@@ -138,12 +160,9 @@ export class DrawingChoice {
     const { parameters, code, samples, squaredError } = coded;
     const filledFrom = fillingOf(image, samples, this.shown);
     if (filledFrom === undefined) return undefined;
-    const tail = { kind: 'drawing', step: parameters.step, hasPalette: parameters.hasPalette, filledFrom } as const;
-    return {
-      bytes: writeTailBytes(tail, code, this.goal.isExact ? pictureChecksum(samples, image.alpha) : undefined),
-      samples,
-      squaredError,
-    };
+    const tail = { ...parameters, kind: 'drawing', filledFrom } as const;
+    const checksum = this.goal.isExact ? pictureChecksum(samples, image.alpha) : undefined;
+    return { bytes: writeTailBytes(tail, code, checksum), samples, squaredError };
   }
 }
 

@@ -54,7 +54,8 @@ export function chooseEnding(
   const { plan, points } = walk;
   const { maxBytes, targetRmse } = options;
   if (tails) return shorter(losslessEnding(walk, tails), drawing, plan);
-  const ofSteps = { steps: points.steps, bytes: plan.bytes(points.steps, points.heldSteps), rmse: points.rmse };
+  const steps = points.usefulSteps;
+  const ofSteps = { steps, bytes: plan.bytes(steps, points.heldUpTo(steps)), rmse: points.rmse };
   if (points.rmse <= targetRmse) return shorter(ofSteps, drawing, plan);
   const isThrough = points.steps === plan.steps.length;
   const near = isThrough ? nearEnding(image, model, walk, options) : undefined;

@@ -35,6 +35,7 @@ export function leastFile(image: RgbImage, { seed = 0, checksums = false, metada
     checksums,
     alpha: plane > 0,
     metadata: said > 0,
+    // Of larger pictures every header has one.
     ...(width * height > SMALL_PIXELS && { meanColour: 0 }),
   });
   return { bytes: header.length + plane + said, parts: leastParts({ alpha: plane > 0, metadata: said > 0 }) };

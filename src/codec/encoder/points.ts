@@ -43,6 +43,13 @@ export class Points {
     return rmse(picture, this.image) > ALLOWED_RISE * this.rmse;
   }
 
+  /** Steps up to the last one whose picture is shown: those after it make a file no better. */
+  get usefulSteps(): number {
+    let { steps } = this;
+    for (let i = this.heldSteps.length - 1; this.heldSteps[i] === steps; i--) steps--;
+    return steps;
+  }
+
   /** Adds the point after a step, and shows its picture unless that is worse. @param klBits of all steps so far */
   add(t: number, klBits: number, picture: RgbImage): void {
     const distance = rmse(picture, this.image);

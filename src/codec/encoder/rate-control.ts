@@ -16,6 +16,9 @@ export interface Limits {
 /** RMSE falls about as a power of snr: what the step before says of the next is within half a percent four times out of five. */
 const PREDICTION_MARGIN = 0.003;
 
+/** Of a step of fewer bits nothing is saved: to say where it stops takes two or three bytes. */
+const LEAST_BITS = 64;
+
 /** RMSE of a picture of which nothing is known, about. */
 const UNKNOWN_RMSE = 64;
 
@@ -30,9 +33,9 @@ export function stopInTime(
   { snr, timesteps }: Schedule,
   { maxBytes, targetRmse, heldSteps }: Limits,
 ): FilePlan {
-  if (plan.stop !== undefined) return plan;
   const count = reports.length;
-  const { t, s } = plan.steps[count - 1];
+  const { t, s, blocks, blockBits } = plan.steps[count - 1];
+  if (plan.stop !== undefined || blocks * blockBits < LEAST_BITS) return plan;
   const last = reports[count - 1];
   const before = reports[count - 2];
   let stop = s;

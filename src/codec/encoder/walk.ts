@@ -74,7 +74,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     const isEnd = step === plan.steps.length;
     if (!points.isHeld) tails?.consider(step, t, paths.length, xhat0, isEnd);
     if (isEnd || (!lossless && points.rmse <= targetRmse)) break;
-    if (!small && !lossless) plan = stopInTime(plan, points.reports, model.schedule, limits);
+    if (!lossless) plan = stopInTime(plan, points.reports, model.schedule, limits);
     const next = plan.bytes(step + 1, heldSteps);
     if (next > maxBytes) break;
     const least = next + (lossless ? Math.floor((LEAST_TAIL_BITS * image.data.length) / 8) : 0);

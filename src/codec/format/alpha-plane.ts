@@ -10,7 +10,7 @@ import { writeDrawing } from '../drawing/drawing-writer.js';
 const CHECKSUM_BYTES = 2;
 /** Of twice the code's length. */
 const MOST_LENGTH = 2 ** 32 - 1;
-const PLANE = { channels: 1, step: 1 } as const;
+const PLANE = { channels: 1, step: 1, isEven: false } as const;
 
 /**
  * The plane in bytes, with a palette or without one, as it is shorter.

@@ -27,6 +27,8 @@ export interface ResidualTail extends TailBasics {
 export interface DrawingTail extends TailBasics {
   readonly kind: 'drawing';
   readonly hasPalette: boolean;
+  /** New colours are sent evenly. */
+  readonly isEven: boolean;
   /** The first pass after which known pixels stand for those around them; {@link NEVER_FILLED} where none is. */
   readonly filledFrom: number;
 }
@@ -46,9 +48,10 @@ const FLAG_STEP = 0x40;
 const FLAG_COVARIANCES = 0x10;
 const RESIDUALS_RESERVED = 0x20;
 const FLAG_PALETTE = 0x20;
+const FLAG_EVEN = 0x10;
 const LOW_BITS = 0x0f;
 /** Of {@link DrawingTail.filledFrom}, the largest. */
-export const NEVER_FILLED = 31;
+export const NEVER_FILLED = 15;
 /** The largest step is 2 * 63 + 1. */
 export const MOST_HALF_STEP = 63;
 const CHECKSUM_BYTES = 4;
@@ -75,7 +78,9 @@ export function writeTailBytes(tail: TailKind, code: Uint8Array, checksum?: numb
 
 function flagsOf(tail: TailKind, exact: boolean): number {
   const step = exact ? 0 : FLAG_STEP;
-  if (tail.kind === 'drawing') return FLAG_DRAWING | step | (tail.hasPalette ? FLAG_PALETTE : 0) | tail.filledFrom;
+  if (tail.kind === 'drawing') {
+    return FLAG_DRAWING | step | (tail.hasPalette ? FLAG_PALETTE : 0) | (tail.isEven ? FLAG_EVEN : 0) | tail.filledFrom;
+  }
   return step | (tail.covariances ? FLAG_COVARIANCES : 0) | tail.shiftBits;
 }
 
@@ -105,7 +110,13 @@ export function readTailHeader(section: Uint8Array): TailHeader | undefined {
     codedBytes: length.value,
   };
   if (isDrawing) {
-    return { ...basics, kind: 'drawing', hasPalette: (flags & FLAG_PALETTE) !== 0, filledFrom: flags & NEVER_FILLED };
+    return {
+      ...basics,
+      kind: 'drawing',
+      hasPalette: (flags & FLAG_PALETTE) !== 0,
+      isEven: (flags & FLAG_EVEN) !== 0,
+      filledFrom: flags & LOW_BITS,
+    };
   }
   const table = hasTable && Array.from({ length: COVARIANCE_SIZE }, (_, i) => view.getInt16(tableAt + 2 * i));
   return {

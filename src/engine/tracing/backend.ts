@@ -193,7 +193,7 @@ export function trace(
         toTensor(backend.result(backend.graph.input(`in${i}`, shape), shape)),
       );
       const weights = constants.map(({ data, shape }) => toTensor(backend.constant(data, shape)));
-      const outputs = fn(inputs, weights);
+      const outputs = fn(inputs, weights) as tf.Tensor[];
       outputs.forEach((tensor, i) => {
         backend.graph.output(`out${i}`, backend.plain(tensor), tensor.shape);
       });

@@ -14,7 +14,7 @@ import type { UNetConfig } from '../config.js';
 import { outputChannels } from '../parameterization.js';
 import type { Schedule } from '../schedule.js';
 import { createForward, dropoutShapes } from '../unet.js';
-import { fromFileLayout, listParameters, type ParameterSpec } from '../unet-parameters.js';
+import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { COEFFICIENTS, checkObjective, exampleCoefficients, exampleLosses, type Objective } from './objective.js';
 import { createOptimizer, emaDecayAt, learningRateAt, norm } from './optimizer.js';
 import type { OptimizerName } from './optimizer-name.js';
@@ -205,7 +205,7 @@ function compileGradients(
   ];
   const forward = createForward(config, parameters);
   return engine.compile(
-    (inputs) => {
+    (inputs: tf.Tensor[]) => {
       const [x0, noise, timestep, coefficients, weights, ...rest] = inputs;
       const keep = rest.slice(0, masks.length);
       const stored = rest.slice(masks.length);
@@ -231,6 +231,12 @@ function compileGradients(
     [],
     { parallel: true },
   );
+}
+
+/** A stored tensor in the layout that tfjs computes with, as `toEngineLayout` has it. */
+function fromFileLayout({ kind }: ParameterSpec, stored: tf.Tensor): tf.Tensor {
+  if (kind === 'vector') return stored;
+  return tf.transpose(stored, kind === 'conv' ? [2, 3, 1, 0] : [1, 0]);
 }
 
 /** 0 with the probability of dropping, else what keeps the mean. */

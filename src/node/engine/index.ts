@@ -13,7 +13,7 @@ export interface EngineOptions {
   readonly device?: Device | undefined;
   /** Of products on a GPU; default fp32. */
   readonly precision?: Precision | undefined;
-  /** Told when the device is not there and the CPU takes its place: one line, and why. */
+  /** Told when the device or the package onnxruntime-node is not there and what is slower takes its place: one line, and why. */
   readonly onFallback?: (message: string) => void;
   /** How optional packages are loaded; default `import`. */
   readonly load?: Importer;
@@ -46,12 +46,18 @@ export async function openEngine(name: EngineName | 'auto' = 'auto', options: En
 }
 
 async function openBest(options: EngineOptions): Promise<Engine> {
-  const fallBack = (next: () => Promise<Engine>) => (error: unknown) => {
-    if (error instanceof CodecError && error.code === 'engine') return next();
+  const { device, load, onFallback } = options;
+  const fallBack = (next: (why: CodecError) => Promise<Engine>) => (error: unknown) => {
+    if (error instanceof CodecError && error.code === 'engine') return next(error);
     throw error;
   };
-  const native = () => openOnnxEngine(options).catch(fallBack(openWasmEngine));
-  const { device, load } = options;
+  const native = () =>
+    openOnnxEngine(options).catch(
+      fallBack(({ message }) => {
+        onFallback?.(`engine wasm takes the place of onnx and is about four times slower: ${message}`);
+        return openWasmEngine();
+      }),
+    );
   if (device !== undefined) return native();
   const tensorflow = await loadTensorFlow(load).catch(() => undefined);
   return tensorflow?.gpu ? openTensorFlowEngine(load).catch(fallBack(native)) : native();

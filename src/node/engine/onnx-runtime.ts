@@ -18,7 +18,8 @@ export async function loadOnnxRuntime(need: string, instead = ''): Promise<OnnxR
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     throw new CodecError(
       'engine',
-      `${need} needs the package onnxruntime-node, which does not load here (${reason}); run "npm install onnxruntime-node"${instead}`,
+      // Its install script fetches CUDA libraries, and where that fails npm leaves an optional package out.
+      `${need} needs the package onnxruntime-node, which does not load here (${reason}); run "npm install --ignore-scripts onnxruntime-node"${instead}`,
       { cause },
     );
   });

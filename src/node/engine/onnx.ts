@@ -113,7 +113,7 @@ async function deviceAtHand(
   // ONNX Runtime would tell at length what is told below.
   ort.env.logLevel = 'fatal';
   try {
-    const { model } = trace(([x]) => [tf.add(x, 1)], [[1]], []);
+    const { model } = trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []);
     const { run, release } = await runHere(ort, model, [[1]], [[1]], sessionOptions(1, device));
     await run([new Float32Array(1)]);
     await release();
@@ -129,6 +129,8 @@ function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSessi
   return {
     executionProviders: [device],
     intraOpNumThreads: threads,
+    // Threads that wait for the next part of an operator sleep: spinning takes cores from all else, and is no faster where a core is free.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',

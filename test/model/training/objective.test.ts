@@ -42,7 +42,7 @@ const output = Float32Array.from({ length: 2 * SIZE }, () => 0.3 * gaussian());
 async function losses(objective: Objective, given: Float32Array): Promise<Float32Array> {
   const channels = objective.variance === 'learned' ? 6 : 3;
   const compiled = await engine.compile(
-    ([image, eps, t, coefficients, out]) => [
+    ([image, eps, t, coefficients, out]: tf.Tensor[]) => [
       exampleLosses(
         objective,
         1000,
@@ -169,7 +169,7 @@ describe('a learned variance', () => {
 
   test('in the hybrid loss the bound does not move the mean', async () => {
     const compiled = await engine.compile(
-      ([image, eps, t, coefficients, out]) => {
+      ([image, eps, t, coefficients, out]: tf.Tensor[]) => {
         const loss = (kind: Objective['loss']) => (y: tf.Tensor) =>
           tf.sum(
             exampleLosses(

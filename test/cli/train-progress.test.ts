@@ -1,0 +1,39 @@
+/** Long work of training shows that it is alive, and how much of it there is. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Console } from '../../src/cli/console.js';
+import { costOf, extentOf } from '../../src/cli/train/extent.js';
+import { openProgress } from '../../src/cli/train/progress.js';
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+afterEach(() => void vi.useRealTimers());
+
+test('without a terminal there is a line a minute', () => {
+  const { isTTY } = process.stderr;
+  process.stderr.isTTY = false;
+  const notes: string[] = [];
+  const console = { note: (text: string) => notes.push(text), progress: () => ({ update() {}, stop() {} }) };
+  const progress = openProgress(console as unknown as Console, 'calibrating');
+  for (let second = 1; second <= 150; second++) {
+    vi.advanceTimersByTime(1000);
+    progress.update(second / 300);
+  }
+  process.stderr.isTTY = isTTY;
+  expect(notes).toEqual(['calibrating: 20 %, 4 min left', 'calibrating: 40 %, 3 min left']);
+});
+
+test('what follows training takes a part of it, of short runs and of long ones', () => {
+  for (const side of [32, 64]) {
+    expect(extentOf(1_000_000, side)).toEqual({
+      ...{ validation: 256, samples: 16, test: 1000 },
+      calibration: side === 32 ? 160 : 64,
+      calibrationTiles: 2,
+    });
+    expect(extentOf(0, side)).toEqual({
+      ...{ validation: 4, samples: 1, test: 16 },
+      ...{ calibration: 8, calibrationTiles: 1 },
+    });
+    for (const trained of [3_000, 30_000, 300_000]) {
+      expect(costOf(extentOf(trained, side), side, side === 32).finish).toBeLessThan(0.3 * trained);
+    }
+  }
+});
