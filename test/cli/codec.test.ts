@@ -48,6 +48,8 @@ describe('encode', () => {
       steps: expect.any(Array),
       alphaBytes: 0,
       tailBytes: 0,
+      stoppedBy: 'maxBytes',
+      targetMet: null,
       networkEvaluations: expect.any(Number),
       seconds: expect.any(Number),
       networkSeconds: expect.any(Number),
@@ -216,6 +218,7 @@ describe('decode', () => {
       bytes: Math.floor((0.15 * DIMS) / 8),
       bytesTotal: encoded.images[0].bytes,
       bitsPerDim: (Math.floor((0.15 * DIMS) / 8) * 8) / DIMS,
+      alpha: 'none',
     });
     const whole = await decode('cut.png', cut);
     expect(whole.report).toMatchObject({ bytesUsed: rate.report.bytesUsed, complete: false });
@@ -278,8 +281,8 @@ describe('decode', () => {
       const [single] = (await callMainJson(['decode', 'cat.png.ddc', '-o', alone, '--rate', String(rate)], shared))
         .images;
       expect(await readFile(name)).toEqual(await readFile(alone));
-      const { bytesUsed, stepsUsed, t, bitsPerDim } = single;
-      expect(reached).toEqual({ bytesUsed, stepsUsed, t, bitsPerDim });
+      const { bytesUsed, stepsUsed, t, bitsPerDim, alpha } = single;
+      expect(reached).toEqual({ bytesUsed, stepsUsed, t, bitsPerDim, alpha });
     }
     expect(report).toMatchObject({ output: join(directory, 'cat-9.webp'), complete: true });
     expectRefusal(await callMain([...args, '--rate', '0.1,3'], shared), 1, /cat-0\.1\.webp: exists already/);
@@ -312,7 +315,7 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 4,
+      version: 5,
       width: 32,
       height: 32,
       stateBits: 12,
