@@ -14,12 +14,12 @@ import { fillingOf } from './drawing-filling.js';
 
 /** Pictures of more colours are not tried with a palette. */
 const MOST_PALETTE_COLOURS = 1024;
-/** The length of larger pictures' drawings is estimated before it is measured: on squares of this side, on a grid of at most so many by so many. */
+/** The length of larger pictures' drawings is estimated before it is measured: on squares of this side, from a grid of at most so many by so many. */
 const SAMPLE_SIDE = 64;
 const SAMPLES_ACROSS = 4;
 const SMALL_ENOUGH = 128 * 128;
 /** An estimate that is so many times as large as what there is room for is not looked into. */
-const SURE = 1.25;
+const SURE = 2;
 
 /** Of small pictures it is tried to send new colours evenly. */
 const EVEN_PIXELS = 64 * 64;
@@ -80,16 +80,8 @@ export class DrawingChoice {
   private measure(): number {
     const { width, height } = this.image;
     if (width * height <= SMALL_ENOUGH) return this.any().bytes.length;
-    let bytes = 0;
-    let pixels = 0;
-    for (const top of placesOf(height)) {
-      for (const left of placesOf(width)) {
-        const part = { left, top, width: Math.min(SAMPLE_SIDE, width), height: Math.min(SAMPLE_SIDE, height) };
-        bytes += this.coarsest(crop(this.image, part)).bytes.length;
-        pixels += part.width * part.height;
-      }
-    }
-    return (bytes * width * height) / pixels;
+    const samples = collage(this.image);
+    return (this.coarsest(samples).bytes.length * width * height) / (samples.width * samples.height);
   }
 
   /** The drawing of the largest tolerance that comes to the goal. */
@@ -178,6 +170,25 @@ function hasFewColours({ data, alpha }: RgbImage): boolean {
     if (alpha?.[i / 3] !== 0) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
   }
   return colours.size <= MOST_PALETTE_COLOURS;
+}
+
+/** Squares from all over a picture, side by side. */
+function collage(image: RgbImage): RgbImage {
+  const [columns, rows] = [image.width, image.height].map(placesOf);
+  const [across, down] = [image.width, image.height].map((side) => Math.min(SAMPLE_SIDE, side));
+  const width = columns.length * across;
+  const height = rows.length * down;
+  const data = new Uint8Array(width * height * 3);
+  for (const [i, top] of rows.entries()) {
+    for (const [j, left] of columns.entries()) {
+      const square = crop(image, { left, top, width: across, height: down });
+      for (let y = 0; y < down; y++) {
+        const row = square.data.subarray(y * across * 3, (y + 1) * across * 3);
+        data.set(row, ((i * down + y) * width + j * across) * 3);
+      }
+    }
+  }
+  return { width, height, data };
 }
 
 /** Where samples begin along a side. */
