@@ -209,9 +209,10 @@ function check(claim, what) {
  * @param {Uint8Array} bytes
  */
 function layoutOf(bytes) {
-  const { steps, stepsComplete, complete, ...info } = readInfo(bytes, model);
-  if (steps === undefined || stepsComplete === undefined || complete === undefined)
-    throw new Error('inconsistent: with a model the steps are known');
+  const { steps = [], stepsComplete, complete, ...info } = readInfo(bytes, model);
+  if (stepsComplete === undefined || complete === undefined)
+    throw new Error('inconsistent: with a model it is known how much is there');
+  check(steps.length > 0 === (info.alphaBytes !== undefined), 'the steps are known where their beginning is');
   return { ...info, steps, stepsComplete, complete };
 }
 
@@ -226,6 +227,11 @@ function parse(bytes) {
   const cut = truncate(bytes, header.headerBytes);
   check(readInfo(cut).headerBytes === cut.length, 'a bare header is a file');
   const info = layoutOf(bytes);
+  const isInPlane = info.alphaBytes === undefined || info.headerBytes + info.alphaBytes > bytes.length;
+  if (isInPlane) {
+    check(info.alpha && !info.complete && info.stepsComplete === 0, 'nothing follows a plane that is not whole');
+    return 'cut off';
+  }
   const ends = info.steps.map((step) => step.bytes);
   check(
     ends.every((end, i) => Number.isSafeInteger(end) && (i === 0 || end > ends[i - 1])),
@@ -249,6 +255,7 @@ async function decodeCase(bytes) {
   const result = await decode(bytes, model, { maxPixels: DECODED_PIXELS });
   check(result.image.data.length === width * height * 3, 'as many samples as the header says');
   check(result.stepsUsed === stepsComplete && result.complete === complete, 'decoded what is there');
+  check((result.alpha === 'whole') === (result.image.alpha?.length === width * height), 'opacity where it is there');
   check(result.unrounded.every(Number.isFinite), 'samples are numbers');
   if (result.lossless) {
     check(result.knownSamples === result.image.data.length, 'all of a lossless picture is exact');

@@ -46,6 +46,7 @@ export type {
   Tensor,
   TensorFunction,
 } from './engine/engine.js';
+export { flatten, fromRgba, toRgba } from './image/alpha.js';
 export type { RgbImage, Size } from './image/image.js';
 export { meanSquaredError, psnr, rmse } from './image/metrics.js';
 export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';

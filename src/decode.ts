@@ -23,6 +23,7 @@ export { type FileInfo, readInfo, truncate } from './codec/format/info.js';
 export type { CodecModel, Model } from './codec/model.js';
 export { CodecError, type ErrorCode } from './common/errors.js';
 export type { Engine, EngineName } from './engine/engine.js';
+export { flatten, toRgba } from './image/alpha.js';
 export type { RgbImage } from './image/image.js';
 export { type EngineOptions, openEngine } from './node/engine/index.js';
 export { findModel, listModels, loadModelInfo, type ModelInfo, openModel, openModelFor } from './node/models.js';

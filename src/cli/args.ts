@@ -139,13 +139,13 @@ export function bytesForRate(bitsPerDim: number, size: { readonly width: number;
  */
 export function byteBudget(
   { bytes, rate }: { readonly bytes?: number | undefined; readonly rate?: number | undefined },
-  least: { readonly width: number; readonly height: number; readonly headerBytes: number },
-  { flags, part } = { flags: { bytes: '--bytes', rate: '--rate' }, part: 'the header' },
+  least: { readonly width: number; readonly height: number; readonly leastBytes: number },
+  { flags, parts } = { flags: { bytes: '--bytes', rate: '--rate' }, parts: 'the header' },
 ): number | undefined {
   const budget = rate === undefined ? bytes : bytesForRate(rate, least);
-  if (budget === undefined || budget >= least.headerBytes) return budget;
+  if (budget === undefined || budget >= least.leastBytes) return budget;
   const dims = least.width * least.height * 3;
-  const expected = `at least ${part} (${least.headerBytes} bytes, ${((least.headerBytes * 8) / dims).toPrecision(3)} bits/dim)`;
+  const expected = `at least ${parts} (${least.leastBytes} bytes, ${((least.leastBytes * 8) / dims).toPrecision(3)} bits/dim)`;
   throw rate === undefined
     ? invalidArgument(flags.bytes, expected, bytes)
     : invalidArgument(flags.rate, expected, rate);

@@ -14,7 +14,7 @@ export interface EncodeProgress {
   readonly t: number;
   /** File size so far. */
   readonly bytes: number;
-  /** RMSE of what a decoder would make of the file so far, 0..255 scale. */
+  /** RMSE of what a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. */
   readonly rmse: number;
 }
 
@@ -44,11 +44,11 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One step boundary of a file: everything up to here can be decoded. The first entry is the bare header. */
+/** One step boundary of a file: everything up to here can be decoded. The first entry is that before any step. */
 export interface StepReport {
   /** Timestep reached. */
   readonly t: number;
-  /** File size up to here, in bits, header included. */
+  /** File size up to here, in bits, header and alpha plane included. */
   readonly bits: number;
   /** Sum of KL(q||p) up to here, in bits: what an ideal coder would have needed. */
   readonly klBits: number;
@@ -64,11 +64,16 @@ export interface EncodeResult {
   readonly height: number;
   /** 8 * bytes.length / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Of the whole file: the 8-bit mean reconstruction, or the samples of its tail. */
+  /**
+   * Of the whole file: the 8-bit mean reconstruction, or the samples of its tail. Of a picture that is transparent in parts it is of the
+   * colours that are seen: pixels of any opacity above 0 count, each as much as any other.
+   */
   readonly rmse: number;
   readonly psnr: number;
   readonly klBits: number;
   readonly steps: readonly StepReport[];
+  /** Bytes of the alpha plane, 0 without one. */
+  readonly alphaBytes: number;
   /** Bytes of the tail, 0 without one. */
   readonly tailBytes: number;
   /** Of the whole picture: evaluations of parts of it, or of it at a smaller size, count by their share of the work. */
@@ -107,6 +112,11 @@ export interface DecoderPoint {
   /** bytesUsed in bits / (width * height * 3). */
   readonly bitsPerDim: number;
   /**
+   * Of the alpha plane, which comes before the steps: `missing` up to where it is whole, the picture is opaque there; `none` in a file
+   * without.
+   */
+  readonly alpha: 'none' | 'missing' | 'whole';
+  /**
    * Whether the steps up to here are those that were written: `pending` where their checksum is still to come, `none` in a file
    * without.
    */
@@ -123,6 +133,8 @@ export interface DecoderPoint {
 export type DecoderState =
   /** The header is not whole. */
   | { readonly needs: 'header' }
+  /** The alpha plane goes on; for so many bytes, once it has said how many. */
+  | { readonly needs: 'alpha'; readonly bytes?: number }
   /** So many bytes more, and `step` of `steps` is whole. */
   | { readonly needs: 'step'; readonly step: number; readonly steps: number; readonly bytes: number }
   /** The tail goes on; for so many bytes, once its own header has said how many. */
@@ -163,6 +175,11 @@ export interface DecodePoint {
   readonly knownSamples: number;
   /** bytesUsed in bits / (width * height * 3). */
   readonly bitsPerDim: number;
+  /**
+   * Of the alpha plane, which comes before the steps: `missing` up to where it is whole, the picture is opaque there; `none` in a file
+   * without.
+   */
+  readonly alpha: 'none' | 'missing' | 'whole';
 }
 
 /** How a file is decoded, and how far. */

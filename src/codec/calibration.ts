@@ -8,6 +8,7 @@ import { invalidArgument } from '../common/errors.js';
 import { integerStream } from '../common/random.js';
 import { mapAhead } from '../common/side-by-side.js';
 import type { WorkOptions } from '../common/work.js';
+import { checkOpaque } from '../image/alpha.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
@@ -47,6 +48,7 @@ export async function calibrate(
   { onProgress, signal }: WorkOptions = {},
 ): Promise<Profile> {
   if (images.length === 0) throw invalidArgument('calibration images', 'at least one', 'none');
+  for (const image of images) checkOpaque(image, 'calibration');
   const { schedule } = model;
   const knots = [...new Set(KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
   const stream = integerStream('ddc1/calibration');

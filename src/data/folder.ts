@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { publicPath, reasonOf } from '../node/files.js';
-import { READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
+import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
 
 /** Bytes of decoded images that are kept, by default. */
@@ -51,9 +51,10 @@ export async function openFolder(
 
   async function decode(index: number): Promise<readonly RgbImage[] | undefined> {
     try {
-      return pyramid(await readImage(usable[index]), side);
+      const path = usable[index];
+      return pyramid(opaque(await readImage(path), path, GIVE_COLOUR), side);
     } catch (error) {
-      skipped.push({ path: usable[index], reason: await whyUnreadable(usable[index], error) });
+      skipped.push({ path: usable[index], reason: reasonWithoutPath(usable[index], error) });
       return undefined;
     }
   }
@@ -106,18 +107,6 @@ async function whyUnusable(path: string, side: number): Promise<string | undefin
 }
 
 /** Why a picture that has metadata does not become one to train on. */
-async function whyUnreadable(path: string, error: unknown): Promise<string> {
-  const isOpaque = await sharp(path)
-    .stats()
-    .then(
-      (stats) => stats.isOpaque,
-      () => true,
-    );
-  if (!isOpaque)
-    return 'has transparent pixels, of which it is not known how they should look; give them a colour first';
-  return reasonWithoutPath(path, error);
-}
-
 function reasonWithoutPath(path: string, error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;

@@ -7,7 +7,7 @@ import { basename, resolve } from 'node:path';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { listFiles } from '../node/files.js';
-import { READABLE_EXTENSIONS, type ReadImageOptions, readImage } from '../node/image/read.js';
+import { opaque, READABLE_EXTENSIONS, type ReadImageOptions, readImage } from '../node/image/read.js';
 import { CIFAR10_COUNTS, type Cifar10Split, cifar10Image, openCifar10 } from './cifar10.js';
 
 /** How a reference is written, for help and messages. */
@@ -20,7 +20,7 @@ export interface ImageSet {
   readonly names: readonly string[];
   /**
    * Loads image `index`, 0..length-1.
-   * @throws CodecError `file` or `image` as {@link readImage}
+   * @throws CodecError `file` or `image` as {@link readImage}; `image` for one that is transparent, without a background
    */
   load(index: number): Promise<NamedImage>;
 }
@@ -118,7 +118,7 @@ async function membersOf({ source }: ImageReference, options: ImageSetOptions): 
     throw new CodecError('file', `${source.path}: no such file or directory; expected ${IMAGE_SET_SYNTAX}`);
   }
   const paths = status.isDirectory() ? await listFiles(source.path, READABLE_EXTENSIONS, 'pictures') : [source.path];
-  return paths.map((path) => ({ name: path, load: () => readImage(path, options) }));
+  return paths.map((path) => ({ name: path, load: async () => opaque(await readImage(path, options), path) }));
 }
 
 function sliced(members: readonly Member[], { text, slice }: ImageReference): readonly Member[] {

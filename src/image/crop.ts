@@ -38,7 +38,17 @@ export function cropInto<Values extends Uint8Array | Float32Array>(
 /** A part of a picture, which has to be inside of it. */
 export function crop(image: RgbImage, part: Rectangle): RgbImage {
   const { width, height } = part;
-  return { width, height, data: cropInto(image.data, image.width, part, new Uint8Array(width * height * 3)) };
+  const data = cropInto(image.data, image.width, part, new Uint8Array(width * height * 3));
+  return { width, height, data, ...(image.alpha && { alpha: cropPlane(image.alpha, image.width, part) }) };
+}
+
+function cropPlane(plane: Uint8Array, columns: number, { left, top, width, height }: Rectangle): Uint8Array {
+  const part = new Uint8Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const from = (top + y) * columns + left;
+    part.set(plane.subarray(from, from + width), y * width);
+  }
+  return part;
 }
 
 /** The middle of a picture, at most `most` pixels a side. */

@@ -11,4 +11,9 @@ export const SMALL_PIXELS = 64 * 64;
 export interface RgbImage extends Size {
   /** width * height * 3 bytes. */
   readonly data: Uint8Array;
+  /**
+   * Opacity, a byte for each pixel: 0 transparent, 255 opaque; colours are not premultiplied. There is none where all is opaque. What
+   * stands in `data` for pixels that are fully transparent has no meaning.
+   */
+  readonly alpha?: Uint8Array;
 }

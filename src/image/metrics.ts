@@ -2,21 +2,30 @@
 import { CodecError } from '../common/errors.js';
 import type { RgbImage } from './image.js';
 
-/** Mean over all samples (pixels x 3 channels) of the squared difference of 8-bit values; 0..65025. */
+/**
+ * Mean over all samples (pixels x 3 channels) of the squared difference of 8-bit values; 0..65025. Of pictures that are transparent in
+ * parts the colours count that are seen: samples of pixels that have some opacity in both, each as much as any other; 0 where there are
+ * none. Opacity itself is not compared.
+ */
 export function meanSquaredError(a: RgbImage, b: RgbImage): number {
   if (a.width !== b.width || a.height !== b.height) {
     throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
   }
   // Integers below 2^53 for every picture that fits in memory, so the sum is exact.
   let sum = 0;
-  for (let i = 0; i < a.data.length; i++) {
-    const difference = a.data[i] - b.data[i];
-    sum += difference * difference;
+  let count = 0;
+  for (let i = 0, pixel = 0; i < a.data.length; i += 3, pixel++) {
+    if (a.alpha?.[pixel] === 0 || b.alpha?.[pixel] === 0) continue;
+    count += 3;
+    for (let at = i; at < i + 3; at++) {
+      const difference = a.data[at] - b.data[at];
+      sum += difference * difference;
+    }
   }
-  return sum / a.data.length;
+  return count === 0 ? 0 : sum / count;
 }
 
-/** Root of the mean squared error, in grey levels, 0..255: the paper's distortion. */
+/** Root of the {@link meanSquaredError}, in grey levels, 0..255: the paper's distortion. */
 export function rmse(a: RgbImage, b: RgbImage): number {
   return Math.sqrt(meanSquaredError(a, b));
 }

@@ -8,6 +8,7 @@
  * another way, `image-ms-ssim` (2015) has blocks in the place of the window, `ssim.js` has one scale.
  */
 import { CodecError } from '../common/errors.js';
+import { checkOpaque } from './alpha.js';
 import type { RgbImage } from './image.js';
 
 /** Exponents of the scales, the finest first (Wang et al. 2003, section 3.2). */
@@ -33,7 +34,7 @@ interface Plane {
 
 /**
  * MS-SSIM of two pictures, 0..1; 1 for equal ones. The order does not matter.
- * @throws CodecError `image` when their sizes differ, or a side is not above {@link MS_SSIM_SIDE}
+ * @throws CodecError `image` when their sizes differ, one is transparent, or a side is not above {@link MS_SSIM_SIDE}
  */
 export function msSsim(a: RgbImage, b: RgbImage): number {
   if (!hasMsSsim(a)) {
@@ -46,7 +47,7 @@ export function msSsim(a: RgbImage, b: RgbImage): number {
 /**
  * SSIM of two pictures (Wang, Bovik, Sheikh & Simoncelli 2004), -1..1: one scale of {@link msSsim}, for pictures too small
  * for five. The order does not matter.
- * @throws CodecError `image` when their sizes differ, or a side has fewer pixels than the window
+ * @throws CodecError `image` when their sizes differ, one is transparent, or a side has fewer pixels than the window
  */
 export function ssim(a: RgbImage, b: RgbImage): number {
   if (!hasSsim(a)) {
@@ -71,6 +72,7 @@ export function msSsimDecibels(value: number): number {
 }
 
 function meanOfChannels(a: RgbImage, b: RgbImage, compare: (a: Plane, b: Plane) => number): number {
+  for (const image of [a, b]) checkOpaque(image, 'SSIM');
   if (a.width !== b.width || a.height !== b.height) {
     throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
   }

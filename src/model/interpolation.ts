@@ -4,6 +4,7 @@
  */
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
+import { checkOpaque } from '../image/alpha.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
 import type { DiffusionModel } from './diffusion-model.js';
@@ -24,7 +25,7 @@ export interface InterpolateOptions extends SamplerOptions {
  * process. The noise of the encoder is the same for both, so that a mixture has as much of it as x_t must have; the noise of
  * the decoder is the same for all lambda. At t = 0 lambda 0 and 1 give the pictures themselves.
  * @returns a picture for each lambda
- * @throws CodecError('image') for pictures of different sizes or sides that the network does not take, CodecError('usage')
+ * @throws CodecError('image') for pictures of different sizes, transparent ones, or sides that the network does not take, CodecError('usage')
  *   for options out of range
  */
 export async function interpolate(
@@ -39,6 +40,7 @@ export async function interpolate(
     const sizes = `${width}x${height} and ${b.width}x${b.height}`;
     throw new CodecError('image', `interpolation: expected two pictures of one size, got ${sizes}; crop or scale one`);
   }
+  for (const picture of [a, b]) checkOpaque(picture, 'interpolation');
   const { alphasCumprod, timesteps } = model.schedule;
   if (!(Number.isInteger(t) && t >= 0 && t <= timesteps)) {
     throw invalidArgument('t', `an integer from 0 to ${timesteps}`, t);

@@ -12,6 +12,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { WorkOptions } from '../common/work.js';
 import type { CompiledFunction } from '../engine/engine.js';
+import { checkOpaque } from '../image/alpha.js';
 import type { RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
@@ -202,6 +203,7 @@ function checkImages(images: readonly RgbImage[], stride: number): void {
   if (images.length === 0) throw new CodecError('image', 'bound: expected at least one image, got none');
   const [{ width, height }] = images;
   for (const image of images) {
+    checkOpaque(image, 'bound');
     if (image.width !== width || image.height !== height) {
       throw new CodecError(
         'image',

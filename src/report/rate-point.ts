@@ -14,9 +14,9 @@ export interface RatePoint {
   readonly rmse: number;
   /** In dB, of that RMSE; Infinity (in JSON null) for equal pictures. */
   readonly psnr: number;
-  /** 0..1; null where the picture is too small for it. */
+  /** 0..1; null where the picture is too small for it, or transparent. */
   readonly msSsim: number | null;
-  /** Of a picture too small for MS-SSIM, -1..1; null of a larger one, and of less than 11 pixels a side. */
+  /** Of a picture too small for MS-SSIM, -1..1; null of a larger one, of less than 11 pixels a side, and of one that is transparent. */
   readonly ssim: number | null;
 }
 
@@ -28,6 +28,7 @@ export interface RatePoint {
 export function ratePoint(original: RgbImage, decoded: RgbImage, bytes: number): RatePoint {
   const pixels = original.width * original.height;
   const error = rmse(original, decoded);
+  const comparable = original.alpha === undefined && decoded.alpha === undefined;
   const large = hasMsSsim(original);
   return {
     bytes,
@@ -35,7 +36,7 @@ export function ratePoint(original: RgbImage, decoded: RgbImage, bytes: number):
     bpp: (8 * bytes) / pixels,
     rmse: error,
     psnr: psnrOfRmse(error),
-    msSsim: large ? msSsim(original, decoded) : null,
-    ssim: !large && hasSsim(original) ? ssim(original, decoded) : null,
+    msSsim: comparable && large ? msSsim(original, decoded) : null,
+    ssim: comparable && !large && hasSsim(original) ? ssim(original, decoded) : null,
   };
 }

@@ -52,7 +52,7 @@ describe('numbers', () => {
   it('turn a rate into bytes, never above it', () => {
     expect(bytesForRate(1, { width: 32, height: 32 })).toBe(384);
     expect(bytesForRate(0.3, { width: 5, height: 3 })).toBe(1);
-    const header = { width: 32, height: 32, headerBytes: 12 };
+    const header = { width: 32, height: 32, leastBytes: 12 };
     expect(byteBudget({ rate: undefined, bytes: undefined }, header)).toBeUndefined();
     expect(byteBudget({ rate: undefined, bytes: 12 }, header)).toBe(12);
     expect(byteBudget({ rate: 0.5, bytes: undefined }, header)).toBe(192);

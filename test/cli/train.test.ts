@@ -285,7 +285,11 @@ describe('refusals', () => {
       );
     }
     const args = run('deep/x2', '--steps', '1').map((arg) => (arg === 'pictures' ? 'transparent' : arg));
-    await refused(args, 1, /transparent: none .* can be used; transparent\/.\.png: has transparent pixels, /);
+    await refused(
+      args,
+      1,
+      /transparent: none .* can be used; transparent\/.\.png: has transparent pixels; give them a colour /,
+    );
   });
   it('crops larger than all pictures', () =>
     refused(

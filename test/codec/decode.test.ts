@@ -136,7 +136,7 @@ describe('limits', () => {
       expect(bytes.length).toBeLessThanOrEqual(maxBytes);
       expect((await decode(bytes, model)).complete).toBe(true);
     }
-    await expect(encode(image, model, { maxBytes: 5 })).rejects.toThrow(/bytes of a header, got 5/);
+    await expect(encode(image, model, { maxBytes: 5 })).rejects.toThrow(/bytes of the header, got 5/);
   });
 
   test('pictures larger than allowed are refused', async () => {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
 import { onTestFinished } from 'vitest';
 import { integerStream } from '../../src/common/random.js';
+import { toRgba } from '../../src/image/alpha.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { readImage } from '../../src/node/image/read.js';
 
@@ -53,9 +54,20 @@ export function grained(image: RgbImage): RgbImage {
   return { ...image, data };
 }
 
+/** The picture seen through a disc with a soft edge; beyond it colours are as they were, and not seen. */
+export function withDisc(image: RgbImage): RgbImage {
+  const { width, height } = image;
+  const alpha = Uint8Array.from({ length: width * height }, (_, i) => {
+    const radius = Math.hypot((i % width) / width - 0.45, Math.floor(i / width) / height - 0.5);
+    return Math.max(0, Math.min(255, Math.round(255 * (3 - 8 * radius))));
+  });
+  return { ...image, alpha };
+}
+
 /** An image as a sharp pipeline, to be written in any format. */
-export function toSharp({ width, height, data }: RgbImage): Sharp {
-  return sharp(data, { raw: { width, height, channels: 3 } });
+export function toSharp(image: RgbImage): Sharp {
+  const { width, height, data, alpha } = image;
+  return sharp(alpha ? toRgba(image) : data, { raw: { width, height, channels: alpha ? 4 : 3 } });
 }
 
 /** An empty directory, removed when the test is over. */

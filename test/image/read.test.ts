@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { RgbImage } from '../../src/image/image.js';
 import { psnr } from '../../src/image/metrics.js';
-import { parseColour, readImage, readImageBytes } from '../../src/node/image/read.js';
+import { parseColour, readImage, readImageBytes, opaque as refuseTransparent } from '../../src/node/image/read.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const image = syntheticImage(40, 30);
@@ -127,12 +127,35 @@ describe('alpha', () => {
   ]);
 
   it('accepts a channel that is opaque everywhere', async () => {
-    expect([...(await read(await opaque.png().toBuffer())).data]).toEqual([1, 2, 3, 4, 5, 6]);
+    const image = await read(await opaque.png().toBuffer());
+    expect(image).toEqual({ width: 2, height: 1, data: Uint8Array.of(1, 2, 3, 4, 5, 6) });
   });
 
-  it('refuses transparency, naming the option', async () => {
-    const refused = read(await transparent.png().toBuffer());
-    await expect(refused).rejects.toMatchObject({ code: 'image', message: expect.stringMatching(/`background`/) });
+  it.each(['png', 'webp', 'tiff'] as const)('keeps it as a plane of a %s', async (format) => {
+    const pixels = transparent.clone();
+    const bytes = await pixels.toFormat(format, { lossless: true, compression: 'deflate' }).toBuffer();
+    const { data, alpha } = await read(bytes);
+    expect([...data.subarray(0, 6), ...alpha!]).toEqual([100, 100, 100, 100, 100, 100, 255, 51, 0]);
+  });
+
+  it('keeps it of 16-bit and of grey pictures', async () => {
+    const deep = await transparent.clone().toColourspace('rgb16').png().toBuffer();
+    expect([...(await read(deep)).alpha!]).toEqual([255, 51, 0]);
+    const grey = { raw: { width: 2, height: 1, channels: 2 } } as const;
+    const png = await sharp(Uint8Array.of(100, 7, 50, 255), grey)
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
+    expect(await read(png)).toMatchObject({
+      data: Uint8Array.of(100, 100, 100, 50, 50, 50),
+      alpha: Uint8Array.of(7, 255),
+    });
+  });
+
+  it('is refused where it has no use, with the advice that is given', async () => {
+    const image = await read(await transparent.png().toBuffer());
+    expect(() => refuseTransparent(image, 'a.png')).toThrow(/^a\.png: has transparent pixels; .*`background`/);
+    expect(() => refuseTransparent(image, 'a.png', 'go away')).toThrow(/^a\.png: has transparent pixels; go away$/);
   });
 
   it('puts the background under it', async () => {

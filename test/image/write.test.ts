@@ -1,7 +1,10 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { fromRgba } from '../../src/image/alpha.js';
+import { rmse } from '../../src/image/metrics.js';
+import { readImageBytes } from '../../src/node/image/read.js';
 import { encodeAnimation, encodeImage, encodePng, outputFormat } from '../../src/node/image/write.js';
-import { syntheticImage } from '../helpers/fixtures.js';
+import { syntheticImage, withDisc } from '../helpers/fixtures.js';
 
 describe('writing', () => {
   it.each(['png', 'webp', 'tiff'] as const)('writes %s without loss and without metadata', async (format) => {
@@ -32,6 +35,23 @@ describe('writing', () => {
     }
     const huge = { image: { width: 16384, height: 1, data: new Uint8Array(16384 * 3) }, milliseconds: 1 };
     await expect(encodeAnimation([huge])).rejects.toThrow(/at most 16383 pixels a side, got 16384x1/);
+  });
+
+  it.each(['png', 'webp', 'tiff'] as const)('writes transparency as %s', async (format) => {
+    const image = withDisc(syntheticImage(33, 17));
+    const read = await readImageBytes(await encodeImage(image, format), format);
+    expect(read.alpha).toEqual(image.alpha);
+    expect(rmse(read, image)).toBe(0);
+  });
+
+  it('writes transparency of animations', async () => {
+    const images = [syntheticImage(33, 17), withDisc(syntheticImage(33, 17))];
+    const bytes = await encodeAnimation(images.map((image) => ({ image, milliseconds: 50 })));
+    for (const [page, image] of images.entries()) {
+      const shown = fromRgba(await sharp(bytes, { page }).ensureAlpha().raw().toBuffer(), 33);
+      expect(shown.alpha).toEqual(image.alpha);
+      expect(rmse(shown, image)).toBe(0);
+    }
   });
 
   it('keeps black and white pictures RGB', async () => {

@@ -64,6 +64,8 @@ export interface DecodeReport {
   readonly bitsPerDim: number;
   /** Samples, of width * height * 3, that a tail has sent. */
   readonly knownSamples: number;
+  /** Of the alpha plane: `missing` where what is used of the file ends inside it, and the picture is opaque; `none` in a file without. */
+  readonly alpha: 'none' | 'missing' | 'whole';
   /** The file holds everything its encoder wrote. */
   readonly complete: boolean;
   /** The picture is the encoder's, to the bit, by its checksum. */
@@ -207,8 +209,9 @@ async function decodeCoded(
   const format = formatOf(job.output);
   checkSize(header, codec.maxPixels);
   checkFits(header, format);
-  const sizes = rates.map(({ value }) => byteBudget({ rate: value }, header)!);
-  const maxBytes = sizes.at(-1) ?? byteBudget({ bytes: codec.maxBytes }, header);
+  const least = { ...header, leastBytes: header.headerBytes };
+  const sizes = rates.map(({ value }) => byteBudget({ rate: value }, least)!);
+  const maxBytes = sizes.at(-1) ?? byteBudget({ bytes: codec.maxBytes }, least);
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   const model = await context.modelOfFile(header, settings.model);
@@ -238,6 +241,14 @@ async function decodeCoded(
     decode(bytes, timed, options),
   );
   if (result.damaged) console.note(`${name}: a checksum is wrong; the picture may not be the one that was encoded`);
+  const atRates = await several?.finish();
+  const opaque = atRates?.filter(({ alpha }) => alpha === 'missing').map(({ output }) => output) ?? [];
+  if (opaque.length > 0 && result.alpha !== 'missing') {
+    console.note(`${name}: has its alpha plane beyond the rates of ${opaque.join(', ')}: opaque`);
+  }
+  if (result.alpha === 'missing') {
+    console.note(`${name}: what is used of the file ends inside its alpha plane: the picture is opaque`);
+  }
   const { precision = 'fp32' } = result.metadata ?? {};
   if (precision !== engine.precision && result.stepsUsed > 0) {
     console.note(
@@ -245,7 +256,6 @@ async function decodeCoded(
     );
   }
   if (!several) await writeResult(job.output, await encodeImage(result.image, format), settings);
-  const atRates = await several?.finish();
   return {
     input: job.input,
     output: (atRates?.at(-1) ?? job).output,
@@ -258,6 +268,7 @@ async function decodeCoded(
     t: result.t,
     bitsPerDim: result.bitsPerDim,
     knownSamples: result.knownSamples,
+    alpha: result.alpha,
     complete: result.complete,
     lossless: result.lossless,
     damaged: result.damaged,

@@ -50,6 +50,7 @@ export interface ProgressiveReport {
     readonly stepsUsed: number;
     readonly t: number;
     readonly bitsPerDim: number;
+    readonly alpha: DecodePoint['alpha'];
   }[];
 }
 
@@ -102,10 +103,10 @@ export async function openProgressiveOutput(directory: string, options: WriteOpt
   const points: ProgressiveReport['points'][number][] = [];
   const pictures: RgbImage[] = [];
   return {
-    async add({ image, bytesUsed, stepsUsed, t, bitsPerDim }) {
+    async add({ image, bytesUsed, stepsUsed, t, bitsPerDim, alpha }) {
       const output = join(directory, pictureName(points.length + 1, bitsPerDim));
       await writeAtomically(output, await encodePng(image), options);
-      points.push({ output, bytesUsed, stepsUsed, t, bitsPerDim });
+      points.push({ output, bytesUsed, stepsUsed, t, bitsPerDim, alpha });
       pictures.push(await thumbnail(image));
     },
     async finish() {

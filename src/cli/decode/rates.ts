@@ -44,6 +44,7 @@ export interface RateReport {
   readonly stepsUsed: number;
   readonly t: number;
   readonly bitsPerDim: number;
+  readonly alpha: DecodePoint['alpha'];
 }
 
 /** Writes pictures as they come. */
@@ -72,10 +73,10 @@ export function picturesAtRates(
     if (!(sizes[reports.length] <= most)) return;
     const data = await encodeImage(last.image, formatOf(job.output));
     while (sizes[reports.length] <= most) {
-      const { bytesUsed, stepsUsed, t, bitsPerDim } = last;
+      const { bytesUsed, stepsUsed, t, bitsPerDim, alpha } = last;
       const output = outputs[reports.length];
       await writeResult(output, data, options);
-      reports.push({ rate: rates[reports.length].value, output, bytesUsed, stepsUsed, t, bitsPerDim });
+      reports.push({ rate: rates[reports.length].value, output, bytesUsed, stepsUsed, t, bitsPerDim, alpha });
     }
   };
   return {

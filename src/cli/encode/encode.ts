@@ -2,11 +2,11 @@
 import { basename } from 'node:path';
 import type { Arguments, CommandModule, Options } from 'yargs';
 import type { EncodeOptions, EncodeResult, StepReport } from '../../codec/api.js';
-import { leastBytes } from '../../codec/encoder/least-bytes.js';
+import { leastFile } from '../../codec/encoder/least-bytes.js';
 import type { Metadata } from '../../codec/format/metadata.js';
 import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
-import type { Size } from '../../image/image.js';
+import type { RgbImage } from '../../image/image.js';
 import { encode } from '../../node/encode.js';
 import { parseColour, READABLE_EXTENSIONS } from '../../node/image/read.js';
 import { packageVersion } from '../../node/version.js';
@@ -49,13 +49,15 @@ export interface EncodeReport {
   readonly bytes: number;
   /** 8 * bytes / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Of the decoded picture, in grey levels 0..255. */
+  /** Of the decoded picture, in grey levels 0..255; of a transparent one over the pixels that are not fully transparent. */
   readonly rmse: number;
   /** In dB; null when the pictures are equal. */
   readonly psnr: number | null;
   /** What an ideal coder would have needed for the same steps. */
   readonly klBits: number;
   readonly steps: readonly StepReport[];
+  /** Bytes of the alpha plane, 0 without one. */
+  readonly alphaBytes: number;
   /** Bytes of the tail after the steps, 0 without one. */
   readonly tailBytes: number;
   /** What ended the file. */
@@ -104,7 +106,10 @@ export const ENCODE_FLAGS = {
     description: "Put the picture's file name and this program's version at the end of the file",
   },
   comment: { type: 'string', requiresArg: true, description: 'Put this text at the end of the file' },
-  background: backgroundOption,
+  background: {
+    ...backgroundOption,
+    description: 'Put this colour under transparent pixels, such as white or #336699; without it transparency is kept',
+  },
   ...engineOptions,
   ...outputOptions,
 } satisfies Record<string, Options>;
@@ -119,7 +124,8 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
           'Compresses pictures (PNG, JPEG, WebP, TIFF, GIF, AVIF) to .ddc files, each with a diffusion model as its\n' +
           'probability model. A file can be cut off anywhere and decoded: encode once at the highest rate you want.\n' +
           'Encoding stops at the first of --max-rate, --max-bytes and --target-rmse that is reached; without any of them,\n' +
-          `where the error is ${DEFAULT_TARGET_RMSE} grey levels. With --lossless the exact picture follows.`,
+          `where the error is ${DEFAULT_TARGET_RMSE} grey levels. With --lossless the exact picture follows.\n` +
+          'Transparency is kept, without loss; the error is that of the colours that are seen.',
       )
       .positional('inputs', {
         type: 'string',
@@ -130,7 +136,7 @@ export const encodeCommand: CommandModule<object, EncodeArgs> = {
       .example('$0 encode photo.jpg', 'write photo.jpg.ddc')
       .example('$0 encode photo.jpg -o photo.ddc --max-rate 0.5', 'at most half a bit per dimension')
       .example('$0 encode photo.png --lossless', 'the exact picture, which still can be cut off anywhere')
-      .example('$0 encode logo.png --background white --target-rmse 3', 'until the error is 3 grey levels')
+      .example('$0 encode logo.png --background white --target-rmse 3', 'on white, until the error is 3 grey levels')
       .example(
         'convert a.heic png:- | $0 encode - -o a.ddc',
         'what another program writes; also -o - for standard output',
@@ -201,6 +207,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     psnr: Number.isFinite(result.psnr) ? result.psnr : null,
     klBits: result.klBits,
     steps: result.steps,
+    alphaBytes: result.alphaBytes,
     tailBytes: result.tailBytes,
     stoppedBy: result.stoppedBy,
     targetMet: result.targetMet ?? null,
@@ -238,24 +245,20 @@ function metadataOf(input: string, { metadata, comment }: Settings): Metadata | 
 
 /**
  * The codec's options for a picture, whose size says how many bytes `--max-rate` allows.
- * @throws CodecError `usage` when a limit has no room for a header
+ * @throws CodecError `usage` when a limit has no room for what every file of the picture has
  */
 function withinLimits(
   { codec, maxRate }: Settings,
-  { width, height }: Size,
+  image: RgbImage,
   metadata: Metadata | undefined,
 ): Settings['codec'] {
-  const least = {
-    width,
-    height,
-    headerBytes: leastBytes({ width, height }, { ...codec, ...(metadata && { metadata }) }),
-  };
-  const words = {
-    flags: { bytes: '--max-bytes', rate: '--max-rate' },
-    part: metadata === undefined ? 'the header' : 'the header and the metadata',
-  };
-  const limits = [{ bytes: codec.maxBytes }, { rate: maxRate }].flatMap(
-    (limit) => byteBudget(limit, least, words) ?? [],
+  const { width, height } = image;
+  const limits = [{ bytes: codec.maxBytes }, { rate: maxRate }].filter((limit) =>
+    Object.values(limit).some((value) => value !== undefined),
   );
-  return limits.length === 0 ? codec : { ...codec, maxBytes: Math.min(...limits) };
+  if (limits.length === 0) return codec;
+  const { bytes: leastBytes, parts } = leastFile(image, { ...codec, ...(metadata && { metadata }) });
+  const words = { flags: { bytes: '--max-bytes', rate: '--max-rate' }, parts };
+  const budgets = limits.flatMap((limit) => byteBudget(limit, { width, height, leastBytes }, words) ?? []);
+  return { ...codec, maxBytes: Math.min(...budgets) };
 }

@@ -82,13 +82,14 @@ function describe(report: InfoReport): string {
     ['model', report.model === null ? `id ${report.modelId}` : `${report.model.name} (id ${report.modelId})`],
     ['trellis', `${2 ** report.stateBits} states`],
     ['seed', String(report.seed)],
+    ...(report.alpha ? [['transparency', describeAlpha(report)] as [string, string]] : []),
     ['samples', describeSamples(report)],
     ['checksums', report.checksums ? 'yes' : 'no'],
     ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, printable(value)]),
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
-  if (steps !== undefined) {
-    const whole = `${stepsComplete} of ${steps.length - 1} steps`;
+  if (complete !== undefined) {
+    const whole = steps === undefined ? 'no steps' : `${stepsComplete} of ${steps.length - 1} steps`;
     fields.push([
       'state',
       complete ? `complete, ${whole}` : `truncated: ${whole}, whole file ${bytesWhenComplete ?? 'of unknown'} bytes`,
@@ -97,14 +98,19 @@ function describe(report: InfoReport): string {
   const lines = table(fields, [0, 1]);
   if (steps === undefined) return lines;
   const rows = steps.map(({ t, bits, bytes, bitsPerDim }, i) => [
-    i === 0 ? 'header' : String(i),
+    i > 0 ? String(i) : report.alpha ? 'header, alpha' : 'header',
     String(t),
     String(bits),
     String(bytes),
     bitsPerDim.toFixed(4),
-    i <= (stepsComplete ?? 0) ? '' : 'missing',
+    bytes <= report.bytes ? '' : 'missing',
   ]);
   return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
+}
+
+function describeAlpha({ headerBytes, alphaBytes, bytes }: InfoReport): string {
+  if (alphaBytes === undefined) return 'alpha plane, not whole';
+  return `alpha plane of ${alphaBytes} bytes${headerBytes + alphaBytes > bytes ? ', not whole: decodes as opaque' : ''}`;
 }
 
 /** What follows the steps. */

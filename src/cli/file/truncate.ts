@@ -26,6 +26,8 @@ export interface TruncateReport {
   readonly bytesTotal: number;
   /** 8 * bytes / (width * height * 3). */
   readonly bitsPerDim: number;
+  /** Of the alpha plane: `missing` where the output ends inside it, and decodes as opaque; `none` in a file without. */
+  readonly alpha: 'none' | 'missing' | 'whole';
 }
 
 export const truncateCommand: CommandModule<object, TruncateArgs> = {
@@ -78,16 +80,23 @@ async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
   await checkResult(output, args);
   const whole = await readInput(input);
   const header = await aboutFile(inputName(input), () => readInfo(whole));
-  const cut = truncate(whole, byteBudget(limit, header)!);
+  const cut = truncate(whole, byteBudget(limit, { ...header, leastBytes: header.headerBytes })!);
   await writeResult(output, cut, args);
+  const alphaEnd = header.headerBytes + (header.alphaBytes ?? Number.POSITIVE_INFINITY);
   const report: TruncateReport = {
     input,
     output,
     bytes: cut.length,
     bytesTotal: whole.length,
     bitsPerDim: (cut.length * 8) / (header.width * header.height * 3),
+    alpha: !header.alpha ? 'none' : cut.length < alphaEnd ? 'missing' : 'whole',
   };
   console.document(report);
+  if (report.alpha === 'missing') {
+    console.note(
+      `${outputName(output)}: ends inside the alpha plane, which is up to byte ${alphaEnd}: it decodes as opaque`,
+    );
+  }
   const size = `${report.bytes} of ${report.bytesTotal} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim`;
   console.result(
     `${inputName(input)} -> ${outputName(output)}: ${size}${cut.length === whole.length ? ' (not longer before)' : ''}`,

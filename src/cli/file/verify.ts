@@ -5,7 +5,9 @@ import { checkSize } from '../../codec/decoder/decoder.js';
 import { readInfo } from '../../codec/format/info.js';
 import { DECODE_OPTIONS } from '../../codec/options.js';
 import { CodecError } from '../../common/errors.js';
-import { parseColour } from '../../node/image/read.js';
+import { flatten } from '../../image/alpha.js';
+import type { RgbImage } from '../../image/image.js';
+import { opaque, parseColour } from '../../node/image/read.js';
 import { type RatePoint, ratePoint } from '../../report/rate-point.js';
 import {
   backgroundOption,
@@ -53,8 +55,13 @@ export interface VerifyReport {
   readonly stepsTotal: number;
   /** Timestep reached. */
   readonly t: number;
-  /** How far the decoded picture is from the one named, at the rate of the bytes that were used; null without one. */
-  readonly against: (RatePoint & { readonly original: string }) | null;
+  /** Of the alpha plane: `missing` where the file ends inside it; `none` in a file without. */
+  readonly alpha: 'none' | 'missing' | 'whole';
+  /**
+   * How far the decoded picture is from the one named, at the rate of the bytes that were used, and how many pixels have another opacity;
+   * null without one.
+   */
+  readonly against: (RatePoint & { readonly original: string; readonly pixelsOfOtherAlpha: number }) | null;
   /** What is wrong; empty for a file that passes. */
   readonly problems: readonly string[];
   readonly seconds: number;
@@ -80,7 +87,11 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
           requiresArg: true,
           description: 'The original picture, to measure the distance from; - for standard input',
         },
-        background: backgroundOption,
+        background: {
+          ...backgroundOption,
+          description:
+            'Compare as it looks over this colour, such as white or #336699: what was encoded with it, or is transparent',
+        },
         'max-rmse': numberOption('Largest RMSE from it that passes, in grey levels (0-255)'),
         model: modelOfFileOption,
         ...flagsFor(OPTIONS),
@@ -101,7 +112,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     throw new CodecError('usage', '--max-rmse: expected --against with it, the picture to measure from');
   }
   const { file, against, background } = args;
-  if (background !== undefined) await parseColour(background);
+  const colour = background === undefined ? undefined : await parseColour(background);
   if (background !== undefined && against === undefined) {
     throw new CodecError('usage', '--background: expected --against with it, a picture with transparent pixels');
   }
@@ -117,6 +128,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     const sizes = `${header.width}x${header.height} pixels as ${name} has, got ${original.width}x${original.height}`;
     throw new CodecError('image', `${inputName(against!)}: expected ${sizes}`);
   }
+  if (original && !header.alpha) opaque(original, inputName(against!));
   await withContext(args, console, async (context) => {
     const model = await aboutFile(name, () => context.modelOfFile(header, args.model));
     const engine = await context.engine();
@@ -127,7 +139,12 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     const onProgress = (fraction: number) => progress.update(fraction);
     const decoding = aboutFile(name, () => decode(bytes, model, { ...options, onProgress }));
     const result = await decoding.finally(() => progress.stop());
-    const measured = original && ratePoint(original, result.image, result.bytesUsed);
+    const decoded = colour ? flatten(result.image, colour) : result.image;
+    const measured = original && {
+      original: against!,
+      ...ratePoint(original, decoded, result.bytesUsed),
+      pixelsOfOtherAlpha: result.alpha === 'missing' ? 0 : differentAlpha(original, decoded),
+    };
     const trailingBytes = bytesWhenComplete === null ? 0 : Math.max(0, bytes.length - bytesWhenComplete);
     const problems = [
       ...(result.complete ? [] : [`cut off: ${bytes.length} of ${bytesWhenComplete ?? 'more'} bytes`]),
@@ -135,6 +152,9 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       ...(measured === undefined || measured.rmse <= (maxRmse ?? Infinity)
         ? []
         : [`RMSE ${measured.rmse.toFixed(3)} from ${inputName(against!)}, expected at most ${maxRmse}`]),
+      ...(measured === undefined || measured.pixelsOfOtherAlpha === 0
+        ? []
+        : [`${measured.pixelsOfOtherAlpha} pixels are not as opaque as in ${inputName(against!)}`]),
     ];
     const report: VerifyReport = {
       input: args.file,
@@ -148,7 +168,8 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       stepsUsed: result.stepsUsed,
       stepsTotal: result.stepsTotal,
       t: result.t,
-      against: measured ? { original: against!, ...measured } : null,
+      alpha: result.alpha,
+      against: measured ?? null,
       problems,
       seconds: (performance.now() - start) / 1000,
       engine: engine.name,
@@ -158,6 +179,14 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     console.result(describe(report));
     if (problems.length > 0) throw new CodecError('format', `${name}: ${problems.join('; ')}`);
   });
+}
+
+/** How many pixels of two pictures of one size do not have the same opacity. */
+function differentAlpha(a: RgbImage, b: RgbImage): number {
+  if (a.alpha === undefined && b.alpha === undefined) return 0;
+  let count = 0;
+  for (let i = 0; i < a.width * a.height; i++) if ((a.alpha?.[i] ?? 255) !== (b.alpha?.[i] ?? 255)) count++;
+  return count;
 }
 
 function describe(report: VerifyReport): string {

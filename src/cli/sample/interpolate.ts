@@ -20,7 +20,7 @@ import { formatSeconds, openConsole } from '../console.js';
 import { withContext } from '../context.js';
 import { refuseInputs } from '../jobs.js';
 import { checkResult } from '../output.js';
-import { readPicture } from '../pictures.js';
+import { readOpaquePicture } from '../pictures.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 import {
   checkAgainstModel,
@@ -130,7 +130,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
     );
   }
   await checkResult(output, args);
-  const [a, b] = [await readPicture(args.a, { background }), await readPicture(args.b, { background })];
+  const [a, b] = [await readOpaquePicture(args.a, { background }), await readOpaquePicture(args.b, { background })];
   const { width, height } = a;
   if (b.width !== width || b.height !== height) {
     const sizes = `${width}x${height} pixels as ${inputName(args.a)} has, got ${b.width}x${b.height}`;

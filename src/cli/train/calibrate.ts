@@ -4,7 +4,7 @@ import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
 import { cutMiddle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
-import { READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
+import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
 import { type EngineArgs, engineOptions, integer, numberOption, type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
 import { withContext } from '../context.js';
@@ -70,7 +70,7 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
  * Reads pictures to calibrate on.
  * @param inputs files and directories
  * @param most pixels a side; larger pictures are cut to their middle
- * @throws CodecError `file` when there are none, and as {@link readImage}
+ * @throws CodecError `file` when there are none, as {@link readImage}, and `image` for transparent ones
  */
 export async function readTrainingPictures(inputs: readonly string[], most: number): Promise<RgbImage[]> {
   const { jobs } = await planJobs(inputs, {
@@ -79,6 +79,6 @@ export async function readTrainingPictures(inputs: readonly string[], most: numb
     outputName: (name) => `${name}.unused`,
   });
   const images: RgbImage[] = [];
-  for (const { input } of jobs) images.push(cutMiddle(await readImage(input), most));
+  for (const { input } of jobs) images.push(cutMiddle(opaque(await readImage(input), input, GIVE_COLOUR), most));
   return images;
 }

@@ -34,9 +34,12 @@ const CRC32C_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** CRC-32C (Castagnoli; RFC 3720, appendix B.4), as an unsigned integer. */
-export function crc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
+/**
+ * CRC-32C (Castagnoli; RFC 3720, appendix B.4), as an unsigned integer.
+ * @param before CRC-32C of the bytes before these
+ */
+export function crc32c(bytes: Uint8Array, before = 0): number {
+  let crc = before ^ 0xffffffff;
   for (let i = 0; i < bytes.length; i++) crc = CRC32C_TABLE[(crc ^ bytes[i]) & 0xff] ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }

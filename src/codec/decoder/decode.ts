@@ -49,13 +49,13 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
   checkBytes(maxBytes, headerBytes);
   const available = Math.min(bytes.length, maxBytes);
   // Nobody should wait for a picture to learn that the file is damaged.
-  const sound = header.checksums ? soundSteps(bytes.subarray(headerBytes, available), written) : written.length;
+  const sound = header.checksums ? soundSteps(bytes.subarray(boundaries[0], available), written) : written.length;
   const whole = completeSteps(layout, available);
   if (sound < whole && !tolerant) throw damagedSteps(layout, sound);
   const stepsUsed = Math.min(whole, sound, maxSteps);
   const parts = fileParts(bytes, layout);
   const wantsTail = header.tail && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
-  const end = wantsTail ? Math.min(available, parts.tail ?? available) : boundaries[stepsUsed];
+  const end = Math.min(available, wantsTail ? (parts.tail ?? available) : boundaries[stepsUsed]);
 
   const { onPoint, onProgress, reconstruction } = options;
   const decoder = openDecoder(model, options);
@@ -95,15 +95,19 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   const decoder = openDecoder(model, options);
   /** With a number of steps the exact samples after them are not wanted. */
   const isLossyOnly = () => maxSteps < Number.POSITIVE_INFINITY && decoder.layout!.header.tail === true;
-  const isLast = ({ stepsUsed }: DecoderPoint) =>
-    stepsUsed >= maxSteps || (isLossyOnly() && stepsUsed === decoder.layout!.written.length);
+  const isLast = ({ stepsUsed, alpha }: DecoderPoint) =>
+    alpha !== 'missing' && (stepsUsed >= maxSteps || (isLossyOnly() && stepsUsed === decoder.layout!.written.length));
   let bytesTotal = 0;
   let stepsShown = -1;
+  let end: DecoderPoint | undefined;
   reading: for await (const chunk of chunksOf(source, maxBytes, options.signal)) {
     bytesTotal += chunk.length;
     for await (const point of decoder.push(chunk)) {
       onProgress?.(point.stepsUsed / (decoder.layout!.written.length + 1));
-      if (isLast(point)) break reading;
+      if (isLast(point)) {
+        end = point;
+        break reading;
+      }
       if (onPoint && point.knownSamples === 0) {
         await onPoint(await pictureAt(point, reconstruction, true));
         stepsShown = point.stepsUsed;
@@ -113,7 +117,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   if (!decoder.layout && bytesTotal >= maxBytes) {
     throw new CodecError('usage', `maxBytes: expected at least the bytes of the header, got ${maxBytes}`);
   }
-  const last = await pictureAt(decoder.end(), reconstruction, false);
+  const last = await pictureAt(end ?? decoder.end(), reconstruction, false);
   if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last);
   onProgress?.(1);
   const { state, metadata } = decoder;
@@ -178,10 +182,10 @@ async function pictureAt(
   reconstruction: Reconstruction | undefined,
   keep: boolean,
 ): Promise<DecodePoint & { lossless: boolean; damaged: boolean }> {
-  const { stepsUsed, t, bytesUsed, knownSamples, bitsPerDim } = point;
+  const { stepsUsed, t, bytesUsed, knownSamples, bitsPerDim, alpha } = point;
   const { image, unrounded, lossless, damaged } = await point.reconstruct(reconstruction);
   const values = keep ? unrounded.slice() : unrounded;
-  return { image, unrounded: values, stepsUsed, t, bytesUsed, knownSamples, bitsPerDim, lossless, damaged };
+  return { image, unrounded: values, stepsUsed, t, bytesUsed, knownSamples, bitsPerDim, alpha, lossless, damaged };
 }
 
 /**
@@ -189,7 +193,7 @@ async function pictureAt(
  * end; among the steps the first boundary from there on. Default: every step.
  */
 function stopsFor(
-  { boundaries }: Layout,
+  { headerBytes, boundaries }: Layout,
   stepsUsed: number,
   end: number,
   points?: DecodeOptions['progressivePoints'],
@@ -197,7 +201,7 @@ function stopsFor(
   const steps = boundaries.slice(0, stepsUsed + 1);
   if (points === undefined) return [...steps, end];
   if (typeof points !== 'number')
-    return [...new Set([...points.filter((size) => size >= steps[0]), end])].sort((a, b) => a - b);
+    return [...new Set([...points.filter((size) => size >= headerBytes), end])].sort((a, b) => a - b);
   if (points < 1) return [];
   const [first] = steps;
   const goals = Array.from({ length: points }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / points));

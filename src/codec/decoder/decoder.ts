@@ -12,8 +12,9 @@ import { fromUnit } from '../../image/pixels.js';
 import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Reconstruction } from '../api.js';
 import { BitReader } from '../bits/bitstream.js';
 import { Chain } from '../chain.js';
+import { readAlphaPlane } from '../format/alpha-plane.js';
 import { beginHeader, type ReadHeader, readHeader } from '../format/header.js';
-import { type Layout, layoutOf } from '../format/layout.js';
+import { type Layout, layoutOf, withAlphaPlane } from '../format/layout.js';
 import { blankPicture } from '../format/mean-colour.js';
 import { type Metadata, metadataBytes, readMetadata } from '../format/metadata.js';
 import { CHECKSUM_BITS } from '../format/sections.js';
@@ -29,18 +30,20 @@ import { SectionCheck } from './section-check.js';
 
 /** Where in the file a decoder is: what it has made of the bytes so far. */
 interface Progress {
-  readonly layout: Layout;
+  layout: Layout;
   readonly check: SectionCheck;
   chain: Chain;
-  /** Of the present step's end, in bits, from the end of the header. */
+  /** Of the present step's end, in bits, from where the steps begin. */
   bit: number;
   /** What is shown in the place of the chain's picture, where the file says so. */
   held: Float32Array | undefined;
   /** The same at the beginning of the present section. */
   heldAtSection: Float32Array | undefined;
+  /** The alpha plane, once it is whole. */
+  alpha: Uint8Array | undefined;
   tail: TailSource | undefined;
   metadata: Metadata | undefined;
-  stage: 'steps' | 'tail' | 'metadata' | 'complete' | 'damaged';
+  stage: 'alpha' | 'steps' | 'tail' | 'metadata' | 'complete' | 'damaged';
 }
 
 /**
@@ -81,7 +84,7 @@ export class Decoder {
   /**
    * Takes more of the file. A copy is made of the bytes, at once; they are decoded as points are taken, and what is not taken now is
    * given at the next push. The points of a push have to be taken, or left by ending their loop, before those of the next.
-   * @returns a point for the header, for every step that has become whole, and for every group of 192 samples of a tail
+   * @returns a point for the header, for the alpha plane and every step that has become whole, and for every group of 192 samples of a tail
    * @throws while points are taken: CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model')
    *   when the file was written with another model, the signal's reason
    */
@@ -99,6 +102,10 @@ export class Decoder {
     if (progress === undefined) return { needs: 'header' };
     const { layout, chain, stage, tail } = progress;
     switch (stage) {
+      case 'alpha': {
+        const missing = layout.boundaries[0] - received;
+        return { needs: 'alpha', ...(missing < Number.POSITIVE_INFINITY && { bytes: Math.max(0, missing) }) };
+      }
       case 'steps': {
         const step = chain.step + 1;
         return {
@@ -171,6 +178,8 @@ export class Decoder {
     this.options.signal?.throwIfAborted();
     if (progress === undefined) return this.readHeader();
     switch (progress.stage) {
+      case 'alpha':
+        return this.readAlpha(progress);
       case 'steps':
         return this.readStep(progress);
       case 'tail':
@@ -201,13 +210,31 @@ export class Decoder {
       bit: 0,
       held: blankPicture(header),
       heldAtSection: undefined,
+      alpha: undefined,
       tail: undefined,
       metadata: undefined,
-      stage: 'steps',
+      stage: header.alpha ? 'alpha' : 'steps',
     };
     this.progress = progress;
-    this.endSteps(progress);
+    if (progress.stage === 'steps') this.endSteps(progress);
     return progress;
+  }
+
+  private readAlpha(progress: Progress): DecoderPoint | undefined {
+    const layout = withAlphaPlane(progress.layout, this.input.view());
+    progress.layout = layout;
+    const { header, alphaBytes } = layout;
+    if (this.input.length < alphaBytes) return undefined;
+    try {
+      progress.alpha = readAlphaPlane(this.input.take(alphaBytes), header, header.checksums === true);
+    } catch (error) {
+      if (!this.options.tolerant) throw error;
+      // Where the steps begin cannot be relied on either.
+      return this.stop(progress);
+    }
+    progress.stage = 'steps';
+    this.endSteps(progress);
+    return this.pointOf(progress);
   }
 
   private async readStep(progress: Progress): Promise<DecoderPoint | undefined> {
@@ -263,6 +290,11 @@ export class Decoder {
       progress.chain = check.kept;
       progress.held = progress.heldAtSection;
     }
+    return this.stop(progress);
+  }
+
+  /** Makes nothing more of the file. */
+  private stop(progress: Progress): undefined {
     progress.stage = 'damaged';
     this.input.drop(this.input.length);
     return undefined;
@@ -292,15 +324,16 @@ export class Decoder {
   }
 
   /** @returns undefined where the tail's header is not whole */
-  private async openTail({ layout, chain }: Progress): Promise<TailSource | undefined> {
+  private async openTail({ layout, chain, alpha }: Progress): Promise<TailSource | undefined> {
     const header = readTailHeader(this.input.view());
     if (header === undefined) return undefined;
     const { width, height, seed } = layout.header;
     this.input.drop(header.bytes);
-    if (header.kind === 'drawing') return new DrawingTailReader(header, layout.header, blankPicture(layout.header));
+    if (header.kind === 'drawing')
+      return new DrawingTailReader(header, layout.header, blankPicture(layout.header), alpha);
     const xhat0 = await chain.estimate(this.options.signal);
     const covariances = covariancesAt(this.model.residuals, chain.t);
-    return new TailReader(header, { width, height, seed, xhat0, covariances });
+    return new TailReader(header, { width, height, alpha, seed, xhat0, covariances });
   }
 
   /** Refuses a whole picture that is not the encoder's. */
@@ -325,14 +358,16 @@ export class Decoder {
 
   /** @param waiting bytes that are counted, too */
   private pointOf(progress: Progress, waiting = 0): DecoderPoint {
-    const { layout, chain, tail, check, held } = progress;
-    const { header, boundaries, written, unwritten } = layout;
+    const { layout, chain, tail, check, held, alpha } = progress;
+    const { header, headerBytes, boundaries, written, unwritten } = layout;
     const { step, t } = chain;
     const known = tail?.known ?? 0;
-    const bytesUsed = boundaries[step] + (tail?.bytesUsed ?? waiting);
+    const hasAlpha = !header.alpha ? 'none' : alpha === undefined ? 'missing' : 'whole';
+    const bytesUsed = hasAlpha === 'missing' ? headerBytes : boundaries[step] + (tail?.bytesUsed ?? waiting);
     const reconstructAt = async (reconstruction: Reconstruction = 'mean'): Promise<DecodedPicture> => {
       checkOption('reconstruction', DECODE_OPTIONS.reconstruction, reconstruction);
-      const isStale = () => chain.step !== step || (tail?.known ?? 0) !== known || progress.chain !== chain;
+      const isStale = () =>
+        chain.step !== step || (tail?.known ?? 0) !== known || progress.chain !== chain || progress.alpha !== alpha;
       const stale = () =>
         new CodecError('usage', 'reconstruct: expected it before the decoder goes on to the next point, and awaited');
       if (isStale()) throw stale();
@@ -345,7 +380,7 @@ export class Decoder {
           : await reconstruct(chain, [...written.slice(step), ...unwritten], reconstruction, this.options.signal));
       // The decoder may have gone on while the network was asked.
       if (isStale()) throw stale();
-      const image = { width, height, data: fromUnit(unrounded) };
+      const image = { width, height, data: fromUnit(unrounded), ...(alpha && { alpha }) };
       return {
         image,
         unrounded,
@@ -359,6 +394,7 @@ export class Decoder {
       bytesUsed,
       knownSamples: known,
       bitsPerDim: (bytesUsed * 8) / (header.width * header.height * 3),
+      alpha: hasAlpha,
       checksum: header.checksums ? check.stateAt(step) : 'none',
       reconstruct: reconstructAt,
     };

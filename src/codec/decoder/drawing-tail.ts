@@ -12,11 +12,15 @@ const CHANNELS = 3;
 export class DrawingTailReader implements TailSource {
   private readonly reader: DrawingReader;
 
-  /** @param shown what is seen before anything is known, in [-1, 1]: height * width * 3 values */
+  /**
+   * @param shown what is seen before anything is known, in [-1, 1]: height * width * 3 values
+   * @param alpha the picture's alpha plane, where it has one
+   */
   constructor(
     private readonly header: TailHeader & DrawingTail,
     size: Size,
     private readonly shown: Float32Array,
+    private readonly alpha: Uint8Array | undefined,
   ) {
     const { hasPalette, isEven, step, codedBytes } = header;
     const { width, height } = size;
@@ -48,10 +52,10 @@ export class DrawingTailReader implements TailSource {
   }
 
   picture(): TailPicture {
-    const { reader, header, shown, known } = this;
+    const { reader, header, shown, known, alpha } = this;
     const samples = fromUnit(shown);
     const filledFrom = header.filledFrom === NEVER_FILLED ? Number.POSITIVE_INFINITY : header.filledFrom;
     reader.show(samples, filledFrom);
-    return { values: toUnit(samples), known, ...verdict(samples, this, header.checksum) };
+    return { values: toUnit(samples), known, ...verdict(samples, alpha, this, header.checksum) };
   }
 }

@@ -18,6 +18,7 @@ export interface CodedDrawing {
  * @param samples height * width * channels, 0..255
  * @param tolerance largest difference of a sample from the one that is sent, in levels
  * @param mostBytes where the code becomes longer, it is given up
+ * @param alpha of each pixel: what is sent of those that are fully transparent makes no difference
  * @returns undefined where it was given up
  */
 export function writeDrawing(
@@ -25,6 +26,7 @@ export function writeDrawing(
   parameters: DrawingParameters,
   tolerance: number,
   mostBytes = Number.POSITIVE_INFINITY,
+  alpha?: Uint8Array,
 ): CodedDrawing | undefined {
   const { channels } = parameters;
   const encoder = new RangeEncoder();
@@ -36,7 +38,7 @@ export function writeDrawing(
       return wanted;
     },
   };
-  const wanted = new Wanted(samples, channels, tolerance);
+  const wanted = new Wanted(samples, channels, tolerance, alpha);
   while (!walk.isDone) {
     wanted.pixel = walk.next;
     walk.codePixel(coder, wanted);
@@ -64,6 +66,7 @@ class Wanted implements WantedPixel {
     private readonly samples: Uint8Array,
     private readonly channels: number,
     private readonly tolerance: number,
+    private readonly alpha: Uint8Array | undefined,
   ) {}
 
   takes(colour: number): boolean {
@@ -88,7 +91,8 @@ class Wanted implements WantedPixel {
 
   /** Largest difference of a sample. */
   private distance(colour: number): number {
-    const { samples, channels, pixel } = this;
+    const { samples, channels, pixel, alpha } = this;
+    if (alpha?.[pixel] === 0) return 0;
     let most = 0;
     for (let channel = channels - 1, rest = colour; channel >= 0; channel--, rest >>= 8) {
       most = Math.max(most, Math.abs((rest & 255) - samples[pixel * channels + channel]));

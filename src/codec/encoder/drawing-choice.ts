@@ -8,7 +8,7 @@ import type { RgbImage } from '../../image/image.js';
 import { meanSquaredError } from '../../image/metrics.js';
 import type { DrawingParameters } from '../drawing/drawing.js';
 import { type CodedDrawing, writeDrawing } from '../drawing/drawing-writer.js';
-import { MOST_HALF_STEP, writeTailBytes } from '../lossless/tail-header.js';
+import { MOST_HALF_STEP, pictureChecksum, writeTailBytes } from '../lossless/tail-header.js';
 import type { WrittenTail } from '../lossless/tail-writer.js';
 import { fillingOf } from './drawing-filling.js';
 
@@ -142,7 +142,8 @@ export class DrawingChoice {
   ): (CodedDrawing & { readonly squaredError: number }) | undefined {
     const { width, height, data } = image;
     const step = mode.hasPalette ? 1 : 2 * tolerance + 1;
-    const coded = writeDrawing(data, { ...mode, width, height, channels: 3, step }, tolerance, mostBytes);
+    const parameters = { ...mode, width, height, channels: 3, step } as const;
+    const coded = writeDrawing(data, parameters, tolerance, mostBytes, image.alpha);
     return coded && { ...coded, squaredError: meanSquaredError(image, { width, height, data: coded.samples }) };
   }
 
@@ -152,7 +153,8 @@ export class DrawingChoice {
     const filledFrom = fillingOf(image, samples, this.shown);
     if (filledFrom === undefined) return undefined;
     const tail = { ...parameters, kind: 'drawing', filledFrom } as const;
-    return { bytes: writeTailBytes(tail, code, this.goal.isExact ? image.data : undefined), samples, squaredError };
+    const checksum = this.goal.isExact ? pictureChecksum(samples, image.alpha) : undefined;
+    return { bytes: writeTailBytes(tail, code, checksum), samples, squaredError };
   }
 }
 
@@ -161,10 +163,11 @@ function shorter(a: Drawing | undefined, b: Drawing | undefined): Drawing | unde
   return b.bytes.length < a.bytes.length ? b : a;
 }
 
-function hasFewColours({ data }: RgbImage): boolean {
+/** Of what is seen. */
+function hasFewColours({ data, alpha }: RgbImage): boolean {
   const colours = new Set<number>();
   for (let i = 0; i < data.length && colours.size <= MOST_PALETTE_COLOURS; i += 3) {
-    colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+    if (alpha?.[i / 3] !== 0) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
   }
   return colours.size <= MOST_PALETTE_COLOURS;
 }

@@ -43,23 +43,24 @@ export function fillingOf(image: RgbImage, samples: Uint8Array, shown: readonly 
 }
 
 function errorsAfter(
-  { width, height, data }: RgbImage,
+  { width, height, data, alpha }: RgbImage,
   samples: Uint8Array,
   shown: readonly number[],
   { after }: Pass,
   previous: Pass | undefined,
 ): PassErrors {
   let [sparse, filled, before] = [0, 0, 0];
-  for (let y = 0, i = 0; y < height; y++) {
+  for (let y = 0, pixel = 0; y < height; y++) {
     const row = y - (y % after.down);
     const rowBefore = previous ? y - (y % previous.after.down) : 0;
-    for (let x = 0; x < width; x++) {
+    for (let x = 0; x < width; x++, pixel++) {
+      if (alpha?.[pixel] === 0) continue;
       const column = x - (x % after.across);
       const isKnown = row === y && column === x;
       const from = (row * width + column) * 3;
       const fromBefore = previous ? (rowBefore * width + x - (x % previous.after.across)) * 3 : 0;
-      for (let c = 0; c < 3; c++, i++) {
-        const sample = data[i];
+      for (let c = 0; c < 3; c++) {
+        const sample = data[3 * pixel + c];
         const own = (sample - samples[from + c]) ** 2;
         filled += own;
         sparse += isKnown ? own : (sample - shown[c]) ** 2;
@@ -70,8 +71,8 @@ function errorsAfter(
   return { sparse, filled, before };
 }
 
-function errorOfShown({ data }: RgbImage, shown: readonly number[]): number {
+function errorOfShown({ data, alpha }: RgbImage, shown: readonly number[]): number {
   let sum = 0;
-  for (let i = 0; i < data.length; i++) sum += (data[i] - shown[i % 3]) ** 2;
+  for (let i = 0; i < data.length; i++) if (alpha?.[Math.floor(i / 3)] !== 0) sum += (data[i] - shown[i % 3]) ** 2;
   return sum;
 }

@@ -6,10 +6,12 @@
  */
 import { concat } from '../../common/bytes.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
+import { isOpaque, spreadColours } from '../../image/alpha.js';
 import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { EncodeOptions, EncodeResult } from '../api.js';
+import { writeAlphaPlane } from '../format/alpha-plane.js';
 import { MAX_SIDE } from '../format/header.js';
 import { blankPicture, meanColourOf, shownColour } from '../format/mean-colour.js';
 import { addChecksums } from '../format/sections.js';
@@ -20,6 +22,7 @@ import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
 import { DrawingChoice } from './drawing-choice.js';
 import { chooseEnding, type Ending, easyEnding } from './ending.js';
 import { FilePlan } from './file-plan.js';
+import { leastParts } from './least-bytes.js';
 import { type CheckedEncodeOptions, checkEncodeOptions } from './options.js';
 import { choosePlan } from './plan-choice.js';
 import { Points } from './points.js';
@@ -29,10 +32,12 @@ import { type Walk, walkChain } from './walk.js';
 const STATE_BITS_OF_EFFORT = [7, 7, 8, 8, 9, 10, 11, 12, 12] as const;
 
 /**
- * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes.
+ * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes. Opacity is kept exactly, and of the
+ * colours those that are seen count: pixels that are fully transparent get any.
  * @param image not to be changed before the promise settles
  * @param openSearch where codewords are looked for; default on this thread
- * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header; the signal's reason
+ * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header, the alpha plane and the
+ *   metadata; the signal's reason
  */
 export async function encode(
   image: RgbImage,
@@ -41,12 +46,13 @@ export async function encode(
   openSearch: OpenBlockSearch = openSearchHere,
 ): Promise<EncodeResult> {
   checkImage(image);
+  const prepared = withoutUnseen(image);
   const checked = checkEncodeOptions(options, model.denoiser.precision);
   // Small images are searched in no time, and coded many at a time.
   const threads = isSmall(image) ? 1 : model.denoiser.parallelism;
   const search = await openSearch(checked.selection, checked.seed, threads);
   try {
-    return await encodeWith(search, image, model, checked);
+    return await encodeWith(search, prepared, model, checked);
   } finally {
     await search.dispose();
   }
@@ -63,7 +69,8 @@ async function encodeWith(
   const stateBits = stateBitsFor(effort, width * height);
   // Two bytes are much of a small picture's file.
   const mean = isSmall(image) ? {} : { meanColour: meanColourOf(image) };
-  const description = { modelId: model.id, width, height, stateBits, seed, checksums, metadata, ...mean };
+  const alphaPlane = image.alpha ? writeAlphaPlane(image, image.alpha, checksums) : new Uint8Array();
+  const description = { modelId: model.id, width, height, stateBits, seed, checksums, alphaPlane, metadata, ...mean };
   const blank = new FilePlan(model, description, BLANK_PLAN);
   checkRoom(blank, options);
   const points = new Points(
@@ -95,14 +102,15 @@ function fileOf(
   { plan, points, paths, networkEvaluations = 0 }: Pick<Walk, 'plan' | 'points'> & Partial<Walk>,
   before = 0,
 ): EncodeResult {
-  const { width, height, data } = image;
+  const { width, height, data, alpha } = image;
   const end = { steps, heldSteps: points.heldUpTo(steps), tail: tail !== undefined };
   const planned = plan.steps.slice(0, steps);
   const bits = planned.reduce((sum, { blocks, blockBits }) => sum + blocks * blockBits, 0);
   const payload = paths?.toBytes(bits) ?? new Uint8Array();
   const body = checksums ? addChecksums(payload, planned) : payload;
   const tailBytes = tail?.bytes ?? new Uint8Array();
-  const bytes = concat(plan.headerFor(end), body, tailBytes, metadata);
+  const { alphaPlane } = plan;
+  const bytes = concat(plan.headerFor(end), alphaPlane, body, tailBytes, metadata);
   const boundaries = plan.boundaries(end);
   const reports = points.reports.slice(0, steps + 1);
   const hasTarget = targetRmse > 0;
@@ -116,11 +124,12 @@ function fileOf(
     psnr: psnrOfRmse(rmse),
     klBits: reports[steps].klBits,
     steps: reports.map((report, i) => ({ ...report, bits: boundaries[i] })),
+    alphaBytes: alphaPlane.length,
     tailBytes: tailBytes.length,
     networkEvaluations: Math.round(100 * (before + networkEvaluations)) / 100,
     stoppedBy: hasTarget && isMet ? 'target' : rmse === 0 ? 'exact' : 'maxBytes',
     ...(hasTarget && { targetMet: isMet }),
-    reconstruction: tail ? { width, height, data: tail.samples } : points.shown,
+    reconstruction: { width, height, data: tail?.samples ?? points.shown.data, ...(alpha && { alpha }) },
   };
 }
 
@@ -131,12 +140,12 @@ const BLANK_PLAN = { first: 0, second: 0, load: 0, pace: 0 } as const;
 function checkRoom(plan: FilePlan, { maxBytes, metadata }: CheckedEncodeOptions): void {
   const least = plan.bytes(0);
   if (maxBytes >= least) return;
-  const what = `a header${metadata.length > 0 ? ' and metadata' : ''}`;
+  const what = leastParts({ alpha: plan.alphaPlane.length > 0, metadata: metadata.length > 0 });
   throw new CodecError('usage', `maximum size: expected at least the ${least} bytes of ${what}, got ${maxBytes}`);
 }
 
 /** Refuses what is not a picture. */
-function checkImage({ width, height, data }: RgbImage): void {
+function checkImage({ width, height, data, alpha }: RgbImage): void {
   const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1 && (side as number) <= MAX_SIDE;
   if (!isSide(width) || !isSide(height)) {
     throw invalidArgument('image', `sides that are integers from 1 to ${MAX_SIDE}`, `${width}x${height}`);
@@ -144,6 +153,15 @@ function checkImage({ width, height, data }: RgbImage): void {
   if (!(data instanceof Uint8Array) || data.length !== width * height * 3) {
     throw invalidArgument('image data', `a Uint8Array of ${width * height * 3} samples`, data?.length);
   }
+  if (alpha !== undefined && !(alpha instanceof Uint8Array && alpha.length === width * height)) {
+    throw invalidArgument('image alpha', `none or a Uint8Array of ${width * height} samples`, alpha?.length);
+  }
+}
+
+/** The picture with colours that are easily sent where none are seen, and no alpha plane where all is opaque. */
+function withoutUnseen({ width, height, data, alpha }: RgbImage): RgbImage {
+  if (alpha === undefined || isOpaque(alpha)) return { width, height, data };
+  return spreadColours({ width, height, data, alpha }, alpha);
 }
 
 /** Small pictures have few bits, and time for all that saves some. */

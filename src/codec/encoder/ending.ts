@@ -96,10 +96,10 @@ function losslessEnding({ plan, points }: Walk, tails: TailSearch): Ending {
 function nearEnding(image: RgbImage, model: CodecModel, walk: Walk, options: CheckedEncodeOptions): Ending | undefined {
   const { plan, points, chain, xhat0 } = walk;
   if (points.isHeld || points.steps === 0 || model.denoiser.precision !== 'fp32') return undefined;
-  const { width, height } = image;
+  const { width, height, alpha } = image;
   const bytes = plan.bytes(points.steps, points.heldSteps);
   const covariances = covariancesAt(model.residuals, chain.t);
-  const context = { width, height, seed: options.seed, xhat0, covariances };
+  const context = { width, height, alpha, seed: options.seed, xhat0, covariances };
   const goal = { mostSquaredError: options.targetRmse ** 2, mostBytes: options.maxBytes - bytes };
   const tail = nearTail(image, context, marginAt(chain.snr), goal);
   return tail && { steps: points.steps, tail, bytes: bytes + tail.bytes.length, rmse: Math.sqrt(tail.squaredError) };

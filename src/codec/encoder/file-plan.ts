@@ -13,6 +13,8 @@ export interface FileDescription {
   readonly stateBits: number;
   readonly seed: number;
   readonly checksums: boolean;
+  /** The alpha plane as it is written, empty where there is none. */
+  readonly alphaPlane: Uint8Array;
   /** Packed, empty where there are none. */
   readonly metadata: Uint8Array;
   /** See {@link Header.meanColour}. */
@@ -42,17 +44,23 @@ export class FilePlan {
     private readonly parameters: PlanParameters,
     readonly stop?: number,
   ) {
-    const { modelId, metadata, ...rest } = description;
+    const { modelId, alphaPlane, metadata, ...rest } = description;
     this.steps = createPlan(model, parameters, description.stateBits, description, stop);
     this.header = {
       ...rest,
       version: FORMAT_VERSION,
       modelId: modelId.slice(0, MODEL_ID_DIGITS),
+      alpha: alphaPlane.length > 0,
       metadata: metadata.length > 0,
       plan: parameters,
       ...(stop !== undefined && { stop }),
     };
     this.payloads = payloadBits(this.steps, description.checksums);
+  }
+
+  /** The alpha plane as it is written, empty where there is none. */
+  get alphaPlane(): Uint8Array {
+    return this.description.alphaPlane;
   }
 
   /** The plan with a step that ends at `stop`. */
@@ -62,8 +70,9 @@ export class FilePlan {
 
   /** Size in bytes of the file that ends so, without its tail. */
   bytes(steps: number, heldSteps: readonly number[] = []): number {
+    const { alphaPlane, metadata } = this.description;
     const header = this.headerFor({ steps, heldSteps, tail: false });
-    return header.length + Math.ceil(this.payloads[steps] / 8) + this.description.metadata.length;
+    return header.length + alphaPlane.length + Math.ceil(this.payloads[steps] / 8) + metadata.length;
   }
 
   headerFor({ steps, heldSteps, tail }: FileEnd): Uint8Array {
@@ -75,10 +84,10 @@ export class FilePlan {
     });
   }
 
-  /** Size in bits of the header and the first n steps, n = 0 .. steps, in the file that ends so. */
+  /** Size in bits of the header, the alpha plane and the first n steps, n = 0 .. steps, in the file that ends so. */
   boundaries(end: FileEnd): number[] {
-    const header = this.headerFor(end).length * 8;
+    const start = (this.headerFor(end).length + this.description.alphaPlane.length) * 8;
     const ends = stepEnds(this.steps.slice(0, end.steps), this.description.checksums);
-    return [header, ...ends.map((bits) => header + bits)];
+    return [start, ...ends.map((bits) => start + bits)];
   }
 }

@@ -1,15 +1,27 @@
 /** The size of the shortest file there can be of a picture, known before a model is. */
-import { type Size, SMALL_PIXELS } from '../../image/image.js';
+import { isOpaque } from '../../image/alpha.js';
+import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
 import type { EncodeOptions } from '../api.js';
+import { writeAlphaPlane } from '../format/alpha-plane.js';
 import { FORMAT_VERSION, MODEL_ID_DIGITS, writeHeader } from '../format/header.js';
 import { writeMetadata } from '../format/metadata.js';
 import { MIN_STATE_BITS } from '../trellis/trellis.js';
 
+/** The least that a file has. */
+export interface LeastFile {
+  readonly bytes: number;
+  /** What they are, in words. */
+  readonly parts: string;
+}
+
 /**
- * Bytes of a file without steps: what `encode` needs at least as `maxBytes`.
+ * A file without steps: what `encode` needs at least as `maxBytes`. The alpha plane is coded for it.
  * @throws CodecError('usage') when the metadata are too long
  */
-export function leastBytes({ width, height }: Size, { seed = 0, checksums, metadata }: EncodeOptions): number {
+export function leastFile(image: RgbImage, { seed = 0, checksums = false, metadata }: EncodeOptions): LeastFile {
+  const { width, height } = image;
+  const alpha = image.alpha === undefined || isOpaque(image.alpha) ? undefined : image.alpha;
+  const plane = alpha ? writeAlphaPlane(image, alpha, checksums).length : 0;
   const said = metadata === undefined ? 0 : writeMetadata(metadata).length;
   const header = writeHeader({
     version: FORMAT_VERSION,
@@ -20,10 +32,17 @@ export function leastBytes({ width, height }: Size, { seed = 0, checksums, metad
     plan: { first: 0, second: 0, load: 0, pace: 0 },
     seed,
     stepCount: 0,
+    checksums,
+    alpha: plane > 0,
+    metadata: said > 0,
     // Of larger pictures every header has one.
     ...(width * height > SMALL_PIXELS && { meanColour: 0 }),
-    ...(checksums && { checksums }),
-    ...(said > 0 && { metadata: true }),
   });
-  return header.length + said;
+  return { bytes: header.length + plane + said, parts: leastParts({ alpha: plane > 0, metadata: said > 0 }) };
+}
+
+/** What every file has that has these, in words. */
+export function leastParts(has: { readonly alpha: boolean; readonly metadata: boolean }): string {
+  const parts = ['the header', ...(has.alpha ? ['the alpha plane'] : []), ...(has.metadata ? ['the metadata'] : [])];
+  return parts.length === 1 ? parts[0] : `${parts.slice(0, -1).join(', ')} and ${parts[parts.length - 1]}`;
 }

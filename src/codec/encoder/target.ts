@@ -3,6 +3,7 @@
  * Only the direction matters to the greedy choice, and the decoder does not care.
  */
 
+import type { RgbImage } from '../../image/image.js';
 import { UNIT_LEVELS } from '../../image/pixels.js';
 import { type Chain, squaredNorm } from '../chain.js';
 import { emphasiseUncertain } from './emphasis.js';
@@ -18,9 +19,10 @@ export interface Shaping {
 /** Share of J e in a sharpened target. */
 const SHARPEN_SHARE = 0.35;
 
-/** The error x_0 - xhat0. @param samples x_0 in 8 bits @param into where it goes @returns its squared norm */
-export function errorOf(samples: Uint8Array, xhat0: Float32Array, into: Float32Array): number {
-  for (let i = 0; i < into.length; i++) into[i] = UNIT_LEVELS[samples[i]] - xhat0[i];
+/** The error x_0 - xhat0, 0 where nothing is seen. @param image x_0 in 8 bits @param into where it goes @returns its squared norm */
+export function errorOf({ data, alpha }: RgbImage, xhat0: Float32Array, into: Float32Array): number {
+  for (let i = 0; i < into.length; i++) into[i] = UNIT_LEVELS[data[i]] - xhat0[i];
+  if (alpha) for (let i = 0; i < into.length; i++) if (alpha[Math.floor(i / 3)] === 0) into[i] = 0;
   return squaredNorm(into);
 }
 

@@ -109,7 +109,7 @@ async function codeStep(chain: Chain, planned: PlannedStep, shaping: Shaping, co
   const { image, stateBits, search, paths, signal } = coder;
   // Error, target and codewords in turn: large pictures have no room for one each.
   const values = chain.z;
-  const squaredError = errorOf(image.data, await chain.estimate(signal), values);
+  const squaredError = errorOf(image, await chain.estimate(signal), values);
   const klBits = chain.klBits(planned.s, squaredError);
   await shapeTarget(values, chain, planned.s, shaping, signal);
   const blocks = chain.blocks(planned, stateBits);

@@ -10,7 +10,7 @@
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
  * | 0-5 | seed (LEB128), only if not 0 |
  * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
- * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop; bit 3: a mean colour; bit 4: held steps; bits 5-7: reserved, 0 |
+ * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop; bit 3: a mean colour; bit 4: held steps; bit 5: an alpha plane follows the header; bits 6-7: reserved, 0 |
  * | 0-2 | stop (LEB128), if bit 2 of the features is set |
  * | 0, 2 | mean colour, if bit 3 is set: bits 15-11 red, 10-5 green, 4-0 blue (big-endian) |
  * | 0-  | held steps, if bit 4 is set: how many (LEB128), then for each how many steps lie between it and the one before (LEB128) |
@@ -47,6 +47,8 @@ export interface Header {
   readonly tail?: boolean;
   /** The steps have checksums. */
   readonly checksums?: boolean;
+  /** An alpha plane follows the header. */
+  readonly alpha?: boolean;
   /** Metadata follow the steps and the tail. */
   readonly metadata?: boolean;
   /** A timestep that no step of the plan goes past, 1..T. */
@@ -71,7 +73,8 @@ const FEATURE_METADATA = 0x02;
 const FEATURE_STOP = 0x04;
 const FEATURE_MEAN = 0x08;
 const FEATURE_HELD = 0x10;
-const FEATURES_RESERVED = 0xe0;
+const FEATURE_ALPHA = 0x20;
+const FEATURES_RESERVED = 0xc0;
 /** Of counts and timesteps. */
 const MOST_STEPS = 2 ** 14 - 1;
 
@@ -83,7 +86,8 @@ export function writeHeader(header: Header): Uint8Array {
     (header.metadata ? FEATURE_METADATA : 0) |
     (header.stop === undefined ? 0 : FEATURE_STOP) |
     (header.meanColour === undefined ? 0 : FEATURE_MEAN) |
-    (header.heldSteps === undefined ? 0 : FEATURE_HELD);
+    (header.heldSteps === undefined ? 0 : FEATURE_HELD) |
+    (header.alpha ? FEATURE_ALPHA : 0);
   const flags =
     (features === 0 ? 0 : FLAG_FEATURES) |
     (header.seed === 0 ? 0 : FLAG_SEED) |
@@ -198,6 +202,7 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
     ...(stepCount !== undefined && { stepCount }),
     ...(flags & FLAG_TAIL && { tail: true }),
     ...(features & FEATURE_CHECKSUMS && { checksums: true }),
+    ...(features & FEATURE_ALPHA && { alpha: true }),
     ...(features & FEATURE_METADATA && { metadata: true }),
     ...(stop !== undefined && { stop }),
     ...(meanColour !== undefined && { meanColour }),

@@ -1,6 +1,7 @@
 /** What can be told about a file, and done to it, without running a network. */
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { readTailHeader, type TailKind } from '../lossless/tail-header.js';
+import { alphaPlaneBytes } from './alpha-plane.js';
 import { type Header, readHeader } from './header.js';
 import { completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
 import type { Metadata } from './metadata.js';
@@ -16,6 +17,10 @@ export interface FileInfo {
   /** ν of the trellis: what the encoder's effort and the size of the picture came to. */
   readonly stateBits: number;
   readonly seed: number;
+  /** The file has an alpha plane. */
+  readonly alpha: boolean;
+  /** Bytes of it, 0 without one; absent where the file is cut off before that is told. */
+  readonly alphaBytes?: number;
   /** Samples follow the steps. */
   readonly tail: boolean;
   /** How they are sent, and in steps of how many levels; present when the model is at hand and the file goes on so far. */
@@ -24,7 +29,10 @@ export interface FileInfo {
   readonly checksums: boolean;
   readonly headerBytes: number;
   readonly bytes: number;
-  /** Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand. */
+  /**
+   * Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand, and where the file is
+   * not cut off before its alpha plane says how long it is.
+   */
   readonly steps?: readonly {
     readonly t: number;
     /** Bits of this step alone. */
@@ -50,15 +58,22 @@ export interface FileInfo {
  */
 export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   const { header, length } = readHeader(bytes);
-  const base = { ...describe(header), headerBytes: length, bytes: bytes.length };
+  const alphaBytes = header.alpha ? alphaPlaneBytes(bytes.subarray(length), header.checksums === true) : 0;
+  const base = {
+    ...describe(header),
+    ...(alphaBytes !== undefined && { alphaBytes }),
+    headerBytes: length,
+    bytes: bytes.length,
+  };
   if (!model) return base;
   const layout = readLayout(bytes, model);
   const dimensions = header.width * header.height * 3;
   const parts = fileParts(bytes, layout);
   const { all: end } = parts;
-  const samples = header.tail ? readTailHeader(bytes.subarray(parts.steps)) : undefined;
+  const hasTail = header.tail && parts.steps !== undefined;
+  const samples = hasTail ? readTailHeader(bytes.subarray(parts.steps)) : undefined;
   const metadata = metadataOf(bytes, layout, parts);
-  const start = { t: model.schedule.timesteps, bits: 0, bytes: length };
+  const start = { t: model.schedule.timesteps, bits: 0, bytes: layout.boundaries[0] };
   const ends = stepEnds(layout.written, header.checksums === true);
   const steps = layout.written.map(({ s }, i) => ({
     t: s,
@@ -67,7 +82,9 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   }));
   return {
     ...base,
-    steps: [start, ...steps].map((step) => ({ ...step, bitsPerDim: (step.bytes * 8) / dimensions })),
+    ...(alphaBytes !== undefined && {
+      steps: [start, ...steps].map((step) => ({ ...step, bitsPerDim: (step.bytes * 8) / dimensions })),
+    }),
     stepsComplete: completeSteps(layout, bytes.length),
     complete: end !== undefined && bytes.length >= end,
     ...(end !== undefined && { bytesWhenComplete: end }),
@@ -89,6 +106,7 @@ export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
   return bytes.slice(0, Math.floor(maxBytes));
 }
 
-function describe({ version, modelId, width, height, stateBits, seed, tail = false, checksums = false }: Header) {
-  return { version, modelId, width, height, stateBits, seed, tail, checksums };
+function describe({ version, modelId, width, height, stateBits, seed, ...rest }: Header) {
+  const { alpha = false, tail = false, checksums = false } = rest;
+  return { version, modelId, width, height, stateBits, seed, alpha, tail, checksums };
 }

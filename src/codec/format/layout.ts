@@ -2,6 +2,7 @@
 import { CodecError } from '../../common/errors.js';
 import type { ResidualStatistics } from '../lossless/residuals.js';
 import { tailBytes } from '../lossless/tail-header.js';
+import { alphaPlaneBytes } from './alpha-plane.js';
 import { type Header, MODEL_ID_DIGITS, type ReadHeader, readHeader } from './header.js';
 import { type Metadata, metadataBytes, readMetadata } from './metadata.js';
 import { createPlan, type PlanModel, type PlannedStep } from './plan.js';
@@ -18,11 +19,16 @@ export interface LayoutModel extends PlanModel {
 export interface Layout {
   readonly header: Header;
   readonly headerBytes: number;
+  /** Bytes of the alpha plane after it, 0 without one; Infinity as long as that is not known. */
+  readonly alphaBytes: number;
   /** The steps the encoder wrote. */
   readonly written: readonly PlannedStep[];
   /** Steps of the plan after those; a reconstruction by sampling walks them without information. */
   readonly unwritten: readonly PlannedStep[];
-  /** File size in bytes at each step boundary: the bare header first, then after each written step. */
+  /**
+   * File size in bytes at each step boundary: the header and the alpha plane first, then after each written step. Infinity as long as the
+   * length of the plane is not known.
+   */
   readonly boundaries: readonly number[];
 }
 
@@ -31,10 +37,20 @@ export interface Layout {
  * @throws CodecError('format') for a damaged header; CodecError('model') when the file was written with another model
  */
 export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
-  return layoutOf(readHeader(bytes), model);
+  const read = readHeader(bytes);
+  return withAlphaPlane(layoutOf(read, model), bytes.subarray(read.length));
 }
 
-/** Derives the plan of a file. @throws as {@link readLayout} */
+/** The layout with what the beginning of the alpha plane tells, where there is one. @param section from the end of the header */
+export function withAlphaPlane(layout: Layout, section: Uint8Array): Layout {
+  const { header, headerBytes, alphaBytes: before } = layout;
+  if (!header.alpha || before < Number.POSITIVE_INFINITY) return layout;
+  const alphaBytes = alphaPlaneBytes(section, header.checksums === true);
+  if (alphaBytes === undefined) return layout;
+  return { ...layout, alphaBytes, boundaries: boundariesFrom(headerBytes + alphaBytes, layout.written, header) };
+}
+
+/** Derives the plan of a file, from its header alone. @throws as {@link readLayout} */
 export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): Layout {
   const id = model.id.slice(0, MODEL_ID_DIGITS);
   if (header.modelId !== id) {
@@ -53,9 +69,14 @@ export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): La
     throw new CodecError('format', `.ddc header is damaged: expected ${stepCount} steps, got number ${lastHeld}`);
   }
   const written = plan.slice(0, stepCount);
-  const ends = stepEnds(written, header.checksums === true);
-  const boundaries = [length, ...ends.map((bits) => length + Math.ceil(bits / 8))];
-  return { header, headerBytes: length, written, unwritten: plan.slice(stepCount), boundaries };
+  const alphaBytes = header.alpha ? Number.POSITIVE_INFINITY : 0;
+  const boundaries = boundariesFrom(length + alphaBytes, written, header);
+  return { header, headerBytes: length, alphaBytes, written, unwritten: plan.slice(stepCount), boundaries };
+}
+
+/** @param start where the first step begins */
+function boundariesFrom(start: number, written: readonly PlannedStep[], { checksums = false }: Header): number[] {
+  return [start, ...stepEnds(written, checksums).map((bits) => start + Math.ceil(bits / 8))];
 }
 
 /** How many steps are whole in the first `bytes` bytes. */
@@ -67,8 +88,8 @@ export function completeSteps({ boundaries }: Layout, bytes: number): number {
 
 /** Where the parts of a file end, as its encoder wrote it. */
 export interface FileParts {
-  /** The steps, and with them the file where nothing follows. */
-  readonly steps: number;
+  /** The steps, and with them the file where nothing follows; undefined where the file is cut off before that is told. */
+  readonly steps: number | undefined;
   /** The tail, where there is one; undefined where the file is cut off before that tells its length. */
   readonly tail: number | undefined;
   /** The whole file; undefined where it is cut off before it tells its length. */
@@ -77,7 +98,8 @@ export interface FileParts {
 
 /** @throws CodecError('format') when the beginning of a part is damaged */
 export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): FileParts {
-  const steps = boundaries[boundaries.length - 1];
+  const last = boundaries[boundaries.length - 1];
+  const steps = last < Number.POSITIVE_INFINITY ? last : undefined;
   const end = (start: number | undefined, length: (section: Uint8Array) => number | undefined) => {
     const size = start === undefined ? undefined : length(bytes.subarray(start));
     return size === undefined ? undefined : start! + size;

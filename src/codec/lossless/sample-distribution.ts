@@ -42,6 +42,11 @@ export class SampleDistribution {
     this.share = (TOTAL - LEVELS * FLOOR) / (this.at(LEVELS) - this.first);
   }
 
+  /** The likeliest value; one in the middle of a step. */
+  get likeliest(): number {
+    return this.middle;
+  }
+
   /** Sum of the probabilities of values below `level`, 0..256, in units of 1 / TOTAL. */
   cumulative(level: number): number {
     if (level === 0) return 0;

@@ -9,7 +9,7 @@ import { COVARIANCE_SIZE, type Covariances } from './residuals.js';
 interface TailBasics {
   /** Values are sent in steps of so many levels, an odd number; 1 where they are exact. */
   readonly step: number;
-  /** CRC-32C of the picture, where that is sent to the bit. */
+  /** See {@link pictureChecksum}; where the picture is sent to the bit. */
   readonly checksum?: number;
 }
 
@@ -59,11 +59,16 @@ const TABLE_BYTES = 2 * COVARIANCE_SIZE;
 /** The code of a picture of 2^26 pixels cannot be longer. */
 const MOST_CODED_BYTES = 2 ** 32 - 1;
 
-/** A tail in bytes. @param image the picture's samples, where they are sent to the bit */
-export function writeTailBytes(tail: TailKind, code: Uint8Array, image?: Uint8Array): Uint8Array {
-  const bytes = [flagsOf(tail, image !== undefined)];
-  if (image === undefined) bytes.push((tail.step - 1) / 2);
-  else bytes.push(...bigEndian(crc32c(image), CHECKSUM_BYTES));
+/** CRC-32C of a picture: of its alpha plane, where there is one, and of its samples after it. */
+export function pictureChecksum(samples: Uint8Array, alpha?: Uint8Array): number {
+  return crc32c(samples, alpha && crc32c(alpha));
+}
+
+/** A tail in bytes. @param checksum of the picture, where it is sent to the bit */
+export function writeTailBytes(tail: TailKind, code: Uint8Array, checksum?: number): Uint8Array {
+  const bytes = [flagsOf(tail, checksum !== undefined)];
+  if (checksum === undefined) bytes.push((tail.step - 1) / 2);
+  else bytes.push(...bigEndian(checksum, CHECKSUM_BYTES));
   if (tail.kind === 'residuals') {
     bytes.push(tail.scaleByte);
     for (const value of tail.covariances ?? []) bytes.push(...bigEndian(value & 0xffff, 2));

@@ -1,12 +1,11 @@
 /** Reading a tail of residuals as its bytes come (docs/FORMAT.md, section 8). */
 import { CodecError } from '../../common/errors.js';
 import { toUnit } from '../../image/pixels.js';
-import { crc32c } from '../bits/checksum.js';
 import { GrowingCode } from '../bits/growing-code.js';
 import { type RangeDecoder, TOTAL } from '../bits/range-coder.js';
 import { SHIFTS } from './agreement.js';
 import { predictorsOf, type SampleCoder, SampleWalk, scaleOf, type TailContext } from './tail.js';
-import type { ResidualTail, TailHeader } from './tail-header.js';
+import { pictureChecksum, type ResidualTail, type TailHeader } from './tail-header.js';
 
 /** What a tail or a beginning of it says of the picture. */
 export interface TailPicture {
@@ -40,14 +39,16 @@ export interface TailSource {
 /**
  * What is made of a tail's samples.
  * @param image all of them, where they are known
+ * @param alpha the picture's alpha plane, where it has one
  * @param missing bytes of the code
  */
 export function verdict(
   image: Uint8Array,
+  alpha: Uint8Array | undefined,
   { isDone, missing }: TailSource,
   checksum: number | undefined,
 ): { readonly exact: boolean; readonly damaged: boolean } {
-  const exact = isDone && checksum !== undefined && crc32c(image) === checksum;
+  const exact = isDone && checksum !== undefined && pictureChecksum(image, alpha) === checksum;
   const isWrong = isDone && checksum !== undefined && !exact;
   return { exact, damaged: isWrong || (missing === 0 && !isDone) };
 }
@@ -114,7 +115,7 @@ export class TailReader implements TailSource {
     walk.expectRest((index, mean) => {
       values[index] = Math.max(-1, Math.min(1, context.xhat0[index] + mean / 127.5));
     });
-    return { values, known: walk.known, ...verdict(image, this, header.checksum) };
+    return { values, known: walk.known, ...verdict(image, context.alpha, this, header.checksum) };
   }
 }
 

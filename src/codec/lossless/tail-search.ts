@@ -40,10 +40,10 @@ export class TailSearch {
   consider(steps: number, t: number, payloadBits: number, xhat0: Float32Array, last: boolean): void {
     if (this.schedule.snr[t] < LEAST_SNR && !last) return;
     const part = middleOf(this.image, MEASURED_SIDE);
-    const { width, height, data } = crop(this.image, part);
+    const { data, ...middlePart } = crop(this.image, part);
     const middle = cropInto(xhat0, this.image.width, part, new Float32Array(data.length));
     const share = data.length / this.image.data.length;
-    const bits = payloadBits + chooseTail(this.contextOf(middle, width, height, t), data).bits / share;
+    const bits = payloadBits + chooseTail(this.contextOf(middle, middlePart, t), data).bits / share;
     if (this.best !== undefined && bits >= this.best.bits) return;
     this.best = { steps, t, payloadBits, bits, xhat0: xhat0.slice() };
   }
@@ -52,13 +52,14 @@ export class TailSearch {
   finish(): { readonly steps: number; readonly payloadBits: number; readonly tail: WrittenTail } | undefined {
     if (this.best === undefined) return undefined;
     const { steps, t, payloadBits, xhat0 } = this.best;
-    const context = this.contextOf(xhat0, this.image.width, this.image.height, t);
+    const context = this.contextOf(xhat0, this.image, t);
     const choice = chooseTail(context, this.image.data);
     const margin = marginAt(this.schedule.snr[t]);
     return { steps, payloadBits, tail: writeTail(context, this.image.data, choice, margin) };
   }
 
-  private contextOf(xhat0: Float32Array, width: number, height: number, t: number): TailContext {
-    return { width, height, seed: this.seed, xhat0, covariances: covariancesAt(this.residuals, t) };
+  private contextOf(xhat0: Float32Array, picture: Omit<RgbImage, 'data'>, t: number): TailContext {
+    const { width, height, alpha } = picture;
+    return { width, height, alpha, seed: this.seed, xhat0, covariances: covariancesAt(this.residuals, t) };
   }
 }

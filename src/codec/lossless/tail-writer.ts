@@ -4,7 +4,7 @@ import { findShift, greyLevel } from './agreement.js';
 import { type Covariances, measureCovariances } from './residuals.js';
 import type { SampleDistribution } from './sample-distribution.js';
 import { predictorsOf, type SampleCoder, SampleWalk, SCALE_ZERO, scaleOf, type TailContext } from './tail.js';
-import { writeTailBytes } from './tail-header.js';
+import { pictureChecksum, writeTailBytes } from './tail-header.js';
 
 /** Low bits of a shift's index: about log2 of the number of shifts tried, on average. */
 const SHIFT_BITS = 8;
@@ -46,18 +46,26 @@ function tryCovariances(
   const predictors = predictorsOf(covariances);
   const look = (scale: number, level: SampleCoder['level']) =>
     codeAll(new SampleWalk(context, predictors, scale, step), { shift: () => 0, level });
-  const { model } = look(1, (_, index) => image[index]);
+  const wanted = wantedSamples(context, image);
+  const { model } = look(1, wanted);
   const exponent = Math.log2(Math.max(model.totalEnergy / image.length, 2 ** -15)) * 8;
   const scaleByte = Math.max(0, Math.min(255, Math.round(exponent) + SCALE_ZERO));
   let bits = HEADER_BITS + (own ? TABLE_BITS : 0);
   const count = (distribution: SampleDistribution, index: number) => {
-    const level = image[index];
+    const level = wanted(distribution, index);
     const [start, end] = distribution.stepOf(level);
     bits -= Math.log2((distribution.cumulative(end) - distribution.cumulative(start)) / TOTAL);
     return level;
   };
   look(scaleOf(scaleByte), count);
   return { step, covariances, own, scaleByte, bits };
+}
+
+/** The samples to send: of pixels of which nothing is seen the likeliest. */
+function wantedSamples({ alpha }: TailContext, image: Uint8Array) {
+  if (alpha === undefined) return (_: SampleDistribution, index: number) => image[index];
+  return (distribution: SampleDistribution, index: number) =>
+    alpha[Math.floor(index / 3)] === 0 ? distribution.likeliest : image[index];
 }
 
 /** Codes all samples with a coder whose code does not end. */
@@ -82,6 +90,7 @@ export function writeTail(context: TailContext, image: Uint8Array, choice: TailC
   const { step, own, scaleByte, covariances } = choice;
   const encoder = new RangeEncoder();
   const samples = new Uint8Array(image.length);
+  const wanted = wantedSamples(context, image);
   codeAll(new SampleWalk(context, predictorsOf(covariances), scaleOf(scaleByte), step), {
     shift(series, values) {
       const shift = findShift(series, values, margin);
@@ -89,7 +98,7 @@ export function writeTail(context: TailContext, image: Uint8Array, choice: TailC
       return shift;
     },
     level(distribution, index) {
-      const level = image[index];
+      const level = wanted(distribution, index);
       const [start, end] = distribution.stepOf(level);
       encoder.encode(distribution.cumulative(start), distribution.cumulative(end));
       samples[index] = distribution.represent(level);
@@ -97,7 +106,10 @@ export function writeTail(context: TailContext, image: Uint8Array, choice: TailC
     },
   });
   const tail = { kind: 'residuals', step, shiftBits: SHIFT_BITS, scaleByte, ...(own && { covariances }) } as const;
-  return { bytes: writeTailBytes(tail, encoder.finish(), step === 1 ? image : undefined), samples };
+  return {
+    bytes: writeTailBytes(tail, encoder.finish(), step === 1 ? pictureChecksum(samples, context.alpha) : undefined),
+    samples,
+  };
 }
 
 /** Golomb-Rice code of a shift's index: the high bits in unary, then the low ones. */

@@ -25,6 +25,8 @@ import { SampleDistribution } from './sample-distribution.js';
 
 /** xhat0 where the chain ended, and what both ends know of it. */
 export interface TailContext extends Size {
+  /** The picture's alpha plane, where it has one. */
+  readonly alpha?: Uint8Array | undefined;
   readonly seed: number;
   /** In [-1, 1]: height * width * 3 values. */
   readonly xhat0: Float32Array;

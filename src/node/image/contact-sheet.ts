@@ -1,8 +1,9 @@
 /** Sheets of pictures: in a grid with a label under each, or in a table with labels for its rows and columns. */
-import sharp from 'sharp';
 import { CodecError } from '../../common/errors.js';
+import { fromRgba } from '../../image/alpha.js';
 import type { RgbImage, Size } from '../../image/image.js';
 import { drawText, GLYPH_HEIGHT, textWidth } from './font.js';
+import { toSharp } from './write.js';
 
 export interface Tile {
   readonly image: RgbImage;
@@ -38,17 +39,17 @@ export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SID
     pictures,
     tiles.map(({ label }) => label),
   );
-  const data = new Uint8Array(width * height * 3).fill(PAPER);
+  const sheet = blankSheet({ width, height }, pictures);
 
   tiles.forEach(({ label }, i) => {
     const left = GAP + (i % columns) * cellWidth;
     const top = GAP + Math.floor(i / columns) * cellHeight;
     const picture = pictures[i];
     // Pictures stand on the line above their labels.
-    paste(picture, data, width, left, top + pictureHeight - picture.height);
-    writeLabel(label, data, width, left, top + pictureHeight + GAP / 2);
+    paste(picture, sheet, left, top + pictureHeight - picture.height);
+    writeLabel(label, sheet, left, top + pictureHeight + GAP / 2);
   });
-  return { width, height, data };
+  return sheet;
 }
 
 /** Pixels of the {@link contactSheet} of so many pictures of one size, without labels. */
@@ -95,15 +96,22 @@ export async function labelledTable({ rows, rowLabels = [], columnLabels }: Tabl
   const columns = max(rows.map((row) => row.length));
   const layout = layTable({ rows: rows.length, columns }, rows[0][0], { rowLabels, columnLabels });
   const { width, height, firstColumn, firstRow, cellWidth, cellHeight } = layout;
-  const data = new Uint8Array(width * height * 3).fill(PAPER);
+  const sheet = blankSheet({ width, height }, pictures.flat());
   const middle = Math.floor((pictures[0][0].height - LABEL_HEIGHT) / 2);
-  columnLabels.forEach((label, i) => void writeLabel(label, data, width, firstColumn + i * cellWidth, GAP));
+  columnLabels.forEach((label, i) => void writeLabel(label, sheet, firstColumn + i * cellWidth, GAP));
   pictures.forEach((row, y) => {
     const top = firstRow + y * cellHeight;
-    writeLabel(rowLabels[y] ?? '', data, width, GAP, top + middle);
-    row.forEach((picture, x) => void paste(picture, data, width, firstColumn + x * cellWidth, top));
+    writeLabel(rowLabels[y] ?? '', sheet, GAP, top + middle);
+    row.forEach((picture, x) => void paste(picture, sheet, firstColumn + x * cellWidth, top));
   });
-  return { width, height, data };
+  return sheet;
+}
+
+/** Paper, opaque where pictures do not say otherwise. */
+function blankSheet({ width, height }: Size, pictures: readonly RgbImage[]): RgbImage {
+  const data = new Uint8Array(width * height * 3).fill(PAPER);
+  const isTransparent = pictures.some(({ alpha }) => alpha !== undefined);
+  return { width, height, data, ...(isTransparent && { alpha: new Uint8Array(width * height).fill(255) }) };
 }
 
 /** Pixels of the {@link labelledTable} of so many rows and columns of pictures of one size. */
@@ -132,10 +140,10 @@ function layTable(
   return { width, height, firstColumn, firstRow, cellWidth, cellHeight };
 }
 
-function writeLabel(label: string, sheet: Uint8Array, sheetWidth: number, left: number, top: number): void {
+function writeLabel(label: string, sheet: RgbImage, left: number, top: number): void {
   drawText(label, LABEL_SCALE, (x, y) => {
-    const at = ((top + y) * sheetWidth + left + x) * 3;
-    sheet.fill(INK, at, at + 3);
+    const at = ((top + y) * sheet.width + left + x) * 3;
+    sheet.data.fill(INK, at, at + 3);
   });
 }
 
@@ -156,29 +164,31 @@ function thumbnailSize({ width, height }: Size, largeSide = LARGE_SIDE, smallSid
 }
 
 async function shrunk(image: RgbImage, { width, height }: Size): Promise<RgbImage> {
-  const raw = { width: image.width, height: image.height, channels: 3 } as const;
-  const pixels = sharp(image.data, { raw, limitInputPixels: false });
-  const data = await pixels.resize(width, height, { fit: 'fill' }).raw().toBuffer();
-  return { width, height, data };
+  const data = await toSharp(image).resize(width, height, { fit: 'fill' }).raw().toBuffer();
+  return image.alpha ? fromRgba(data, width) : { width, height, data };
 }
 
 function enlarged(image: RgbImage, { width, height }: Size): RgbImage {
   const factor = width / image.width;
   const data = new Uint8Array(width * height * 3);
+  const alpha = image.alpha && new Uint8Array(width * height);
   for (let y = 0; y < height; y++) {
     const row = Math.floor(y / factor) * image.width;
     for (let x = 0; x < width; x++) {
-      const from = (row + Math.floor(x / factor)) * 3;
-      data.set(image.data.subarray(from, from + 3), (y * width + x) * 3);
+      const from = row + Math.floor(x / factor);
+      const to = y * width + x;
+      data.set(image.data.subarray(3 * from, 3 * from + 3), 3 * to);
+      if (alpha) alpha[to] = image.alpha![from];
     }
   }
-  return { width, height, data };
+  return { width, height, data, ...(alpha && { alpha }) };
 }
 
-function paste(picture: RgbImage, sheet: Uint8Array, sheetWidth: number, left: number, top: number): void {
-  for (let y = 0; y < picture.height; y++) {
-    const row = picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3);
-    sheet.set(row, ((top + y) * sheetWidth + left) * 3);
+function paste({ width, height, data, alpha }: RgbImage, sheet: RgbImage, left: number, top: number): void {
+  for (let y = 0; y < height; y++) {
+    const to = (top + y) * sheet.width + left;
+    sheet.data.set(data.subarray(y * width * 3, (y + 1) * width * 3), 3 * to);
+    if (alpha) sheet.alpha!.set(alpha.subarray(y * width, (y + 1) * width), to);
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import sharp, { type Metadata } from 'sharp';
 import { CodecError, invalidArgument } from '../../common/errors.js';
+import { flatten, fromRgba } from '../../image/alpha.js';
 import type { RgbImage } from '../../image/image.js';
 import { readRegularFile } from '../files.js';
 import { type ColourSpace, DISPLAY_P3 } from './colour-space.js';
@@ -33,8 +34,8 @@ const SHARP_FORMATS = new Set<string>(['png', 'jpeg', 'webp', 'tiff', 'gif', 'he
 
 export interface ReadImageOptions {
   /**
-   * A CSS colour (name, #rgb, #rrggbb, rgb(), hsl()) to put under transparent pixels. Without it a picture with
-   * pixels that are not opaque is refused, because what they should look like is not for a codec to guess.
+   * A CSS colour (name, #rgb, #rrggbb, rgb(), hsl()) to put under transparent pixels. Without it the picture keeps its opacity, as a plane
+   * beside its colours.
    */
   readonly background?: string | undefined;
 }
@@ -46,8 +47,7 @@ export interface ReadImageOptions {
  *
  * @throws CodecError `file` when the file is missing or unreadable; `image` when it is not a picture, is truncated or
  *   corrupt, has more than {@link MAX_INPUT_PIXELS} pixels, has samples that are not unsigned with 8 or 16 bits, has colours
- *   of high dynamic range by cICP, or is transparent and no background is given; `usage` when the path is not a string or
- *   the background not a colour.
+ *   of high dynamic range by cICP; `usage` when the path is not a string or the background not a colour.
  */
 export async function readImage(path: string, options: ReadImageOptions = {}): Promise<RgbImage> {
   if (typeof path !== 'string') {
@@ -68,6 +68,22 @@ export async function readImage(path: string, options: ReadImageOptions = {}): P
 export async function readImageBytes(bytes: Buffer, name: string, options: ReadImageOptions = {}): Promise<RgbImage> {
   const background = options.background === undefined ? undefined : await parseColour(options.background);
   return decodeImage(bytes, name, background);
+}
+
+/** What is to be done about a transparent picture, where a background can be named. */
+const NAME_BACKGROUND = 'name the colour under them with `background`';
+/** The same elsewhere. */
+export const GIVE_COLOUR = 'give them a colour first, in a program for pictures';
+
+/**
+ * Refuses a picture that is transparent: what that should look like is not for us to guess.
+ * @param name of the picture in messages
+ * @param advice what to do
+ * @throws CodecError `image` for a transparent one
+ */
+export function opaque(image: RgbImage, name: string, advice = NAME_BACKGROUND): RgbImage {
+  if (image.alpha === undefined) return image;
+  throw new CodecError('image', `${name}: has transparent pixels; ${advice}`);
 }
 
 /** What a value is, without what is in it. */
@@ -103,11 +119,10 @@ async function decodeImage(
     throw error instanceof CodecError ? error : decodingError(path, error);
   }
   const { pixels, width, height, channels } = decoded;
-  const data = withoutAlpha(pixels, width * height, channels, background);
-  if (data === undefined) {
-    throw new CodecError('image', `${path}: has transparent pixels; name the colour under them with \`background\``);
-  }
-  return { width, height, data };
+  if (channels === 3) return { width, height, data: new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length) };
+  const image = fromRgba(pixels, width);
+  // sharp's own `flatten` would turn the background grey under a grey picture.
+  return background ? flatten(image, background) : image;
 }
 
 /** Pixels in 8-bit sRGB with 3 channels, or 4 with opacity. */
@@ -166,30 +181,6 @@ function toldColourSpace(bytes: Buffer, path: string): ColourSpace | undefined {
 
 function isReadable(metadata: Metadata): boolean {
   return SHARP_FORMATS.has(metadata.format) && (metadata.format !== 'heif' || metadata.compression === 'av1');
-}
-
-/**
- * Pixels in RGB from pixels in RGB or RGBA, composed over the background in sRGB values as browsers do.
- * `undefined` when there is none and a pixel is not opaque. (sharp's `flatten` would turn the background grey under a
- * grey picture.)
- */
-function withoutAlpha(
-  pixels: Uint8Array,
-  count: number,
-  channels: number,
-  background: readonly [number, number, number] | undefined,
-): Uint8Array | undefined {
-  if (channels === 3) return new Uint8Array(pixels.buffer, pixels.byteOffset, count * 3);
-  const rgb = new Uint8Array(count * 3);
-  for (let i = 0; i < count; i++) {
-    const alpha = pixels[4 * i + 3];
-    if (alpha !== 255 && background === undefined) return undefined;
-    for (let c = 0; c < 3; c++) {
-      const under = background?.[c] ?? 0;
-      rgb[3 * i + c] = Math.round((alpha * pixels[4 * i + c] + (255 - alpha) * under) / 255);
-    }
-  }
-  return rgb;
 }
 
 function decodingError(path: string, error: unknown): CodecError {

@@ -1,7 +1,8 @@
 /** Writing pictures, losslessly and without metadata: what the decoder made is what the file holds. */
 import { extname } from 'node:path';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { CodecError } from '../../common/errors.js';
+import { toRgba } from '../../image/alpha.js';
 import type { RgbImage, Size } from '../../image/image.js';
 
 /** Formats pictures are written in. Lossy ones are left out: they would add an error of their own to the codec's. */
@@ -30,13 +31,12 @@ export function outputFormat(path: string): OutputFormat {
 }
 
 /**
- * The bytes of an image file, lossless. The same pixels give the same bytes.
+ * The bytes of an image file, lossless but for colours that are fully transparent. The same pixels give the same bytes.
  * @throws CodecError `image` when the format cannot hold a picture of that size
  */
 export async function encodeImage(image: RgbImage, format: OutputFormat): Promise<Buffer> {
-  const { width, height, data } = image;
   checkFits(image, format);
-  const pixels = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
+  const pixels = toSharp(image);
   switch (format) {
     case 'png':
       return pixels.png({ palette: false, compressionLevel: 6 }).toBuffer();
@@ -45,6 +45,13 @@ export async function encodeImage(image: RgbImage, format: OutputFormat): Promis
     case 'tiff':
       return pixels.tiff({ compression: 'deflate', predictor: 'horizontal' }).toBuffer();
   }
+}
+
+/** A picture as sharp takes it. */
+export function toSharp(image: RgbImage): Sharp {
+  const { width, height, data, alpha } = image;
+  const raw = { width, height, channels: alpha ? 4 : 3 } as const;
+  return sharp(alpha ? toRgba(image) : data, { raw, limitInputPixels: false });
 }
 
 /** A picture of an animation. */
@@ -62,8 +69,10 @@ export interface Frame {
 export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer> {
   const { width, height } = frames[0].image;
   checkFits(frames[0].image, 'webp');
-  const stacked = Buffer.concat(frames.map(({ image }) => image.data));
-  const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const;
+  const isTransparent = frames.some(({ image }) => image.alpha !== undefined);
+  const stacked = Buffer.concat(frames.map(({ image }) => (isTransparent ? toRgba(image) : image.data)));
+  const channels = isTransparent ? 4 : 3;
+  const raw = { width, height: height * frames.length, channels, pageHeight: height } as const;
   return sharp(stacked, { raw, limitInputPixels: false })
     .webp({ lossless: true, loop: 0, delay: frames.map(({ milliseconds }) => milliseconds) })
     .toBuffer();
