@@ -5,7 +5,7 @@ import type { EncodeOptions } from '../../src/codec/api.js';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { openDecoder } from '../../src/codec/decoder/decoder.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
-import { leastBytes } from '../../src/codec/encoder/least-bytes.js';
+import { leastFile } from '../../src/codec/encoder/least-bytes.js';
 import type { CodecModel } from '../../src/codec/model.js';
 import { integerStream } from '../../src/common/random.js';
 import { crop } from '../../src/image/crop.js';
@@ -96,7 +96,7 @@ async function checkTarget(image: RgbImage, model: CodecModel, targetRmse: numbe
 
 /** @param room bytes above the least */
 async function checkLimit(image: RgbImage, model: CodecModel, room: number, options: EncodeOptions): Promise<void> {
-  const maxBytes = leastBytes(image, options) + room;
+  const maxBytes = leastFile(image, options).bytes + room;
   const { bytes, stoppedBy, targetMet, rmse: reached } = await checked(image, model, { ...options, maxBytes });
   expect(bytes.length).toBeLessThanOrEqual(maxBytes);
   const { targetRmse } = options;
