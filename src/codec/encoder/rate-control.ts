@@ -16,7 +16,7 @@ export interface Limits {
 /** RMSE falls about as a power of snr: what the step before says of the next is within half a percent four times out of five. */
 const PREDICTION_MARGIN = 0.003;
 
-/** Of a step of fewer bits nothing is saved: to say where it stops takes two or three bytes. */
+/** A step of fewer bits saves nothing by an early end: to say where takes two or three bytes. */
 const LEAST_BITS = 64;
 
 /** RMSE of a picture of which nothing is known, about. */
@@ -35,11 +35,11 @@ export function stopInTime(
 ): FilePlan {
   const count = reports.length;
   const { t, s, blocks, blockBits } = plan.steps[count - 1];
-  if (plan.stop !== undefined || blocks * blockBits < LEAST_BITS) return plan;
+  if (plan.stop !== undefined) return plan;
   const last = reports[count - 1];
   const before = reports[count - 2];
   let stop = s;
-  if (before && before.t < timesteps) {
+  if (before && before.t < timesteps && blocks * blockBits >= LEAST_BITS) {
     const slope = Math.log(last.rmse / before.rmse) / Math.log(snr[t] / snr[before.t]);
     const isEnough = (at: number) => last.rmse * (snr[at] / snr[t]) ** slope <= targetRmse * (1 - PREDICTION_MARGIN);
     if (isEnough(s)) while (isEnough(stop + 1)) stop++;
