@@ -86,7 +86,8 @@ test.each(DRAWINGS)('a drawing %s', async (_, image, options, hash) => {
 test('a photograph ends with the bytes that there are, and not a whole step before', async () => {
   const image = noiseImage(80, 56);
   const whole = await encode(image, model, { effort: 1, targetRmse: 5 });
-  const reports = whole.steps.filter(({ rmse }) => rmse < 40);
+  // Before, a step may make the picture no better, and is left out at the end.
+  const reports = whole.steps.filter(({ rmse }) => rmse < 36);
   for (const [i, after] of [...reports.entries()].slice(1)) {
     // Every third is enough.
     if (i % 3 !== 1) continue;

@@ -8,12 +8,14 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
+import { writeDrawing } from '../../src/codec/drawing/drawing-writer.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
-import { type Header, readHeader } from '../../src/codec/format/header.js';
+import { type Header, readHeader, writeHeader } from '../../src/codec/format/header.js';
 import { readInfo } from '../../src/codec/format/info.js';
 import { readLayout } from '../../src/codec/format/layout.js';
 import { MARGIN } from '../../src/codec/lossless/agreement.js';
 import { INDEPENDENT } from '../../src/codec/lossless/residuals.js';
+import { writeTailBytes } from '../../src/codec/lossless/tail-header.js';
 import { chooseTail, writeTail } from '../../src/codec/lossless/tail-writer.js';
 import { integerStream } from '../../src/common/random.js';
 import type { CompiledFunction, Engine } from '../../src/engine/engine.js';
@@ -332,6 +334,22 @@ test('the second decoder makes the same where a file ends after a held step', as
     }
   }
   expect(held).toBeGreaterThan(0);
+});
+
+test('the second decoder makes the same of a drawing after steps, which no encoder writes', async () => {
+  const file = await golden('crop-7x5');
+  const { header, length } = readHeader(file);
+  const parameters = { width: 7, height: 5, channels: 3, hasPalette: false, isEven: false, step: 3 } as const;
+  const { code, samples } = writeDrawing(await recorded('crop-7x5'), parameters, 1)!;
+  const tail = writeTailBytes({ kind: 'drawing', hasPalette: false, isEven: false, step: 3, filledFrom: 2 }, code);
+  const bytes = Uint8Array.from([...writeHeader({ ...header, tail: true }), ...file.subarray(length), ...tail]);
+  for (let cut = file.length + 6; cut <= bytes.length; cut += 5) {
+    const beginning = bytes.subarray(0, cut);
+    const [first, other] = [await decode(beginning, model), await secondDecode(beginning, second)];
+    expect(first.knownSamples).toBe(other.known.filter(Boolean).length);
+    expect(first.image.data).toEqual(other.data);
+  }
+  expect((await decode(bytes, model)).image.data).toEqual(samples);
 });
 
 test.each([3, 9, 127])('the second decoder makes the same of residuals in steps of %d levels', async (step) => {

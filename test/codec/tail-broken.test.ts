@@ -2,10 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { DrawingTailReader } from '../../src/codec/decoder/drawing-tail.js';
+import { writeDrawing } from '../../src/codec/drawing/drawing-writer.js';
 import { MARGIN } from '../../src/codec/lossless/agreement.js';
 import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/lossless/residuals.js';
 import type { TailContext } from '../../src/codec/lossless/tail.js';
-import { readTailHeader } from '../../src/codec/lossless/tail-header.js';
+import { readTailHeader, writeTailBytes } from '../../src/codec/lossless/tail-header.js';
 import { type TailPicture, TailReader } from '../../src/codec/lossless/tail-reader.js';
 import { chooseTail, writeTail } from '../../src/codec/lossless/tail-writer.js';
 import { CodecError } from '../../src/common/errors.js';
@@ -27,8 +29,10 @@ function makeTail(width: number, height: number) {
 function readTail(section: Uint8Array, context: TailContext): TailPicture {
   const header = readTailHeader(section);
   if (header === undefined) return { values: context.xhat0, known: 0, exact: false, damaged: false };
-  if (header.kind !== 'residuals') throw new CodecError('format', 'another kind of tail');
-  const reader = new TailReader(header, context);
+  const reader =
+    header.kind === 'residuals'
+      ? new TailReader(header, context)
+      : new DrawingTailReader(header, context, new Float32Array(context.xhat0.length));
   reader.append(section.subarray(header.bytes, header.bytes + header.codedBytes));
   while (!reader.isDone && reader.readGroup());
   return reader.picture();
@@ -107,7 +111,8 @@ describe('a tail', () => {
   });
 
   test('with reserved flags or a length that cannot be is refused', () => {
-    for (const flag of [0x20, 0x40, 0x80]) {
+    // The others stand for other kinds of tails.
+    for (const flag of [0x20]) {
       expect(() => readTail(Uint8Array.from([tail[0] | flag, ...tail.subarray(1)]), context)).toThrow(CodecError);
     }
     for (const length of [
@@ -117,6 +122,66 @@ describe('a tail', () => {
     ]) {
       const broken = Uint8Array.from([...tail.subarray(0, FIXED), ...length, ...tail.subarray(HEADER)]);
       expect(() => readTail(broken, context)).toThrow(/expected a number up to/);
+    }
+  });
+});
+
+describe('a drawing', () => {
+  const { width, height } = context;
+  /** Few colours, or all that there are. */
+  const drawings = [true, false].flatMap((few) =>
+    [true, false].map((exact) => {
+      const samples = few ? image.map((value) => (value > 190 ? 210 : 30)) : image;
+      const kind = { hasPalette: few, isEven: !few && exact, step: exact ? 1 : 7 } as const;
+      const step = few ? 1 : kind.step;
+      const { code, samples: sent } = writeDrawing(
+        samples,
+        { ...kind, step, width, height, channels: 3 },
+        (step - 1) / 2,
+      )!;
+      const tail = { ...kind, step, kind: 'drawing', filledFrom: 2 } as const;
+      return { sent, exact, bytes: writeTailBytes(tail, code, exact ? samples : undefined) };
+    }),
+  );
+
+  test.each(drawings)('that is whole is what was written', ({ sent, exact, bytes }) => {
+    const picture = readTail(bytes, context);
+    expect(picture).toMatchObject({ exact, damaged: false, known: sent.length });
+    expect(picture.values).toEqual(Float32Array.from(sent, (value) => value / 127.5 - 1));
+  });
+
+  test.each(drawings)('with any other bytes is a picture or refused, and never called exact', ({ sent, bytes }) => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1 }),
+        fc.nat(),
+        (changes, cut) => {
+          const broken = bytes.slice();
+          for (const [at, value] of changes) broken[at] = value;
+          if ((broken[0] & 0x80) === 0) return;
+          const picture = read(broken.subarray(0, cut % 3 ? broken.length : cut % broken.length), context);
+          if (picture === undefined) return;
+          expect(picture.values.length).toBe(sent.length);
+          expect(picture.values.every((value) => value >= -1 && value <= 1)).toBe(true);
+          const isRight = picture.values.every((value, i) => value === Math.fround(sent[i] / 127.5 - 1));
+          expect(picture.exact && !isRight).toBe(false);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('with a code that is far longer than the picture ends with it', () => {
+    for (const byte of [0, 255, 90]) {
+      for (const { bytes } of drawings) {
+        const { bytes: headerBytes } = readTailHeader(bytes)!;
+        const fixed = bytes.subarray(0, (bytes[0] & 0x40) === 0 ? 5 : 2);
+        const long = new Uint8Array(100_000).fill(byte);
+        const picture = read(Uint8Array.from([...fixed, 0xa0, 0x8d, 6, ...long]), context);
+        expect(headerBytes).toBeGreaterThan(fixed.length);
+        expect(picture?.values.length ?? image.length).toBe(image.length);
+        expect(picture?.exact ?? false).toBe(false);
+      }
     }
   });
 });

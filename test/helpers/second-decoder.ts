@@ -44,7 +44,8 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   const bit = bitReader(file.subarray(header.length));
 
   let x = initialNoise(`ddc1/${seed}/0`, D);
-  let picture = meanColour(header.mean, D);
+  const blank = meanColour(header.mean, D);
+  let picture = blank;
   const timesteps: number[] = [];
   let t = model.schedule.timesteps;
   let xhat0 = await estimateScaled(x, width, height, t, abar, model);
@@ -67,7 +68,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   }
   const tail =
     header.tail && timesteps.length === written.length
-      ? secondTail(bit.rest(), { width, height, seed, t, xhat0, picture, residuals: model.residuals })
+      ? secondTail(bit.rest(), { width, height, seed, t, xhat0, blank, residuals: model.residuals })
       : undefined;
   const { data, known, lossless } = tail ?? { data: picture, known: Array(D).fill(false), lossless: false };
   return { width, height, data: Uint8Array.from(data), modelId: header.modelId, timesteps, known, lossless };

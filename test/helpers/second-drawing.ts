@@ -14,8 +14,8 @@ export interface SecondDrawing {
   readonly delta: number;
   /** Field f. */
   readonly fillFrom: number;
-  /** The picture after the last step: D bytes. */
-  readonly picture: readonly number[];
+  /** The picture of the bare header: D bytes. */
+  readonly blank: readonly number[];
 }
 
 /** A pass of pixels, with u and v. */
@@ -31,7 +31,7 @@ interface Pass {
 
 /** Decodes what is there of a drawing: bytes of the picture, and which of them are certain. */
 export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { data: number[]; known: boolean[] } {
-  const { width, height, palette, even, delta, fillFrom, picture } = drawing;
+  const { width, height, palette, even, delta, fillFrom, blank } = drawing;
   const q = (delta - 1) / 2;
   const passes = makePasses(width, height);
   const decisions = makeDecisions(code, width, height);
@@ -170,7 +170,7 @@ export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { dat
     for (let x = 0; x < width; x++) {
       const at = 3 * (y * width + x);
       const colour = colourAt(x, y) ?? (fills ? colourAt(x - (x % last.columns), y - (y % last.rows)) : undefined);
-      data.push(...(colour === undefined ? picture.slice(at, at + 3) : samplesOf(colour)));
+      data.push(...(colour === undefined ? blank.slice(at, at + 3) : samplesOf(colour)));
     }
   }
   return { data, known: colours.flatMap((colour) => Array(3).fill(colour !== undefined)) };

@@ -21,8 +21,8 @@ export interface SecondTailContext {
   /** Timestep and estimate at the end of the last step; D values in [-1, 1]. */
   readonly t: number;
   readonly xhat0: Float32Array;
-  /** The picture there: D bytes. */
-  readonly picture: readonly number[];
+  /** The picture of the bare header: D bytes. */
+  readonly blank: readonly number[];
   /** Of codec.json: 90 covariances for each of some timesteps. */
   readonly residuals?:
     | { readonly timesteps: readonly number[]; readonly covariances: readonly (readonly number[])[] }
@@ -42,11 +42,11 @@ export interface SecondTail {
 export function secondTail(bytes: Uint8Array, context: SecondTailContext): SecondTail | undefined {
   const header = readTailHeader(bytes);
   if (!header) return undefined;
-  const { width, height, picture } = context;
+  const { width, height, blank } = context;
   const { delta, palette, even, fillFrom } = header;
   const code = rangeDecoder(bytes.subarray(header.length), header.codeLength);
   const { data, known } = header.drawing
-    ? secondDrawing(code, { width, height, palette, even, delta, fillFrom, picture })
+    ? secondDrawing(code, { width, height, palette, even, delta, fillFrom, blank })
     : secondResiduals(code, header, context);
   return { data, known, lossless: known.every((is) => is) && crc32c(data) === header.crc };
 }
