@@ -31,7 +31,8 @@ beforeAll(async () => {
   model = await openModel('pilot', await openEngine('onnx'));
   const [first, second] = await cifarTestImages();
   const part = crop(first, { left: 8, top: 8, width: 16, height: 16 });
-  samples = [await sampleOf(part, 16), await sampleOf(second, 24), await sampleOf(syntheticImage(7, 5), 10)];
+  const tiny = crop(second, { left: 12, top: 9, width: 7, height: 5 });
+  samples = [await sampleOf(part, 16), await sampleOf(second, 24), await sampleOf(tiny, 5)];
 });
 
 afterAll(() => model.dispose());

@@ -8,10 +8,10 @@ import { type Decoder, openDecoder } from '../../src/codec/decoder/decoder.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readLayout } from '../../src/codec/format/layout.js';
 import type { CodecModel } from '../../src/codec/model.js';
-import { counting, openBlurModel } from '../helpers/blur-model.js';
-import { syntheticImage } from '../helpers/fixtures.js';
+import { counting } from '../helpers/blur-model.js';
+import { noiseImage, openNoiseModel } from '../helpers/noise-model.js';
 
-const image = syntheticImage(24, 20);
+const image = noiseImage(24, 20);
 let model: CodecModel;
 const files = new Map<string, Uint8Array>();
 
@@ -23,7 +23,7 @@ const KINDS: Readonly<Record<string, EncodeOptions>> = {
 };
 
 beforeAll(async () => {
-  model = await openBlurModel();
+  model = await openNoiseModel();
   for (const [kind, options] of Object.entries(KINDS)) files.set(kind, (await encode(image, model, options)).bytes);
 });
 
@@ -120,7 +120,8 @@ describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
       expect([points, decoder.point!.stepsUsed]).toEqual([1, ++steps]);
       expect(decoder.point!.bytesUsed).toBe(position);
     }
-    expect(steps).toBeGreaterThan(5);
+    // Samples are sent after few steps: the model needs no more to be as good as it can be.
+    expect(steps).toBeGreaterThan(kind.startsWith('lossless') ? 1 : 5);
     expect(decoder.state).toEqual({ needs: 'nothing' });
     // What follows a file is not its business.
     for await (const _ of decoder.push(new Uint8Array(10))) throw new Error('a point after the end');
@@ -261,8 +262,8 @@ describe('points', () => {
   });
 
   test('are right whatever comes while one is made', async () => {
-    const { bytes } = await encode(syntheticImage(40, 40), model, { targetRmse: 5, effort: 1 });
-    expect(bytes.length).toBeGreaterThan(2500);
+    const { bytes } = await encode(noiseImage(40, 40), model, { targetRmse: 3, effort: 1 });
+    expect(bytes.length).toBeGreaterThan(2000);
     const expected = await decode(bytes, model);
     // So many come at once that those that wait are moved, and others take their place.
     const { boundaries } = readLayout(bytes, model);

@@ -3,10 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { type Header, MAX_SIDE, readHeader, writeHeader } from '../../src/codec/format/header.js';
 import { CodecError } from '../../src/common/errors.js';
 
+/** Of the steps of these tests, the last. A file has no more of them than it has steps. */
+const MOST_HELD = 300;
+
 /** Every header that can be written. */
 const headers: fc.Arbitrary<Header> = fc
   .record({
-    version: fc.constant(4),
+    version: fc.constant(5),
     stateBits: fc.integer({ min: 4, max: 16 }),
     modelId: fc.stringMatching(/^[0-9a-f]{6}$/),
     width: fc.integer({ min: 1, max: MAX_SIDE }),
@@ -19,22 +22,31 @@ const headers: fc.Arbitrary<Header> = fc
     }),
     seed: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 ** 32 - 1 })),
     stepCount: fc.option(fc.integer({ min: 0, max: 2 ** 14 - 1 }), { nil: undefined }),
-    lossless: fc.boolean(),
+    tail: fc.boolean(),
     checksums: fc.boolean(),
     metadata: fc.boolean(),
     stop: fc.option(fc.integer({ min: 1, max: 2 ** 14 - 1 }), { nil: undefined }),
+    meanColour: fc.option(fc.integer({ min: 0, max: 2 ** 16 - 1 }), { nil: undefined }),
+    heldSteps: fc.option(
+      fc
+        .uniqueArray(fc.integer({ min: 1, max: MOST_HELD }), { maxLength: 5 })
+        .map((steps) => steps.sort((a, b) => a - b)),
+      { nil: undefined },
+    ),
   })
-  .map(({ stepCount, lossless, checksums, metadata, stop, ...header }) => ({
+  .map(({ stepCount, tail, checksums, metadata, stop, meanColour, heldSteps, ...header }) => ({
     ...header,
     ...(stepCount !== undefined && { stepCount }),
-    ...(lossless && { lossless }),
+    ...(tail && { tail }),
     ...(checksums && { checksums }),
     ...(metadata && { metadata }),
     ...(stop !== undefined && { stop }),
+    ...(meanColour !== undefined && { meanColour }),
+    ...(heldSteps !== undefined && { heldSteps }),
   }));
 
 const SIMPLE: Header = {
-  version: 4,
+  version: 5,
   stateBits: 12,
   modelId: 'c0ffee',
   width: 32,
@@ -90,14 +102,18 @@ function withFeatures(features: number): Uint8Array {
 
 test('a header has the bytes of the specification', () => {
   const bytes = Array.from(writeHeader(SIMPLE));
-  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc4, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
+  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc5, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
   expect(bytes.at(-1)).toBe(crc8(Uint8Array.from(bytes.slice(0, -1))));
   const long = writeHeader({ ...SIMPLE, seed: 129, stepCount: 5 });
   expect(long[2]).toBe(8 | 0x20 | 0x40);
-  expect(writeHeader({ ...SIMPLE, lossless: true })[2]).toBe(8 | 0x80);
+  expect(writeHeader({ ...SIMPLE, tail: true })[2]).toBe(8 | 0x80);
   const features = writeHeader({ ...SIMPLE, checksums: true, metadata: true });
   expect([features[2], ...features.subarray(-2, -1)]).toEqual([8 | 0x10, 3]);
   expect(Array.from(long.subarray(11, -1))).toEqual([0x81, 0x01, 5]);
+  // Red 16, green 32, blue 15; three held steps, with 2, 0 and 199 others before them.
+  const shown = writeHeader({ ...SIMPLE, stop: 3, meanColour: 0b10000_100000_01111, heldSteps: [3, 4, 204] });
+  expect(shown[2]).toBe(8 | 0x10);
+  expect(Array.from(shown.subarray(11, -1))).toEqual([0x1c, 3, 0b10000_100, 0b000_01111, 3, 2, 0, 0xc7, 1]);
 });
 
 test('the checksum is CRC-8/AUTOSAR', () => {
@@ -108,7 +124,8 @@ test('whatever is written is read back, and the length is right with a payload b
   fc.assert(
     fc.property(headers, fc.uint8Array({ maxLength: 20 }), (header, payload) => {
       const bytes = writeHeader(header);
-      expect(bytes.length).toBeLessThanOrEqual(2 + 1 + 3 + 8 + 2 + 5 + 2 + 1 + 2 + 1);
+      const held = header.heldSteps === undefined ? 0 : 1 + 2 * header.heldSteps.length;
+      expect(bytes.length).toBeLessThanOrEqual(2 + 1 + 3 + 8 + 2 + 5 + 2 + 1 + 2 + 2 + held + 1);
       expect(readHeader(Uint8Array.from([...bytes, ...payload]))).toEqual({ header, length: bytes.length });
     }),
     { numRuns: 1000 },
@@ -137,14 +154,19 @@ describe('damage', () => {
     fc.assert(
       fc.property(headers, (header) => {
         const bytes = writeHeader(header);
-        const { checksums, metadata, stop } = header;
+        const { checksums, metadata, stop, meanColour, heldSteps } = header;
         const stopBytes = stop === undefined ? 0 : stop < 128 ? 1 : 2;
-        const featuresAt = checksums || metadata || stopBytes > 0 ? bytes.length - 2 - stopBytes : -1;
+        const meanBytes = meanColour === undefined ? 0 : 2;
+        const gaps = heldSteps?.map((step, i) => step - (heldSteps[i - 1] ?? 0) - 1);
+        const heldBytes = gaps?.reduce((sum, gap) => sum + (gap < 128 ? 1 : 2), 1) ?? 0;
+        const features = [checksums, metadata, stopBytes, meanBytes, heldBytes].some(Boolean);
+        const featuresAt = features ? bytes.length - 2 - stopBytes - meanBytes - heldBytes : -1;
+        const countAt = heldBytes > 0 ? bytes.length - 1 - heldBytes : -1;
         for (let bit = 0; bit < bytes.length * 8; bit++) {
           const damaged = bytes.slice();
           damaged[bit >> 3] ^= 1 << (bit & 7);
-          // A flipped flag or LEB128 continuation moves the checksum to another place, where 1 in 256 fits by chance.
-          const moves = [2, featuresAt].includes(bit >> 3) || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
+          // A flipped flag, count or LEB128 continuation moves the checksum to another place, where 1 in 256 fits by chance.
+          const moves = [2, featuresAt, countAt].includes(bit >> 3) || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
           if (moves) {
             try {
               expect(readHeader(damaged).header).not.toEqual(header);
@@ -163,7 +185,7 @@ describe('damage', () => {
   test('anything else never gives more than a refusal', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (junk) => {
-        const bytes = Uint8Array.from([0xdd, 0xc4, ...junk]);
+        const bytes = Uint8Array.from([0xdd, 0xc5, ...junk]);
         try {
           const { header, length } = readHeader(bytes);
           expect(writeHeader(header)).toEqual(bytes.slice(0, length));
@@ -180,9 +202,10 @@ describe('damage', () => {
     ['an empty file', Uint8Array.of(), /not a \.ddc file.*an empty file/],
     ['another kind of file', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), /not a \.ddc file.*8950/],
     ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
-    ['a later version', altered(1, 0xc5), /version: expected 4, got 5/],
-    ['version 2', altered(1, 0xc2), /version: expected 4, got 2/],
-    ['a reserved feature', withFeatures(0x08), /feature this version does not know/],
+    ['a later version', altered(1, 0xc6), /version: expected 5, got 6/],
+    ['version 2', altered(1, 0xc2), /version: expected 5, got 2/],
+    ['version 4', altered(1, 0xc4), /version: expected 5, got 4/],
+    ['a reserved feature', withFeatures(0x20), /feature this version does not know/],
     ['features that are none', withFeatures(0), /feature this version does not know/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],

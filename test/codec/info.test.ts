@@ -8,7 +8,7 @@ import { loadModelInfo } from '../../src/node/models.js';
 const model = await loadModelInfo('pilot');
 
 const HEADER: Header = {
-  version: 4,
+  version: 5,
   stateBits: 8,
   modelId: model.id.slice(0, 6),
   width: 32,
@@ -30,13 +30,13 @@ function fileOf(header: Header, payload?: number): Uint8Array {
 test('a header alone tells what it holds, without a model', () => {
   const file = fileOf(HEADER);
   expect(readInfo(file)).toEqual({
-    version: 4,
+    version: 5,
     modelId: HEADER.modelId,
     width: 32,
     height: 20,
     stateBits: 8,
     seed: 99,
-    lossless: false,
+    tail: false,
     checksums: false,
     headerBytes: writeHeader(HEADER).length,
     bytes: file.length,

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MARGIN } from '../../src/codec/lossless/agreement.js';
 import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/lossless/residuals.js';
-import { readTailHeader, type TailContext } from '../../src/codec/lossless/tail.js';
+import type { TailContext } from '../../src/codec/lossless/tail.js';
+import { readTailHeader } from '../../src/codec/lossless/tail-header.js';
 import { type TailPicture, TailReader } from '../../src/codec/lossless/tail-reader.js';
 import { chooseTail, writeTail } from '../../src/codec/lossless/tail-writer.js';
 import { CodecError } from '../../src/common/errors.js';
@@ -19,13 +20,14 @@ function makeTail(width: number, height: number) {
     Math.max(0, Math.min(255, Math.round((value + 1) * 127.5 + 12 * uniform()))),
   );
   const context: TailContext = { width, height, seed: 5, xhat0, covariances: INDEPENDENT };
-  return { context, image, tail: writeTail(context, image, chooseTail(context, image), MARGIN) };
+  return { context, image, tail: writeTail(context, image, chooseTail(context, image), MARGIN).bytes };
 }
 
 /** Reads a tail or a beginning of it. */
 function readTail(section: Uint8Array, context: TailContext): TailPicture {
   const header = readTailHeader(section);
   if (header === undefined) return { values: context.xhat0, known: 0, exact: false, damaged: false };
+  if (header.kind !== 'residuals') throw new CodecError('format', 'another kind of tail');
   const reader = new TailReader(header, context);
   reader.append(section.subarray(header.bytes, header.bytes + header.codedBytes));
   while (!reader.isDone && reader.readGroup());
@@ -43,7 +45,7 @@ function read(tail: Uint8Array, context: TailContext): TailPicture | undefined {
 }
 
 const { context, image, tail } = makeTail(13, 9);
-/** Flags, scale, checksum; then the length of the code in two bytes. */
+/** Flags, checksum, scale; then the length of the code in two bytes. */
 const FIXED = 6;
 const HEADER = 8;
 
@@ -90,7 +92,7 @@ describe('a tail', () => {
         const bytes = new Uint8Array(FIXED + 2 * COVARIANCE_SIZE);
         bytes.set(tail.subarray(0, FIXED));
         bytes[0] |= 0x10;
-        bytes[1] = scale;
+        bytes[FIXED - 1] = scale;
         const view = new DataView(bytes.buffer);
         for (const [i, value] of table.entries()) view.setInt16(FIXED + 2 * i, value);
         const whole = Buffer.concat([bytes, tail.subarray(FIXED)]);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
 import { onTestFinished } from 'vitest';
+import { integerStream } from '../../src/common/random.js';
 import { toRgba } from '../../src/image/alpha.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { readImage } from '../../src/node/image/read.js';
@@ -49,6 +50,18 @@ export function withDisc(image: RgbImage): RgbImage {
     return Math.max(0, Math.min(255, Math.round(255 * (3 - 8 * radius))));
   });
   return { ...image, alpha };
+}
+
+/** A picture with the grain of film, most of it the same in all channels, the same every time. */
+export function grained(image: RgbImage): RgbImage {
+  const next = integerStream('grain');
+  // The sum of four even numbers is nearly Gaussian, of variance 1 / 3.
+  const gaussian = () => Array.from({ length: 4 }, () => (next() >>> 0) / 2 ** 32).reduce((a, b) => a + b, -2) * 1.73;
+  const grey = Float64Array.from({ length: image.width * image.height }, gaussian);
+  const data = image.data.map((value, i) =>
+    Math.max(0, Math.min(255, Math.round(value + 10 * grey[Math.floor(i / 3)] + 3 * gaussian()))),
+  );
+  return { ...image, data };
 }
 
 /** An image as a sharp pipeline, to be written in any format. */

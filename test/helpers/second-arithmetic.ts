@@ -43,3 +43,58 @@ export function powerOfTwo(log: number): number {
   for (let i = 0; i < Math.abs(whole); i++) power = whole > 0 ? power * 2 : power / 2;
   return power;
 }
+
+/** Section 8: one symbol's share [a, b) of 2^22. */
+export interface Share {
+  readonly symbol: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+export type RangeDecoder = ReturnType<typeof rangeDecoder>;
+
+/** Section 8: range coder, run for missing bytes that are all zeros and all ones: a symbol is certain if it is the same for both. */
+export function rangeDecoder(code: Uint8Array, length: number) {
+  let at = 0;
+  const cut = code.length < length;
+  const next = (missing: bigint) => {
+    if (at < Math.min(code.length, length)) return BigInt(code[at]);
+    return cut ? missing : 0n;
+  };
+  let range = 2n ** 40n;
+  let [zeros, ones] = [0n, 0n];
+  const shift = () => {
+    zeros = 256n * zeros + next(0n);
+    ones = 256n * ones + next(255n);
+    at++;
+  };
+  for (let i = 0; i < 5; i++) shift();
+  return {
+    /** @param find the share in which a place is */
+    read(find: (place: number) => Share): number | undefined {
+      const unit = range / 2n ** 22n;
+      const place = (value: bigint) => Number(value / unit);
+      if (place(ones) >= 2 ** 22) return undefined;
+      const { symbol, a, b } = find(place(zeros));
+      if (place(ones) >= b) return undefined;
+      zeros -= BigInt(a) * unit;
+      ones -= BigInt(a) * unit;
+      range = BigInt(b - a) * unit;
+      while (range < 2n ** 32n) {
+        range *= 256n;
+        shift();
+      }
+      return symbol;
+    },
+  };
+}
+
+/** Section 8: CRC-32C, a bit at a time. */
+export function crc32c(bytes: Iterable<number>): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}

@@ -4,7 +4,8 @@
  * the page, is wrong.
  */
 import type { NoisePredictor, Tiling } from '../../src/model/denoiser.js';
-import { leb128, powerOfTwo, stream } from './second-arithmetic.js';
+import { leb128, powerOfTwo, rangeDecoder, stream } from './second-arithmetic.js';
+import { secondDrawing } from './second-drawing.js';
 import { type SecondTailContext, secondTail } from './second-tail.js';
 
 /** A model as section 7 has it: the contents of its codec.json, and its network. */
@@ -23,11 +24,13 @@ export interface SecondResult {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
+  /** Opacity of each pixel, where the file has it and all of it. */
+  readonly alpha?: Uint8Array;
   /** Hex, of the model that the file asks for. */
   readonly modelId: string;
   /** t after each whole step. */
   readonly timesteps: number[];
-  /** For each sample, whether a lossless tail makes it certain. */
+  /** For each sample, whether the tail makes it certain. */
   readonly known: boolean[];
   /** The picture is whole and has its CRC. */
   readonly lossless: boolean;
@@ -41,40 +44,67 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   const { abar, snr } = schedule(model.schedule);
   const plan = makePlan(header, model, snr);
   const written = plan.slice(0, header.stepCount ?? plan.length);
-  const bit = bitReader(file.subarray(header.length));
+  const plane = header.alpha ? alphaPlane(file.subarray(header.length), header) : undefined;
+  // Nothing follows a plane that is cut off.
+  const planeEnd = header.alpha ? (plane?.end ?? file.length) : 0;
+  const bit = bitReader(file.subarray(header.length + planeEnd));
 
   let x = initialNoise(`ddc1/${seed}/0`, D);
+  let picture = meanColour(header.mean, D);
   const timesteps: number[] = [];
   let t = model.schedule.timesteps;
+  let xhat0 = await estimateScaled(x, width, height, t, abar, model);
   let section: number[] = [];
   for (const [i, step] of written.entries()) {
     const bits = step.B * step.L;
     const closes = header.checksums && (section.length + bits >= 256 || i === written.length - 1);
     if (bits + (closes ? 16 : 0) > bit.left()) break;
     section.push(...bit.ahead(bits));
-    const xhat0 = await estimateScaled(x, width, height, t, abar, model);
     const z = stepNoise(`ddc1/${seed}/${i + 1}`, step, nu, D, bit.read);
     x = jump(x, xhat0, z, abar[step.t], abar[step.s]);
     t = step.s;
+    xhat0 = await estimateScaled(x, width, height, t, abar, model);
+    if (!header.held.includes(i + 1)) picture = toBytes(xhat0);
     timesteps.push(t);
     if (closes) {
       if (bit.read(16) !== checksum(section)) throw new Error(`wrong checksum after step ${i + 1}`);
       section = [];
     }
   }
-  const xhat0 = await estimateScaled(x, width, height, t, abar, model);
   const tail =
-    header.lossless && timesteps.length === written.length
-      ? secondTail(bit.rest(), { width, height, seed, t, xhat0, residuals: model.residuals })
+    header.tail && timesteps.length === written.length
+      ? secondTail(bit.rest(), {
+          width,
+          height,
+          alpha: plane?.alpha,
+          seed,
+          t,
+          xhat0,
+          picture,
+          residuals: model.residuals,
+        })
       : undefined;
-  const { values, known, lossless } = tail ?? { values: xhat0, known: Array(D).fill(false), lossless: false };
-  const data = Uint8Array.from(values, (v) => Math.min(255, Math.max(0, Math.floor((v + 1) * 127.5 + 0.5))));
-  return { width, height, data, modelId: header.modelId, timesteps, known, lossless };
+  const { data, known, lossless } = tail ?? { data: picture, known: Array(D).fill(false), lossless: false };
+  const alpha = plane && { alpha: Uint8Array.from(plane.alpha) };
+  return { width, height, data: Uint8Array.from(data), ...alpha, modelId: header.modelId, timesteps, known, lossless };
+}
+
+/** Section 5: the picture of an estimate. */
+function toBytes(xhat0: Float32Array): number[] {
+  return Array.from(xhat0, (v) => Math.min(255, Math.max(0, Math.floor((v + 1) * 127.5 + 0.5))));
+}
+
+/** Section 5: the picture of the bare header. */
+function meanColour(mean: number | undefined, D: number): number[] {
+  if (mean === undefined) return Array(D).fill(128);
+  const [r, g, b] = [mean >> 11, (mean >> 5) & 63, mean & 31];
+  const colour = [(255 * r) / 31, (255 * g) / 63, (255 * b) / 31].map((value) => Math.floor(value + 0.5));
+  return Array.from({ length: D }, (_, i) => colour[i % 3]);
 }
 
 /** Section 1. */
 function readHeader(file: Uint8Array) {
-  if (file[0] !== 0xdd || file[1] !== 0xc4) throw new Error('not a .ddc file of version 4');
+  if (file[0] !== 0xdd || file[1] !== 0xc5) throw new Error('not a .ddc file of version 5');
   let at = 6;
   const number = () => {
     const read = leb128(file, at);
@@ -90,6 +120,10 @@ function readHeader(file: Uint8Array) {
   const stepCount = (flags >> 6) & 1 ? number() : undefined;
   const features = (flags >> 4) & 1 ? file[at++] : 0;
   const stop = (features >> 2) & 1 ? number() : undefined;
+  const mean = (features >> 3) & 1 ? file[at] * 256 + file[at + 1] : undefined;
+  if (mean !== undefined) at += 2;
+  const held: number[] = [];
+  for (let left = (features >> 4) & 1 ? number() : 0; left > 0; left--) held.push((held.at(-1) ?? 0) + 1 + number());
   let crc = 0xff;
   for (const byte of file.subarray(0, at)) {
     for (let i = 7; i >= 0; i--) {
@@ -100,8 +134,9 @@ function readHeader(file: Uint8Array) {
   if ((crc ^ 0xff) !== file[at]) throw new Error('wrong CRC');
   return {
     nu: 4 + (flags & 15),
-    lossless: flags >> 7 === 1,
+    tail: flags >> 7 === 1,
     checksums: (features & 1) === 1,
+    alpha: (features >> 5) % 2 === 1,
     modelId: [...file.subarray(3, 6)].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
     width,
     height,
@@ -112,8 +147,28 @@ function readHeader(file: Uint8Array) {
     seed,
     stepCount,
     stop,
+    mean,
+    /** Steps, counted from 1. */
+    held,
     length: at + 1,
   };
+}
+
+/** Section 1, alpha plane. @returns it and where it ends; undefined where that is not there */
+function alphaPlane(section: Uint8Array, { width, height, checksums }: ReturnType<typeof readHeader>) {
+  const field = leb128(section, 0);
+  if (!field) return undefined;
+  const length = Math.floor(field.value / 2);
+  const end = field.end + length + (checksums ? 2 : 0);
+  if (section.length < end) return undefined;
+  const { read } = bitReader(section);
+  const before = Array.from({ length: 8 * (field.end + length) }, () => read(1));
+  if (checksums && read(16) !== checksum(before)) throw new Error('wrong checksum of the alpha plane');
+  const code = rangeDecoder(section.subarray(field.end, field.end + length), length);
+  const drawing = { width, height, channels: 1, palette: field.value % 2 === 1, even: false, delta: 1 } as const;
+  const { data, known } = secondDrawing(code, { ...drawing, fillFrom: 15, picture: [] });
+  if (!known.every((is) => is)) throw new Error('the alpha plane is damaged');
+  return { alpha: data, end };
 }
 
 /** Section 2: CRC-16/IBM-3740 of single bits. */

@@ -1,8 +1,17 @@
 /**
- * The lossless tail of a .ddc file, for the second decoder: written from docs/FORMAT.md section 8 alone, and as plain as the page.
+ * The tail of a .ddc file, for the second decoder: written from docs/FORMAT.md section 8 alone, and as plain as the page.
  * It shares no code with src/codec.
  */
-import { leb128, powerOfTwo, stream } from './second-arithmetic.js';
+import {
+  crc32c,
+  leb128,
+  powerOfTwo,
+  type RangeDecoder,
+  rangeDecoder,
+  type Share,
+  stream,
+} from './second-arithmetic.js';
+import { secondDrawing } from './second-drawing.js';
 
 /** What the tail's decoder is told: the picture at the end of the steps, and the covariances that the model has. */
 export interface SecondTailContext {
@@ -12,6 +21,10 @@ export interface SecondTailContext {
   /** Timestep and estimate at the end of the last step; D values in [-1, 1]. */
   readonly t: number;
   readonly xhat0: Float32Array;
+  /** Of each pixel, where the file has it. */
+  readonly alpha?: readonly number[] | undefined;
+  /** The picture there: D bytes. */
+  readonly picture: readonly number[];
   /** Of codec.json: 90 covariances for each of some timesteps. */
   readonly residuals?:
     | { readonly timesteps: readonly number[]; readonly covariances: readonly (readonly number[])[] }
@@ -19,8 +32,8 @@ export interface SecondTailContext {
 }
 
 export interface SecondTail {
-  /** Values in [-1, 1]. */
-  readonly values: number[];
+  /** D bytes. */
+  readonly data: number[];
   /** For each sample, whether it is certain. */
   readonly known: boolean[];
   /** All samples are known and the picture has the file's CRC. */
@@ -31,11 +44,21 @@ export interface SecondTail {
 export function secondTail(bytes: Uint8Array, context: SecondTailContext): SecondTail | undefined {
   const header = readTailHeader(bytes);
   if (!header) return undefined;
+  const { width, height, picture, alpha = [] } = context;
+  const { delta, palette, even, fillFrom } = header;
+  const code = rangeDecoder(bytes.subarray(header.length), header.codeLength);
+  const { data, known } = header.drawing
+    ? secondDrawing(code, { width, height, channels: 3, palette, even, delta, fillFrom, picture })
+    : secondResiduals(code, header, context);
+  return { data, known, lossless: known.every((is) => is) && crc32c([...alpha, ...data]) === header.crc };
+}
+
+/** Residuals: the rest of section 8. */
+function secondResiduals(code: RangeDecoder, header: TailHeader, context: SecondTailContext) {
   const { width, height, seed, t, xhat0, residuals } = context;
   const D = 3 * width * height;
   const order = codingOrder(width, height);
   const predictors = makePredictors(header.covariances ?? modelCovariances(residuals, t));
-  const code = rangeDecoder(bytes.subarray(header.length), header.codeLength);
 
   const r = new Float32Array(D);
   const q = new Float32Array(D);
@@ -67,7 +90,7 @@ export function secondTail(bytes: Uint8Array, context: SecondTailContext): Secon
       const u = (((w % 65536) + j * m) % 65536) / 65536;
       const centre = Math.floor((xhat0[at] + 1) * 127.5 + u) + 0.5 - u;
       const { mean, variance, V } = predict(at);
-      const sample = code.read(sampleShares(centre + mean, variance));
+      const sample = code.read(sampleShares(centre + mean, variance, header.delta));
       if (sample === undefined) {
         certain = false;
         break;
@@ -78,25 +101,38 @@ export function secondTail(bytes: Uint8Array, context: SecondTailContext): Secon
       q[at] = (r[at] - mean) ** 2 / V;
     }
   }
-  const values = Array.from(xhat0, (estimate, at) =>
-    Math.fround(known[at] ? samples[at] / 127.5 - 1 : Math.max(-1, Math.min(1, estimate + predict(at).mean / 127.5))),
-  );
-  return { values, known, lossless: known.every((is) => is) && crc32c(samples) === header.crc };
+  const data = Array.from(xhat0, (estimate, at) => {
+    if (known[at]) return samples[at];
+    const value = Math.fround(Math.max(-1, Math.min(1, estimate + predict(at).mean / 127.5)));
+    return limit(Math.floor((value + 1) * 127.5 + 0.5));
+  });
+  return { data, known };
 }
+
+type TailHeader = NonNullable<ReturnType<typeof readTailHeader>>;
 
 function readTailHeader(bytes: Uint8Array) {
   const flags = bytes[0];
-  if (flags >> 5) throw new Error('reserved bits of the tail are set');
-  const table = flags & 16 ? 180 : 0;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const code = leb128(bytes, 6 + table);
+  const drawing = flags >> 7 === 1;
+  const stepped = ((flags >> 6) & 1) === 1;
+  if (!drawing && (flags >> 5) & 1) throw new Error('reserved bits of the tail are set');
+  const table = !drawing && flags & 16 ? 180 : 0;
+  const ofScale = 1 + (stepped ? 1 : 4);
+  const ofTable = ofScale + (drawing ? 0 : 1);
+  const code = leb128(bytes, ofTable + table);
   if (code === undefined) return undefined;
-  const eighths = bytes[1] - 128;
+  if (stepped && bytes[1] > 63) throw new Error('the tail has steps of more than 127');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   return {
+    drawing,
     kappa: flags & 15,
-    g: powerOfTwo(32 * eighths),
-    crc: view.getUint32(2),
-    covariances: table ? Array.from({ length: 90 }, (_, i) => view.getInt16(6 + 2 * i)) : undefined,
+    fillFrom: flags & 15,
+    even: ((flags >> 4) & 1) === 1,
+    palette: ((flags >> 5) & 1) === 1,
+    delta: stepped ? 2 * bytes[1] + 1 : 1,
+    crc: stepped ? undefined : view.getUint32(1),
+    g: drawing ? 1 : powerOfTwo(32 * (bytes[ofScale] - 128)),
+    covariances: table ? Array.from({ length: 90 }, (_, i) => view.getInt16(ofTable + 2 * i)) : undefined,
     codeLength: code.value,
     length: code.end,
   };
@@ -122,51 +158,6 @@ const LATTICES = [
   [1, 0],
 ];
 
-/** One symbol's share [a, b) of 2^22. */
-interface Share {
-  readonly symbol: number;
-  readonly a: number;
-  readonly b: number;
-}
-
-type RangeDecoder = ReturnType<typeof rangeDecoder>;
-
-/** Range coder, run for missing bytes that are all zeros and all ones: a symbol is certain if it is the same for both. */
-function rangeDecoder(code: Uint8Array, length: number) {
-  let at = 0;
-  const cut = code.length < length;
-  const next = (missing: bigint) => {
-    if (at < Math.min(code.length, length)) return BigInt(code[at]);
-    return cut ? missing : 0n;
-  };
-  let range = 2n ** 40n;
-  let [zeros, ones] = [0n, 0n];
-  const shift = () => {
-    zeros = 256n * zeros + next(0n);
-    ones = 256n * ones + next(255n);
-    at++;
-  };
-  for (let i = 0; i < 5; i++) shift();
-  return {
-    /** @param find the share in which a place is */
-    read(find: (place: number) => Share): number | undefined {
-      const unit = range / 2n ** 22n;
-      const place = (value: bigint) => Number(value / unit);
-      if (place(ones) >= 2 ** 22) return undefined;
-      const { symbol, a, b } = find(place(zeros));
-      if (place(ones) >= b) return undefined;
-      zeros -= BigInt(a) * unit;
-      ones -= BigInt(a) * unit;
-      range = BigInt(b - a) * unit;
-      while (range < 2n ** 32n) {
-        range *= 256n;
-        shift();
-      }
-      return symbol;
-    },
-  };
-}
-
 /** Golomb-Rice code of a group's shift. */
 function readShift(code: RangeDecoder, kappa: number): number | undefined {
   const equal = (shares: number) => (place: number) => {
@@ -184,9 +175,9 @@ function readShift(code: RangeDecoder, kappa: number): number | undefined {
   return low === undefined ? undefined : high * 2 ** kappa + low;
 }
 
-/** Samples: Student's t with 12 degrees of freedom around `middle`. */
-function sampleShares(middle: number, variance: number): (place: number) => Share {
-  const m = Math.min(255, Math.max(0, middle));
+/** Samples: Student's t with 12 degrees of freedom around `middle`, in steps of delta. The symbol is the sample. */
+function sampleShares(middle: number, variance: number, delta: number): (place: number) => Share {
+  const m = limit(middle);
   const scale = 1 / Math.sqrt((variance * 10) / 12);
   const H = (x: number) => {
     const s = 12 / (12 + x * x);
@@ -201,11 +192,18 @@ function sampleShares(middle: number, variance: number): (place: number) => Shar
     return 4 * k + Math.floor((F(k) - first) * ((2 ** 22 - 1024) / (last - first)));
   };
   return (place) => {
-    let symbol = 0;
-    while (c(symbol + 1) <= place) symbol++;
-    return { symbol, a: c(symbol), b: c(symbol + 1) };
+    let value = 0;
+    while (c(value + 1) <= place) value++;
+    if (delta === 1) return { symbol: value, a: c(value), b: c(value + 1) };
+    const q = (delta - 1) / 2;
+    const M = Math.floor(m + 0.5);
+    const middleOfStep = M + Math.floor((value - M + q) / delta) * delta;
+    const [from, to] = [Math.max(0, middleOfStep - q), Math.min(255, middleOfStep + q)];
+    return { symbol: limit(middleOfStep), a: c(from), b: c(to + 1) };
   };
 }
+
+const limit = (sample: number) => Math.min(255, Math.max(0, sample));
 
 /** The model's table whose timestep is nearest by ratio; independent samples for a model without. */
 function modelCovariances(residuals: SecondTailContext['residuals'], t: number): readonly number[] {
@@ -287,14 +285,4 @@ function solve(A: readonly number[][], b: readonly number[]): number[] {
     w[i] = sum / L[i][i];
   }
   return w;
-}
-
-/** CRC-32C, a bit at a time. */
-function crc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  }
-  return (crc ^ 0xffffffff) >>> 0;
 }
