@@ -25,7 +25,7 @@ import { rmse } from '../../src/image/metrics.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { readImage } from '../../src/node/image/read.js';
 import { CODEC_FILE, type Model, openModel } from '../../src/node/models.js';
-import { cifarTestImages, grained, PHOTO, syntheticImage } from '../helpers/fixtures.js';
+import { cifarTestImages, grained, PHOTO, syntheticImage, withDisc } from '../helpers/fixtures.js';
 import { copyOfPilot, edit } from '../helpers/model-copy.js';
 import { type SecondModel, secondDecode } from '../helpers/second-decoder.js';
 
@@ -62,6 +62,12 @@ const CASES = [
     sha256: 'be38b285adee9f9db52f1eed89ee615a033d71825d3e2f2d4c812487ada570df',
     source: async () => crop((await cifarTestImages())[4], { left: 7, top: 11, width: 18, height: 12 }),
     options: { targetRmse: 6, checksums: true, metadata: { source: 'crop.png', comment: 'checked' } },
+  },
+  {
+    name: 'transparent-24x20',
+    sha256: 'bb910400f56826b090dd3ee76eeb043a8dc1216b78cfe84f42200694cc6d56e6',
+    source: async () => withDisc(crop((await cifarTestImages())[5], { left: 4, top: 6, width: 24, height: 20 })),
+    options: { targetRmse: 3, seed: 11 },
   },
 ] as const;
 
@@ -150,6 +156,13 @@ const DRAWING_CASES = [
     source: async () => text(),
     options: { lossless: true },
   },
+  {
+    // The plane has a checksum.
+    name: 'glass-20x12',
+    sha256: '1ab1d669390f317760bbec388a34c57ce97b3998d83cece2d31dc2c369b261c1',
+    source: async () => withDisc(crop(text(), { left: 10, top: 6, width: 20, height: 12 })),
+    options: { lossless: true, checksums: true },
+  },
 ] as const;
 
 let model: Model;
@@ -212,6 +225,7 @@ async function decodeTwice(name: string, share: number) {
   const differences = other.data.map((value, i) => Math.abs(value - first.image.data[i]));
   expect(Math.max(...differences)).toBeLessThanOrEqual(1);
   expect(differences.filter((difference) => difference > 0).length).toBeLessThanOrEqual(differences.length / 500);
+  expect(first.image.alpha).toEqual(other.alpha);
   return { first, other };
 }
 
@@ -231,6 +245,7 @@ describe.each(CASES)('$name', ({ name, source, options }) => {
     expect(Math.max(...image.data.map((value, i) => Math.abs(value - expected[i])))).toBeLessThanOrEqual(1);
     const original = await source();
     expect([image.width, image.height]).toEqual([original.width, original.height]);
+    expect(image.alpha).toEqual(original.alpha);
     expect(rmse(image, original)).toBeLessThanOrEqual(options.targetRmse + 0.1);
   });
 
@@ -285,6 +300,7 @@ describe.each(DRAWING_CASES)('$name, drawn', ({ name, source, options }) => {
     const { image, complete, stepsTotal, lossless } = await decode(await golden(name), model);
     expect([complete, stepsTotal, lossless]).toEqual([true, 0, 'lossless' in options]);
     expect(image.data).toEqual(await recorded(name));
+    expect(image.alpha).toEqual((await source()).alpha);
     expect(rmse(image, await source())).toBeLessThanOrEqual('lossless' in options ? 0 : options.targetRmse);
   });
 
@@ -296,6 +312,7 @@ describe.each(DRAWING_CASES)('$name, drawn', ({ name, source, options }) => {
       const beginning = file.subarray(0, length);
       const [first, other] = [await decode(beginning, model), await secondDecode(beginning, second)];
       expect(Buffer.compare(first.image.data, other.data), `of ${length} bytes`).toBe(0);
+      expect(first.image.alpha).toEqual(other.alpha);
       expect(first.knownSamples).toBe(other.known.filter(Boolean).length);
       expect([first.lossless, first.stepsUsed]).toEqual([other.lossless, 0]);
       expect(first.knownSamples).toBeGreaterThanOrEqual(known);
@@ -309,6 +326,8 @@ test('the cases have what a header can say of pictures', async () => {
   const headers = await Promise.all(ALL_CASES.map(async ({ name }) => readHeader(await golden(name)).header));
   const count = (is: (header: Header) => unknown) => headers.filter(is).length;
   expect(count(({ heldSteps }) => heldSteps)).toBeGreaterThan(0);
+  expect(count(({ alpha, tail }) => alpha && tail)).toBeGreaterThan(0);
+  expect(count(({ alpha, tail }) => alpha && !tail)).toBeGreaterThan(0);
   expect(count(({ meanColour, tail }) => meanColour !== undefined && tail)).toBeGreaterThan(0);
   expect(count(({ meanColour, tail }) => meanColour !== undefined && !tail)).toBeGreaterThan(0);
   const tails = await Promise.all(DRAWING_CASES.map(async ({ name }) => readInfo(await golden(name), model)));

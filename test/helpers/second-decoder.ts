@@ -4,7 +4,8 @@
  * the page, is wrong.
  */
 import type { NoisePredictor, Tiling } from '../../src/model/denoiser.js';
-import { leb128, powerOfTwo, stream } from './second-arithmetic.js';
+import { leb128, powerOfTwo, rangeDecoder, stream } from './second-arithmetic.js';
+import { secondDrawing } from './second-drawing.js';
 import { type SecondTailContext, secondTail } from './second-tail.js';
 
 /** A model as section 7 has it: the contents of its codec.json, and its network. */
@@ -23,6 +24,8 @@ export interface SecondResult {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
+  /** Opacity of each pixel, where the file has it and all of it. */
+  readonly alpha?: Uint8Array;
   /** Hex, of the model that the file asks for. */
   readonly modelId: string;
   /** t after each whole step. */
@@ -41,7 +44,10 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   const { abar, snr } = schedule(model.schedule);
   const plan = makePlan(header, model, snr);
   const written = plan.slice(0, header.stepCount ?? plan.length);
-  const bit = bitReader(file.subarray(header.length));
+  const plane = header.alpha ? alphaPlane(file.subarray(header.length), header) : undefined;
+  // Nothing follows a plane that is cut off.
+  const planeEnd = header.alpha ? (plane?.end ?? file.length) : 0;
+  const bit = bitReader(file.subarray(header.length + planeEnd));
 
   let x = initialNoise(`ddc1/${seed}/0`, D);
   const blank = meanColour(header.mean, D);
@@ -68,10 +74,20 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
   }
   const tail =
     header.tail && timesteps.length === written.length
-      ? secondTail(bit.rest(), { width, height, seed, t, xhat0, blank, residuals: model.residuals })
+      ? secondTail(bit.rest(), {
+          width,
+          height,
+          alpha: plane?.alpha,
+          seed,
+          t,
+          xhat0,
+          blank,
+          residuals: model.residuals,
+        })
       : undefined;
   const { data, known, lossless } = tail ?? { data: picture, known: Array(D).fill(false), lossless: false };
-  return { width, height, data: Uint8Array.from(data), modelId: header.modelId, timesteps, known, lossless };
+  const alpha = plane && { alpha: Uint8Array.from(plane.alpha) };
+  return { width, height, data: Uint8Array.from(data), ...alpha, modelId: header.modelId, timesteps, known, lossless };
 }
 
 /** Section 5: the picture of an estimate. */
@@ -121,6 +137,7 @@ function readHeader(file: Uint8Array) {
     nu: 4 + (flags & 15),
     tail: flags >> 7 === 1,
     checksums: (features & 1) === 1,
+    alpha: (features >> 5) % 2 === 1,
     modelId: [...file.subarray(3, 6)].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
     width,
     height,
@@ -136,6 +153,23 @@ function readHeader(file: Uint8Array) {
     held,
     length: at + 1,
   };
+}
+
+/** Section 1, alpha plane. @returns it and where it ends; undefined where that is not there */
+function alphaPlane(section: Uint8Array, { width, height, checksums }: ReturnType<typeof readHeader>) {
+  const field = leb128(section, 0);
+  if (!field) return undefined;
+  const length = Math.floor(field.value / 2);
+  const end = field.end + length + (checksums ? 2 : 0);
+  if (section.length < end) return undefined;
+  const { read } = bitReader(section);
+  const before = Array.from({ length: 8 * (field.end + length) }, () => read(1));
+  if (checksums && read(16) !== checksum(before)) throw new Error('wrong checksum of the alpha plane');
+  const code = rangeDecoder(section.subarray(field.end, field.end + length), length);
+  const drawing = { width, height, channels: 1, palette: field.value % 2 === 1, even: false, delta: 1 } as const;
+  const { data, known } = secondDrawing(code, { ...drawing, fillFrom: 15, blank: [] });
+  if (!known.every((is) => is)) throw new Error('the alpha plane is damaged');
+  return { alpha: data, end };
 }
 
 /** Section 2: CRC-16/IBM-3740 of single bits. */

@@ -1,5 +1,5 @@
 /**
- * Drawings at the end of a .ddc file, for the second decoder: written from docs/FORMAT.md section 9 alone, and as plain as the page.
+ * Drawings at the end of a .ddc file, and its alpha plane, for the second decoder: written from docs/FORMAT.md section 9 alone, and as plain as the page.
  * It shares no code with src/codec.
  */
 import { powerOfTwo, type RangeDecoder } from './second-arithmetic.js';
@@ -7,6 +7,8 @@ import { powerOfTwo, type RangeDecoder } from './second-arithmetic.js';
 export interface SecondDrawing {
   readonly width: number;
   readonly height: number;
+  /** R, G and B, or one. */
+  readonly channels: 1 | 3;
   readonly palette: boolean;
   /** New colours are sent evenly. */
   readonly even: boolean;
@@ -14,7 +16,7 @@ export interface SecondDrawing {
   readonly delta: number;
   /** Field f. */
   readonly fillFrom: number;
-  /** The picture of the bare header: D bytes. */
+  /** The picture of the bare header: a byte for each sample. */
   readonly blank: readonly number[];
 }
 
@@ -31,7 +33,7 @@ interface Pass {
 
 /** Decodes what is there of a drawing: bytes of the picture, and which of them are certain. */
 export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { data: number[]; known: boolean[] } {
-  const { width, height, palette, even, delta, fillFrom, blank } = drawing;
+  const { width, height, channels, palette, even, delta, fillFrom, blank } = drawing;
   const q = (delta - 1) / 2;
   const passes = makePasses(width, height);
   const decisions = makeDecisions(code, width, height);
@@ -43,7 +45,7 @@ export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { dat
 
   const evenColour = (): number | undefined => {
     const samples: number[] = [];
-    for (let channel = 0; channel < 3; channel++) {
+    for (let channel = 0; channel < channels; channel++) {
       let [a, c] = [0, Math.ceil(256 / delta)];
       while (c > 1) {
         const l = Math.floor(c / 2);
@@ -127,8 +129,8 @@ export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { dat
   const newColour = (n: readonly number[], scale: number, near: number): number | undefined => {
     const samples: number[] = [];
     let [shift, E] = [0, 0];
-    for (let c = 0; c < 3; c++) {
-      const [s0, s1, s2, s3, , s5] = n.map((colour) => Math.floor(colour / 256 ** (2 - c)) % 256);
+    for (let c = 0; c < channels; c++) {
+      const [s0, s1, s2, s3, , s5] = n.map((colour) => Math.floor(colour / 256 ** (channels - 1 - c)) % 256);
       const expected = Math.floor((s0 + s1 + 1) / 2);
       const change = Math.abs(s0 - s1) + Math.abs(s2 - Math.floor((s3 + s5 + 1) / 2));
       const activity = Math.min(7, lengthOf(Math.ceil(change / delta)));
@@ -168,17 +170,18 @@ export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { dat
   const data: number[] = [];
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      const at = 3 * (y * width + x);
+      const at = channels * (y * width + x);
       const colour = colourAt(x, y) ?? (fills ? colourAt(x - (x % last.columns), y - (y % last.rows)) : undefined);
-      data.push(...(colour === undefined ? blank.slice(at, at + 3) : samplesOf(colour)));
+      data.push(...(colour === undefined ? blank.slice(at, at + channels) : samplesOf(colour, channels)));
     }
   }
-  return { data, known: colours.flatMap((colour) => Array(3).fill(colour !== undefined)) };
+  return { data, known: colours.flatMap((colour) => Array(channels).fill(colour !== undefined)) };
 }
 
 const limit = (sample: number) => Math.min(255, Math.max(0, sample));
-const toColour = ([r, g, b]: readonly number[]) => 65536 * r + 256 * g + b;
-const samplesOf = (colour: number) => [colour >> 16, (colour >> 8) & 255, colour & 255];
+const toColour = (samples: readonly number[]) => samples.reduce((colour, sample) => 256 * colour + sample, 0);
+const samplesOf = (colour: number, channels: number) =>
+  [colour >> 16, (colour >> 8) & 255, colour & 255].slice(3 - channels);
 
 /** Number of bits of n, 0 for 0. */
 const lengthOf = (n: number) => (n === 0 ? 0 : n.toString(2).length);

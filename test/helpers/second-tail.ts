@@ -21,6 +21,8 @@ export interface SecondTailContext {
   /** Timestep and estimate at the end of the last step; D values in [-1, 1]. */
   readonly t: number;
   readonly xhat0: Float32Array;
+  /** Of each pixel, where the file has it. */
+  readonly alpha?: readonly number[] | undefined;
   /** The picture of the bare header: D bytes. */
   readonly blank: readonly number[];
   /** Of codec.json: 90 covariances for each of some timesteps. */
@@ -42,13 +44,13 @@ export interface SecondTail {
 export function secondTail(bytes: Uint8Array, context: SecondTailContext): SecondTail | undefined {
   const header = readTailHeader(bytes);
   if (!header) return undefined;
-  const { width, height, blank } = context;
+  const { width, height, blank, alpha = [] } = context;
   const { delta, palette, even, fillFrom } = header;
   const code = rangeDecoder(bytes.subarray(header.length), header.codeLength);
   const { data, known } = header.drawing
-    ? secondDrawing(code, { width, height, palette, even, delta, fillFrom, blank })
+    ? secondDrawing(code, { width, height, channels: 3, palette, even, delta, fillFrom, blank })
     : secondResiduals(code, header, context);
-  return { data, known, lossless: known.every((is) => is) && crc32c(data) === header.crc };
+  return { data, known, lossless: known.every((is) => is) && crc32c([...alpha, ...data]) === header.crc };
 }
 
 /** Residuals: the rest of section 8. */
