@@ -7,7 +7,7 @@ import { writeDrawing } from '../../src/codec/drawing/drawing-writer.js';
 import { MARGIN } from '../../src/codec/lossless/agreement.js';
 import { COVARIANCE_SIZE, INDEPENDENT } from '../../src/codec/lossless/residuals.js';
 import type { TailContext } from '../../src/codec/lossless/tail.js';
-import { readTailHeader, writeTailBytes } from '../../src/codec/lossless/tail-header.js';
+import { pictureChecksum, readTailHeader, writeTailBytes } from '../../src/codec/lossless/tail-header.js';
 import { type TailPicture, TailReader } from '../../src/codec/lossless/tail-reader.js';
 import { chooseTail, writeTail } from '../../src/codec/lossless/tail-writer.js';
 import { CodecError } from '../../src/common/errors.js';
@@ -32,7 +32,7 @@ function readTail(section: Uint8Array, context: TailContext): TailPicture {
   const reader =
     header.kind === 'residuals'
       ? new TailReader(header, context)
-      : new DrawingTailReader(header, context, new Float32Array(context.xhat0.length));
+      : new DrawingTailReader(header, context, new Float32Array(context.xhat0.length), undefined);
   reader.append(section.subarray(header.bytes, header.bytes + header.codedBytes));
   while (!reader.isDone && reader.readGroup());
   return reader.picture();
@@ -140,7 +140,7 @@ describe('a drawing', () => {
         (step - 1) / 2,
       )!;
       const tail = { ...kind, step, kind: 'drawing', filledFrom: 2 } as const;
-      return { sent, exact, bytes: writeTailBytes(tail, code, exact ? samples : undefined) };
+      return { sent, exact, bytes: writeTailBytes(tail, code, exact ? pictureChecksum(samples) : undefined) };
     }),
   );
 
