@@ -205,7 +205,7 @@ describe('damage', () => {
     ['a later version', altered(1, 0xc6), /version: expected 5, got 6/],
     ['version 2', altered(1, 0xc2), /version: expected 5, got 2/],
     ['version 4', altered(1, 0xc4), /version: expected 5, got 4/],
-    ['a reserved feature', withFeatures(0x20), /feature this version does not know/],
+    ['a reserved feature', withFeatures(0x40), /feature this version does not know/],
     ['features that are none', withFeatures(0), /feature this version does not know/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],

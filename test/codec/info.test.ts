@@ -36,6 +36,8 @@ test('a header alone tells what it holds, without a model', () => {
     height: 20,
     stateBits: 8,
     seed: 99,
+    alpha: false,
+    alphaBytes: 0,
     tail: false,
     checksums: false,
     headerBytes: writeHeader(HEADER).length,
