@@ -35,7 +35,7 @@ const CASES: readonly [string, number, number, EncodeOptions, string][] = [
   ['with more effort', 16, 16, { effort: 7, targetRmse: 25 }, 'cae4bcb63a9ff4a7'],
   ['at random', 20, 11, { selection: 'sample', effort: 2, targetRmse: 30 }, '632d20239c600666'],
   ['of more than 64x64 pixels', 80, 56, { effort: 1, targetRmse: 30 }, '0eab2955b5392f50'],
-  ['lossless', 21, 14, { effort: 2, lossless: true }, '8edd681507fb6d56'],
+  ['lossless', 21, 14, { effort: 2, lossless: true }, '5d301b2066fb8884'],
   ['lossless, of more than 64x64 pixels', 70, 62, { effort: 1, lossless: true }, 'd8a47a243d84bcbc'],
   [
     'with checksums and metadata',
@@ -72,7 +72,7 @@ const DRAWINGS: readonly [string, RgbImage, EncodeOptions, string][] = [
   ['of noise', noiseImage(20, 12), { targetRmse: 1 }, '4a9f6d7492e02061'],
   ['lossless', syntheticImage(33, 21), { lossless: true }, '6ed58807e5569356'],
   ['with a mean colour', syntheticImage(70, 66), { targetRmse: 8, effort: 1 }, 'cb8089f1152e79d4'],
-  ['of so many bytes', syntheticImage(12, 9), { maxBytes: 40 }, ''],
+  ['of so many bytes', syntheticImage(12, 9), { maxBytes: 40 }, '4f02c26877b7a59e'],
 ];
 
 test.each(DRAWINGS)('a drawing %s', async (_, image, options, hash) => {

@@ -42,16 +42,6 @@ export function syntheticImage(width: number, height: number): RgbImage {
   return { width, height, data };
 }
 
-/** The picture seen through a disc with a soft edge; beyond it colours are as they were, and not seen. */
-export function withDisc(image: RgbImage): RgbImage {
-  const { width, height } = image;
-  const alpha = Uint8Array.from({ length: width * height }, (_, i) => {
-    const radius = Math.hypot((i % width) / width - 0.45, Math.floor(i / width) / height - 0.5);
-    return Math.max(0, Math.min(255, Math.round(255 * (3 - 8 * radius))));
-  });
-  return { ...image, alpha };
-}
-
 /** A picture with the grain of film, most of it the same in all channels, the same every time. */
 export function grained(image: RgbImage): RgbImage {
   const next = integerStream('grain');
@@ -62,6 +52,16 @@ export function grained(image: RgbImage): RgbImage {
     Math.max(0, Math.min(255, Math.round(value + 10 * grey[Math.floor(i / 3)] + 3 * gaussian()))),
   );
   return { ...image, data };
+}
+
+/** The picture seen through a disc with a soft edge; beyond it colours are as they were, and not seen. */
+export function withDisc(image: RgbImage): RgbImage {
+  const { width, height } = image;
+  const alpha = Uint8Array.from({ length: width * height }, (_, i) => {
+    const radius = Math.hypot((i % width) / width - 0.45, Math.floor(i / width) / height - 0.5);
+    return Math.max(0, Math.min(255, Math.round(255 * (3 - 8 * radius))));
+  });
+  return { ...image, alpha };
 }
 
 /** An image as a sharp pipeline, to be written in any format. */

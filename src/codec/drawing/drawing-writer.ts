@@ -2,6 +2,9 @@
 import { RangeEncoder, TOTAL } from '../bits/range-coder.js';
 import { type DrawingParameters, DrawingWalk, type WantedPixel } from './drawing.js';
 
+/** Bytes by which a code may be shorter than the length that its encoder tells on the way. */
+const ROUNDING = 2;
+
 /** A coded drawing. */
 export interface CodedDrawing {
   readonly parameters: DrawingParameters;
@@ -39,9 +42,11 @@ export function writeDrawing(
   while (!walk.isDone) {
     wanted.pixel = walk.next;
     walk.codePixel(coder, wanted);
-    if (encoder.length > mostBytes * 8) return undefined;
+    if (encoder.length > (mostBytes + ROUNDING) * 8) return undefined;
   }
-  return { parameters, code: encoder.finish(), samples: samplesOf(walk.colours, channels) };
+  const code = encoder.finish();
+  if (code.length > mostBytes) return undefined;
+  return { parameters, code, samples: samplesOf(walk.colours, channels) };
 }
 
 /** Colours as samples. */

@@ -54,7 +54,7 @@ export function chooseEnding(
   const { plan, points } = walk;
   const { maxBytes, targetRmse } = options;
   if (tails) return shorter(losslessEnding(walk, tails), drawing, plan);
-  const steps = points.usefulSteps;
+  const steps = points.shownSteps;
   const ofSteps = { steps, bytes: plan.bytes(steps, points.heldUpTo(steps)), rmse: points.rmse };
   if (points.rmse <= targetRmse) return shorter(ofSteps, drawing, plan);
   const isThrough = points.steps === plan.steps.length;

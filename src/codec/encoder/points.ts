@@ -34,6 +34,13 @@ export class Points {
     return this.reports[this.steps].rmse;
   }
 
+  /** Steps up to the one whose picture is shown at the last point: a file needs no more. */
+  get shownSteps(): number {
+    let { steps } = this;
+    while (this.heldSteps.includes(steps)) steps--;
+    return steps;
+  }
+
   get isHeld(): boolean {
     return this.heldSteps.at(-1) === this.steps;
   }
@@ -41,13 +48,6 @@ export class Points {
   /** Whether a picture would be worse than the one that is shown. */
   isWorse(picture: RgbImage): boolean {
     return rmse(picture, this.image) > ALLOWED_RISE * this.rmse;
-  }
-
-  /** Steps up to the last one whose picture is shown: those after it make a file no better. */
-  get usefulSteps(): number {
-    let { steps } = this;
-    for (let i = this.heldSteps.length - 1; this.heldSteps[i] === steps; i--) steps--;
-    return steps;
   }
 
   /** Adds the point after a step, and shows its picture unless that is worse. @param klBits of all steps so far */
