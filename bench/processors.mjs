@@ -1,42 +1,45 @@
 /**
- * Whether another processor reads the same from a file, and writes the same: one writes lossless files, the other reads them.
- * Build first: `npm run build`, after `ddpm-codec data cifar10`.
+ * Whether another processor decodes the same: one writes files, lossy and lossless, and what it decodes from them; another reads them.
+ * Build first: `npm run build`, for writing after `ddpm-codec data cifar10`.
  *
  *   node bench/processors.mjs write DIR [options]
- *   node bench/processors.mjs read DIR [options]     on another machine, or as `qemu-x86_64 -cpu Haswell node bench/processors.mjs read DIR`
+ *   node bench/processors.mjs read DIR FILE [options]     on another machine, or emulated, see docs/LOSSLESS.md
  *
- * --images N         CIFAR-10 test images (default 3); for write
- * --crop N           their middle N x N pixels (default 8, an emulator is slow); for write
+ * --images N         the first CIFAR-10 test images (default 16); for reading at most as many as were written
  * --model NAME       default cifar10; for write
+ * --effort N         default 1; for write
+ * --target-rmse X    of the lossy files (default 10); for write
  * --engine NAME      default onnx, on one thread
  * --processor NAME   what to call this one (default its own name; an emulator shows that of its host)
  *
- * Reading prints JSON: how many files came back exactly, in what xhat0 differs after the steps (grey levels, before rounding), and
- * how many files have the same bytes when their pictures are encoded again.
+ * Reading writes FILE, anew after every file, since an emulator is slow: of each kind of file, how many 8-bit pictures are the
+ * writer's, how many samples are not, and in what xhat0 at the end of the steps differs (grey levels, before rounding).
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cutMiddle } from '../dist/image/crop.js';
-import { CodecError, decode, encode, openEngine, openImageSet, openModel, readInfo } from '../dist/index.js';
+import { CodecError, encode, openDecoder, openEngine, openImageSet, openModel } from '../dist/index.js';
 import { makeDirectory } from '../dist/node/files.js';
-import { engineName, failGracefully, median, oneOf, resultsJson, saveJson } from './shared.mjs';
+import { engineName, failGracefully, median, oneOf, progress, saveJson } from './shared.mjs';
 
 failGracefully();
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    images: { type: 'string', default: '3' },
-    crop: { type: 'string', default: '8' },
+    images: { type: 'string', default: '16' },
     model: { type: 'string', default: 'cifar10' },
+    effort: { type: 'string', default: '1' },
+    'target-rmse': { type: 'string', default: '10' },
     engine: { type: 'string', default: 'onnx' },
     processor: { type: 'string' },
   },
 });
-const [mode, directory] = positionals;
-if (directory === undefined) throw new CodecError('usage', 'expected write DIR or read DIR');
+const [mode, directory, results] = positionals;
 const writing = oneOf('first argument', ['write', 'read'], mode) === 'write';
+if (directory === undefined || writing === (results !== undefined)) {
+  throw new CodecError('usage', 'expected write DIR or read DIR FILE');
+}
 const about = join(directory, 'about.json');
 
 const name = engineName(values.engine);
@@ -47,49 +50,115 @@ const here = {
   node: process.version,
   engine: engine.description,
 };
-/** @typedef {{ model: string, images: number, crop: number }} Options */
-/** @type {{ options: Options, writtenOn: typeof here }} */
-const { options, writtenOn } = writing
-  ? {
-      options: { model: values.model, images: Number(values.images), crop: Number(values.crop) },
-      writtenOn: here,
-    }
-  : JSON.parse(await readFile(about, 'utf8'));
-const model = await openModel(options.model, engine);
-const set = await openImageSet([`cifar10:test[0:${options.images}]`]);
+/** What two ends have of the files of one kind. */
+class Comparison {
+  pictures = 0;
+  same = 0;
+  differingSamples = 0;
+  /** @type {number[]} grey levels */
+  differences = [];
 
-/** @param {Uint8Array} bytes @returns xhat0 at the end of the steps */
-async function estimateOf(bytes) {
-  const { steps = [] } = readInfo(bytes, model);
-  return (await decode(bytes, model, { maxSteps: steps.length - 1 })).unrounded;
-}
-
-if (writing) await makeDirectory(directory);
-let [exact, sameBytes] = [0, 0];
-/** @type {number[]} */
-const differences = [];
-for (let i = 0; i < options.images; i++) {
-  const image = cutMiddle((await set.load(i)).image, options.crop);
-  const [file, estimate] = ['ddc', 'f32'].map((extension) => join(directory, `${i}.${extension}`));
-  const { bytes: encoded } = await encode(image, model, { lossless: true });
-  const bytes = writing ? encoded : await readFile(file);
-  const unrounded = await estimateOf(bytes);
-  if (writing) {
-    await writeFile(file, bytes);
-    await writeFile(estimate, unrounded);
-    continue;
+  /**
+   * @param {Uint8Array} picture @param {Uint8Array} theirs
+   * @param {Float32Array} estimate in [-1, 1] @param {Float32Array} theirEstimate
+   */
+  add(picture, theirs, estimate, theirEstimate) {
+    const differing = picture.filter((value, at) => value !== theirs[at]).length;
+    this.pictures++;
+    if (differing === 0) this.same++;
+    this.differingSamples += differing;
+    for (const [at, value] of estimate.entries()) this.differences.push(127.5 * Math.abs(value - theirEstimate[at]));
   }
-  const { lossless, image: decoded } = await decode(bytes, model, { tolerant: true });
-  if (lossless && Buffer.compare(decoded.data, image.data) === 0) exact++;
-  if (Buffer.compare(encoded, bytes) === 0) sameBytes++;
-  // Copied, since a small file shares its memory with others.
-  const theirs = new Float32Array(Uint8Array.from(await readFile(estimate)).buffer);
-  for (const [k, value] of unrounded.entries()) differences.push(127.5 * Math.abs(value - theirs[k]));
+
+  get summary() {
+    const { pictures, same, differingSamples, differences } = this;
+    if (pictures === 0) return { pictures };
+    const largest = differences.reduce((a, b) => Math.max(a, b));
+    return { pictures, same, differingSamples, difference: { median: median(differences), largest } };
+  }
 }
-await model.dispose();
+
+/** @typedef {'lossy' | 'lossless'} Kind */
+/** @type {readonly Kind[]} */
+const KINDS = ['lossy', 'lossless'];
+
+await (writing ? write() : read());
 await engine.dispose();
-if (writing) await saveJson(about, { options, writtenOn });
-else {
-  const difference = { median: median(differences), largest: Math.max(...differences) };
-  process.stdout.write(resultsJson({ options, writtenOn, readOn: here, exact, sameBytes, difference }));
+
+/** Writes the files, what is decoded from them here, and the options, which reading goes by. */
+async function write() {
+  const options = {
+    model: values.model,
+    images: Number(values.images),
+    effort: Number(values.effort),
+    targetRmse: Number(values['target-rmse']),
+  };
+  const model = await openModel(options.model, engine);
+  const set = await openImageSet([`cifar10:test[0:${options.images}]`]);
+  await makeDirectory(directory);
+  /** @type {Record<Kind, { steps: number[], bytes: number[] }>} */
+  const files = { lossy: { steps: [], bytes: [] }, lossless: { steps: [], bytes: [] } };
+  for (let i = 0; i < options.images; i++) {
+    const { image } = await set.load(i);
+    for (const kind of KINDS) {
+      const ends = kind === 'lossless' ? { lossless: true } : { targetRmse: options.targetRmse };
+      const { bytes } = await encode(image, model, { effort: options.effort, ...ends });
+      const { steps, picture, estimate } = await decodeBoth(bytes, model);
+      if (kind === 'lossless' && Buffer.compare(picture, image.data) !== 0) throw new Error(`${i}: not exact`);
+      files[kind].steps.push(steps);
+      files[kind].bytes.push(bytes.length);
+      await writeFile(fileOf(i, kind, 'ddc'), bytes);
+      await writeFile(fileOf(i, kind, 'rgb'), picture);
+      await writeFile(fileOf(i, kind, 'f32'), estimate);
+    }
+  }
+  await model.dispose();
+  await saveJson(about, { options, files, writtenOn: here });
+}
+
+/** Decodes the files, and compares what comes of it with what the writer had. */
+async function read() {
+  const { options, files, writtenOn } = JSON.parse(await readFile(about, 'utf8'));
+  const images = Math.min(Number(values.images), options.images);
+  const model = await openModel(options.model, engine);
+  const tell = progress('read');
+  const found = { lossy: new Comparison(), lossless: new Comparison() };
+  for (let i = 0; i < images; i++) {
+    for (const [k, kind] of KINDS.entries()) {
+      const { picture, estimate } = await decodeBoth(await readFile(fileOf(i, kind, 'ddc')), model);
+      const theirs = await readFile(fileOf(i, kind, 'f32'));
+      // Copied, since a small file shares its memory with others.
+      const theirEstimate = new Float32Array(Uint8Array.from(theirs).buffer);
+      found[kind].add(picture, await readFile(fileOf(i, kind, 'rgb')), estimate, theirEstimate);
+      const { lossy, lossless } = found;
+      const compared = { lossy: lossy.summary, lossless: lossless.summary };
+      await saveJson(results, { options, files, writtenOn, readOn: here, ...compared });
+      tell((2 * i + k + 1) / (2 * images));
+    }
+  }
+  await model.dispose();
+}
+
+/**
+ * The picture of a whole file, and xhat0 at the end of its steps.
+ * @param {Uint8Array} bytes
+ * @param {import('../dist/index.js').Model} model
+ */
+async function decodeBoth(bytes, model) {
+  const decoder = openDecoder(model, { tolerant: true });
+  /** @type {Float32Array | undefined} */
+  let estimate;
+  for await (const point of decoder.push(bytes)) {
+    const atEnd = point.stepsUsed === decoder.layout?.written.length && point.knownSamples === 0;
+    if (atEnd) estimate = (await point.reconstruct()).unrounded.slice();
+  }
+  if (estimate === undefined) throw new Error('expected a file with all of its steps');
+  const end = decoder.end();
+  const { image } = await end.reconstruct();
+  return { steps: end.stepsUsed, picture: image.data, estimate };
+}
+
+/** @param {number} index @param {Kind} kind @param {string} extension */
+function fileOf(index, kind, extension) {
+  return join(directory, `${index}-${kind}.${extension}`);
 }
