@@ -92,7 +92,7 @@ describe('the packed tarball', () => {
   let points = 0;
   for await (const chunk of new Blob([bytes]).stream()) for await (const point of decoder.push(chunk)) points += point.stepsUsed >= 0 ? 1 : 0;
   const { steps = [] } = readInfo(bytes, model);
-  console.log(result.complete, points === steps.length, typeof createModel, decoder.state.needs);
+  console.log(result.complete, points >= steps.length, typeof createModel, decoder.state.needs);
   process.exit(0);
   `,
     );

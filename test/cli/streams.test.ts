@@ -9,7 +9,7 @@ import { readStream } from '../../src/cli/decode/source.js';
 import { planJobs } from '../../src/cli/jobs.js';
 import { streamForLines } from '../../src/cli/streams.js';
 import { ddpmCodec, ddpmCodecJson, ddpmCodecMeanwhile, ddpmCodecPiped, EXECUTABLE } from '../helpers/cli.js';
-import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
+import { cifarTestImages, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
 const QUICK = ['--effort', '1', '--target-rmse', '20'];
 const NOTHING = new Uint8Array();
@@ -22,9 +22,12 @@ let decoded: Buffer;
 
 beforeAll(async () => {
   shared = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
-  png = await toSharp(syntheticImage(24, 20)).png().toBuffer();
+  // A photograph, which takes steps.
+  png = await toSharp((await cifarTestImages())[0])
+    .png()
+    .toBuffer();
   await writeFile(join(shared, 'a.png'), png);
-  await ddpmCodecJson(['encode', 'a.png', '-o', 'a.ddc', '--effort', '1', '--target-rmse', '6', '--metadata'], shared);
+  await ddpmCodecJson(['encode', 'a.png', '-o', 'a.ddc', '--effort', '1', '--target-rmse', '12', '--metadata'], shared);
   await ddpmCodecJson(['decode', 'a.ddc'], shared);
   ddc = await readFile(join(shared, 'a.ddc'));
   decoded = await readFile(join(shared, 'a.decoded.png'));
@@ -40,7 +43,7 @@ describe('encode', () => {
     const piped = await ddpmCodecPiped(['encode', '-', '-o', '-', ...QUICK], directory, png);
     expect(piped).toMatchObject({
       code: 0,
-      stderr: expect.stringMatching(/^ddpm-codec: model .*\nstandard input -> standard output: 24x20, [^\n]*\n$/),
+      stderr: expect.stringMatching(/^ddpm-codec: model .*\nstandard input -> standard output: 32x32, [^\n]*\n$/),
     });
     expect(piped.stdout).toEqual(file);
     expect(await readdir(directory)).toEqual(['file.ddc']);
@@ -193,7 +196,7 @@ describe('a reader that goes away', () => {
 describe('a header that comes in pieces', () => {
   it('is waited for, and what came with it is decoded', async () => {
     const { header, source } = await readStream(bytewise(ddc));
-    expect(header).toMatchObject({ width: 24, height: 20 });
+    expect(header).toMatchObject({ width: 32, height: 32 });
     const chunks: Uint8Array[] = [];
     for await (const chunk of source as AsyncIterable<Uint8Array>) chunks.push(chunk);
     expect(chunks[0]).toHaveLength(header.headerBytes);
