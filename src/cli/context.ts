@@ -9,7 +9,7 @@ import type { Header } from '../codec/format/header.js';
 import { CodecError } from '../common/errors.js';
 import { createRoom, type Room } from '../common/side-by-side.js';
 import { checkDevice, type Engine } from '../engine/engine.js';
-import { type Size, SMALL_PIXELS } from '../image/image.js';
+import { isSmall, type Size } from '../image/image.js';
 import { type Timed, timeWork } from '../model/network-time.js';
 import type { LoadedModel, Model, ModelInfo } from '../node/models.js';
 import { type EngineArgs, threadsOf } from './args.js';
@@ -82,12 +82,12 @@ export async function withContext<R>(
       );
       return opened;
     },
-    async code({ width, height }, model, progress, work) {
+    async code(size, model, progress, work) {
       const { parallelism } = await context.engine();
       // One more than there are threads, so that none waits while a codeword is looked for.
       const capacity = parallelism === 1 ? 1 : parallelism + 1;
       room ??= createRoom(capacity);
-      const coding = room(width * height <= SMALL_PIXELS ? 1 : capacity, async () => {
+      const coding = room(isSmall(size) ? 1 : capacity, async () => {
         progress.update(0);
         return timeWork(model, work);
       });

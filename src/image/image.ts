@@ -4,8 +4,12 @@ export interface Size {
   readonly height: number;
 }
 
-/** Pictures of up to so many pixels are small: one window of a network at most, and few bits. */
-export const SMALL_PIXELS = 64 * 64;
+/** Pictures of up to so many pixels are small: one window of a network at most, few bits, and time for all that saves some. */
+const SMALL_PIXELS = 64 * 64;
+
+export function isSmall({ width, height }: Size): boolean {
+  return width * height <= SMALL_PIXELS;
+}
 
 /** An image in memory: 8-bit sRGB, rows from the top, pixels interleaved R, G, B. */
 export interface RgbImage extends Size {

@@ -41,17 +41,15 @@ export function sizesOnTheWay(
   return [...new Set(goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal))];
 }
 
+/** A picture on the way. */
+export interface PointReport extends Pick<DecodePoint, 'bytesUsed' | 'stepsUsed' | 't' | 'bitsPerDim' | 'alpha'> {
+  readonly output: string;
+}
+
 export interface ProgressiveReport {
   readonly directory: string;
   readonly contactSheet: string;
-  readonly points: readonly {
-    readonly output: string;
-    readonly bytesUsed: number;
-    readonly stepsUsed: number;
-    readonly t: number;
-    readonly bitsPerDim: number;
-    readonly alpha: DecodePoint['alpha'];
-  }[];
+  readonly points: readonly PointReport[];
 }
 
 export interface ProgressiveOutput {
@@ -100,7 +98,7 @@ export async function checkDirectories(plan: JobPlan, named: string, options: Wr
 export async function openProgressiveOutput(directory: string, options: WriteOptions): Promise<ProgressiveOutput> {
   for (const name of await findEarlier(directory, options)) await rm(join(directory, name));
   const sheet = join(directory, SHEET_NAME);
-  const points: ProgressiveReport['points'][number][] = [];
+  const points: PointReport[] = [];
   const pictures: RgbImage[] = [];
   return {
     async add({ image, bytesUsed, stepsUsed, t, bitsPerDim, alpha }) {

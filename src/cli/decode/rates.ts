@@ -6,6 +6,7 @@ import { encodeImage } from '../../node/image/write.js';
 import { asNumber, positive } from '../args.js';
 import { type Job, outputsOf } from '../jobs.js';
 import { formatOf, type WriteOptions, writeResult } from '../output.js';
+import type { PointReport } from './progressive.js';
 
 /** A rate in bits per dimension, and as it was typed, for the name of its picture. */
 export interface Rate {
@@ -36,15 +37,9 @@ export function nameAtRate(output: string, { text }: Rate): string {
 }
 
 /** The picture at one of several rates. */
-export interface RateReport {
+export interface RateReport extends PointReport {
   /** As asked for, in bits per dimension. */
   readonly rate: number;
-  readonly output: string;
-  readonly bytesUsed: number;
-  readonly stepsUsed: number;
-  readonly t: number;
-  readonly bitsPerDim: number;
-  readonly alpha: DecodePoint['alpha'];
 }
 
 /** Writes pictures as they come. */

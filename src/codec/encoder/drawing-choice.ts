@@ -59,14 +59,8 @@ export class DrawingChoice {
   shortest(mostBytes: number): Drawing | undefined {
     this.estimated ??= this.measure();
     if (this.estimated > mostBytes * SURE) return undefined;
-    this.drawing ??= this.coarsest(this.image);
-    return this.drawing.bytes.length <= mostBytes ? this.drawing : undefined;
-  }
-
-  /** A short drawing that comes to the goal, however long it is. */
-  any(): Drawing {
-    this.drawing ??= this.coarsest(this.image);
-    return this.drawing;
+    const drawing = this.whole();
+    return drawing.bytes.length <= mostBytes ? drawing : undefined;
   }
 
   /** A good drawing of at most so many bytes, whether or not it comes to the goal. */
@@ -76,10 +70,16 @@ export class DrawingChoice {
     return tolerance === undefined ? undefined : fits(tolerance);
   }
 
+  /** Of the whole picture, looked for once. */
+  private whole(): Drawing {
+    this.drawing ??= this.coarsest(this.image);
+    return this.drawing;
+  }
+
   /** About how many bytes it has: of a picture that is not large, exactly. */
   private measure(): number {
     const { width, height } = this.image;
-    if (width * height <= SMALL_ENOUGH) return this.any().bytes.length;
+    if (width * height <= SMALL_ENOUGH) return this.whole().bytes.length;
     const samples = collage(this.image);
     return (this.coarsest(samples).bytes.length * width * height) / (samples.width * samples.height);
   }

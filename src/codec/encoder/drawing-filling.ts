@@ -2,9 +2,10 @@
 import type { RgbImage } from '../../image/image.js';
 import { type Pass, passesOf } from '../drawing/passes.js';
 import { NEVER_FILLED } from '../lossless/tail-header.js';
+import { ALLOWED_RISE } from './points.js';
 
-/** A point may be so much worse than the one before, in squares: 1 % in RMSE. */
-export const ALLOWED_RISE = 1.01 ** 2;
+/** Of squared errors. */
+const ALLOWED_SQUARED_RISE = ALLOWED_RISE ** 2;
 
 /** Squared errors where a pass has come to its end. */
 interface PassErrors {
@@ -30,13 +31,14 @@ export function fillingOf(image: RgbImage, samples: Uint8Array, shown: readonly 
     const { sparse, filled } = errors[k];
     const next = errors[k + 1];
     const goesOn =
-      next === undefined || (next.before <= filled * ALLOWED_RISE && next.filled <= next.before * ALLOWED_RISE);
+      next === undefined ||
+      (next.before <= filled * ALLOWED_SQUARED_RISE && next.filled <= next.before * ALLOWED_SQUARED_RISE);
     if (!goesOn) break;
-    if (k < NEVER_FILLED && filled <= sparse * ALLOWED_RISE) first = k;
+    if (k < NEVER_FILLED && filled <= sparse * ALLOWED_SQUARED_RISE) first = k;
   }
   let last = errorOfShown(image, shown);
   for (const { sparse } of errors.slice(0, first)) {
-    if (sparse > last * ALLOWED_RISE) return undefined;
+    if (sparse > last * ALLOWED_SQUARED_RISE) return undefined;
     last = sparse;
   }
   return Math.min(first, NEVER_FILLED);

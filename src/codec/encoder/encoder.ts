@@ -7,13 +7,14 @@
 import { concat } from '../../common/bytes.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { isOpaque, spreadColours } from '../../image/alpha.js';
-import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
+import { isSmall, type RgbImage, type Size } from '../../image/image.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { EncodeOptions, EncodeResult } from '../api.js';
 import { writeAlphaPlane } from '../format/alpha-plane.js';
 import { MAX_SIDE } from '../format/header.js';
 import { blankPicture, meanColourOf, shownColour } from '../format/mean-colour.js';
+import { BLANK_PLAN } from '../format/plan.js';
 import { addChecksums } from '../format/sections.js';
 import { TailSearch } from '../lossless/tail-search.js';
 import type { CodecModel } from '../model.js';
@@ -66,7 +67,7 @@ async function encodeWith(
 ): Promise<EncodeResult> {
   const { effort, seed, lossless, checksums, metadata, targetRmse, selection, signal } = options;
   const { width, height } = image;
-  const stateBits = stateBitsFor(effort, width * height);
+  const stateBits = stateBitsFor(effort, image);
   // Two bytes are much of a small picture's file.
   const mean = isSmall(image) ? {} : { meanColour: meanColourOf(image) };
   const alphaPlane = image.alpha ? writeAlphaPlane(image, image.alpha, checksums) : new Uint8Array();
@@ -133,9 +134,6 @@ function fileOf(
   };
 }
 
-/** Stands for the plan while only the header's size is asked for. */
-const BLANK_PLAN = { first: 0, second: 0, load: 0, pace: 0 } as const;
-
 /** Refuses a size that leaves no room for what every file has. */
 function checkRoom(plan: FilePlan, { maxBytes, metadata }: CheckedEncodeOptions): void {
   const least = plan.bytes(0);
@@ -164,20 +162,16 @@ function withoutUnseen({ width, height, data, alpha }: RgbImage): RgbImage {
   return spreadColours({ width, height, data, alpha }, alpha);
 }
 
-/** Small pictures have few bits, and time for all that saves some. */
-function isSmall({ width, height }: RgbImage): boolean {
-  return width * height <= SMALL_PIXELS;
-}
-
 /**
  * ν of the trellis. Small images have few bits, so that more states cost no time that anyone would notice; those of a few
  * pixels only have no use for the long steps that many states need. For large ones the network takes nearly all of the time, so
  * that little effort is better spent on fewer steps than on fewer states.
  * @param effort 1..9
  */
-function stateBitsFor(effort: number, pixels: number): number {
+function stateBitsFor(effort: number, size: Size): number {
+  const pixels = size.width * size.height;
   const ofLarge = STATE_BITS_OF_EFFORT[effort - 1] + (pixels <= 128 * 128 ? 2 : 0);
-  const wanted = pixels <= SMALL_PIXELS ? effort + 7 : ofLarge;
+  const wanted = isSmall(size) ? effort + 7 : ofLarge;
   const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
   return Math.max(MIN_STATE_BITS, Math.min(wanted, useful));
 }

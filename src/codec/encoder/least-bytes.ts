@@ -1,10 +1,11 @@
 /** The size of the shortest file there can be of a picture, known before a model is. */
 import { isOpaque } from '../../image/alpha.js';
-import { type RgbImage, SMALL_PIXELS } from '../../image/image.js';
+import { isSmall, type RgbImage } from '../../image/image.js';
 import type { EncodeOptions } from '../api.js';
 import { writeAlphaPlane } from '../format/alpha-plane.js';
 import { FORMAT_VERSION, MODEL_ID_DIGITS, writeHeader } from '../format/header.js';
 import { writeMetadata } from '../format/metadata.js';
+import { BLANK_PLAN } from '../format/plan.js';
 import { MIN_STATE_BITS } from '../trellis/trellis.js';
 
 /** The least that a file has. */
@@ -29,14 +30,14 @@ export function leastFile(image: RgbImage, { seed = 0, checksums = false, metada
     modelId: '0'.repeat(MODEL_ID_DIGITS),
     width,
     height,
-    plan: { first: 0, second: 0, load: 0, pace: 0 },
+    plan: BLANK_PLAN,
     seed,
     stepCount: 0,
     checksums,
     alpha: plane > 0,
     metadata: said > 0,
     // Of larger pictures every header has one.
-    ...(width * height > SMALL_PIXELS && { meanColour: 0 }),
+    ...(!isSmall(image) && { meanColour: 0 }),
   });
   return { bytes: header.length + plane + said, parts: leastParts({ alpha: plane > 0, metadata: said > 0 }) };
 }

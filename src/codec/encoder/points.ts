@@ -3,8 +3,8 @@ import type { RgbImage } from '../../image/image.js';
 import { rmse } from '../../image/metrics.js';
 import type { StepReport } from '../api.js';
 
-/** The picture of a point whose RMSE is more than this times that of the point before is not shown. */
-const ALLOWED_RISE = 1.01;
+/** No point's RMSE is more than this times that of the point before. */
+export const ALLOWED_RISE = 1.01;
 
 export class Points {
   /** The bare header first, then one for each step. */
@@ -47,13 +47,13 @@ export class Points {
 
   /** Whether a picture would be worse than the one that is shown. */
   isWorse(picture: RgbImage): boolean {
-    return rmse(picture, this.image) > ALLOWED_RISE * this.rmse;
+    return this.isRise(rmse(picture, this.image));
   }
 
   /** Adds the point after a step, and shows its picture unless that is worse. @param klBits of all steps so far */
   add(t: number, klBits: number, picture: RgbImage): void {
     const distance = rmse(picture, this.image);
-    const isHeld = distance > ALLOWED_RISE * this.rmse;
+    const isHeld = this.isRise(distance);
     this.reports.push({ t, bits: 0, klBits, rmse: isHeld ? this.rmse : distance });
     if (isHeld) this.heldSteps.push(this.steps);
     else this.shown = picture;
@@ -62,5 +62,9 @@ export class Points {
   /** Held steps among the first n. */
   heldUpTo(steps: number): number[] {
     return this.heldSteps.filter((step) => step <= steps);
+  }
+
+  private isRise(distance: number): boolean {
+    return distance > ALLOWED_RISE * this.rmse;
   }
 }

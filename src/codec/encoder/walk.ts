@@ -2,8 +2,7 @@
  * The encoder's walk along the chain (Ho, Jain & Abbeel 2020, Algorithm 3): every step aims from the state that the decoder will have, and
  * the walk ends where the file is good enough, as long as it may be, or better ended in another way.
  */
-import type { RgbImage } from '../../image/image.js';
-import { SMALL_PIXELS } from '../../image/image.js';
+import { isSmall, type RgbImage } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
 import { BitWriter } from '../bits/bitstream.js';
 import { Chain } from '../chain.js';
@@ -128,9 +127,4 @@ const PLAIN: Shaping = { sharpens: false, emphasises: false };
 
 function isShaped({ sharpens, emphasises }: Shaping): boolean {
   return sharpens || emphasises;
-}
-
-/** Small pictures have few bits, and time for all that saves some. */
-function isSmall({ width, height }: RgbImage): boolean {
-  return width * height <= SMALL_PIXELS;
 }

@@ -70,6 +70,9 @@ const LEAST_WORK = 1 / 16;
 /** Bits per dimension at which the least waste stops falling: few look at shorter beginnings of a file. */
 const LEAST_RATE = 0.01;
 
+/** Stands for a plan where there are no steps, or only the header's size is asked for. */
+export const BLANK_PLAN: PlanParameters = { first: 0, second: 0, load: 0, pace: 0 };
+
 export const PLAN_LIMITS = { first: [-64, 63], second: [-8, 7] } as const;
 
 /** Most bits of a block: longer ones are hardly better, and shorter ones can be searched side by side. */
