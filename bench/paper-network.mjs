@@ -12,7 +12,7 @@ import { readSafetensors } from '../dist/model/safetensors.js';
 import { createUNet } from '../dist/model/unet.js';
 import { countParameters } from '../dist/model/unet-parameters.js';
 import { openEngine } from '../dist/node/engine/index.js';
-import { readRegularFile } from '../dist/node/files.js';
+import { readRegularFile } from '../dist/node/read.js';
 import { failGracefully } from './shared.mjs';
 
 failGracefully();

@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
 import { type OutputFormat, outputFormat } from '../node/image/write.js';
-import { writeWhole } from '../node/temporary.js';
+import { writeWhole } from '../node/write.js';
 import { STANDARD_STREAM, writeStandardOutput } from './streams.js';
 
 export interface WriteOptions {

@@ -1,7 +1,8 @@
 /** Standard input and output in the place of files, by the name `-`; a file of that name is `./-`. */
 import { constants, readFileSync, readlinkSync } from 'node:fs';
 import { CodecError } from '../common/errors.js';
-import { readRegularFile, reasonOf } from '../node/files.js';
+import { reasonOf } from '../node/files.js';
+import { readRegularFile } from '../node/read.js';
 
 export const STANDARD_STREAM = '-';
 

@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { extract } from 'tar';
 import { CodecError } from '../common/errors.js';
 import { makeDirectory, reasonOf } from '../node/files.js';
-import { createTemporaryFile, inTemporaryDirectory, type TemporaryFile } from '../node/temporary.js';
+import { createTemporaryFile, inTemporaryDirectory, type TemporaryFile } from '../node/write.js';
 import {
   type Checksums,
   CIFAR10_COUNTS,

@@ -9,7 +9,7 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CodecError } from '../common/errors.js';
 import { makeDirectory, reasonOf } from '../node/files.js';
-import { inTemporaryDirectory } from '../node/temporary.js';
+import { inTemporaryDirectory } from '../node/write.js';
 import { checkDownloaded, type Download, download, requestPart } from './download.js';
 import { NpmMissing, npm } from './npm.js';
 

@@ -7,7 +7,7 @@ import { CodecError } from '../common/errors.js';
 import { type Checkpoint, parseCheckpoint, serializeCheckpoint } from '../model/training/checkpoint.js';
 import type { ParameterSpec } from '../model/unet-parameters.js';
 import { reasonOf } from './files.js';
-import { writeWhole } from './temporary.js';
+import { writeWhole } from './write.js';
 
 /** @throws CodecError('file') when it cannot be written; an earlier one at `path` is then still there */
 export async function writeCheckpoint(

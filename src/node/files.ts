@@ -1,37 +1,7 @@
 /** Files and directories that people name, with errors for people. */
-import { constants } from 'node:fs';
-import { access, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { CodecError, invalidArgument } from '../common/errors.js';
-
-/**
- * Reads a whole file into memory.
- * @throws CodecError `file` when it is missing, not a regular file (a pipe or device could block for ever), or unreadable
- */
-export async function readRegularFile(path: string): Promise<Buffer> {
-  await checkReadable(path);
-  return readFile(path).catch((error) => {
-    throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
-  });
-}
-
-/**
- * Says before long work what would make {@link readRegularFile} fail after it.
- * @throws CodecError `usage` when it is no path, else as {@link readRegularFile}
- */
-export async function checkReadable(path: string): Promise<void> {
-  if (typeof path !== 'string') throw invalidArgument('path', 'the name of a file', path);
-  const status = await stat(path).catch((error) => {
-    throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
-  });
-  if (!status.isFile()) {
-    const kind = status.isDirectory() ? 'a directory' : 'not a regular file';
-    throw new CodecError('file', `${path}: expected a file, but this is ${kind}`);
-  }
-  await access(path, constants.R_OK).catch((error) => {
-    throw new CodecError('file', `${path}: ${reasonOf(error)}`, { cause: error });
-  });
-}
+import { CodecError } from '../common/errors.js';
 
 /** Whether there is anything with this name that can be looked at. */
 export async function exists(path: string): Promise<boolean> {
@@ -98,7 +68,6 @@ const FILE_REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long',
   ELOOP: 'too many symbolic links',
   EMFILE: 'too many open files',
-  ERR_FS_FILE_TOO_LARGE: 'larger than 2 GiB',
 };
 
 /** A path for others to read: as it is from the working directory, or its last part alone when it leads elsewhere. */

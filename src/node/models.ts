@@ -17,11 +17,11 @@ import {
   openDescribed,
 } from '../codec/model.js';
 import { CodecError } from '../common/errors.js';
+import { parseJson } from '../common/foreign.js';
 import type { Engine } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Tiling } from '../model/denoiser.js';
-import { parseJson } from '../model/json.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
 import { readSafetensors, type Tensors } from '../model/safetensors.js';
 import { createSchedule, paperSchedule } from '../model/schedule.js';

@@ -22,7 +22,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { presets } from '../../src/model/training/presets.js';
-import { isTemporary } from '../../src/node/temporary.js';
+import { isTemporary } from '../../src/node/write.js';
 import {
   callMain,
   callMainJson,

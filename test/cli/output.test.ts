@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { checkWritable, writeAtomically } from '../../src/cli/output.js';
 import { makeDirectory } from '../../src/node/files.js';
-import { isTemporary } from '../../src/node/temporary.js';
+import { isTemporary } from '../../src/node/write.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const force = { force: true };

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CodecError } from '../../src/common/errors.js';
-import { parseJson } from '../../src/model/json.js';
+import { parseJson } from '../../src/common/foreign.js';
 import { PREDICTIONS, VARIANCES } from '../../src/model/parameterization.js';
 import { BETA_SCHEDULES } from '../../src/model/schedule.js';
 import { parseSchedulerConfig, schedulerConfigJson } from '../../src/model/scheduler-config.js';

@@ -2,7 +2,7 @@
 import type { ByteStream } from '../../codec/decoder/decode.js';
 import { beginHeader, type Header, readHeader } from '../../codec/format/header.js';
 import { concat } from '../../common/bytes.js';
-import { readRegularFile } from '../../node/files.js';
+import { readRegularFile } from '../../node/read.js';
 import { STANDARD_STREAM, standardInput } from '../streams.js';
 
 export interface CodedSource {

@@ -3,7 +3,8 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { CodecError } from '../../common/errors.js';
 import type { ImportedNetwork, NetworkFiles } from '../../model/import/network.js';
-import { exists, publicPath, readRegularFile } from '../../node/files.js';
+import { exists, publicPath } from '../../node/files.js';
+import { readRegularFile } from '../../node/read.js';
 import type { Console } from '../console.js';
 
 /** A source's files: where they are listed and read. */
@@ -50,7 +51,7 @@ export async function openSource(path: string, config: string | undefined, conso
   }
   const beside = (file: string) => (names.includes(file) ? join(root, file) : undefined);
   const files = { config: config ?? beside(CONFIG_FILE), scheduler: beside(SCHEDULER_FILE), weights: [path] };
-  return { name, files, read: readRegularFile, paths: pathsOf(files) };
+  return { name, files, read: (file) => readRegularFile(file), paths: pathsOf(files) };
 }
 
 /** Whether what is no file is a repository's id; a slip in a path is none. */
@@ -100,7 +101,7 @@ function pathsOf({ config, scheduler, weights }: NetworkFiles): string[] {
 /** Reads, and from the Hub fetches, all of it. @throws as `readNetwork` */
 export async function readSource({ files, read }: Source): Promise<{ network: ImportedNetwork; scheduler: unknown }> {
   const { readNetwork } = await import('../../model/import/network.js');
-  const { parseJson } = await import('../../model/json.js');
+  const { parseJson } = await import('../../common/foreign.js');
   const json = async (file: string | undefined) => (file === undefined ? undefined : parseJson(file, await read(file)));
   const [config, scheduler] = [await json(files.config), await json(files.scheduler)];
   const weights: { name: string; bytes: Uint8Array }[] = [];

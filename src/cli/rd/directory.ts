@@ -5,8 +5,9 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { CodecError } from '../../common/errors.js';
-import { exists, makeDirectory, readRegularFile, reasonOf } from '../../node/files.js';
-import { isTemporary } from '../../node/temporary.js';
+import { exists, makeDirectory, reasonOf } from '../../node/files.js';
+import { readRegularFile } from '../../node/read.js';
+import { isTemporary } from '../../node/write.js';
 import { formatJson } from '../../report/json.js';
 import { differences, type ImageFailure, type ImageResult, type Run } from '../../report/rd/results.js';
 import { writeAtomically } from '../output.js';

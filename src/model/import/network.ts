@@ -1,9 +1,9 @@
 /** A network from the files that others keep it in: which files these are, and what is in them. */
 import { posix } from 'node:path';
 import { CodecError } from '../../common/errors.js';
+import { parseJson } from '../../common/foreign.js';
 import type { HostTensor } from '../../engine/engine.js';
 import { parseConfig, type UNetConfig } from '../config.js';
-import { parseJson } from '../json.js';
 import { readSafetensors, type Tensors } from '../safetensors.js';
 import { listParameters, matchParameters } from '../unet-parameters.js';
 import { authorsConfig, fromAuthorsNames, type Naming } from './authors-names.js';

@@ -8,7 +8,7 @@ import sharp, { type Metadata } from 'sharp';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { flatten, fromRgba } from '../../image/alpha.js';
 import type { RgbImage } from '../../image/image.js';
-import { readRegularFile } from '../files.js';
+import { readRegularFile } from '../read.js';
 import { type ColourSpace, DISPLAY_P3 } from './colour-space.js';
 import { pngColourSpace } from './png-colours.js';
 
