@@ -157,6 +157,14 @@ describe.each([
   });
 });
 
+test('a file whose header alone comes to its target has nothing else', async () => {
+  const picture = makePicture('few colours', 7, 7, 3);
+  const model = await openNoiseModel();
+  const { bytes, steps, targetMet, tailBytes } = await encode(picture, model, { effort: 1, targetRmse: 150 });
+  expect({ targetMet, tailBytes, points: steps.length }).toEqual({ targetMet: true, tailBytes: 0, points: 1 });
+  expect(bytes.length).toBe(leastFile(picture, {}).bytes);
+});
+
 test('steps that are not shown are left out at the end, where saying so would go past a limit', async () => {
   const flat = { width: 1, height: 3, data: Uint8Array.from([196, 18, 154, 196, 18, 154, 196, 18, 154]) };
   await checkLimit(flat, await openNoiseModel(), 1, { effort: 1 });

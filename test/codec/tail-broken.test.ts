@@ -139,7 +139,7 @@ describe('a drawing', () => {
         { ...kind, step, width, height, channels: 3 },
         (step - 1) / 2,
       )!;
-      const tail = { ...kind, step, kind: 'drawing', filledFrom: 2 } as const;
+      const tail = { ...kind, step, kind: 'drawing', filledPasses: 2 } as const;
       return { sent, exact, bytes: writeTailBytes(tail, code, exact ? pictureChecksum(samples) : undefined) };
     }),
   );

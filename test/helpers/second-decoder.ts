@@ -167,7 +167,7 @@ function alphaPlane(section: Uint8Array, { width, height, checksums }: ReturnTyp
   if (checksums && read(16) !== checksum(before)) throw new Error('wrong checksum of the alpha plane');
   const code = rangeDecoder(section.subarray(field.end, field.end + length), length);
   const drawing = { width, height, channels: 1, palette: field.value % 2 === 1, even: false, delta: 1 } as const;
-  const { data, known } = secondDrawing(code, { ...drawing, fillFrom: 15, blank: [] });
+  const { data, known } = secondDrawing(code, { ...drawing, filled: 0, blank: [] });
   if (!known.every((is) => is)) throw new Error('the alpha plane is damaged');
   return { alpha: data, end };
 }

@@ -15,7 +15,7 @@ export interface SecondDrawing {
   /** 2 q + 1, 1 for the exact picture. */
   readonly delta: number;
   /** Field f. */
-  readonly fillFrom: number;
+  readonly filled: number;
   /** The picture of the bare header: a byte for each sample. */
   readonly blank: readonly number[];
 }
@@ -33,7 +33,7 @@ interface Pass {
 
 /** Decodes what is there of a drawing: bytes of the picture, and which of them are certain. */
 export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { data: number[]; known: boolean[] } {
-  const { width, height, channels, palette, even, delta, fillFrom, blank } = drawing;
+  const { width, height, channels, palette, even, delta, filled, blank } = drawing;
   const q = (delta - 1) / 2;
   const passes = makePasses(width, height);
   const decisions = makeDecisions(code, width, height);
@@ -166,7 +166,7 @@ export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { dat
   }
 
   const last = passes[whole - 1];
-  const fills = fillFrom !== 15 && whole >= fillFrom + 1;
+  const fills = filled > 0 && whole >= 1 && whole >= passes.length - filled;
   const data: number[] = [];
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {

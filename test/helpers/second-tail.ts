@@ -45,10 +45,10 @@ export function secondTail(bytes: Uint8Array, context: SecondTailContext): Secon
   const header = readTailHeader(bytes);
   if (!header) return undefined;
   const { width, height, blank, alpha = [] } = context;
-  const { delta, palette, even, fillFrom } = header;
+  const { delta, palette, even, filled } = header;
   const code = rangeDecoder(bytes.subarray(header.length), header.codeLength);
   const { data, known } = header.drawing
-    ? secondDrawing(code, { width, height, channels: 3, palette, even, delta, fillFrom, blank })
+    ? secondDrawing(code, { width, height, channels: 3, palette, even, delta, filled, blank })
     : secondResiduals(code, header, context);
   return { data, known, lossless: known.every((is) => is) && crc32c([...alpha, ...data]) === header.crc };
 }
@@ -126,7 +126,7 @@ function readTailHeader(bytes: Uint8Array) {
   return {
     drawing,
     kappa: flags & 15,
-    fillFrom: flags & 15,
+    filled: flags & 15,
     even: ((flags >> 4) & 1) === 1,
     palette: ((flags >> 5) & 1) === 1,
     delta: stepped ? 2 * bytes[1] + 1 : 1,

@@ -2,7 +2,7 @@
 import type { Size } from '../../image/image.js';
 import { fromUnit, toUnit } from '../../image/pixels.js';
 import { DrawingReader } from '../drawing/drawing-reader.js';
-import { type DrawingTail, NEVER_FILLED, type TailHeader } from '../lossless/tail-header.js';
+import type { DrawingTail, TailHeader } from '../lossless/tail-header.js';
 import { type TailPicture, type TailSource, verdict } from '../lossless/tail-reader.js';
 
 /** Pixels that are read before there is a new point. */
@@ -54,8 +54,7 @@ export class DrawingTailReader implements TailSource {
   picture(): TailPicture {
     const { reader, header, shown, known, alpha } = this;
     const samples = fromUnit(shown);
-    const filledFrom = header.filledFrom === NEVER_FILLED ? Number.POSITIVE_INFINITY : header.filledFrom;
-    reader.show(samples, filledFrom);
+    reader.show(samples, header.filledPasses);
     return { values: toUnit(samples), known, ...verdict(samples, alpha, this, header.checksum) };
   }
 }

@@ -60,12 +60,13 @@ export class DrawingReader {
   /**
    * What there is of the picture: known pixels, around them what they stand for, elsewhere what was there before.
    * @param samples height * width * channels, changed
-   * @param filledFrom the first pass after which known pixels stand for those around them
+   * @param filledPasses after how many of the last passes, the very last left out, known pixels stand for those around them
    */
-  show(samples: Uint8Array, filledFrom: number): void {
+  show(samples: Uint8Array, filledPasses: number): void {
     const { colours, passes, finishedPasses } = this.walk;
     const { channels } = this.parameters;
-    const shown = finishedPasses > filledFrom ? fill(colours, this.parameters, passes[finishedPasses - 1]) : colours;
+    const isFilled = finishedPasses > 0 && filledPasses > 0 && finishedPasses >= passes.length - filledPasses;
+    const shown = isFilled ? fill(colours, this.parameters, passes[finishedPasses - 1]) : colours;
     for (let i = 0; i < shown.length; i++) {
       if (shown[i] < 0) continue;
       for (let channel = 0; channel < channels; channel++) {

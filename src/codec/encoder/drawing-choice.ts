@@ -150,9 +150,9 @@ export class DrawingChoice {
   /** @returns undefined where a point would be worse than the one before */
   private frame(image: RgbImage, coded: CodedDrawing & { readonly squaredError: number }): Drawing | undefined {
     const { parameters, code, samples, squaredError } = coded;
-    const filledFrom = fillingOf(image, samples, this.shown);
-    if (filledFrom === undefined) return undefined;
-    const tail = { ...parameters, kind: 'drawing', filledFrom } as const;
+    const filledPasses = fillingOf(image, samples, this.shown);
+    if (filledPasses === undefined) return undefined;
+    const tail = { ...parameters, kind: 'drawing', filledPasses } as const;
     const checksum = this.goal.isExact ? pictureChecksum(samples, image.alpha) : undefined;
     return { bytes: writeTailBytes(tail, code, checksum), samples, squaredError };
   }

@@ -1,7 +1,7 @@
 /** From which pass on a drawing that has not come to its end is filled up: from where that is nearer to the picture. */
 import type { RgbImage } from '../../image/image.js';
 import { type Pass, passesOf } from '../drawing/passes.js';
-import { NEVER_FILLED } from '../lossless/tail-header.js';
+import { MOST_FILLED } from '../lossless/tail-header.js';
 import { ALLOWED_RISE } from './points.js';
 
 /** Of squared errors. */
@@ -18,30 +18,31 @@ interface PassErrors {
 }
 
 /**
- * The first pass after which known pixels stand for those around them, so that no point is more than 1 % worse than the one before.
+ * After how many of the last passes known pixels stand for those around them, so that no point is more than 1 % worse than the one before.
  * @param samples that are sent
  * @param shown of every pixel before it is known: R, G, B
- * @returns {@link NEVER_FILLED} where they never do; undefined where points become worse in any case
+ * @returns 0 where they never do; undefined where points become worse in any case
  */
 export function fillingOf(image: RgbImage, samples: Uint8Array, shown: readonly number[]): number | undefined {
   const passes = passesOf(image);
   const errors = passes.map((pass, k) => errorsAfter(image, samples, shown, pass, passes[k - 1]));
-  let first = passes.length;
-  for (let k = passes.length - 1; k >= 0; k--) {
+  const last = passes.length - 1;
+  let first = last;
+  for (let k = last; k >= 0 && k >= last - MOST_FILLED; k--) {
     const { sparse, filled } = errors[k];
     const next = errors[k + 1];
     const goesOn =
       next === undefined ||
       (next.before <= filled * ALLOWED_SQUARED_RISE && next.filled <= next.before * ALLOWED_SQUARED_RISE);
     if (!goesOn) break;
-    if (k < NEVER_FILLED && filled <= sparse * ALLOWED_SQUARED_RISE) first = k;
+    if (filled <= sparse * ALLOWED_SQUARED_RISE) first = k;
   }
-  let last = errorOfShown(image, shown);
+  let before = errorOfShown(image, shown);
   for (const { sparse } of errors.slice(0, first)) {
-    if (sparse > last * ALLOWED_SQUARED_RISE) return undefined;
-    last = sparse;
+    if (sparse > before * ALLOWED_SQUARED_RISE) return undefined;
+    before = sparse;
   }
-  return Math.min(first, NEVER_FILLED);
+  return last - first;
 }
 
 function errorsAfter(

@@ -79,6 +79,10 @@ async function encodeWith(
     { width, height, data: fromUnit(blankPicture(description)) },
     model.schedule.timesteps,
   );
+  if (!lossless && points.rmse <= targetRmse) {
+    const bare = { steps: 0, bytes: blank.bytes(0), rmse: points.rmse };
+    return fileOf(image, options, bare, { plan: blank, points });
+  }
   const goal = { mostSquaredError: targetRmse ** 2, isExact: lossless };
   const drawing = new DrawingChoice(image, shownColour(description), goal);
   const easy = easyEnding(image, blank, drawing, options);

@@ -29,8 +29,8 @@ export interface DrawingTail extends TailBasics {
   readonly hasPalette: boolean;
   /** New colours are sent evenly. */
   readonly isEven: boolean;
-  /** The first pass after which known pixels stand for those around them; {@link NEVER_FILLED} where none is. */
-  readonly filledFrom: number;
+  /** After how many of the last passes, the very last left out, known pixels stand for those around them; at most {@link MOST_FILLED}. */
+  readonly filledPasses: number;
 }
 
 export type TailKind = ResidualTail | DrawingTail;
@@ -50,8 +50,8 @@ const RESIDUALS_RESERVED = 0x20;
 const FLAG_PALETTE = 0x20;
 const FLAG_EVEN = 0x10;
 const LOW_BITS = 0x0f;
-/** Of {@link DrawingTail.filledFrom}, the largest. */
-export const NEVER_FILLED = 15;
+/** Of {@link DrawingTail.filledPasses}. */
+export const MOST_FILLED = 15;
 /** The largest step is 2 * 63 + 1. */
 export const MOST_HALF_STEP = 63;
 const CHECKSUM_BYTES = 4;
@@ -79,7 +79,9 @@ export function writeTailBytes(tail: TailKind, code: Uint8Array, checksum?: numb
 function flagsOf(tail: TailKind, exact: boolean): number {
   const step = exact ? 0 : FLAG_STEP;
   if (tail.kind === 'drawing') {
-    return FLAG_DRAWING | step | (tail.hasPalette ? FLAG_PALETTE : 0) | (tail.isEven ? FLAG_EVEN : 0) | tail.filledFrom;
+    return (
+      FLAG_DRAWING | step | (tail.hasPalette ? FLAG_PALETTE : 0) | (tail.isEven ? FLAG_EVEN : 0) | tail.filledPasses
+    );
   }
   return step | (tail.covariances ? FLAG_COVARIANCES : 0) | tail.shiftBits;
 }
@@ -115,7 +117,7 @@ export function readTailHeader(section: Uint8Array): TailHeader | undefined {
       kind: 'drawing',
       hasPalette: (flags & FLAG_PALETTE) !== 0,
       isEven: (flags & FLAG_EVEN) !== 0,
-      filledFrom: flags & LOW_BITS,
+      filledPasses: flags & LOW_BITS,
     };
   }
   const table = hasTable && Array.from({ length: COVARIANCE_SIZE }, (_, i) => view.getInt16(tableAt + 2 * i));
