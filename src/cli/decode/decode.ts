@@ -16,7 +16,7 @@ import {
   type OutputArgs,
   outputOptions,
 } from '../args.js';
-import { type Console, formatSeconds, openConsole, printable } from '../console.js';
+import { type Console, formatSeconds, openConsole } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
@@ -251,9 +251,7 @@ async function decodeCoded(
   }
   const { precision = 'fp32' } = result.metadata ?? {};
   if (precision !== engine.precision && result.stepsUsed > 0) {
-    console.note(
-      `${name}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
-    );
+    console.note(`${name}: encoded in ${precision}, decoded in ${engine.precision}: the picture may be a little off`);
   }
   if (!several) await writeResult(job.output, await encodeImage(result.image, format), settings);
   return {

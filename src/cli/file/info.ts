@@ -5,7 +5,7 @@ import { readInfo } from '../../codec/format/info.js';
 import { CodecError } from '../../common/errors.js';
 import type { ModelInfo } from '../../node/models.js';
 import { modelOfFileOption, type OutputArgs, outputOptions } from '../args.js';
-import { openConsole, printable, table } from '../console.js';
+import { openConsole, table } from '../console.js';
 import { aboutFile } from '../jobs.js';
 import { inputName, readInput } from '../streams.js';
 
@@ -73,7 +73,7 @@ async function modelAtHand(header: FileInfo, name: string | undefined): Promise<
   }
 }
 
-function describe(report: InfoReport): string {
+function describe(report: InfoReport): string[] {
   const { steps, stepsComplete, complete, bytesWhenComplete } = report;
   const fields: [string, string][] = [
     ['file', inputName(report.input)],
@@ -85,7 +85,7 @@ function describe(report: InfoReport): string {
     ...(report.alpha ? [['transparency', describeAlpha(report)] as [string, string]] : []),
     ['samples', describeSamples(report)],
     ['checksums', report.checksums ? 'yes' : 'no'],
-    ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, printable(value)]),
+    ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, value]),
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
   if (complete !== undefined) {
@@ -105,7 +105,7 @@ function describe(report: InfoReport): string {
     bitsPerDim.toFixed(4),
     bytes <= report.bytes ? '' : 'missing',
   ]);
-  return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
+  return [...lines, '', ...table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])];
 }
 
 function describeAlpha({ headerBytes, alphaBytes, bytes }: InfoReport): string {

@@ -189,7 +189,7 @@ function differentAlpha(a: RgbImage, b: RgbImage): number {
   return count;
 }
 
-function describe(report: VerifyReport): string {
+function describe(report: VerifyReport): string[] {
   const { stepsUsed, stepsTotal, against } = report;
   const fields: [string, string][] = [
     ['file', inputName(report.input)],

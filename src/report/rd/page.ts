@@ -1,6 +1,7 @@
 /** `report.html`: a run on one page that needs nothing else, neither files nor a network. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
 import type { BdResult } from '../bd-rate.js';
 import { Markup as Html, markup as html, type Part } from '../markup.js';
@@ -127,7 +128,7 @@ function viewerScript(shown: readonly ImageResult[], script: string): Html {
     const [{ points }] = Object.values(ours);
     const { crop, original, points: some } = pictures!;
     return {
-      name: basename(name),
+      name: printable(basename(name)),
       width: crop.width,
       height: crop.height,
       original,
