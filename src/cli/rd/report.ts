@@ -59,7 +59,7 @@ export async function finishReport(
   const { readPublished, whyNotOfSet } = await import('../../report/published.js');
   const { drawFigures } = await import('../../report/rd/figures.js');
   const { reportPage } = await import('../../report/rd/page.js');
-  const images = await readImages(directory);
+  const images = await readImages(directory, run.options);
   const set = published === undefined ? undefined : await readPublished(published);
   const reason = set && whyNotOfSet(set, images);
   if (reason !== undefined) console.note(`--published ${published} is left out: ${reason}`);

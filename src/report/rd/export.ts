@@ -1,4 +1,5 @@
 /** Results of a run for other programs: `results.json`, curves in CompressAI's form, CSV. */
+import { asFileName } from '../../common/file-name.js';
 import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
 import { formatJson } from '../json.js';
@@ -16,7 +17,7 @@ export interface Report {
 /** Files of numbers, by path in the report. */
 export function numberFiles(report: Report): [string, string][] {
   const curves = report.summary.codecs.map((codec): [string, string] => [
-    `compressai/${codec.name}.json`,
+    `compressai/${asFileName(codec.name)}.json`,
     formatJson(compressAi(codec, report)),
   ]);
   return [

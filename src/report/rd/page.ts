@@ -48,7 +48,7 @@ ${shown.length === 0 ? [] : viewer(shown, report)}
 ${comparisons(report)}
 ${paper(report.summary.codecs, published)}
 <section aria-labelledby="figures"><h2 id="figures">Figures</h2>
-<p class="note">All of them are in <code>figures/</code> as SVG and PNG, their numbers in <code>mean.csv</code>.</p>
+<p class="note">${figures.length === 0 ? 'None: no curve has a point within the axes.' : html`All of them are in <code>figures/</code> as SVG and PNG, their numbers in <code>mean.csv</code>.`}</p>
 <div class="figures">${figures.map(figurePart)}</div>
 </section>
 ${methods(report, published)}
