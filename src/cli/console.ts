@@ -1,15 +1,19 @@
 /** What the commands print: results on stdout, everything about the run on stderr. */
 import { SingleBar } from 'cli-progress';
 import { CodecError } from '../common/errors.js';
+import { printable } from '../common/printable.js';
 import type { OutputArgs } from './args.js';
 import { withFlags } from './options.js';
 
 const NAME = 'ddpm-codec';
 
-/** Where a command says things; `--json` and `--quiet` decide what comes through. */
+/**
+ * Where a command says things; `--json` and `--quiet` decide what comes through. Names and texts of others may be in all of it: what
+ * would act on a terminal is shown as {@link printable} has it, a line break within a line, too.
+ */
 export interface Console {
-  /** A line of the result for people, on stdout unless the result itself goes there; not with `--json` or `--quiet`. */
-  result(text: string): void;
+  /** A line of the result for people, or some, on stdout unless the result itself goes there; not with `--json` or `--quiet`. */
+  result(text: string | readonly string[]): void;
   /** Something about the run worth knowing, on stderr; not with `--json` or `--quiet`. */
   note(text: string): void;
   /** An error, one line on stderr, always. */
@@ -44,17 +48,17 @@ export function openConsole(
 ): Console {
   const talkative = !json && !quiet;
   const bars = progressBars();
-  const write = (stream: NodeJS.WriteStream, text: string) => {
+  const write = (stream: NodeJS.WriteStream, texts: readonly string[]) => {
     bars.hide();
-    stream.write(`${text}\n`);
+    stream.write(`${texts.map(printable).join('\n')}\n`);
   };
   const wordsFor = (error: unknown) => describeError(error, command?.toString());
   return {
-    result: (text) => talkative && write(lines, text),
-    note: (text) => talkative && write(process.stderr, `${NAME}: ${text}`),
-    error: (error) => write(process.stderr, `${NAME}: ${wordsFor(error)}`),
+    result: (text) => talkative && write(lines, [text].flat()),
+    note: (text) => talkative && write(process.stderr, [`${NAME}: ${text}`]),
+    error: (error) => write(process.stderr, `${NAME}: ${wordsFor(error)}`.split('\n')),
     wordsFor,
-    document: (value) => json && write(process.stdout, toJson(value)),
+    document: (value) => json && write(process.stdout, toJson(value).split('\n')),
     progress: (label) => (process.stderr.isTTY && !quiet ? bars.open(label) : { update() {}, stop() {} }),
   };
 }
@@ -78,20 +82,16 @@ export function toJson(value: unknown): string {
 
 /**
  * Rows as lines with aligned columns, two spaces apart.
- * @param rows cells; a column is as wide as its widest cell
+ * @param cells of the rows; a column is as wide as its widest cell
  * @param left columns that are aligned to the left; the others, numbers, are to the right
  */
-export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string {
+export function table(cells: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
+  const rows = cells.map((row) => row.map(printable));
   const widths = rows.reduce<number[]>((all, row) => row.map((cell, i) => Math.max(all[i] ?? 0, cell.length)), []);
   const lines = rows.map((row) =>
     row.map((cell, i) => (left.includes(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  '),
   );
-  return lines.map((line) => line.trimEnd()).join('\n');
-}
-
-/** Text from a file, without what would move a terminal's cursor. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ');
+  return lines.map((line) => line.trimEnd());
 }
 
 /** Duration for people. */
@@ -136,7 +136,7 @@ function progressBars() {
           if (!open.includes(progress)) open.push(progress);
           if (open[0] !== progress) return;
           bar ??= startBar(label);
-          bar.update(Math.min(1, Math.max(0, fraction)), { note });
+          bar.update(Math.min(1, Math.max(0, fraction)), { note: printable(note) });
         },
         stop() {
           const place = open.indexOf(progress);
@@ -160,6 +160,6 @@ function startBar(label: string): SingleBar {
     hideCursor: false,
     linewrap: true,
   });
-  bar.start(1, 0, { label, note: '' });
+  bar.start(1, 0, { label: printable(label), note: '' });
   return bar;
 }

@@ -83,7 +83,10 @@ function parser(args: readonly string[]) {
     .example('$0 decode photo.ddc -o photo.png --rate 0.2', 'reconstruct from the first 0.2 bits/dim')
     .example('$0 info photo.ddc', 'look inside')
     .example('$0 encode - -o - < photo.jpg > photo.ddc', '- is standard input or output')
-    .epilogue("'ddpm-codec <command> --help' explains a command.")
+    .epilogue(
+      "'ddpm-codec <command> --help' explains a command.\n" +
+        'Exit codes: 0 done; 1 something is wrong with a file, a model or the machine; 2 with the arguments.',
+    )
     .demandCommand(
       1,
       1,

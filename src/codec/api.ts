@@ -212,6 +212,10 @@ export interface DecodeResult extends DecodePoint {
   readonly lossless: boolean;
   /** True when a checksum shows that the file is damaged; only with `tolerant`. */
   readonly damaged: boolean;
+  /** Bytes after the end of the file, which nothing reads; of a stream those that were. */
+  readonly trailingBytes: number;
+  /** The metadata at the end of the file are not what was written; the picture is no worse for it. */
+  readonly metadataDamaged: boolean;
   /** Where the file has them whole; of a stream when it was read up to there. */
   readonly metadata?: Metadata;
 }

@@ -1,20 +1,25 @@
 /** JSON for people: what fits on a line is on one line, so that a curve has a line for each point. */
+import { printable } from '../common/printable.js';
 
 const LINE = 200;
 
-/** Numbers that JSON lacks (the PSNR of equal pictures is infinite) become null. */
+/** Numbers that JSON lacks (the PSNR of equal pictures is infinite) become null; of characters nothing stands for itself that acts on a terminal. */
 export function formatJson(value: unknown): string {
   // What JSON leaves out is left out here, too.
   return `${lines(JSON.parse(JSON.stringify(value)), '')}\n`;
 }
 
 function lines(value: unknown, indent: string): string {
-  const short = JSON.stringify(value);
+  const short = text(value);
   if (typeof value !== 'object' || value === null || short.length + indent.length <= LINE) return short;
   const inner = `${indent}  `;
   const parts = Array.isArray(value)
     ? value.map((one) => lines(one, inner))
-    : Object.entries(value).map(([key, one]) => `${JSON.stringify(key)}: ${lines(one, inner)}`);
+    : Object.entries(value).map(([key, one]) => `${text(key)}: ${lines(one, inner)}`);
   const [open, close] = Array.isArray(value) ? '[]' : '{}';
   return `${open}\n${parts.map((part) => inner + part).join(',\n')}\n${indent}${close}`;
+}
+
+function text(value: unknown): string {
+  return printable(JSON.stringify(value));
 }

@@ -1,5 +1,4 @@
 /** Figures of curves over one axis, as SVG: the look that all of them share. */
-import { invalidArgument } from '../common/errors.js';
 import { createAxis, extentOf, LABEL_FONT, textWidth } from './axis.js';
 import { BELOW, figureOf, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { type Markup, markup } from './markup.js';
@@ -73,9 +72,9 @@ interface Curve extends Pick<PlotLine, 'label' | 'kind'> {
 
 /**
  * An SVG with the legend below, so that it covers nothing.
- * @throws CodecError `usage` when no point is within the axes
+ * @returns undefined when no point is within the axes
  */
-export function linePlot({ title, x, y, lines }: LinePlot): string {
+export function linePlot({ title, x, y, lines }: LinePlot): string | undefined {
   // Colours before lines are left out, so that one has the same colour by every measure.
   const colours = coloursOf(lines);
   const drawable = lines.map((line, i) => ({
@@ -85,10 +84,7 @@ export function linePlot({ title, x, y, lines }: LinePlot): string {
   }));
   const drawn = drawable.filter(({ points }) => points.some((point) => fits(point.x, x) && fits(point.y, y)));
   const visible = drawn.flatMap(({ points }) => points.filter((point) => fits(point.x, x)));
-  if (visible.length === 0) {
-    const range = (x.domain ?? []).join(' to ');
-    throw invalidArgument('curves', `points within ${range} ${x.title}`, 'none');
-  }
+  if (visible.length === 0) return undefined;
   const axes = {
     x: createAxis('x', { ...axisOptions('x', x, visible), length: WIDTH }),
     y: createAxis('y', { ...axisOptions('y', y, visible), length: HEIGHT }),

@@ -1,4 +1,5 @@
 /** HTML and SVG as text, sound whatever texts are in it. */
+import { printable } from '../common/printable.js';
 
 /** What needs no escaping any more. */
 export class Markup {
@@ -15,11 +16,10 @@ export function markup(strings: TemplateStringsArray, ...values: Part[]): Markup
 function render(part: Part): string {
   if (part instanceof Markup) return part.text;
   if (Array.isArray(part)) return part.map(render).join('');
-  return String(part)
+  return printable(String(part))
     .replace(NOT_XML, '\ufffd')
     .replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** What no escape brings into XML: names of files and models may have it. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-const NOT_XML = /[\0-\x08\v\f\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/gu;
+/** What no escape brings into XML, besides what is not {@link printable}. */
+const NOT_XML = /[\ufffe\uffff]/g;

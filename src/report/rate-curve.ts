@@ -164,8 +164,8 @@ function interpolate(place: Place<CurvePoint>): { bpp: number; psnr: number; msS
 
 function linear<T>({ a, b, share }: Place<T>, value: (point: T) => number | null): number | null {
   const [from, to] = [value(a), value(b)];
-  // At a point itself its own value: infinite ones have no difference.
-  if (share === 1) return to;
+  // At a point itself, and between equal ones, that value: infinite ones have no difference.
+  if (share === 1 || from === to) return to;
   return from === null || to === null ? null : from + share * (to - from);
 }
 

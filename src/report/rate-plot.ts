@@ -31,9 +31,13 @@ const TITLES: Readonly<Record<Measure, string>> = { psnr: 'PSNR, dB', msSsim: 'M
 /**
  * An SVG of PSNR or MS-SSIM in dB over bits per pixel, logarithmic.
  * @param curves in the order of the legend; those without the measure, or with no point in the range, are left out
- * @throws CodecError `usage` when nothing is left
+ * @returns undefined when nothing is left
  */
-export function ratePlot(curves: readonly PlotCurve[], measure: Measure, options: PlotOptions = {}): string {
+export function ratePlot(
+  curves: readonly PlotCurve[],
+  measure: Measure,
+  options: PlotOptions = {},
+): string | undefined {
   const { title, bpp: domain = [0.03, 3] } = options;
   return linePlot({
     ...(title === undefined ? {} : { title }),

@@ -34,7 +34,7 @@ describe('what is printed', () => {
       ['name', 'n', ''],
       ['a', '100', 'x'],
     ];
-    expect(table(rows, [0, 2])).toBe('name    n\na     100  x');
+    expect(table(rows, [0, 2])).toEqual(['name    n', 'a     100  x']);
   });
 });
 

@@ -89,7 +89,7 @@ describe('runJobs', () => {
       documents: [],
     };
     const console: Console = {
-      result: (text) => said.results.push(text),
+      result: (text) => said.results.push(...[text].flat()),
       note() {},
       error: (error) => said.errors.push(error),
       wordsFor: describeError,

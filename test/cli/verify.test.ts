@@ -2,9 +2,9 @@
 import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readHeader, writeHeader } from '../../src/codec/format/header.js';
-import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, ddpmCodecPiped, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 
 let directory: string;
@@ -103,4 +103,71 @@ it('passes an equal picture at a largest RMSE of 0, and points damage out with a
     1,
     expect.stringMatching(/flipped\.ddc: .*; decode --tolerant gives the picture as it is/),
   ]);
+});
+
+describe('what is wrong at the end of a file', () => {
+  const run = (...args: string[]) => callMain(args, directory);
+
+  beforeAll(async () => {
+    const encode = ['encode', 'a.png', '-o', 'told.ddc', '--target-rmse', '20', '--effort', '1', '--comment', 'a note'];
+    await callMainJson(encode, directory);
+    const damaged = await readFile(join(directory, 'told.ddc'));
+    // A letter of the comment.
+    damaged[damaged.lastIndexOf('note')] ^= 1;
+    await writeFile(join(directory, 'untold.ddc'), damaged);
+    await writeFile(join(directory, 'longer.ddc'), Buffer.concat([damaged, Buffer.alloc(1000)]));
+  });
+
+  it('is told by verify, which ends with 1', async () => {
+    expect(await run('verify', 'told.ddc')).toMatchObject({ code: 0 });
+    const one = await run('verify', 'untold.ddc', '--json');
+    expect(one).toMatchObject({ code: 1, stderr: 'ddpm-codec: untold.ddc: its metadata are damaged\n' });
+    expect(JSON.parse(one.stdout)).toMatchObject({ complete: true, metadataDamaged: true, trailingBytes: 0 });
+    const both = await run('verify', 'longer.ddc', '-q');
+    const expected = 'ddpm-codec: longer.ddc: its metadata are damaged; 1000 bytes after its end\n';
+    expect(both).toEqual({ code: 1, stdout: '', stderr: expected });
+  });
+
+  it('is told by info', async () => {
+    const sound = await callMainJson(['info', 'told.ddc'], directory);
+    expect(sound).toMatchObject({ damaged: [], trailingBytes: 0, metadata: { comment: 'a note' } });
+    const told = await run('info', 'longer.ddc');
+    expect(told).toMatchObject({ code: 0, stderr: '' });
+    expect(told.stdout).toMatch(/^state +complete, .* and 1000 bytes after its end\ndamaged +metadata$/m);
+    const document = await callMainJson(['info', 'longer.ddc'], directory);
+    expect(document).toMatchObject({ damaged: ['metadata'], trailingBytes: 1000, complete: true });
+    expect(document.metadata).toBeUndefined();
+  });
+
+  it('is told by decode, from a file and as it comes', async () => {
+    const files = await run('decode', 'longer.ddc', '-o', 'longer.png');
+    expect(files.code).toBe(0);
+    expect(files.stderr).toMatch(/longer\.ddc: its metadata are damaged; the picture is no worse for it\n/);
+    expect(files.stderr).toMatch(/longer\.ddc: 1000 bytes after its end; the picture is no worse for it\n/);
+    const bytes = await readFile(join(directory, 'longer.ddc'));
+    const streamed = await ddpmCodecPiped(['decode', '-', '-o', 'piped.png', '--json'], directory, bytes);
+    const [report] = JSON.parse(streamed.stdout.toString()).images;
+    expect(report).toMatchObject({ complete: true, metadataDamaged: true, trailingBytes: 1000 });
+  });
+
+  it('and info tells of steps and alpha planes, too', async () => {
+    await writeFile(join(directory, 'g.png'), await toSharp(syntheticImage(16, 12)).ensureAlpha(0.5).png().toBuffer());
+    await callMainJson(['encode', 'g.png', '-o', 'g.ddc', '--checksums', '--target-rmse', '20'], directory);
+    const whole = await readFile(join(directory, 'g.ddc'));
+    const { headerBytes, alphaBytes, damaged } = await callMainJson(['info', 'g.ddc'], directory);
+    expect(damaged).toEqual([]);
+    for (const [place, part, message] of [
+      [headerBytes + alphaBytes - 1, 'alpha', /^damaged +alpha plane$/m],
+      [headerBytes + alphaBytes + 5, 'steps', /^damaged +steps: verify says after which$/m],
+    ] as const) {
+      const broken = Buffer.from(whole);
+      broken[place] ^= 1;
+      await writeFile(join(directory, 'broken.ddc'), broken);
+      expect(await callMainJson(['info', 'broken.ddc'], directory)).toMatchObject({ damaged: [part] });
+      expect(await run('info', 'broken.ddc')).toMatchObject({ code: 0, stdout: expect.stringMatching(message) });
+      // A file that ends before the checksum has none that is wrong.
+      await truncate(join(directory, 'broken.ddc'), place);
+      expect(await callMainJson(['info', 'broken.ddc'], directory)).toMatchObject({ damaged: [], complete: false });
+    }
+  });
 });

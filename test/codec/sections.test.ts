@@ -76,9 +76,9 @@ describe('metadata', () => {
     fc.assert(
       fc.property(texts, fc.uint8Array({ maxLength: 5 }), (metadata, behind) => {
         const bytes = writeMetadata(metadata);
-        expect(readMetadata(Uint8Array.from([...bytes, ...behind]))).toEqual(metadata);
+        expect(readMetadata(Uint8Array.from([...bytes, ...behind]))).toEqual({ metadata, damaged: false });
         for (let length = 0; length < bytes.length; length++) {
-          expect(readMetadata(bytes.subarray(0, length))).toBeUndefined();
+          expect(readMetadata(bytes.subarray(0, length))).toEqual({ damaged: false });
         }
       }),
       { numRuns: 50 },
@@ -90,7 +90,7 @@ describe('metadata', () => {
     for (let bit = 8; bit < bytes.length * 8; bit++) {
       const damaged = bytes.slice();
       damaged[bit >>> 3] ^= 128 >> (bit & 7);
-      expect(readMetadata(damaged)).toBeUndefined();
+      expect(readMetadata(damaged)).toEqual({ damaged: true });
     }
     expect(() => writeMetadata({ comment: 'x'.repeat(MOST_METADATA_BYTES) })).toThrow(/at most 65535 bytes/);
   });

@@ -13,17 +13,17 @@ describe('linePlot', () => {
   it('is sound whatever labels say', async () => {
     // As XML, in which a control character or half a surrogate pair is an error even where it is escaped.
     for (const label of ['a<b>&"\'.png', 'a\x00\x1b[31mb', 'half \ud83d', '😀 ü 数']) {
-      const { width } = await sharp(Buffer.from(linePlot(plot(label)))).metadata();
+      const { width } = await sharp(Buffer.from(linePlot(plot(label))!)).metadata();
       expect(width).toBeGreaterThan(500);
     }
   });
 
   it('is the same for the same data, and cuts by an id of its own otherwise', () => {
     const id = (svg: string) => /clipPath id="([^"]+)"/.exec(svg)![1];
-    const svg = linePlot(plot('a'));
+    const svg = linePlot(plot('a'))!;
     expect(linePlot(plot('a'))).toBe(svg);
     expect(svg).toContain(`url(#${id(svg)})`);
-    expect(id(linePlot(plot('a', [{ x: 1, y: 2 }])))).not.toBe(id(svg));
+    expect(id(linePlot(plot('a', [{ x: 1, y: 2 }]))!)).not.toBe(id(svg));
   });
 
   it('draws nothing beyond the axes', async () => {
@@ -31,7 +31,7 @@ describe('linePlot', () => {
       { x: 1, y: 1 },
       { x: 1000, y: 1 },
     ]);
-    const { data, info } = await sharp(Buffer.from(linePlot(beyond)))
+    const { data, info } = await sharp(Buffer.from(linePlot(beyond)!))
       .removeAlpha()
       .raw()
       .toBuffer({ resolveWithObject: true });

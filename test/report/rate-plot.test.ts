@@ -26,7 +26,7 @@ describe('ratePlot', () => {
 
   it('scales to what is in the range, whatever the order of points', () => {
     const range = { bpp: [0.2, 2] as const };
-    const svg = ratePlot(curves, 'psnr', range);
+    const svg = ratePlot(curves, 'psnr', range)!;
     const labels = [...svg.matchAll(/<text[^>]*>([\d.]+)<\/text>/g)].map(([, label]) => label);
     expect(labels).toContain('0.5');
     expect(labels).not.toContain('0.1');
@@ -36,10 +36,10 @@ describe('ratePlot', () => {
     expect(ratePlot(shuffled, 'psnr', range)).toBe(svg);
   });
 
-  it('leaves equal pictures out and refuses to draw nothing', () => {
+  it('leaves equal pictures out, and draws nothing where nothing is left', () => {
     const equal: PlotCurve = { label: 'PNG', kind: 'measured', points: [{ bpp: 1, psnr: Infinity, msSsim: 1 }] };
     expect(ratePlot([...curves, equal], 'psnr')).not.toContain('PNG');
-    expect(() => ratePlot([equal], 'psnr')).toThrow(/points within 0.03 to 3 bits per pixel/);
-    expect(() => ratePlot(curves, 'psnr', { bpp: [100, 200] })).toThrow(/curves: expected points/);
+    expect(ratePlot([equal], 'psnr')).toBeUndefined();
+    expect(ratePlot(curves, 'psnr', { bpp: [100, 200] })).toBeUndefined();
   });
 });

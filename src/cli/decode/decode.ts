@@ -16,8 +16,9 @@ import {
   type OutputArgs,
   outputOptions,
 } from '../args.js';
-import { type Console, formatSeconds, openConsole, printable } from '../console.js';
+import { type Console, formatSeconds, openConsole } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
+import { faultsAtEnd, otherPrecision } from '../file/remarks.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
 import { formatOf, writeResult } from '../output.js';
@@ -72,6 +73,10 @@ export interface DecodeReport {
   readonly lossless: boolean;
   /** A checksum shows that the file is damaged; only with `--tolerant`. */
   readonly damaged: boolean;
+  /** Bytes after the end of the file, which nothing reads. */
+  readonly trailingBytes: number;
+  /** The metadata of the file are not what was written. */
+  readonly metadataDamaged: boolean;
   readonly reconstruction: Reconstruction;
   /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
@@ -249,12 +254,8 @@ async function decodeCoded(
   if (result.alpha === 'missing') {
     console.note(`${name}: what is used of the file ends inside its alpha plane: the picture is opaque`);
   }
-  const { precision = 'fp32' } = result.metadata ?? {};
-  if (precision !== engine.precision && result.stepsUsed > 0) {
-    console.note(
-      `${name}: encoded in ${printable(precision)}, decoded in ${engine.precision}: the picture may be a little off`,
-    );
-  }
+  for (const fault of faultsAtEnd(result)) console.note(`${name}: ${fault}; the picture is no worse for it`);
+  for (const remark of otherPrecision(result, engine)) console.note(`${name}: ${remark}`);
   if (!several) await writeResult(job.output, await encodeImage(result.image, format), settings);
   return {
     input: job.input,
@@ -272,6 +273,8 @@ async function decodeCoded(
     complete: result.complete,
     lossless: result.lossless,
     damaged: result.damaged,
+    trailingBytes: result.trailingBytes,
+    metadataDamaged: result.metadataDamaged,
     reconstruction: codec.reconstruction,
     seconds,
     networkSeconds,

@@ -64,11 +64,11 @@ export interface FidReport {
 }
 
 /** The report as some lines of text. */
-export function describeReport({ data, likelihood, gap, fid }: EvalReport): string {
+export function describeReport({ data, likelihood, gap, fid }: EvalReport): string[] {
   return [
-    ...(likelihood ? [describeLikelihood(likelihood, data), describeTable(likelihood, gap)] : []),
-    ...(fid ? [describeFid(fid)] : []),
-  ].join('\n');
+    ...(likelihood ? [describeLikelihood(likelihood, data), ...describeTable(likelihood, gap)] : []),
+    ...(fid ? describeFid(fid) : []),
+  ];
 }
 
 function describeLikelihood({ bound, options }: LikelihoodReport, data: readonly string[]): string {
@@ -77,7 +77,7 @@ function describeLikelihood({ bound, options }: LikelihoodReport, data: readonly
   return `${data.join(' ')}: ${bound.images} images, ${what}, variance ${variance}, predictions ${clip ? '' : 'not '}clipped`;
 }
 
-function describeTable({ bound, rate, distortion, rmse }: LikelihoodReport, gap: GapReport | undefined): string {
+function describeTable({ bound, rate, distortion, rmse }: LikelihoodReport, gap: GapReport | undefined): string[] {
   const row = (name: string, { value, standardError }: Estimate, unit = 'bits/dim') => [
     name,
     inFigures(value),
@@ -99,14 +99,14 @@ function describeTable({ bound, rate, distortion, rmse }: LikelihoodReport, gap:
   );
 }
 
-function describeFid({ against, fid, inceptionScore, images, features }: FidReport): string {
+function describeFid({ against, fid, inceptionScore, images, features }: FidReport): string[] {
   const scores = inceptionScore && [
     `inception score: ${describeScore(inceptionScore.data)} of the data, ${describeScore(inceptionScore.against)} of ${against}`,
   ];
   return [
     `FID ${fid.toPrecision(5)} between ${images.data} images and ${images.against} of ${against}, by ${features}`,
     ...(scores ?? []),
-  ].join('\n');
+  ];
 }
 
 function describeScore({ value, standardDeviation, parts }: InceptionScore): string {

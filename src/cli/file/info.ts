@@ -1,11 +1,11 @@
 /** `ddpm-codec info`: what a .ddc file says about itself. */
 import type { Arguments, CommandModule } from 'yargs';
-import type { FileInfo } from '../../codec/format/info.js';
+import type { DamagedPart, FileInfo } from '../../codec/format/info.js';
 import { readInfo } from '../../codec/format/info.js';
 import { CodecError } from '../../common/errors.js';
 import type { ModelInfo } from '../../node/models.js';
 import { modelOfFileOption, type OutputArgs, outputOptions } from '../args.js';
-import { openConsole, printable, table } from '../console.js';
+import { openConsole, table } from '../console.js';
 import { aboutFile } from '../jobs.js';
 import { inputName, readInput } from '../streams.js';
 
@@ -13,6 +13,13 @@ interface InfoArgs extends Pick<OutputArgs, 'json'> {
   readonly file: string;
   readonly model?: string;
 }
+
+/** Parts with checksums, for people. */
+const PARTS: Readonly<Record<DamagedPart, string>> = {
+  alpha: 'alpha plane',
+  steps: 'steps: verify says after which',
+  metadata: 'metadata',
+};
 
 /** What `--json` prints: the codec's {@link FileInfo}, the file's name, its rate, and its model's name if that is at hand. */
 export interface InfoReport extends FileInfo {
@@ -29,7 +36,8 @@ export const infoCommand: CommandModule<object, InfoArgs> = {
       .usage(
         'Usage: $0 info <file> [options]\n\n' +
           'Shows the header of a .ddc file. When its model is at hand also the steps: for each the timestep reached, its\n' +
-          'bits, and the size of the file up to there, where it can be cut off without waste. No network is run.',
+          'bits, and the size of the file up to there, where it can be cut off without waste; which checksums are wrong; and\n' +
+          'bytes after its end. No network is run. Exit code 0 when the header can be read, whatever follows: verify judges.',
       )
       .positional('file', { type: 'string', description: 'A .ddc file; - for standard input' })
       .options({
@@ -73,8 +81,8 @@ async function modelAtHand(header: FileInfo, name: string | undefined): Promise<
   }
 }
 
-function describe(report: InfoReport): string {
-  const { steps, stepsComplete, complete, bytesWhenComplete } = report;
+function describe(report: InfoReport): string[] {
+  const { steps, stepsComplete, complete, bytesWhenComplete, trailingBytes = 0, damaged = [] } = report;
   const fields: [string, string][] = [
     ['file', inputName(report.input)],
     ['format version', String(report.version)],
@@ -85,16 +93,19 @@ function describe(report: InfoReport): string {
     ...(report.alpha ? [['transparency', describeAlpha(report)] as [string, string]] : []),
     ['samples', describeSamples(report)],
     ['checksums', report.checksums ? 'yes' : 'no'],
-    ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, printable(value)]),
+    ...Object.entries(report.metadata ?? {}).map(([key, value]): [string, string] => [key, value]),
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
   if (complete !== undefined) {
     const whole = steps === undefined ? 'no steps' : `${stepsComplete} of ${steps.length - 1} steps`;
     fields.push([
       'state',
-      complete ? `complete, ${whole}` : `truncated: ${whole}, whole file ${bytesWhenComplete ?? 'of unknown'} bytes`,
+      complete
+        ? `complete, ${whole}${trailingBytes > 0 ? `, and ${trailingBytes} bytes after its end` : ''}`
+        : `truncated: ${whole}, whole file ${bytesWhenComplete ?? 'of unknown'} bytes`,
     ]);
   }
+  if (damaged.length > 0) fields.push(['damaged', damaged.map((part) => PARTS[part]).join(', ')]);
   const lines = table(fields, [0, 1]);
   if (steps === undefined) return lines;
   const rows = steps.map(({ t, bits, bytes, bitsPerDim }, i) => [
@@ -105,7 +116,7 @@ function describe(report: InfoReport): string {
     bitsPerDim.toFixed(4),
     bytes <= report.bytes ? '' : 'missing',
   ]);
-  return `${lines}\n\n${table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])}`;
+  return [...lines, '', ...table([['step', 't', 'bits', 'bytes', 'bits/dim', ''], ...rows], [5])];
 }
 
 function describeAlpha({ headerBytes, alphaBytes, bytes }: InfoReport): string {

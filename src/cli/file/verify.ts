@@ -25,6 +25,7 @@ import { aboutFile } from '../jobs.js';
 import { flagsFor, readFlags } from '../options.js';
 import { readPicture } from '../pictures.js';
 import { inputName, readInput, STANDARD_STREAM } from '../streams.js';
+import { faultsAtEnd, otherPrecision } from './remarks.js';
 
 interface VerifyArgs extends EngineArgs, Omit<OutputArgs, 'force'> {
   readonly file: string;
@@ -51,6 +52,8 @@ export interface VerifyReport {
   readonly lossless: boolean;
   /** Bytes after the end, which nothing reads. */
   readonly trailingBytes: number;
+  /** The metadata at its end are not what was written. */
+  readonly metadataDamaged: boolean;
   readonly stepsUsed: number;
   readonly stepsTotal: number;
   /** Timestep reached. */
@@ -78,7 +81,7 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
         'Usage: $0 verify <file> [--against <picture>] [options]\n\n' +
           'Decodes a .ddc file, writes nothing, and reports. Exit code 0 when the file holds all that its encoder wrote,\n' +
           'nothing more, and decodes; 1 when it is cut off (it still decodes, at a lower quality), has bytes after its end, is\n' +
-          'damaged, or is farther from the picture than --max-rmse.',
+          'damaged (its metadata, too), or is farther from the picture than --max-rmse.',
       )
       .positional('file', { type: 'string', description: 'A .ddc file; - for standard input' })
       .options({
@@ -145,10 +148,9 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       ...ratePoint(original, decoded, result.bytesUsed),
       pixelsOfOtherAlpha: result.alpha === 'missing' ? 0 : differentAlpha(original, decoded),
     };
-    const trailingBytes = bytesWhenComplete === null ? 0 : Math.max(0, bytes.length - bytesWhenComplete);
     const problems = [
       ...(result.complete ? [] : [`cut off: ${bytes.length} of ${bytesWhenComplete ?? 'more'} bytes`]),
-      ...(trailingBytes === 0 ? [] : [`${trailingBytes} bytes after its end`]),
+      ...faultsAtEnd(result),
       ...(measured === undefined || measured.rmse <= (maxRmse ?? Infinity)
         ? []
         : [`RMSE ${measured.rmse.toFixed(3)} from ${inputName(against!)}, expected at most ${maxRmse}`]),
@@ -164,7 +166,8 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       bytesWhenComplete,
       complete: result.complete,
       lossless: result.lossless,
-      trailingBytes,
+      trailingBytes: result.trailingBytes,
+      metadataDamaged: result.metadataDamaged,
       stepsUsed: result.stepsUsed,
       stepsTotal: result.stepsTotal,
       t: result.t,
@@ -175,6 +178,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       engine: engine.name,
       model: { name: model.name, id: model.id },
     };
+    for (const remark of otherPrecision(result, engine)) console.note(`${name}: ${remark}`);
     console.document(report);
     console.result(describe(report));
     if (problems.length > 0) throw new CodecError('format', `${name}: ${problems.join('; ')}`);
@@ -189,7 +193,7 @@ function differentAlpha(a: RgbImage, b: RgbImage): number {
   return count;
 }
 
-function describe(report: VerifyReport): string {
+function describe(report: VerifyReport): string[] {
   const { stepsUsed, stepsTotal, against } = report;
   const fields: [string, string][] = [
     ['file', inputName(report.input)],

@@ -43,7 +43,7 @@ export async function reportModel(info: ModelInfo): Promise<ModelReport> {
 }
 
 /** The same for people. */
-export function describeModel(report: ModelReport): string {
+export function describeModel(report: ModelReport): string[] {
   const { config, schedule, parameterization, tiling, pyramid, about } = report;
   const { betaSchedule, timesteps, betaStart, betaEnd } = schedule;
   const betas = betaSchedule === 'squaredcos_cap_v2' ? '' : `, beta ${betaStart} to ${betaEnd}`;

@@ -4,16 +4,21 @@
  */
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import type { GenericSchema } from 'valibot';
 import { CodecError } from '../../common/errors.js';
-import { exists, makeDirectory, reasonOf } from '../../node/files.js';
-import { readRegularFile } from '../../node/read.js';
+import { asFileName } from '../../common/file-name.js';
+import { checked } from '../../common/foreign.js';
+import { exists, makeDirectory } from '../../node/files.js';
+import { readJsonFile } from '../../node/read.js';
 import { isTemporary } from '../../node/write.js';
 import { formatJson } from '../../report/json.js';
-import { differences, type ImageFailure, type ImageResult, type Run } from '../../report/rd/results.js';
+import { differences, type ImageFailure, type ImageResult, type RdOptions, type Run } from '../../report/rd/results.js';
+import { failuresSchema, imageSchema, RUN } from '../../report/rd/schema.js';
 import { writeAtomically } from '../output.js';
 import { STANDARD_STREAM } from '../streams.js';
 
 const RUN_FILE = 'run.json';
+const RESULTS_FILE = 'results.json';
 const IMAGES = 'images';
 
 /**
@@ -49,12 +54,23 @@ export async function openReport(directory: string, run: Run, force: boolean): P
 
 /**
  * The images of a report that are finished, in order.
- * @throws CodecError `file` for a file that is not one of an image
+ * @param options of its run
+ * @throws CodecError `file` for a file that is not one of an image of this run
  */
-export async function readImages(directory: string): Promise<ImageResult[]> {
+export async function readImages(directory: string, options: RdOptions): Promise<ImageResult[]> {
+  const schema = imageSchema(options);
   const images: ImageResult[] = [];
-  for (const name of await resultsIn(directory))
-    images.push((await readJson(join(directory, IMAGES, name))) as ImageResult);
+  for (const name of await resultsIn(directory)) {
+    const path = join(directory, IMAGES, name);
+    const image = await readChecked(path, schema, 'remove it, and its image is measured again');
+    if (imageFile(image.index, image.name) !== name) {
+      throw new CodecError(
+        'file',
+        `${path}: expected ${imageFile(image.index, image.name)} by what is in it; remove it`,
+      );
+    }
+    images.push(image);
+  }
   return images.sort((a, b) => a.index - b.index);
 }
 
@@ -75,13 +91,18 @@ export async function finishedImages(directory: string): Promise<Set<string>> {
 
 /** `images/00007-kodim07.json`. */
 export function imageFile(index: number, name: string): string {
-  const stem = basename(name, extname(name)).replace(/[^\w.-]/g, '_');
-  return `${String(index).padStart(5, '0')}-${stem.slice(0, 80)}.json`;
+  return `${String(index).padStart(5, '0')}-${asFileName(basename(name, extname(name)))}.json`;
 }
 
-export async function saveImage(directory: string, result: ImageResult): Promise<void> {
+/**
+ * Saves what was measured of an image.
+ * @throws CodecError `image` for numbers that no report can be made of, such as NaN
+ */
+export async function saveImage(directory: string, result: ImageResult, options: RdOptions): Promise<void> {
+  const text = formatJson(result);
+  checked(imageSchema(options), JSON.parse(text), result.name, 'image');
   const path = join(directory, IMAGES, imageFile(result.index, result.name));
-  await writeAtomically(path, Buffer.from(formatJson(result)), { force: true });
+  await writeAtomically(path, Buffer.from(text), { force: true });
 }
 
 /** Writes files of a report, by path in it, over earlier ones. */
@@ -96,29 +117,27 @@ export async function saveFiles(
   }
 }
 
-/** What a report was made with; undefined where there is none. */
+/** What a report was made with; undefined where there is none. @throws CodecError `file` for a file that is not of a report */
 export async function readRun(directory: string): Promise<Run | undefined> {
   const path = join(directory, RUN_FILE);
   if (!(await exists(path))) return undefined;
-  const run = (await readJson(path)) as Partial<Run> | null;
-  if (run?.options && run.versions) return run as Run;
-  throw new CodecError('file', `${path}: not of a report; name another directory with -o`);
+  return readChecked(path, RUN, 'expected what rd wrote there; make the report anew in another directory');
 }
 
-async function readJson(path: string): Promise<unknown> {
-  const bytes = await readRegularFile(path);
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw new CodecError('file', `${path}: damaged (${reasonOf(error)}); remove it, and its image is measured again`, {
-      cause: error,
-    });
-  }
-}
-
-/** The images that failed in the run before, as its results have them. */
-export async function readFailures(directory: string): Promise<ImageFailure[]> {
-  const path = join(directory, 'results.json');
+/** The images that failed in the run before and are not measured since, as its results have them. */
+export async function readFailures(directory: string, options: RdOptions): Promise<readonly ImageFailure[]> {
+  const path = join(directory, RESULTS_FILE);
   if (!(await exists(path))) return [];
-  return ((await readJson(path)) as { readonly failed: ImageFailure[] }).failed;
+  return (await readChecked(path, failuresSchema(options), "give that report's command again, which writes it anew"))
+    .failed;
+}
+
+/** @param advice what to do about a file that is not JSON of that shape */
+async function readChecked<T>(path: string, schema: GenericSchema<unknown, T>, advice: string): Promise<T> {
+  try {
+    return checked(schema, await readJsonFile(path), path, 'file');
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    throw new CodecError('file', `${error.message}; ${advice}`, { cause: error });
+  }
 }

@@ -2,12 +2,14 @@
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
 import { differences, type ImageFailure, type ImageResult, type Run } from '../../report/rd/results.js';
-import { imagesOfShard } from '../../report/rd/shard.js';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
 import { refuseInputs } from '../jobs.js';
 import { openReport, readFailures, readImages, readRun, saveImage } from './directory.js';
 import { finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
+
+/** Parts that are named in a message. */
+const MOST_TOLD = 20;
 
 interface MergeArgs extends OutputArgs {
   readonly reports: string[];
@@ -45,7 +47,7 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   const console = openConsole(args);
   const published = publishedSet(args.published);
   await refuseInputs([args.output], args.reports);
-  const parts: { directory: string; run: Run }[] = [];
+  const parts: Part[] = [];
   for (const directory of args.reports) parts.push({ directory, run: await partOf(directory) });
   const [first, ...others] = parts;
   for (const { directory, run } of others) {
@@ -57,15 +59,20 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   const whole: Run = { ...first.run, options: { ...first.run.options, shard: null } };
   const { images, failed } = await collect(parts);
   await openReport(args.output, whole, args.force);
-  for (const image of images.values()) await saveImage(args.output, image);
+  for (const image of images.values()) await saveImage(args.output, image, whole.options);
   await finishReport(args.output, whole, failed, published, console);
-  const missing = imagesOfShard(whole.options.imageCount, undefined).filter((index) => !images.has(index));
-  if (missing.length === 0) return;
+  const { imageCount } = whole.options;
+  if (images.size === imageCount) return;
   throw new CodecError(
     'file',
-    `${missing.length} of ${whole.options.imageCount} images are not in these reports (${missingParts(missing, parts)}); ` +
+    `${imageCount - images.size} of ${imageCount} images are not in these reports (${missingParts(images, parts)}); ` +
       'the report is of the others',
   );
+}
+
+interface Part {
+  readonly directory: string;
+  readonly run: Run;
 }
 
 async function partOf(directory: string): Promise<Run> {
@@ -74,12 +81,12 @@ async function partOf(directory: string): Promise<Run> {
   return run;
 }
 
-/** All images of the parts, by number. @throws CodecError `file` when two parts have the same one */
-async function collect(parts: readonly { readonly directory: string }[]) {
+/** All images of the parts, by number, and those that failed. @throws CodecError `file` when two parts have the same one */
+async function collect(parts: readonly Part[]) {
   const images = new Map<number, ImageResult>();
-  const failed: ImageFailure[] = [];
-  for (const { directory } of parts) {
-    for (const image of await readImages(directory)) {
+  const failed = new Map<number, ImageFailure>();
+  for (const { directory, run } of parts) {
+    for (const image of await readImages(directory, run.options)) {
       if (images.has(image.index)) {
         throw new CodecError(
           'file',
@@ -88,14 +95,23 @@ async function collect(parts: readonly { readonly directory: string }[]) {
       }
       images.set(image.index, image);
     }
-    failed.push(...(await readFailures(directory)));
+    for (const failure of await readFailures(directory, run.options)) failed.set(failure.index, failure);
   }
-  return { images, failed: failed.sort((a, b) => a.index - b.index) };
+  // A run that was interrupted may have measured them since.
+  for (const index of images.keys()) failed.delete(index);
+  return { images, failed: [...failed.values()].sort((a, b) => a.index - b.index) };
 }
 
-function missingParts(missing: readonly number[], parts: readonly { readonly run: Run }[]): string {
-  const { shard } = parts[0].run.options;
-  if (shard === null) return `the first is number ${missing[0]}, counted from 0`;
-  const indexes = [...new Set(missing.map((index) => (index % shard.count) + 1))];
-  return `of part${indexes.length > 1 ? 's' : ''} ${indexes.join(', ')} of ${shard.count}`;
+/** Where the images belong that are missing, some of them. */
+function missingParts(images: ReadonlyMap<number, unknown>, [{ run }]: readonly Part[]): string {
+  const { shard, imageCount } = run.options;
+  const numbers = new Set<number>();
+  for (let index = 0; index < imageCount; index++) {
+    if (images.has(index)) continue;
+    if (shard === null) return `the first is number ${index}, counted from 0`;
+    numbers.add((index % shard.count) + 1);
+  }
+  const told = [...numbers].slice(0, MOST_TOLD).join(', ');
+  const more = numbers.size > MOST_TOLD ? ', ...' : '';
+  return `of part${numbers.size > 1 ? 's' : ''} ${told}${more} of ${shard!.count}`;
 }

@@ -6,6 +6,7 @@ import { DEFAULT_EFFORT, MAX_EFFORT } from '../../codec/options.js';
 import type { Selection } from '../../codec/trellis/block-coder.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
+import { psnrOfRmse } from '../../image/metrics.js';
 import { parseColour } from '../../node/image/read.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import { type ChosenShard, chooseShard, imagesOfShard } from '../../report/rd/shard.js';
@@ -147,6 +148,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const { options, images } = await checkOptions(args, shard);
   const { names } = images;
   await checkPublished(published, images);
+  await noteLowTarget(options, console);
   const { runVersions } = await import('../../report/rd/results.js');
   const run: Run = { options, versions: runVersions() };
   const mine = imagesOfShard(names.length, options.shard ?? undefined);
@@ -162,7 +164,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   await openReport(args.output, run, args.force);
   const finished = await finishedImages(args.output);
   const waiting = mine.filter((index) => !finished.has(imageFile(index, names[index])));
-  await checkFinished(args.output, images, mine);
+  await checkFinished(args.output, options, images, mine);
   if (waiting.length < mine.length) {
     console.note(`${mine.length - waiting.length} of ${mine.length} images are finished already`);
   }
@@ -181,9 +183,19 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   if (failed.length > 0) {
     throw new CodecError(
       'image',
-      `${failed.length} of ${mine.length} images failed, see above; the report is of the others`,
+      `${failed.length} of ${mine.length} images failed, see above; ${failed.length < mine.length ? 'the report is of the others' : 'there is nothing to report'}`,
     );
   }
+}
+
+/** Says before the work what such files have no place in. */
+async function noteLowTarget({ model, targetRmse }: RdOptions, console: Console): Promise<void> {
+  const { LEAST_PSNR } = await import('../../report/rd/summary.js');
+  const psnr = psnrOfRmse(targetRmse);
+  if (model === 'none' || psnr >= LEAST_PSNR) return;
+  console.note(
+    `--target-rmse ${targetRmse}: that is ${psnr.toFixed(1)} dB, but figures of PSNR and comparisons begin at ${LEAST_PSNR} dB: files that end before are not in them`,
+  );
 }
 
 /** Options that can be refused are, before anything is opened or made. */
@@ -250,10 +262,15 @@ async function idsOf(model: string): Promise<string[]> {
 }
 
 /** Refuses to take results of another picture of the same name for those of this one. */
-async function checkFinished(directory: string, images: ImageSet, mine: readonly number[]): Promise<void> {
+async function checkFinished(
+  directory: string,
+  options: RdOptions,
+  images: ImageSet,
+  mine: readonly number[],
+): Promise<void> {
   const { pixelHash } = await import('../../report/rd/results.js');
   const wanted = new Set(mine);
-  for (const { index, name, pixels } of await readImages(directory)) {
+  for (const { index, name, pixels } of await readImages(directory, options)) {
     const same =
       wanted.has(index) && images.names[index] === name && pixels === pixelHash((await images.load(index)).image);
     if (!same) {

@@ -59,7 +59,7 @@ export async function finishReport(
   const { readPublished, whyNotOfSet } = await import('../../report/published.js');
   const { drawFigures } = await import('../../report/rd/figures.js');
   const { reportPage } = await import('../../report/rd/page.js');
-  const images = await readImages(directory);
+  const images = await readImages(directory, run.options);
   const set = published === undefined ? undefined : await readPublished(published);
   const reason = set && whyNotOfSet(set, images);
   if (reason !== undefined) console.note(`--published ${published} is left out: ${reason}`);
@@ -84,7 +84,7 @@ export async function finishReport(
 }
 
 /** Bits/dim at RMSEs, and lossless where a codec is; a cell that not all images come to has their number. */
-function ratesTable({ summary: { codecs } }: Report): string {
+function ratesTable({ summary: { codecs } }: Report): string[] {
   const lossless = codecs.some(({ losslessBitsPerDim }) => losslessBitsPerDim !== null);
   const head = codecs[0].bitsPerDimAtRmse.map(({ rmse }) => `RMSE ${rmse}`);
   const rows = codecs.map(({ label, bitsPerDimAtRmse, losslessBitsPerDim }) => [
@@ -96,7 +96,7 @@ function ratesTable({ summary: { codecs } }: Report): string {
 }
 
 /** BD-rates of the mean curves, percent. */
-function comparisonsTable(summary: Summary, label: (name: string, summary: Summary) => string): string {
+function comparisonsTable(summary: Summary, label: (name: string, summary: Summary) => string): string[] {
   const { comparisons } = summary;
   const rows = comparisons
     .filter(({ measure }) => measure === 'psnr')

@@ -50,7 +50,7 @@ export async function measureHere(work: Work, indexes: AsyncIterable<number> | I
             onProgress: (fraction) => report({ index, fraction }),
           }),
         );
-        await saveImage(directory, result);
+        await saveImage(directory, result, options);
         report({ index, done: true });
       } catch (error) {
         if (error instanceof CodecError && error.code === 'engine') throw error;

@@ -2,7 +2,7 @@
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Reconstruction } from '../api.js';
 import { readHeader } from '../format/header.js';
-import { completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
+import { bytesAfter, completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
 import { soundSteps } from '../format/sections.js';
 import type { CodecModel } from '../model.js';
 import { checkOption, checkOptions, DECODE_OPTIONS, DEFAULT_MAX_PIXELS, type NumberOption } from '../options.js';
@@ -72,13 +72,15 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
   const last = await pictureAt(decoder.end(), reconstruction, false);
   if (stops.length > 0) await onPoint!(last);
   onProgress?.(1);
-  const metadata = metadataOf(bytes, layout, parts);
+  const { metadata, damaged: metadataDamaged } = metadataOf(bytes, layout, parts);
   return {
     ...last,
     bytesTotal: bytes.length,
     stepsTotal: written.length,
     complete: parts.all !== undefined && bytes.length >= parts.all,
     damaged: last.damaged || sound < whole,
+    trailingBytes: bytesAfter(bytes, parts),
+    metadataDamaged,
     ...(metadata && { metadata }),
   };
 }
@@ -120,12 +122,14 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   const last = await pictureAt(end ?? decoder.end(), reconstruction, false);
   if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last);
   onProgress?.(1);
-  const { state, metadata } = decoder;
+  const { state, metadata, metadataDamaged, trailingBytes } = decoder;
   return {
     ...last,
     bytesTotal,
     stepsTotal: decoder.layout!.written.length,
     complete: state.needs === 'nothing' && state.damagedAfterStep === undefined,
+    trailingBytes,
+    metadataDamaged,
     ...(metadata && { metadata }),
   };
 }

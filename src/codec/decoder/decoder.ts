@@ -16,7 +16,7 @@ import { readAlphaPlane } from '../format/alpha-plane.js';
 import { beginHeader, type ReadHeader, readHeader } from '../format/header.js';
 import { type Layout, layoutOf, withAlphaPlane } from '../format/layout.js';
 import { blankPicture } from '../format/mean-colour.js';
-import { type Metadata, metadataBytes, readMetadata } from '../format/metadata.js';
+import { type FoundMetadata, type Metadata, metadataBytes, readMetadata } from '../format/metadata.js';
 import { CHECKSUM_BITS } from '../format/sections.js';
 import { covariancesAt } from '../lossless/residuals.js';
 import { readTailHeader } from '../lossless/tail-header.js';
@@ -42,7 +42,9 @@ interface Progress {
   /** The alpha plane, once it is whole. */
   alpha: Uint8Array | undefined;
   tail: TailSource | undefined;
-  metadata: Metadata | undefined;
+  metadata: FoundMetadata;
+  /** Bytes after the end. */
+  trailing: number;
   stage: 'alpha' | 'steps' | 'tail' | 'metadata' | 'complete' | 'damaged';
 }
 
@@ -133,7 +135,17 @@ export class Decoder {
 
   /** Where the file has them and they are whole. */
   get metadata(): Metadata | undefined {
-    return this.progress?.metadata;
+    return this.progress?.metadata.metadata;
+  }
+
+  /** Whether the metadata are whole, but not what was written. */
+  get metadataDamaged(): boolean {
+    return this.progress?.metadata.damaged ?? false;
+  }
+
+  /** Bytes after the end of the file, as far as they have come; nothing reads them. */
+  get trailingBytes(): number {
+    return this.progress?.trailing ?? 0;
   }
 
   /**
@@ -188,6 +200,7 @@ export class Decoder {
         return this.readMetadata(progress);
       default:
         // Nothing is expected to follow.
+        if (progress.stage === 'complete') progress.trailing += this.input.length;
         this.input.drop(this.input.length);
         return undefined;
     }
@@ -212,7 +225,8 @@ export class Decoder {
       heldAtSection: undefined,
       alpha: undefined,
       tail: undefined,
-      metadata: undefined,
+      metadata: { damaged: false },
+      trailing: 0,
       stage: header.alpha ? 'alpha' : 'steps',
     };
     this.progress = progress;
@@ -346,14 +360,14 @@ export class Decoder {
     );
   }
 
-  private readMetadata(progress: Progress): undefined {
+  private readMetadata(progress: Progress): Promise<DecoderPoint | undefined> | undefined {
     const bytes = this.input.view();
     const length = metadataBytes(bytes);
     if (length === undefined || bytes.length < length) return undefined;
     progress.metadata = readMetadata(bytes);
     progress.stage = 'complete';
-    this.input.drop(this.input.length);
-    return undefined;
+    this.input.drop(length);
+    return this.next();
   }
 
   /** @param waiting bytes that are counted, too */

@@ -42,14 +42,20 @@ export function alphaPlaneBytes(section: Uint8Array, checksums: boolean): number
   return length && length.end + Math.floor(length.value / 2) + (checksums ? CHECKSUM_BYTES : 0);
 }
 
+/** Whether a plane has its checksum. @param section all of it, the checksum included */
+export function isAlphaPlaneSound(section: Uint8Array): boolean {
+  const end = section.length - CHECKSUM_BYTES;
+  return crc16(section, 0, end * 8) === section[end] * 256 + section[end + 1];
+}
+
 /**
  * The opacity of every pixel: height * width bytes.
  * @param section all of the plane
  * @throws CodecError('format') when it is damaged
  */
 export function readAlphaPlane(section: Uint8Array, { width, height }: Size, checksums: boolean): Uint8Array {
+  if (checksums && !isAlphaPlaneSound(section)) throw damaged();
   const end = section.length - (checksums ? CHECKSUM_BYTES : 0);
-  if (checksums && crc16(section, 0, end * 8) !== section[end] * 256 + section[end + 1]) throw damaged();
   const length = readLeb128(section, 0, MOST_LENGTH)!;
   const code = section.slice(length.end, end);
   const hasPalette = (length.value & 1) === 1;

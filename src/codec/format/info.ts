@@ -1,11 +1,22 @@
 /** What can be told about a file, and done to it, without running a network. */
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { readTailHeader, type TailKind } from '../lossless/tail-header.js';
-import { alphaPlaneBytes } from './alpha-plane.js';
+import { alphaPlaneBytes, isAlphaPlaneSound } from './alpha-plane.js';
 import { type Header, readHeader } from './header.js';
-import { completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
+import {
+  bytesAfter,
+  completeSteps,
+  fileParts,
+  type Layout,
+  type LayoutModel,
+  metadataOf,
+  readLayout,
+} from './layout.js';
 import type { Metadata } from './metadata.js';
-import { stepEnds } from './sections.js';
+import { soundSteps, stepEnds } from './sections.js';
+
+/** A part of a file that has a checksum of its own. */
+export type DamagedPart = 'alpha' | 'steps' | 'metadata';
 
 /** What can be told about a file without running a network. */
 export interface FileInfo {
@@ -48,6 +59,10 @@ export interface FileInfo {
    * off before its tail says how long it is.
    */
   readonly bytesWhenComplete?: number;
+  /** Bytes after its end, which nothing reads; present when the model is at hand. */
+  readonly trailingBytes?: number;
+  /** Parts whose checksum is wrong, of those that have one and that no network is needed for; present when the model is at hand. */
+  readonly damaged?: readonly DamagedPart[];
   /** Present when the model is at hand and the file holds them whole. */
   readonly metadata?: Metadata;
 }
@@ -72,7 +87,7 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   const { all: end } = parts;
   const hasTail = header.tail && parts.steps !== undefined;
   const samples = hasTail ? readTailHeader(bytes.subarray(parts.steps)) : undefined;
-  const metadata = metadataOf(bytes, layout, parts);
+  const { metadata, damaged } = metadataOf(bytes, layout, parts);
   const start = { t: model.schedule.timesteps, bits: 0, bytes: layout.boundaries[0] };
   const ends = stepEnds(layout.written, header.checksums === true);
   const steps = layout.written.map(({ s }, i) => ({
@@ -89,8 +104,24 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
     complete: end !== undefined && bytes.length >= end,
     ...(end !== undefined && { bytesWhenComplete: end }),
     ...(samples && { samples: { kind: samples.kind, step: samples.step, lossless: samples.checksum !== undefined } }),
+    trailingBytes: bytesAfter(bytes, parts),
+    damaged: [...damagedParts(bytes, layout), ...(damaged ? (['metadata'] as const) : [])],
     ...(metadata && { metadata }),
   };
+}
+
+/** Of what comes before the metadata. */
+function damagedParts(bytes: Uint8Array, layout: Layout): DamagedPart[] {
+  const { header, headerBytes, alphaBytes, boundaries, written } = layout;
+  if (!header.checksums) return [];
+  const [start] = boundaries;
+  if (
+    header.alpha &&
+    start <= bytes.length &&
+    !isAlphaPlaneSound(bytes.subarray(headerBytes, headerBytes + alphaBytes))
+  )
+    return ['alpha'];
+  return start <= bytes.length && soundSteps(bytes.subarray(start), written) < written.length ? ['steps'] : [];
 }
 
 /**

@@ -4,7 +4,7 @@ import type { ResidualStatistics } from '../lossless/residuals.js';
 import { tailBytes } from '../lossless/tail-header.js';
 import { alphaPlaneBytes } from './alpha-plane.js';
 import { type Header, MODEL_ID_DIGITS, type ReadHeader, readHeader } from './header.js';
-import { type Metadata, metadataBytes, readMetadata } from './metadata.js';
+import { type FoundMetadata, metadataBytes, readMetadata } from './metadata.js';
 import { createPlan, type PlanModel, type PlannedStep } from './plan.js';
 import { stepEnds } from './sections.js';
 
@@ -108,7 +108,12 @@ export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): Fi
   return { steps, tail, all: header.metadata ? end(tail, metadataBytes) : tail };
 }
 
-/** @returns undefined where the file has none, or not all of it */
-export function metadataOf(bytes: Uint8Array, { header }: Layout, { tail }: FileParts): Metadata | undefined {
-  return header.metadata && tail !== undefined ? readMetadata(bytes.subarray(tail)) : undefined;
+/** The metadata of a file that may have none, or not all of them. */
+export function metadataOf(bytes: Uint8Array, { header }: Layout, { tail }: FileParts): FoundMetadata {
+  return header.metadata && tail !== undefined ? readMetadata(bytes.subarray(tail)) : { damaged: false };
+}
+
+/** Bytes after the end of a file, which nothing reads; 0 where it is not known where it ends. */
+export function bytesAfter(bytes: Uint8Array, { all = Number.POSITIVE_INFINITY }: FileParts): number {
+  return Math.max(0, bytes.length - all);
 }

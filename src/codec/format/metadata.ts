@@ -42,21 +42,28 @@ export function metadataBytes(section: Uint8Array): number | undefined {
   return length && length.end + length.value + CHECKSUM_BYTES;
 }
 
-/** @returns undefined where they are not whole, or damaged: the picture is no worse for it */
-export function readMetadata(section: Uint8Array): Metadata | undefined {
+/** What a file has of metadata. */
+export interface FoundMetadata {
+  /** Where they are whole and sound. */
+  readonly metadata?: Metadata;
+  /** They are whole, but not what was written; the picture is no worse for it. */
+  readonly damaged: boolean;
+}
+
+/** @param section from where they begin */
+export function readMetadata(section: Uint8Array): FoundMetadata {
   const length = readLeb128(section, 0, MOST_METADATA_BYTES);
-  if (length === undefined || section.length < length.end + length.value + CHECKSUM_BYTES) return undefined;
+  if (length === undefined || section.length < length.end + length.value + CHECKSUM_BYTES) return { damaged: false };
   const end = length.end + length.value;
   const map = section.slice(length.end, end);
-  if (crc16(map) !== section[end] * 256 + section[end + 1]) return undefined;
+  if (crc16(map) !== section[end] * 256 + section[end + 1]) return { damaged: true };
   try {
     const values: unknown = packr.unpack(map);
-    if (typeof values !== 'object' || values === null) return undefined;
-    return Object.fromEntries(
-      Object.entries(values).filter(([key, value]) => isKnown(key) && typeof value === 'string'),
-    );
+    if (typeof values !== 'object' || values === null) return { damaged: true };
+    const known = Object.entries(values).filter(([key, value]) => isKnown(key) && typeof value === 'string');
+    return { metadata: Object.fromEntries(known), damaged: false };
   } catch {
-    return undefined;
+    return { damaged: true };
   }
 }
 

@@ -1,4 +1,6 @@
 /** Results of a run for other programs: `results.json`, curves in CompressAI's form, CSV. */
+import { asFileName } from '../../common/file-name.js';
+import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
 import { formatJson } from '../json.js';
 import type { ImageFailure, ImageResult, Run } from './results.js';
@@ -15,7 +17,7 @@ export interface Report {
 /** Files of numbers, by path in the report. */
 export function numberFiles(report: Report): [string, string][] {
   const curves = report.summary.codecs.map((codec): [string, string] => [
-    `compressai/${codec.name}.json`,
+    `compressai/${asFileName(codec.name)}.json`,
     formatJson(compressAi(codec, report)),
   ]);
   return [
@@ -136,7 +138,12 @@ function csv(rows: readonly (readonly unknown[])[]): string {
 }
 
 function cell(value: unknown): string {
-  if (value === null || (typeof value === 'number' && !Number.isFinite(value))) return '';
-  const text = String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  if (typeof value === 'string') return textCell(value);
+  return value === null || (typeof value === 'number' && !Number.isFinite(value)) ? '' : String(value);
+}
+
+/** With an apostrophe before what a spreadsheet would compute, in the wide form of these signs, too. */
+function textCell(value: string): string {
+  const text = printable(value).replace(/^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/, "'$&");
+  return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,6 +1,6 @@
 /** The figures of a report: the paper's figure 5, quality over rate, and what files take above an ideal coder. */
 import { encodeFigure } from '../figure.js';
-import { type LineKind, linePlot, type PlotAxis, type PlotLine } from '../line-plot.js';
+import { type LineKind, type LinePlot, linePlot, type PlotAxis, type PlotLine } from '../line-plot.js';
 import type { PublishedPoint, PublishedSet } from '../published.js';
 import type { Measure } from '../rate-curve.js';
 import { type PlotCurve, ratePlot } from '../rate-plot.js';
@@ -27,7 +27,7 @@ const STEPS: PlotAxis = { title: 'reverse process steps, T - t', type: 'linear' 
 const RMSE: PlotAxis = { title: 'distortion: mean RMSE, grey levels 0..255', type: 'linear', domain: [0, 80] };
 const RATE: PlotAxis = { title: 'rate, bits/dim', type: 'linear' };
 
-/** All figures there is something to draw in. @param published drawn beside, dashed */
+/** All figures there is something to draw in: at least a point within their axes. @param published drawn beside, dashed */
 export async function drawFigures(summary: Summary, published?: PublishedSet): Promise<Figure[]> {
   const { codecs, images } = summary;
   const title = `Mean of ${images} image${images === 1 ? '' : 's'}`;
@@ -59,7 +59,7 @@ async function figure5(
   codecs: readonly CodecSummary[],
   title: string,
   published: PublishedSet | undefined,
-): Promise<Figure[]> {
+): Promise<(Figure | undefined)[]> {
   const chains = codecs.filter(({ kind }) => kind === 'ours' || kind === 'theory');
   if (chains.length === 0) return [];
   const ours = chains.filter(({ kind }) => kind === 'ours');
@@ -123,6 +123,7 @@ async function quality(
   const lossy = codecs.filter(({ kind, mean }) => kind !== 'theory' && mean.length > 1);
   if (!lossy.some(({ mean }) => mean.some((point) => point[measure] !== null))) return undefined;
   const rates = lossy.flatMap(({ mean }) => mean.filter(({ psnr }) => psnr >= LEAST_PSNR).map(({ bpp }) => bpp));
+  if (rates.length === 0) return undefined;
   const [low, high] = [Math.min(...rates), Math.max(...rates)];
   const svg = ratePlot(curves, measure, {
     title: titled(title, published),
@@ -195,10 +196,10 @@ function highest(codecs: readonly CodecSummary[]): number {
   return Math.max(...codecs.flatMap(({ mean }) => mean.map(({ bpp }) => bpp)));
 }
 
-async function draw(name: string, caption: string, plot: Parameters<typeof linePlot>[0]): Promise<Figure> {
+async function draw(name: string, caption: string, plot: LinePlot): Promise<Figure | undefined> {
   return figure(name, caption, linePlot(plot));
 }
 
-async function figure(name: string, caption: string, svg: string): Promise<Figure> {
-  return { name, caption, svg, png: await encodeFigure(svg, 'png') };
+async function figure(name: string, caption: string, svg: string | undefined): Promise<Figure | undefined> {
+  return svg === undefined ? undefined : { name, caption, svg, png: await encodeFigure(svg, 'png') };
 }

@@ -1,6 +1,7 @@
 /** `report.html`: a run on one page that needs nothing else, neither files nor a network. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
 import type { BdResult } from '../bd-rate.js';
 import { Markup as Html, markup as html, type Part } from '../markup.js';
@@ -47,7 +48,7 @@ ${shown.length === 0 ? [] : viewer(shown, report)}
 ${comparisons(report)}
 ${paper(report.summary.codecs, published)}
 <section aria-labelledby="figures"><h2 id="figures">Figures</h2>
-<p class="note">All of them are in <code>figures/</code> as SVG and PNG, their numbers in <code>mean.csv</code>.</p>
+<p class="note">${figures.length === 0 ? 'None: no curve has a point within the axes.' : html`All of them are in <code>figures/</code> as SVG and PNG, their numbers in <code>mean.csv</code>.`}</p>
 <div class="figures">${figures.map(figurePart)}</div>
 </section>
 ${methods(report, published)}
@@ -127,7 +128,7 @@ function viewerScript(shown: readonly ImageResult[], script: string): Html {
     const [{ points }] = Object.values(ours);
     const { crop, original, points: some } = pictures!;
     return {
-      name: basename(name),
+      name: printable(basename(name)),
       width: crop.width,
       height: crop.height,
       original,

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { FORMAT_VERSION } from '../../codec/format/header.js';
 import { DEFAULT_EFFORT } from '../../codec/options.js';
 import type { Selection } from '../../codec/trellis/block-coder.js';
+import { briefly } from '../../common/errors.js';
 import type { Rectangle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { packageVersion } from '../../node/version.js';
@@ -129,7 +130,7 @@ export function differences(a: Run, b: Run, ignored: readonly (keyof RdOptions)[
   return names
     .filter((name) => !ignored.includes(name as keyof RdOptions))
     .filter((name) => JSON.stringify(left[name]) !== JSON.stringify(right[name]))
-    .map((name) => `${name} ${JSON.stringify(left[name])}, now ${JSON.stringify(right[name])}`);
+    .map((name) => `${name} ${briefly(left[name])}, now ${briefly(right[name])}`);
 }
 
 function prefixed(versions: Readonly<Record<string, string>>): [string, string][] {

@@ -187,9 +187,10 @@ function klCurve(points: readonly RdPoint[]): CurvePoint[] {
 /**
  * The mean of what was coded with one setting, as published means are: for ours the noise level at which a file is cut
  * off, for the others the quality. Means at equal PSNR or at equal rate are other curves. Ours ends where the first of the
- * files does.
+ * files does. An ideal coder that is done before its first step has no curve, and no mean then.
  */
 function meanOf(curves: Codec['curves'], timesteps?: readonly number[]): MeanRdPoint[] {
+  if (curves.some((points) => points.length === 0)) return [];
   const [first] = curves[0];
   const more = {
     klBitsPerDim: (point: RdPoint) => point.klBitsPerDim,

@@ -1,0 +1,230 @@
+/** What the files of a report have to be: parts of a run come from other machines, and people edit files. */
+import {
+  array,
+  boolean,
+  check,
+  exactOptional,
+  finite,
+  type GenericSchema,
+  type InferOutput,
+  integer,
+  maxLength,
+  maxValue,
+  minLength,
+  minValue,
+  null_,
+  nullable,
+  number,
+  object,
+  picklist,
+  pipe,
+  record,
+  regex,
+  string,
+  transform,
+} from 'valibot';
+import { MAX_SIDE } from '../../codec/format/header.js';
+import { MAX_EFFORT } from '../../codec/options.js';
+import { parseImageSet } from '../../data/image-set.js';
+import { MAX_TIMESTEPS } from '../../model/schedule.js';
+import { BASELINES } from '../baselines.js';
+import {
+  type ImageFailure,
+  type ImageResult,
+  ourName,
+  PICTURE_SIDE,
+  type RdOptions,
+  type Run,
+  THEORY_LABELS,
+} from './results.js';
+
+/** More than anybody measures. */
+const MOST_IMAGES = 2 ** 24;
+const MOST_SEED = 2 ** 32 - 1;
+const MOST_SAFE = Number.MAX_SAFE_INTEGER;
+
+const whole = (least: number, most = MOST_SAFE) => {
+  const words = `an integer ${most === MOST_SAFE ? `of ${least} or more` : `from ${least} to ${most}`}`;
+  return pipe(number(words), integer(words), minValue(least, words), maxValue(most, words));
+};
+const within = (least: number, most: number) => {
+  const words = `a number from ${least} to ${most}`;
+  return pipe(number(words), minValue(least, words), maxValue(most, words));
+};
+const above0 = pipe(
+  number(),
+  finite('a finite number'),
+  check((value) => value > 0, 'a number above 0'),
+);
+const atLeast0 = pipe(number(), finite('a finite number'), minValue(0, 'a number of 0 or more'));
+const listOf = <S extends GenericSchema>(item: S, most: number) =>
+  pipe(array(item), minLength(1, 'a list that is not empty'), maxLength(most, `a list of at most ${most}`));
+const once = <T>(words: string) => check((values: T[]) => new Set(values).size === values.length, words);
+const textRecord = record(string(), string());
+
+const BASELINE_NAMES = BASELINES.map(({ name }) => name);
+
+const OPTIONS = pipe(
+  object({
+    images: listOf(pipe(string(), check(isImageSet, 'the name of images')), MOST_IMAGES),
+    imageCount: whole(1, MOST_IMAGES),
+    shard: nullable(
+      pipe(
+        object({ index: whole(0), count: whole(1, MOST_IMAGES) }),
+        check(({ index, count }) => index < count, 'a part, with an index below the count'),
+      ),
+    ),
+    model: string(),
+    modelIds: array(string()),
+    efforts: pipe(listOf(whole(1, MAX_EFFORT), MAX_EFFORT), once<number>('each effort once')),
+    selection: picklist(['greedy', 'sample'], 'greedy or sample'),
+    seed: whole(0, MOST_SEED),
+    targetRmse: above0,
+    points: nullable(whole(2)),
+    baselines: pipe(
+      array(picklist(BASELINE_NAMES, `one of ${BASELINE_NAMES.join(', ')}`)),
+      once<string>('each codec once'),
+    ),
+    theory: boolean(),
+    background: nullable(string()),
+    engine: string(),
+  }),
+  check(({ model, baselines }) => model !== 'none' || baselines.length > 0, 'a model or other codecs'),
+);
+
+/** `run.json`. */
+export const RUN: GenericSchema<unknown, Run> = object({ options: OPTIONS, versions: textRecord });
+
+/** null stands for the infinite PSNR of equal pictures. */
+const PSNR = pipe(
+  nullable(pipe(number(), finite('a finite number'))),
+  transform((value) => value ?? Number.POSITIVE_INFINITY),
+);
+const RATES = { bitsPerDim: above0, bpp: above0 };
+const RATE_POINT = {
+  bytes: whole(1),
+  ...RATES,
+  rmse: within(0, 255),
+  psnr: PSNR,
+  // Of pictures that are almost equal they may be rounded up.
+  msSsim: nullable(within(0, 1.000001)),
+  ssim: nullable(within(-1.000001, 1.000001)),
+};
+const TIMESTEP = whole(0, MAX_TIMESTEPS);
+
+const OUR_CURVE = object({
+  effort: whole(1, MAX_EFFORT),
+  fileBytes: whole(1),
+  headerBytes: above0,
+  steps: pipe(
+    array(object({ t: TIMESTEP, bits: whole(0), klBits: atLeast0 })),
+    maxLength(MAX_TIMESTEPS, 'fewer steps'),
+  ),
+  points: listOf(object({ ...RATE_POINT, t: TIMESTEP, klBits: atLeast0, decodeSeconds: atLeast0 }), MAX_TIMESTEPS + 1),
+  encodeSeconds: atLeast0,
+  networkEvaluations: whole(0),
+});
+
+const BASELINE_CURVE = listOf(
+  object({
+    quality: whole(1, 100),
+    ...RATE_POINT,
+    payloadBytes: whole(1),
+    encodeSeconds: atLeast0,
+    decodeSeconds: atLeast0,
+  }),
+  100,
+);
+
+const THEORY_CURVE = listOf(
+  object({
+    t: TIMESTEP,
+    klBits: atLeast0,
+    bitsPerDim: atLeast0,
+    bpp: atLeast0,
+    rmse: within(0, 255),
+    psnr: PSNR,
+    msSsim: pipe(
+      nullable(number()),
+      transform(() => null),
+    ),
+  }),
+  MAX_TIMESTEPS + 1,
+);
+
+const WEBP = pipe(string(), regex(/^[A-Za-z0-9+/]+={0,2}$/, 'a picture in base64'));
+const PICTURES = object({
+  crop: object({
+    left: whole(0, MAX_SIDE),
+    top: whole(0, MAX_SIDE),
+    width: whole(1, PICTURE_SIDE),
+    height: whole(1, PICTURE_SIDE),
+  }),
+  original: WEBP,
+  points: listOf(object({ index: whole(0), picture: WEBP }), MAX_TIMESTEPS + 1),
+});
+
+/** `images/NNNNN-NAME.json` of a run, its fields in the order in which they are written: an image of it, with all the curves that it asks for. */
+export function imageSchema(options: RdOptions): GenericSchema<unknown, ImageResult> {
+  const { efforts, baselines, theory } = options;
+  const withModel = options.model !== 'none';
+  const model = object({ name: string(), id: string(), timesteps: whole(2, MAX_TIMESTEPS) });
+  const ourNames = withModel ? efforts.map((effort) => ourName(effort, efforts)) : [];
+  const schema: GenericSchema<unknown, ImageResult> = object({
+    index: indexIn(options),
+    name: string(),
+    width: whole(1, MAX_SIDE),
+    height: whole(1, MAX_SIDE),
+    pixels: string(),
+    model: withModel ? model : null_('null'),
+    ours: curves(ourNames, OUR_CURVE),
+    baselines: curves(baselines, BASELINE_CURVE),
+    theory: curves(withModel && theory ? Object.keys(THEORY_LABELS) : [], THEORY_CURVE),
+    machine: textRecord,
+    pictures: exactOptional(PICTURES),
+  });
+  return pipe(
+    schema,
+    check(
+      ({ ours, pictures }) =>
+        pictures === undefined ||
+        (withModel && pictures.points.every(({ index }) => index < ours[ourNames[0]].points.length)),
+      'pictures of points that were measured',
+    ),
+  );
+}
+
+/** Of `results.json` what is read again: the images that failed. */
+export function failuresSchema(
+  options: RdOptions,
+): GenericSchema<unknown, { readonly failed: readonly ImageFailure[] }> {
+  return object({
+    failed: array(
+      object({ index: indexIn(options), name: string(), error: object({ code: string(), message: string() }) }),
+    ),
+  });
+}
+
+/** The number of an image among those of the run, or of its part. */
+function indexIn({ imageCount, shard }: RdOptions) {
+  return pipe(
+    whole(0, imageCount - 1),
+    check((index) => shard === null || index % shard.count === shard.index, 'an image of this part'),
+  );
+}
+
+function isImageSet(text: string): boolean {
+  try {
+    parseImageSet(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function curves<S extends GenericSchema>(
+  names: readonly string[],
+  curve: S,
+): GenericSchema<unknown, Record<string, InferOutput<S>>> {
+  return object(Object.fromEntries(names.map((name) => [name, curve])));
+}
