@@ -1,4 +1,4 @@
-/** The rate-distortion curve of one progressive file: encoded once, decoded at the end of every step. */
+/** The rate-distortion curve of one progressive file: encoded once, decoded at the end of every step and along its tail. */
 import type { DecodePoint, EncodeOptions } from '../codec/api.js';
 import { decode } from '../codec/decoder/decode.js';
 import type { CodecModel } from '../codec/model.js';
@@ -30,9 +30,9 @@ export interface ProgressiveSweep {
   /** The file. */
   readonly bytes: Uint8Array;
   readonly headerBytes: number;
-  /** `bytes` has 8 headerBytes bits and those of the steps, rounded up to a byte. */
+  /** `bytes` has 8 headerBytes bits and those of the steps, rounded up to a byte, then those of a tail. */
   readonly steps: readonly StepSize[];
-  /** The bare header first, then one for every step of the file, or fewer where fewer were asked for. */
+  /** The bare header first, then one for every step of the file, or fewer where fewer were asked for; last those in a tail. */
   readonly points: readonly ProgressivePoint[];
   /** Wall clock of making the file. */
   readonly encodeSeconds: number;
@@ -41,13 +41,16 @@ export interface ProgressiveSweep {
 }
 
 export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
-  /** About how many points, evenly spread in bytes, besides the bare header; default all. */
+  /** About how many points, evenly spread in bytes, besides the bare header; default one for each step, and eight in a tail. */
   readonly points?: number;
   /** Told what the decoder made of the file at each point. */
   readonly onPicture?: (picture: RgbImage, point: ProgressivePoint) => void;
   /** Fraction of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
 }
+
+/** Points in a tail, evenly spread in bytes; the last is the whole file. */
+const TAIL_POINTS = 8;
 
 /**
  * Makes one file and measures what a decoder makes of it after each of its steps. Nothing is taken from the encoder but
@@ -61,7 +64,7 @@ export async function sweepProgressive(
   { points: wanted, onPicture, onProgress, ...options }: SweepOptions = {},
 ): Promise<ProgressiveSweep> {
   const start = performance.now();
-  const { bytes, steps, networkEvaluations } = await encode(image, model, {
+  const { bytes, steps, tailBytes, networkEvaluations } = await encode(image, model, {
     ...options,
     onProgress: ({ fraction }) => onProgress?.(fraction / 2),
   });
@@ -82,10 +85,14 @@ export async function sweepProgressive(
   await decode(bytes, model, { maxSteps: 0, progressivePoints: 1, onPoint, ...(signal && { signal }) });
   begun = performance.now();
   measuring = 0;
-  if (steps.length > 1) {
+  if (steps.length > 1 || tailBytes > 0) {
+    const ends = steps.slice(1).map(({ bits }) => Math.ceil(bits / 8));
+    const tail = Math.ceil(steps[steps.length - 1].bits / 8);
+    const inTail = Array.from({ length: tailBytes > 0 ? TAIL_POINTS : 0 }, (_, i) =>
+      Math.round(tail + (tailBytes * (i + 1)) / TAIL_POINTS),
+    );
     await decode(bytes, model, {
-      // Points are spread evenly over the bytes, so that one for each byte meets the end of every step.
-      progressivePoints: wanted ?? bytes.length,
+      progressivePoints: wanted ?? [...ends, ...inTail],
       onPoint,
       ...(signal && { signal }),
       onProgress: (fraction) => onProgress?.(0.5 + fraction / 2),

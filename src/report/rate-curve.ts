@@ -21,18 +21,20 @@ export function qualityCurve(points: readonly CurvePoint[], measure: Measure): R
 }
 
 /**
- * Bits per dimension at an RMSE: log(rate) is linear in PSNR between the two points next to it.
+ * Bits per dimension at an RMSE: log(rate) is linear in PSNR between the two points next to it. Where the next is equal to the picture,
+ * that one's rate is it.
  * @param points of one picture, in any order
  * @param rmse grey levels, above 0
  * @returns null where no two points enclose that RMSE
  */
 export function bitsPerDimAt(points: readonly CurvePoint[], rmse: number): number | null {
   const level = psnrOfRmse(rmse);
-  const curve = qualityCurve(points, 'psnr');
+  const curve = improving(points.map(({ bpp, rmse }) => ({ rate: bpp, quality: psnrOfRmse(rmse) })));
   const after = curve.findIndex(({ quality }) => quality >= level);
   if (after < 0) return null;
   if (curve[after].quality === level) return curve[after].rate / 3;
   if (after === 0) return null;
+  if (curve[after].quality === Number.POSITIVE_INFINITY) return curve[after].rate / 3;
   const [a, b] = [curve[after - 1], curve[after]];
   const share = (level - a.quality) / (b.quality - a.quality);
   return (a.rate ** (1 - share) * b.rate ** share) / 3;

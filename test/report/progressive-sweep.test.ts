@@ -2,11 +2,19 @@ import { expect, it } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readHeader } from '../../src/codec/format/header.js';
+import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { openModel } from '../../src/node/models.js';
 import { sweepProgressive } from '../../src/report/progressive-sweep.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
+
+/** Three stripes of 32x24: a drawing. */
+function flagImage(): RgbImage {
+  const data = new Uint8Array(32 * 24 * 3).map((_, i) => (i < 768 ? 200 : i < 1536 ? 90 : 10));
+  data.set([1, 2, 3, 250, 4, 77], 999);
+  return { width: 32, height: 24, data };
+}
 
 it('has a point for every step, each that of the file cut off there', async () => {
   const engine = await openEngine('onnx');
@@ -50,6 +58,12 @@ it('has a point for every step, each that of the file cut off there', async () =
   expect(few.points.map(({ rmse }) => rmse)).toEqual(pictures);
   expect(few.points.length).toBe(4);
   expect(few.points.at(-1)).toMatchObject({ bytes: file.bytes.length });
+
+  const drawn = await sweepProgressive(flagImage(), model, { targetRmse: 1 });
+  expect(drawn.steps).toEqual([]);
+  expect(drawn.points.length).toBe(9);
+  expect(drawn.points.at(-1)).toMatchObject({ bytes: drawn.bytes.length, klBits: 0, t: 1000 });
+  expect(drawn.points.at(-1)!.rmse).toBeLessThanOrEqual(1);
   await model.dispose();
   await engine.dispose();
 });

@@ -44,6 +44,12 @@ describe('bitsPerDimAt', () => {
     expect(bitsPerDimAt([], 5)).toBe(null);
   });
 
+  it('is the rate of an equal picture where only that comes to it', () => {
+    const equal = { bpp: 30, rmse: 0, msSsim: null };
+    expect(bitsPerDimAt([...straight(1, 3), equal], 2)).toBe(10);
+    expect(bitsPerDimAt([equal], 2)).toBe(null);
+  });
+
   it('does not depend on the order and rises as the RMSE falls', () => {
     const levels = fc.tuple(fc.double({ min: 2, max: 32, noNaN: true }), fc.double({ min: 2, max: 32, noNaN: true }));
     fc.assert(

@@ -62,7 +62,7 @@ function compressAi({ label, kind, mean }: CodecSummary, { run, summary }: Repor
   };
   return {
     name: label,
-    description: `${rate}; mean of ${summary.images} images (${run.options.images.map(imageSetName).join(', ')})${encode}`,
+    description: `${rate}; mean of ${summary.meanImages} images (${run.options.images.map(imageSetName).join(', ')})${encode}`,
     results: {
       bpp: column(({ bpp }) => bpp),
       'psnr-rgb': column(({ psnr }) => psnr),

@@ -29,7 +29,7 @@ const RATE: PlotAxis = { title: 'rate, bits/dim', type: 'linear' };
 
 /** All figures there is something to draw in: at least a point within their axes. @param published drawn beside, dashed */
 export async function drawFigures(summary: Summary, published?: PublishedSet): Promise<Figure[]> {
-  const { codecs, images } = summary;
+  const { codecs, meanImages: images } = summary;
   const title = `Mean of ${images} image${images === 1 ? '' : 's'}`;
   const [whole, payload] = [
     codecs.filter(({ kind }) => kind !== 'payload'),

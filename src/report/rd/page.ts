@@ -9,7 +9,7 @@ import { type PublishedSet, paperTable } from '../published.js';
 import type { Report } from './export.js';
 import type { Figure } from './figures.js';
 import { type ImageResult, PICTURE_SIDE } from './results.js';
-import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS, labelOf } from './summary.js';
+import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS, labelOf, type Summary } from './summary.js';
 
 /** Script and style of the page, as files of their own. */
 const PARTS = new URL('../../../report-page/', import.meta.url);
@@ -67,7 +67,7 @@ function about({ run, images, failed, summary }: Report): Html {
   const missing = options.imageCount - images.length - failed.length;
   const partial = options.shard === null ? '' : `, part ${options.shard.index + 1} of ${options.shard.count}`;
   const made = [
-    ['images', `${summary.images} of ${options.imageCount}${partial}`],
+    ['images', `${summary.images} of ${options.imageCount}${partial}${drawingsNote(summary)}`],
     ['model', models.join(', ')],
     [
       'our files',
@@ -89,6 +89,14 @@ each of its steps.</p>
   )}</tbody></table></div>
 ${failed.length === 0 ? [] : html`<p><strong>${failed.length} images failed:</strong> ${failed.map(({ name, error }) => `${name} (${error.message})`).join('; ')}</p>`}
 ${missing > 0 && options.shard === null ? html`<p><strong>${missing} images are missing from this report.</strong></p>` : []}`;
+}
+
+/** Files without steps have no place on curves along them. */
+function drawingsNote({ images, meanImages, codecs }: Summary): string {
+  const some = images - meanImages;
+  const all = codecs.some(({ kind, mean }) => kind === 'ours' && mean.length === 0);
+  if (some === 0 && !all) return '';
+  return `; ${all ? 'all' : some} went as drawings, which have no steps: they count at an RMSE, not in mean curves and comparisons`;
 }
 
 function viewer(shown: readonly ImageResult[], { images }: Report): Html {

@@ -84,6 +84,8 @@ export interface Comparison {
 
 export interface Summary {
   readonly images: number;
+  /** Images that the mean curves are of: those whose files have steps. Drawings have none; where all are, the others' means are of all. */
+  readonly meanImages: number;
   readonly codecs: readonly CodecSummary[];
   /** Each of ours against each of the others, and against published curves of files. */
   readonly comparisons: readonly Comparison[];
@@ -119,7 +121,8 @@ interface RdPoint extends CurvePoint {
  * @param published curves of the same images
  */
 export function summarise({ options }: Run, images: readonly ImageResult[], published?: PublishedSet): Summary {
-  if (images.length === 0) return { images: 0, codecs: [], comparisons: [] };
+  if (images.length === 0) return { images: 0, meanImages: 0, codecs: [], comparisons: [] };
+  const walked = [...images.keys()].filter((i) => Object.values(images[i].ours).every(({ steps }) => steps.length > 0));
   const codecs = [
     ...ourCodecs(options, images),
     ...theoryCodecs(images),
@@ -128,7 +131,7 @@ export function summarise({ options }: Run, images: readonly ImageResult[], publ
       ? options.baselines.map((name) => payloadCodec(name, images))
       : []),
   ];
-  const summaries = codecs.map(summariseCodec);
+  const summaries = codecs.map((codec) => summariseCodec(codec, walked));
   const anchors: Anchor[] = [
     ...codecs.flatMap(({ name, kind, curves }, i) =>
       kind === 'ours' ? [] : [{ name, mean: summaries[i].mean, curves }],
@@ -138,10 +141,12 @@ export function summarise({ options }: Run, images: readonly ImageResult[], publ
   const comparisons = codecs.flatMap((test, i) =>
     test.kind === 'ours' ? anchors.flatMap((anchor) => compare(test, summaries[i].mean, anchor)) : [],
   );
-  return { images: images.length, codecs: summaries, comparisons };
+  return { images: images.length, meanImages: walked.length || images.length, codecs: summaries, comparisons };
 }
 
-function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage }: Codec): CodecSummary {
+/** @param walked places of the images that mean curves are of */
+function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
+  const { name, label, kind, curves, timesteps, secondsPerImage } = codec;
   const rates = LEVELS.map((rmse) => {
     const reached = average(curves.map((points) => bitsPerDimAt(points, rmse)));
     const count = reached?.count ?? 0;
@@ -155,7 +160,8 @@ function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage 
       klBitsPerDim: kind === 'ours' ? (kl?.mean ?? null) : null,
     };
   });
-  const mean = meanOf(curves, timesteps === undefined ? undefined : timestepGrid(timesteps));
+  const along = walked.length === 0 && timesteps === undefined ? curves : walked.map((i) => curves[i]);
+  const mean = meanOf(along, timesteps === undefined ? undefined : timestepGrid(timesteps));
   const table =
     timesteps === undefined ? [] : TABLE_SHARES.map((share) => Math.max(1, Math.round((1 - share) * timesteps)));
   return {
@@ -169,7 +175,7 @@ function summariseCodec({ name, label, kind, curves, timesteps, secondsPerImage 
     reverseSteps:
       timesteps === undefined
         ? []
-        : meanOf(curves, table).map((point) => ({
+        : meanOf(along, table).map((point) => ({
             // The network's last prediction, at t = 1, is what the paper has after T steps.
             reverseSteps: point.t === 1 ? timesteps : timesteps - point.t!,
             ...point,
@@ -190,7 +196,7 @@ function klCurve(points: readonly RdPoint[]): CurvePoint[] {
  * files does. An ideal coder that is done before its first step has no curve, and no mean then.
  */
 function meanOf(curves: Codec['curves'], timesteps?: readonly number[]): MeanRdPoint[] {
-  if (curves.some((points) => points.length === 0)) return [];
+  if (curves.length === 0 || curves.some((points) => points.length === 0)) return [];
   const [first] = curves[0];
   const more = {
     klBitsPerDim: (point: RdPoint) => point.klBitsPerDim,

@@ -52,7 +52,7 @@ function image(index: number, last: number, scale = 1): ImageResult {
     effort: 5,
     fileBytes: bytes(last),
     headerBytes: 12,
-    steps: [],
+    steps: points.slice(1).map(({ t }) => ({ t, bits: 8, klBits: 4 })),
     points,
     encodeSeconds: 7,
     networkEvaluations: 9,
@@ -78,6 +78,34 @@ function image(index: number, last: number, scale = 1): ImageResult {
     machine: {},
   };
 }
+
+/** A file without steps: all of it is in the tail. */
+function drawing(index: number): ImageResult {
+  const { ours, ...rest } = image(index, 1);
+  const file = ours['ddpm-codec'];
+  const points = file.points.map((point, i) => ({ ...point, t: 1000, klBits: 0, ...(i === 5 && measured(32_000, 0)) }));
+  return { ...rest, ours: { 'ddpm-codec': { ...file, steps: [], points } } };
+}
+
+describe('drawings', () => {
+  const at = (level: number, images: ImageResult[]) =>
+    summarise(run, images).codecs[0].bitsPerDimAtRmse.find(({ rmse }) => rmse === level)!;
+
+  it('count at an RMSE, and not in means along the steps', () => {
+    const both = summarise(run, [image(0, 1), drawing(1)]);
+    const alone = summarise(run, [image(0, 1)]);
+    expect(both).toMatchObject({ images: 2, meanImages: 1 });
+    expect(both.codecs.map(({ mean }) => mean)).toEqual(alone.codecs.map(({ mean }) => mean));
+    expect(at(5, [image(0, 1), drawing(1)])).toMatchObject({ count: 2, mean: expect.closeTo((8 * 6400) / DIMS, 9) });
+  });
+
+  it('alone leave the others their means', async () => {
+    const summary = summarise(run, [drawing(0), drawing(1)]);
+    expect(summary.meanImages).toBe(2);
+    expect(summary.codecs.map(({ mean }) => mean.length > 0)).toEqual([false, true, true]);
+    expect((await drawFigures(summary)).length).toBeGreaterThan(0);
+  });
+});
 
 describe('summarise', () => {
   const { codecs, comparisons } = summarise(run, [image(0, 1), image(1, 4, 3)]);
@@ -131,7 +159,7 @@ describe('summarise', () => {
   });
 
   it('of no images is nothing', () => {
-    expect(summarise(run, [])).toEqual({ images: 0, codecs: [], comparisons: [] });
+    expect(summarise(run, [])).toEqual({ images: 0, meanImages: 0, codecs: [], comparisons: [] });
   });
 });
 
