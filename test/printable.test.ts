@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { printable } from '../src/common/printable.js';
 import { formatJson } from '../src/report/json.js';
-import { markup } from '../src/report/markup.js';
+import { asMarkdown, markup } from '../src/report/markup.js';
 
 /** Control characters, C1, separators of lines, what turns or hides text, outside the first plane, too; half a pair. */
 const ACTING = '\x00\x07\x1b\r\n\t\x7f\x9b\xad\u061c\u200b\u200e\u202e\u2028\u2029\u2066\ufeff\u{e0041}\ud83d';
@@ -23,4 +23,8 @@ test('JSON has the same text in it', () => {
 
 test('a page shows the escapes', () => {
   expect(markup`<p>${`<\u202e\x1b\ufffe>`}</p>`.text).toBe('<p>&#60;\\u202e\\u001b\ufffd&#62;</p>');
+});
+
+test('a cell of Markdown stays a cell', () => {
+  expect(asMarkdown('a | b\n<img src=x>')).toBe('a \\| b\\u000a\\<img src=x>');
 });

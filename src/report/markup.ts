@@ -1,4 +1,4 @@
-/** HTML and SVG as text, sound whatever texts are in it. */
+/** HTML, SVG and Markdown as text, sound whatever texts are in it. */
 import { printable } from '../common/printable.js';
 
 /** What needs no escaping any more. */
@@ -23,3 +23,8 @@ function render(part: Part): string {
 
 /** What no escape brings into XML, besides what is not {@link printable}. */
 const NOT_XML = /[\ufffe\uffff]/g;
+
+/** A text in Markdown: one line that neither begins HTML nor ends a cell of a table. */
+export function asMarkdown(text: string): string {
+  return printable(text).replace(/[<|]/g, '\\$&');
+}

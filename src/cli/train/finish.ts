@@ -1,5 +1,6 @@
 /** What follows training: weights, calibration, model card. The directory is then a model that codes. */
 import { cpus } from 'node:os';
+import { printable } from '../../common/printable.js';
 import { cifar10Image, openCifar10 } from '../../data/cifar10.js';
 import type { TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
@@ -11,6 +12,7 @@ import { weightsFile } from '../../model/training/export.js';
 import type { TrainerState } from '../../model/training/state.js';
 import type { ParameterSpec } from '../../model/unet-parameters.js';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
+import { asMarkdown } from '../../report/markup.js';
 import type { Console } from '../console.js';
 import { describeEstimate } from '../estimate.js';
 import { makeCodecFile } from './codec-file.js';
@@ -94,21 +96,23 @@ function modelCard(
   const { options } = record;
   const name = directory.split(/[\\/]/).filter(Boolean).at(-1) ?? 'model';
   const rows = (bound: Bound, what: string) =>
-    `| ${what} | ${bound.images} | ${[bound.prior, bound.diffusion, bound.decoder, bound.total].map((part) => describeEstimate(part, 4)).join(' | ')} |`;
+    `| ${asMarkdown(what)} | ${bound.images} | ${[bound.prior, bound.diffusion, bound.decoder, bound.total].map((part) => describeEstimate(part, 4)).join(' | ')} |`;
   const list = (entries: Readonly<Record<string, unknown>>) =>
     Object.entries(entries)
-      .map(([key, value]) => `- ${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+      .map(
+        ([key, value]) => `- ${key}: ${asMarkdown(typeof value === 'object' ? JSON.stringify(value) : String(value))}`,
+      )
       .join('\n');
   const { trainedOn, images, steps, hours, machine, calibration, startedFrom } = about;
   const origin = startedFrom === undefined ? {} : { 'started from': startedFrom };
-  return `# ${name}
+  return `# ${asMarkdown(name)}
 
 A denoising diffusion model (Ho, Jain & Abbeel 2020) trained with \`ddpm-codec train\`; a \`UNet2DModel\` in diffusers' layout,
 the average of its weights over training, in half precision.
 
 ${list({ 'trained on': trainedOn, ...origin, 'images seen': images, steps, hours, machine, calibration })}
 
-${record.commands.map((line) => `    ${line}`).join('\n')}
+${record.commands.map((line) => `    ${printable(line)}`).join('\n')}
 
 Bound in bits/dim, with its standard error:
 
