@@ -25,7 +25,7 @@ export { type ByteStream, decode } from './codec/decoder/decode.js';
 export { type Decoder, openDecoder } from './codec/decoder/decoder.js';
 export { encode } from './codec/encoder/encoder.js';
 export { type Header, readHeader, writeHeader } from './codec/format/header.js';
-export { type FileInfo, readInfo, truncate } from './codec/format/info.js';
+export { type DamagedPart, type FileInfo, readInfo, truncate } from './codec/format/info.js';
 export type { Layout, LayoutModel } from './codec/format/layout.js';
 export type { Metadata } from './codec/format/metadata.js';
 export type { PlannedStep, PlanParameters, Profile } from './codec/format/plan.js';

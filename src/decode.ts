@@ -19,7 +19,7 @@ export type {
 export { type ByteStream, decode } from './codec/decoder/decode.js';
 export { type Decoder, openDecoder } from './codec/decoder/decoder.js';
 export { readHeader } from './codec/format/header.js';
-export { type FileInfo, readInfo, truncate } from './codec/format/info.js';
+export { type DamagedPart, type FileInfo, readInfo, truncate } from './codec/format/info.js';
 export type { CodecModel, Model } from './codec/model.js';
 export { CodecError, type ErrorCode } from './common/errors.js';
 export type { Engine, EngineName } from './engine/engine.js';

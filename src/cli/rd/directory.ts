@@ -121,7 +121,7 @@ export async function saveFiles(
 export async function readRun(directory: string): Promise<Run | undefined> {
   const path = join(directory, RUN_FILE);
   if (!(await exists(path))) return undefined;
-  return readChecked(path, RUN, 'expected what rd wrote there; make the report anew in another directory');
+  return readChecked(path, RUN, 'not of a report, or of another version; make it anew in another directory');
 }
 
 /** The images that failed in the run before and are not measured since, as its results have them. */
