@@ -40,6 +40,8 @@ import {
 
 /** More than anybody measures. */
 const MOST_IMAGES = 2 ** 24;
+/** Of a curve; one for each byte of a drawing, where so many were asked for. */
+const MOST_POINTS = 2 ** 20;
 const MOST_SEED = 2 ** 32 - 1;
 const MOST_SAFE = Number.MAX_SAFE_INTEGER;
 
@@ -120,7 +122,7 @@ const OUR_CURVE = object({
     array(object({ t: TIMESTEP, bits: whole(0), klBits: atLeast0 })),
     maxLength(MAX_TIMESTEPS, 'fewer steps'),
   ),
-  points: listOf(object({ ...RATE_POINT, t: TIMESTEP, klBits: atLeast0, decodeSeconds: atLeast0 }), MAX_TIMESTEPS + 1),
+  points: listOf(object({ ...RATE_POINT, t: TIMESTEP, klBits: atLeast0, decodeSeconds: atLeast0 }), MOST_POINTS),
   encodeSeconds: atLeast0,
   networkEvaluations: whole(0),
 });
@@ -149,7 +151,7 @@ const THEORY_CURVE = listOf(
       transform(() => null),
     ),
   }),
-  MAX_TIMESTEPS + 1,
+  MOST_POINTS,
 );
 
 const WEBP = pipe(string(), regex(/^[A-Za-z0-9+/]+={0,2}$/, 'a picture in base64'));
@@ -161,7 +163,7 @@ const PICTURES = object({
     height: whole(1, PICTURE_SIDE),
   }),
   original: WEBP,
-  points: listOf(object({ index: whole(0), picture: WEBP }), MAX_TIMESTEPS + 1),
+  points: listOf(object({ index: whole(0), picture: WEBP }), MOST_POINTS),
 });
 
 /** `images/NNNNN-NAME.json` of a run, its fields in the order in which they are written: an image of it, with all the curves that it asks for. */
