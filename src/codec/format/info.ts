@@ -1,9 +1,10 @@
 /** What can be told about a file, and done to it, without running a network. */
-import { CodecError, invalidArgument } from '../../common/errors.js';
+import { checkArgument, checkBytes } from '../../common/arguments.js';
+import { CodecError } from '../../common/errors.js';
 import { readTailHeader, type TailKind } from '../lossless/tail-header.js';
 import { alphaPlaneBytes } from './alpha-plane.js';
 import { type Header, readHeader } from './header.js';
-import { completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
+import { checkLayoutModel, completeSteps, fileParts, type LayoutModel, metadataOf, readLayout } from './layout.js';
 import type { Metadata } from './metadata.js';
 import { stepEnds } from './sections.js';
 
@@ -57,6 +58,8 @@ export interface FileInfo {
  * @throws CodecError('format') for a damaged header; CodecError('model') when the model is another one
  */
 export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
+  checkBytes('bytes', bytes);
+  if (model !== undefined) checkLayoutModel(model);
   const { header, length } = readHeader(bytes);
   const alphaBytes = header.alpha ? alphaPlaneBytes(bytes.subarray(length), header.checksums === true) : 0;
   const base = {
@@ -98,12 +101,13 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
  * @throws CodecError('usage') when that is less than its header; CodecError('format') for a damaged header
  */
 export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
-  if (!(maxBytes >= 0)) throw invalidArgument('size', 'a number of at least 0', maxBytes);
+  checkBytes('bytes', bytes);
+  checkArgument('size', { type: 'number', least: 0 }, maxBytes);
   const { length } = readHeader(bytes);
   if (maxBytes < length) {
     throw new CodecError('usage', `size: expected at least the ${length} bytes of the header, got ${maxBytes}`);
   }
-  return bytes.slice(0, Math.floor(maxBytes));
+  return new Uint8Array(bytes.subarray(0, Math.floor(maxBytes)));
 }
 
 function describe({ version, modelId, width, height, stateBits, seed, ...rest }: Header) {

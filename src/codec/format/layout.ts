@@ -1,4 +1,5 @@
 /** Where the steps of a file lie: what its header and the model's profile say, before any network runs. */
+import { checkMade } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
 import type { ResidualStatistics } from '../lossless/residuals.js';
 import { tailBytes } from '../lossless/tail-header.js';
@@ -13,6 +14,14 @@ export interface LayoutModel extends PlanModel {
   readonly id: string;
   /** What lossless tails start from; without it they are longer. */
   readonly residuals?: ResidualStatistics;
+}
+
+/** Where a caller gets a model. */
+export const WHERE_FROM = 'a model, as from `openModel` or `createModel`';
+
+/** @throws CodecError('usage') for what is no model, as far as files are laid out by it */
+export function checkLayoutModel(model: unknown): asserts model is LayoutModel {
+  checkMade('model', model, WHERE_FROM, { id: 'string', schedule: 'object', profile: 'object' });
 }
 
 /** Where the steps of a file lie. */
