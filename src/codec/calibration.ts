@@ -14,6 +14,7 @@ import { checkImage, type RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import { denoise, denoisingError, MEASURABLE_ERROR } from '../model/denoising.js';
+import { WHERE_FROM } from '../model/diffusion-model.js';
 import { canBeHalved, type Pyramid, withPyramid } from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
 import { PLAN_LIMITS, type Profile } from './format/plan.js';
@@ -49,10 +50,7 @@ export async function calibrate(
   options: WorkOptions = {},
 ): Promise<Profile> {
   checkList('calibration images', images);
-  checkMade('model', model, 'a model, as from `openModel` or `createModel`', {
-    schedule: 'object',
-    denoiser: 'object',
-  });
+  checkMade('model', model, WHERE_FROM, { schedule: 'object', denoiser: 'object' });
   checkOptions('calibrate', WORK_ARGUMENTS, options);
   for (const image of images) checkImage(image);
   const { onProgress, signal } = options;

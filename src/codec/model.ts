@@ -8,7 +8,7 @@ import { CodecError } from '../common/errors.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Denoiser, type Tiling } from '../model/denoiser.js';
-import type { DiffusionModel } from '../model/diffusion-model.js';
+import { type DiffusionModel, WHERE_FROM } from '../model/diffusion-model.js';
 import {
   checkChannels,
   type Parameterization,
@@ -20,7 +20,7 @@ import { type Pyramid, withPyramid } from '../model/pyramid.js';
 import { readSafetensors } from '../model/safetensors.js';
 import { createSchedule, type Schedule, type ScheduleConfig } from '../model/schedule.js';
 import { createUNet } from '../model/unet.js';
-import { checkLayoutModel, type LayoutModel, WHERE_FROM } from './format/layout.js';
+import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
 

@@ -13,10 +13,12 @@ export interface DiffusionModel {
   readonly parameterization: Parameterization;
 }
 
+/** Where a caller gets a model. */
+export const WHERE_FROM = 'a model, as from `openModel` or `createModel`';
+
 /** @throws CodecError('usage') for what is no diffusion model */
 export function checkDiffusionModel(model: unknown): asserts model is DiffusionModel {
-  const expected = 'a model, as from `openModel` or `createModel`';
-  checkMade('model', model, expected, {
+  checkMade('model', model, WHERE_FROM, {
     engine: 'object',
     network: 'object',
     schedule: 'object',
@@ -24,6 +26,6 @@ export function checkDiffusionModel(model: unknown): asserts model is DiffusionM
   });
   const { engine, network, schedule } = model as DiffusionModel;
   checkEngine(engine);
-  checkMade('model', network, expected, { fn: 'function', stride: 'number' });
-  checkMade('model', schedule, expected, { timesteps: 'number', alphasCumprod: 'object' });
+  checkMade('model', network, WHERE_FROM, { fn: 'function', stride: 'number' });
+  checkMade('model', schedule, WHERE_FROM, { timesteps: 'number', alphasCumprod: 'object' });
 }

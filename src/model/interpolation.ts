@@ -46,12 +46,12 @@ export async function interpolate(
   const { t, lambdas, seed } = options;
   checkList('lambdas', lambdas);
   for (const lambda of lambdas) checkArgument('lambda', { type: 'number', least: 0, most: 1 }, lambda);
-  checkDrawn({ count: lambdas.length, width, height, seed }, model.network.stride);
   if (b.width !== width || b.height !== height) {
     const sizes = `${width}x${height} and ${b.width}x${b.height}`;
     throw new CodecError('image', `interpolation: expected two pictures of one size, got ${sizes}; crop or scale one`);
   }
   for (const picture of [a, b]) checkOpaque(picture, 'interpolation');
+  checkDrawn({ count: lambdas.length, width, height, seed }, model.network.stride);
   const { alphasCumprod, timesteps } = model.schedule;
   if (!(Number.isInteger(t) && t >= 0 && t <= timesteps)) {
     throw invalidArgument('t', `an integer from 0 to ${timesteps}`, t);

@@ -7,7 +7,7 @@ import { checkArgument, checkList, checkOptions, checkText, WORK_ARGUMENTS } fro
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { WorkOptions } from '../common/work.js';
-import { checkSides as checkSize, type RgbImage } from '../image/image.js';
+import { checkSides, type RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
 import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
 import { outputChannels, VARIANCES, type Variance, x0Coefficients } from './parameterization.js';
@@ -124,7 +124,7 @@ export async function sample(model: DiffusionModel, options: SampleOptions): Pro
 export async function reverse(model: DiffusionModel, options: ReverseOptions): Promise<Float32Array[]> {
   checkDiffusionModel(model);
   checkOptions('reverse', REVERSE_ARGUMENTS, options);
-  checkSize(options, 'reverse');
+  checkSides(options, 'states');
   const { states, noises, width, height } = options;
   checkList('states', states);
   checkList('noises', noises);
@@ -150,8 +150,8 @@ export function checkDrawn(
 ): void {
   checkArgument('count', AT_LEAST_0, count);
   checkText('seed', seed);
-  checkSize({ width, height }, 'samples');
-  checkSides(width, height, stride);
+  checkSides({ width, height }, 'samples');
+  checkStride(width, height, stride);
   if (count * width * height <= MOST_DRAWN_PIXELS) return;
   throw invalidArgument('samples', `at most ${MOST_DRAWN_PIXELS} pixels in all`, `${count} of ${width}x${height}`);
 }
@@ -161,7 +161,7 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
   const { engine, network, schedule } = model;
   const { states, width, height, noises, from, to = 0, onEstimate, onProgress, signal } = options;
   const places = timestepsBetween(from, to, options.steps ?? schedule.timesteps, schedule.timesteps);
-  checkSides(width, height, network.stride);
+  checkStride(width, height, network.stride);
   const results = states.map((state) => state.slice());
   signal?.throwIfAborted();
   if (places.length === 1 || results.length === 0) return results;
@@ -210,7 +210,7 @@ export function timestepsBetween(from: number, to: number, steps: number, timest
   return Array.from({ length: jumps + 1 }, (_, i) => to + Math.round(((from - to) * (jumps - i)) / jumps));
 }
 
-function checkSides(width: number, height: number, stride: number): void {
+function checkStride(width: number, height: number, stride: number): void {
   if (width % stride === 0 && height % stride === 0) return;
   const nearest = (side: number) => Math.max(stride, Math.floor(side / stride) * stride);
   throw new CodecError(

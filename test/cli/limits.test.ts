@@ -83,7 +83,7 @@ test.each([
   [['sample', '--count', '1000000000000']],
   [['sample', '--count', '-1']],
   [['sample', '--steps', '1000000000']],
-  [['interpolate', 'a.png', 'b.png', '--count', '1000000000000']],
+  [['interpolate', 'a.png', 'b.png', '--lambda', '1000000000000']],
 ])('%j', async (args) => {
   const directory = await temporaryDirectory();
   const { code, stderr } = await callMain([...args, '-o', join(directory, 'out')], directory);

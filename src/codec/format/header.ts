@@ -127,7 +127,8 @@ const REQUIRED_FIELDS = {
   height: upTo(MAX_SIDE, 1),
   seed: upTo(2 ** 32 - 1),
 };
-const OPTIONAL_FIELDS = {
+const FIELDS = {
+  ...REQUIRED_FIELDS,
   modelId: { type: 'own' },
   plan: { type: 'own' },
   stepCount: upTo(MOST_STEPS),
@@ -141,7 +142,7 @@ const OPTIONAL_FIELDS = {
 } as const;
 
 function checkHeader(header: Header): void {
-  checkOptions('header', { ...REQUIRED_FIELDS, ...OPTIONAL_FIELDS }, header);
+  checkOptions('header', FIELDS, header);
   for (const [name, field] of Object.entries(REQUIRED_FIELDS)) checkArgument(name, field, header[name as keyof Header]);
   const { modelId, plan, heldSteps } = header;
   if (typeof modelId !== 'string' || !MODEL_ID.test(modelId)) {
