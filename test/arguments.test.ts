@@ -210,7 +210,7 @@ describe('what is refused, in words', () => {
       'samples that are not bytes',
       'encodePng',
       () => [{ ...image, data: new Float32Array(192).fill(Number.NaN) }],
-      /image data: expected a Uint8Array of 192 samples, got Float32Array of 768 bytes/,
+      /image data: expected a Uint8Array of 192 samples, got Float32Array of 192 values/,
     ],
     ['another format', 'encodeImage', () => [image, 'bmp'], /format: expected "png", "webp" or "tiff", got "bmp"/],
     [

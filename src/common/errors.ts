@@ -47,7 +47,8 @@ function format(value: unknown): string {
   // Not its own words, which it may not have.
   if (typeof value !== 'object' || value === null) return String(value);
   const kind = Object.prototype.toString.call(value).slice(8, -1);
-  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer ? `${kind} of ${value.byteLength} bytes` : kind;
+  if (value instanceof ArrayBuffer || value instanceof DataView) return `${kind} of ${value.byteLength} bytes`;
+  return ArrayBuffer.isView(value) ? `${kind} of ${(value as Uint8Array).length} values` : kind;
 }
 
 /** A value of somebody's JSON file, for a message of one line: long ones are cut short. */

@@ -67,7 +67,7 @@ const AT_LEAST_0 = { type: 'number', integer: true, least: 0 } as const;
 const OWN = { type: 'own' } as const;
 /** What all samplers take. */
 export const SAMPLER_ARGUMENTS = {
-  steps: { type: 'number', integer: true, least: 1 },
+  steps: OWN,
   sampler: { type: 'choice', choices: SAMPLERS },
   variance: { type: 'choice', choices: VARIANCES },
   ...WORK_ARGUMENTS,

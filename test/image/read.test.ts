@@ -227,7 +227,7 @@ describe('refusals', () => {
     await expect(readImage(bytes as never)).rejects.toEqual(
       oneLine(
         'usage',
-        /^path: expected a string \(`readImageBytes` takes the content of a file\), got Uint8Array of \d+ bytes$/,
+        /^path: expected a string \(`readImageBytes` takes the content of a file\), got Uint8Array of \d+ values$/,
       ),
     );
     await expect(readImage(undefined as never)).rejects.toEqual(oneLine('usage', /got undefined/));
