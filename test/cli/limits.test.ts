@@ -1,6 +1,6 @@
 /** What asks for more than any machine has is refused before memory is taken, in words. */
-import { spawn } from 'node:child_process';
-import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -93,17 +93,8 @@ test.each([
 test.skipIf(process.platform === 'win32')('a working directory that was deleted', async () => {
   const directory = join(await temporaryDirectory(), 'gone');
   await mkdir(directory);
-  const [node, ...rest] = EXECUTABLE;
-  // The shell is in it when it goes.
-  const command = `read _; exec "$@"`;
-  const child = spawn('sh', ['-c', command, 'sh', node, ...rest, 'info', '/nowhere.ddc'], { cwd: directory });
-  await rmdir(directory);
-  child.stdin.end('\n');
-  let stderr = '';
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  const code = await new Promise((resolve) => child.on('close', resolve));
+  const command = ['sh', '-c', 'rmdir "$PWD" && exec "$@"', 'sh', ...EXECUTABLE, 'info', '/nowhere.ddc'];
+  const { status: code, stderr } = spawnSync(command[0], command.slice(1), { cwd: directory, encoding: 'utf8' });
   expect([code, stderr]).toEqual([
     1,
     'ddpm-codec: the working directory: no such file or directory; it was deleted, change to one that is there\n',
