@@ -1,7 +1,7 @@
 /** The command line: which commands there are, how errors end a run. */
 import yargs from 'yargs';
 import { CodecError } from '../common/errors.js';
-import { reasonOf } from '../node/files.js';
+import { checkWorkingDirectory, reasonOf } from '../node/files.js';
 import { packageVersion } from '../node/version.js';
 import { type ConsoleArgs, openConsole } from './console.js';
 import { dataCommand } from './data/data.js';
@@ -43,6 +43,7 @@ export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
   outliveReaders();
   let commands: ConsoleArgs['_'] = [];
   try {
+    checkWorkingDirectory();
     const cli = parser(markPlain(args));
     const checked = cli.middleware((parsed) => {
       commands = parsed._;

@@ -3,14 +3,8 @@
  * yargs gives is read back into what the library takes: an option that is added there is one here.
  */
 import type { Options } from 'yargs';
-import {
-  checkOption,
-  DECODE_OPTIONS,
-  ENCODE_OPTIONS,
-  type Option,
-  type OptionTable,
-  type OptionValues,
-} from '../codec/options.js';
+import { DECODE_OPTIONS, ENCODE_OPTIONS, type OptionValues } from '../codec/options.js';
+import { checkOption, type Option, type OptionTable } from '../common/arguments.js';
 import { numberOption } from './args.js';
 
 /** Flags, by the library's name of what they say, where that is not the same with hyphens. */

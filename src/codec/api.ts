@@ -148,7 +148,7 @@ export type DecoderState =
 
 /** How a decoder deals with what it is given. */
 export interface DecoderOptions {
-  /** Refuse images with more pixels than this, before allocating. Default 2^26. */
+  /** Refuse images with more pixels than this, before allocating. Default 2^26; more than 2^28 are refused in any case. */
   readonly maxPixels?: number;
   /**
    * Of a file whose checksums show damage keep the last sound step, or of a lossless one the picture as it is; otherwise that is an

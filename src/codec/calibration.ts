@@ -4,15 +4,17 @@
  * For every image the error of xhat0 is measured at a few noise levels (x_t drawn from q, as for the ideal
  * rate-distortion curve); the profile is the mean of its log2 over the images and its two principal components.
  */
+import { checkList, checkMade, checkOptions, WORK_ARGUMENTS } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 import { integerStream } from '../common/random.js';
 import { mapAhead } from '../common/side-by-side.js';
 import type { WorkOptions } from '../common/work.js';
 import { checkOpaque } from '../image/alpha.js';
-import type { RgbImage } from '../image/image.js';
+import { checkImage, type RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import type { Denoiser } from '../model/denoiser.js';
 import { denoise, denoisingError, MEASURABLE_ERROR } from '../model/denoising.js';
+import { WHERE_FROM } from '../model/diffusion-model.js';
 import { canBeHalved, type Pyramid, withPyramid } from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
 import { PLAN_LIMITS, type Profile } from './format/plan.js';
@@ -39,14 +41,19 @@ const RANGE_IN_DEVIATIONS = [8, 4] as const;
 /**
  * Measures a profile.
  * @param images training images, best a hundred or more; never ones that results are reported on. Fewer than 8 only say how hard
- *   images are, not how they differ: that is then assumed to be about as in the shipped models
- * @throws CodecError('usage') without images
+ *   images are, not how they differ: that is then assumed to be about as in the shipped models. Not to be changed before the promise settles
+ * @throws CodecError('usage') without images, and for arguments that are not what they should be
  */
 export async function calibrate(
   images: readonly RgbImage[],
   model: { readonly schedule: Schedule; readonly denoiser: Denoiser },
-  { onProgress, signal }: WorkOptions = {},
+  options: WorkOptions = {},
 ): Promise<Profile> {
+  checkList('calibration images', images);
+  checkMade('model', model, WHERE_FROM, { schedule: 'object', denoiser: 'object' });
+  checkOptions('calibrate', WORK_ARGUMENTS, options);
+  for (const image of images) checkImage(image);
+  const { onProgress, signal } = options;
   if (images.length === 0) throw invalidArgument('calibration images', 'at least one', 'none');
   for (const image of images) checkOpaque(image, 'calibration');
   const { schedule } = model;

@@ -2,12 +2,13 @@
  * A model to code with: a diffusion model, and what the codec has to know of it. It is put together from the contents of its
  * files, wherever these come from.
  */
+import { checkBytes, checkMade, checkObject, checkText } from '../common/arguments.js';
 import { concat, toHex } from '../common/bytes.js';
 import { CodecError } from '../common/errors.js';
-import type { Engine } from '../engine/engine.js';
+import { checkEngine, type Engine } from '../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Denoiser, type Tiling } from '../model/denoiser.js';
-import type { DiffusionModel } from '../model/diffusion-model.js';
+import { type DiffusionModel, WHERE_FROM } from '../model/diffusion-model.js';
 import {
   checkChannels,
   type Parameterization,
@@ -19,7 +20,7 @@ import { type Pyramid, withPyramid } from '../model/pyramid.js';
 import { readSafetensors } from '../model/safetensors.js';
 import { createSchedule, type Schedule, type ScheduleConfig } from '../model/schedule.js';
 import { createUNet } from '../model/unet.js';
-import type { LayoutModel } from './format/layout.js';
+import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
 
@@ -29,6 +30,13 @@ export const CODEC_FILE = 'codec.json';
 /** What the codec needs of a model. */
 export interface CodecModel extends LayoutModel {
   readonly denoiser: Denoiser;
+}
+
+/** @throws CodecError('usage') for what is no model that can be coded with */
+export function checkCodecModel(model: unknown): asserts model is CodecModel {
+  checkLayoutModel(model);
+  const { denoiser } = model as Partial<CodecModel>;
+  checkMade('model', denoiser, WHERE_FROM, { predictX0: 'function', precision: 'string' });
 }
 
 /** `codec.json`. All of it but `about` decides what files look like and is part of the model's id. */
@@ -77,6 +85,7 @@ export interface ModelDescription {
 
 /** A model ready to code with, to draw samples from and to measure. */
 export interface Model extends ModelDescription, DiffusionModel, CodecModel {
+  /** Gives back what its network holds on the engine; where the model is used again, that is made anew. */
   dispose(): Promise<void>;
 }
 
@@ -121,9 +130,14 @@ export function openDescribed(description: ModelDescription, weights: Uint8Array
 
 /**
  * Opens a model from the contents of its files.
- * @throws CodecError('model') when they are not what they should be, or do not fit each other
+ * @param files whose weights are not to be changed as long as the model is used
+ * @throws CodecError('model') when they are not what they should be, or do not fit each other; 'usage' for other arguments that are not
  */
 export async function createModel(files: ModelFiles, engine: Engine): Promise<Model> {
+  checkObject('files', files);
+  checkText('name', files.name);
+  checkBytes('weights', files.weights);
+  checkEngine(engine);
   return openDescribed(await describeModel(files), files.weights, engine);
 }
 

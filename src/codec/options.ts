@@ -2,39 +2,15 @@
  * The options of encoding and decoding, each described once: the library checks by these, the command line makes its arguments and
  * its help of them, and a test holds the tables of the documentation against them.
  */
-import { invalidArgument } from '../common/errors.js';
-import type { DecodeOptions, EncodeOptions } from './api.js';
-
-/** A number with its range. */
-export interface NumberOption {
-  readonly type: 'number';
-  readonly integer?: boolean;
-  readonly least?: number;
-  /** Excluded. */
-  readonly above?: number;
-  readonly most?: number;
-  /** For messages: what is expected, where the range does not say it best. */
-  readonly unit?: string;
-  readonly default?: number;
-  readonly describe: string;
-}
-
-export interface ChoiceOption {
-  readonly type: 'choice';
-  readonly choices: readonly string[];
-  readonly default: string;
-  readonly describe: string;
-}
-
-export interface SwitchOption {
-  readonly type: 'switch';
-  readonly default: false;
-  readonly describe: string;
-}
-
-export type Option = NumberOption | ChoiceOption | SwitchOption;
-
-export type OptionTable = Readonly<Record<string, Option>>;
+import {
+  type ArgumentTable,
+  type ChoiceOption,
+  type Option,
+  type OptionTable,
+  type SwitchOption,
+  WORK_ARGUMENTS,
+} from '../common/arguments.js';
+import type { DecodeOptions, DecoderOptions, EncodeOptions } from './api.js';
 
 /** What an option takes. */
 export type OptionValue<O extends Option> = O extends ChoiceOption
@@ -125,64 +101,24 @@ export const DECODE_OPTIONS = {
   Option
 >;
 
-/**
- * Checks a value.
- * @param name of the option, for the message
- * @returns the value, or the option's default where it is undefined
- * @throws CodecError('usage') when it is not one that the option takes
- */
-export function checkOption(name: string, option: Option, value: unknown): unknown {
-  if (value === undefined) return option.default;
-  if (!takes(option, value)) throw invalidArgument(name, expectation(option), value);
-  return value;
-}
+/** All that the library's `encode` takes. */
+export const ENCODE_ARGUMENTS = {
+  ...ENCODE_OPTIONS,
+  metadata: { type: 'own' },
+  ...WORK_ARGUMENTS,
+} as const satisfies Record<keyof EncodeOptions, ArgumentTable[string]>;
 
-/**
- * Checks the values of a table's options.
- * @param values also of other options, which are left alone
- * @throws CodecError('usage') naming the first that is not one that its option takes
- */
-export function checkOptions(table: OptionTable, values: object): void {
-  for (const [name, option] of Object.entries(table)) {
-    checkOption(name, option, (values as Readonly<Record<string, unknown>>)[name]);
-  }
-}
+/** All that the library's `decode` takes. */
+export const DECODE_ARGUMENTS = {
+  ...DECODE_OPTIONS,
+  progressivePoints: { type: 'own' },
+  onPoint: { type: 'function' },
+  ...WORK_ARGUMENTS,
+} as const satisfies Record<keyof DecodeOptions, ArgumentTable[string]>;
 
-function takes(option: Option, value: unknown): boolean {
-  switch (option.type) {
-    case 'switch':
-      return typeof value === 'boolean';
-    case 'choice':
-      return option.choices.includes(value as string);
-    case 'number':
-      return isWithin(option, value);
-  }
-}
-
-function isWithin(option: NumberOption, value: unknown): boolean {
-  const { integer = false, least = Number.NEGATIVE_INFINITY, above = Number.NEGATIVE_INFINITY, most } = option;
-  if (typeof value !== 'number' || Number.isNaN(value)) return false;
-  // Infinity is an integer here: no limit.
-  if (integer && !Number.isInteger(value) && value !== Number.POSITIVE_INFINITY) return false;
-  return value >= least && value > above && value <= (most ?? Number.POSITIVE_INFINITY);
-}
-
-/** What an option takes, in words: "an integer from 1 to 9". */
-export function expectation(option: Option): string {
-  switch (option.type) {
-    case 'switch':
-      return 'true or false';
-    case 'choice': {
-      const quoted = option.choices.map((choice) => `"${choice}"`);
-      return `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
-    }
-    case 'number': {
-      const { integer, least, above, most, unit } = option;
-      const kind = integer ? 'an integer' : 'a number';
-      const of = unit === undefined ? '' : ` of ${unit}`;
-      if (least !== undefined && most !== undefined) return `${kind}${of} from ${least} to ${most}`;
-      if (above !== undefined) return `${kind}${of} above ${above}`;
-      return least === undefined ? `${kind}${of}` : `${kind}${of} of ${least} or more`;
-    }
-  }
-}
+/** All that the library's `openDecoder` takes. */
+export const DECODER_ARGUMENTS = {
+  maxPixels: DECODE_OPTIONS.maxPixels,
+  tolerant: DECODE_OPTIONS.tolerant,
+  signal: WORK_ARGUMENTS.signal,
+} as const satisfies Record<keyof DecoderOptions, ArgumentTable[string]>;

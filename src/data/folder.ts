@@ -9,6 +9,7 @@ import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { publicPath, reasonOf } from '../node/files.js';
 import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
+import { checkReadable } from '../node/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
 
 /** Bytes of decoded images that are kept, by default. */
@@ -98,11 +99,12 @@ async function listPictures(directory: string): Promise<string[]> {
 
 async function whyUnusable(path: string, side: number): Promise<string | undefined> {
   try {
+    await checkReadable(path);
     const { width, height } = await sharp(path).metadata();
     if (width >= side && height >= side) return undefined;
     return `${width}x${height} pixels, smaller than a crop (${side}x${side})`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonWithoutPath(path, error);
   }
 }
 

@@ -4,10 +4,13 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { array, check, integer, literal, minValue, number, object, optional, pipe, regex, string } from 'valibot';
 import { CodecError } from '../common/errors.js';
+import { checked } from '../common/foreign.js';
 import { reasonOf } from '../node/files.js';
 import { cacheDirectory } from './cache.js';
-import { type Download, download, isDownloaded, requestPart, rootOf } from './download.js';
+import { type Download, download, isDownloaded } from './download.js';
+import { requestJson, rootOf, Unanswered } from './http.js';
 
 const ENDPOINT = 'https://huggingface.co';
 
@@ -31,34 +34,46 @@ export function isRepositoryId(text: string): boolean {
   return /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(text);
 }
 
-/**
- * Lists a repository.
- * @throws CodecError('file') when the server cannot be reached, or has no such public repository
- */
-export async function listRepository(id: string): Promise<HubRepository> {
-  const { sha } = (await getJson(id, 'revision/main')) as { sha?: unknown };
-  if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha)) throw unexpected(id);
-  const tree = await getJson(id, `tree/${sha}?recursive=true`);
-  if (!Array.isArray(tree)) throw unexpected(id);
-  const files = (tree as TreeEntry[]).flatMap(({ type, path, size, oid, lfs }) => {
-    if (type !== 'file') return [];
-    if (typeof path !== 'string' || path.split('/').includes('..') || typeof oid !== 'string') throw unexpected(id);
-    // Large files are known by their own hash, small ones by git's.
-    const bytes = lfs?.size ?? size ?? 0;
-    const hash = lfs?.oid
-      ? { algorithm: 'sha256', digest: lfs.oid.replace(/^sha256:/, '') }
-      : { algorithm: 'sha1', prefix: `blob ${bytes}\0`, digest: oid };
-    return [{ path, bytes, hash }];
-  });
-  return { id, commit: sha, files };
+/** Hex digits of a hash. */
+const digits = (count: number) =>
+  pipe(string(), regex(new RegExp(`^[0-9a-f]{${count}}$`), `a hash of ${count} hexadecimal digits`));
+const count = pipe(number(), integer('an integer from 0'), minValue(0, 'an integer from 0'));
+
+const REVISION = object({ sha: digits(40) });
+const TREE = array(object({ type: string() }));
+const FILE = object({
+  type: literal('file'),
+  path: pipe(string(), check(isInside, 'the path of a file in the repository')),
+  size: count,
+  oid: digits(40),
+  // Large files are known by their own hash, small ones by git's.
+  lfs: optional(object({ oid: pipe(string(), regex(/^(sha256:)?[0-9a-f]{64}$/, 'a SHA-256')), size: count })),
+});
+
+/** Whether a path leads to a file in a directory wherever that is: no way up, no root, drive or stream, no sign that cannot be seen. */
+function isInside(path: string): boolean {
+  return path.split('/').every((part) => !/^\.{0,2}$|[\\:\p{Cc}]/u.test(part));
 }
 
-interface TreeEntry {
-  readonly type?: string;
-  readonly path?: string;
-  readonly size?: number;
-  readonly oid?: string;
-  readonly lfs?: { readonly oid?: string; readonly size?: number };
+/**
+ * Lists a repository.
+ * @throws CodecError('file') when the server cannot be reached, has no such public repository, or answers something else
+ */
+export async function listRepository(id: string): Promise<HubRepository> {
+  const about = `${endpoint()}: the answer about ${id} is not what the Hugging Face Hub sends`;
+  const { sha: commit } = checked(REVISION, await getJson(id, 'revision/main'), about, 'file');
+  const answer = await getJson(id, `tree/${commit}?recursive=true`);
+  const entries = checked(TREE, answer, about, 'file').flatMap(({ type }, i) =>
+    type === 'file' ? [checked(FILE, (answer as unknown[])[i], `${about}: ${i}`, 'file')] : [],
+  );
+  const files = entries.map(({ path, size, oid, lfs }): HubFile => {
+    const bytes = lfs?.size ?? size;
+    const hash = lfs
+      ? { algorithm: 'sha256', digest: lfs.oid.replace(/^sha256:/, '') }
+      : { algorithm: 'sha1', prefix: `blob ${bytes}\0`, digest: oid };
+    return { path, bytes, hash };
+  });
+  return { id, commit, files };
 }
 
 /**
@@ -79,7 +94,7 @@ export async function fetchFile(
   await download(
     {
       name: `${id}/${path}`,
-      request: (from) => requestPart(url, from),
+      url,
       hash,
       bytes,
       onBytes: (got) => onProgress?.(bytes === 0 ? 1 : Math.min(1, got / bytes)),
@@ -94,24 +109,20 @@ function endpoint(): string {
 }
 
 async function getJson(id: string, what: string): Promise<unknown> {
-  const url = `${endpoint()}/api/models/${id}/${what}`;
-  const response = await fetch(url).catch((cause: unknown) => {
+  try {
+    return await requestJson(`${endpoint()}/api/models/${id}/${what}`);
+  } catch (cause) {
+    if (cause instanceof CodecError) throw cause;
+    if (cause instanceof Unanswered && cause.status !== undefined) {
+      // The Hub does not tell the two apart.
+      const isMissing = cause.status === 401 || cause.status === 404;
+      const what = isMissing ? ` has no public model ${id}` : `: ${cause.message} when asked about ${id}`;
+      throw new CodecError('file', endpoint() + what, { cause });
+    }
     throw new CodecError(
       'file',
       `cannot reach ${endpoint()}: ${reasonOf(rootOf(cause))}; without a connection, put config.json, scheduler_config.json and diffusion_pytorch_model.safetensors (or .bin) of ${ENDPOINT}/${id} into a directory and give that`,
       { cause },
     );
-  });
-  // The Hub does not tell the two apart.
-  if (response.status === 401 || response.status === 404) {
-    throw new CodecError('file', `${endpoint()} has no public model ${id}`);
   }
-  if (!response.ok) throw new CodecError('file', `${url}: the server answered ${response.status}`);
-  return response.json().catch(() => {
-    throw unexpected(id);
-  });
-}
-
-function unexpected(id: string): CodecError {
-  return new CodecError('file', `${endpoint()}: the answer about ${id} is not what the Hugging Face Hub sends`);
 }

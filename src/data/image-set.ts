@@ -4,6 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
+import { checkList, checkOptions, checkText } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import { listFiles } from '../node/files.js';
@@ -45,6 +46,8 @@ export interface ImageSetOptions extends ReadImageOptions {
   readonly cache?: string | undefined;
 }
 
+const IMAGE_SET_ARGUMENTS = { background: { type: 'own' }, cache: { type: 'text' } } as const;
+
 const SLICE = /^(.+)\[(\d*):(\d*)\]$/s;
 
 /**
@@ -53,6 +56,7 @@ const SLICE = /^(.+)\[(\d*):(\d*)\]$/s;
  * @throws CodecError `usage` for what is none of these
  */
 export function parseImageSet(text: string): ImageReference {
+  checkText('images', text, IMAGE_SET_SYNTAX);
   const [, base = text, from = '', to = ''] = SLICE.exec(text) ?? [];
   const slice = base === text ? {} : { slice: { from: Number(from), ...(to === '' ? {} : { to: Number(to) }) } };
   if (base === '') throw invalidArgument('images', IMAGE_SET_SYNTAX, text);
@@ -80,6 +84,8 @@ export function imageSetName(text: string): string {
  *   image that is there twice; `file` when CIFAR-10 or a directory or picture is not there, or a directory has no pictures
  */
 export async function openImageSet(texts: readonly string[], options: ImageSetOptions = {}): Promise<ImageSet> {
+  checkList('images', texts);
+  checkOptions('openImageSet', IMAGE_SET_ARGUMENTS, options);
   const references = texts.map(parseImageSet);
   const members: Member[] = [];
   for (const reference of references) members.push(...sliced(await membersOf(reference, options), reference));
@@ -92,7 +98,8 @@ export async function openImageSet(texts: readonly string[], options: ImageSetOp
     length: members.length,
     names,
     async load(index) {
-      if (!(index in members)) throw invalidArgument('index', `an integer from 0 to ${members.length - 1}`, index);
+      if (!Object.hasOwn(members, index))
+        throw invalidArgument('index', `an integer from 0 to ${members.length - 1}`, index);
       const { name, load } = members[index];
       return { name, image: await load() };
     },
@@ -105,6 +112,7 @@ interface Member {
 }
 
 async function membersOf({ source }: ImageReference, options: ImageSetOptions): Promise<readonly Member[]> {
+  const { background } = options;
   if ('cifar10' in source) {
     const { cifar10: split } = source;
     const { images } = await openCifar10(split, options);
@@ -118,7 +126,7 @@ async function membersOf({ source }: ImageReference, options: ImageSetOptions): 
     throw new CodecError('file', `${source.path}: no such file or directory; expected ${IMAGE_SET_SYNTAX}`);
   }
   const paths = status.isDirectory() ? await listFiles(source.path, READABLE_EXTENSIONS, 'pictures') : [source.path];
-  return paths.map((path) => ({ name: path, load: async () => opaque(await readImage(path, options), path) }));
+  return paths.map((path) => ({ name: path, load: async () => opaque(await readImage(path, { background }), path) }));
 }
 
 function sliced(members: readonly Member[], { text, slice }: ImageReference): readonly Member[] {

@@ -1,13 +1,17 @@
 /** Engines that run tfjs functions as they are, on one of tfjs' own backends. */
 import * as tf from '@tensorflow/tfjs-core';
+import { checkArgument, checkText } from '../common/arguments.js';
 import { type CompiledFunction, checkInputs, type Engine, type EngineName } from './engine.js';
 
 /**
  * An engine on a registered tfjs backend.
  * @param backend its name in tfjs; must be initialised already
  * @param batch images of a run that make good use of it
+ * @throws CodecError('usage') for arguments that are not what they should be
  */
 export function createEagerEngine(name: EngineName, backend: string, description: string, batch: number): Engine {
+  for (const [what, text] of Object.entries({ name, backend, description })) checkText(what, text);
+  checkArgument('batch', { type: 'number', integer: true, least: 1 }, batch);
   return {
     name,
     description,

@@ -4,6 +4,7 @@
  * The network, the losses and the optimiser are plain functions over tfjs tensors (`src/model`). An engine compiles
  * such a function once for fixed input shapes and then runs it on typed arrays.
  */
+import { checkMade } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
 
@@ -137,5 +138,14 @@ export function checkInputs(inputs: readonly Float32Array[], shapes: readonly Sh
   shapes.forEach((shape, i) => {
     const size = sizeOf(shape);
     if (inputs[i].length !== size) throw invalidArgument(`input ${i}`, `${size} values ([${shape}])`, inputs[i].length);
+  });
+}
+
+/** @throws CodecError('usage') for what is no engine */
+export function checkEngine(engine: unknown): asserts engine is Engine {
+  checkMade('engine', engine, 'an engine, as from `openEngine` or `createEagerEngine`', {
+    compile: 'function',
+    precision: 'string',
+    parallelism: 'number',
   });
 }

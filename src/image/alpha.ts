@@ -1,6 +1,7 @@
 /** Pictures that are transparent in parts. */
-import { CodecError } from '../common/errors.js';
-import type { RgbImage } from './image.js';
+import { checkArgument, checkList } from '../common/arguments.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { checkImage, MAX_SIDE, type RgbImage } from './image.js';
 
 const OPAQUE = 255;
 /** What is seen nowhere is mid-grey. */
@@ -11,8 +12,14 @@ const UNSEEN = 128;
  * @param width in pixels
  * @param rgba height * width * 4 bytes, not premultiplied
  * @returns without an alpha plane where all is opaque
+ * @throws CodecError('usage') for what is not so many bytes
  */
 export function fromRgba(rgba: Uint8Array | Uint8ClampedArray, width: number): RgbImage {
+  checkArgument('width', { type: 'number', integer: true, least: 1, most: MAX_SIDE }, width);
+  const isBytes = rgba instanceof Uint8Array || rgba instanceof Uint8ClampedArray;
+  if (!isBytes || rgba.length === 0 || rgba.length % (4 * width) !== 0) {
+    throw invalidArgument('rgba', `a Uint8Array of rows of ${4 * width} bytes`, rgba);
+  }
   const pixels = rgba.length / 4;
   const data = new Uint8Array(pixels * 3);
   const alpha = new Uint8Array(pixels);
@@ -24,7 +31,9 @@ export function fromRgba(rgba: Uint8Array | Uint8ClampedArray, width: number): R
 }
 
 /** Pixels with opacity, as a canvas takes them: height * width * 4 bytes, not premultiplied. */
-export function toRgba({ data, alpha }: RgbImage): Uint8Array {
+export function toRgba(image: RgbImage): Uint8Array {
+  checkImage(image);
+  const { data, alpha } = image;
   const rgba = new Uint8Array((data.length / 3) * 4);
   for (let from = 0, to = 0; from < data.length; from += 3, to += 4) {
     for (let c = 0; c < 3; c++) rgba[to + c] = data[from + c];
@@ -37,8 +46,12 @@ export function toRgba({ data, alpha }: RgbImage): Uint8Array {
  * A picture as it looks over a colour, composed in sRGB values as browsers do.
  * @param background R, G, B, 0..255 each
  * @returns a picture without transparency: the same, where there was none
+ * @throws CodecError('usage') for what is no picture or no colour
  */
 export function flatten(image: RgbImage, background: readonly [number, number, number]): RgbImage {
+  checkImage(image);
+  checkList('background', background, 'a list of red, green and blue');
+  for (let c = 0; c < 3; c++) checkArgument('background', { type: 'number', least: 0, most: 255 }, background[c]);
   const { width, height, alpha } = image;
   if (alpha === undefined) return image;
   const data = image.data.map((sample, i) => {

@@ -1,3 +1,9 @@
+import { checkObject } from '../common/arguments.js';
+import { invalidArgument } from '../common/errors.js';
+
+/** Largest width and height of a picture. */
+export const MAX_SIDE = 2 ** 24;
+
 /** A picture's sides in pixels. */
 export interface Size {
   readonly width: number;
@@ -20,4 +26,30 @@ export interface RgbImage extends Size {
    * stands in `data` for pixels that are fully transparent has no meaning.
    */
   readonly alpha?: Uint8Array;
+}
+
+/**
+ * Checks what somebody gives for a picture.
+ * @param name of the argument in messages
+ * @throws CodecError('usage') for what is none
+ */
+export function checkImage(image: unknown, name = 'image'): asserts image is RgbImage {
+  checkSides(image, name);
+  const { width, height, data, alpha } = image as Size & Readonly<Record<string, unknown>>;
+  if (!(data instanceof Uint8Array) || data.length !== width * height * 3) {
+    throw invalidArgument(`${name} data`, `a Uint8Array of ${width * height * 3} samples`, data);
+  }
+  if (alpha !== undefined && !(alpha instanceof Uint8Array && alpha.length === width * height)) {
+    throw invalidArgument(`${name} alpha`, `none or a Uint8Array of ${width * height} samples`, alpha);
+  }
+}
+
+/** @throws CodecError('usage') for what has no width and height that a picture can have */
+export function checkSides(size: unknown, name = 'size'): asserts size is Size {
+  checkObject(name, size, 'an object with width and height');
+  for (const side of ['width', 'height'] as const) {
+    const value = (size as Partial<Record<keyof Size, unknown>>)[side];
+    const isSide = typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_SIDE;
+    if (!isSide) throw invalidArgument(`${name} ${side}`, `an integer from 1 to ${MAX_SIDE}`, value);
+  }
 }

@@ -1,13 +1,15 @@
 /** How far two pictures are apart. */
 import { CodecError } from '../common/errors.js';
-import type { RgbImage } from './image.js';
+import { checkImage, type RgbImage } from './image.js';
 
 /**
  * Mean over all samples (pixels x 3 channels) of the squared difference of 8-bit values; 0..65025. Of pictures that are transparent in
  * parts the colours count that are seen: samples of pixels that have some opacity in both, each as much as any other; 0 where there are
  * none. Opacity itself is not compared.
+ * @throws CodecError `image` for pictures of different sizes, `usage` for what is none
  */
 export function meanSquaredError(a: RgbImage, b: RgbImage): number {
+  for (const image of [a, b]) checkImage(image);
   if (a.width !== b.width || a.height !== b.height) {
     throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
   }

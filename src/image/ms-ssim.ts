@@ -9,7 +9,7 @@
  */
 import { CodecError } from '../common/errors.js';
 import { checkOpaque } from './alpha.js';
-import type { RgbImage } from './image.js';
+import { checkImage, checkSides, type RgbImage, type Size } from './image.js';
 
 /** Exponents of the scales, the finest first (Wang et al. 2003, section 3.2). */
 const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
@@ -37,6 +37,7 @@ interface Plane {
  * @throws CodecError `image` when their sizes differ, one is transparent, or a side is not above {@link MS_SSIM_SIDE}
  */
 export function msSsim(a: RgbImage, b: RgbImage): number {
+  for (const image of [a, b]) checkImage(image);
   if (!hasMsSsim(a)) {
     const expected = `expected sides of more than ${MS_SSIM_SIDE} pixels, for five scales of an ${TAPS}-pixel window`;
     throw new CodecError('image', `MS-SSIM: ${expected}, got ${a.width}x${a.height}`);
@@ -50,6 +51,7 @@ export function msSsim(a: RgbImage, b: RgbImage): number {
  * @throws CodecError `image` when their sizes differ, one is transparent, or a side has fewer pixels than the window
  */
 export function ssim(a: RgbImage, b: RgbImage): number {
+  for (const image of [a, b]) checkImage(image);
   if (!hasSsim(a)) {
     throw new CodecError('image', `SSIM: expected sides of ${TAPS} pixels or more, got ${a.width}x${a.height}`);
   }
@@ -57,13 +59,15 @@ export function ssim(a: RgbImage, b: RgbImage): number {
 }
 
 /** Whether a picture is large enough for {@link ssim}. */
-export function hasSsim({ width, height }: Pick<RgbImage, 'width' | 'height'>): boolean {
-  return Math.min(width, height) >= TAPS;
+export function hasSsim(size: Size): boolean {
+  checkSides(size);
+  return Math.min(size.width, size.height) >= TAPS;
 }
 
 /** Whether a picture is large enough for {@link msSsim}. */
-export function hasMsSsim({ width, height }: Pick<RgbImage, 'width' | 'height'>): boolean {
-  return Math.min(width, height) > MS_SSIM_SIDE;
+export function hasMsSsim(size: Size): boolean {
+  checkSides(size);
+  return Math.min(size.width, size.height) > MS_SSIM_SIDE;
 }
 
 /** An MS-SSIM as it is drawn, -10 log10(1 - x) in dB; Infinity for 1. */

@@ -1,5 +1,6 @@
 /** A diffusion model: a network and what it means. */
-import type { Engine } from '../engine/engine.js';
+import { checkMade } from '../common/arguments.js';
+import { checkEngine, type Engine } from '../engine/engine.js';
 import type { NoisePredictor } from './denoiser.js';
 import type { Parameterization } from './parameterization.js';
 import type { Schedule } from './schedule.js';
@@ -10,4 +11,21 @@ export interface DiffusionModel {
   readonly network: NoisePredictor;
   readonly schedule: Schedule;
   readonly parameterization: Parameterization;
+}
+
+/** Where a caller gets a model. */
+export const WHERE_FROM = 'a model, as from `openModel` or `createModel`';
+
+/** @throws CodecError('usage') for what is no diffusion model */
+export function checkDiffusionModel(model: unknown): asserts model is DiffusionModel {
+  checkMade('model', model, WHERE_FROM, {
+    engine: 'object',
+    network: 'object',
+    schedule: 'object',
+    parameterization: 'object',
+  });
+  const { engine, network, schedule } = model as DiffusionModel;
+  checkEngine(engine);
+  checkMade('model', network, WHERE_FROM, { fn: 'function', stride: 'number' });
+  checkMade('model', schedule, WHERE_FROM, { timesteps: 'number', alphasCumprod: 'object' });
 }

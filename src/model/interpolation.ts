@@ -2,13 +2,18 @@
  * What x_t holds of a picture: interpolation between two pictures in x_t (Ho, Jain & Abbeel 2020, section 4.4), and samples
  * that share an x_t (Figure 7).
  */
+import { checkArgument, checkList, checkOptions } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import { checkOpaque } from '../image/alpha.js';
-import type { RgbImage } from '../image/image.js';
+import { checkImage, type RgbImage } from '../image/image.js';
 import { fromUnit, toUnit } from '../image/pixels.js';
-import type { DiffusionModel } from './diffusion-model.js';
-import { reverse, type SamplerOptions } from './sampler.js';
+import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
+import { checkDrawn, type ReverseOptions, SAMPLER_ARGUMENTS, type SamplerOptions, walkReverse } from './sampler.js';
+
+const OWN = { type: 'own' } as const;
+const INTERPOLATE_ARGUMENTS = { ...SAMPLER_ARGUMENTS, t: OWN, lambdas: OWN, seed: OWN };
+const SHARED_ARGUMENTS = { ...SAMPLER_ARGUMENTS, timesteps: OWN, count: OWN, width: OWN, height: OWN, seed: OWN };
 
 /** How two pictures are interpolated between. */
 export interface InterpolateOptions extends SamplerOptions {
@@ -26,7 +31,7 @@ export interface InterpolateOptions extends SamplerOptions {
  * the decoder is the same for all lambda. At t = 0 lambda 0 and 1 give the pictures themselves.
  * @returns a picture for each lambda
  * @throws CodecError('image') for pictures of different sizes, transparent ones, or sides that the network does not take, CodecError('usage')
- *   for options out of range
+ *   for arguments that are not what they should be
  */
 export async function interpolate(
   model: DiffusionModel,
@@ -34,13 +39,19 @@ export async function interpolate(
   b: RgbImage,
   options: InterpolateOptions,
 ): Promise<RgbImage[]> {
+  checkDiffusionModel(model);
+  for (const image of [a, b]) checkImage(image);
+  checkOptions('interpolate', INTERPOLATE_ARGUMENTS, options);
   const { width, height } = a;
   const { t, lambdas, seed } = options;
+  checkList('lambdas', lambdas);
+  for (const lambda of lambdas) checkArgument('lambda', { type: 'number', least: 0, most: 1 }, lambda);
   if (b.width !== width || b.height !== height) {
     const sizes = `${width}x${height} and ${b.width}x${b.height}`;
     throw new CodecError('image', `interpolation: expected two pictures of one size, got ${sizes}; crop or scale one`);
   }
   for (const picture of [a, b]) checkOpaque(picture, 'interpolation');
+  checkDrawn({ count: lambdas.length, width, height, seed }, model.network.stride);
   const { alphasCumprod, timesteps } = model.schedule;
   if (!(Number.isInteger(t) && t >= 0 && t <= timesteps)) {
     throw invalidArgument('t', `an integer from 0 to ${timesteps}`, t);
@@ -52,7 +63,7 @@ export async function interpolate(
     epsilon.map((e, i) => signal * ((1 - lambda) * x[i] + lambda * y[i]) + noise * e),
   );
   const noises = lambdas.map(() => gaussians(integerStream(`${seed}/interpolate/decoder`)));
-  const results = await reverse(model, { ...options, states, noises, width, height, from: t });
+  const results = await walkReverse(model, { ...options, states, noises, width, height, from: t });
   return results.map((data) => ({ width, height, data: fromUnit(data) }));
 }
 
@@ -89,6 +100,11 @@ export async function sampleSharedLatents(
   model: DiffusionModel,
   options: SharedLatentsOptions,
 ): Promise<SharedLatent[]> {
+  checkDiffusionModel(model);
+  checkOptions('sampleSharedLatents', SHARED_ARGUMENTS, options);
+  checkDrawn(options, model.network.stride);
+  checkList('timesteps', options.timesteps);
+  for (const t of options.timesteps) checkArgument('timesteps', { type: 'number', integer: true }, t);
   const { width, height, seed, count, onProgress } = options;
   const picture = (x: Float32Array): RgbImage => ({ width, height, data: fromUnit(x) });
   const noise = gaussians(integerStream(`${seed}/shared/chain`));
@@ -102,10 +118,10 @@ export async function sampleSharedLatents(
   // In evaluations of one picture: the chain, and what is sampled from it.
   const total = from - last + count * descending.reduce((sum, t) => sum + t, 0);
   let done = 0;
-  const walk = async (work: number, rest: Omit<Parameters<typeof reverse>[1], 'width' | 'height'>) => {
+  const walk = async (work: number, rest: Omit<ReverseOptions, 'width' | 'height'>) => {
     const before = done;
     const told = (fraction: number) => onProgress?.((before + work * fraction) / total);
-    const result = await reverse(model, { ...options, ...rest, width, height, onProgress: told });
+    const result = await walkReverse(model, { ...options, ...rest, width, height, onProgress: told });
     done += work;
     return result;
   };

@@ -8,15 +8,16 @@
  * image.
  */
 
+import { checkArgument, checkList, checkOptions, WORK_ARGUMENTS } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { WorkOptions } from '../common/work.js';
 import type { CompiledFunction } from '../engine/engine.js';
 import { checkOpaque } from '../image/alpha.js';
-import type { RgbImage } from '../image/image.js';
+import { checkImage, type RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
-import type { DiffusionModel } from './diffusion-model.js';
+import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
 import { VARIANCES, type Variance } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
@@ -79,7 +80,7 @@ export interface Evaluation {
 
 /** How the bound is measured. */
 export interface BoundOptions extends WorkOptions {
-  /** Timesteps at which each image is evaluated, besides t = 1; default 10. `all` sums up all T terms. */
+  /** Timesteps at which each image is evaluated, besides t = 1, 1..10000; default 10. `all` sums up all T terms. */
   readonly strata?: number | 'all';
   /** Variance of p(x_{t-1}|x_t); default the model's. `learned` only for a network that gives it. */
   readonly variance?: Variance;
@@ -89,7 +90,15 @@ export interface BoundOptions extends WorkOptions {
   readonly seed?: string;
 }
 
+const BOUND_ARGUMENTS = {
+  strata: { type: 'own' },
+  variance: { type: 'own' },
+  clip: { type: 'switch' },
+  seed: { type: 'text' },
+  ...WORK_ARGUMENTS,
+} as const;
 const DEFAULT_STRATA = 10;
+const MOST_STRATA = 10_000;
 /** Evaluations side by side, fewer where images are large or few. */
 const BATCH = 16;
 const BATCH_PIXELS = 2 ** 16;
@@ -99,8 +108,9 @@ const GREY_LEVELS = 127.5;
 
 /**
  * Measures the bound.
- * @param images of one size, with sides that the network takes
- * @throws CodecError('image') for images of different or unfit sizes; 'usage' for a variance the network does not give
+ * @param images of one size, with sides that the network takes; not to be changed before the promise settles
+ * @throws CodecError('image') for images of different or unfit sizes; 'usage' for other arguments that are not what they should be, and
+ *   for a variance the network does not give
  */
 export async function measureBound(
   images: readonly RgbImage[],
@@ -116,13 +126,15 @@ export async function evaluateBound(
   model: DiffusionModel,
   options: BoundOptions = {},
 ): Promise<Evaluation> {
+  checkDiffusionModel(model);
+  checkOptions('bound', BOUND_ARGUMENTS, options);
+  checkList('images', images);
+  for (const image of images) checkImage(image);
   const { strata = DEFAULT_STRATA, seed = 'bound', onProgress, signal } = options;
   const { engine, network, schedule } = model;
   const process = reverseProcessOf(model, options);
   checkImages(images, network.stride);
-  if (strata !== 'all' && !(Number.isInteger(strata) && strata >= 1)) {
-    throw invalidArgument('strata', 'a positive integer', strata);
-  }
+  if (strata !== 'all') checkArgument('strata', { type: 'number', integer: true, least: 1, most: MOST_STRATA }, strata);
   const [{ width, height }] = images;
   const tasks =
     strata === 'all'

@@ -3,13 +3,14 @@
  * 2021), from noise or from any x_t, in T steps or in fewer, longer ones.
  */
 
+import { checkArgument, checkList, checkOptions, checkText, WORK_ARGUMENTS } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { WorkOptions } from '../common/work.js';
-import type { RgbImage } from '../image/image.js';
+import { checkSides, type RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
-import type { DiffusionModel } from './diffusion-model.js';
-import { outputChannels, type Variance, x0Coefficients } from './parameterization.js';
+import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
+import { outputChannels, VARIANCES, type Variance, x0Coefficients } from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
 /** `ddpm` draws x_s from p(x_s|x_t); `ddim` follows the probability-flow ODE, where x_T decides everything. */
@@ -62,6 +63,37 @@ export interface ReverseOptions extends SamplerOptions {
   readonly onEstimate?: EstimateListener;
 }
 
+const AT_LEAST_0 = { type: 'number', integer: true, least: 0 } as const;
+const OWN = { type: 'own' } as const;
+/** What all samplers take. */
+export const SAMPLER_ARGUMENTS = {
+  steps: OWN,
+  sampler: { type: 'choice', choices: SAMPLERS },
+  variance: { type: 'choice', choices: VARIANCES },
+  ...WORK_ARGUMENTS,
+} as const;
+const SAMPLE_ARGUMENTS = {
+  ...SAMPLER_ARGUMENTS,
+  count: AT_LEAST_0,
+  first: AT_LEAST_0,
+  width: OWN,
+  height: OWN,
+  seed: OWN,
+  onEstimate: { type: 'function' },
+} as const;
+const REVERSE_ARGUMENTS = {
+  ...SAMPLER_ARGUMENTS,
+  states: OWN,
+  noises: OWN,
+  width: OWN,
+  height: OWN,
+  from: OWN,
+  to: OWN,
+  onEstimate: { type: 'function' },
+} as const;
+/** Pixels of all pictures that are drawn in one call: their states take 24 bytes each. */
+export const MOST_DRAWN_PIXELS = 2 ** 26;
+
 /** Pictures side by side, fewer where they are large: attention needs memory that grows with the square of the pixels. */
 const BATCH = 16;
 const BATCH_PIXELS = 2 ** 16;
@@ -69,14 +101,18 @@ const CHANNELS = 3;
 
 /**
  * Draws pictures. The first ones are the same, but for rounding, however many there are.
- * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for options out of range
+ * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for arguments that are not what they should
+ *   be, and more than 2^26 pixels in all
  */
 export async function sample(model: DiffusionModel, options: SampleOptions): Promise<RgbImage[]> {
+  checkDiffusionModel(model);
+  checkOptions('sample', SAMPLE_ARGUMENTS, options);
+  checkDrawn(options, model.network.stride);
   const { count, first = 0, width, height, seed } = options;
   const noises = Array.from({ length: count }, (_, i) => gaussians(integerStream(`${seed}/sample/${first + i}`)));
   const states = noises.map((noise) => Float32Array.from({ length: width * height * CHANNELS }, noise));
   const { timesteps } = model.schedule;
-  const drawn = await reverse(model, { ...options, states, noises, from: timesteps });
+  const drawn = await walkReverse(model, { ...options, states, noises, from: timesteps });
   return drawn.map((x) => ({ width, height, data: fromUnit(x) }));
 }
 
@@ -86,10 +122,46 @@ export async function sample(model: DiffusionModel, options: SampleOptions): Pro
  * @throws as {@link sample}
  */
 export async function reverse(model: DiffusionModel, options: ReverseOptions): Promise<Float32Array[]> {
+  checkDiffusionModel(model);
+  checkOptions('reverse', REVERSE_ARGUMENTS, options);
+  checkSides(options, 'states');
+  const { states, noises, width, height } = options;
+  checkList('states', states);
+  checkList('noises', noises);
+  if (states.length !== noises.length)
+    throw invalidArgument('noises', `one for each of ${states.length}`, noises.length);
+  for (const state of states) {
+    const size = width * height * CHANNELS;
+    if (!(state instanceof Float32Array && state.length === size)) {
+      throw invalidArgument('state', `a Float32Array of ${size} values`, state);
+    }
+  }
+  for (const noise of noises) checkArgument('noise', { type: 'function' }, noise);
+  return walkReverse(model, options);
+}
+
+/**
+ * Checks what is to be drawn.
+ * @throws as {@link sample}
+ */
+export function checkDrawn(
+  { count, width, height, seed }: Pick<SampleOptions, 'count' | 'width' | 'height' | 'seed'>,
+  stride: number,
+): void {
+  checkArgument('count', AT_LEAST_0, count);
+  checkText('seed', seed);
+  checkSides({ width, height }, 'samples');
+  checkStride(width, height, stride);
+  if (count * width * height <= MOST_DRAWN_PIXELS) return;
+  throw invalidArgument('samples', `at most ${MOST_DRAWN_PIXELS} pixels in all`, `${count} of ${width}x${height}`);
+}
+
+/** {@link reverse}, with options that have been checked. */
+export async function walkReverse(model: DiffusionModel, options: ReverseOptions): Promise<Float32Array[]> {
   const { engine, network, schedule } = model;
   const { states, width, height, noises, from, to = 0, onEstimate, onProgress, signal } = options;
   const places = timestepsBetween(from, to, options.steps ?? schedule.timesteps, schedule.timesteps);
-  checkSides(width, height, network.stride);
+  checkStride(width, height, network.stride);
   const results = states.map((state) => state.slice());
   signal?.throwIfAborted();
   if (places.length === 1 || results.length === 0) return results;
@@ -138,7 +210,7 @@ export function timestepsBetween(from: number, to: number, steps: number, timest
   return Array.from({ length: jumps + 1 }, (_, i) => to + Math.round(((from - to) * (jumps - i)) / jumps));
 }
 
-function checkSides(width: number, height: number, stride: number): void {
+function checkStride(width: number, height: number, stride: number): void {
   if (width % stride === 0 && height % stride === 0) return;
   const nearest = (side: number) => Math.max(stride, Math.floor(side / stride) * stride);
   throw new CodecError(

@@ -7,8 +7,9 @@ import { openThreadedSearch } from './threaded-search.js';
 
 /**
  * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes, on any number of threads.
- * @param image not to be changed before the promise settles
- * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header; the signal's reason
+ * @param image is copied at once
+ * @throws CodecError('usage') for arguments that are not what they should be, and when `maxBytes` is too small for the header; the
+ *   signal's reason
  */
 export function encode(image: RgbImage, model: CodecModel, options: EncodeOptions = {}): Promise<EncodeResult> {
   return encodeAnywhere(image, model, options, openThreadedSearch);

@@ -51,6 +51,19 @@ export async function makeDirectory(path: string): Promise<void> {
   }
 }
 
+/**
+ * Says what is wrong where the directory that this process works in was deleted: paths lead nowhere from there.
+ * @throws CodecError `file`
+ */
+export function checkWorkingDirectory(): void {
+  try {
+    process.cwd();
+  } catch (cause) {
+    const message = `the working directory: ${reasonOf(cause)}; it was deleted, change to one that is there`;
+    throw new CodecError('file', message, { cause });
+  }
+}
+
 /** What a file system error says to a person. */
 export function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;

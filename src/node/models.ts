@@ -16,10 +16,11 @@ import {
   type ModelDescription,
   openDescribed,
 } from '../codec/model.js';
+import { checkText } from '../common/arguments.js';
 import { CodecError } from '../common/errors.js';
 import { parseJson } from '../common/foreign.js';
-import type { Engine } from '../engine/engine.js';
-import type { Size } from '../image/image.js';
+import { checkEngine, type Engine } from '../engine/engine.js';
+import { checkSides, type Size } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Tiling } from '../model/denoiser.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
@@ -44,8 +45,9 @@ const SMALL_MODEL = 'cifar10';
 const SMALL_MODEL_PIXELS = 40 * 40;
 
 /** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
-export function modelForSize({ width, height }: Size): string {
-  return width * height <= SMALL_MODEL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
+export function modelForSize(size: Size): string {
+  checkSides(size);
+  return size.width * size.height <= SMALL_MODEL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
 }
 
 /** A model on disk, without its network running. */
@@ -88,6 +90,7 @@ export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo>
 
 /** Opens a model on an engine. @throws as {@link loadModel}, and when the weights do not fit the architecture */
 export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
+  checkEngine(engine);
   return (await loadModel(nameOrDirectory)).open(engine);
 }
 
@@ -98,6 +101,7 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
  * @throws CodecError('model') when it is not at hand; 'format' for a damaged header
  */
 export async function openModelFor(what: Uint8Array | Size, engine: Engine, nameOrDirectory?: string): Promise<Model> {
+  checkEngine(engine);
   if (!(what instanceof Uint8Array)) return openModel(nameOrDirectory ?? modelForSize(what), engine);
   return (await findModel(readHeader(what).header, nameOrDirectory)).open(engine);
 }
@@ -108,10 +112,12 @@ export async function openModelFor(what: Uint8Array | Size, engine: Engine, name
  * @throws CodecError('model') when there is none
  */
 export async function findModel(
-  { modelId, width, height }: Pick<Header, 'modelId' | 'width' | 'height'>,
+  header: Pick<Header, 'modelId' | 'width' | 'height'>,
   nameOrDirectory?: string,
 ): Promise<LoadedModel> {
-  const likely = modelForSize({ width, height });
+  const likely = modelForSize(header);
+  const { modelId } = header;
+  checkText('modelId', modelId);
   const shipped = await modelNames();
   const names =
     nameOrDirectory === undefined
@@ -203,6 +209,7 @@ async function modelNames(): Promise<string[]> {
 }
 
 async function resolveDirectory(nameOrDirectory: string): Promise<string> {
+  checkText('model', nameOrDirectory, 'a name or a directory');
   const names = await modelNames();
   if (names.includes(nameOrDirectory)) return join(SHIPPED, nameOrDirectory);
   const directory = resolve(nameOrDirectory);

@@ -6,6 +6,7 @@
  * Herglotz et al., "The Bjøntegaard Bible" (IEEE TIP 2024), compare the methods; their Python package `bjontegaard` gives
  * the same numbers with `method='pchip'`.
  */
+import { checkList, checkObject } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 
 /** A point of a rate-distortion curve. */
@@ -82,9 +83,12 @@ interface Curve {
 
 /** The points in order of rate, checked. */
 function nodes(name: string, points: readonly RateQuality[]): Curve {
+  checkList(name, points);
   if (points.length < FEWEST_POINTS) throw invalidArgument(name, `at least ${FEWEST_POINTS} points`, points.length);
-  for (const { rate, quality } of points) {
-    if (!(rate > 0 && Number.isFinite(rate))) throw invalidArgument(`${name}, rate`, 'a number above 0', rate);
+  for (const point of points) {
+    checkObject(`${name}, point`, point);
+    const { rate, quality } = point;
+    if (!(Number.isFinite(rate) && rate > 0)) throw invalidArgument(`${name}, rate`, 'a number above 0', rate);
     if (!Number.isFinite(quality)) throw invalidArgument(`${name}, quality`, 'a finite number', quality);
   }
   const sorted = points.toSorted((a, b) => a.rate - b.rate);

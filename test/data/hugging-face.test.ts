@@ -1,10 +1,10 @@
 /** Models fetched from a server on this machine that answers as the Hugging Face Hub, and can be told to misbehave. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { fetchFile, isRepositoryId, listRepository } from '../../src/data/hugging-face.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
-import { HUB_COMMIT, type HubOptions, openHub } from '../helpers/hub.js';
+import { HUB_COMMIT, type HubOptions, openHub, openServer } from '../helpers/hub.js';
 
 const ID = 'google/ddpm-cifar10-32';
 const CONFIG = Buffer.from('{"_class_name":"UNet2DModel"}');
@@ -68,6 +68,52 @@ test.each(['config.json', 'unet/weights.bin'])('%s that is not what was announce
   const good = await open();
   const fetched = await fetchFile(good.repository, path === 'config.json' ? good.config : good.weights);
   expect(await readdir(dirname(fetched))).toEqual([path.split('/').at(-1)]);
+});
+
+describe('answers that are not what the Hub sends', () => {
+  const file = { type: 'file', path: 'config.json', size: 1, oid: 'ab'.repeat(20) };
+  const refused = async (options: HubOptions, message: string | RegExp) => {
+    const failure = open(options);
+    await expect(failure).rejects.toMatchObject({ code: 'file' });
+    await expect(failure).rejects.toThrow(message);
+  };
+
+  test.each([null, [], 'sha', 7, { sha: null }, { sha: 5 }, { sha: '../..' }])('revision %j', (revision) =>
+    refused({ revision }, /answer about google\/ddpm-cifar10-32 is not what the Hugging Face Hub sends: .*expected/),
+  );
+
+  test.each([
+    [null, 'expected a list, got null'],
+    [{ error: 'none' }, 'expected a list'],
+    [[null], '0: expected an object, got null'],
+    [[file, 5], '1: expected an object, got 5'],
+    [[{ ...file, path: null }], '0: path: expected a string, got null'],
+    [[{ ...file, path: 7 }], '0: path: expected a string, got 7'],
+    [[{ ...file, size: null }], '0: size: expected a number, got null'],
+    [[{ ...file, size: -1 }], '0: size: expected an integer from 0, got -1'],
+    [[{ ...file, size: 1.5 }], '0: size: expected an integer from 0, got 1.5'],
+    [[{ ...file, oid: 5 }], '0: oid: expected a string'],
+    [[{ ...file, lfs: { oid: 'no hash', size: 1 } }], '0: lfs.oid: expected a SHA-256'],
+    [[{ ...file, lfs: { oid: 'ab'.repeat(32), size: '1' } }], '0: lfs.size: expected a number'],
+  ])('tree %j', (tree, message) => refused({ tree }, message));
+
+  test.each(['', '/etc/x', '..', '../x', 'a/../../x', 'a//x', './x', 'a\\..\\x', 'C:x', 'a\0b', 'a\nb'])(
+    'a file at %j',
+    (path) => refused({ tree: [{ ...file, path }] }, '0: path: expected the path of a file in the repository'),
+  );
+
+  test('more JSON than there can be', async () => {
+    const server = await openServer((_, response) => {
+      const more = () => response.destroyed || response.write(Buffer.alloc(2 ** 20, '['), more);
+      response.writeHead(200, { 'content-type': 'application/json' });
+      more();
+    });
+    vi.stubEnv('HF_ENDPOINT', server);
+    await expect(listRepository(ID)).rejects.toMatchObject({
+      code: 'file',
+      message: expect.stringContaining('the server sends more than the 67108864 bytes expected'),
+    });
+  });
 });
 
 test('no such repository, no server', async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +29,15 @@ async function colours(name: string, count: number, side = SIDE): Promise<string
   }
   return path;
 }
+
+test.skipIf(process.platform === 'win32')('a pipe among the pictures is left out, not waited for', async () => {
+  const path = await colours('with a pipe', 2);
+  execFileSync('mkfifo', [join(path, 'pipe.png')]);
+  const { skipped } = await openTrainingData([path], { side: SIDE, seed: 'x' });
+  expect(skipped).toEqual([
+    { path: join(path, 'pipe.png'), reason: 'expected a file, but this is not a regular file' },
+  ]);
+});
 
 const redsOf = (crops: Uint8Array) => Array.from({ length: crops.length / SIZE }, (_, i) => crops[i * SIZE]);
 

@@ -1,6 +1,6 @@
 /** A server on this machine that answers as the Hugging Face Hub does, as far as models are fetched from it. */
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
@@ -18,6 +18,10 @@ export interface HubOptions {
   readonly cutAfter?: number;
   /** Sends this instead of a file. */
   readonly instead?: (path: string) => Buffer | undefined;
+  /** Answers this instead of what it has to say of the repository's present commit. */
+  readonly revision?: unknown;
+  /** Answers this instead of the list of files. */
+  readonly tree?: unknown;
 }
 
 /**
@@ -28,10 +32,10 @@ export async function openHub(
   id: string,
   files: ReadonlyMap<string, Buffer>,
   large: readonly string[],
-  { cutAfter, instead }: HubOptions = {},
+  { cutAfter, instead, ...given }: HubOptions = {},
 ): Promise<Hub> {
   const requests: string[] = [];
-  const tree = [...files].map(([path, content]) => {
+  const entries = [...files].map(([path, content]) => {
     const blob = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
     const lfs = { oid: createHash('sha256').update(content).digest('hex'), size: content.length, pointerSize: 134 };
     return {
@@ -42,12 +46,13 @@ export async function openHub(
       ...(large.includes(path) && { oid: 'ab'.repeat(20), lfs }),
     };
   });
+  const directory = { type: 'directory', path: 'unet', oid: 'cd'.repeat(20) };
   const api = `/api/models/${id}`;
   const answers: Readonly<Record<string, unknown>> = {
-    [`${api}/revision/main`]: { id, sha: HUB_COMMIT },
-    [`${api}/tree/${HUB_COMMIT}?recursive=true`]: [{ type: 'directory', path: 'unet', oid: 'cd'.repeat(20) }, ...tree],
+    [`${api}/revision/main`]: 'revision' in given ? given.revision : { id, sha: HUB_COMMIT },
+    [`${api}/tree/${HUB_COMMIT}?recursive=true`]: 'tree' in given ? given.tree : [directory, ...entries],
   };
-  const server = createServer((request, response) => {
+  const endpoint = await openServer((request, response) => {
     const url = request.url ?? '';
     const range = request.headers.range;
     requests.push(range === undefined ? url : `${url} ${range}`);
@@ -66,12 +71,18 @@ export async function openHub(
     if (content === undefined) response.writeHead(404).end('{"error":"Repository not found"}');
     else sendFile(request, response, content, cutAfter);
   });
+  return { endpoint, requests };
+}
+
+/** Opens a server on this machine until the test is over. @returns its address */
+export async function openServer(answer: RequestListener): Promise<string> {
+  const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
-  return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, cutAfter?: number): void {

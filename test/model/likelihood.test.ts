@@ -252,6 +252,6 @@ describe('errors', () => {
     );
   });
   test('no strata', async () => {
-    await expect(measureBound([image(1)], model, { strata: 0 })).rejects.toThrow(/positive integer, got 0/);
+    await expect(measureBound([image(1)], model, { strata: 0 })).rejects.toThrow(/an integer from 1 to 10000, got 0/);
   });
 });

@@ -159,7 +159,7 @@ describe('fitted Gaussians', () => {
     const fit = fitGaussian(2);
     fit.add(Float32Array.of(1, 2));
     expect(() => fit.gaussian()).toThrow(/at least 2, got 1/);
-    expect(() => fit.add(Float32Array.of(1))).toThrow(/2 values, got 1/);
+    expect(() => fit.add(Float32Array.of(1))).toThrow(/2 values, got Float32Array of 1 values/);
   });
 });
 

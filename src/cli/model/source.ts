@@ -1,5 +1,5 @@
 /** Where `ddpm-codec model import` finds networks. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { CodecError } from '../../common/errors.js';
 import type { ImportedNetwork, NetworkFiles } from '../../model/import/network.js';
@@ -82,7 +82,7 @@ async function openRepository(id: string, console: Console): Promise<Source> {
     const file = byPath.get(path)!;
     const progress = console.progress(`fetching ${basename(path)}, ${formatBytes(file.bytes)}`);
     try {
-      return await readFile(await fetchFile(repository, file, (fraction) => progress.update(fraction)));
+      return await readRegularFile(await fetchFile(repository, file, (fraction) => progress.update(fraction)));
     } finally {
       progress.stop();
     }

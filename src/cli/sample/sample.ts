@@ -6,7 +6,7 @@ import type { RgbImage, Size } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { DiffusionModel } from '../../model/diffusion-model.js';
 import { sampleSharedLatents } from '../../model/interpolation.js';
-import { sample } from '../../model/sampler.js';
+import { MOST_DRAWN_PIXELS, sample } from '../../model/sampler.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { isDirectory, makeDirectory } from '../../node/files.js';
 import { contactSheet, contactSheetSize, labelledTable, tableSize } from '../../node/image/contact-sheet.js';
@@ -193,12 +193,25 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
   });
 }
 
+/** What the sampler takes of the options. */
+function drawnBy({ count, width, height, steps, seed, sampler, variance }: Settings) {
+  return {
+    count,
+    width,
+    height,
+    steps,
+    seed: String(seed),
+    ...(sampler && { sampler }),
+    ...(variance && { variance }),
+  };
+}
+
 /** Writes what has been drawn into the files of the run. */
 type Writer = (outputs: readonly string[], options: { readonly force: boolean }) => Promise<void>;
 type OnProgress = (fraction: number) => void;
 
 async function drawSheet(model: DiffusionModel, settings: Settings, onProgress: OnProgress): Promise<Writer> {
-  const pictures = await sample(model, { ...settings, seed: String(settings.seed), onProgress });
+  const pictures = await sample(model, { ...drawnBy(settings), onProgress });
   return async ([output], options) => writePicture(output, await sheetOf(pictures), options);
 }
 
@@ -210,13 +223,13 @@ async function drawFiles(
   options: { readonly force: boolean },
   onProgress: OnProgress,
 ): Promise<void> {
-  for (let first = 0; first < outputs.length; first += PART) {
-    const files = outputs.slice(first, first + PART);
+  const part = Math.min(PART, Math.max(1, Math.floor(MOST_DRAWN_PIXELS / (settings.width * settings.height))));
+  for (let first = 0; first < outputs.length; first += part) {
+    const files = outputs.slice(first, first + part);
     const pictures = await sample(model, {
-      ...settings,
+      ...drawnBy(settings),
       first,
       count: files.length,
-      seed: String(settings.seed),
       onProgress: (fraction) => onProgress((first + fraction * files.length) / outputs.length),
     });
     for (const [i, picture] of pictures.entries()) await writePicture(files[i], picture, options);
@@ -235,7 +248,7 @@ async function drawProgressively(
   animated: boolean,
   onProgress: OnProgress,
 ): Promise<Writer> {
-  const { width, height, steps, count, seed } = settings;
+  const { width, height, steps, count } = settings;
   const shown = animated ? FRAMES : COLUMNS;
   // By evaluation of the chain, for each picture.
   const wanted = new Set(Array.from({ length: shown }, (_, i) => Math.round((i * (steps - 1)) / (shown - 1))));
@@ -243,8 +256,7 @@ async function drawProgressively(
   const times: number[] = [];
   const estimates: RgbImage[][] = Array.from({ length: count }, () => []);
   await sample(model, {
-    ...settings,
-    seed: String(seed),
+    ...drawnBy(settings),
     onProgress,
     onEstimate: (picture, t, xhat0) => {
       if (!wanted.has(visited[picture]++)) return;
@@ -272,7 +284,7 @@ async function drawSharedLatents(
   timesteps: readonly number[],
   onProgress: OnProgress,
 ): Promise<Writer> {
-  const groups = await sampleSharedLatents(model, { ...settings, timesteps, seed: String(settings.seed), onProgress });
+  const groups = await sampleSharedLatents(model, { ...drawnBy(settings), timesteps, onProgress });
   const figure = await labelledTable({
     rows: groups.map(({ xt, xhat0, samples }) => [xt, xhat0, ...samples]),
     rowLabels: groups.map(({ t }) => `t = ${t}`),

@@ -1,12 +1,13 @@
 /** Decoding a file, whole or cut off, at once or from a stream: a {@link Decoder} that is given all there is. */
+import { checkOption, checkOptions, type NumberOption } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Reconstruction } from '../api.js';
 import { readHeader } from '../format/header.js';
 import { bytesAfter, completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
 import { soundSteps } from '../format/sections.js';
-import type { CodecModel } from '../model.js';
-import { checkOption, checkOptions, DECODE_OPTIONS, DEFAULT_MAX_PIXELS, type NumberOption } from '../options.js';
-import { checkSize, damagedSteps, openDecoder } from './decoder.js';
+import { type CodecModel, checkCodecModel } from '../model.js';
+import { DECODE_ARGUMENTS, DEFAULT_MAX_PIXELS } from '../options.js';
+import { checkSize, Decoder, damagedSteps } from './decoder.js';
 
 /** Of the option `progressivePoints`, and of each size where it is a list. */
 const PROGRESSIVE_POINTS: NumberOption = {
@@ -22,20 +23,21 @@ export type ByteStream = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
 
 /**
  * Decodes a file or a prefix of one.
- * @param source all of its bytes, or a stream of them
+ * @param source all of its bytes, which are copied at once, or a stream of them
  * @throws CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model') when the
- *   file was written with another model, CodecError('usage') for options out of range; the signal's reason
+ *   file was written with another model, CodecError('usage') for arguments that are not what they should be; the signal's reason
  */
 export async function decode(
   source: Uint8Array | ByteStream,
   model: CodecModel,
   options: DecodeOptions = {},
 ): Promise<DecodeResult> {
-  checkOptions(DECODE_OPTIONS, options);
+  checkCodecModel(model);
+  checkOptions('decode', DECODE_ARGUMENTS, options);
   const points = options.progressivePoints;
   if (!Array.isArray(points)) checkOption('progressivePoints', PROGRESSIVE_POINTS, points);
   else for (const size of points) checkOption('progressivePoints', { ...PROGRESSIVE_POINTS, most: Infinity }, size);
-  if (source instanceof Uint8Array) return decodeBytes(source, model, options);
+  if (source instanceof Uint8Array) return decodeBytes(new Uint8Array(source), model, options);
   const isStream = typeof source === 'object' && source && ('getReader' in source || Symbol.asyncIterator in source);
   if (!isStream) throw invalidArgument('source', 'a Uint8Array or a stream of them', source);
   return decodeStream(source, model, options);
@@ -58,7 +60,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
   const end = Math.min(available, wantsTail ? (parts.tail ?? available) : boundaries[stepsUsed]);
 
   const { onPoint, onProgress, reconstruction } = options;
-  const decoder = openDecoder(model, options);
+  const decoder = new Decoder(model, options);
   const stops = onPoint ? stopsFor(layout, stepsUsed, end, options.progressivePoints) : [];
   let position = 0;
   for (const stop of [...stops.filter((at) => at < end), end]) {
@@ -94,7 +96,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
       'progressivePoints: expected a file as bytes with it, not a stream, whose length is not known',
     );
   }
-  const decoder = openDecoder(model, options);
+  const decoder = new Decoder(model, options);
   /** With a number of steps the exact samples after them are not wanted. */
   const isLossyOnly = () => maxSteps < Number.POSITIVE_INFINITY && decoder.layout!.header.tail === true;
   const isLast = ({ stepsUsed, alpha }: DecoderPoint) =>
@@ -208,7 +210,9 @@ function stopsFor(
     return [...new Set([...points.filter((size) => size >= headerBytes), end])].sort((a, b) => a - b);
   if (points < 1) return [];
   const [first] = steps;
-  const goals = Array.from({ length: points }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / points));
+  // There are no more sizes than bytes.
+  const count = Math.min(points, Math.max(1, end - first));
+  const goals = Array.from({ length: count }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / count));
   const stops = goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal);
   return [...new Set([...stops, steps[stepsUsed], end])].sort((a, b) => a - b);
 }

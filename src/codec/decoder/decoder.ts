@@ -5,8 +5,9 @@
  * Bytes are used up as they are decoded; what is kept is the state of the chain, of the lossless tail where that has begun, and the
  * bytes of a step or section that is not whole yet. Each step is decoded once, and the network asked once for each.
  */
+import { checkBytes, checkOption, checkOptions } from '../../common/arguments.js';
 import { ByteQueue } from '../../common/byte-queue.js';
-import { CodecError, invalidArgument } from '../../common/errors.js';
+import { CodecError } from '../../common/errors.js';
 import type { Size } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Reconstruction } from '../api.js';
@@ -21,8 +22,8 @@ import { CHECKSUM_BITS } from '../format/sections.js';
 import { covariancesAt } from '../lossless/residuals.js';
 import { readTailHeader } from '../lossless/tail-header.js';
 import { TailReader, type TailSource } from '../lossless/tail-reader.js';
-import type { CodecModel } from '../model.js';
-import { checkOption, DECODE_OPTIONS, DEFAULT_MAX_PIXELS } from '../options.js';
+import { type CodecModel, checkCodecModel } from '../model.js';
+import { DECODE_OPTIONS, DECODER_ARGUMENTS, DEFAULT_MAX_PIXELS } from '../options.js';
 import { placeCodeword, readBlock } from '../trellis/blocks.js';
 import { DrawingTailReader } from './drawing-tail.js';
 import { reconstruct } from './reconstruction.js';
@@ -50,7 +51,7 @@ interface Progress {
 
 /**
  * Opens a decoder, which takes bytes as they come.
- * @throws CodecError('usage') for options out of range
+ * @throws CodecError('usage') for arguments that are not what they should be
  *
  * @example
  * const decoder = openDecoder(model);
@@ -59,6 +60,8 @@ interface Progress {
  * }
  */
 export function openDecoder(model: CodecModel, options: DecoderOptions = {}): Decoder {
+  checkCodecModel(model);
+  checkOptions('openDecoder', DECODER_ARGUMENTS, options);
   return new Decoder(model, options);
 }
 
@@ -78,8 +81,6 @@ export class Decoder {
     private readonly model: CodecModel,
     private readonly options: DecoderOptions,
   ) {
-    checkOption('maxPixels', DECODE_OPTIONS.maxPixels, options.maxPixels);
-    checkOption('tolerant', DECODE_OPTIONS.tolerant, options.tolerant);
     this.maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
   }
 
@@ -91,7 +92,7 @@ export class Decoder {
    *   when the file was written with another model, the signal's reason
    */
   push(bytes: Uint8Array): AsyncGenerator<DecoderPoint, void, undefined> {
-    if (!(bytes instanceof Uint8Array)) throw invalidArgument('push', 'a Uint8Array', bytes);
+    checkBytes('push', bytes);
     this.input.append(bytes);
     this.received += bytes.length;
     return this.points();
@@ -415,8 +416,14 @@ export class Decoder {
   }
 }
 
+/** Pictures with more pixels are in no case decoded: the chain has several arrays of floats for them, of 3 GB each at this size. */
+const MOST_PIXELS = 2 ** 28;
+
 /** Refuses absurd dimensions before the plan or any pixel memory is made for them. */
 export function checkSize({ width, height }: Size, maxPixels: number): void {
+  if (width * height > MOST_PIXELS) {
+    throw new CodecError('format', `image size: expected at most ${MOST_PIXELS} pixels, got ${width}x${height}`);
+  }
   if (width * height > maxPixels) {
     throw new CodecError(
       'format',

@@ -4,20 +4,20 @@
  *
  * `plan-choice.ts` chooses the plan, `walk.ts` walks the chain, `ending.ts` chooses how the file ends.
  */
+import { checkOption } from '../../common/arguments.js';
 import { concat } from '../../common/bytes.js';
-import { CodecError, invalidArgument } from '../../common/errors.js';
+import { CodecError } from '../../common/errors.js';
 import { isOpaque, spreadColours } from '../../image/alpha.js';
-import { isSmall, type RgbImage, type Size } from '../../image/image.js';
+import { checkImage, isSmall, type RgbImage, type Size } from '../../image/image.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { EncodeOptions, EncodeResult } from '../api.js';
 import { writeAlphaPlane } from '../format/alpha-plane.js';
-import { MAX_SIDE } from '../format/header.js';
 import { blankPicture, meanColourOf, shownColour } from '../format/mean-colour.js';
 import { BLANK_PLAN } from '../format/plan.js';
 import { addChecksums } from '../format/sections.js';
 import { TailSearch } from '../lossless/tail-search.js';
-import type { CodecModel } from '../model.js';
+import { type CodecModel, checkCodecModel } from '../model.js';
 import { type BlockSearch, type OpenBlockSearch, openSearchHere } from '../trellis/block-search.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
 import { DrawingChoice } from './drawing-choice.js';
@@ -35,9 +35,9 @@ const STATE_BITS_OF_EFFORT = [7, 7, 8, 8, 9, 10, 11, 12, 12] as const;
 /**
  * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes. Opacity is kept exactly, and of the
  * colours those that are seen count: pixels that are fully transparent get any.
- * @param image not to be changed before the promise settles
+ * @param image is copied at once
  * @param openSearch where codewords are looked for; default on this thread
- * @throws CodecError('usage') for options out of range, and when `maxBytes` is too small for the header, the alpha plane and the
+ * @throws CodecError('usage') for arguments that are not what they should be, and when `maxBytes` is too small for the header, the alpha plane and the
  *   metadata; the signal's reason
  */
 export async function encode(
@@ -47,8 +47,10 @@ export async function encode(
   openSearch: OpenBlockSearch = openSearchHere,
 ): Promise<EncodeResult> {
   checkImage(image);
-  const prepared = withoutUnseen(image);
+  checkCodecModel(model);
+  checkOption('openSearch', { type: 'function' }, openSearch);
   const checked = checkEncodeOptions(options, model.denoiser.precision);
+  const prepared = withoutUnseen(copyOf(image));
   // Small images are searched in no time, and coded many at a time.
   const threads = isSmall(image) ? 1 : model.denoiser.parallelism;
   const search = await openSearch(checked.selection, checked.seed, threads);
@@ -146,18 +148,9 @@ function checkRoom(plan: FilePlan, { maxBytes, metadata }: CheckedEncodeOptions)
   throw new CodecError('usage', `maximum size: expected at least the ${least} bytes of ${what}, got ${maxBytes}`);
 }
 
-/** Refuses what is not a picture. */
-function checkImage({ width, height, data, alpha }: RgbImage): void {
-  const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1 && (side as number) <= MAX_SIDE;
-  if (!isSide(width) || !isSide(height)) {
-    throw invalidArgument('image', `sides that are integers from 1 to ${MAX_SIDE}`, `${width}x${height}`);
-  }
-  if (!(data instanceof Uint8Array) || data.length !== width * height * 3) {
-    throw invalidArgument('image data', `a Uint8Array of ${width * height * 3} samples`, data?.length);
-  }
-  if (alpha !== undefined && !(alpha instanceof Uint8Array && alpha.length === width * height)) {
-    throw invalidArgument('image alpha', `none or a Uint8Array of ${width * height} samples`, alpha?.length);
-  }
+/** Encoding takes time, in which the caller's arrays may come to hold something else. */
+function copyOf({ width, height, data, alpha }: RgbImage): RgbImage {
+  return { width, height, data: new Uint8Array(data), ...(alpha && { alpha: new Uint8Array(alpha) }) };
 }
 
 /** The picture with colours that are easily sent where none are seen, and no alpha plane where all is opaque. */

@@ -1,9 +1,10 @@
 /** An encoder's options, checked and with their defaults. */
+import { checkOptions } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
 import type { Precision } from '../../engine/engine.js';
 import type { EncodeOptions } from '../api.js';
-import { type Metadata, writeMetadata } from '../format/metadata.js';
-import { checkOptions, DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, ENCODE_OPTIONS } from '../options.js';
+import { checkMetadata, type Metadata, writeMetadata } from '../format/metadata.js';
+import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, ENCODE_ARGUMENTS } from '../options.js';
 
 export type CheckedEncodeOptions = ReturnType<typeof checkEncodeOptions>;
 
@@ -12,7 +13,8 @@ export type CheckedEncodeOptions = ReturnType<typeof checkEncodeOptions>;
  * @throws CodecError('usage') for values out of range and options that do not go together
  */
 export function checkEncodeOptions(options: EncodeOptions, precision: Precision) {
-  checkOptions(ENCODE_OPTIONS, options);
+  checkOptions('encode', ENCODE_ARGUMENTS, options);
+  if (options.metadata !== undefined) checkMetadata(options.metadata);
   const { maxBytes, lossless = false } = options;
   if (lossless && precision !== 'fp32') {
     throw new CodecError(

@@ -16,16 +16,16 @@
  * | 0-  | held steps, if bit 4 is set: how many (LEB128), then for each how many steps lie between it and the one before (LEB128) |
  * | 1 | CRC-8 of all bytes before it |
  */
+import { checkArgument, checkBytes, checkList, checkObject, checkOptions } from '../../common/arguments.js';
 import { fromHex, toHex } from '../../common/bytes.js';
-import { CodecError } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import { MAX_SIDE } from '../../image/image.js';
 import { crc8 } from '../bits/checksum.js';
 import { leb128, readLeb128 } from '../bits/leb128.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
-import type { PlanParameters } from './plan.js';
+import { checkParameters, type PlanParameters } from './plan.js';
 
 export const FORMAT_VERSION = 5;
-/** Largest width and height that a header can carry. */
-export const MAX_SIDE = 2 ** 24;
 /** Hex digits of the model's hash in a header. */
 export const MODEL_ID_DIGITS = 6;
 
@@ -62,6 +62,7 @@ export interface Header {
   readonly heldSteps?: readonly number[];
 }
 
+const MODEL_ID = new RegExp(`^[0-9a-f]{${MODEL_ID_DIGITS}}$`);
 const MAGIC = 0xdd;
 const VERSION_NIBBLE = 0xc0;
 const FLAG_SEED = 0x20;
@@ -78,8 +79,12 @@ const FEATURES_RESERVED = 0xc0;
 /** Of counts and timesteps. */
 const MOST_STEPS = 2 ** 14 - 1;
 
-/** The bytes of a header. The inverse of {@link readHeader}. */
+/**
+ * The bytes of a header. The inverse of {@link readHeader}.
+ * @throws CodecError('usage') for what a header cannot say
+ */
 export function writeHeader(header: Header): Uint8Array {
+  checkHeader(header);
   const { plan } = header;
   const features =
     (header.checksums ? FEATURE_CHECKSUMS : 0) |
@@ -113,6 +118,45 @@ export function writeHeader(header: Header): Uint8Array {
   return Uint8Array.from([...bytes, crc8(bytes)]);
 }
 
+const upTo = (most: number, least = 0) => ({ type: 'number', integer: true, least, most }) as const;
+const FLAG = { type: 'switch' } as const;
+const REQUIRED_FIELDS = {
+  version: upTo(15),
+  stateBits: upTo(MAX_STATE_BITS, MIN_STATE_BITS),
+  width: upTo(MAX_SIDE, 1),
+  height: upTo(MAX_SIDE, 1),
+  seed: upTo(2 ** 32 - 1),
+};
+const FIELDS = {
+  ...REQUIRED_FIELDS,
+  modelId: { type: 'own' },
+  plan: { type: 'own' },
+  stepCount: upTo(MOST_STEPS),
+  tail: FLAG,
+  checksums: FLAG,
+  alpha: FLAG,
+  metadata: FLAG,
+  stop: upTo(MOST_STEPS),
+  meanColour: upTo(2 ** 16 - 1),
+  heldSteps: { type: 'own' },
+} as const;
+
+function checkHeader(header: Header): void {
+  checkOptions('header', FIELDS, header);
+  for (const [name, field] of Object.entries(REQUIRED_FIELDS)) checkArgument(name, field, header[name as keyof Header]);
+  const { modelId, plan, heldSteps } = header;
+  if (typeof modelId !== 'string' || !MODEL_ID.test(modelId)) {
+    throw invalidArgument('modelId', `${MODEL_ID_DIGITS} lower-case hexadecimal digits`, modelId);
+  }
+  checkObject('plan', plan);
+  checkParameters(plan);
+  if (heldSteps === undefined) return;
+  checkList('heldSteps', heldSteps);
+  heldSteps.forEach((step, i) => {
+    checkArgument('heldSteps', upTo(MOST_STEPS + 1, 1 + (heldSteps[i - 1] ?? 0)), step);
+  });
+}
+
 /** A header and its length in bytes. */
 export interface ReadHeader {
   readonly header: Header;
@@ -124,6 +168,7 @@ export interface ReadHeader {
  * @throws CodecError('format') when the bytes are not a whole, valid header of this version
  */
 export function readHeader(bytes: Uint8Array): ReadHeader {
+  checkBytes('bytes', bytes);
   const read = beginHeader(bytes);
   if (read) return read;
   if (bytes.length < 2) throw notOurs(bytes);

@@ -1,10 +1,12 @@
 /** What can be told about a file, and done to it, without running a network. */
-import { CodecError, invalidArgument } from '../../common/errors.js';
+import { checkArgument, checkBytes } from '../../common/arguments.js';
+import { CodecError } from '../../common/errors.js';
 import { readTailHeader, type TailKind } from '../lossless/tail-header.js';
 import { alphaPlaneBytes, isAlphaPlaneSound } from './alpha-plane.js';
 import { type Header, readHeader } from './header.js';
 import {
   bytesAfter,
+  checkLayoutModel,
   completeSteps,
   fileParts,
   type Layout,
@@ -72,6 +74,8 @@ export interface FileInfo {
  * @throws CodecError('format') for a damaged header; CodecError('model') when the model is another one
  */
 export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
+  checkBytes('bytes', bytes);
+  if (model !== undefined) checkLayoutModel(model);
   const { header, length } = readHeader(bytes);
   const alphaBytes = header.alpha ? alphaPlaneBytes(bytes.subarray(length), header.checksums === true) : 0;
   const base = {
@@ -129,12 +133,13 @@ function damagedParts(bytes: Uint8Array, layout: Layout): DamagedPart[] {
  * @throws CodecError('usage') when that is less than its header; CodecError('format') for a damaged header
  */
 export function truncate(bytes: Uint8Array, maxBytes: number): Uint8Array {
-  if (!(maxBytes >= 0)) throw invalidArgument('size', 'a number of at least 0', maxBytes);
+  checkBytes('bytes', bytes);
+  checkArgument('size', { type: 'number', least: 0 }, maxBytes);
   const { length } = readHeader(bytes);
   if (maxBytes < length) {
     throw new CodecError('usage', `size: expected at least the ${length} bytes of the header, got ${maxBytes}`);
   }
-  return bytes.slice(0, Math.floor(maxBytes));
+  return new Uint8Array(bytes.subarray(0, Math.floor(maxBytes)));
 }
 
 function describe({ version, modelId, width, height, stateBits, seed, ...rest }: Header) {

@@ -1,5 +1,7 @@
 /** Where the steps of a file lie: what its header and the model's profile say, before any network runs. */
+import { checkMade } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
+import { WHERE_FROM } from '../../model/diffusion-model.js';
 import type { ResidualStatistics } from '../lossless/residuals.js';
 import { tailBytes } from '../lossless/tail-header.js';
 import { alphaPlaneBytes } from './alpha-plane.js';
@@ -13,6 +15,11 @@ export interface LayoutModel extends PlanModel {
   readonly id: string;
   /** What lossless tails start from; without it they are longer. */
   readonly residuals?: ResidualStatistics;
+}
+
+/** @throws CodecError('usage') for what is no model, as far as files are laid out by it */
+export function checkLayoutModel(model: unknown): asserts model is LayoutModel {
+  checkMade('model', model, WHERE_FROM, { id: 'string', schedule: 'object', profile: 'object' });
 }
 
 /** Where the steps of a file lie. */

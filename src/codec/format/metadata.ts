@@ -1,5 +1,6 @@
 /** What a file may say of itself besides the picture, at its very end, in MessagePack. Nothing needs it to decode. */
 import { Packr } from 'msgpackr';
+import { checkOptions } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
 import { crc16 } from '../bits/checksum.js';
 import { leb128, readLeb128 } from '../bits/leb128.js';
@@ -20,6 +21,13 @@ export interface Metadata {
 }
 
 const KEYS = ['source', 'comment', 'software', 'precision'] as const;
+
+const TEXT = { type: 'text' } as const;
+
+/** @throws CodecError('usage') for what is not metadata */
+export function checkMetadata(metadata: unknown): void {
+  checkOptions('metadata', { source: TEXT, comment: TEXT, software: TEXT, precision: TEXT }, metadata);
+}
 
 const packr = new Packr({ useRecords: false });
 

@@ -179,7 +179,8 @@ export function createPlan(
   return steps;
 }
 
-function checkParameters({ first, second, load, pace }: PlanParameters): void {
+/** @throws CodecError('usage') for parameters that no plan has */
+export function checkParameters({ first, second, load, pace }: PlanParameters): void {
   const inRange = (value: number, [least, most]: readonly [number, number]) =>
     Number.isInteger(value) && value >= least && value <= most;
   if (!inRange(first, PLAN_LIMITS.first)) throw invalidArgument('plan first', 'an integer from -64 to 63', first);

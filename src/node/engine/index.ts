@@ -1,7 +1,9 @@
 /** Opening engines by name. */
+import { checkOptions, checkText } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { checkDevice, type Device, type Engine, type EngineName, type Precision } from '../../engine/engine.js';
 import { openOnnxEngine } from './onnx.js';
+import { THREADS } from './onnx-runtime.js';
 import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
 import { openWasmEngine } from './wasm.js';
 
@@ -19,6 +21,14 @@ export interface EngineOptions {
   readonly load?: Importer;
 }
 
+const ENGINE_ARGUMENTS = {
+  threads: THREADS,
+  device: { type: 'own' },
+  precision: { type: 'own' },
+  onFallback: { type: 'function' },
+  load: { type: 'function' },
+} as const;
+
 /**
  * Opens an engine. `auto` is tensorflow where it is installed and has a GPU, else onnx, else wasm; the engine's name and
  * description say which it became.
@@ -26,10 +36,9 @@ export interface EngineOptions {
  *   other than onnx, and fp16 without a GPU
  */
 export async function openEngine(name: EngineName | 'auto' = 'auto', options: EngineOptions = {}): Promise<Engine> {
-  const { threads, load } = options;
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
-    throw invalidArgument('threads', 'a positive integer', threads);
-  }
+  checkText('engine', name);
+  checkOptions('openEngine', ENGINE_ARGUMENTS, options);
+  const { load } = options;
   checkDevice(name, options);
   switch (name) {
     case 'onnx':

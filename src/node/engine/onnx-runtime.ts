@@ -3,6 +3,9 @@ import { createRequire } from 'node:module';
 import { CodecError } from '../../common/errors.js';
 import './no-telemetry.js';
 
+/** How many threads can be asked for. */
+export const THREADS = { type: 'number', integer: true, least: 1, most: 1024 } as const;
+
 export interface OnnxRuntime {
   readonly ort: typeof import('onnxruntime-node');
   readonly version: string;

@@ -5,6 +5,7 @@
  * way in which a file can be bad into one {@link CodecError}.
  */
 import sharp, { type Metadata } from 'sharp';
+import { checkBytes, checkOptions, checkText } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { flatten, fromRgba } from '../../image/alpha.js';
 import type { RgbImage } from '../../image/image.js';
@@ -50,24 +51,33 @@ export interface ReadImageOptions {
  *   of high dynamic range by cICP; `usage` when the path is not a string or the background not a colour.
  */
 export async function readImage(path: string, options: ReadImageOptions = {}): Promise<RgbImage> {
-  if (typeof path !== 'string') {
-    throw new CodecError(
-      'usage',
-      `path: expected a string, got ${kindOf(path)}; readImageBytes takes a file's content`,
-    );
-  }
-  const background = options.background === undefined ? undefined : await parseColour(options.background);
+  checkText('path', path, 'a string (`readImageBytes` takes the content of a file)');
+  const background = await backgroundOf(options);
   return decodeImage(await readRegularFile(path), path, background);
+}
+
+const READ_ARGUMENTS = { background: { type: 'own' } } as const;
+
+async function backgroundOf(options: ReadImageOptions): Promise<readonly [number, number, number] | undefined> {
+  checkOptions('readImage', READ_ARGUMENTS, options);
+  return options.background === undefined ? undefined : parseColour(options.background);
 }
 
 /**
  * Reads a picture from the bytes of its file.
+ * @param bytes are copied at once
  * @param name of the picture in messages
  * @throws CodecError as {@link readImage}
  */
-export async function readImageBytes(bytes: Buffer, name: string, options: ReadImageOptions = {}): Promise<RgbImage> {
-  const background = options.background === undefined ? undefined : await parseColour(options.background);
-  return decodeImage(bytes, name, background);
+export async function readImageBytes(
+  bytes: Uint8Array,
+  name: string,
+  options: ReadImageOptions = {},
+): Promise<RgbImage> {
+  checkBytes('bytes', bytes);
+  checkText('name', name);
+  const copy = Buffer.from(bytes);
+  return decodeImage(copy, name, await backgroundOf(options));
 }
 
 /** What is to be done about a transparent picture, where a background can be named. */
@@ -86,17 +96,13 @@ export function opaque(image: RgbImage, name: string, advice = NAME_BACKGROUND):
   throw new CodecError('image', `${name}: has transparent pixels; ${advice}`);
 }
 
-/** What a value is, without what is in it. */
-function kindOf(value: unknown): string {
-  return value === null || value === undefined ? String(value) : Object.prototype.toString.call(value).slice(8, -1);
-}
-
 /**
  * The red, green and blue of a CSS colour, 0..255 each.
  * @throws CodecError `usage` when it is not a colour or not an opaque one
  */
 export async function parseColour(text: string): Promise<readonly [number, number, number]> {
   try {
+    checkText('background', text);
     const pixel = await sharp({ create: { width: 1, height: 1, channels: 4, background: text } })
       .raw()
       .toBuffer();

@@ -1,9 +1,10 @@
 /** Writing pictures, losslessly and without metadata: what the decoder made is what the file holds. */
 import { extname } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
-import { CodecError } from '../../common/errors.js';
+import { checkArgument, checkList, checkObject } from '../../common/arguments.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 import { toRgba } from '../../image/alpha.js';
-import type { RgbImage, Size } from '../../image/image.js';
+import { checkImage, type RgbImage, type Size } from '../../image/image.js';
 
 /** Formats pictures are written in. Lossy ones are left out: they would add an error of their own to the codec's. */
 export type OutputFormat = 'png' | 'webp' | 'tiff';
@@ -15,8 +16,11 @@ const FORMAT_OF_EXTENSION: Readonly<Record<string, OutputFormat>> = {
   '.tiff': 'tiff',
 };
 
+const OUTPUT_FORMAT = { type: 'choice', choices: ['png', 'webp', 'tiff'] } as const;
 /** WebP's limit on width and height. */
 const MAX_WEBP_SIDE = 16383;
+/** WebP's limit on milliseconds. */
+const MAX_DELAY = 2 ** 24 - 1;
 
 /**
  * The format a file name asks for.
@@ -32,9 +36,12 @@ export function outputFormat(path: string): OutputFormat {
 
 /**
  * The bytes of an image file, lossless but for colours that are fully transparent. The same pixels give the same bytes.
- * @throws CodecError `image` when the format cannot hold a picture of that size
+ * @param image is copied at once
+ * @throws CodecError `image` when the format cannot hold a picture of that size; `usage` for what is no picture, and another format
  */
 export async function encodeImage(image: RgbImage, format: OutputFormat): Promise<Buffer> {
+  checkImage(image);
+  checkArgument('format', OUTPUT_FORMAT, format);
   checkFits(image, format);
   const pixels = toSharp(image);
   switch (format) {
@@ -51,7 +58,8 @@ export async function encodeImage(image: RgbImage, format: OutputFormat): Promis
 export function toSharp(image: RgbImage): Sharp {
   const { width, height, data, alpha } = image;
   const raw = { width, height, channels: alpha ? 4 : 3 } as const;
-  return sharp(alpha ? toRgba(image) : data, { raw, limitInputPixels: false });
+  // Read on another thread, while the caller goes on.
+  return sharp(alpha ? toRgba(image) : new Uint8Array(data), { raw, limitInputPixels: false });
 }
 
 /** A picture of an animation. */
@@ -63,11 +71,21 @@ export interface Frame {
 
 /**
  * The bytes of an animated WebP file, lossless, that is shown again and again.
- * @param frames at least one
- * @throws CodecError `image` when the format cannot hold pictures of that size
+ * @param frames at least one; they are copied at once
+ * @throws CodecError `image` when the format cannot hold pictures of that size; `usage` for what is not such frames
  */
 export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer> {
+  checkList('frames', frames);
+  if (frames.length === 0) throw invalidArgument('frames', 'at least one', 'none');
+  for (const frame of frames) {
+    checkObject('frame', frame);
+    checkImage(frame.image, 'frame');
+    checkArgument('milliseconds', { type: 'number', integer: true, least: 0, most: MAX_DELAY }, frame.milliseconds);
+  }
   const { width, height } = frames[0].image;
+  if (frames.some(({ image }) => image.width !== width || image.height !== height)) {
+    throw invalidArgument('frames', `pictures of one size, ${width}x${height}`, 'others');
+  }
   checkFits(frames[0].image, 'webp');
   const isTransparent = frames.some(({ image }) => image.alpha !== undefined);
   const stacked = Buffer.concat(frames.map(({ image }) => (isTransparent ? toRgba(image) : image.data)));
@@ -87,7 +105,7 @@ export function checkFits({ width, height }: Size, format: OutputFormat): void {
   throw new CodecError('image', `WebP holds at most ${MAX_WEBP_SIDE} pixels a side, got ${width}x${height}; use .png`);
 }
 
-/** The bytes of a PNG file. */
-export function encodePng(image: RgbImage): Promise<Buffer> {
+/** The bytes of a PNG file. @throws as {@link encodeImage} */
+export async function encodePng(image: RgbImage): Promise<Buffer> {
   return encodeImage(image, 'png');
 }

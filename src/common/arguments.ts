@@ -1,0 +1,183 @@
+/**
+ * Checks of what callers give. Every public function looks at its arguments before it does anything, so that nothing behind it meets a
+ * value of the wrong type, and what is wrong is said in a {@link CodecError} `usage`.
+ */
+import { invalidArgument } from './errors.js';
+
+/** A number with its range. */
+export interface NumberOption {
+  readonly type: 'number';
+  readonly integer?: boolean;
+  readonly least?: number;
+  /** Excluded. */
+  readonly above?: number;
+  readonly most?: number;
+  /** For messages: what is expected, where the range does not say it best. */
+  readonly unit?: string;
+  readonly default?: number;
+  readonly describe: string;
+}
+
+export interface ChoiceOption {
+  readonly type: 'choice';
+  readonly choices: readonly string[];
+  readonly default: string;
+  readonly describe: string;
+}
+
+export interface SwitchOption {
+  readonly type: 'switch';
+  readonly default: false;
+  readonly describe: string;
+}
+
+export type Option = NumberOption | ChoiceOption | SwitchOption;
+
+export type OptionTable = Readonly<Record<string, Option>>;
+
+/** What only a program can give, or what the function that takes it checks by itself (`own`). */
+type Given = 'function' | 'signal' | 'text' | 'own';
+
+/** What a function of the library takes: options as above, shorter where nobody needs a description, and what only a program gives. */
+export type ArgumentTable = Readonly<
+  Record<
+    string,
+    | Option
+    | Omit<NumberOption, 'describe'>
+    | Omit<ChoiceOption, 'describe' | 'default'>
+    | Omit<SwitchOption, 'describe' | 'default'>
+    | { readonly type: Given }
+  >
+>;
+
+type Argument = ArgumentTable[string];
+
+/** What every long work takes: see `WorkOptions`. */
+export const WORK_ARGUMENTS = {
+  onProgress: { type: 'function' },
+  signal: { type: 'signal' },
+} as const satisfies ArgumentTable;
+
+/**
+ * Checks the options of a function, their names as well: a slip in one would go unnoticed otherwise.
+ * @param of the function, for messages
+ * @throws CodecError('usage') naming the first that is not there or not what it should be
+ */
+export function checkOptions(of: string, table: ArgumentTable, options: unknown): void {
+  checkObject(`${of}: options`, options);
+  const values = options as Readonly<Record<string, unknown>>;
+  const unknown = Object.keys(values).find((name) => !Object.hasOwn(table, name) && values[name] !== undefined);
+  if (unknown !== undefined) throw invalidArgument(`${of}: options`, `only ${Object.keys(table).join(', ')}`, unknown);
+  for (const [name, argument] of Object.entries(table)) checkOption(name, argument, values[name]);
+}
+
+/**
+ * Checks a value.
+ * @param name of the option, for the message
+ * @returns the value, or the option's default where it is undefined
+ * @throws CodecError('usage') when it is not one that the option takes
+ */
+export function checkOption(name: string, option: Argument, value: unknown): unknown {
+  if (value === undefined) return 'default' in option ? option.default : undefined;
+  if (!takes(option, value)) throw invalidArgument(name, expectation(option), value);
+  return value;
+}
+
+/** The same for a value that has to be there. */
+export function checkArgument(name: string, option: Argument, value: unknown): void {
+  if (value === undefined || !takes(option, value)) throw invalidArgument(name, expectation(option), value);
+}
+
+/** @throws CodecError('usage') for what is not a string */
+export function checkText(name: string, value: unknown, expected = 'a string'): asserts value is string {
+  if (typeof value !== 'string') throw invalidArgument(name, expected, value);
+}
+
+/** @throws CodecError('usage') for what is not a Uint8Array */
+export function checkBytes(name: string, value: unknown): asserts value is Uint8Array {
+  if (!(value instanceof Uint8Array)) throw invalidArgument(name, 'a Uint8Array', value);
+}
+
+/** @throws CodecError('usage') for what has no properties: null, undefined, numbers, texts, and lists */
+export function checkObject(name: string, value: unknown, expected = 'an object'): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalidArgument(name, expected, value);
+}
+
+/** @throws CodecError('usage') for what is not an array */
+export function checkList(name: string, value: unknown, expected = 'a list'): asserts value is readonly unknown[] {
+  if (!Array.isArray(value)) throw invalidArgument(name, expected, value);
+}
+
+/**
+ * Checks something that the library made, such as a model.
+ * @param expected in words: where one gets it
+ * @param parts by which it is known
+ */
+export function checkMade(
+  name: string,
+  value: unknown,
+  expected: string,
+  parts: Readonly<Record<string, 'object' | 'function' | 'string' | 'number'>>,
+): void {
+  const has = ([part, type]: [string, string]) => {
+    const found = (value as Readonly<Record<string, unknown>>)[part];
+    return typeof found === type && found !== null;
+  };
+  const isObject = typeof value === 'object' && value !== null;
+  if (!isObject || !Object.entries(parts).every(has)) throw invalidArgument(name, expected, value);
+}
+
+function takes(option: Argument, value: unknown): boolean {
+  switch (option.type) {
+    case 'own':
+      return true;
+    case 'function':
+      return typeof value === 'function';
+    case 'text':
+      return typeof value === 'string';
+    case 'signal':
+      return typeof value === 'object' && value !== null && 'throwIfAborted' in value && 'aborted' in value;
+    case 'switch':
+      return typeof value === 'boolean';
+    case 'choice':
+      return option.choices.includes(value as string);
+    case 'number':
+      return isWithin(option, value);
+  }
+}
+
+function isWithin(option: Omit<NumberOption, 'describe'>, value: unknown): boolean {
+  const { integer = false, least = Number.NEGATIVE_INFINITY, above = Number.NEGATIVE_INFINITY, most } = option;
+  if (typeof value !== 'number' || Number.isNaN(value)) return false;
+  // Infinity is an integer here: no limit.
+  if (integer && !Number.isInteger(value) && value !== Number.POSITIVE_INFINITY) return false;
+  return value >= least && value > above && value <= (most ?? Number.POSITIVE_INFINITY);
+}
+
+/** What an option takes, in words: "an integer from 1 to 9". */
+export function expectation(option: Argument): string {
+  switch (option.type) {
+    case 'own':
+      return 'something';
+    case 'function':
+      return 'a function';
+    case 'text':
+      return 'a string';
+    case 'signal':
+      return 'an AbortSignal';
+    case 'switch':
+      return 'true or false';
+    case 'choice': {
+      const quoted = option.choices.map((choice) => `"${choice}"`);
+      return `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
+    }
+    case 'number': {
+      const { integer, least, above, most, unit } = option;
+      const kind = integer ? 'an integer' : 'a number';
+      const of = unit === undefined ? '' : ` of ${unit}`;
+      if (least !== undefined && most !== undefined) return `${kind}${of} from ${least} to ${most}`;
+      if (above !== undefined) return `${kind}${of} above ${above}`;
+      return least === undefined ? `${kind}${of}` : `${kind}${of} of ${least} or more`;
+    }
+  }
+}
