@@ -2,8 +2,9 @@
  * Directories that one process at a time works in: a file in them says which. It is removed however that process ends; what a kill
  * that cannot be caught leaves is recognised on the same host, by the process that is gone.
  */
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, statSync } from 'node:fs';
-import { link, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type InferOutput, integer, minValue, nullable, number, object, pipe, regex, safeParse, string } from 'valibot';
@@ -11,7 +12,7 @@ import { CodecError } from '../common/errors.js';
 import { reasonOf } from './files.js';
 import { undoAtEnd } from './process.js';
 import { readRegularFile } from './read.js';
-import { temporaryName, writeWhole } from './write.js';
+import { writeWhole } from './write.js';
 
 /** The name of the file. */
 export const LOCK_FILE = '.lock';
@@ -27,6 +28,8 @@ const HOLDER = object({
   since: pipe(string(), regex(/^[\d:.TZ-]{1,40}$/)),
   /** When the process began, so that a later one with its number is not taken for it; null where the system does not tell. */
   began: nullable(string()),
+  /** No two locks are the same. */
+  id: string(),
 });
 
 type Holder = InferOutput<typeof HOLDER>;
@@ -39,25 +42,31 @@ export interface Lock {
  * Takes the lock of a directory that exists.
  * @throws CodecError `file` when another process has it, or it cannot be written
  */
-export async function lockDirectory(directory: string): Promise<Lock> {
-  const path = join(directory, LOCK_FILE);
-  const mine = JSON.stringify({
+export function lockDirectory(directory: string): Promise<Lock> {
+  return lockAs(join(directory, LOCK_FILE), directory);
+}
+
+/** Makes the file `path`, or takes the place of a process that is gone. */
+async function lockAs(path: string, directory: string): Promise<Lock> {
+  const mine: Holder = {
     pid: process.pid,
     host: hostname(),
     since: new Date().toISOString(),
     began: beginningOf(process.pid) ?? null,
-  } satisfies Holder);
-  for (;;) {
-    try {
-      await writeWhole(path, Buffer.from(mine), { replace: false });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw new CodecError('file', `${path}: cannot write: ${reasonOf(error)}`, { cause: error });
-      }
-    }
+    id: randomBytes(8).toString('hex'),
+  };
+  while (!(await create(path, JSON.stringify(mine)))) {
     const text = await read(path);
-    if (text !== undefined) await removeStale(directory, path, text);
+    if (text === undefined) continue;
+    const holder = parse(text);
+    if (holder === undefined || !isGone(holder)) throw inUse(directory, path, holder);
+    // Of those that find this one at a time removes what it found, and nobody the lock of who was quicker.
+    const claim = await lockAs(claimOf(path, text), directory);
+    try {
+      if ((await read(path)) === text) await rm(path);
+    } finally {
+      claim.release();
+    }
   }
   const { ino } = statSync(path);
   const remove = () => {
@@ -73,18 +82,20 @@ export async function lockDirectory(directory: string): Promise<Lock> {
   };
 }
 
-/** @throws CodecError `file` unless the process that has the lock is known to be gone */
-async function removeStale(directory: string, path: string, text: string): Promise<void> {
-  const holder = parse(text);
-  if (holder === undefined || !isGone(holder)) throw inUse(directory, path, holder);
-  const aside = temporaryName(path);
-  // Others may have found the same: of them one moves it.
-  await rename(path, aside).catch(() => {});
-  const moved = await read(aside);
-  if (moved === undefined) return;
-  // Or one was even quicker, and has the lock already.
-  if (moved !== text) await link(aside, path).catch(() => {});
-  await rm(aside);
+/** Whether the file could be made: not where there is one. */
+async function create(path: string, text: string): Promise<boolean> {
+  try {
+    await writeWhole(path, Buffer.from(text), { replace: false });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new CodecError('file', `${path}: cannot write: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** The name of the right to remove a lock with this text: a temporary one, as `isTemporary` has it. */
+function claimOf(path: string, text: string): string {
+  return `${path}.${createHash('sha256').update(text).digest('hex').slice(0, 12)}.tmp`;
 }
 
 function inUse(directory: string, path: string, holder: Holder | undefined): CodecError {

@@ -2,7 +2,9 @@
  * What may happen to a process from outside: signals, and a stdout or stderr that goes away. Nothing else listens for either, and
  * nothing calls `process.exit`, which can crash native code that is at work on its threads.
  */
+import { closeSync, fstatSync } from 'node:fs';
 import { constants } from 'node:os';
+import { isatty } from 'node:tty';
 
 /** Ctrl-C, a polite kill, and a terminal that is closed. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -104,6 +106,7 @@ export function outliveConsoles(): void {
   if (!process.stdout.listeners('error').includes(remember)) process.stdout.on('error', remember);
   // There is nowhere left to say it.
   if (!process.stderr.listeners('error').includes(ignore)) process.stderr.on('error', ignore);
+  if (!process.listeners('exit').includes(closeTerminals)) process.on('exit', closeTerminals);
 }
 
 /** How much a text is missed that cannot be printed: not at all, unless its reader hung up, or always. */
@@ -128,6 +131,17 @@ export async function lostOutput(): Promise<NodeJS.ErrnoException | undefined> {
   // Of what others print, as help is, an error is told a little later.
   await new Promise((resolve) => setImmediate(resolve));
   return lost;
+}
+
+/** Node wants to reset terminals at its end, and aborts where one has been closed meanwhile: a device that is no terminal any more. */
+function closeTerminals(): void {
+  for (const stream of [0, 1, 2]) {
+    try {
+      if (fstatSync(stream).isCharacterDevice() && !isatty(stream)) closeSync(stream);
+    } catch {
+      // It is closed already.
+    }
+  }
 }
 
 function remember(error: NodeJS.ErrnoException): void {

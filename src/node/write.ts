@@ -93,8 +93,7 @@ export function isTemporary(name: string): boolean {
   return /^\..+\.[0-9a-f]{12}\.tmp$/.test(name);
 }
 
-/** A name for what will be `path`, or was; in the same directory. */
-export function temporaryName(path: string): string {
+function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path).slice(0, NAME_LENGTH)}.${randomBytes(6).toString('hex')}.tmp`);
 }
 
