@@ -1,11 +1,12 @@
 /** Consoles that are full, broken or closed, and signals: the work is done or stopped in order, and the exit code says which. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ddpmCodec, EXECUTABLE } from '../helpers/cli.js';
+import { lockDirectory } from '../../src/node/lock.js';
+import { callMain, ddpmCodec, EXECUTABLE, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 import { waitUntil } from '../helpers/waiting.js';
 
@@ -85,6 +86,27 @@ describe.runIf(existsSync('/dev/full'))('a console that takes nothing', () => {
     },
   );
 });
+
+it.runIf(process.platform === 'linux')(
+  "a report is of one process at a time, and what a killed one left is in nobody's way",
+  async () => {
+    const out = join(directory, 'held');
+    const rd = ['rd', 'a.png', '-o', out, '--model', 'none', '--baselines', 'jpeg'];
+    expect(await callMain([...rd, '--quiet'], directory)).toMatchObject({ code: 0 });
+    const merge = ['rd', 'merge', 'held', '-o', 'merged'];
+    await mkdir(join(directory, 'merged'));
+    const locks = [await lockDirectory(out), await lockDirectory(join(directory, 'merged'))];
+    const held = new RegExp(`: in use by process ${process.pid} on .* since 20.*; wait for its end, or name another`);
+    for (const args of [rd, [...rd, '--force'], merge]) expectRefusal(await callMain(args, directory), 1, held);
+    expect(await readdir(join(directory, 'merged'))).toEqual(['.lock']);
+    for (const lock of locks) lock.release();
+
+    const gone = { pid: process.pid, host: hostname(), since: '2026-01-02T03:04:05.678Z', began: 'another', id: '' };
+    for (const name of ['held', 'merged']) await writeFile(join(directory, name, '.lock'), JSON.stringify(gone));
+    for (const args of [rd, merge]) expect(await callMain([...args, '--quiet'], directory)).toMatchObject({ code: 0 });
+    expect(await readdir(join(directory, 'merged'))).not.toContain('.lock');
+  },
+);
 
 describe('a signal', () => {
   it('ends a run that has something to remove by itself, whatever native threads are at', async () => {
