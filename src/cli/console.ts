@@ -2,6 +2,7 @@
 import { SingleBar } from 'cli-progress';
 import { CodecError } from '../common/errors.js';
 import { printable } from '../common/printable.js';
+import { print, type Weight } from '../node/process.js';
 import type { OutputArgs } from './args.js';
 import { withFlags } from './options.js';
 
@@ -12,15 +13,19 @@ const NAME = 'ddpm-codec';
  * would act on a terminal is shown as {@link printable} has it, a line break within a line, too.
  */
 export interface Console {
-  /** A line of the result for people, or some, on stdout unless the result itself goes there; not with `--json` or `--quiet`. */
+  /**
+   * A line about a result that is in a file, or some, on stdout unless the result itself goes there; not with `--json` or `--quiet`.
+   */
   result(text: string | readonly string[]): void;
+  /** The result itself, for people, likewise, but the run fails where it cannot be written. */
+  answer(text: string | readonly string[]): void;
   /** Something about the run worth knowing, on stderr; not with `--json` or `--quiet`. */
   note(text: string): void;
   /** An error, one line on stderr, always. */
   error(error: unknown): void;
   /** The same line for a document. */
   wordsFor(error: unknown): string;
-  /** The one document of a run with `--json`; nothing without. */
+  /** The one document of a run with `--json`; nothing without. The run fails where not all of it arrives. */
   document(value: unknown): void;
   /** A progress bar on stderr, if that is a terminal, from the first update on. Of several at a time the first is shown. */
   progress(label: string): Progress;
@@ -48,17 +53,18 @@ export function openConsole(
 ): Console {
   const talkative = !json && !quiet;
   const bars = progressBars();
-  const write = (stream: NodeJS.WriteStream, texts: readonly string[]) => {
+  const write = (stream: NodeJS.WriteStream, texts: readonly string[], weight?: Weight) => {
     bars.hide();
-    stream.write(`${texts.map(printable).join('\n')}\n`);
+    print(stream, `${texts.map(printable).join('\n')}\n`, weight);
   };
   const wordsFor = (error: unknown) => describeError(error, command?.toString());
   return {
     result: (text) => talkative && write(lines, [text].flat()),
+    answer: (text) => talkative && write(lines, [text].flat(), 'answer'),
     note: (text) => talkative && write(process.stderr, [`${NAME}: ${text}`]),
     error: (error) => write(process.stderr, `${NAME}: ${wordsFor(error)}`.split('\n')),
     wordsFor,
-    document: (value) => json && write(process.stdout, toJson(value).split('\n')),
+    document: (value) => json && write(process.stdout, toJson(value).split('\n'), 'whole'),
     progress: (label) => (process.stderr.isTTY && !quiet ? bars.open(label) : { update() {}, stop() {} }),
   };
 }

@@ -5,6 +5,7 @@ import { CodecError } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
 import { isDirectory, listFiles, makeDirectory } from '../node/files.js';
 import { checkReadable } from '../node/read.js';
+import { targetOf } from '../node/write.js';
 import type { Console } from './console.js';
 import { checkResult } from './output.js';
 import { inputName, STANDARD_STREAM } from './streams.js';
@@ -181,7 +182,7 @@ async function refuseCollisions(all: readonly Job[]): Promise<void> {
   const makers = new Map<string, string>();
   for (const job of jobs) {
     for (const output of outputsOf(job)) {
-      const place = await placeOf(output);
+      const place = await targetPlace(output);
       const other = makers.get(place);
       if (other !== undefined) {
         throw new CodecError(
@@ -205,9 +206,14 @@ export async function refuseInputs(outputs: readonly string[], inputs: readonly 
     places.add(await realpath(input).catch(() => resolve(input)));
   }
   for (const output of outputs) {
-    if (!places.has(await placeOf(output))) continue;
+    if (!places.has(await targetPlace(output))) continue;
     throw new CodecError('usage', `${output}: is an input as well; inputs are never overwritten, name another output`);
   }
+}
+
+/** {@link placeOf} what an output makes or replaces, also where a link leads to it. */
+async function targetPlace(output: string): Promise<string> {
+  return placeOf(await targetOf(output).catch(() => output));
 }
 
 /** A path with the links in its directory followed, so that one place has one name. */

@@ -1,7 +1,8 @@
 /** The command line: which commands there are, how errors end a run. */
 import yargs from 'yargs';
 import { CodecError } from '../common/errors.js';
-import { checkWorkingDirectory, reasonOf } from '../node/files.js';
+import { checkWorkingDirectory } from '../node/files.js';
+import { lostOutput, outliveConsoles } from '../node/process.js';
 import { packageVersion } from '../node/version.js';
 import { type ConsoleArgs, openConsole } from './console.js';
 import { dataCommand } from './data/data.js';
@@ -15,6 +16,7 @@ import { modelCommand } from './model/model.js';
 import { rdCommand } from './rd/rd.js';
 import { interpolateCommand } from './sample/interpolate.js';
 import { sampleCommand } from './sample/sample.js';
+import { cannotPrint } from './streams.js';
 import { calibrateCommand } from './train/calibrate.js';
 import { trainCommand } from './train/train.js';
 import { checkTyped, END_OF_OPTIONS, markPlain, unmark, unmarkText } from './typed.js';
@@ -40,7 +42,15 @@ const REWORDED: readonly (readonly [RegExp, string])[] = [
  * @returns exit code: 0, 1 for what is wrong with data or the machine, 2 for what is wrong with the arguments
  */
 export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
-  outliveReaders();
+  outliveConsoles();
+  const code = await run(args);
+  const loss = await lostOutput();
+  if (loss === undefined || code !== 0) return code;
+  openConsole({ json: false, quiet: false }).error(cannotPrint(loss));
+  return 1;
+}
+
+async function run(args: readonly string[]): Promise<0 | 1 | 2> {
   let commands: ConsoleArgs['_'] = [];
   try {
     checkWorkingDirectory();
@@ -121,25 +131,4 @@ function refuse(message: string | null, error: Error | undefined): never {
     unmarkText(problem).trim(),
   );
   throw new CodecError('usage', `${reworded}; see --help`);
-}
-
-/** Whether a run of before is listening already. */
-let isWatched = false;
-
-/**
- * `ddpm-codec encode a b c | head -1` closes our stdout early: what is printed then is nobody's, and the work goes on. A full disk
- * behind it ends the run.
- */
-function outliveReaders(): void {
-  if (isWatched) return;
-  isWatched = true;
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') return;
-    openConsole({ json: false, quiet: false }).error(
-      new CodecError('file', `stdout: cannot write: ${reasonOf(error)}`),
-    );
-    process.exit(1);
-  });
-  // There is nowhere left to say it.
-  process.stderr.on('error', () => {});
 }

@@ -1,11 +1,11 @@
 /** Writing results, with what is in the way said for people. */
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
 import { type OutputFormat, outputFormat } from '../node/image/write.js';
-import { writeWhole } from '../node/write.js';
+import { targetOf, writeWhole } from '../node/write.js';
 import { STANDARD_STREAM, writeStandardOutput } from './streams.js';
 
 export interface WriteOptions {
@@ -25,7 +25,8 @@ export function formatOf(path: string): OutputFormat {
 
 /** {@link checkWritable} for {@link writeResult}. */
 export async function checkResult(path: string, options: WriteOptions): Promise<void> {
-  if (path !== STANDARD_STREAM) await checkWritable(path, options);
+  if (path !== STANDARD_STREAM)
+    await checkWritable(path, options, `name another one, or write into it with -o - > ${path}`);
 }
 
 /**
@@ -43,23 +44,41 @@ export async function writeAtomically(path: string, data: Uint8Array, { force }:
 /**
  * Says before long work what would make {@link writeAtomically} fail after it.
  * @param path where a result will be written; its directory must exist
- * @throws CodecError `file` when the path is a directory, exists and `force` is not set, or its directory is missing or
- *   not writable
+ * @param instead what can be done where the path is a pipe or device
+ * @throws CodecError `file` when the path is not that of a regular file, exists and `force` is not set, or its directory is missing or
+ *   not writable; of a symbolic link all that is of what it leads to
  */
-export async function checkWritable(path: string, { force }: WriteOptions): Promise<void> {
-  const status = await stat(path).catch((error: NodeJS.ErrnoException) => {
+export async function checkWritable(
+  path: string,
+  { force }: WriteOptions,
+  instead = 'name another output',
+): Promise<void> {
+  const target = await targetOf(path).catch((error: NodeJS.ErrnoException) => {
+    throw new CodecError(
+      'file',
+      `${path}: this symbolic link leads nowhere (${reasonOf(error)}); remove it, or make the file that it names`,
+      { cause: error },
+    );
+  });
+  const status = await stat(target).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw cannotWrite(path, error);
   });
   if (status?.isDirectory())
     throw new CodecError('file', `${path}: expected the name of a file, but this is a directory`);
-  if (status !== undefined && !force) throw alreadyExists(path);
   if (status !== undefined && !status.isFile()) {
-    throw new CodecError('file', `${path}: not a regular file, so it is not replaced; name another output`);
+    throw new CodecError('file', `${path}: expected the name of a file, but this is ${kindOf(status)}; ${instead}`);
   }
-  await access(dirname(path), constants.W_OK | constants.X_OK).catch((error) => {
-    throw cannotWrite(path, error, dirname(path));
+  if (status !== undefined && !force) throw alreadyExists(path);
+  const directory = dirname(target);
+  await access(directory, constants.W_OK | constants.X_OK).catch((error) => {
+    throw cannotWrite(path, error, directory);
   });
+}
+
+function kindOf(status: Stats): string {
+  if (status.isFIFO()) return 'a pipe';
+  return status.isSocket() ? 'a socket' : 'a device';
 }
 
 function alreadyExists(path: string): CodecError {

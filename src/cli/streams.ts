@@ -55,19 +55,21 @@ export async function* standardInput(): AsyncGenerator<Buffer, void, undefined> 
 
 /**
  * Writes to standard output.
- * @throws CodecError `file` when its reader has gone; all else that goes wrong there ends the process, as for everything that is printed
+ * @throws CodecError `file` when not all of it arrives
  */
 export function writeStandardOutput(data: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(data, (error?: NodeJS.ErrnoException | null) => {
-      if (!error) resolve();
-      else if (error.code === 'EPIPE') {
-        reject(
-          new CodecError('file', 'standard output: its reader closed it before all was written', { cause: error }),
-        );
-      }
-    });
+    process.stdout.write(data, (error?: NodeJS.ErrnoException | null) =>
+      error ? reject(cannotPrint(error)) : resolve(),
+    );
   });
+}
+
+/** What is lost on standard output, in words. */
+export function cannotPrint(cause: NodeJS.ErrnoException): CodecError {
+  const reason =
+    cause.code === 'EPIPE' ? 'its reader closed it before all was written' : `cannot write: ${reasonOf(cause)}`;
+  return new CodecError('file', `standard output: ${reason}`, { cause });
 }
 
 /**

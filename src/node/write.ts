@@ -3,12 +3,15 @@
  *
  * A file is written under a temporary name in the directory it is for, and gets its own name when it is complete and on disk. What
  * is temporary is removed however the process ends; only a kill that cannot be caught leaves it, and its name says what it was for.
+ *
+ * A file that is replaced hands its permissions, and where that is allowed its owner, to the new one. A symbolic link stays, and what
+ * it leads to is replaced. Of a file with several names (hard links) the others keep what was there.
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { type FileHandle, link, mkdir, open, rename, rm } from 'node:fs/promises';
-import { constants } from 'node:os';
+import { type FileHandle, link, lstat, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { undoAtEnd } from './process.js';
 
 export interface KeepOptions {
   /** In the place of an existing file; otherwise that is an error, EEXIST, also where it appears meanwhile. */
@@ -27,10 +30,8 @@ export interface TemporaryFile {
 /** Characters of a name that are kept in a temporary one: three bytes each, as some have, leave room for the rest in 255. */
 const NAME_LENGTH = 70;
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-/** What exists now and is to be gone in the end. */
-const temporaries = new Set<string>();
+/** Who may read, write and run a file. */
+const PERMISSIONS = 0o777;
 
 /** Writes a file whole or not at all. @throws an error of the file system */
 export async function writeWhole(path: string, data: Uint8Array, options: KeepOptions): Promise<void> {
@@ -45,10 +46,11 @@ export async function writeWhole(path: string, data: Uint8Array, options: KeepOp
 
 /** Begins a file that will have the name `path`. @throws an error of the file system */
 export async function createTemporaryFile(path: string): Promise<TemporaryFile> {
-  const temporary = temporaryName(path);
-  track(temporary);
-  const handle = await open(temporary, 'wx').catch((error) => {
-    untrack(temporary);
+  const target = await targetOf(path);
+  const temporary = temporaryName(target);
+  const forget = removeAtEnd(temporary);
+  const handle = await openLike(target, temporary).catch(async (error) => {
+    await remove(temporary, forget);
     throw error;
   });
   return {
@@ -56,11 +58,11 @@ export async function createTemporaryFile(path: string): Promise<TemporaryFile> 
     async keep({ replace }) {
       await handle.sync();
       await handle.close();
-      await (replace ? rename(temporary, path) : linkOrClaim(temporary, path));
+      await (replace ? rename(temporary, target) : linkOrClaim(temporary, target));
     },
     async discard() {
       await handle.close().catch(() => {});
-      await remove(temporary);
+      await remove(temporary, forget);
     },
   };
 }
@@ -68,13 +70,22 @@ export async function createTemporaryFile(path: string): Promise<TemporaryFile> 
 /** Does something in a directory beside `path` that is removed afterwards. @throws an error of the file system */
 export async function inTemporaryDirectory<R>(path: string, work: (directory: string) => Promise<R>): Promise<R> {
   const directory = temporaryName(path);
-  track(directory);
+  const forget = removeAtEnd(directory);
   try {
     await mkdir(directory);
     return await work(directory);
   } finally {
-    await remove(directory);
+    await remove(directory, forget);
   }
+}
+
+/**
+ * What is made or replaced by writing to `path`: the place itself, or where a symbolic link leads.
+ * @throws an error of the file system, `ENOENT` for a link that leads nowhere
+ */
+export async function targetOf(path: string): Promise<string> {
+  const status = await lstat(path).catch(() => undefined);
+  return status?.isSymbolicLink() ? realpath(path) : path;
 }
 
 /** Whether a file of this name is one that a killed process left, or one that goes on. */
@@ -96,57 +107,40 @@ async function linkOrClaim(temporary: string, path: string): Promise<void> {
   } catch (error) {
     if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     await (await open(path, 'wx')).close();
-    track(path);
+    const forget = removeAtEnd(path);
     try {
       await rename(temporary, path);
     } catch (error) {
       await rm(path, { force: true });
       throw error;
     } finally {
-      untrack(path);
+      forget();
     }
   }
 }
 
-async function remove(path: string): Promise<void> {
+/** Opens a new file that whoever may not read the one at `earlier` cannot read either, at no time. */
+async function openLike(earlier: string, path: string): Promise<FileHandle> {
+  const status = await stat(earlier).catch(() => undefined);
+  if (!status?.isFile()) return open(path, 'wx');
+  const handle = await open(path, 'wx', status.mode & PERMISSIONS);
   try {
-    // What cannot be removed, as where the directory is gone, hides nothing that went wrong before.
-    await rm(path, { recursive: true, force: true }).catch(() => {});
-  } finally {
-    untrack(path);
+    // Only root gives files away.
+    await handle.chown(status.uid, status.gid).catch(() => {});
+    await handle.chmod(status.mode & PERMISSIONS);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
 }
 
-function track(path: string): void {
-  if (temporaries.size === 0) {
-    process.on('exit', removeAll);
-    for (const signal of SIGNALS) process.on(signal, removeAndStop);
-  }
-  temporaries.add(path);
+function removeAtEnd(path: string): () => void {
+  return undoAtEnd(() => rmSync(path, { recursive: true, force: true }));
 }
 
-function untrack(path: string): void {
-  temporaries.delete(path);
-  if (temporaries.size > 0) return;
-  process.off('exit', removeAll);
-  for (const signal of SIGNALS) process.off(signal, removeAndStop);
-}
-
-function removeAll(): void {
-  for (const path of temporaries) {
-    try {
-      rmSync(path, { recursive: true, force: true });
-    } catch {
-      // The others are still to be removed.
-    }
-  }
-}
-
-/**
- * Only listened for while there is something to remove: at any other time a signal ends the process by itself. Where a
- * command listens, too, what the signal means is its business, and the file is finished.
- */
-function removeAndStop(signal: NodeJS.Signals): void {
-  if (process.listenerCount(signal) > 1) return;
-  process.exit(128 + constants.signals[signal]);
+async function remove(path: string, forget: () => void): Promise<void> {
+  // What cannot be removed, as where the directory is gone, hides nothing that went wrong before.
+  await rm(path, { recursive: true, force: true }).catch(() => {});
+  forget();
 }

@@ -374,7 +374,7 @@ describe('a full disk', () => {
       const { code, stderr } = ddpmCodecInto('/dev/full', [...args, ...more], directory);
       expect({ code, stderr }).toEqual({
         code: 1,
-        stderr: 'ddpm-codec: stdout: cannot write: no space left on the device\n',
+        stderr: 'ddpm-codec: standard output: cannot write: no space left on the device\n',
       });
     }
   });

@@ -68,8 +68,22 @@ describe('planJobs', () => {
     await expect(planJobs([input], { ...options, output: input })).rejects.toEqual(over);
     await symlink(input, join(d, 'link.png'));
     await expect(planJobs([join(d, 'link.png')], { ...options, output: input })).rejects.toEqual(over);
+    // What an output that is a link leads to would be replaced.
+    await expect(planJobs([input], { ...options, output: join(d, 'link.png') })).rejects.toEqual(over);
     await symlink(d, join(d, 'self'));
     await expect(planJobs([input], { ...options, output: join(d, 'self/a.png') })).rejects.toEqual(over);
+  });
+
+  it('refuses two results in one place, also through a link', async () => {
+    const d = await directoryWith('a.png', 'b.png');
+    await mkdir(join(d, 'out'));
+    await symlink('b.png.ddc', join(d, 'out', 'a.png.ddc'));
+    await writeFile(join(d, 'out', 'b.png.ddc'), '');
+    await expect(
+      planJobs([join(d, 'a.png'), join(d, 'b.png')], { ...options, output: join(d, 'out') }),
+    ).rejects.toEqual(
+      expect.objectContaining({ code: 'usage', message: expect.stringMatching(/would be made from both/) }),
+    );
   });
 
   it('refuses a directory without such files', async () => {
@@ -90,6 +104,7 @@ describe('runJobs', () => {
     };
     const console: Console = {
       result: (text) => said.results.push(...[text].flat()),
+      answer: (text) => said.results.push(...[text].flat()),
       note() {},
       error: (error) => said.errors.push(error),
       wordsFor: describeError,

@@ -1,11 +1,23 @@
 import { execFileSync, spawn } from 'node:child_process';
-import fs, { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import fs, {
+  chmod,
+  chown,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { checkWritable, writeAtomically } from '../../src/cli/output.js';
+import { checkResult, checkWritable, writeAtomically } from '../../src/cli/output.js';
 import { makeDirectory } from '../../src/node/files.js';
-import { isTemporary } from '../../src/node/write.js';
+import { createTemporaryFile, isTemporary } from '../../src/node/write.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const force = { force: true };
@@ -45,6 +57,50 @@ describe('writeAtomically', () => {
     expect(await readdir(directory)).toEqual(['out.ddc']);
   });
 
+  it('keeps who may read a file that it replaces, at every moment', async () => {
+    const directory = await temporaryDirectory();
+    const path = join(directory, 'private');
+    for (const mode of [0o600, 0o640, 0o400, 0o666]) {
+      await writeFile(path, 'old');
+      await chmod(path, mode);
+      const temporary = await createTemporaryFile(path);
+      expect((await temporary.handle.stat()).mode & 0o777).toBe(mode);
+      await temporary.keep({ replace: true });
+      await temporary.discard();
+      expect((await stat(path)).mode & 0o777).toBe(mode);
+      await rm(path);
+    }
+  });
+
+  it.runIf(process.getuid?.() === 0)('keeps whose a file is that root replaces', async () => {
+    const path = join(await temporaryDirectory(), 'theirs');
+    await writeFile(path, 'old');
+    await chown(path, 1234, 2345);
+    await writeAtomically(path, bytes, force);
+    expect(await stat(path)).toMatchObject({ uid: 1234, gid: 2345 });
+  });
+
+  it('replaces what a link leads to, and keeps the link; other names of a file keep what was there', async () => {
+    const directory = await temporaryDirectory();
+    await mkdir(join(directory, 'below'));
+    await writeFile(join(directory, 'below', 'real'), 'old');
+    await chmod(join(directory, 'below', 'real'), 0o600);
+    await link(join(directory, 'below', 'real'), join(directory, 'other-name'));
+    await symlink(join('below', 'real'), join(directory, 'link'));
+    await symlink('link', join(directory, 'link-to-link'));
+    const path = join(directory, 'link-to-link');
+    await expect(writeAtomically(path, bytes, keep)).rejects.toEqual(fileError(/exists already/));
+    await checkWritable(path, force);
+    await writeAtomically(path, bytes, force);
+    expect(await readlink(path)).toBe('link');
+    expect(await readlink(join(directory, 'link'))).toBe(join('below', 'real'));
+    expect(new Uint8Array(await readFile(join(directory, 'below', 'real')))).toEqual(bytes);
+    expect((await stat(join(directory, 'below', 'real'))).mode & 0o777).toBe(0o600);
+    expect(await readFile(join(directory, 'other-name'), 'utf8')).toBe('old');
+    expect(await readdir(join(directory, 'below'))).toEqual(['real']);
+    expect((await readdir(directory)).sort()).toEqual(['below', 'link', 'link-to-link', 'other-name']);
+  });
+
   it('takes long names and says what is wrong with a directory', async () => {
     const directory = await temporaryDirectory();
     await writeAtomically(join(directory, 'n'.repeat(250)), bytes, keep);
@@ -82,10 +138,10 @@ describe('writeAtomically', () => {
   });
 
   describe.each([
-    ['SIGTERM', "process.kill(process.pid, 'SIGTERM')", 143, 0],
+    ['SIGTERM', "process.kill(process.pid, 'SIGTERM')", 'SIGTERM', 0],
     ['the end of the process', 'process.exit(3)', 3, 0],
     ['an error that nobody catches', "setImmediate(() => { throw new Error('x'); })", 1, 0],
-    ['SIGKILL', "process.kill(process.pid, 'SIGKILL')", null, 1],
+    ['SIGKILL', "process.kill(process.pid, 'SIGKILL')", 'SIGKILL', 1],
   ] as const)('stopped while it writes, by %s', (_, stop, expected, left) => {
     it(`leaves ${left === 0 ? 'nothing' : 'what is known by its name'}`, async () => {
       const directory = await temporaryDirectory();
@@ -98,8 +154,8 @@ describe('writeAtomically', () => {
         ${stop};
         await done;`;
       const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
-      const code = await new Promise((resolve) => child.on('close', resolve));
-      expect(code).toBe(expected);
+      const end = await new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
+      expect(end).toBe(expected);
       const names = await readdir(directory);
       expect(names).toHaveLength(left);
       expect(names.every(isTemporary)).toBe(true);
@@ -123,9 +179,37 @@ describe('checkWritable', () => {
     execFileSync('mkfifo', [join(directory, 'pipe')]);
     await expect(checkWritable(join(directory, 'old'), keep)).rejects.toEqual(fileError(/--force/));
     await expect(checkWritable(directory, force)).rejects.toEqual(fileError(/directory/));
-    await expect(checkWritable(join(directory, 'pipe'), force)).rejects.toEqual(fileError(/not a regular file/));
+    await expect(checkWritable(join(directory, 'pipe'), force)).rejects.toEqual(fileError(/this is a pipe/));
     await expect(checkWritable(join(directory, 'none', 'x'), keep)).rejects.toEqual(fileError(/no such file/));
     await expect(checkWritable(join(directory, 'old', 'x'), keep)).rejects.toEqual(fileError(/not a directory/));
+  });
+});
+
+describe('what is no file, as an output', () => {
+  it('is refused before the work, with advice, also with force', async () => {
+    const directory = await temporaryDirectory();
+    const at = (name: string) => join(directory, name);
+    execFileSync('mkfifo', [at('pipe')]);
+    await symlink('nowhere', at('dangling'));
+    await symlink('loop', at('loop'));
+    await symlink('pipe', at('to-pipe'));
+    await mkdir(at('directory'));
+    await symlink('directory', at('to-directory'));
+    for (const options of [keep, force]) {
+      const refused = (path: string, message: RegExp) =>
+        expect(checkResult(path, options)).rejects.toEqual(fileError(message));
+      await refused(at('pipe'), /this is a pipe; name another one, or write into it with -o - > .*pipe$/);
+      await refused(at('to-pipe'), /this is a pipe; name/);
+      await refused('/dev/full', /this is a device; name another one, or write into it with -o - > \/dev\/full$/);
+      await refused(at('dangling'), /this symbolic link leads nowhere .*; remove it, or make the file that it names$/);
+      await refused(at('loop'), /leads nowhere \(too many symbolic links\)/);
+      await refused(at('to-directory'), /this is a directory/);
+    }
+    // Also where nobody has looked before.
+    for (const options of [keep, force]) {
+      await expect(writeAtomically(at('dangling'), bytes, options)).rejects.toEqual(fileError(/no such file/));
+    }
+    expect(await readlink(at('dangling'))).toBe('nowhere');
   });
 });
 

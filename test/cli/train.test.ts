@@ -1,6 +1,20 @@
 /** Training runs of the real command, with a network and pictures small enough for seconds. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { watch } from 'node:fs';
+import {
+  appendFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
@@ -10,6 +24,7 @@ import { presets } from '../../src/model/training/presets.js';
 import { readCheckpoint } from '../../src/node/checkpoint-file.js';
 import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, EXECUTABLE, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
+import { waitUntil } from '../helpers/waiting.js';
 
 const CONFIG = {
   ...presets.small.config,
@@ -19,6 +34,9 @@ const CONFIG = {
   norm_num_groups: 4,
 };
 const CHECKPOINT = 'training/checkpoint.safetensors';
+
+/** Whether a terminal can be had, by script(1). */
+const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
 
 let directory: string;
 beforeAll(async () => {
@@ -184,7 +202,7 @@ it('killed at any moment and taken up again, it is the run that it would have be
   );
 });
 
-it.each(['SIGINT', 'SIGTERM'] as const)('%s writes a checkpoint and ends with 0', async (signal) => {
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s writes a checkpoint and ends with 0', async (signal) => {
   const endless = start(run(signal, '--steps', '1000000', '--checkpoint-every', '0.005'));
   await checkpointAt(endless, signal, 5);
   endless.child.kill(signal);
@@ -197,6 +215,117 @@ it.each(['SIGINT', 'SIGTERM'] as const)('%s writes a checkpoint and ends with 0'
   expect(record.seconds).toBeGreaterThan(0);
   const stop = (await logOf(signal)).at(-1);
   expect(stop).toMatchObject({ type: 'stop', reason: 'signal', step: state.step });
+});
+
+it('a reader of what it says that ends with the signal, as tee does, costs nothing', async () => {
+  const endless = start(run('unread', '--steps', '1000000', '--checkpoint-every', '1000'));
+  await endless.until('a step', async () => endless.stderr().includes('parameters'));
+  endless.child.stderr!.destroy();
+  endless.child.kill('SIGINT');
+  expect(await endless.ended).toMatchObject({ code: 0 });
+  const { state } = await checkpointOf('unread');
+  expect((await logOf('unread')).at(-1)).toMatchObject({ type: 'stop', reason: 'signal', step: state.step });
+});
+
+it.runIf(hasScript)('a terminal that is closed costs nothing', async () => {
+  const args = run('closed', '--steps', '1000000', '--checkpoint-every', '1000');
+  const command = `${[...EXECUTABLE, ...args].join(' ')}; echo $? > code`;
+  // A terminal that is gone with the process that made it. The shell in it lives on, to say how the run ended, and the signal that it
+  // gets is handed on below.
+  const terminal = spawn('script', ['-qec', `trap : HUP; ${command}`, '/dev/null'], {
+    cwd: directory,
+    stdio: 'ignore',
+    detached: true,
+  });
+  await waitUntil(async () => (await logOf('closed').catch(() => [])).length > 0);
+  const { pid } = JSON.parse(await readFile(join(directory, 'closed/training/.lock'), 'utf8'));
+  terminal.kill('SIGKILL');
+  await once(terminal, 'close');
+  process.kill(pid, 'SIGHUP');
+  await waitUntil(async () => (await readFile(join(directory, 'code'), 'utf8').catch(() => '')).endsWith('\n'));
+  expect(await readFile(join(directory, 'code'), 'utf8')).toBe('0\n');
+  expect((await logOf('closed')).at(-1)).toMatchObject({ type: 'stop', reason: 'signal' });
+});
+
+it('a second signal ends it at once, and says what that costs', async () => {
+  const endless = start(run('twice', '--steps', '1000000', '--checkpoint-every', '0.005'));
+  await checkpointAt(endless, 'twice', 5);
+  const ended = once(endless.child, 'close');
+  // Both come before it can do anything about the first.
+  for (const signal of ['SIGSTOP', 'SIGINT', 'SIGTERM', 'SIGCONT'] as const) endless.child.kill(signal);
+  const [code, signal] = await ended;
+  expect(code).toBeNull();
+  expect(['SIGINT', 'SIGTERM']).toContain(signal);
+  const { step } = (await checkpointOf('twice')).state;
+  expect(endless.stderr()).toMatch(
+    new RegExp(
+      `stopping after this step; again to stop at once, .*\n.*stopped at once; .* lost: the checkpoint is of step ${step}, go on from there with --resume\n$`,
+    ),
+  );
+  expect((await readdir(join(directory, 'twice/training'))).sort()).toEqual(['checkpoint.safetensors', 'log.jsonl']);
+});
+
+it("two runs are not in one directory, and what a killed one left is in nobody's way", async () => {
+  const endless = start(run('alone', '--steps', '1000000', '--checkpoint-every', '0.005'));
+  await checkpointAt(endless, 'alone', 1);
+  const held = new RegExp(`alone/training: in use by process ${endless.child.pid} on .* since 20.*; wait for its end`);
+  expectRefusal(await callMain(run('alone', '--steps', '2', '--force'), directory), 1, held);
+  expectRefusal(await callMain(['train', '--out', 'alone', '--resume', '--steps', '2'], directory), 1, held);
+  endless.child.kill('SIGKILL');
+  await endless.ended;
+  const before = await logOf('alone');
+  // A line, and a file, that it had not finished.
+  await appendFile(join(directory, 'alone/training/log.jsonl'), '{"time":"2026-');
+  await writeFile(join(directory, 'alone/training/.checkpoint.safetensors.0123456789ab.tmp'), 'x');
+  const { step } = (await checkpointOf('alone')).state;
+  await callMainJson(['train', '--out', 'alone', '--resume', '--steps', String(step + 1)], directory);
+  const after = await logOf('alone');
+  expect(after.slice(0, before.length)).toEqual(before);
+  expect(after[before.length]).toMatchObject({ type: 'start', step });
+  const files = await readdir(join(directory, 'alone/training'));
+  expect(files.filter((name) => name.startsWith('.'))).toEqual([]);
+});
+
+it('killed again and again, while it begins, saves and makes its model, it is the run that it would have been', async () => {
+  const endlessly = ['--steps', '1000000', '--cooldown', '0', '--checkpoint-every', '0.002'];
+  const resume = ['train', '--out', 'hunted', '--resume', '--engine', 'onnx'];
+  const training = join(directory, 'hunted/training');
+  const kill = async ({ child, ended }: Run) => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  const beginning = start(run('hunted', ...endlessly));
+  await beginning.until('its beginning', async () => (await logOf('hunted').catch(() => [])).length > 0);
+  await kill(beginning);
+
+  const saving = start([...resume, ...endlessly]);
+  await checkpointAt(saving, 'hunted', 3);
+  const isSaving = new Promise<void>((resolve) => {
+    const watcher = watch(training, (_, name) => {
+      if (!name?.startsWith('.checkpoint.')) return;
+      watcher.close();
+      resolve();
+    });
+  });
+  await isSaving;
+  await kill(saving);
+
+  const total = String((await checkpointOf('hunted')).state.step + 5);
+  const finishing = start([...resume, '--steps', total]);
+  await finishing.until('its last step', async () => (await logOf('hunted')).some(({ type }) => type === 'stop'));
+  await kill(finishing);
+  expect(await readdir(training)).toContain('.lock');
+
+  await callMainJson([...resume, '--steps', total], directory);
+  await callMainJson(run('unhunted', '--steps', total, '--cooldown', '0'), directory);
+  const [hunted, unhunted] = await Promise.all(['hunted', 'unhunted'].map(checkpointOf));
+  expect(hunted.state).toEqual(unhunted.state);
+  const weights = 'diffusion_pytorch_model.safetensors';
+  expect(await readFile(join(directory, 'hunted', weights))).toEqual(
+    await readFile(join(directory, 'unhunted', weights)),
+  );
+  expect((await logOf('hunted')).filter(({ type }) => type === 'start')).toHaveLength(4);
+  expect((await readdir(training)).filter((name) => name.startsWith('.'))).toEqual([]);
 });
 
 it('a signal after the last step ends it at once, and the checkpoint makes the model', async () => {

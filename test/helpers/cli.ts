@@ -50,14 +50,16 @@ export async function callMain(
 ): Promise<RunResult> {
   const before = { cwd: process.cwd(), env: process.env, log: console.log };
   const said = { stdout: '', stderr: '' };
-  const forget = (['SIGINT', 'SIGTERM'] as const).map((signal) => newListenersOf(process, signal));
+  const forget = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).map((signal) => newListenersOf(process, signal));
   const streams = (['stdout', 'stderr'] as const).map((name) => {
     const stream = process[name];
     const { write, isTTY } = stream;
     forget.push(newListenersOf(stream, 'error'));
     stream.isTTY = false;
-    stream.write = (text: string | Uint8Array) => {
+    stream.write = (text: string | Uint8Array, ...rest: unknown[]) => {
       said[name] += typeof text === 'string' ? text : Buffer.from(text).toString();
+      const done = rest.at(-1);
+      if (typeof done === 'function') process.nextTick(done as () => void);
       return true;
     };
     return () => Object.assign(stream, { write, isTTY });

@@ -184,7 +184,8 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
     };
     // First what cannot fail: hours of work are not to be lost with a full disk.
     console.document(report);
-    console.result(describeReport(report));
+    if (args.output === undefined) console.answer(describeReport(report));
+    else console.result(describeReport(report));
     if (args.output !== undefined) await writeResult(args.output, Buffer.from(`${toJson(report)}\n`), args);
     if (settings.plot && report.likelihood) await plot(report.likelihood, args, settings.plot);
   });

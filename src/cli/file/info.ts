@@ -64,7 +64,7 @@ async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
     model: model === undefined ? null : { name: model.name, id: model.id },
   };
   console.document(report);
-  console.result(describe(report));
+  console.answer(describe(report));
   if (model === undefined) {
     console.note(`no model with id ${header.modelId} at hand, so no steps; name its directory with --model`);
   }

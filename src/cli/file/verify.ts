@@ -180,7 +180,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     };
     for (const remark of otherPrecision(result, engine)) console.note(`${name}: ${remark}`);
     console.document(report);
-    console.result(describe(report));
+    console.answer(describe(report));
     if (problems.length > 0) throw new CodecError('format', `${name}: ${problems.join('; ')}`);
   });
 }

@@ -55,7 +55,7 @@ async function showModel(args: Arguments<InfoArgs>): Promise<void> {
   const { loadModelInfo } = await import('../../node/models.js');
   const report = await reportModel(await loadModelInfo(args.model));
   console.document(report);
-  console.result(describeModel(report));
+  console.answer(describeModel(report));
 }
 
 async function listAll(args: Arguments<ListArgs>): Promise<void> {
@@ -87,5 +87,5 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
     `${(parameters / 1e6).toFixed(2)} M`,
     describeNetwork(config),
   ]);
-  console.result(table([['name', 'id', 'parameters', 'network'], ...rows], [0, 1, 3]));
+  console.answer(table([['name', 'id', 'parameters', 'network'], ...rows], [0, 1, 3]));
 }

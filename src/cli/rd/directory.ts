@@ -9,6 +9,7 @@ import { CodecError } from '../../common/errors.js';
 import { asFileName } from '../../common/file-name.js';
 import { checked } from '../../common/foreign.js';
 import { exists, makeDirectory } from '../../node/files.js';
+import { LOCK_FILE, lockDirectory } from '../../node/lock.js';
 import { readJsonFile } from '../../node/read.js';
 import { isTemporary } from '../../node/write.js';
 import { formatJson } from '../../report/json.js';
@@ -22,16 +23,29 @@ const RESULTS_FILE = 'results.json';
 const IMAGES = 'images';
 
 /**
+ * Makes the directory and has it alone as long as the work goes on.
+ * @throws CodecError `file` when another process works there
+ */
+export async function inReport(directory: string, work: () => Promise<void>): Promise<void> {
+  if (directory === STANDARD_STREAM) throw new CodecError('usage', '-o -: expected the name of a directory');
+  await makeDirectory(directory);
+  const lock = await lockDirectory(directory);
+  try {
+    await work();
+  } finally {
+    lock.release();
+  }
+}
+
+/**
  * Makes the directory ready for a run, or finds it to be of the same one.
  * @param force begin anew where it is of another run
  * @throws CodecError `file` when it is of another run, which the message tells apart, or holds other files
  */
 export async function openReport(directory: string, run: Run, force: boolean): Promise<void> {
-  if (directory === STANDARD_STREAM) throw new CodecError('usage', '-o -: expected the name of a directory');
-  await makeDirectory(directory);
   const earlier = await readRun(directory);
   if (earlier === undefined) {
-    const others = (await readdir(directory)).filter((name) => !isTemporary(name));
+    const others = (await readdir(directory)).filter((name) => name !== LOCK_FILE && !isTemporary(name));
     if (others.length > 0 && !force) {
       throw new CodecError(
         'file',

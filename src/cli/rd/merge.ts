@@ -5,7 +5,7 @@ import { differences, type ImageFailure, type ImageResult, type Run } from '../.
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
 import { refuseInputs } from '../jobs.js';
-import { openReport, readFailures, readImages, readRun, saveImage } from './directory.js';
+import { inReport, openReport, readFailures, readImages, readRun, saveImage } from './directory.js';
 import { finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 
 /** Parts that are named in a message. */
@@ -58,9 +58,11 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   }
   const whole: Run = { ...first.run, options: { ...first.run.options, shard: null } };
   const { images, failed } = await collect(parts);
-  await openReport(args.output, whole, args.force);
-  for (const image of images.values()) await saveImage(args.output, image, whole.options);
-  await finishReport(args.output, whole, failed, published, console);
+  await inReport(args.output, async () => {
+    await openReport(args.output, whole, args.force);
+    for (const image of images.values()) await saveImage(args.output, image, whole.options);
+    await finishReport(args.output, whole, failed, published, console);
+  });
   const { imageCount } = whole.options;
   if (images.size === imageCount) return;
   throw new CodecError(

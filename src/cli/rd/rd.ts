@@ -23,7 +23,7 @@ import {
   threadsOf,
 } from '../args.js';
 import { type Console, formatDuration, openConsole } from '../console.js';
-import { finishedImages, imageFile, openReport, readImages } from './directory.js';
+import { finishedImages, imageFile, inReport, openReport, readImages } from './directory.js';
 import { rdMergeCommand } from './merge.js';
 import { checkPublished, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 import { measureElsewhere, measureHere, type Work, type WorkMessage } from './work.js';
@@ -161,31 +161,24 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   if (shard !== undefined)
     console.note(`part ${shard.index + 1} of ${shard.count} (${shard.from}): ${mine.length} images`);
   if (args.force) await refuseInside(args.output, names);
-  await openReport(args.output, run, args.force);
-  const finished = await finishedImages(args.output);
-  const waiting = mine.filter((index) => !finished.has(imageFile(index, names[index])));
-  await checkFinished(args.output, options, images, mine);
-  if (waiting.length < mine.length) {
-    console.note(`${mine.length - waiting.length} of ${mine.length} images are finished already`);
-  }
-  const work: Work = {
-    directory: args.output,
-    options,
-    engineArgs: {
-      engine: args.engine,
-      device: args.device,
-      precision: args.precision,
-      threads: args.threads,
-    },
-  };
-  const failed = await measure(work, waiting, names, jobs, console);
-  await finishReport(args.output, run, failed, published, console);
-  if (failed.length > 0) {
+  await inReport(args.output, async () => {
+    await openReport(args.output, run, args.force);
+    const finished = await finishedImages(args.output);
+    const waiting = mine.filter((index) => !finished.has(imageFile(index, names[index])));
+    await checkFinished(args.output, options, images, mine);
+    if (waiting.length < mine.length) {
+      console.note(`${mine.length - waiting.length} of ${mine.length} images are finished already`);
+    }
+    const { engine, device, precision, threads } = args;
+    const work: Work = { directory: args.output, options, engineArgs: { engine, device, precision, threads } };
+    const failed = await measure(work, waiting, names, jobs, console);
+    await finishReport(args.output, run, failed, published, console);
+    if (failed.length === 0) return;
     throw new CodecError(
       'image',
       `${failed.length} of ${mine.length} images failed, see above; ${failed.length < mine.length ? 'the report is of the others' : 'there is nothing to report'}`,
     );
-  }
+  });
 }
 
 /** Says before the work what such files have no place in. */

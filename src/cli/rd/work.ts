@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodecError } from '../../common/errors.js';
 import { openImageSet } from '../../data/image-set.js';
+import { undoAtEnd } from '../../node/process.js';
 import type { ImageFailure, RdOptions } from '../../report/rd/results.js';
 import type { EngineArgs } from '../args.js';
 import { describeError, openConsole } from '../console.js';
@@ -104,14 +105,14 @@ export async function measureElsewhere(work: Work, indexes: readonly number[], j
   const stop = () => {
     for (const child of children) child.kill();
   };
-  process.once('exit', stop);
+  const forget = undoAtEnd(stop);
   try {
     const lane = async () => {
       while (waiting.length > 0 && fatal === undefined) await runProcess();
     };
     await Promise.all(Array.from({ length: Math.min(jobs, indexes.length) }, lane));
   } finally {
-    process.off('exit', stop);
+    forget();
   }
   if (fatal !== undefined) throw fatal;
 }

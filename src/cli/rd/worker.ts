@@ -1,4 +1,5 @@
 /** A process of `rd --jobs`: is told its work, then images one by one, until its parent hangs up. */
+import { endBy, outliveConsoles } from '../../node/process.js';
 import { describeError } from '../console.js';
 import { measureHere, type Work, type WorkMessage } from './work.js';
 
@@ -9,13 +10,14 @@ let wake = () => {};
 let over = false;
 let busy = false;
 
+outliveConsoles();
 process.on('message', (order: Order) => {
   orders.push(order);
   wake();
 });
 process.on('disconnect', () => {
   // A parent that hangs up on a process at work is gone, and so is whoever waits for the result.
-  if (busy) process.exit(1);
+  if (busy) endBy('SIGTERM');
   over = true;
   wake();
 });

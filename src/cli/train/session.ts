@@ -19,6 +19,7 @@ import { writeCheckpoint } from '../../node/checkpoint-file.js';
 import { contactSheet } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
 import { CONFIG_FILE, loadWeights } from '../../node/models.js';
+import { stopInOrder } from '../../node/process.js';
 import { trainingPlot } from '../../report/training-plot.js';
 import { type Console, formatDuration } from '../console.js';
 import { describeEstimate } from '../estimate.js';
@@ -75,7 +76,12 @@ export async function runSession(options: SessionOptions): Promise<void> {
   const { batch } = record.options;
   const extentAt = (step: number) => extentOf(step * batch, side);
   let trainer: Awaited<ReturnType<typeof createTrainer>> | undefined;
-  const stop = listenForSignals(console);
+  /** The step of the checkpoint on disk. */
+  let saved = options.state?.step;
+  const stop = stopInOrder(
+    () => console.note('stopping after this step; again to stop at once, without the steps since the last checkpoint'),
+    () => console.note(`stopped at once; ${describeLoss(trainer?.state.step, saved)}`),
+  );
   try {
     const given = options.state ?? start?.state;
     trainer = await createTrainer(engine, unet, schedule, record.options, ...(given ? [given] : []));
@@ -99,6 +105,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
     const save = async (seconds: number) => {
       record = { ...record, seconds };
       await writeCheckpoint(files.checkpoint, { record, state }, parameters);
+      saved = state.step;
     };
     // If not even the first one can be written, nobody should train for hours.
     await files.begin(() => save(record.seconds));
@@ -164,19 +171,24 @@ export async function runSession(options: SessionOptions): Promise<void> {
         { every: options.checkpointEvery, run: (now) => attempt('checkpoint', () => save(now.seconds)) },
         {
           every: options.validateEvery,
-          run: (now) =>
-            attempt('validation', async () => {
+          run: async (now) => {
+            // It may take minutes, in which nobody has to wait with a kill.
+            await attempt('checkpoint', () => save(now.seconds));
+            await attempt('validation', async () => {
               progress.stop();
               progress = openProgress(console, 'training');
               await validate(now);
-            }),
+            });
+          },
         },
       ],
     }).finally(() => progress.stop());
     await save(seconds);
     // Nothing is lost any more: the checkpoint makes the model, too.
     stop.forget();
-    await files.log({ type: 'stop', step: state.step, images: state.step * batch, seconds, reason });
+    await attempt('line of the log', () =>
+      files.log({ type: 'stop', step: state.step, images: state.step * batch, seconds, reason }),
+    );
     tellSkipped();
     if (reason === 'signal') {
       console.note(
@@ -228,22 +240,12 @@ function createWarmupNote({ warmup }: RunRecord['options'], console: Console): (
   };
 }
 
-/** The first signal ends the run in good order; a second one ends it at once. */
-function listenForSignals(console: Console) {
-  const controller = new AbortController();
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  const listener = () => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
-    console.note('stopping after this step; again to stop at once');
-  };
-  for (const signal of signals) process.on(signal, listener);
-  return {
-    signal: controller.signal,
-    forget() {
-      for (const signal of signals) process.off(signal, listener);
-    },
-  };
+/** What a run that ends now, after so many steps, loses. */
+function describeLoss(step: number | undefined, saved: number | undefined): string {
+  if (step === undefined || saved === undefined) return 'nothing had been begun';
+  const steps = step - saved;
+  const loss = steps === 0 ? 'nothing is' : `${steps} step${steps === 1 ? ' is' : 's are'}`;
+  return `${loss} lost: the checkpoint is of step ${saved}, go on from there with --resume`;
 }
 
 /** Says how many seconds are left: of training, of the validations on the way, and of what follows. */

@@ -19,9 +19,10 @@ import {
   outputOptions,
   positive,
 } from '../args.js';
-import { openConsole } from '../console.js';
+import { type Console, openConsole } from '../console.js';
 import { withContext } from '../context.js';
 import { refuseInputs } from '../jobs.js';
+import type { RunFiles } from './files.js';
 
 const LOSS_NAMES = ['simple', 'vlb', 'hybrid'] as const;
 
@@ -142,11 +143,24 @@ const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema',
 async function train(args: Arguments<TrainArgs>): Promise<void> {
   const console = openConsole(args);
   const given = checkNumbers(args);
-  const { readCheckpoint } = await import('../../node/checkpoint-file.js');
-  const { CHECKPOINT, openRunDirectory } = await import('./files.js');
+  const { openRunDirectory } = await import('./files.js');
   if (args.from !== undefined) await refuseModel(args.from, args.out);
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
-  const checkpoint = args.resume ? await readCheckpoint(join(files.directory, CHECKPOINT)) : undefined;
+  try {
+    await trainIn(files, args, given, console);
+  } finally {
+    files.close();
+  }
+}
+
+async function trainIn(
+  files: RunFiles,
+  args: Arguments<TrainArgs>,
+  given: ReturnType<typeof checkNumbers>,
+  console: Console,
+): Promise<void> {
+  const { readCheckpoint } = await import('../../node/checkpoint-file.js');
+  const checkpoint = args.resume ? await readCheckpoint(files.checkpoint) : undefined;
   const { record: recorded, steps: defaultSteps } = checkpoint
     ? { record: takeUp(checkpoint.record, args, await configOf(args.config), given.options), steps: undefined }
     : await planRun(args, given.options);

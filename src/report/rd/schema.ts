@@ -23,9 +23,9 @@ import {
   string,
   transform,
 } from 'valibot';
-import { MAX_SIDE } from '../../codec/format/header.js';
 import { MAX_EFFORT } from '../../codec/options.js';
 import { parseImageSet } from '../../data/image-set.js';
+import { MAX_SIDE } from '../../image/image.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { BASELINES } from '../baselines.js';
 import {
