@@ -8,6 +8,7 @@ import type { Engine } from '../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Denoiser, type Tiling } from '../model/denoiser.js';
 import type { DiffusionModel } from '../model/diffusion-model.js';
+import { tryNetwork } from '../model/network.js';
 import {
   checkChannels,
   type Parameterization,
@@ -109,12 +110,17 @@ export async function describeModel({ name, config, codec, weights }: ModelFiles
 /**
  * Opens a model on an engine.
  * @param description of {@link describeModel}, for the same weights
- * @throws CodecError('model') when the weights do not fit the architecture
+ * @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers
  */
-export function openDescribed(description: ModelDescription, weights: Uint8Array, engine: Engine): Model {
+export async function openDescribed(
+  description: ModelDescription,
+  weights: Uint8Array,
+  engine: Engine,
+): Promise<Model> {
   const { config, schedule, tiling, parameterization, pyramid } = description;
   checkChannels(config, parameterization);
   const network = createUNet(config, readSafetensors(weights));
+  await tryNetwork(engine, network, schedule);
   const denoiser = withPyramid(createDenoiser(engine, network, schedule, tiling, parameterization), schedule, pyramid);
   return { ...description, engine, network, denoiser, dispose: () => denoiser.dispose() };
 }

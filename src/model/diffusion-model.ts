@@ -1,6 +1,6 @@
 /** A diffusion model: a network and what it means. */
 import type { Engine } from '../engine/engine.js';
-import type { NoisePredictor } from './denoiser.js';
+import type { NoisePredictor } from './network.js';
 import type { Parameterization } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 

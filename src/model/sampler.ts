@@ -9,6 +9,7 @@ import type { WorkOptions } from '../common/work.js';
 import type { RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
 import type { DiffusionModel } from './diffusion-model.js';
+import { compileNetwork } from './network.js';
 import { outputChannels, type Variance, x0Coefficients } from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
@@ -69,7 +70,8 @@ const CHANNELS = 3;
 
 /**
  * Draws pictures. The first ones are the same, but for rounding, however many there are.
- * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for options out of range
+ * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for options out of range,
+ *   CodecError('model') where the network gives something else than finite numbers
  */
 export async function sample(model: DiffusionModel, options: SampleOptions): Promise<RgbImage[]> {
   const { count, first = 0, width, height, seed } = options;
@@ -95,7 +97,7 @@ export async function reverse(model: DiffusionModel, options: ReverseOptions): P
   if (places.length === 1 || results.length === 0) return results;
   const batch = Math.min(results.length, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
   const rounds = Math.ceil(results.length / batch);
-  const fn = await engine.compile(network.fn, [[batch, height, width, CHANNELS], [batch]], network.constants);
+  const fn = await compileNetwork(engine, network, [batch, height, width]);
   const size = width * height * CHANNELS;
   const x = new Float32Array(batch * size);
   const xhat0 = new Float32Array(size);

@@ -98,7 +98,7 @@ function oldNameOf(name: string): string {
 /**
  * A file's tensors in the order of the parameters, under today's names, of their shapes.
  * @param tensors as stored, in PyTorch's layouts, with old or new names; old attention weights may be 1x1 convolutions
- * @throws CodecError('model') naming a tensor that is missing, superfluous or of the wrong shape
+ * @throws CodecError('model') naming a tensor that is missing, superfluous, of the wrong shape, or has numbers that are not finite
  */
 export function matchParameters(
   parameters: readonly ParameterSpec[],
@@ -114,6 +114,7 @@ export function matchParameters(
     if (plain.join() !== shape.join() || data.length !== sizeOf(shape)) {
       throw new CodecError('model', `weights: ${stored}: expected shape [${shape}], got [${found}]`);
     }
+    if (!data.every(Number.isFinite)) throw new CodecError('model', `weights: ${stored}: expected finite numbers`);
     return [name, { shape, data }] as const;
   });
   if (unused.size > 0) {

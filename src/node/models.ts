@@ -22,6 +22,7 @@ import type { Engine } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Tiling } from '../model/denoiser.js';
+import { tryNetwork } from '../model/network.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
 import { readSafetensors, type Tensors } from '../model/safetensors.js';
 import { createSchedule, paperSchedule } from '../model/schedule.js';
@@ -56,8 +57,8 @@ export interface ModelInfo extends ModelDescription {
 /** A model whose files have been read and hashed, once for all that is done with it. */
 export interface LoadedModel {
   readonly info: ModelInfo;
-  /** @throws CodecError('model') when the weights do not fit the architecture */
-  open(engine: Engine): Model;
+  /** @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers */
+  open(engine: Engine): Promise<Model>;
 }
 
 /** The models that come with the package, by name. */
@@ -150,6 +151,7 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   checkChannels(config, parameterization);
   const schedule = createSchedule(diffusion.schedule);
   const network = createUNet(config, readSafetensors(await readModelFile(directory, WEIGHTS_FILE)));
+  await tryNetwork(engine, network, schedule);
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
   return { engine, schedule, network, denoiser, parameterization, diffusion, about: earlier.about };
 }

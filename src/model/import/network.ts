@@ -147,11 +147,7 @@ export function readNetwork(
 }
 
 function match(config: UNetConfig, tensors: Tensors): Tensors {
-  const matched = matchParameters(listParameters(config), tensors);
-  for (const [name, { data }] of matched) {
-    if (!data.every(Number.isFinite)) throw new CodecError('model', `weights: ${name}: expected finite numbers`);
-  }
-  return matched;
+  return matchParameters(listParameters(config), tensors);
 }
 
 function readWeights(
