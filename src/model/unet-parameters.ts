@@ -15,7 +15,10 @@ export interface ParameterSpec {
   readonly shape: Shape;
 }
 
-/** All parameters of a network, in the order in which its weights are passed to an engine. */
+/**
+ * All parameters of a network, in the order in which its weights are passed to an engine.
+ * @throws CodecError('model') where they are more than any network has
+ */
 export function listParameters(config: UNetConfig): ParameterSpec[] {
   const { blockOutChannels, layersPerBlock, inChannels, outChannels, patchSize } = config;
   const pixels = patchSize ** 2;
@@ -76,12 +79,26 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
   });
   norm('conv_norm_out', channels);
   conv('conv_out', channels, outChannels * pixels);
+  const count = numbersIn(parameters);
+  if (count > MOST_PARAMETERS) {
+    throw new CodecError(
+      'model',
+      `config.json: expected a network of at most ${MOST_PARAMETERS} parameters, got one of ${count}`,
+    );
+  }
   return parameters;
 }
 
+/** Four gigabytes in memory, thirty times the paper's network: known before any of it is allocated. */
+const MOST_PARAMETERS = 2 ** 30;
+
 /** Numbers that a network has learned. */
 export function countParameters(config: UNetConfig): number {
-  return listParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  return numbersIn(listParameters(config));
+}
+
+function numbersIn(parameters: readonly ParameterSpec[]): number {
+  return parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
 const OLD_ATTENTION_NAMES: Record<string, string> = {

@@ -28,6 +28,8 @@ interface ImportArgs extends EngineArgs, OutputArgs {
 const CALIBRATION_IMAGES = 64;
 const BOUND_IMAGES = 16;
 const LEAST_TILE = 64;
+/** No network was trained on larger pictures. */
+const MOST_TILE = 4096;
 const OVERLAP = 8;
 
 export const modelImportCommand: CommandModule<object, ImportArgs> = {
@@ -116,7 +118,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
 
 /** Windows as large as what the network was trained on, but not below the default. */
 function tileOf({ configJson }: ImportedNetwork, stride: number): number {
-  const trained = typeof configJson.sample_size === 'number' ? configJson.sample_size : 0;
+  const size = configJson.sample_size;
+  const trained = typeof size === 'number' && size <= MOST_TILE ? size : 0;
   return Math.ceil(Math.max(LEAST_TILE, trained) / stride) * stride;
 }
 
