@@ -50,7 +50,7 @@ it('keeps what an earlier codec.json says of the model', async () => {
   expect(codec).toMatchObject({ ...earlier, about: { hours: 3, calibration: '8 pictures' } });
   await writeFile(join(directory, 'model/codec.json'), '{"parameterization":{"prediction":"flow","variance":"beta"}}');
   const refused = await callMain(['calibrate', 'model', 'pictures', '--force'], directory);
-  expectRefusal(refused, 1, /prediction: expected eps, mu, x0, v, got flow/);
+  expectRefusal(refused, 1, /prediction: expected eps, mu, x0, v, got "flow"/);
 });
 
 it('a single picture is enough, and it is said that it is few', async () => {
