@@ -258,19 +258,21 @@ const BOUND = nullish(
 );
 /** Remarks are for people and may be anything; where they are a list of what is known, it is of what it should be. */
 const remarks = {
-  about: lazy((about) =>
-    isObject(about)
-      ? looseObject({
-          trainedOn: optional(string()),
-          importedFrom: optional(string()),
-          calibration: optional(string()),
-          images: optional(numberFrom(0)),
-          hours: optional(numberFrom(0)),
-          test: BOUND,
-          validation: BOUND,
-          bound: BOUND,
-        })
-      : unknown(),
+  about: optional(
+    lazy((about) =>
+      isObject(about)
+        ? looseObject({
+            trainedOn: optional(string()),
+            importedFrom: optional(string()),
+            calibration: optional(string()),
+            images: optional(numberFrom(0)),
+            hours: optional(numberFrom(0)),
+            test: BOUND,
+            validation: BOUND,
+            bound: BOUND,
+          })
+        : unknown(),
+    ),
   ),
 };
 

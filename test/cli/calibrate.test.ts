@@ -26,7 +26,7 @@ async function modelDirectory(): Promise<string> {
 it('makes codec.json, with which the directory codes and decodes', async () => {
   const directory = await modelDirectory();
   const refused = await callMain(['encode', 'pictures/0.png', '--model', 'model'], directory);
-  expectRefusal(refused, 1, /codec\.json; make it with ddpm-codec calibrate/);
+  expectRefusal(refused, 1, /codec\.json: no such file or directory; make it with ddpm-codec calibrate/);
   const document = await ddpmCodecJson(['calibrate', 'model', 'pictures'], directory);
   expect(document).toEqual({ output: 'model/codec.json', images: 8, engine: expect.any(String) });
   const codec = JSON.parse(await readFile(join(directory, 'model/codec.json'), 'utf8'));
