@@ -10,6 +10,7 @@ import {
   lazy,
   looseObject,
   maxLength,
+  nullable,
   nullish,
   number,
   optional,
@@ -252,7 +253,8 @@ function isTable(table: unknown): boolean {
   );
 }
 
-const ESTIMATE = objectOf({ value: number(), standardError: number() });
+/** Of one picture there is no error, which JSON has as null. */
+const ESTIMATE = objectOf({ value: number(), standardError: nullable(number()) });
 const BOUND = nullish(
   objectOf({ prior: ESTIMATE, diffusion: ESTIMATE, decoder: ESTIMATE, total: ESTIMATE, images: number() }),
 );

@@ -10,8 +10,8 @@ export type Tensors = Map<string, HostTensor>;
 
 /** Bytes of a number of each type. */
 export const ITEM_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
-/** Of a header: room for fifty thousand tensors. */
-const MAX_HEADER_BYTES = 2 ** 23;
+/** Of a header: room for twenty thousand tensors. */
+const MAX_HEADER_BYTES = 2 ** 22;
 const MOST_NAME = 1024;
 /** Of a tensor. */
 const MOST_DIMENSIONS = 8;

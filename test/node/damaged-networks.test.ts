@@ -1,5 +1,5 @@
 /** Networks whose weights are damaged, or anybody's: every command ends, with an error or with what it should give. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
@@ -11,7 +11,7 @@ import { measureBound } from '../../src/model/likelihood.js';
 import type { Tensors } from '../../src/model/safetensors.js';
 import { sample } from '../../src/model/sampler.js';
 import { openEngine } from '../../src/node/engine/index.js';
-import { CONFIG_FILE, loadWeights, openModel, openUncalibrated } from '../../src/node/models.js';
+import { CODEC_FILE, CONFIG_FILE, loadWeights, openModel, openUncalibrated } from '../../src/node/models.js';
 import { openBlurModel } from '../helpers/blur-model.js';
 import { callMain, expectRefusal } from '../helpers/cli.js';
 import { grained, syntheticImage, toSharp } from '../helpers/fixtures.js';
@@ -136,8 +136,14 @@ describe('commands say it in a line, and leave nothing behind', () => {
       ],
     ],
     ['calibrate', ['calibrate', 'MODEL', 'pictures', '--force']],
-  ])('%s', async (_, args) => {
+    [
+      'model import',
+      ['model', 'import', 'MODEL/diffusion_pytorch_model.safetensors', '--out', 'out', '--calibrate', 'pictures'],
+    ],
+  ])('%s', async (name, args) => {
     const model = await tinyModel(scale(1e30));
+    // What has it is a model already, and not imported.
+    if (name === 'model import') await rm(join(model, CODEC_FILE));
     const directory = join(model, '..');
     const png = await toSharp(picture).png().toBuffer();
     await writeFile(join(directory, 'a.png'), png);

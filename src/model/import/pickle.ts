@@ -53,13 +53,13 @@ const GLOBALS: Readonly<Record<string, (args: Value[], spend: (objects: number) 
 const MOST_DIMENSIONS = 8;
 
 /**
- * What a pickle may have, which is room for forty thousand tensors. Every opcode is a byte, and what some make takes two hundred of
+ * What a pickle may have, which is room for twenty thousand tensors. Every opcode is a byte, and what some make takes two hundred of
  * memory.
  */
 const MOST_BYTES = 2 ** 26;
 const MOST_OPCODES = 2 ** 21;
 /** Dictionaries, lists, tuples and their copies; and as many of what is named, to be referred to. */
-const MOST_OBJECTS = 2 ** 19;
+const MOST_OBJECTS = 2 ** 18;
 
 /**
  * Reads one pickle.
