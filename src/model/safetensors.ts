@@ -100,9 +100,9 @@ function malformed(what: string): CodecError {
 function readHeader(bytes: Uint8Array): { entries: Record<string, unknown>; end: number } {
   if (bytes.length < 8) throw malformed(`expected at least 8 bytes, got ${bytes.length}`);
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-  if (length > MAX_HEADER_BYTES || 8 + length > bytes.length) {
-    throw malformed(`its header of ${length} bytes does not fit into ${bytes.length}`);
-  }
+  if (8 + length > bytes.length) throw malformed(`its header of ${length} bytes does not fit into ${bytes.length}`);
+  if (length > MAX_HEADER_BYTES)
+    throw malformed(`expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}`);
   const entries = parseJson(`${NAME}: its header`, bytes.subarray(8, 8 + length));
   if (!isObject(entries)) throw malformed('its header is not a JSON object');
   return { entries, end: 8 + length };
