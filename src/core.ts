@@ -50,7 +50,7 @@ export { flatten, fromRgba, toRgba } from './image/alpha.js';
 export type { RgbImage, Size } from './image/image.js';
 export { meanSquaredError, psnr, rmse } from './image/metrics.js';
 export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
-export type { Denoiser, NoisePredictor, NoisyPicture, PredictOptions, Tiling } from './model/denoiser.js';
+export type { Denoiser, NoisyPicture, PredictOptions, Tiling } from './model/denoiser.js';
 export type { DiffusionModel } from './model/diffusion-model.js';
 export {
   type InterpolateOptions,
@@ -69,6 +69,7 @@ export {
   measureBound,
   type Term,
 } from './model/likelihood.js';
+export type { NoisePredictor } from './model/network.js';
 export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
 export {
   type EstimateListener,

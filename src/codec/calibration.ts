@@ -109,7 +109,9 @@ export async function calibratePyramid(
       // The same noise for both.
       const error = (denoiser: Denoiser) =>
         denoisingError({ x0, width, height }, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`), signal);
-      return Math.log2((await error(halved)) / (await error(denoiser)));
+      const [ofHalf, ofItself] = [await error(halved), await error(denoiser)];
+      const least = MEASURABLE_ERROR * x0.length;
+      return Math.log2(Math.max(ofHalf, least) / Math.max(ofItself, least));
     });
     let loss = 0;
     let done = 0;

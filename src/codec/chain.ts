@@ -6,6 +6,7 @@
  */
 import type { Size } from '../image/image.js';
 import type { Denoiser, NoisyPicture } from '../model/denoiser.js';
+import { checkFinite } from '../model/network.js';
 import { type Pyramid, workAt } from '../model/pyramid.js';
 import {
   deltaScale,
@@ -214,7 +215,10 @@ export class Chain {
     const picture: NoisyPicture = { xt, width, height, t: this.timestep };
     signal?.throwIfAborted();
     this.work += workAt(this.model.pyramid, this.model.schedule, picture);
-    return this.model.denoiser.predictX0(picture, { into, signal });
+    const xhat0 = await this.model.denoiser.predictX0(picture, { into, signal });
+    // Coding ends only where numbers are some, and a denoiser may be anybody's.
+    checkFinite(xhat0);
+    return xhat0;
   }
 }
 

@@ -2,13 +2,31 @@
  * A model to code with: a diffusion model, and what the codec has to know of it. It is put together from the contents of its
  * files, wherever these come from.
  */
+import {
+  array,
+  check,
+  custom,
+  exactOptional,
+  lazy,
+  looseObject,
+  maxLength,
+  nullable,
+  nullish,
+  number,
+  optional,
+  pipe,
+  strictTuple,
+  string,
+  unknown,
+} from 'valibot';
 import { checkBytes, checkMade, checkObject, checkText } from '../common/arguments.js';
 import { concat, toHex } from '../common/bytes.js';
-import { CodecError } from '../common/errors.js';
+import { checked, integerFrom, isObject, numberFrom, objectOf, oneOf } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Denoiser, type Tiling } from '../model/denoiser.js';
 import { type DiffusionModel, WHERE_FROM } from '../model/diffusion-model.js';
+import { tryNetwork } from '../model/network.js';
 import {
   checkChannels,
   type Parameterization,
@@ -18,11 +36,17 @@ import {
 } from '../model/parameterization.js';
 import { type Pyramid, withPyramid } from '../model/pyramid.js';
 import { readSafetensors } from '../model/safetensors.js';
-import { createSchedule, type Schedule, type ScheduleConfig } from '../model/schedule.js';
+import {
+  BETA_SCHEDULES,
+  createSchedule,
+  MAX_TIMESTEPS,
+  type Schedule,
+  type ScheduleConfig,
+} from '../model/schedule.js';
 import { createUNet } from '../model/unet.js';
 import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
-import { COVARIANCE_SIZE, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
+import { COVARIANCE_SIZE, type Covariances, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
 
 /** The file that the codec adds to those of diffusers. */
 export const CODEC_FILE = 'codec.json';
@@ -118,12 +142,17 @@ export async function describeModel({ name, config, codec, weights }: ModelFiles
 /**
  * Opens a model on an engine.
  * @param description of {@link describeModel}, for the same weights
- * @throws CodecError('model') when the weights do not fit the architecture
+ * @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers
  */
-export function openDescribed(description: ModelDescription, weights: Uint8Array, engine: Engine): Model {
+export async function openDescribed(
+  description: ModelDescription,
+  weights: Uint8Array,
+  engine: Engine,
+): Promise<Model> {
   const { config, schedule, tiling, parameterization, pyramid } = description;
   checkChannels(config, parameterization);
   const network = createUNet(config, readSafetensors(weights));
+  await tryNetwork(engine, network, schedule);
   const denoiser = withPyramid(createDenoiser(engine, network, schedule, tiling, parameterization), schedule, pyramid);
   return { ...description, engine, network, denoiser, dispose: () => denoiser.dispose() };
 }
@@ -141,32 +170,15 @@ export async function createModel(files: ModelFiles, engine: Engine): Promise<Mo
   return openDescribed(await describeModel(files), files.weights, engine);
 }
 
-/** Checks `codec.json`. @throws CodecError('model') naming what is wrong */
+/** Checks `codec.json`. @throws CodecError('model') naming what is wrong by its path */
 export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
-  const { schedule, tiling, profile, parameterization, pyramid, residuals, about } = (json ??
-    {}) as Partial<CodecConfig>;
-  if (!schedule || !tiling || !profile) throw wrong('expected schedule, tiling and profile');
+  const { schedule } = checked(objectOf({ schedule: SCHEDULE }), json, CODEC_FILE);
   createSchedule(schedule);
-  checkTiling(tiling, config);
-  const curves = [profile.mean, ...(Array.isArray(profile.components) ? profile.components : [])];
-  const isCurve = (curve: unknown) =>
-    Array.isArray(curve) && curve.length === schedule.timesteps && curve.every(Number.isSafeInteger);
-  if (curves.length !== 3 || !curves.every(isCurve)) {
-    throw wrong(`profile: expected a mean and two components of ${schedule.timesteps} integers each`);
-  }
-  if (parameterization !== undefined) checkParameterization(parameterization);
-  if (pyramid !== undefined) {
-    const { halfFrom, leastSide } = pyramid;
-    const isWithin = (value: number, most: number) => Number.isInteger(value) && value >= 2 && value <= most;
-    if (!isWithin(halfFrom, schedule.timesteps) || !isWithin(leastSide, Number.MAX_SAFE_INTEGER)) {
-      throw wrong(
-        `pyramid: expected halfFrom, an integer from 2 to ${schedule.timesteps}, and leastSide, an integer from 2, got ${JSON.stringify(pyramid)}`,
-      );
-    }
-  }
-  if (residuals !== undefined && !areStatistics(residuals)) {
-    throw wrong(`residuals: expected timesteps and for each a table of ${COVARIANCE_SIZE} covariances`);
-  }
+  const { about, tiling, profile, parameterization, pyramid, residuals } = checked(
+    objectOf({ ...remarks, ...partsOf(schedule.timesteps, config) }),
+    json,
+    CODEC_FILE,
+  );
   return {
     schedule,
     tiling,
@@ -178,42 +190,107 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
   };
 }
 
-function wrong(what: string): CodecError {
-  return new CodecError('model', `${CODEC_FILE}: ${what}`);
-}
-
-/** Whether these are statistics that tails can be coded with. */
-function areStatistics({ timesteps, covariances }: ResidualStatistics): boolean {
-  const isTable = (table: unknown) =>
-    Array.isArray(table) &&
-    table.length === COVARIANCE_SIZE &&
-    table.every(Number.isSafeInteger) &&
-    solvePredictors(table) !== undefined;
-  return (
-    Array.isArray(timesteps) &&
-    Array.isArray(covariances) &&
-    timesteps.every((t) => Number.isInteger(t) && t > 0) &&
-    covariances.length === timesteps.length &&
-    covariances.every(isTable)
+/** What calibrating a model anew takes from its earlier `codec.json`. @throws CodecError('model') as {@link parseCodecConfig} */
+export function parseEarlier(json: unknown): Partial<Pick<CodecConfig, 'schedule' | 'parameterization' | 'about'>> {
+  return checked(
+    objectOf({ ...remarks, schedule: exactOptional(SCHEDULE), parameterization: exactOptional(PARAMETERIZATION) }),
+    json,
+    CODEC_FILE,
   );
 }
 
-/** Refuses a parameterisation that is not known. */
-export function checkParameterization({ prediction, variance }: Parameterization): void {
-  if (!PREDICTIONS.includes(prediction))
-    throw wrong(`prediction: expected ${PREDICTIONS.join(', ')}, got ${prediction}`);
-  if (!VARIANCES.includes(variance)) throw wrong(`variance: expected ${VARIANCES.join(', ')}, got ${variance}`);
+/** Refuses a parameterisation that is not known. @throws CodecError('model') */
+export function checkParameterization(parameterization: Parameterization): void {
+  checked(PARAMETERIZATION, parameterization, 'parameterization');
 }
 
-/** Refuses a tiling that the network cannot take. */
-export function checkTiling({ tile, overlap }: Tiling, config: UNetConfig): void {
-  if (!(Number.isInteger(tile) && tile > 0 && tile % strideOf(config) === 0)) {
-    throw new CodecError('model', `tile: expected a multiple of ${strideOf(config)}, got ${tile}`);
-  }
-  if (!(Number.isInteger(overlap) && overlap >= 0 && 2 * overlap <= tile)) {
-    throw new CodecError('model', `overlap: expected an integer from 0 to half a tile, got ${overlap}`);
-  }
+/** Refuses a tiling that the network cannot take. @throws CodecError('model') */
+export function checkTiling(tiling: Tiling, config: UNetConfig): void {
+  checked(tilingOf(config), tiling, 'tiling');
 }
+
+const SCHEDULE = objectOf({
+  betaSchedule: oneOf(BETA_SCHEDULES),
+  timesteps: integerFrom(2, MAX_TIMESTEPS),
+  betaStart: number(),
+  betaEnd: number(),
+});
+
+const PARAMETERIZATION = objectOf({ prediction: oneOf(PREDICTIONS), variance: oneOf(VARIANCES) });
+
+function tilingOf(config: UNetConfig) {
+  const stride = strideOf(config);
+  const isTile = (value: number) => Number.isSafeInteger(value) && value > 0 && value % stride === 0;
+  return pipe(
+    objectOf({ tile: pipe(number(), check(isTile, `a multiple of ${stride}`)), overlap: integerFrom(0) }),
+    check(({ tile, overlap }) => 2 * overlap <= tile, 'an overlap of at most half a tile'),
+  );
+}
+
+/** What depends on T and on the network. */
+function partsOf(timesteps: number, config: UNetConfig) {
+  const curve = custom<number[]>(
+    (value) => Array.isArray(value) && value.length === timesteps && value.every(Number.isSafeInteger),
+    `${timesteps} integers`,
+  );
+  return {
+    tiling: tilingOf(config),
+    profile: objectOf({ mean: curve, components: strictTuple([curve, curve], 'two components') }),
+    parameterization: optional(PARAMETERIZATION),
+    pyramid: optional(objectOf({ halfFrom: integerFrom(2, timesteps), leastSide: integerFrom(2) })),
+    residuals: optional(RESIDUALS),
+  };
+}
+
+/** Tables take time to check. */
+const MOST_TABLES = 64;
+
+const RESIDUALS = pipe(
+  objectOf({
+    timesteps: pipe(array(integerFrom(1, MAX_TIMESTEPS)), maxLength(MOST_TABLES, `at most ${MOST_TABLES} timesteps`)),
+    covariances: pipe(
+      array(custom<Covariances>(isTable, `a table of ${COVARIANCE_SIZE} covariances`)),
+      maxLength(MOST_TABLES, `at most ${MOST_TABLES} tables`),
+    ),
+  }),
+  check(({ timesteps, covariances }) => timesteps.length === covariances.length, 'a table for each timestep'),
+);
+
+/** Whether tails can be coded with it; numbers are of a size that files can send. */
+function isTable(table: unknown): boolean {
+  const isCovariance = (value: unknown) => Number.isInteger(value) && Math.abs(value as number) < 2 ** 15;
+  return (
+    Array.isArray(table) &&
+    table.length === COVARIANCE_SIZE &&
+    table.every(isCovariance) &&
+    solvePredictors(table) !== undefined
+  );
+}
+
+/** Of one picture there is no error, which JSON has as null. */
+const ESTIMATE = objectOf({ value: number(), standardError: nullable(number()) });
+const BOUND = nullish(
+  objectOf({ prior: ESTIMATE, diffusion: ESTIMATE, decoder: ESTIMATE, total: ESTIMATE, images: number() }),
+);
+/** Remarks are for people and may be anything; where they are a list of what is known, it is of what it should be. */
+const remarks = {
+  about: optional(
+    lazy((about) =>
+      isObject(about)
+        ? looseObject({
+            trainedOn: optional(string()),
+            importedFrom: optional(string()),
+            calibration: optional(string()),
+            images: optional(numberFrom(0)),
+            hours: optional(numberFrom(0)),
+            test: BOUND,
+            validation: BOUND,
+            bound: BOUND,
+          })
+        : unknown(),
+    ),
+  ),
+};
 
 /** Without the keys that say nothing, so that models from before they were known keep their id. */
 function withoutDefaults({ patchSize, timeScaleShift, ...architecture }: UNetConfig): object {

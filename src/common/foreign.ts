@@ -1,5 +1,18 @@
 /** What somebody else wrote, checked at the door: JSON, and its shape. */
-import { type GenericIssue, type GenericSchema, getDotPath, type InferOutput, safeParse } from 'valibot';
+import {
+  check,
+  custom,
+  type GenericIssue,
+  type GenericSchema,
+  getDotPath,
+  type InferOutput,
+  looseObject,
+  number,
+  type ObjectEntries,
+  picklist,
+  pipe,
+  safeParse,
+} from 'valibot';
 import { briefly, CodecError, type ErrorCode } from './errors.js';
 
 /** Strings, which stay, and the numbers that Python writes and JSON does not have. */
@@ -9,15 +22,67 @@ const STRING_OR_NO_NUMBER = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;
  * Parses JSON. Python's Infinity and NaN become strings, which are refused where a number is expected.
  * @param name of the file in messages
  * @param code of the error
- * @throws CodecError when it is not JSON
+ * @throws CodecError when it is not JSON, or nested deeper than any document is
  */
 export function parseJson(name: string, bytes: Uint8Array, code: ErrorCode = 'model'): unknown {
   const text = new TextDecoder().decode(bytes);
+  if (depthOf(text) > MOST_DEPTH)
+    throw new CodecError(code, `${name}: expected at most ${MOST_DEPTH} levels of lists and objects`);
   try {
     return JSON.parse(text.replace(STRING_OR_NO_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
   } catch (cause) {
     throw new CodecError(code, `${name} is not JSON`, { cause });
   }
+}
+
+/** Of lists and objects in each other. A level takes a byte of a file, and fifty times that of memory. */
+const MOST_DEPTH = 64;
+
+/** How deep lists and objects of JSON are nested. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let most = 0;
+  let isString = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) isString = !isString;
+    else if (isString) i += c === 0x5c ? 1 : 0;
+    else if (c === 0x5b || c === 0x7b) most = Math.max(most, ++depth);
+    else if (c === 0x5d || c === 0x7d) depth--;
+  }
+  return most;
+}
+
+/** An object that has these entries, and may have others. A list is none. */
+export function objectOf<E extends ObjectEntries>(entries: E) {
+  return pipe(custom<Record<string, unknown>>(isObject, 'an object'), looseObject(entries));
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** One of a few names. */
+export function oneOf<const T extends readonly string[]>(known: T) {
+  return picklist(known, known.join(', '));
+}
+
+/** An integer of a range. */
+export function integerFrom(least: number, most = Number.MAX_SAFE_INTEGER) {
+  const words = `an integer from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`;
+  return pipe(
+    number(words),
+    check((value) => Number.isSafeInteger(value) && value >= least && value <= most, words),
+  );
+}
+
+/** A finite number of a range. */
+export function numberFrom(least: number, most = Number.MAX_VALUE) {
+  const words = `a number from ${least}${most === Number.MAX_VALUE ? '' : ` to ${most}`}`;
+  return pipe(
+    number(words),
+    check((value) => value >= least && value <= most, words),
+  );
 }
 
 /**

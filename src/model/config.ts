@@ -1,5 +1,7 @@
 /** The architecture of a network: `config.json` of a diffusers `UNet2DModel`, checked, with diffusers' defaults. */
+import { boolean, custom, is, nullish, optional, picklist, unknown } from 'valibot';
 import { briefly, CodecError } from '../common/errors.js';
+import { checked, integerFrom, numberFrom, objectOf } from '../common/foreign.js';
 
 /** Names as in diffusers, in camel case; only what this implementation supports can be expressed. */
 export interface UNetConfig {
@@ -42,36 +44,16 @@ export function strideOf({ patchSize, blockOutChannels }: UNetConfig): number {
  * @throws CodecError('model') naming the key, what was expected and what came
  */
 export function parseConfig(json: unknown): UNetConfig {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new CodecError('model', 'config.json: expected a JSON object');
-  }
-  const raw = json as Record<string, unknown>;
-  for (const [key, supported] of Object.entries(SUPPORTED)) {
-    // null is a value here: it leaves out what the default has.
-    const value = raw[key] === undefined ? supported[0] : raw[key];
-    if (!supported.includes(value as string)) throw unsupported(key, supported.map(String).join(' or '), value);
-  }
-  const blockOutChannels = raw.block_out_channels ?? [224, 448, 672, 896];
-  if (!Array.isArray(blockOutChannels) || blockOutChannels.length === 0 || !blockOutChannels.every(isPositiveInteger)) {
-    throw unsupported('block_out_channels', 'a list of positive integers', blockOutChannels);
-  }
+  const raw = checked(CONFIG, json, 'config.json');
+  const { block_out_channels: blockOutChannels, norm_num_groups: groups, attention_head_dim: headDim } = raw;
   const levels = blockOutChannels.length;
   const timeChannels = TIME_FACTOR * blockOutChannels[0];
   if ((raw.time_embedding_dim ?? timeChannels) !== timeChannels) {
     const expected = `null or ${timeChannels}, ${TIME_FACTOR} times the first of block_out_channels`;
     throw unsupported('time_embedding_dim', expected, raw.time_embedding_dim);
   }
-  const groups = positiveInteger(raw, 'norm_num_groups', 32);
-  for (const channels of blockOutChannels) {
-    if (channels % groups !== 0) {
-      throw unsupported('block_out_channels', `multiples of norm_num_groups (${groups})`, blockOutChannels);
-    }
-  }
-  const padding = raw.downsample_padding ?? 1;
-  if (padding !== 0 && padding !== 1) throw unsupported('downsample_padding', '0 or 1', padding);
-  const headDim: unknown = raw.attention_head_dim === undefined ? 8 : raw.attention_head_dim;
-  if (headDim !== null && !isPositiveInteger(headDim)) {
-    throw unsupported('attention_head_dim', 'null or a positive integer', headDim);
+  if (blockOutChannels.some((channels) => channels % groups !== 0)) {
+    throw unsupported('block_out_channels', `multiples of norm_num_groups (${groups})`, blockOutChannels);
   }
   const downAttention = blockTypes(raw, 'down_block_types', levels, 'DownBlock2D', DEFAULT_DOWN);
   const upAttention = blockTypes(raw, 'up_block_types', levels, 'UpBlock2D', DEFAULT_UP);
@@ -85,27 +67,27 @@ export function parseConfig(json: unknown): UNetConfig {
       headDim,
     );
   }
-  const freqShift = finite(raw, 'freq_shift', 0);
+  const { freq_shift: freqShift } = raw;
   const frequencies = blockOutChannels[0] / 2;
   if (!Number.isInteger(frequencies) || frequencies <= freqShift) {
     throw unsupported('block_out_channels', `an even first number above 2 freq_shift (${freqShift})`, blockOutChannels);
   }
   return {
-    inChannels: positiveInteger(raw, 'in_channels', 3),
-    outChannels: positiveInteger(raw, 'out_channels', 3),
-    patchSize: positiveInteger(raw, 'patch_size', 1),
+    inChannels: raw.in_channels,
+    outChannels: raw.out_channels,
+    patchSize: raw.patch_size,
     blockOutChannels,
-    layersPerBlock: positiveInteger(raw, 'layers_per_block', 2),
+    layersPerBlock: raw.layers_per_block,
     downAttention,
     upAttention,
     attentionHeadDim: headDim,
     normNumGroups: groups,
-    normEps: finite(raw, 'norm_eps', 1e-5),
+    normEps: raw.norm_eps,
     timeScaleShift: raw.resnet_time_scale_shift === 'scale_shift',
     freqShift,
-    flipSinToCos: boolean(raw, 'flip_sin_to_cos', true),
-    downsamplePadding: padding,
-    centerInputSample: boolean(raw, 'center_input_sample', false),
+    flipSinToCos: raw.flip_sin_to_cos,
+    downsamplePadding: raw.downsample_padding,
+    centerInputSample: raw.center_input_sample,
   };
 }
 
@@ -132,30 +114,59 @@ const TIME_FACTOR = 4;
 const DEFAULT_DOWN = ['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D'];
 const DEFAULT_UP = ['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D'];
 
+/**
+ * More levels and layers than any network has, and sizes of which one tensor alone would be too large: lists of layers and the smallest
+ * picture stay small whatever a file says.
+ */
+const MOST_LEVELS = 7;
+const MOST_LAYERS = 64;
+const MOST_PATCH = 32;
+const MOST_CHANNELS = 2 ** 16;
+
+/** Keys of diffusers of which this network has only these values; null is one, and no stand-in for the default. */
+const supported = Object.fromEntries(
+  Object.entries(SUPPORTED).map(([key, values]) => [
+    key,
+    optional(
+      custom((value) => values.includes(value), values.map(String).join(' or ')),
+      values[0],
+    ),
+  ]),
+);
+
+const channels = custom<number[]>(
+  (value) =>
+    Array.isArray(value) &&
+    value.length >= 1 &&
+    value.length <= MOST_LEVELS &&
+    value.every((item) => is(positive, item)),
+  `a list of positive integers, at most ${MOST_LEVELS}, each up to ${MOST_CHANNELS}`,
+);
+const positive = integerFrom(1, MOST_CHANNELS);
+
+/** What is not there has diffusers' default, and null where that is no value. */
+const CONFIG = objectOf({
+  ...supported,
+  block_out_channels: nullish(channels, [224, 448, 672, 896]),
+  norm_num_groups: nullish(positive, 32),
+  downsample_padding: nullish(picklist([0, 1], '0 or 1'), 1),
+  attention_head_dim: optional(
+    custom<number | null>((value) => value === null || is(positive, value), 'null or a positive integer'),
+    8,
+  ),
+  freq_shift: nullish(numberFrom(-MOST_CHANNELS, MOST_CHANNELS), 0),
+  in_channels: nullish(positive, 3),
+  out_channels: nullish(positive, 3),
+  patch_size: nullish(integerFrom(1, MOST_PATCH), 1),
+  layers_per_block: nullish(integerFrom(1, MOST_LAYERS), 2),
+  norm_eps: nullish(numberFrom(0), 1e-5),
+  flip_sin_to_cos: nullish(boolean(), true),
+  center_input_sample: nullish(boolean(), false),
+  time_embedding_dim: optional(unknown()),
+});
+
 function unsupported(key: string, expected: string, actual: unknown): CodecError {
   return new CodecError('model', `config.json: ${key}: expected ${expected}, got ${briefly(actual)}`);
-}
-
-function isPositiveInteger(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) > 0;
-}
-
-function positiveInteger(raw: Record<string, unknown>, key: string, byDefault: number): number {
-  const value = raw[key] ?? byDefault;
-  if (!isPositiveInteger(value)) throw unsupported(key, 'a positive integer', value);
-  return value;
-}
-
-function finite(raw: Record<string, unknown>, key: string, byDefault: number): number {
-  const value = raw[key] ?? byDefault;
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw unsupported(key, 'a number', value);
-  return value;
-}
-
-function boolean(raw: Record<string, unknown>, key: string, byDefault: boolean): boolean {
-  const value = raw[key] ?? byDefault;
-  if (typeof value !== 'boolean') throw unsupported(key, 'true or false', value);
-  return value;
 }
 
 /** Whether each level has attention. */

@@ -7,15 +7,9 @@
  */
 
 import { invalidArgument } from '../common/errors.js';
-import {
-  type CompiledFunction,
-  type Engine,
-  type HostTensor,
-  type Precision,
-  runAll,
-  type TensorFunction,
-} from '../engine/engine.js';
+import { type CompiledFunction, type Engine, type Precision, runAll } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
+import { compileNetwork, type NoisePredictor } from './network.js';
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
@@ -44,7 +38,8 @@ export interface Denoiser {
   /**
    * xhat0 (Eq. 15), clipped to [-1, 1].
    * @returns `into`
-   * @throws CodecError('usage') for a timestep or an array that does not fit; the signal's reason when it is aborted
+   * @throws CodecError('usage') for a timestep or an array that does not fit, CodecError('model') where the network gives something
+   *   else than finite numbers; the signal's reason when it is aborted
    */
   predictX0(picture: NoisyPicture, options?: PredictOptions): Promise<Float32Array>;
   dispose(): Promise<void>;
@@ -56,17 +51,6 @@ export interface Tiling {
   readonly tile: number;
   /** Least overlap of neighbouring windows in pixels. */
   readonly overlap: number;
-}
-
-/**
- * A network: inputs x_t [N,H,W,3] and timesteps [N] (0..T-1); output [N,H,W,C], whose first three channels are what its
- * parameterisation says.
- */
-export interface NoisePredictor {
-  readonly fn: TensorFunction;
-  readonly constants: readonly HostTensor[];
-  /** H and W must be multiples of this. */
-  readonly stride: number;
 }
 
 /** Where windows lie along one axis. */
@@ -139,13 +123,13 @@ export function createDenoiser(
   let calls = 0;
 
   async function withCompiled(
-    [batch, height, width]: readonly [number, number, number],
+    shape: readonly [batch: number, height: number, width: number],
     parallel: boolean,
     work: (fn: CompiledFunction) => Promise<void>,
   ): Promise<void> {
-    const key = `${batch}x${height}x${width}${parallel ? ' parallel' : ''}`;
+    const key = `${shape.join('x')}${parallel ? ' parallel' : ''}`;
     const entry = compiled.get(key) ?? {
-      fn: engine.compile(network.fn, [[batch, height, width, 3], [batch]], network.constants, { parallel }),
+      fn: compileNetwork(engine, network, shape, { parallel }),
       users: 0,
     };
     compiled.delete(key);

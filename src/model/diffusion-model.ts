@@ -1,7 +1,7 @@
 /** A diffusion model: a network and what it means. */
 import { checkMade } from '../common/arguments.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
-import type { NoisePredictor } from './denoiser.js';
+import type { NoisePredictor } from './network.js';
 import type { Parameterization } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 

@@ -18,6 +18,7 @@ import { checkImage, type RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
 import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
+import { compileNetwork } from './network.js';
 import { VARIANCES, type Variance } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
@@ -110,7 +111,8 @@ const GREY_LEVELS = 127.5;
  * Measures the bound.
  * @param images of one size, with sides that the network takes; not to be changed before the promise settles
  * @throws CodecError('image') for images of different or unfit sizes; 'usage' for other arguments that are not what they should be, and
- *   for a variance the network does not give
+ *   for a variance the network does not give;
+ *   'model' where the network gives something else than finite numbers
  */
 export async function measureBound(
   images: readonly RgbImage[],
@@ -142,7 +144,7 @@ export async function evaluateBound(
       : sampledTasks(images.length, strata, seed, schedule, proposalOf(schedule));
   const evaluations = images.length * (strata === 'all' ? schedule.timesteps : strata + 1);
   const batch = Math.min(evaluations, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
-  const fn = await engine.compile(network.fn, [[batch, height, width, CHANNELS], [batch]], network.constants);
+  const fn = await compileNetwork(engine, network, [batch, height, width]);
   const perImage = images.map(() => ({ prior: 0, diffusion: 0, decoder: 0, squaredError: 0 }));
   const perTimestep = new Map<number, { bits: Moments; mse: Moments }>();
   const bits = 1 / (width * height * CHANNELS * Math.LN2);

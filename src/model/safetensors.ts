@@ -1,6 +1,8 @@
 /** The safetensors format: 8 bytes header length, a JSON header, raw little-endian tensors. (huggingface/safetensors) */
 
+import { array, maxLength, picklist, pipe, record, strictTuple, string } from 'valibot';
 import { CodecError, invalidArgument } from '../common/errors.js';
+import { checked, integerFrom, isObject, objectOf, parseJson } from '../common/foreign.js';
 import { type HostTensor, sizeOf } from '../engine/engine.js';
 
 /** A tensor of a file, converted to float32 whatever its type was. */
@@ -8,7 +10,14 @@ export type Tensors = Map<string, HostTensor>;
 
 /** Bytes of a number of each type. */
 export const ITEM_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
-const MAX_HEADER_BYTES = 100_000_000;
+/** Of a header: room for twenty thousand tensors. */
+const MAX_HEADER_BYTES = 2 ** 22;
+const MOST_NAME = 1024;
+/** Of a tensor. */
+const MOST_DIMENSIONS = 8;
+const METADATA = '__metadata__';
+/** What messages begin with. */
+const NAME = 'not a well-formed safetensors file';
 /** What a header is padded with. */
 const SPACE = 0x20;
 
@@ -19,33 +28,34 @@ const SPACE = 0x20;
  */
 export function readSafetensors(bytes: Uint8Array): Tensors {
   const header = readHeader(bytes);
-  const tensors: Tensors = new Map();
-  const spans: [number, number][] = [];
-  for (const [name, entry] of Object.entries(header.entries)) {
-    if (name === '__metadata__') continue;
-    const { dtype, shape, begin, end } = checkEntry(name, entry, bytes.length - header.end);
-    spans.push([begin, end]);
-    tensors.set(name, { shape, data: toFloats(copy(bytes, header.end + begin, header.end + end), dtype) });
-  }
-  // Empty tensors before the one that begins where they lie.
-  spans.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  const entries = Object.entries(header.entries)
+    .filter(([name]) => name !== METADATA)
+    .map(([name, entry]) => checkEntry(name, entry, bytes.length - header.end));
+  // Before anything is copied: what overlaps could be any number of times as large as the file.
+  checkCover(entries, bytes.length - header.end);
+  return new Map(
+    entries.map(({ name, shape, dtype, begin, end }) => [
+      name,
+      { shape, data: toFloats(copy(bytes, header.end + begin, header.end + end), dtype) },
+    ]),
+  );
+}
+
+function checkCover(entries: readonly { readonly begin: number; readonly end: number }[], available: number): void {
   let covered = 0;
-  for (const [begin, end] of spans) {
+  // Empty tensors before the one that begins where they lie.
+  for (const { begin, end } of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== covered)
       throw malformed(begin < covered ? 'tensors overlap' : 'bytes between tensors belong to none');
     covered = end;
   }
-  if (covered !== bytes.length - header.end) throw malformed('bytes after the last tensor belong to none');
-  return tensors;
+  if (covered !== available) throw malformed('bytes after the last tensor belong to none');
 }
 
 /** The file's own metadata: strings by name, `{}` if it has none. @throws CodecError('model') as `readSafetensors` */
 export function readMetadata(bytes: Uint8Array): Record<string, string> {
-  const metadata = readHeader(bytes).entries.__metadata__ ?? {};
-  const isStrings =
-    typeof metadata === 'object' && Object.values(metadata!).every((value) => typeof value === 'string');
-  if (!isStrings) throw malformed('its metadata are not strings');
-  return metadata as Record<string, string>;
+  const metadata = readHeader(bytes).entries[METADATA] ?? {};
+  return checked(record(string(), string()), metadata, `${NAME}: ${METADATA}`);
 }
 
 export interface WriteSafetensorsOptions {
@@ -84,45 +94,37 @@ export function writeSafetensors(
 }
 
 function malformed(what: string): CodecError {
-  return new CodecError('model', `not a well-formed safetensors file: ${what}`);
+  return new CodecError('model', `${NAME}: ${what}`);
 }
 
 function readHeader(bytes: Uint8Array): { entries: Record<string, unknown>; end: number } {
   if (bytes.length < 8) throw malformed(`expected at least 8 bytes, got ${bytes.length}`);
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-  if (length > MAX_HEADER_BYTES || 8 + length > bytes.length) {
-    throw malformed(`its header of ${length} bytes does not fit into ${bytes.length}`);
-  }
-  try {
-    const entries: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-    if (typeof entries === 'object' && entries !== null && !Array.isArray(entries)) {
-      return { entries: entries as Record<string, unknown>, end: 8 + length };
-    }
-  } catch {
-    // Reported below, like JSON that is not an object.
-  }
-  throw malformed('its header is not a JSON object');
+  if (8 + length > bytes.length) throw malformed(`its header of ${length} bytes does not fit into ${bytes.length}`);
+  if (length > MAX_HEADER_BYTES)
+    throw malformed(`expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}`);
+  const entries = parseJson(`${NAME}: its header`, bytes.subarray(8, 8 + length));
+  if (!isObject(entries)) throw malformed('its header is not a JSON object');
+  return { entries, end: 8 + length };
 }
 
+const ENTRY = objectOf({
+  dtype: picklist(Object.keys(ITEM_BYTES), `one of ${Object.keys(ITEM_BYTES).join(', ')}`),
+  shape: pipe(array(integerFrom(0)), maxLength(MOST_DIMENSIONS, `at most ${MOST_DIMENSIONS} dimensions`)),
+  data_offsets: strictTuple([integerFrom(0), integerFrom(0)], 'where it begins and where it ends'),
+});
+
 function checkEntry(name: string, entry: unknown, available: number) {
-  const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
-  const isSizes = (value: unknown): value is number[] =>
-    Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-  if (typeof dtype !== 'string' || !isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) {
-    throw malformed(`the entry of ${name} lacks dtype, shape or data_offsets`);
-  }
-  const itemBytes = Object.hasOwn(ITEM_BYTES, dtype) ? ITEM_BYTES[dtype] : undefined;
-  if (itemBytes === undefined) {
-    throw malformed(`type of ${name}: expected one of ${Object.keys(ITEM_BYTES).join(', ')}, got ${dtype}`);
-  }
-  const [begin, end] = offsets;
-  const size = shape.reduce((product, dimension) => product * dimension, itemBytes);
+  if (name.length > MOST_NAME) throw malformed(`the name of a tensor has ${name.length} characters`);
+  const { dtype, shape, data_offsets } = checked(ENTRY, entry, `${NAME}: ${name}`);
+  const [begin, end] = data_offsets;
+  const size = shape.reduce((product, dimension) => product * dimension, ITEM_BYTES[dtype]);
   if (begin > end || end > available || end - begin !== size) {
     throw malformed(
       `${name} of shape [${shape}] needs ${size} bytes, its offsets are ${begin}..${end} of ${available}`,
     );
   }
-  return { dtype, shape, begin, end };
+  return { name, dtype, shape, begin, end };
 }
 
 /** A copy with a buffer of its own, and so aligned. (`slice` of a Node Buffer would be a view.) */

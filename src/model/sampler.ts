@@ -10,6 +10,7 @@ import type { WorkOptions } from '../common/work.js';
 import { checkSides, type RgbImage } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
 import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
+import { compileNetwork } from './network.js';
 import { outputChannels, VARIANCES, type Variance, x0Coefficients } from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
@@ -102,7 +103,8 @@ const CHANNELS = 3;
 /**
  * Draws pictures. The first ones are the same, but for rounding, however many there are.
  * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for arguments that are not what they should
- *   be, and more than 2^26 pixels in all
+ *   be, and more than 2^26 pixels in all; CodecError('model') where the network gives
+ *   something else than finite numbers
  */
 export async function sample(model: DiffusionModel, options: SampleOptions): Promise<RgbImage[]> {
   checkDiffusionModel(model);
@@ -167,7 +169,7 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
   if (places.length === 1 || results.length === 0) return results;
   const batch = Math.min(results.length, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
   const rounds = Math.ceil(results.length / batch);
-  const fn = await engine.compile(network.fn, [[batch, height, width, CHANNELS], [batch]], network.constants);
+  const fn = await compileNetwork(engine, network, [batch, height, width]);
   const size = width * height * CHANNELS;
   const x = new Float32Array(batch * size);
   const xhat0 = new Float32Array(size);

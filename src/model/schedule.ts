@@ -49,7 +49,7 @@ export const paperSchedule: ScheduleConfig = {
   betaEnd: 0.02,
 };
 
-/** Builds the tables of a schedule. Throws CodecError('model') for values outside 0 < betaStart <= betaEnd < 1. */
+/** Builds the tables of a schedule. Throws CodecError('model') for values outside 0 < betaStart <= betaEnd < 1, and where doubles do not tell its timesteps apart. */
 export function createSchedule(config: ScheduleConfig): Schedule {
   const { betaSchedule, timesteps, betaStart, betaEnd } = config;
   if (!BETA_SCHEDULES.includes(betaSchedule)) {
@@ -71,6 +71,12 @@ export function createSchedule(config: ScheduleConfig): Schedule {
   for (let t = 1; t <= timesteps; t++) {
     alphasCumprod[t] = alphasCumprod[t - 1] * (1 - betaAt(config, t));
     snr[t] = alphasCumprod[t] / (1 - alphasCumprod[t]);
+    if (!(snr[t] < snr[t - 1] && snr[t] > 0)) {
+      throw new CodecError(
+        'model',
+        `betas: expected noise that grows at every timestep and drowns the picture at none, got ${betaStart} to ${betaEnd} in ${timesteps} timesteps`,
+      );
+    }
   }
   return { timesteps, alphasCumprod, snr };
 }

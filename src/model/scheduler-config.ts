@@ -1,10 +1,12 @@
 /** `scheduler_config.json`, where diffusers keeps the noise schedule and what the network's output means. */
-import { briefly, CodecError } from '../common/errors.js';
+import { custom, null_, nullish, number, optional, unknown } from 'valibot';
+import { CodecError } from '../common/errors.js';
+import { checked, objectOf, oneOf } from '../common/foreign.js';
 import type { Parameterization, Variance } from './parameterization.js';
 import { BETA_SCHEDULES, createSchedule, type ScheduleConfig } from './schedule.js';
 
 /** Schedulers that share these keys and know no others that would change what x_t is. */
-const SCHEDULERS = ['DDPMScheduler', 'DDIMScheduler', 'PNDMScheduler'];
+const SCHEDULERS = ['DDPMScheduler', 'DDIMScheduler', 'PNDMScheduler'] as const;
 
 const PREDICTION_TYPES = { epsilon: 'eps', sample: 'x0', v_prediction: 'v' } as const;
 
@@ -27,35 +29,36 @@ export interface Diffusion {
  * @throws CodecError('model') naming the key, what was expected and what came
  */
 export function parseSchedulerConfig(json: unknown): Diffusion {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new CodecError('model', 'scheduler_config.json: expected a JSON object');
-  }
-  const raw = json as Record<string, unknown>;
-  const oneOf = <T extends string>(key: string, known: readonly T[], byDefault: T): T => {
-    const value = raw[key] ?? byDefault;
-    if (!known.includes(value as T)) throw unsupported(key, known.join(', '), value);
-    return value as T;
-  };
-  oneOf('_class_name', SCHEDULERS, 'DDPMScheduler');
-  if ((raw.trained_betas ?? null) !== null) throw unsupported('trained_betas', 'null', raw.trained_betas);
-  if (raw.rescale_betas_zero_snr) throw unsupported('rescale_betas_zero_snr', 'false', raw.rescale_betas_zero_snr);
+  const raw = checked(SCHEDULER_CONFIG, json, 'scheduler_config.json');
   const schedule = {
-    betaSchedule: oneOf('beta_schedule', BETA_SCHEDULES, 'linear'),
-    timesteps: number(raw, 'num_train_timesteps', 1000),
-    betaStart: number(raw, 'beta_start', 1e-4),
-    betaEnd: number(raw, 'beta_end', 0.02),
+    betaSchedule: raw.beta_schedule,
+    timesteps: raw.num_train_timesteps,
+    betaStart: raw.beta_start,
+    betaEnd: raw.beta_end,
   };
   // Whether its numbers are in range.
   createSchedule(schedule);
-  const names = Object.keys(PREDICTION_TYPES) as (keyof typeof PREDICTION_TYPES)[];
   // The key had another name until diffusers 0.9.
-  const prediction = oneOf('prediction_type', names, raw.predict_epsilon === false ? 'sample' : 'epsilon');
-  const variance = oneOf('variance_type', Object.keys(VARIANCE_TYPES), 'fixed_small');
+  const prediction = raw.prediction_type ?? (raw.predict_epsilon === false ? 'sample' : 'epsilon');
   return {
     schedule,
-    parameterization: { prediction: PREDICTION_TYPES[prediction], variance: VARIANCE_TYPES[variance] },
+    parameterization: { prediction: PREDICTION_TYPES[prediction], variance: VARIANCE_TYPES[raw.variance_type] },
   };
 }
+
+/** What is missing or null has diffusers' default. */
+const SCHEDULER_CONFIG = objectOf({
+  _class_name: nullish(oneOf(SCHEDULERS)),
+  beta_schedule: nullish(oneOf(BETA_SCHEDULES), 'linear'),
+  num_train_timesteps: nullish(number(), 1000),
+  beta_start: nullish(number(), 1e-4),
+  beta_end: nullish(number(), 0.02),
+  trained_betas: nullish(null_('null')),
+  rescale_betas_zero_snr: optional(custom((value) => !value, 'false')),
+  prediction_type: nullish(oneOf(Object.keys(PREDICTION_TYPES) as (keyof typeof PREDICTION_TYPES)[])),
+  predict_epsilon: optional(unknown()),
+  variance_type: nullish(oneOf(Object.keys(VARIANCE_TYPES)), 'fixed_small'),
+});
 
 /**
  * The same the other way, for diffusers' `DDPMScheduler`.
@@ -76,14 +79,4 @@ export function schedulerConfigJson({ schedule, parameterization }: Diffusion): 
     trained_betas: null,
     variance_type: { beta: 'fixed_large', 'beta-tilde': 'fixed_small', learned: 'learned_range' }[variance],
   };
-}
-
-function number(raw: Record<string, unknown>, key: string, byDefault: number): number {
-  const value = raw[key] ?? byDefault;
-  if (typeof value !== 'number') throw unsupported(key, 'a number', value);
-  return value;
-}
-
-function unsupported(key: string, expected: string, actual: unknown): CodecError {
-  return new CodecError('model', `scheduler_config.json: ${key}: expected ${expected}, got ${briefly(actual)}`);
 }

@@ -15,7 +15,10 @@ export interface ParameterSpec {
   readonly shape: Shape;
 }
 
-/** All parameters of a network, in the order in which its weights are passed to an engine. */
+/**
+ * All parameters of a network, in the order in which its weights are passed to an engine.
+ * @throws CodecError('model') where they are more than any network has
+ */
 export function listParameters(config: UNetConfig): ParameterSpec[] {
   const { blockOutChannels, layersPerBlock, inChannels, outChannels, patchSize } = config;
   const pixels = patchSize ** 2;
@@ -76,12 +79,26 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
   });
   norm('conv_norm_out', channels);
   conv('conv_out', channels, outChannels * pixels);
+  const count = numbersIn(parameters);
+  if (count > MOST_PARAMETERS) {
+    throw new CodecError(
+      'model',
+      `config.json: expected a network of at most ${MOST_PARAMETERS} parameters, got one of ${count}`,
+    );
+  }
   return parameters;
 }
 
+/** Four gigabytes in memory, thirty times the paper's network: known before any of it is allocated. */
+const MOST_PARAMETERS = 2 ** 30;
+
 /** Numbers that a network has learned. */
 export function countParameters(config: UNetConfig): number {
-  return listParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  return numbersIn(listParameters(config));
+}
+
+function numbersIn(parameters: readonly ParameterSpec[]): number {
+  return parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
 const OLD_ATTENTION_NAMES: Record<string, string> = {
@@ -98,7 +115,7 @@ function oldNameOf(name: string): string {
 /**
  * A file's tensors in the order of the parameters, under today's names, of their shapes.
  * @param tensors as stored, in PyTorch's layouts, with old or new names; old attention weights may be 1x1 convolutions
- * @throws CodecError('model') naming a tensor that is missing, superfluous or of the wrong shape
+ * @throws CodecError('model') naming a tensor that is missing, superfluous, of the wrong shape, or has numbers that are not finite
  */
 export function matchParameters(
   parameters: readonly ParameterSpec[],
@@ -114,6 +131,7 @@ export function matchParameters(
     if (plain.join() !== shape.join() || data.length !== sizeOf(shape)) {
       throw new CodecError('model', `weights: ${stored}: expected shape [${shape}], got [${found}]`);
     }
+    if (!data.every(Number.isFinite)) throw new CodecError('model', `weights: ${stored}: expected finite numbers`);
     return [name, { shape, data }] as const;
   });
   if (unused.size > 0) {

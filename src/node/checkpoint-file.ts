@@ -2,11 +2,11 @@
  * Checkpoints of training runs on disk. A new one is written beside the old and takes its name when it is complete and on disk;
  * whatever happens meanwhile, there is a whole one.
  */
-import { readFile } from 'node:fs/promises';
 import { CodecError } from '../common/errors.js';
 import { type Checkpoint, parseCheckpoint, serializeCheckpoint } from '../model/training/checkpoint.js';
 import type { ParameterSpec } from '../model/unet-parameters.js';
 import { reasonOf } from './files.js';
+import { readRegularFile } from './read.js';
 import { writeWhole } from './write.js';
 
 /** @throws CodecError('file') when it cannot be written; an earlier one at `path` is then still there */
@@ -22,9 +22,7 @@ export async function writeCheckpoint(
 
 /** @throws CodecError('file') when it cannot be read, 'model' when it is not a checkpoint */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new CodecError('file', `${path}: cannot read the checkpoint: ${reasonOf(cause)}`, { cause });
-  });
+  const bytes = await readRegularFile(path);
   try {
     return parseCheckpoint(bytes);
   } catch (cause) {

@@ -2,7 +2,7 @@
  * Models on disk: a directory with `config.json` and `diffusion_pytorch_model.safetensors` as diffusers has them, and `codec.json`
  * with what the codec needs and diffusers does not. Some come with the package and have names.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Header, readHeader } from '../codec/format/header.js';
@@ -15,14 +15,16 @@ import {
   type Model,
   type ModelDescription,
   openDescribed,
+  parseEarlier,
 } from '../codec/model.js';
 import { checkText } from '../common/arguments.js';
 import { CodecError } from '../common/errors.js';
-import { parseJson } from '../common/foreign.js';
+import { isObject, parseJson } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import { checkSides, type Size } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Tiling } from '../model/denoiser.js';
+import { tryNetwork } from '../model/network.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
 import { readSafetensors, type Tensors } from '../model/safetensors.js';
 import { createSchedule, paperSchedule } from '../model/schedule.js';
@@ -30,6 +32,7 @@ import { type Diffusion, parseSchedulerConfig } from '../model/scheduler-config.
 import { createUNet } from '../model/unet.js';
 import { listParameters, matchParameters } from '../model/unet-parameters.js';
 import { exists } from './files.js';
+import { readRegularFile } from './read.js';
 
 export { CODEC_FILE, type CodecConfig, type Model };
 export const CONFIG_FILE = 'config.json';
@@ -58,8 +61,8 @@ export interface ModelInfo extends ModelDescription {
 /** A model whose files have been read and hashed, once for all that is done with it. */
 export interface LoadedModel {
   readonly info: ModelInfo;
-  /** @throws CodecError('model') when the weights do not fit the architecture */
-  open(engine: Engine): Model;
+  /** @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers */
+  open(engine: Engine): Promise<Model>;
 }
 
 /** The models that come with the package, by name. */
@@ -145,7 +148,7 @@ export async function findModel(
 export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling, given?: Diffusion) {
   const config = parseConfig(await readJson(directory, CONFIG_FILE));
   checkTiling(tiling, config);
-  const earlier = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
+  const earlier = await readEarlier(directory);
   const byDefault = given ?? diffusionOf(config, await readJsonIfThere(directory, SCHEDULER_FILE));
   const diffusion = given ?? {
     schedule: earlier.schedule ?? byDefault.schedule,
@@ -156,8 +159,17 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   checkChannels(config, parameterization);
   const schedule = createSchedule(diffusion.schedule);
   const network = createUNet(config, readSafetensors(await readModelFile(directory, WEIGHTS_FILE)));
+  await tryNetwork(engine, network, schedule);
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
-  return { engine, schedule, network, denoiser, parameterization, diffusion, about: earlier.about };
+  return {
+    engine,
+    schedule,
+    network,
+    denoiser,
+    parameterization,
+    diffusion,
+    about: isObject(earlier.about) ? earlier.about : {},
+  };
 }
 
 /**
@@ -197,7 +209,7 @@ export async function loadWeights(nameOrDirectory: string): Promise<ModelWeights
   const directory = await resolveDirectory(nameOrDirectory);
   const configJson = await readJson(directory, CONFIG_FILE);
   const config = parseConfig(configJson);
-  const { about } = ((await readJsonIfThere(directory, CODEC_FILE)) ?? {}) as Partial<CodecConfig>;
+  const { about } = await readEarlier(directory);
   const stored = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
   const tensors = matchParameters(listParameters(config), stored);
   return { name: basename(directory), directory, configJson, config, tensors, about };
@@ -225,14 +237,25 @@ async function resolveDirectory(nameOrDirectory: string): Promise<string> {
 }
 
 async function readModelFile(directory: string, file: string): Promise<Uint8Array> {
-  return readFile(join(directory, file)).catch((cause: unknown) => {
+  const path = join(directory, file);
+  return readRegularFile(path, file === WEIGHTS_FILE ? {} : { largest: LARGEST_MODEL_JSON }).catch((cause: unknown) => {
+    if (!(cause instanceof CodecError)) throw cause;
     const hint = file === CODEC_FILE ? '; make it with ddpm-codec calibrate' : '';
-    throw new CodecError('model', `model ${directory}: cannot read ${file}${hint}`, { cause });
+    const reason = cause.message.slice(`${path}: `.length);
+    throw new CodecError('model', `model ${directory}: cannot read ${file}: ${reason}${hint}`, { cause });
   });
 }
 
+/** Those of the shipped models have 16 kB, one of ten thousand timesteps has 200. */
+export const LARGEST_MODEL_JSON = 4 * 2 ** 20;
+
 async function readJson(directory: string, file: string): Promise<unknown> {
   return parseJson(`model ${directory}: ${file}`, await readModelFile(directory, file));
+}
+
+/** Of a directory that is to be calibrated or trained further, and need not have been calibrated before. */
+async function readEarlier(directory: string): Promise<ReturnType<typeof parseEarlier>> {
+  return parseEarlier((await readJsonIfThere(directory, CODEC_FILE)) ?? {});
 }
 
 async function readJsonIfThere(directory: string, file: string): Promise<unknown> {

@@ -26,7 +26,7 @@ async function modelDirectory(): Promise<string> {
 it('makes codec.json, with which the directory codes and decodes', async () => {
   const directory = await modelDirectory();
   const refused = await callMain(['encode', 'pictures/0.png', '--model', 'model'], directory);
-  expectRefusal(refused, 1, /codec\.json; make it with ddpm-codec calibrate/);
+  expectRefusal(refused, 1, /codec\.json: no such file or directory; make it with ddpm-codec calibrate/);
   const document = await ddpmCodecJson(['calibrate', 'model', 'pictures'], directory);
   expect(document).toEqual({ output: 'model/codec.json', images: 8, engine: expect.any(String) });
   const codec = JSON.parse(await readFile(join(directory, 'model/codec.json'), 'utf8'));
@@ -50,7 +50,7 @@ it('keeps what an earlier codec.json says of the model', async () => {
   expect(codec).toMatchObject({ ...earlier, about: { hours: 3, calibration: '8 pictures' } });
   await writeFile(join(directory, 'model/codec.json'), '{"parameterization":{"prediction":"flow","variance":"beta"}}');
   const refused = await callMain(['calibrate', 'model', 'pictures', '--force'], directory);
-  expectRefusal(refused, 1, /prediction: expected eps, mu, x0, v, got flow/);
+  expectRefusal(refused, 1, /prediction: expected eps, mu, x0, v, got "flow"/);
 });
 
 it('a single picture is enough, and it is said that it is few', async () => {

@@ -1,7 +1,8 @@
 /** Models of tests' own: copies of a shipped one whose files can be changed. */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadModelInfo } from '../../src/node/models.js';
+import { readSafetensors, type Tensors, writeSafetensors } from '../../src/model/safetensors.js';
+import { CODEC_FILE, loadModelInfo, WEIGHTS_FILE } from '../../src/node/models.js';
 import { temporaryDirectory } from './fixtures.js';
 
 const PILOT = (await loadModelInfo('pilot')).directory;
@@ -23,4 +24,15 @@ export async function edit(
   const json = JSON.parse(await readFile(path, 'utf8'));
   change(json);
   await writeFile(path, JSON.stringify(json));
+}
+
+/** The smallest network there is, with the profile of `pilot`: it codes any picture, to nothing much, in a moment. */
+export async function tinyModel(change: (tensors: Tensors) => void = () => {}): Promise<string> {
+  const directory = join(await temporaryDirectory(), 'tiny');
+  await cp('fixtures/reference/unet-tiny', directory, { recursive: true });
+  await cp(join(PILOT, CODEC_FILE), join(directory, CODEC_FILE));
+  const tensors = readSafetensors(await readFile(join(directory, WEIGHTS_FILE)));
+  change(tensors);
+  await writeFile(join(directory, WEIGHTS_FILE), writeSafetensors(tensors));
+  return directory;
 }

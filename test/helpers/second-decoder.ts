@@ -3,7 +3,8 @@
  * plain as the specification, and slow: a transform is a double loop. Where it and src/codec differ, one of them, or
  * the page, is wrong.
  */
-import type { NoisePredictor, Tiling } from '../../src/model/denoiser.js';
+import type { Tiling } from '../../src/model/denoiser.js';
+import type { NoisePredictor } from '../../src/model/network.js';
 import { leb128, powerOfTwo, rangeDecoder, stream } from './second-arithmetic.js';
 import { secondDrawing } from './second-drawing.js';
 import { type SecondTailContext, secondTail } from './second-tail.js';

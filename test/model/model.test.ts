@@ -124,24 +124,36 @@ describe('files that are not there or do not fit', () => {
 
   type Json = Record<string, Record<string, unknown>>;
   test.each([
-    ['no profile', (json: Json) => delete json.profile, /expected schedule, tiling and profile/],
-    ['a short profile', (json: Json) => (json.profile.mean as number[]).pop(), /two components of 1000 integers/],
+    ['no profile', (json: Json) => delete json.profile, /profile: expected it, got nothing/],
+    [
+      'a short profile',
+      (json: Json) => (json.profile.mean as number[]).pop(),
+      /profile.mean: expected 1000 integers, got a list of 999/,
+    ],
     ['a fraction in the profile', (json: Json) => ((json.profile.mean as number[])[3] = 0.5), /1000 integers/],
-    ['one component', (json: Json) => (json.profile.components as unknown[]).pop(), /two components/],
-    ['a profile without a mean', (json: Json) => delete json.profile.mean, /a mean and two components/],
+    [
+      'one component',
+      (json: Json) => (json.profile.components as unknown[]).pop(),
+      /profile.components.1: expected 1000 integers, got nothing/,
+    ],
+    ['a profile without a mean', (json: Json) => delete json.profile.mean, /profile.mean: expected it, got nothing/],
     ['a tile off the stride', (json: Json) => (json.tiling.tile = 63), /tile: expected a multiple of \d+, got 63/],
     ['a tile of 0', (json: Json) => (json.tiling.tile = 0), /tile: expected a multiple of/],
-    ['an overlap of most of a tile', (json: Json) => (json.tiling.overlap = 33), /overlap: expected .*got 33/],
+    [
+      'an overlap of most of a tile',
+      (json: Json) => (json.tiling.overlap = 33),
+      /tiling: expected an overlap of at most half a tile, got .*33/,
+    ],
     [
       'a pyramid of all',
       (json: Json) => (json.pyramid = { halfFrom: 1, leastSide: 32 }),
-      /halfFrom, an integer from 2 to 1000, .*got .*1/,
+      /pyramid.halfFrom: expected an integer from 2 to 1000, got 1/,
     ],
-    ['a pyramid of nothing', (json: Json) => (json.pyramid = {}), /pyramid: expected halfFrom/],
+    ['a pyramid of nothing', (json: Json) => (json.pyramid = {}), /pyramid.halfFrom: expected it, got nothing/],
     [
       'a pyramid of any size',
       (json: Json) => (json.pyramid = { halfFrom: 300 }),
-      /and leastSide, an integer from 2, got/,
+      /pyramid.leastSide: expected it, got nothing/,
     ],
     ['another schedule', (json: Json) => (json.schedule.betaSchedule = 'cosine'), /expected linear, .*, got "cosine"/],
     ['betas the wrong way round', (json: Json) => (json.schedule.betaEnd = 1e-9), /betas: expected/],

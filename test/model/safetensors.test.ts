@@ -105,8 +105,8 @@ describe('types', () => {
   });
 
   test('others are refused by name', () => {
-    expectModelError(single('F8_E4M3', [1], Uint8Array.of(1)), /type of x: expected one of .*F32.*got F8_E4M3/);
-    expectModelError(single('constructor', [1], Uint8Array.of(1)), /got constructor/);
+    expectModelError(single('F8_E4M3', [1], Uint8Array.of(1)), /x: dtype: expected one of .*F32.*got "F8_E4M3"/);
+    expectModelError(single('constructor', [1], Uint8Array.of(1)), /got "constructor"/);
   });
 });
 
@@ -122,16 +122,24 @@ describe('malformed files', () => {
     ['empty', new Uint8Array(0), /at least 8 bytes, got 0/],
     ['shorter than its header', file(good, 12).subarray(0, 40), /header of \d+ bytes does not fit into 40/],
     ['a header length beyond all files', new Uint8Array(64).fill(0xff), /does not fit/],
-    ['not JSON', file('{"a":', 0), /not a JSON object/],
+    ['not JSON', file('{"a":', 0), /its header is not JSON/],
     ['a JSON array', file([1, 2], 0), /not a JSON object/],
     ['JSON null', file('null', 0), /not a JSON object/],
-    ['an entry that is no object', file({ a: null }, 0), /entry of a/],
-    ['no type', file({ a: { shape: [1], data_offsets: [0, 4] } }, 4), /entry of a/],
-    ['no offsets', file({ a: { dtype: 'F32', shape: [1] } }, 4), /entry of a/],
-    ['three offsets', file({ a: entry('F32', [1], 0, 2, 4) }, 4), /entry of a/],
-    ['a negative offset', file({ a: entry('F32', [1], -4, 0) }, 4), /entry of a/],
-    ['a fractional size', file({ a: entry('F32', [1.5], 0, 6) }, 6), /entry of a/],
-    ['a shape that is no list', file({ a: entry('F32', 'x', 0, 4) }, 4), /entry of a/],
+    ['an entry that is no object', file({ a: null }, 0), /a: expected an object, got null/],
+    ['no type', file({ a: { shape: [1], data_offsets: [0, 4] } }, 4), /a: dtype: expected it, got nothing/],
+    ['no offsets', file({ a: { dtype: 'F32', shape: [1] } }, 4), /a: data_offsets: expected it, got nothing/],
+    [
+      'three offsets',
+      file({ a: entry('F32', [1], 0, 2, 4) }, 4),
+      /a: data_offsets.2: expected where it begins and where it ends/,
+    ],
+    [
+      'a negative offset',
+      file({ a: entry('F32', [1], -4, 0) }, 4),
+      /a: data_offsets.0: expected an integer from 0, got -4/,
+    ],
+    ['a fractional size', file({ a: entry('F32', [1.5], 0, 6) }, 6), /a: shape.0: expected an integer from 0, got 1.5/],
+    ['a shape that is no list', file({ a: entry('F32', 'x', 0, 4) }, 4), /a: shape: expected a list, got "x"/],
     ['offsets the wrong way round', file({ a: entry('F32', [1], 4, 0) }, 4), /a of shape \[1\] needs 4 bytes/],
     ['offsets that do not fit the shape', file({ a: entry('F32', [3], 0, 8) }, 8), /needs 12 bytes, .* 0\.\.8/],
     ['data beyond the end', file({ a: entry('F32', [2], 0, 8) }, 4), /offsets are 0\.\.8 of 4/],
@@ -213,5 +221,5 @@ test('metadata are kept beside the tensors', () => {
   expect(readMetadata(bytes)).toEqual(metadata);
   expect(readSafetensors(bytes).get('a')!.data[0]).toBe(7);
   expect(readMetadata(writeSafetensors(new Map()))).toEqual({});
-  expect(() => readMetadata(file({ __metadata__: { a: 1 } }, 0))).toThrow(/not strings/);
+  expect(() => readMetadata(file({ __metadata__: { a: 1 } }, 0))).toThrow(/__metadata__: a: expected a string, got 1/);
 });

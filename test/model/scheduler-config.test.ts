@@ -68,7 +68,8 @@ describe('refuses', () => {
   });
 
   test('what is not an object', () => {
-    for (const json of [null, [], 'DDPMScheduler', 3]) expect(() => parseSchedulerConfig(json)).toThrow(/JSON object/);
+    for (const json of [null, [], 'DDPMScheduler', 3])
+      expect(() => parseSchedulerConfig(json)).toThrow(/expected an object, got/);
   });
 });
 
@@ -78,7 +79,8 @@ test('writing and reading gives the same, but for predictions that diffusers doe
       betaSchedule: fc.constantFrom(...BETA_SCHEDULES),
       timesteps: fc.integer({ min: 2, max: 4000 }),
       betaStart: fc.constant(1e-4),
-      betaEnd: fc.double({ min: 1e-4, max: 0.5, noNaN: true }),
+      // With more of them in 4000 timesteps nothing is left of the picture that doubles could hold.
+      betaEnd: fc.double({ min: 1e-4, max: 0.2, noNaN: true }),
     }),
     parameterization: fc.record({
       prediction: fc.constantFrom(...PREDICTIONS),

@@ -28,6 +28,8 @@ interface ImportArgs extends EngineArgs, OutputArgs {
 const CALIBRATION_IMAGES = 64;
 const BOUND_IMAGES = 16;
 const LEAST_TILE = 64;
+/** No network was trained on larger pictures. */
+const MOST_TILE = 4096;
 const OVERLAP = 8;
 
 export const modelImportCommand: CommandModule<object, ImportArgs> = {
@@ -89,19 +91,23 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const write = (name: string, data: string | Uint8Array) =>
     writeAtomically(join(args.out, name), Buffer.from(data), args);
   const { strideOf } = await import('../../model/config.js');
+  const { createSchedule } = await import('../../model/schedule.js');
+  const { tryNetwork } = await import('../../model/network.js');
+  const { createUNet } = await import('../../model/unet.js');
   const stride = strideOf(network.config);
   const tile = tileOf(network, stride);
   const { CALIBRATION_TILES, makeCodecFile } = await import('../train/codec-file.js');
   const pictures = await openPictures(CALIBRATION_TILES * tile, stride, network);
-  await makeDirectory(args.out);
   // Half precision where it loses nothing, so that one network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
-  await write(CONFIG_FILE, toJson(network.configJson));
-  await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
-  await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));
-
   await withContext(args, console, async (context) => {
     const engine = await context.engine();
+    // Before anything is written.
+    await tryNetwork(engine, createUNet(network.config, network.tensors), createSchedule(diffusion.schedule));
+    await makeDirectory(args.out);
+    await write(CONFIG_FILE, toJson(network.configJson));
+    await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
+    await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));
     const options = { console, engine, tiling: { tile, overlap: OVERLAP }, diffusion, write };
     await makeCodecFile(args.out, pictures.calibration, options, async (model) => ({
       importedFrom: source.name,
@@ -116,7 +122,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
 
 /** Windows as large as what the network was trained on, but not below the default. */
 function tileOf({ configJson }: ImportedNetwork, stride: number): number {
-  const trained = typeof configJson.sample_size === 'number' ? configJson.sample_size : 0;
+  const size = configJson.sample_size;
+  const trained = typeof size === 'number' && size <= MOST_TILE ? size : 0;
   return Math.ceil(Math.max(LEAST_TILE, trained) / stride) * stride;
 }
 
@@ -151,10 +158,11 @@ async function picturesOf(
   });
   const take = (count: number, from: number) => Array.from({ length: count }, (_, i) => cifar10Image(images, from + i));
   return async (_most, _stride, { configJson }) => {
-    if (Number(configJson.sample_size) > LEAST_TILE) {
+    const size = configJson.sample_size;
+    if (typeof size === 'number' && size > LEAST_TILE) {
       throw new CodecError(
         'usage',
-        `--calibrate: expected a directory of training pictures for a network of ${configJson.sample_size} pixels a side; CIFAR-10 has 32`,
+        `--calibrate: expected a directory of training pictures for a network of ${size} pixels a side; CIFAR-10 has 32`,
       );
     }
     return {

@@ -42,7 +42,7 @@ export async function openSource(path: string, config: string | undefined, conso
     throw new CodecError('usage', `${root} is a model already (it has ${CODEC_FILE}); use it as --model`);
   }
   if (isDirectory || isIndex(path)) {
-    const read = (file: string) => readRegularFile(join(root, file));
+    const read = (file: string) => readPart(join(root, file));
     const files = await findNetworkFiles(names, read, isDirectory ? undefined : basename(path));
     if (config !== undefined) {
       throw new CodecError('usage', `--config: ${path} has its own (${files.config}); name a file of weights instead`);
@@ -51,7 +51,13 @@ export async function openSource(path: string, config: string | undefined, conso
   }
   const beside = (file: string) => (names.includes(file) ? join(root, file) : undefined);
   const files = { config: config ?? beside(CONFIG_FILE), scheduler: beside(SCHEDULER_FILE), weights: [path] };
-  return { name, files, read: (file) => readRegularFile(file), paths: pathsOf(files) };
+  return { name, files, read: readPart, paths: pathsOf(files) };
+}
+
+/** A file of a network; documents are small. */
+async function readPart(path: string): Promise<Uint8Array> {
+  const { LARGEST_MODEL_JSON } = await import('../../node/models.js');
+  return readRegularFile(path, extname(path) === '.json' ? { largest: LARGEST_MODEL_JSON } : {});
 }
 
 /** Whether what is no file is a repository's id; a slip in a path is none. */

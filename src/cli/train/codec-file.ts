@@ -54,7 +54,7 @@ export async function makeCodecFile<About extends object>(
     const profile = await calibrate(images, halving, part(0.1, 0.8));
     const residuals = await calibrateResiduals(images, halving, part(0.8, 1));
     progress.stop();
-    const about = await describe({ ...model, engine }, (model.about ?? {}) as object);
+    const about = await describe({ ...model, engine }, model.about);
     const codec: CodecConfig = {
       schedule: model.diffusion.schedule,
       tiling,

@@ -7,6 +7,7 @@ import { openTrainingData, type TrainingData } from '../../data/training-data.js
 import type { Engine } from '../../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../../model/config.js';
 import { measureBound } from '../../model/likelihood.js';
+import { tryNetwork } from '../../model/network.js';
 import { sample } from '../../model/sampler.js';
 import { createSchedule, paperSchedule, type Schedule } from '../../model/schedule.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
@@ -48,10 +49,11 @@ export interface SessionOptions {
 const LOG_EVERY = 10;
 
 /** The state of a new run that begins with a model's weights. @throws CodecError('model') */
-async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedule: Schedule) {
+async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedule: Schedule, engine: Engine) {
   const model = await loadWeights(from);
+  let start: ReturnType<typeof startFrom>;
   try {
-    return startFrom(model, unet, record, schedule);
+    start = startFrom(model, unet, record, schedule);
   } catch (cause) {
     const config = join(model.directory, CONFIG_FILE);
     throw new CodecError(
@@ -60,6 +62,8 @@ async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedu
       { cause },
     );
   }
+  await tryNetwork(engine, createUNet(unet, model.tensors), schedule);
+  return start;
 }
 
 export async function runSession(options: SessionOptions): Promise<void> {
@@ -70,7 +74,8 @@ export async function runSession(options: SessionOptions): Promise<void> {
   if (side % strideOf(unet) !== 0) {
     throw new CodecError('usage', `--crop: expected a multiple of ${strideOf(unet)} for this network, got ${side}`);
   }
-  const start = options.from === undefined ? undefined : await startOf(options.from, unet, options.record, schedule);
+  const start =
+    options.from === undefined ? undefined : await startOf(options.from, unet, options.record, schedule, engine);
   let record = start?.record ?? options.record;
   const data = await openTrainingData(record.data, { side, seed });
   const { batch } = record.options;

@@ -1,5 +1,4 @@
 /** `ddpm-codec train`: trains a model, watches over it, and makes it ready for coding. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError, invalidArgument } from '../../common/errors.js';
@@ -9,7 +8,8 @@ import { OPTIMIZERS } from '../../model/training/optimizer-name.js';
 import { PRESETS, type PresetName, presets, withVariance } from '../../model/training/presets.js';
 import { TIMESTEP_SAMPLINGS } from '../../model/training/timesteps.js';
 import type { TrainerOptions } from '../../model/training/trainer.js';
-import { publicPath, reasonOf } from '../../node/files.js';
+import { publicPath } from '../../node/files.js';
+import { readJsonFile } from '../../node/read.js';
 import {
   type EngineArgs,
   engineOptions,
@@ -250,16 +250,13 @@ async function configOf(
   if (name === undefined) return undefined;
   const preset = PRESETS.find((known) => known === name);
   if (preset) return { preset, config: presets[preset].config };
-  const text = await readFile(name, 'utf8').catch((cause: unknown) => {
-    throw new CodecError('file', `--config: expected small, paper or a file, got ${name}: ${reasonOf(cause)}`, {
-      cause,
-    });
+  const json = await readJsonFile(name, 'model').catch((cause: unknown) => {
+    if (!(cause instanceof CodecError) || cause.code !== 'file') throw cause;
+    throw new CodecError('file', `--config: expected small, paper or a file, got ${cause.message}`, { cause });
   });
-  try {
-    return { preset: 'small', config: JSON.parse(text) as Record<string, unknown> };
-  } catch (cause) {
-    throw new CodecError('model', `${name}: not JSON`, { cause });
-  }
+  const { parseConfig } = await import('../../model/config.js');
+  parseConfig(json);
+  return { preset: 'small', config: json as Record<string, unknown> };
 }
 
 function checkNumbers(args: TrainArgs) {

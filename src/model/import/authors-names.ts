@@ -22,20 +22,24 @@
 
 import { CodecError } from '../../common/errors.js';
 import type { HostTensor } from '../../engine/engine.js';
-import { parseConfig } from '../config.js';
+import type { UNetConfig } from '../config.js';
 import type { Tensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 
 /** What the last layer's bias is called, and so which names a file has. */
 export type Naming = 'tensorflow' | 'port';
 
+/** More levels, blocks and attentions than any network has. */
+const MOST_PARTS = 100;
+
 /** The architecture of a network of the authors, from the shapes of its tensors; all else is fixed in their code. */
 export function authorsConfig(shapes: ReadonlyMap<string, readonly number[]>, naming: Naming): Record<string, unknown> {
   const [slash, under] = naming === 'tensorflow' ? ['/', '_'] : ['.', '.'];
-  const has = (path: string) => [...shapes.keys()].some((name) => name.startsWith(path + slash));
+  const names = [...shapes.keys()];
+  const has = (path: string) => names.some((name) => name.startsWith(path + slash));
   const count = (path: string) => {
     let n = 0;
-    while (has(`${path}${under}${n}`)) n++;
+    while (n < MOST_PARTS && has(`${path}${under}${n}`)) n++;
     return n;
   };
   const leaf = naming === 'tensorflow' ? 'b' : 'bias';
@@ -69,13 +73,12 @@ export function authorsConfig(shapes: ReadonlyMap<string, readonly number[]>, na
 
 /**
  * A file's tensors under diffusers' names and in PyTorch's layouts.
- * @param config as {@link authorsConfig} gives it
+ * @param config as {@link authorsConfig} gives it, checked
  */
-export function fromAuthorsNames(tensors: Tensors, config: Record<string, unknown>, naming: Naming): Tensors {
-  const parsed = parseConfig(config);
-  const levels = parsed.blockOutChannels.length;
+export function fromAuthorsNames(tensors: Tensors, config: UNetConfig, naming: Naming): Tensors {
+  const levels = config.blockOutChannels.length;
   const renamed: Tensors = new Map(tensors);
-  for (const parameter of listParameters(parsed)) {
+  for (const parameter of listParameters(config)) {
     const name = naming === 'tensorflow' ? tensorflowName(parameter, levels) : portName(parameter, levels);
     const tensor = tensors.get(name);
     if (tensor === undefined) throw new CodecError('model', `weights: expected a tensor ${name}, found none`);

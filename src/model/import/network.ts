@@ -1,7 +1,8 @@
 /** A network from the files that others keep it in: which files these are, and what is in them. */
 import { posix } from 'node:path';
+import { check, pipe, record, string } from 'valibot';
 import { CodecError } from '../../common/errors.js';
-import { parseJson } from '../../common/foreign.js';
+import { checked, objectOf, parseJson } from '../../common/foreign.js';
 import type { HostTensor } from '../../engine/engine.js';
 import { parseConfig, type UNetConfig } from '../config.js';
 import { readSafetensors, type Tensors } from '../safetensors.js';
@@ -93,13 +94,16 @@ function chooseWeights(names: readonly string[]): string | undefined {
 
 /** The files that an index names. */
 function shardsOf(index: unknown): string[] {
-  const map: unknown = (index as { weight_map?: unknown } | null)?.weight_map;
-  const files = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [];
   // Names of files beside it, nothing that leads elsewhere.
-  if (files.length === 0 || !files.every((file) => typeof file === 'string' && file === posix.basename(file))) {
+  const fileName = pipe(
+    string(),
+    check((file) => file === posix.basename(file), 'the name of a file beside it'),
+  );
+  const { weight_map } = checked(objectOf({ weight_map: record(string(), fileName) }), index, 'index of shards');
+  const files = [...new Set(Object.values(weight_map))];
+  if (files.length === 0)
     throw new CodecError('model', 'index of shards: expected a weight_map from tensors to file names');
-  }
-  return files as string[];
+  return files;
 }
 
 /** A network, whatever form it came in. */
@@ -141,17 +145,17 @@ export function readNetwork(
     return { configJson: configJson as Record<string, unknown>, config, tensors: match(config, stored) };
   }
   const shapes = new Map([...stored].map(([name, { shape }]) => [name, shape]));
-  const known = (configJson as Record<string, unknown> | undefined) ?? authorsConfig(shapes, naming);
+  const known = configJson ?? authorsConfig(shapes, naming);
   const config = parseConfig(known);
-  return { configJson: known, config, tensors: match(config, fromAuthorsNames(stored, known, naming)) };
+  return {
+    configJson: known as Record<string, unknown>,
+    config,
+    tensors: match(config, fromAuthorsNames(stored, config, naming)),
+  };
 }
 
 function match(config: UNetConfig, tensors: Tensors): Tensors {
-  const matched = matchParameters(listParameters(config), tensors);
-  for (const [name, { data }] of matched) {
-    if (!data.every(Number.isFinite)) throw new CodecError('model', `weights: ${name}: expected finite numbers`);
-  }
-  return matched;
+  return matchParameters(listParameters(config), tensors);
 }
 
 function readWeights(

@@ -13,6 +13,10 @@ const DTYPES: Readonly<Record<string, string>> = {
   '<i4': 'I32',
 };
 
+/** NumPy pads headers to 64 bytes, and has a shape and a type to put into them. */
+const MOST_HEADER_BYTES = 4096;
+const MOST_DIMENSIONS = 8;
+
 /** The arrays of an archive by name. @throws CodecError('model') naming the array that is malformed */
 export function readNpz(bytes: Uint8Array): Map<string, () => HostTensor> {
   const arrays = new Map<string, () => HostTensor>();
@@ -29,6 +33,7 @@ function readNpy(file: string, bytes: Uint8Array): HostTensor {
   if (buffer.length < 12 || buffer.toString('latin1', 0, 6) !== '\x93NUMPY') throw wrong('not a NumPy array');
   const start = buffer[6] === 1 ? 10 : 12;
   const data = start + (buffer[6] === 1 ? buffer.readUInt16LE(8) : buffer.readUInt32LE(8));
+  if (data - start > MOST_HEADER_BYTES) throw wrong('its header is too long');
   const header = buffer.toString('latin1', start, data);
   const [, descr] = /'descr':\s*'([^']*)'/.exec(header) ?? [];
   const [, order] = /'fortran_order':\s*(True|False)/.exec(header) ?? [];
@@ -37,7 +42,9 @@ function readNpy(file: string, bytes: Uint8Array): HostTensor {
   const dtype = Object.hasOwn(DTYPES, descr) ? DTYPES[descr] : undefined;
   if (dtype === undefined) throw wrong(`expected numbers of type ${Object.keys(DTYPES).join(', ')}, got ${descr}`);
   if (order === 'True') throw wrong('expected C order, got Fortran order; save it with numpy.ascontiguousarray');
-  const shape = sizes.split(',').flatMap((size) => (size.trim() === '' ? [] : [Number(size)]));
+  const shape: number[] = sizes.split(',').flatMap((size) => (size.trim() === '' ? [] : [Number(size)]));
+  if (shape.length > MOST_DIMENSIONS)
+    throw wrong(`expected at most ${MOST_DIMENSIONS} dimensions, got ${shape.length}`);
   const length = sizeOf(shape) * ITEM_BYTES[dtype];
   if (bytes.length - data !== length) throw wrong(`shape [${shape}] needs ${length} bytes, got ${bytes.length - data}`);
   return { shape, data: toFloats(copy(bytes, data, bytes.length), dtype) };

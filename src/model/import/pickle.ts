@@ -4,7 +4,7 @@
  * dictionary or note where a tensor lies. Any other is refused by its name.
  * (Opcodes: CPython's Lib/pickletools.py; what torch writes: torch/serialization.py.)
  */
-import { CodecError } from '../../common/errors.js';
+import { briefly, CodecError } from '../../common/errors.js';
 
 /** Dictionaries become maps, tuples and lists arrays. */
 export type Value = string | number | boolean | null | Value[] | Map<unknown, Value> | Storage | TensorView | Global;
@@ -44,7 +44,7 @@ const STORAGES: Readonly<Record<string, string>> = {
 };
 
 /** What a file may call, and what comes of it. */
-const GLOBALS: Readonly<Record<string, (args: Value[]) => Value>> = {
+const GLOBALS: Readonly<Record<string, (args: Value[], spend: (objects: number) => void) => Value>> = {
   'collections.OrderedDict': orderedDict,
   'torch._utils._rebuild_tensor_v2': rebuildTensor,
   'torch._utils._rebuild_parameter': rebuildParameter,
@@ -53,16 +53,35 @@ const GLOBALS: Readonly<Record<string, (args: Value[]) => Value>> = {
 const MOST_DIMENSIONS = 8;
 
 /**
+ * What a pickle may have, which is room for twenty thousand tensors. Every opcode is a byte, and what some make takes two hundred of
+ * memory.
+ */
+const MOST_BYTES = 2 ** 26;
+const MOST_OPCODES = 2 ** 21;
+/** Dictionaries, lists, tuples and their copies; and as many of what is named, to be referred to. */
+const MOST_OBJECTS = 2 ** 18;
+
+/**
  * Reads one pickle.
  * @param start where it begins; others may follow
  * @returns what it holds, and where it ends
  * @throws CodecError('model') for anything but a well-formed pickle of tensors, dictionaries and plain values
  */
 export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: number } {
-  const input = new Input(bytes, start);
+  const input = new Input(bytes.subarray(0, start + MOST_BYTES), start);
+  let opcodes = 0;
+  let objects = 0;
+  const spend = (count: number) => {
+    objects += count;
+    if (objects > MOST_OBJECTS) throw malformed('it has more parts than any list of tensors');
+  };
   const stack: Value[] = [];
   const marks: number[] = [];
   const memo = new Map<number, Value>();
+  const make = (value: Value) => {
+    spend(1);
+    stack.push(value);
+  };
   const pop = (): Value => {
     if (stack.length === 0 || stack.length === marks.at(-1)) throw malformed('it takes more than there is');
     return stack.pop()!;
@@ -89,6 +108,7 @@ export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: n
 
   for (;;) {
     const opcode = input.byte();
+    if (++opcodes > MOST_OPCODES) throw malformed('it is longer than any list of tensors');
     switch (String.fromCharCode(opcode)) {
       case '\x80': // PROTO
         input.byte();
@@ -129,19 +149,19 @@ export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: n
         stack.push(input.text(input.byte()));
         break;
       case '}': // EMPTY_DICT
-        stack.push(new Map());
+        make(new Map());
         break;
       case ']': // EMPTY_LIST
       case ')': // EMPTY_TUPLE
-        stack.push([]);
+        make([]);
         break;
       case 't': // TUPLE
-        stack.push(popToMark());
+        make(popToMark());
         break;
       case '\x85': // TUPLE1, TUPLE2, TUPLE3
       case '\x86':
       case '\x87':
-        stack.push(Array.from({ length: opcode - 0x84 }, pop).reverse());
+        make(Array.from({ length: opcode - 0x84 }, pop).reverse());
         break;
       case 's': // SETITEM
         setItems([pop(), pop()].reverse());
@@ -168,6 +188,7 @@ export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: n
         const at = opcode === 0x71 ? input.byte() : input.unsigned(4);
         const value = pop();
         memo.set(at, value);
+        if (memo.size > MOST_OBJECTS) throw malformed('it names more than any list of tensors');
         stack.push(value);
         break;
       }
@@ -178,7 +199,7 @@ export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: n
         recall(input.unsigned(4));
         break;
       case 'c': // GLOBAL
-        stack.push(allowed(`${input.line()}.${input.line()}`));
+        make(allowed(`${input.line()}.${input.line()}`));
         break;
       case 'R': {
         // REDUCE
@@ -186,7 +207,7 @@ export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: n
         const callable = pop();
         const call = callable instanceof Global && Object.hasOwn(GLOBALS, callable.name) && GLOBALS[callable.name];
         if (!call || !Array.isArray(args)) throw malformed('it calls what cannot be called');
-        stack.push(call(args));
+        make(call(args, spend));
         break;
       }
       case 'b': {
@@ -196,7 +217,7 @@ export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: n
         break;
       }
       case 'Q': // BINPERSID
-        stack.push(storageOf(pop()));
+        make(storageOf(pop()));
         break;
       default:
         throw malformed(`opcode 0x${opcode.toString(16)} is none that torch.save writes`);
@@ -208,7 +229,7 @@ function allowed(name: string): Global {
   if (Object.hasOwn(GLOBALS, name) || Object.hasOwn(STORAGES, name)) return new Global(name);
   throw new CodecError(
     'model',
-    `PyTorch file: refused, for it names ${JSON.stringify(name)}; only tensors are read. If you trust the file, load it in Python and save its state dict alone: torch.save(model.state_dict(), "weights.pt")`,
+    `PyTorch file: refused, for it names ${briefly(name)}; only tensors are read. If you trust the file, load it in Python and save its state dict alone: torch.save(model.state_dict(), "weights.pt")`,
   );
 }
 
@@ -222,7 +243,8 @@ function storageOf(id: Value): Storage {
   return new Storage(dtype, key, size);
 }
 
-function orderedDict([pairs = []]: Value[]): Map<unknown, Value> {
+function orderedDict([pairs = []]: Value[], spend: (objects: number) => void): Map<unknown, Value> {
+  if (Array.isArray(pairs)) spend(pairs.length);
   if (!Array.isArray(pairs) || !pairs.every((pair) => Array.isArray(pair) && pair.length === 2)) {
     throw malformed('a dictionary is made of something else than pairs');
   }

@@ -21,34 +21,73 @@ type Storages = (key: string) => Uint8Array | undefined;
  * @throws CodecError('model') when the file is malformed or holds anything but tensors and plain values
  */
 export function readTorchFile(bytes: Uint8Array): Map<string, () => HostTensor> {
-  const { root, storages } = isZip(bytes) ? readArchive(bytes) : readLegacy(bytes);
-  const tensors = new Map<string, () => HostTensor>();
-  const collect = (value: Value, path: readonly string[]) => {
-    if (value instanceof TensorView) tensors.set(path.join('.'), () => materialize(path.join('.'), value, storages));
-    else if (path.length > MOST_LEVELS) throw new CodecError('model', 'PyTorch file: dictionaries nested too deeply');
-    else if (value instanceof Map) for (const [key, item] of value) collect(item, [...path, String(key)]);
-    else if (Array.isArray(value)) for (const [i, item] of value.entries()) collect(item, [...path, String(i)]);
+  const { views, storages } = isZip(bytes) ? readArchive(bytes) : readLegacy(bytes);
+  // Views can share their numbers, any number of them.
+  let left = MOST_NUMBERS_PER_BYTE * bytes.length;
+  const spend = (name: string, numbers: number) => {
+    left -= numbers;
+    if (left >= 0) return;
+    throw new CodecError('model', `PyTorch file: tensor ${name}: expected numbers of its own, got others' once more`);
   };
-  collect(root, []);
-  return tensors;
+  return new Map([...views].map(([name, view]) => [name, () => materialize(name, view, storages, spend)]));
 }
 
+/** As many as compressed half precision may have, see {@link readZip}. */
+const MOST_NUMBERS_PER_BYTE = 8;
+/** Of dictionaries in each other: one may even be in itself. */
 const MOST_LEVELS = 16;
+/** Items of all dictionaries and lists; one that is in many others counts each time. */
+const MOST_VISITS = 2 ** 21;
+const MOST_TENSORS = 2 ** 16;
+/** Characters. */
+const MOST_NAME = 1024;
 
-function readArchive(bytes: Uint8Array): { root: Value; storages: Storages } {
+/** All tensors by name. @throws CodecError('model') where there is more to look at than any network has */
+function findTensors(root: Value): Map<string, TensorView> {
+  const tooMuch = (what: string) => new CodecError('model', `PyTorch file: ${what}`);
+  const views = new Map<string, TensorView>();
+  let visits = 0;
+  const visit = (value: Value, name: string, level: number) => {
+    if (++visits > MOST_VISITS) throw tooMuch('its dictionaries hold more than any network has');
+    if (!(value instanceof TensorView || value instanceof Map || Array.isArray(value))) return;
+    if (name.length > MOST_NAME) throw tooMuch(`a name has more than ${MOST_NAME} characters`);
+    if (value instanceof TensorView) {
+      views.set(name, value);
+      if (views.size > MOST_TENSORS) throw tooMuch(`expected at most ${MOST_TENSORS} tensors`);
+      return;
+    }
+    if (level > MOST_LEVELS) throw tooMuch('dictionaries nested too deeply');
+    for (const [key, item] of value.entries()) {
+      // Nothing else is a part of a name.
+      if (typeof key === 'string' || typeof key === 'number')
+        visit(item, name === '' ? `${key}` : `${name}.${key}`, level + 1);
+    }
+  };
+  visit(root, '', 0);
+  return views;
+}
+
+interface TorchFile {
+  readonly views: ReadonlyMap<string, TensorView>;
+  readonly storages: Storages;
+}
+
+function readArchive(bytes: Uint8Array): TorchFile {
   const files = readZip(bytes);
   const pickle = [...files.keys()].find((name) => name === 'data.pkl' || name.endsWith('/data.pkl'));
   if (pickle === undefined) throw new CodecError('model', 'not a PyTorch file: the zip archive has no data.pkl');
   const directory = pickle.slice(0, -'data.pkl'.length);
   const order = files.get(`${directory}byteorder`);
   if (order !== undefined && Buffer.from(order).toString() !== 'little') {
-    throw new CodecError('model', `PyTorch file: expected byte order little, got ${Buffer.from(order).toString()}`);
+    const got = Buffer.from(order.subarray(0, MOST_NAME)).toString();
+    throw new CodecError('model', `PyTorch file: expected byte order little, got ${got}`);
   }
-  return { root: readPickle(files.get(pickle)!).value, storages: (key) => files.get(`${directory}data/${key}`) };
+  const views = findTensors(readPickle(files.get(pickle)!).value);
+  return { views, storages: (key) => files.get(`${directory}data/${key}`) };
 }
 
 /** Magic number, protocol version, machine, object, keys of the storages, and for each its size and numbers. */
-function readLegacy(bytes: Uint8Array): { root: Value; storages: Storages } {
+function readLegacy(bytes: Uint8Array): TorchFile {
   if (!LEGACY_MAGIC.equals(bytes.subarray(0, LEGACY_MAGIC.length))) {
     throw new CodecError('model', 'not a PyTorch file: it begins neither as a zip archive nor as one from before 1.6');
   }
@@ -59,22 +98,18 @@ function readLegacy(bytes: Uint8Array): { root: Value; storages: Storages } {
     return value;
   };
   const [, , root, keys] = [next(), next(), next(), next()];
-  const sizes = new Map<string, number>();
-  const collect = (value: Value) => {
-    if (value instanceof TensorView) sizes.set(value.storage.key, bytesOf(value.storage));
-    else if (value instanceof Map) for (const item of value.values()) collect(item);
-    else if (Array.isArray(value)) for (const item of value) collect(item);
-  };
-  collect(root);
+  const views = findTensors(root);
+  const sizes = new Map([...views.values()].map(({ storage }) => [storage.key, bytesOf(storage)]));
   const parts = new Map<string, Uint8Array>();
   for (const key of Array.isArray(keys) ? keys : []) {
-    const size = sizes.get(String(key));
-    if (size === undefined)
-      throw new CodecError('model', `not a well-formed PyTorch file: no tensor is in storage ${key}`);
-    parts.set(String(key), bytes.subarray(at + 8, at + 8 + size));
+    const size = typeof key === 'string' ? sizes.get(key) : undefined;
+    if (typeof key !== 'string' || size === undefined) {
+      throw new CodecError('model', `not a well-formed PyTorch file: no tensor is in a storage that it lists`);
+    }
+    parts.set(key, bytes.subarray(at + 8, at + 8 + size));
     at += 8 + size;
   }
-  return { root, storages: (key) => parts.get(key) };
+  return { views, storages: (key) => parts.get(key) };
 }
 
 function bytesOf({ dtype, size }: Storage): number {
@@ -82,7 +117,12 @@ function bytesOf({ dtype, size }: Storage): number {
 }
 
 /** The numbers of a view, in order. */
-function materialize(name: string, view: TensorView, storages: Storages): HostTensor {
+function materialize(
+  name: string,
+  view: TensorView,
+  storages: Storages,
+  spend: (name: string, numbers: number) => void,
+): HostTensor {
   const { storage, offset, shape, strides } = view;
   const wrong = (what: string) => new CodecError('model', `PyTorch file: tensor ${name}: ${what}`);
   const bytes = storages(storage.key);
@@ -96,10 +136,12 @@ function materialize(name: string, view: TensorView, storages: Storages): HostTe
   if (size > storage.size || (size > 0 && last >= storage.size)) {
     throw wrong(`shape [${shape}] does not fit into its ${storage.size} numbers`);
   }
+  spend(name, size);
   const item = ITEM_BYTES[storage.dtype];
   if (isContiguous(shape, strides)) {
     return { shape, data: toFloats(copy(bytes, offset * item, (offset + size) * item), storage.dtype) };
   }
+  spend(name, last + 1 - offset);
   const all = toFloats(copy(bytes, offset * item, (last + 1) * item), storage.dtype);
   const data = new Float32Array(size);
   const index = shape.map(() => 0);
@@ -137,11 +179,18 @@ export function selectNetwork(names: Iterable<string>, firstLayer: string): stri
   if (others.length > 0) {
     throw new CodecError(
       'model',
-      `weights: expected one network, found ${[chosen, ...others].map((prefix) => `${prefix}*`).join(', ')}; save the one you mean alone`,
+      `weights: expected one network, found ${listed([chosen, ...others])}; save the one you mean alone`,
     );
   }
   return chosen;
 }
+
+function listed(prefixes: readonly string[]): string {
+  const some = prefixes.slice(0, MOST_LISTED).map((prefix) => `${prefix}*`);
+  return [...some, ...(prefixes.length > MOST_LISTED ? ['and others'] : [])].join(', ');
+}
+
+const MOST_LISTED = 4;
 
 /** Reads the tensors whose names begin with a prefix, and takes it off. */
 export function readSelected(tensors: ReadonlyMap<string, () => HostTensor>, prefix: string): Tensors {

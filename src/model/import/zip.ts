@@ -1,6 +1,6 @@
 /** Zip archives, of which PyTorch's and NumPy's files are some. */
 import { unzipSync } from 'fflate';
-import { CodecError } from '../../common/errors.js';
+import { briefly, CodecError } from '../../common/errors.js';
 
 export function isZip(bytes: Uint8Array): boolean {
   return Buffer.from('PK\x03\x04').equals(bytes.subarray(0, 4));
@@ -8,17 +8,25 @@ export function isZip(bytes: Uint8Array): boolean {
 
 /**
  * The files of an archive by name.
- * @throws CodecError('model') when it is cut off or damaged, or would unpack to more than it can honestly hold
+ * @throws CodecError('model') when it is cut off or damaged, or would unpack to more than it can honestly hold: known from its list, before
+ *   any of that is unpacked
  */
 export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
-  let total = 0;
+  let count = 0;
+  let packed = 0;
+  let unpacked = 0;
   try {
     const files = unzipSync(bytes, {
-      filter({ name, originalSize }) {
-        total += originalSize;
-        // Numbers compress little; a hundredfold is an attack.
-        if (total > MOST_EXPANSION * bytes.length)
-          throw new CodecError('model', `zip archive: ${name} unpacks to too much`);
+      filter({ name, size, originalSize, compression }) {
+        count++;
+        packed += size;
+        unpacked += compression === STORED ? size : originalSize;
+        if (count * LEAST_ENTRY_BYTES > bytes.length || packed > bytes.length) {
+          throw new CodecError('model', 'zip archive: its files overlap');
+        }
+        if (unpacked > MOST_EXPANSION * bytes.length) {
+          throw new CodecError('model', `zip archive: ${briefly(name)} unpacks to too much`);
+        }
         return true;
       },
     });
@@ -29,4 +37,9 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   }
 }
 
-const MOST_EXPANSION = 100;
+/** Numbers compress little. */
+const MOST_EXPANSION = 16;
+/** Of the list of files. */
+const LEAST_ENTRY_BYTES = 46;
+/** What is not compressed. */
+const STORED = 0;

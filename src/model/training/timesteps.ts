@@ -1,4 +1,5 @@
 /** Which timesteps a batch is trained on, and how much each example then counts. */
+import { CodecError } from '../../common/errors.js';
 import type { IntegerStream } from '../../common/random.js';
 import type { Schedule } from '../schedule.js';
 
@@ -20,7 +21,7 @@ export interface TimestepSampler {
   readonly state: Float32Array;
 }
 
-/** @param state of a sampler of the same kind and schedule, from a checkpoint */
+/** @param state of a sampler of the same kind and schedule, from a checkpoint @throws CodecError('model') where it is of another */
 export function createTimestepSampler(
   kind: TimestepSampling,
   schedule: Schedule,
@@ -59,6 +60,12 @@ const UNIFORM_SHARE = 0.001;
 function createImportanceSampler(timesteps: number, from?: Float32Array): TimestepSampler {
   const width = HISTORY + 1;
   const state = from ?? new Float32Array(timesteps * width);
+  if (state.length !== timesteps * width) {
+    throw new CodecError(
+      'model',
+      `sampler: expected ${timesteps * width} numbers for ${timesteps} timesteps, got ${state.length}`,
+    );
+  }
   const isWarm = () => {
     for (let t = 0; t < timesteps; t++) if (state[t * width] < HISTORY) return false;
     return true;

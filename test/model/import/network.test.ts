@@ -294,8 +294,11 @@ describe('which files', () => {
     const { weights } = await find(names, map({ x: 'a.safetensors', y: 'b.safetensors', z: 'a.safetensors' }));
     expect(weights).toEqual(['unet/a.safetensors', 'unet/b.safetensors']);
     await expect(find(names, map({ x: 'c.safetensors' }))).rejects.toThrow(/names unet\/c\.safetensors, which is not/);
-    await expect(find(names, map({ x: '../../etc/passwd' }))).rejects.toThrow(/expected a weight_map/);
-    await expect(find(names, map(null))).rejects.toThrow(/expected a weight_map/);
+    await expect(find(names, map({ x: '../../etc/passwd' }))).rejects.toThrow(
+      /weight_map.x: expected the name of a file beside it/,
+    );
+    await expect(find(names, map({}))).rejects.toThrow(/expected a weight_map from tensors to file names/);
+    await expect(find(names, map(null))).rejects.toThrow(/weight_map: expected an object, got null/);
   });
 
   test.each([
