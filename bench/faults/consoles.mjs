@@ -115,7 +115,7 @@ export const cases = [
       await trial.take('model');
       for (const name of ['b', 'c', 'd']) await trial.write(`in/${name}.ddc`, plain.bytes);
       const result = await withConsoles(trial, ['decode', 'in', '-o', 'out/', '--model', 'model'], { stdout: 'gone' });
-      allThere(trial, result, ['out/b.png', 'out/c.png', 'out/d.png']);
+      allThere(trial, result, ['out/b.decoded.png', 'out/c.decoded.png', 'out/d.decoded.png']);
       expect(result.code === 0, `exit code ${result.code}`);
     },
   },

@@ -87,7 +87,7 @@ async function importFrom(trial, { revision, tree, file }) {
   try {
     return await trial.codec(['model', 'import', ID, '--out', 'out', '--calibrate', 'few', '--quiet'], {
       env,
-      patience: 45,
+      patience: 15,
     });
   } finally {
     server.closeAllConnections();

@@ -165,7 +165,7 @@ export const cases = [
   ...each(GROUP, ABSURD, async (trial, change) => {
     await trial.take('a.png', 'model');
     await trial.write(`model/${WEIGHTS}`, await weightsWith(change));
-    const { code, stderr } = await trial.codec([...LOSSLESS, '--quiet'], { patience: 60 });
+    const { code, stderr } = await trial.codec([...LOSSLESS, '--quiet'], { patience: 40 });
     if (code === 1) return lastLine(stderr);
     expect(code === 0, `exit code ${code}: ${lastLine(stderr)}`);
     await trial.does(['verify', 'a.ddc', '--against', 'a.png', '--model', 'model']);
@@ -240,8 +240,8 @@ export const cases = [
     each(GROUP, SPECIAL, async (trial, kind) => {
       await trial.take('a.png', 'model');
       await trial.replace(`model/${file}`, kind);
-      await trial.refuses(['model', 'info', 'model'], /./, { patience: 25 });
-      return trial.refuses([...ENCODE, '--quiet'], /./, { patience: 25 });
+      await trial.refuses(['model', 'info', 'model'], /./, { patience: 15 });
+      return trial.refuses([...ENCODE, '--quiet'], /./, { patience: 15 });
     }).map((one) => ({ ...one, name: `${file} is ${one.name}` })),
   ),
   {
@@ -253,7 +253,7 @@ export const cases = [
       await trial.write('null/config.json', '{}');
       await trial.write('null/codec.json', 'null');
       await trial.replace('pipe/config.json', 'fifo');
-      const { stdout, stderr } = await trial.does(['model', 'list', '.'], { patience: 25 });
+      const { stdout, stderr } = await trial.does(['model', 'list', '.'], { patience: 15 });
       expect(/^model /m.test(stdout), 'the whole one is missing');
       return lastLine(stderr);
     },

@@ -125,7 +125,7 @@ export const cases = [
     async (trial, kind) => {
       await trial.take('model');
       await trial.replace('a.png', kind);
-      return trial.refuses([...ENCODE, '--quiet'], /a\.png/, { patience: 25 });
+      return trial.refuses([...ENCODE, '--quiet'], /a\.png/, { patience: 15 });
     },
   ).map((one) => ({ ...one, name: `encode of ${one.name}` })),
   {
@@ -137,7 +137,7 @@ export const cases = [
       await trial.replace('few/b.png', 'zero');
       await trial.write('few/c.png', 'x');
       const { code, stderr } = await trial.codec(['encode', 'few', '-o', 'out/', ...ENCODE.slice(4), '--quiet'], {
-        patience: 60,
+        patience: 40,
       });
       expect(code === 1, `exit code ${code}`);
       expect(trial.names('out').join() === '0.png.ddc,1.png.ddc', trial.names('out').join());
@@ -188,17 +188,17 @@ export const cases = [
     },
     async (trial, kind) => {
       await trial.replace('b.ddc', kind);
-      await trial.refuses(['info', 'b.ddc'], /./, { patience: 25 });
-      await trial.refuses(['verify', 'b.ddc'], /./, { patience: 25 });
-      await trial.refuses(['truncate', 'b.ddc', '-o', 'c.ddc', '--bytes', '20'], /./, { patience: 25 });
-      return trial.refuses(['decode', 'b.ddc', '-o', 'b.png'], /./, { patience: 25 });
+      await trial.refuses(['info', 'b.ddc'], /./, { patience: 15 });
+      await trial.refuses(['verify', 'b.ddc'], /./, { patience: 15 });
+      await trial.refuses(['truncate', 'b.ddc', '-o', 'c.ddc', '--bytes', '20'], /./, { patience: 15 });
+      return trial.refuses(['decode', 'b.ddc', '-o', 'b.png'], /./, { patience: 15 });
     },
   ).map((one) => ({ ...one, name: `${one.name}` })),
   {
     group: CODED,
     name: 'decode - < /dev/zero',
     run: (trial) =>
-      trial.refuses(['decode', '-', '-o', 'b.png'], /./, { shell: 'exec "$@" < /dev/zero', patience: 30 }),
+      trial.refuses(['decode', '-', '-o', 'b.png'], /./, { shell: 'exec "$@" < /dev/zero', patience: 15 }),
   },
   ...each(CODED, METADATA, async (trial, make) => {
     await trial.take('model');

@@ -259,7 +259,7 @@ export const cases = [
       async (trial, kind) => {
         await begin(trial);
         await trial.replace(file, kind);
-        return trial.refuses(MERGE, /./, { patience: 25 });
+        return trial.refuses(MERGE, /./, { patience: 15 });
       },
     ).map((one) => ({ ...one, name: `${file} is ${one.name}` })),
   ),

@@ -8,8 +8,10 @@ export const COMMAND = fileURLToPath(new URL('../../bin/ddpm-codec.js', import.m
 
 /** Milliseconds between two looks at a process. */
 const LOOK = 20;
-/** Seconds after which a process hangs. */
-const PATIENCE = 90;
+/** A process hangs after so many seconds of the processor, so many without any, or so many in all. */
+const PATIENCE = 60;
+const MOST_IDLE = 30;
+const MOST_SECONDS = 240;
 /** MiB from which on a process is ended, for the sake of the machine. */
 const MOST_MEMORY = 1500;
 /** Characters of what a process prints that are kept. */
@@ -25,7 +27,7 @@ const MOST_TEXT = 2 ** 22;
  * @property {string} [shell] for bash, with `"$@"` for the command; `exec "$@"` makes it the same process
  * @property {boolean} [group] of its own, so that a signal can be sent to all of a pipeline
  * @property {(child: import('node:child_process').ChildProcess) => void} [started]
- * @property {number} [patience] seconds
+ * @property {number} [patience] seconds of the processor
  */
 
 /**
@@ -53,12 +55,12 @@ export function runCommand(args, options) {
 }
 
 /**
- * Runs a module of its own that uses the built library.
- * @param {string} source
+ * Runs a module of its own.
+ * @param {string} path
  * @param {RunOptions} options
  */
-export function runScript(source, options) {
-  return runProcess([process.execPath, '--input-type=module', '-e', source], ['script'], options);
+export function runModule(path, options) {
+  return runProcess([process.execPath, path], ['module'], options);
 }
 
 /**
@@ -82,6 +84,7 @@ function runProcess(command, args, { cwd, stdio, input, env, launcher = [], shel
     let stderr = '';
     let peakMiB = 0;
     let cpuSeconds = 0;
+    let busy = start;
     /** @type {Result['ended']} */
     let ended;
     const kill = () => {
@@ -94,10 +97,13 @@ function runProcess(command, args, { cwd, stdio, input, env, launcher = [], shel
     };
     const timer = setInterval(() => {
       const used = usageOf(child.pid);
+      const now = performance.now();
+      // What a shell that waits for others takes says nothing of them.
+      if (used === undefined || used.cpuSeconds > cpuSeconds || shell) busy = now;
       peakMiB = Math.max(peakMiB, used?.peakMiB ?? 0);
       cpuSeconds = Math.max(cpuSeconds, used?.cpuSeconds ?? 0);
-      const seconds = (performance.now() - start) / 1000;
-      if (seconds > (patience ?? PATIENCE)) ended ??= 'time';
+      const isHanging = now - busy > MOST_IDLE * 1000 || now - start > MOST_SECONDS * 1000;
+      if (isHanging || cpuSeconds > (patience ?? PATIENCE)) ended ??= 'time';
       else if (peakMiB > MOST_MEMORY) ended ??= 'memory';
       if (ended) kill();
     }, LOOK);

@@ -40,16 +40,14 @@ export const TRAIN = [
 ];
 
 /**
- * Makes what all cases begin with: a picture, a copy of the small shipped model, a network to import, pictures to train on, a report, a run.
+ * Makes what {@link TRAIN} needs: pictures, and the network's configuration.
  * @param {string} directory
  */
-export async function makeThings(directory) {
+export async function makeTraining(directory) {
   const at = (/** @type {string[]} */ ...parts) => join(directory, ...parts);
-  const run = promisify(execFile);
-  const codec = (/** @type {string[]} */ ...args) => run(process.execPath, [COMMAND, ...args], { cwd: directory });
   // Of a photograph, so that it is the network that codes it.
   const photograph = await sharp(`${FIXTURES}images/budgie.webp`).resize(160).png().toBuffer();
-  await mkdir(at('pictures'));
+  await mkdir(at('pictures'), { recursive: true });
   for (let i = 0; i < 8; i++) {
     const part = { left: 48 + 8 * i, top: 16, width: 16, height: 16 };
     await sharp(photograph)
@@ -57,12 +55,23 @@ export async function makeThings(directory) {
       .png()
       .toFile(at('pictures', `${i}.png`));
   }
+  await writeFile(at('tiny.json'), JSON.stringify(TINY));
+}
+
+/**
+ * Makes what all cases begin with: a picture, a copy of the small shipped model, a network to import, pictures to train on, a report, a run.
+ * @param {string} directory
+ */
+export async function makeThings(directory) {
+  const at = (/** @type {string[]} */ ...parts) => join(directory, ...parts);
+  const run = promisify(execFile);
+  const codec = (/** @type {string[]} */ ...args) => run(process.execPath, [COMMAND, ...args], { cwd: directory });
+  await makeTraining(directory);
   await copyFile(at('pictures/4.png'), at('a.png'));
   await mkdir(at('network'));
   for (const file of ['config.json', WEIGHTS]) await copyFile(`${FIXTURES}import/${file}`, at('network', file));
   await mkdir(at('model'));
   for (const file of MODEL_FILES) await copyFile(`${MODELS}cifar10/${file}`, at('model', file));
-  await writeFile(at('tiny.json'), JSON.stringify(TINY));
   await mkdir(at('few'));
   for (const i of [0, 1]) await copyFile(at('pictures', `${i}.png`), at('few', `${i}.png`));
   await codec(

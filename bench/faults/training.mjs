@@ -98,7 +98,7 @@ export const cases = [
     async (trial, kind) => {
       await trial.take('run', 'pictures', 'tiny.json');
       await trial.replace(CHECKPOINT, kind);
-      return trial.refuses(RESUME, /./, { patience: 25 });
+      return trial.refuses(RESUME, /./, { patience: 15 });
     },
   ).map((one) => ({ ...one, name: `checkpoint is ${one.name}` })),
   ...each(
@@ -128,7 +128,7 @@ export const cases = [
     async (trial, kind) => {
       await trial.take('run', 'pictures', 'tiny.json');
       await trial.replace('run/training/log.jsonl', kind);
-      const { code } = await trial.codec(RESUME, { patience: 60 });
+      const { code } = await trial.codec(RESUME, { patience: 40 });
       expect(code === 0 || code === 1, `exit code ${code}`);
       return `exit code ${code}`;
     },
@@ -164,7 +164,7 @@ export const cases = [
       return trial.refuses(
         'train --data pictures --out new --config c.json --crop 8 --batch 4 --steps 1 --quiet',
         /./,
-        { patience: 25 },
+        { patience: 15 },
       );
     },
   ).map((one) => ({ ...one, name: `--config is ${one.name}` })),
@@ -178,7 +178,7 @@ export const cases = [
       await trial.replace('pictures/r.png', 'huge');
       await trial.write('pictures/s.png', 'x');
       await trial.does('train --data pictures --out new --config tiny.json --crop 8 --batch 4 --steps 1', {
-        patience: 60,
+        patience: 40,
       });
     },
   },
@@ -187,11 +187,11 @@ export const cases = [
     name: 'data cifar10 --from: batches that are a FIFO, a device, huge',
     run: async (trial) => {
       await trial.replace('one/data_batch_1.bin', 'fifo');
-      await trial.refuses('data cifar10 --from one --cache cache', /./, { patience: 25 });
+      await trial.refuses('data cifar10 --from one --cache cache', /./, { patience: 15 });
       await trial.replace('two/data_batch_1.bin', 'zero');
-      await trial.refuses('data cifar10 --from two --cache cache', /./, { patience: 25 });
+      await trial.refuses('data cifar10 --from two --cache cache', /./, { patience: 15 });
       await trial.replace('three/data_batch_1.bin', 'huge');
-      return trial.refuses('data cifar10 --from three --cache cache', /./, { patience: 25 });
+      return trial.refuses('data cifar10 --from three --cache cache', /./, { patience: 15 });
     },
   },
 ];

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { copyFile, cp, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { runCommand, runScript } from './running.mjs';
+import { runCommand, runModule } from './running.mjs';
 
 /** @typedef {import('./running.mjs').Result} Result */
 /** @typedef {Partial<import('./running.mjs').RunOptions>} Options */
@@ -184,13 +184,14 @@ export class Trial {
   }
 
   /**
-   * Runs a script that has the built library as `codec`.
+   * Runs a module that has the built library as `codec`.
    * @param {string} source
    */
   async script(source) {
     const library = new URL('../../dist/index.js', import.meta.url);
     const head = `import * as codec from ${JSON.stringify(library.href)};\n`;
-    return this.#checked(await runScript(head + source, { cwd: this.directory }));
+    await this.write('module.mjs', head + source);
+    return this.#checked(await runModule(this.path('module.mjs'), { cwd: this.directory }));
   }
 
   /** @param {Result} result @returns {Result} */
