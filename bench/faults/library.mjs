@@ -7,8 +7,8 @@ const GROUP = 'library';
 
 /** What is given; `image` is a good picture, `bytes` a good file, `model` the open model. All have to be refused with a CodecError. */
 const REFUSED = {
-  'encode, width 2.5': 'codec.encode({ ...image, width: 2.5 }, model)',
-  'encode, width "8"': 'codec.encode({ ...image, width: "16" }, model)',
+  'encode, width 2.5': 'codec.encode({ width: 2.5, height: 8, data: new Uint8Array(60) }, model)',
+  'encode, width "16"': 'codec.encode({ ...image, width: "16" }, model)',
   'encode, width 0': 'codec.encode({ width: 0, height: 0, data: new Uint8Array(0) }, model)',
   'encode, width -16': 'codec.encode({ ...image, width: -16, height: -16 }, model)',
   'encode, width NaN': 'codec.encode({ ...image, width: NaN }, model)',
@@ -51,7 +51,7 @@ const REFUSED = {
   'encodeImage, undefined': 'codec.encodeImage(image, undefined)',
   'encodeImage, __proto__': 'codec.encodeImage(image, "__proto__")',
   'encodePng, undefined': 'codec.encodePng(undefined)',
-  'encodePng, width 2.5': 'codec.encodePng({ ...image, width: 2.5 })',
+  'encodePng, width 2.5': 'codec.encodePng({ width: 2.5, height: 8, data: new Uint8Array(60) })',
   'readImage, undefined': 'codec.readImage(undefined)',
   'readImage, a number': 'codec.readImage(5)',
   'readImage, a name with a zero byte': 'codec.readImage("a\\0.png")',

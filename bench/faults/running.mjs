@@ -98,8 +98,8 @@ function runProcess(command, args, { cwd, stdio, input, env, launcher = [], shel
     const timer = setInterval(() => {
       const used = usageOf(child.pid);
       const now = performance.now();
-      // What a shell that waits for others takes says nothing of them.
-      if (used === undefined || used.cpuSeconds > cpuSeconds || shell) busy = now;
+      // What a process that waits for others takes says nothing of them.
+      if (used === undefined || used.cpuSeconds > cpuSeconds || childrenOf(child.pid ?? 0).length > 0) busy = now;
       peakMiB = Math.max(peakMiB, used?.peakMiB ?? 0);
       cpuSeconds = Math.max(cpuSeconds, used?.cpuSeconds ?? 0);
       const isHanging = now - busy > MOST_IDLE * 1000 || now - start > MOST_SECONDS * 1000;
