@@ -140,18 +140,6 @@ export const cases = [
   ).map((one) => ({ ...one, name: `a limit on the size of files (ulimit -f): ${one.name}` })),
   {
     group: GROUP,
-    name: 'few open files (ulimit -n 30)',
-    run: async (trial) => {
-      await trial.take('pictures', 'model');
-      const args = ['encode', 'pictures', '-o', 'out/', ...ENCODE.slice(4), '--quiet'];
-      const { code, stderr } = await trial.codec(args, { shell: 'ulimit -n 30; exec "$@"' });
-      const made = trial.names('out').filter((name) => name.endsWith('.ddc')).length;
-      expect(code === 0 ? made === 8 : code === 1, `exit code ${code}, ${made} of 8: ${lastLine(stderr)}`);
-      return `exit code ${code}, ${made} of 8`;
-    },
-  },
-  {
-    group: GROUP,
     name: 'no HOME, no TMPDIR, no cache',
     run: async (trial) => {
       await trial.take('a.png', 'model');
