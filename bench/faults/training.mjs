@@ -186,6 +186,7 @@ export const cases = [
     group: GROUP,
     name: 'data cifar10 --from: batches that are a FIFO, a device, huge',
     run: async (trial) => {
+      await trial.write('cache/cifar10/.keep', '');
       await trial.replace('one/data_batch_1.bin', 'fifo');
       await trial.refuses('data cifar10 --from one --cache cache', /./, { patience: 15 });
       await trial.replace('two/data_batch_1.bin', 'zero');
