@@ -218,11 +218,17 @@ const SCHEDULE = objectOf({
 
 const PARAMETERIZATION = objectOf({ prediction: oneOf(PREDICTIONS), variance: oneOf(VARIANCES) });
 
+/** Pixels: the memory for a window grows with its area, and with attention faster. */
+const MOST_TILE = 2048;
+
 function tilingOf(config: UNetConfig) {
   const stride = strideOf(config);
-  const isTile = (value: number) => Number.isSafeInteger(value) && value > 0 && value % stride === 0;
+  const isTile = (value: number) => Number.isInteger(value) && value > 0 && value <= MOST_TILE && value % stride === 0;
   return pipe(
-    objectOf({ tile: pipe(number(), check(isTile, `a multiple of ${stride}`)), overlap: integerFrom(0) }),
+    objectOf({
+      tile: pipe(number(), check(isTile, `a multiple of ${stride} up to ${MOST_TILE}`)),
+      overlap: integerFrom(0),
+    }),
     check(({ tile, overlap }) => 2 * overlap <= tile, 'an overlap of at most half a tile'),
   );
 }

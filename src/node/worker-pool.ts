@@ -74,7 +74,7 @@ export async function openWorkerPool<Request, Result>(
 
   const start = () =>
     new Promise<Worker>((resolve, reject) => {
-      const worker = new Worker(script, { workerData });
+      const worker = new Worker(script, { workerData, execArgv: [] });
       // Only a run keeps the process alive, not a worker that waits for one.
       worker.on('message', ({ ready, result, error }: Message<Result>) => {
         if (ready) {

@@ -1,29 +1,40 @@
 /** The plot of a training log: loss and validation bound over the images seen. */
+import { type GenericSchema, type InferOutput, is, looseObject, maxValue, minValue, number, pipe } from 'valibot';
 import { panelFigure } from './panel.js';
 
 /** Lines of `log.jsonl`; others than `step` and `validation` are not drawn. */
 export type LogLine = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+const images = pipe(number(), minValue(0), maxValue(Number.MAX_SAFE_INTEGER));
+/** Losses and bounds of networks that learn are smaller by far. */
+const drawn = pipe(number(), minValue(-1e6), maxValue(1e6));
+const STEP = looseObject({ images, smoothLoss: drawn });
+const VALIDATION = looseObject({
+  images,
+  bound: looseObject({ total: looseObject({ value: drawn, standardError: drawn }) }),
+});
 
 /** Points of the loss curve; a longer log is thinned. */
 const MOST_POINTS = 1000;
 
 /** An SVG of two panels, one above the other; a panel without data is left out. */
 export function trainingPlot(log: readonly LogLine[]): string {
-  const losses = thin(log.filter(({ type }) => type === 'step')).map(({ images, smoothLoss }) => {
-    const value = smoothLoss as number;
-    return { x: images as number, value, low: value, high: value };
+  const steps = linesOf(log, 'step', STEP).filter(({ smoothLoss }) => smoothLoss > 0);
+  const losses = thin(steps).map(({ images, smoothLoss: value }) => ({ x: images, value, low: value, high: value }));
+  const bounds = linesOf(log, 'validation', VALIDATION).map(({ images, bound: { total } }) => {
+    const { value, standardError } = total;
+    return { x: images, value, low: value - standardError, high: value + standardError };
   });
-  const bounds = log
-    .filter(({ type }) => type === 'validation')
-    .map(({ images, bound }) => {
-      const { value, standardError } = (bound as { total: { value: number; standardError: number } }).total;
-      return { x: images as number, value, low: value - standardError, high: value + standardError };
-    });
   const x = 'images seen';
   return panelFigure([
     ...(losses.length > 0 ? [{ x, y: 'loss, smoothed', points: losses, yScale: 'log' as const }] : []),
     ...(bounds.length > 0 ? [{ x, y: 'bound on held-out images, bits/dim', points: bounds }] : []),
   ]);
+}
+
+/** Lines of a type that have what is drawn of them: a log is a file like others, and may be damaged. */
+function linesOf<S extends GenericSchema>(log: readonly LogLine[], wanted: string, schema: S): InferOutput<S>[] {
+  return log.filter((line) => line.type === wanted && is(schema, line)) as InferOutput<S>[];
 }
 
 function thin<T>(rows: readonly T[]): T[] {

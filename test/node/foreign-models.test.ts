@@ -125,6 +125,7 @@ describe('every field of codec.json is of its type, or named', () => {
       'residuals.timesteps',
     ].flatMap((path) => OTHERS.map((value) => [path, value] as const)),
     ['schedule.timesteps', 1e9] as const,
+    ['tiling.tile', 2 ** 30] as const,
     ['profile.mean.3', null] as const,
     ['residuals.covariances.0', Array.from({ length: 90 }, () => 2 ** 40)] as const,
     ['parameterization.prediction', null] as const,

@@ -18,6 +18,17 @@ test('draws loss and bound over the images seen', () => {
   expect(svg.length).toBeLessThan(150_000);
 });
 
+test('leaves out lines that are damaged', () => {
+  const damaged = [
+    { type: 'step', images: 3 },
+    { type: 'step', images: 1e308, smoothLoss: 1e308 },
+    { type: 'step', images: -1, smoothLoss: 0 },
+    { type: 'validation', images: 1, bound: null },
+    { type: 'validation', images: 1, bound: { total: { value: 'x' } } },
+  ];
+  expect(trainingPlot([...damaged, ...steps])).toBe(trainingPlot(steps));
+});
+
 test('leaves out what there is no data for', () => {
   expect(trainingPlot(steps)).not.toContain('bound on held-out');
   expect(trainingPlot([validation(100, 4)])).not.toContain('loss, smoothed');

@@ -59,9 +59,9 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
     outputs,
     names.map((name) => join(directory, name)),
   );
+  const { tensors, configJson } = await loadWeights(args.model);
   await makeDirectory(args.out);
   for (const output of outputs) await checkWritable(output, args);
-  const { tensors, configJson } = await loadWeights(args.model);
   const files = {
     [CONFIG_FILE]: toJson(configJson),
     [SCHEDULER_FILE]: toJson(schedulerConfigJson({ schedule: scheduleConfig, parameterization })),

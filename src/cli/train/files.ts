@@ -17,6 +17,10 @@ const LOG = join('training', 'log.jsonl');
 /** A line of the log; `type` says what else is in it. */
 export type LogEntry = { readonly type: string; readonly time?: string } & Readonly<Record<string, unknown>>;
 
+function isLogEntry(value: unknown): value is LogEntry {
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
+}
+
 export interface RunFiles {
   readonly directory: string;
   readonly checkpoint: string;
@@ -95,7 +99,8 @@ export async function openRunDirectory(
         .split('\n')
         .flatMap((line) => {
           try {
-            return [JSON.parse(line) as LogEntry];
+            const entry: unknown = JSON.parse(line);
+            return isLogEntry(entry) ? [entry] : [];
           } catch {
             // A line that a crash cut off.
             return [];

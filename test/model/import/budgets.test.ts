@@ -7,6 +7,7 @@ import { parseConfig } from '../../../src/model/config.js';
 import { authorsConfig } from '../../../src/model/import/authors-names.js';
 import { readNpz } from '../../../src/model/import/npz.js';
 import { readTorchFile } from '../../../src/model/import/torch-file.js';
+import { readZip } from '../../../src/model/import/zip.js';
 import { readSafetensors } from '../../../src/model/safetensors.js';
 import { countParameters, listParameters } from '../../../src/model/unet-parameters.js';
 
@@ -31,6 +32,15 @@ function memoryOf(call: () => void): number {
     // Refused, which is for other tests.
   }
   return process.memoryUsage.rss() - before;
+}
+
+function outcomeOf(call: () => void): string {
+  try {
+    call();
+    return 'read';
+  } catch (error) {
+    return (error as Error).name;
+  }
 }
 
 describe('pickles', () => {
@@ -125,8 +135,35 @@ describe('zip archives', () => {
 
   test('a list that is said to have more entries than there are bytes for is refused', () => {
     const bytes = overlapping(1);
-    bytes.writeUInt16LE(0xfff0, bytes.length - 22 + 8);
+    for (const place of [8, 10]) bytes.writeUInt16LE(0xfff0, bytes.length - 22 + place);
     expect(() => readNpz(bytes)).toThrow(CodecError);
+  });
+
+  test.each([0, 1000])('a file that is said to unpack to %i bytes, and unpacks to more, is refused', (stated) => {
+    const bytes = Buffer.from(zipSync({ 'x.npy': new Uint8Array(1_000_000) }));
+    bytes.writeUInt32LE(stated, bytes.lastIndexOf(Buffer.from('PK\x01\x02', 'latin1')) + 24);
+    expect(() => readNpz(bytes).get('x')!()).toThrow(CodecError);
+    expect(memoryOf(() => readNpz(bytes))).toBeLessThan(50e6);
+  });
+
+  test('every beginning of an archive is refused, and every archive with other bytes is read or refused', () => {
+    const whole = zipSync({ 'x.npy': Buffer.from('some bytes'), 'y/z.npy': new Uint8Array(400) }, { level: 9 });
+    expect(readZip(whole)).toEqual(
+      new Map([
+        ['x.npy', new Uint8Array(Buffer.from('some bytes'))],
+        ['y/z.npy', new Uint8Array(400)],
+      ]),
+    );
+    for (let length = 0; length < whole.length; length++) {
+      expect(() => readZip(whole.subarray(0, length))).toThrow(CodecError);
+    }
+    for (let at = 0; at < whole.length; at++) {
+      for (const value of [0, 0x7f, 0xff]) {
+        const other = whole.slice();
+        other[at] = value;
+        expect(outcomeOf(() => readZip(other))).toMatch(/read|CodecError/);
+      }
+    }
   });
 
   test('numbers that compress to a twentieth are none', () => {
