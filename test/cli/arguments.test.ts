@@ -24,6 +24,11 @@ describe('help', () => {
     for (const text of [`Usage: ddpm-codec ${command}`, '--json', 'Examples:']) expect(stdout).toContain(text);
   });
 
+  it('is what "help" gives, too', async () => {
+    const { code, stdout } = await callMain(['help', 'encode']);
+    expect([code, stdout]).toEqual([0, (await callMain(['encode', '--help'])).stdout]);
+  });
+
   it("prints the package's version", async () => {
     const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     expect((await ddpmCodec(['--version'])).stdout).toBe(`${version}\n`);
@@ -37,10 +42,13 @@ describe('help', () => {
 describe('arguments', () => {
   it.each([
     ['', /expected a command/],
-    ['enode x', /did you mean encode/],
-    ['squash x', /see --help/],
-    ['encode', /at least one file/],
-    ['encode a.png --max-rat 1', /unknown argument: max-rat;/],
+    ['enode x', /unknown command: enode; expected one of encode, decode, /],
+    ['squash x', /unknown command: squash; expected one of encode, .*see --help/],
+    ['-v', /unknown option: -v;/],
+    ['encode', /expected <inputs\.\.> \(Pictures, or directories of pictures; - for standard input\);/],
+    ['encode a.png --reconstruction flow', /unknown option: --reconstruction; it belongs to decode;/],
+    ['encode a.png --rate 1', /unknown option: --rate; it belongs to decode, truncate;/],
+    ['encode a.png --max-rat 1', /unknown option: --max-rat;/],
     ['encode a.png --max-rate', /--max-rate: expected a value/],
     ['encode a.png --max-rate abc', /--max-rate: expected a number of bits per dimension above 0, got "abc"/],
     ['encode a.png --max-rate 0', /--max-rate: .* got 0/],
@@ -65,9 +73,15 @@ describe('arguments', () => {
     ['encode a.png --lossless=', /--lossless: expected true, false or no value, got ""/],
     ['encode a.png --output=', /--output: expected a value, got ""/],
     ['encode a.png -o -- b.png', /-o: expected a value after it/],
-    ['encode a.png --engine.x onnx', /unknown argument: engine.x/],
+    ['encode a.png --engine.x onnx', /unknown option: --engine.x/],
     ['info a.ddc --file a.ddc', /--file: is given without a flag/],
-    ['model lisst', /did you mean list/],
+    ['model lisst x', /unknown command: lisst; expected one of import, export, list, info;/],
+    ['model foo', /unknown command: foo; expected/],
+    ['model import', /expected <source> \(Directory, file, or owner\/name\);/],
+    ['calibrate', /expected <model> \(Model directory\) and <inputs\.\.> \(Training pictures/],
+    ['calibrate some', /expected <model> \(Model directory\) and <inputs\.\.>/],
+    ['data', /expected <set> \(The set to fetch: cifar10\);/],
+    ['data mnist', /^ddpm-codec: set: expected one of "cifar10", got "mnist"/],
     ['encode a.png --selection best', /--selection: expected one of "greedy", "sample", got "best"/],
     ['encode a.png --engine cuda', /--engine: expected one of "auto", "onnx", "wasm", "tensorflow"/],
     ['encode a.png --device gpu', /--device: expected one of "cpu", "cuda", "webgpu"/],
@@ -99,7 +113,7 @@ describe('arguments', () => {
     ['decode a.ddc --progressive -', /--progressive: "-" is standard input or output/],
     ['decode a.ddc --rate 1e-9', /--rate: expected at least the header/],
     ['decode a.ddc --bytes 3', /--bytes: expected at least the header .* got 3/],
-    ['info', /expected at least one file/],
+    ['info', /expected <file> \(A \.ddc file; - for standard input\);/],
     ['info a.ddc b.ddc', /unknown argument: b.ddc/],
     ['eval -', /data: "-" is standard input or output/],
     ['rd - -o report', /images: "-" is standard input or output/],

@@ -160,7 +160,7 @@ it('FID and inception scores of flat colours are what the formulas say', async (
 
 describe('refusals', () => {
   it.each([
-    ['eval', /at least one file/],
+    ['eval', /expected <data\.\.>/],
     ['eval cifar10', /expected cifar10:test or cifar10:train/],
     ['eval cifar10:test[3]', /such as cifar10:test\[0:256\]/],
     ['eval a.png[0:2]', /a.png\[0:2\]: expected \[from:to\] with 0 <= from < to <= 1/],

