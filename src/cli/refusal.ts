@@ -2,7 +2,7 @@
 import yargs, { type CommandModule } from 'yargs';
 import { CodecError } from '../common/errors.js';
 import { COMMANDS, nameOf } from './commands.js';
-import { unmarkText } from './typed.js';
+import { flagOf, unmarkText } from './typed.js';
 
 /** What yargs knows of the command that is run; its types leave this out. */
 interface Known {
@@ -53,10 +53,9 @@ export function checkKnown(parsed: Readonly<Record<string, unknown>>, cli: unkno
   const known = new Set(['_', '$0', '--', ...Object.keys(key), ...Object.values(alias).flat()]);
   const name = Object.keys(parsed).find((one) => !known.has(one));
   if (name === undefined) return;
-  const flag = name.length === 1 ? `-${name}` : `--${name}`;
   const owners = COMMANDS.filter((command) => optionsOf(command).has(name)).map(nameOf);
   const where = owners.length === 0 ? '' : `; it belongs to ${owners.join(', ')}`;
-  throw new CodecError('usage', `unknown option: ${flag}${where}; see --help`);
+  throw new CodecError('usage', `unknown option: ${flagOf(name)}${where}; see --help`);
 }
 
 function optionsOf({ builder }: CommandModule): ReadonlySet<string> {

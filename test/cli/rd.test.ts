@@ -187,7 +187,7 @@ describe('rd', () => {
     expect(summary.codecs.map(({ name, losslessBitsPerDim }: Summary) => [name, losslessBitsPerDim !== null])).toEqual(
       [...names, ...names.map((name) => `${name}-payload`)].map((name) => [name, name.includes('lossless')]),
     );
-    expect(await readFile(at(report, 'report.html'), 'utf8')).toContain('1 images failed');
+    expect(await readFile(at(report, 'report.html'), 'utf8')).toContain('1 image failed');
   });
 
   it.each([
