@@ -136,7 +136,7 @@ describe('rd', () => {
     expect(half.code).toBe(1);
     expect(half.stderr).toMatch(/--published kodak is left out: expected Kodak's 24 photographs/);
     expect(half.stdout).not.toContain('published');
-    expect(half.stderr).toMatch(/1 of 3 images are not in these reports \(of part 2 of 2\)/);
+    expect(half.stderr).toMatch(/1 of 3 images not in these reports \(of part 2 of 2\)/);
     expect((await results('half')).missing).toBe(1);
     expectRefusal(await callMain(['rd', 'merge', at('part1'), at('part1'), '-o', at('x')]), 1, /a.png is in another/);
     expectRefusal(await callMain(['rd', 'merge', at('in'), '-o', at('x')]), 1, /found no run.json/);
@@ -155,7 +155,7 @@ describe('rd', () => {
     const args = ['rd', at('in'), '-o', at('again')];
     const run = await ddpmCodec([...args, ...OPTIONS, ...PUBLISHED]);
     expect(run.code, run.stderr).toBe(0);
-    expect(run.stderr).toContain('2 of 3 images are finished already');
+    expect(run.stderr).toContain('2 of 3 images finished already');
     const after = await results('again');
     expect(timeless(after)).toEqual(timeless(before));
     expect(after.images[0]).toEqual(before.images[0]);
@@ -195,7 +195,7 @@ describe('rd', () => {
     [['--effort', '3,3'], /--effort: expected each effort once/],
     [
       ['--baselines', 'bpg'],
-      /baseline: expected jpeg, jpeg444, webp, avif, jxl, png, webp-lossless, jxl-lossless, got "bpg"/,
+      /--baselines: expected jpeg, jpeg444, webp, avif, jxl, png, webp-lossless, jxl-lossless, got "bpg"/,
     ],
     [['--published', 'imagenet'], /--published: expected cifar10 or kodak/],
     [['--published', 'kodak'], /--published kodak: expected Kodak's 24 photographs, .* got 0 of them among 3 pictures/],
