@@ -1,5 +1,5 @@
 /**
- * The demo: a photograph through the real command, decoded from one file at three rates.
+ * The demo: a photograph through the real command, decoded from one file at three rates and whole.
  * Run with `npm run demo`; leaves everything in demo-output/.
  */
 import { execFileSync } from 'node:child_process';
@@ -15,7 +15,8 @@ const command = join(root, 'bin/ddpm-codec.js');
 const photo = join(output, 'photo.png');
 const file = join(output, 'photo.ddc');
 const WIDTH = 256;
-const RATES = [0.05, 0.1, 0.2];
+/** Of the file's rate, besides all of it. */
+const SHARES = [1 / 8, 1 / 4, 1 / 2];
 
 /**
  * Runs ddpm-codec with --json, its messages passed on, and gives back what it says.
@@ -41,12 +42,13 @@ console.log(
 );
 
 const rows = [];
-for (const rate of [...RATES, undefined]) {
+const rates = SHARES.map((share) => Number((share * encoded.bitsPerDim).toPrecision(2)));
+for (const rate of [...rates, undefined]) {
   const target = join(output, rate === undefined ? 'whole.png' : `rate-${rate}.png`);
   const extra = rate === undefined ? ['--progressive', join(output, 'progressive')] : ['--rate', String(rate)];
   const [decoded] = ddpmCodec('decode', file, '-o', target, ...extra).images;
   rows.push({
-    asked: rate === undefined ? 'all' : rate.toFixed(2),
+    asked: rate ?? 'all',
     bytes: decoded.bytesUsed,
     'bits/dim': decoded.bitsPerDim.toFixed(4),
     RMSE: rmse(await readImage(target), original).toFixed(2),

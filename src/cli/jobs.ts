@@ -1,6 +1,7 @@
 /** Which files a command reads and writes, settled before any work begins. */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
+import { counted } from '../common/counted.js';
 import { CodecError } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
 import { isDirectory, listFiles, makeDirectory } from '../node/files.js';
@@ -130,7 +131,7 @@ export async function runJobs<R>(
   console.document({ [documentKey]: entries });
   if (failures.length === 0) return;
   if (!batch) throw failures[0];
-  throw new CodecError('file', `${failures.length} of ${jobs.length} files failed, see above`);
+  throw new CodecError('file', `${failures.length} of ${counted(jobs.length, 'file')} failed, see above`);
 }
 
 /** Does something with a file or model, and sees to it that an expected failure names it. */

@@ -6,6 +6,7 @@ import type { Options } from 'yargs';
 import { DECODE_OPTIONS, ENCODE_OPTIONS, type OptionValues } from '../codec/options.js';
 import { checkOption, type Option, type OptionTable } from '../common/arguments.js';
 import { numberOption } from './args.js';
+import { flagOf } from './typed.js';
 
 /** Flags, by the library's name of what they say, where that is not the same with hyphens. */
 export type FlagNames = Readonly<Record<string, string>>;
@@ -15,7 +16,9 @@ export const DECODE_FLAG_NAMES: FlagNames = { maxBytes: 'bytes', maxSteps: 'step
 
 /** The options of a table for yargs, by flag. */
 export function flagsFor(table: OptionTable, names: FlagNames = {}): Record<string, Options> {
-  return Object.fromEntries(Object.entries(table).map(([name, option]) => [flagOf(name, names), yargsOption(option)]));
+  return Object.fromEntries(
+    Object.entries(table).map(([name, option]) => [flagNameOf(name, names), yargsOption(option)]),
+  );
 }
 
 /**
@@ -29,7 +32,7 @@ export function readFlags<T extends OptionTable>(
   names: FlagNames = {},
 ): OptionValues<T> {
   const values = Object.entries(table).map(([name, option]) => {
-    const flag = flagOf(name, names);
+    const flag = flagNameOf(name, names);
     return [name, checkOption(`--${flag}`, option, args[flag])] as const;
   });
   return Object.fromEntries(values.filter(([, value]) => value !== undefined)) as OptionValues<T>;
@@ -48,10 +51,28 @@ export function reportedOptions<T extends OptionTable>(table: T, values: OptionV
 }
 
 /** Options of the library that its messages name and no table has. */
-const OTHER_OPTIONS = ['model', 'engine', 'background', 'shard', 'crop', 'loss', 'variance', 'learningRate', 'warmup'];
+const OTHER_OPTIONS = [
+  ...[
+    'model',
+    'engine',
+    'device',
+    'precision',
+    'threads',
+    'background',
+    'shard',
+    'baselines',
+    'crop',
+    'loss',
+    'variance',
+  ],
+  ...['learningRate', 'warmup', 't', 'steps'],
+];
 
 /** Options of `decode` alone, that are named by messages about files that others read as well. */
 const OF_DECODE = new Set(['tolerant', 'maxSteps']);
+
+/** Commands that are told their model by its place, without a flag. */
+const MODEL_BY_PLACE = new Set(['model', 'calibrate']);
 
 const OPTION_NAMES = new Set([...Object.keys(ENCODE_OPTIONS), ...Object.keys(DECODE_OPTIONS), ...OTHER_OPTIONS]);
 
@@ -60,15 +81,21 @@ const OPTION_NAMES = new Set([...Object.keys(ENCODE_OPTIONS), ...Object.keys(DEC
  * @param command that is run: for all but `encode` `maxBytes` is how much of a file is used
  */
 export function withFlags(message: string, command: string | undefined): string {
-  const names = { learningRate: 'lr', ...DECODE_FLAG_NAMES, ...(command === 'encode' && { maxBytes: 'max-bytes' }) };
+  const names: FlagNames = {
+    learningRate: 'lr',
+    ...DECODE_FLAG_NAMES,
+    ...(command === 'encode' && { maxBytes: 'max-bytes' }),
+    ...(command === 'train' && { model: 'from' }),
+  };
   return message.replace(/`(\w+)`/g, (quoted, name: string) => {
     if (!OPTION_NAMES.has(name)) return quoted;
+    if (name === 'model' && command !== undefined && MODEL_BY_PLACE.has(command)) return name;
     const isElsewhere = command !== undefined && command !== 'decode' && OF_DECODE.has(name);
-    return `${isElsewhere ? 'decode ' : ''}--${flagOf(name, names)}`;
+    return `${isElsewhere ? 'decode ' : ''}${flagOf(flagNameOf(name, names))}`;
   });
 }
 
-function flagOf(name: string, names: FlagNames): string {
+function flagNameOf(name: string, names: FlagNames): string {
   return names[name] ?? name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 

@@ -1,9 +1,10 @@
 /** Writing results, with what is in the way said for people. */
 import { constants, type Stats } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { CodecError } from '../common/errors.js';
+import { dirname, extname, resolve } from 'node:path';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
+import { READABLE_EXTENSIONS } from '../node/image/read.js';
 import { type OutputFormat, outputFormat } from '../node/image/write.js';
 import { targetOf, writeWhole } from '../node/write.js';
 import { STANDARD_STREAM, writeStandardOutput } from './streams.js';
@@ -21,6 +22,15 @@ export async function writeResult(path: string, data: Uint8Array, options: Write
 /** The format of a picture that {@link writeResult} gets: standard output has no extension that would say it. */
 export function formatOf(path: string): OutputFormat {
   return path === STANDARD_STREAM ? 'png' : outputFormat(path);
+}
+
+/**
+ * Refuses a name that would say that a coded file is a picture.
+ * @throws CodecError `usage` for a picture's extension
+ */
+export function checkCodedName(path: string | undefined): void {
+  if (path === undefined || !READABLE_EXTENSIONS.includes(extname(path).toLowerCase())) return;
+  throw invalidArgument('--output', "a .ddc name, not a picture's", path);
 }
 
 /** {@link checkWritable} for {@link writeResult}. */

@@ -66,18 +66,22 @@ export function checkTyped(parsed: Readonly<Record<string, unknown>>, args: read
     if (aliases.has(name)) continue;
     const isList = LISTS.has(name);
     // Only one of them can have been meant.
-    if (Array.isArray(value) && !isList) throw new CodecError('usage', `--${name}: given more than once`);
+    if (Array.isArray(value) && !isList) throw new CodecError('usage', `${flagOf(name)}: given more than once`);
     const values: readonly unknown[] = isList && Array.isArray(value) ? value : [value];
-    if (TEXTS.has(name)) continue;
-    const shown = positional.has(name) ? name : `--${name}`;
+    const shown = positional.has(name) ? name : flagOf(name);
     if (values.includes('')) throw invalidArgument(shown, 'a value', '');
-    if (values.includes('-') && names.has(name) && !STREAMS.has(name)) {
+    if (values.includes('-') && names.has(name) && !STREAMS.has(name) && !TEXTS.has(name)) {
       throw new CodecError(
         'usage',
         `${shown}: "-" is standard input or output, which cannot be used here; expected a name`,
       );
     }
   }
+}
+
+/** An option as it is typed. */
+export function flagOf(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
 /** Checks one option, with its value where that is joined to it. */
@@ -90,7 +94,7 @@ function checkOption(
   const [, name, value] =
     /^--([^=]+)(?:=(.*))?$/s.exec(option) ?? /^-[a-z]*?([a-z])=?([^a-z=].*|(?<==).*)$/is.exec(option) ?? [];
   if (name === undefined) return;
-  const flag = name.length === 1 ? `-${name}` : `--${name}`;
+  const flag = flagOf(name);
   if (positional.has(name)) throw new CodecError('usage', `${flag}: is given without a flag, by its place; see --help`);
   if (!switches.has(name)) return;
   if (value !== undefined && value !== 'true' && value !== 'false') {

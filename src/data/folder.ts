@@ -5,9 +5,10 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import sharp from 'sharp';
+import { counted } from '../common/counted.js';
 import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
-import { publicPath, reasonOf } from '../node/files.js';
+import { exists, isDirectory, publicPath, reasonOf } from '../node/files.js';
 import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
 import { checkReadable } from '../node/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
@@ -42,7 +43,7 @@ export async function openFolder(
     const found =
       paths.length === 0
         ? `no pictures (${READABLE_EXTENSIONS.join(', ')})`
-        : `${paths.length} pictures, none usable, the first because: ${skipped[0].reason}`;
+        : `${counted(paths.length, 'picture')}, none usable, the first because: ${skipped[0].reason}`;
     throw new CodecError('file', `${directory}: expected pictures of at least ${side}x${side} pixels, found ${found}`);
   }
 
@@ -86,6 +87,9 @@ export async function openFolder(
 }
 
 async function listPictures(directory: string): Promise<string[]> {
+  if ((await exists(directory)) && !(await isDirectory(directory))) {
+    throw new CodecError('file', `${directory}: expected cifar10 or a directory of pictures, but this is a file`);
+  }
   const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
     throw new CodecError('file', `${directory}: expected cifar10 or a directory of pictures: ${reasonOf(cause)}`, {
       cause,
@@ -102,7 +106,7 @@ async function whyUnusable(path: string, side: number): Promise<string | undefin
     await checkReadable(path);
     const { width, height } = await sharp(path).metadata();
     if (width >= side && height >= side) return undefined;
-    return `${width}x${height} pixels, smaller than a crop (${side}x${side})`;
+    return `${width}x${height} pixels, smaller than a crop (${side}x${side}); a lower \`crop\` takes it in`;
   } catch (error) {
     return reasonWithoutPath(path, error);
   }

@@ -3,6 +3,7 @@
  * step follow from the seed and the step alone, so a run can be taken up anywhere.
  */
 
+import { counted } from '../common/counted.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { integerStream } from '../common/random.js';
 import { crop, cropInto } from '../image/crop.js';
@@ -32,7 +33,7 @@ export interface TrainingData {
    * where there are fewer images than crops, over their area. The same whatever the seed. Of training images where none are held
    * out, or none of those can be decoded.
    */
-  validation(most: number): Promise<{ readonly crops: RgbImage[]; readonly heldOut: boolean }>;
+  validation(most: number): Promise<{ readonly crops: PictureCrop[]; readonly heldOut: boolean }>;
   /**
    * Training images likewise, for calibration; at least one, where `batch` has not thrown.
    * @param side of the crops, as far as the images are that large
@@ -41,6 +42,11 @@ export interface TrainingData {
   /** Files that were left out so far, and why. */
   readonly skipped: readonly SkippedFile[];
   dispose(): Promise<void>;
+}
+
+/** A crop, with the number of its picture: those of one picture have the same. */
+export interface PictureCrop extends RgbImage {
+  readonly picture: number;
 }
 
 export interface TrainingDataOptions {
@@ -240,10 +246,10 @@ async function evenCrops(
   choose: (set: TrainingSet) => readonly number[],
   most: number,
   largest: number,
-): Promise<RgbImage[]> {
+): Promise<PictureCrop[]> {
   const all = sets.flatMap((set) => choose(set).map((index) => ({ source: set.source, index })));
   const count = Math.min(most, all.length);
-  const crops: RgbImage[] = [];
+  const crops: PictureCrop[] = [];
   const cut = (scales: readonly RgbImage[], i: number, round: number) => {
     const image = scales[(i + round) % scales.length];
     const side = Math.min(largest, image.width, image.height);
@@ -251,7 +257,7 @@ async function evenCrops(
     if (isWhole && round > 0) return;
     const left = Math.round(((0.5 + round / PLASTIC) % 1) * (image.width - side));
     const top = Math.round(((0.5 + round / PLASTIC ** 2) % 1) * (image.height - side));
-    crops.push(crop(image, { left, top, width: side, height: side }));
+    crops.push({ ...crop(image, { left, top, width: side, height: side }), picture: i });
   };
   const chosen: typeof all = [];
   const seen = new Set<number>();
@@ -278,7 +284,7 @@ async function evenCrops(
 function describe(sets: readonly TrainingSet[]): string {
   const parts = sets.map(({ source, share, training }) => {
     const part = sets.length > 1 ? ` (${Math.round(100 * share)} % of the crops)` : '';
-    return `${source.name}: ${training.length} training image${training.length === 1 ? '' : 's'}${part}`;
+    return `${source.name}: ${counted(training.length, 'training image')}${part}`;
   });
   return parts.join('; ');
 }

@@ -115,15 +115,18 @@ export function checkDevice(
   { device, precision }: { readonly device?: Device | undefined; readonly precision?: Precision | undefined },
 ): void {
   if (precision !== undefined && !PRECISIONS.includes(precision)) {
-    throw invalidArgument('precision', PRECISIONS.join(' or '), precision);
+    throw invalidArgument('`precision`', PRECISIONS.join(' or '), precision);
   }
   if (precision === 'fp16' && (device ?? 'cpu') === 'cpu') {
-    throw new CodecError('usage', 'precision fp16: expected device cuda or webgpu with it; a CPU is no faster for it');
+    throw new CodecError(
+      'usage',
+      '`precision` fp16: expected `device` cuda or webgpu with it; a CPU is no faster for it',
+    );
   }
   if (device === undefined) return;
-  if (!DEVICES.includes(device)) throw invalidArgument('device', DEVICES.join(', '), device);
+  if (!DEVICES.includes(device)) throw invalidArgument('`device`', DEVICES.join(', '), device);
   if (engine !== 'auto' && engine !== 'onnx') {
-    throw new CodecError('usage', `device ${device}: expected engine onnx with it, got ${engine}`);
+    throw new CodecError('usage', `\`device\` ${device}: expected \`engine\` onnx with it, got ${engine}`);
   }
 }
 

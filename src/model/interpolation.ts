@@ -54,7 +54,7 @@ export async function interpolate(
   checkDrawn({ count: lambdas.length, width, height, seed }, model.network.stride);
   const { alphasCumprod, timesteps } = model.schedule;
   if (!(Number.isInteger(t) && t >= 0 && t <= timesteps)) {
-    throw invalidArgument('t', `an integer from 0 to ${timesteps}`, t);
+    throw invalidArgument('`t`', `an integer from 0 to ${timesteps}`, t);
   }
   const [signal, noise] = [Math.sqrt(alphasCumprod[t]), Math.sqrt(1 - alphasCumprod[t])];
   const [x, y] = [toUnit(a.data), toUnit(b.data)];

@@ -206,9 +206,9 @@ function reverseProcessOf(
   { schedule, parameterization }: DiffusionModel,
   { variance = parameterization.variance, clip = true }: BoundOptions,
 ): ReverseProcess {
-  if (!VARIANCES.includes(variance)) throw invalidArgument('variance', VARIANCES.join(', '), variance);
+  if (!VARIANCES.includes(variance)) throw invalidArgument('`variance`', VARIANCES.join(', '), variance);
   if (variance === 'learned' && parameterization.variance !== 'learned') {
-    throw invalidArgument('variance', 'beta or beta-tilde for a network that gives no variance', variance);
+    throw invalidArgument('`variance`', 'beta or beta-tilde for a network that gives no variance', variance);
   }
   return { schedule, parameterization, variance, clip };
 }

@@ -202,10 +202,10 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
 /** The timesteps to visit from `from` to `to`, both included: a chain of `steps` jumps in all, of which this is a part. */
 export function timestepsBetween(from: number, to: number, steps: number, timesteps: number): number[] {
   if (!(Number.isInteger(steps) && steps >= 1 && steps <= timesteps)) {
-    throw invalidArgument('steps', `an integer from 1 to ${timesteps}`, steps);
+    throw invalidArgument('`steps`', `an integer from 1 to ${timesteps}`, steps);
   }
   if (!(Number.isInteger(from) && Number.isInteger(to) && from >= to && to >= 0 && from <= timesteps)) {
-    throw invalidArgument('t', `an integer from 0 to ${timesteps}`, to === 0 ? from : `${from} to ${to}`);
+    throw invalidArgument('`t`', `an integer from 0 to ${timesteps}`, to === 0 ? from : `${from} to ${to}`);
   }
   if (from === to) return [from];
   const jumps = Math.ceil((steps * (from - to)) / timesteps);
@@ -235,7 +235,7 @@ function createStep(
   const variance = wanted ?? defaultVariance(parameterization.variance, t - s);
   const channels = outputChannels(parameterization.variance, CHANNELS);
   if (variance === 'learned' && channels === CHANNELS) {
-    throw new CodecError('usage', 'variance: this model has not learned one; use beta or beta-tilde');
+    throw new CodecError('usage', '`variance`: this model has not learned one; use beta or beta-tilde');
   }
   const toX0 = x0Coefficients(schedule, parameterization.prediction, t);
   const jump = (sampler === 'ddim' ? flowCoefficients : jumpCoefficients)(schedule, t, s);

@@ -18,7 +18,7 @@ import {
   parseEarlier,
 } from '../codec/model.js';
 import { checkText } from '../common/arguments.js';
-import { CodecError } from '../common/errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import { isObject, parseJson } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import { checkSides, type Size } from '../image/image.js';
@@ -74,7 +74,7 @@ export async function listModels(): Promise<ModelInfo[]> {
 /**
  * Reads a model's files.
  * @param nameOrDirectory a shipped model's name or a directory
- * @throws CodecError('model') when there is no such model or its files are not what they should be
+ * @throws CodecError('usage') when there is no such model, 'model' when its files are not what they should be
  */
 export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
   const directory = await resolveDirectory(nameOrDirectory);
@@ -230,10 +230,7 @@ async function resolveDirectory(nameOrDirectory: string): Promise<string> {
     () => false,
   );
   if (isDirectory) return directory;
-  throw new CodecError(
-    'model',
-    `model: expected ${names.join(', ')} or a directory, got ${JSON.stringify(nameOrDirectory)}`,
-  );
+  throw invalidArgument('`model`', `${names.join(', ')} or a directory`, nameOrDirectory);
 }
 
 async function readModelFile(directory: string, file: string): Promise<Uint8Array> {

@@ -158,7 +158,7 @@ export function findBaselines(names: readonly string[]): Baseline[] {
 }
 
 function unknownBaseline(name: string): CodecError {
-  return invalidArgument('baseline', BASELINES.map((one) => one.name).join(', '), name);
+  return invalidArgument('`baselines`', BASELINES.map((one) => one.name).join(', '), name);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Points that others have published, in `published/`: what is drawn beside measurements, with where it is from. */
 import { readFile } from 'node:fs/promises';
+import { counted } from '../common/counted.js';
 import type { ImageResult } from './rd/results.js';
 
 const DIRECTORY = new URL('../../published/', import.meta.url);
@@ -50,7 +51,7 @@ export function whyNotOfSet(
   const wanted = new Set(pixels);
   const found = new Set(pictures.map((picture) => picture.pixels).filter((hash) => wanted.has(hash)));
   if (pixels !== undefined && (found.size < wanted.size || pictures.length > wanted.size)) {
-    return `expected ${set}, all of them and no others, got ${found.size} of them among ${pictures.length} pictures`;
+    return `expected ${set}, all of them and no others, got ${found.size} of them among ${counted(pictures.length, 'picture')}`;
   }
   const other = pictures.find(({ width, height }) => side !== undefined && (width !== side || height !== side));
   return other && `expected ${set} of ${side}x${side}, got a picture of ${other.width}x${other.height}`;

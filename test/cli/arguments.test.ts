@@ -24,6 +24,11 @@ describe('help', () => {
     for (const text of [`Usage: ddpm-codec ${command}`, '--json', 'Examples:']) expect(stdout).toContain(text);
   });
 
+  it('is what "help" gives, too', async () => {
+    const { code, stdout } = await callMain(['help', 'encode']);
+    expect([code, stdout]).toEqual([0, (await callMain(['encode', '--help'])).stdout]);
+  });
+
   it("prints the package's version", async () => {
     const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     expect((await ddpmCodec(['--version'])).stdout).toBe(`${version}\n`);
@@ -37,10 +42,13 @@ describe('help', () => {
 describe('arguments', () => {
   it.each([
     ['', /expected a command/],
-    ['enode x', /did you mean encode/],
-    ['squash x', /see --help/],
-    ['encode', /at least one file/],
-    ['encode a.png --max-rat 1', /unknown argument: max-rat;/],
+    ['enode x', /unknown command: enode; expected one of encode, decode, /],
+    ['squash x', /unknown command: squash; expected one of encode, .*see --help/],
+    ['-v', /unknown option: -v;/],
+    ['encode', /expected <inputs\.\.> \(Pictures, or directories of pictures; - for standard input\);/],
+    ['encode a.png --reconstruction flow', /unknown option: --reconstruction; it belongs to decode;/],
+    ['encode a.png --rate 1', /unknown option: --rate; it belongs to decode, truncate;/],
+    ['encode a.png --max-rat 1', /unknown option: --max-rat;/],
     ['encode a.png --max-rate', /--max-rate: expected a value/],
     ['encode a.png --max-rate abc', /--max-rate: expected a number of bits per dimension above 0, got "abc"/],
     ['encode a.png --max-rate 0', /--max-rate: .* got 0/],
@@ -64,19 +72,34 @@ describe('arguments', () => {
     ['encode a.png -qq0', /-q: expected true, false or no value, got "0"/],
     ['encode a.png --lossless=', /--lossless: expected true, false or no value, got ""/],
     ['encode a.png --output=', /--output: expected a value, got ""/],
+    ['encode a.png --comment=', /--comment: expected a value, got ""/],
+    ['encode a.png -o b.png', /--output: expected a .ddc name, not a picture's, got "b.png"/],
+    ['encode a.png -o b.JPG --force', /--output: expected a .ddc name/],
+    ['encode a.png --lossless --max-rate 1', /--max-rate: cannot be combined with --lossless/],
+    ['truncate a.ddc -o b.webp --bytes 100', /--output: expected a .ddc name/],
     ['encode a.png -o -- b.png', /-o: expected a value after it/],
-    ['encode a.png --engine.x onnx', /unknown argument: engine.x/],
+    ['encode a.png --engine.x onnx', /unknown option: --engine.x/],
     ['info a.ddc --file a.ddc', /--file: is given without a flag/],
-    ['model lisst', /did you mean list/],
+    ['model lisst x', /unknown command: lisst; expected one of import, export, list, info;/],
+    ['model foo', /unknown command: foo; expected/],
+    ['model import', /expected <source> \(Directory, file, or owner\/name\);/],
+    ['calibrate', /expected <model> \(Model directory\) and <inputs\.\.> \(Training pictures/],
+    ['calibrate some', /expected <model> \(Model directory\) and <inputs\.\.>/],
+    ['data', /expected <set> \(The set to fetch: cifar10\);/],
+    ['data mnist', /^ddpm-codec: set: expected one of "cifar10", got "mnist"/],
     ['encode a.png --selection best', /--selection: expected one of "greedy", "sample", got "best"/],
     ['encode a.png --engine cuda', /--engine: expected one of "auto", "onnx", "wasm", "tensorflow"/],
     ['encode a.png --device gpu', /--device: expected one of "cpu", "cuda", "webgpu"/],
-    ['encode a.png --engine wasm --device webgpu', /device webgpu: expected engine onnx with it, got wasm/],
+    ['encode a.png --engine wasm --device webgpu', /--device webgpu: expected --engine onnx with it, got wasm/],
     ['encode a.png --precision fp8', /--precision: expected one of "fp32", "fp16"/],
-    ['encode a.png --precision fp16', /precision fp16: expected device cuda or webgpu with it/],
+    ['encode a.png --precision fp16', /--precision fp16: expected --device cuda or webgpu with it/],
     ['train --data cifar10 -o x --precision fp16', /precision/],
     ['encode a.png --threads 0', /--threads: expected an integer from 1/],
-    ['encode a.png --background glass', /background: expected an opaque colour/],
+    ['encode a.png --model none', /--model: expected .*cifar10.* or a directory, got "none"/],
+    ['model info none', /^ddpm-codec: model: expected .* or a directory, got "none"/],
+    ['train --data cifar10 -o x --from none', /--from: expected .* got "none"/],
+    ['rd a.png -o b --baselines jpg', /--baselines: expected .* got "jpg"/],
+    ['encode a.png --background glass', /--background: expected an opaque colour/],
     ['encode a.png -o a.png', /inputs are never overwritten/],
     ['encode a.png -o a.png --force', /inputs are never overwritten/],
     ['encode a.png a.png', /would be made from both/],
@@ -99,7 +122,7 @@ describe('arguments', () => {
     ['decode a.ddc --progressive -', /--progressive: "-" is standard input or output/],
     ['decode a.ddc --rate 1e-9', /--rate: expected at least the header/],
     ['decode a.ddc --bytes 3', /--bytes: expected at least the header .* got 3/],
-    ['info', /expected at least one file/],
+    ['info', /expected <file> \(A \.ddc file; - for standard input\);/],
     ['info a.ddc b.ddc', /unknown argument: b.ddc/],
     ['eval -', /data: "-" is standard input or output/],
     ['rd - -o report', /images: "-" is standard input or output/],
@@ -183,7 +206,6 @@ describe('files', () => {
     ['encode text.png', /text.png: not a picture; expected PNG/],
     ['encode half.png', /half.png: truncated or corrupt/],
     ['encode empty', /empty: this directory has no pictures/],
-    ['encode a.png --model none', /none/],
     ['encode a.png -o old.ddc', /old.ddc: exists already; use --force/],
     ['encode a.png -o none/a.ddc', /none\/a.ddc: cannot write in none: no such file or directory/],
     ['encode a.png b.png -o old.ddc', /old.ddc: cannot make this directory: a file has that name/],
@@ -206,7 +228,8 @@ describe('files', () => {
     ['info text.png', /text.png: not a .ddc file/],
     ['info empty', /empty: expected a file, but this is a directory/],
     ['truncate cut.ddc -o new.ddc --bytes 100', /cut.ddc: .ddc file ends inside its header/],
-    ['truncate old.ddc -o old.png --bytes 100', /old.png: exists already/],
+    ['truncate version.ddc -o old.ddc --bytes 100', /old.ddc: exists already/],
+    ['calibrate nosuch a.png', /nosuch: expected a model directory, there is none/],
   ])('%s', async (line, message) => {
     const directory = await temporaryDirectory();
     const put = (name: string, bytes: Uint8Array | string) => writeFile(join(directory, name), bytes);

@@ -58,7 +58,7 @@ it('a single picture is enough, and it is said that it is few', async () => {
   const { code, stderr } = await callMain(['calibrate', 'model', 'pictures/0.png'], directory);
   expect({ code, stderr }).toMatchObject({
     code: 0,
-    stderr: expect.stringMatching(/calibrating on one picture: too few/),
+    stderr: expect.stringMatching(/calibrating on 1 picture: too few/),
   });
   const encode = ['encode', 'pictures/1.png', '--model', 'model', '-o', 'a.ddc', '--max-bytes', '60'];
   expect((await callMainJson(encode, directory)).images[0].bytes).toBeLessThanOrEqual(60);

@@ -48,6 +48,7 @@ describe('encode', () => {
       steps: expect.any(Array),
       alphaBytes: 0,
       tailBytes: 0,
+      drawing: false,
       stoppedBy: 'maxBytes',
       targetMet: null,
       networkEvaluations: expect.any(Number),
@@ -89,7 +90,7 @@ describe('encode', () => {
     const first = await ddpmCodec(['encode', 'tiny.png', '--target-rmse', '20'], directory);
     expect(first.code).toBe(0);
     expect(first.stdout).toMatch(
-      /^tiny\.png -> tiny\.png\.ddc: 7x5, \d+ bytes, [\d.]+ bits\/dim, RMSE [\d.]+, PSNR .*\n$/,
+      /^tiny\.png -> tiny\.png\.ddc: 7x5, \d+ bytes as a drawing, [\d.]+ bits\/dim, RMSE [\d.]+, PSNR .*\n$/,
     );
     expect(first.stderr).toMatch(/^ddpm-codec: model cifar10 \([0-9a-f]{8}\) on (onnx|wasm|tensorflow): [^\n]+\n$/);
     const again = await callMain(['encode', 'tiny.png', '--target-rmse', '20', '--force', '--quiet'], directory);

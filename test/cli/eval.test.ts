@@ -30,7 +30,7 @@ it('writes the report to standard output where that is asked for, and its lines 
   const args = ['eval', 'pictures', '--crop', '8', '--timesteps', '1', '-o', '-'];
   const { stdout, stderr } = await ddpmCodec(args, directory);
   expect(JSON.parse(stdout)).toMatchObject({ data: ['pictures'], likelihood: { width: 8, height: 8 } });
-  expect(stderr).toMatch(/\npictures: 1 images, /);
+  expect(stderr).toMatch(/\npictures: 1 image, /);
   expectRefusal(await callMain([...args, '--json'], directory), 2, /--json: expected an output file with it/);
   expect(await readdir(directory)).toEqual(['pictures']);
 });
@@ -98,7 +98,7 @@ describe('likelihoods', () => {
     expect(bound.total.standardError).toBeNull();
     const svg = await readFile(join(directory, 'terms.svg'), 'utf8');
     expect(svg).toMatch(/^<svg/);
-    for (const text of ['bits/dim', 'grey levels', 'model cifar10, 1 images']) expect(svg).toContain(text);
+    for (const text of ['bits/dim', 'grey levels', 'model cifar10, 1 image of']) expect(svg).toContain(text);
   });
 
   it('leaves out what it cannot read, says so, and ends with 1', async () => {
@@ -160,7 +160,9 @@ it('FID and inception scores of flat colours are what the formulas say', async (
 
 describe('refusals', () => {
   it.each([
-    ['eval', /at least one file/],
+    ['eval', /expected <data\.\.>/],
+    ['eval a.png --model none', /--model: expected .* got "none"/],
+    ['eval a.png --no-bound --fid a.png --features b.onnx --variance beta', /--variance: not with --no-bound/],
     ['eval cifar10', /expected cifar10:test or cifar10:train/],
     ['eval cifar10:test[3]', /such as cifar10:test\[0:256\]/],
     ['eval a.png[0:2]', /a.png\[0:2\]: expected \[from:to\] with 0 <= from < to <= 1/],
@@ -189,7 +191,6 @@ describe('refusals', () => {
     ['eval none', /none: no such file or directory; expected cifar10:test/],
     ['eval empty', /empty: this directory has no pictures/],
     ['eval text.png', /text.png: not a picture/],
-    ['eval a.png --model none', /model: expected .* got "none"/],
     ['eval a.png -o none/a.json', /none\/a.json: cannot write in none/],
     ['eval wide.png', /takes sides that are multiples of 4 up to 64, got 80x8; --crop 32/],
     ['eval odd.png', /takes sides that are multiples of 4 up to 64, got 7x8/],

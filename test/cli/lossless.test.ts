@@ -62,7 +62,7 @@ it('a damaged one is refused, or written with a warning', async () => {
 it('limits are refused with it', async () => {
   for (const limit of ['--max-rate', '--max-bytes', '--target-rmse']) {
     const run = await callMain(['encode', 'a.png', '-o', 'c.ddc', '--lossless', limit, '5'], directory);
-    expectRefusal(run, 2, new RegExp(`${limit}: expected without --lossless`));
+    expectRefusal(run, 2, new RegExp(`${limit}: cannot be combined with --lossless`));
   }
 });
 

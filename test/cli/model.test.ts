@@ -188,7 +188,7 @@ it('calibrates an import on one picture, whose bound has no standard error, and 
   expect({ code, stdout, stderr }).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/\d bits\/dim \(.*\) on 1 image\n/),
-    stderr: expect.stringContaining('calibrating on one picture: too few'),
+    stderr: expect.stringContaining('calibrating on 1 picture: too few'),
   });
   expect((await callMain(['model', 'info', 'a'], directory)).stdout).toMatch(/on 1 image\n/);
 });

@@ -286,7 +286,7 @@ describe('a report is made where there is little to show', () => {
     const { code, stderr } = await run('broken.png', '-o', 'none', ...QUICK);
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: expect.stringMatching(/1 of 1 images failed.*nothing to report/),
+      stderr: expect.stringMatching(/1 of 1 image failed.*nothing to report/),
     });
     expect(await json('none/results.json')).toMatchObject({ images: [], failed: [{ index: 0 }], missing: 0 });
   });

@@ -1,8 +1,8 @@
 /** Long work of training shows that it is alive, and how much of it there is. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Console } from '../../src/cli/console.js';
+import { openProgress } from '../../src/cli/progress.js';
 import { costOf, extentOf } from '../../src/cli/train/extent.js';
-import { openProgress } from '../../src/cli/train/progress.js';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
 afterEach(() => void vi.useRealTimers());

@@ -137,13 +137,29 @@ it('what follows training is in proportion to it, and says what it does', async 
   expect({ code, stderr }).toMatchObject({
     code: 0,
     stderr: expect.stringMatching(
-      /a short run: its learning rate rises over 500 steps, and it has 6; lower --warmup.*trained for 6 steps; now validation .*samples \(1\).*step 6: bound .* bits\/dim on 4 held-out images.*calibrating/s,
+      /a short run: its learning rate rises over 500 steps, and it has 6; lower --warmup.*trained for 6 steps; now validation .*samples \(1\).*step 6: bound .* bits\/dim on 4 crops of 1 held-out picture\n.*calibrating/s,
     ),
   });
   const { bound } = (await logOf('short')).find(({ type }) => type === 'validation');
   expect(bound).toMatchObject({ images: 4, evaluations: 44 });
   const { about } = JSON.parse(await readFile(join(directory, 'short/codec.json'), 'utf8'));
   expect(about.calibration).toBe('8 crops of training images');
+  const { stdout } = await callMain(['model', 'info', 'short'], directory);
+  expect(stdout).toMatch(/^bound, held out .* on 4 crops of 1 held-out picture$/m);
+  expect(await readFile(join(directory, 'short/README.md'), 'utf8')).toContain('| crops of 1 held-out picture | 4 |');
+
+  const again = await callMain(['train', '--out', 'short', '--resume', '--hours', '1e-9'], directory);
+  expect(again.stderr).toMatch(/the run has had its 0 s: nothing is trained now; --hours is of the whole run/);
+});
+
+it('data that cannot be used is refused by what it is', async () => {
+  const of = (data: string) => callMain(['train', '--data', data, '--out', 'none', '--crop', '64'], directory);
+  expectRefusal(
+    await of('pictures/0.png'),
+    1,
+    /0\.png: expected cifar10 or a directory of pictures, but this is a file/,
+  );
+  expectRefusal(await of('pictures'), 1, /smaller than a crop \(64x64\); a lower --crop takes it in/);
 });
 
 it.each([1, 2, 8])('%d pictures are enough', async (count) => {

@@ -117,7 +117,7 @@ describe('verify', () => {
     const other = { ...original, alpha: original.alpha!.map((opacity, i) => (i < 400 ? opacity : 255)) };
     await writeFile(join(directory, 'other.png'), await toSharp(other).png().toBuffer());
     const { code, stderr } = await callMain(['verify', 'a.ddc', '--against', 'other.png'], directory);
-    expect([code, stderr]).toEqual([1, expect.stringMatching(/a\.ddc: \d+ pixels are not as opaque as in other\.png/)]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/a\.ddc: \d+ pixels not as opaque as in other\.png/)]);
   });
 
   it('compares as it looks over a colour', async () => {

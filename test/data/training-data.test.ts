@@ -157,7 +157,7 @@ test('broken and small pictures are left out and named', async () => {
     'small.png',
   ]);
   expect(data.skipped.find(({ path: file }) => file.endsWith('small.png'))?.reason).toBe(
-    '4x40 pixels, smaller than a crop (8x8)',
+    '4x40 pixels, smaller than a crop (8x8); a lower `crop` takes it in',
   );
   const again = await openTrainingData([path], { side: SIDE, seed: 'x' });
   expect(await again.batch(0, 24)).toEqual(first);

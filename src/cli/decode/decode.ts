@@ -22,6 +22,8 @@ import { faultsAtEnd, otherPrecision } from '../file/remarks.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { DECODE_FLAG_NAMES, flagsFor, readFlags } from '../options.js';
 import { formatOf, writeResult } from '../output.js';
+import { openProgress } from '../progress.js';
+import { describeSteps } from '../steps.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 import {
   checkDirectories,
@@ -222,7 +224,7 @@ async function decodeCoded(
   const model = await context.modelOfFile(header, settings.model);
   const engine = await context.engine();
   context.announce(model, engine);
-  const progress = console.progress(name);
+  const progress = openProgress(console, name);
   const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;
   // The sizes of a file that is still coming have no meaning before it is there.
   const bytes = several && !(source instanceof Uint8Array) ? await collect(source, sizes.at(-1)!) : source;
@@ -256,6 +258,9 @@ async function decodeCoded(
   }
   for (const fault of faultsAtEnd(result)) console.note(`${name}: ${fault}; the picture is no worse for it`);
   for (const remark of otherPrecision(result, engine)) console.note(`${name}: ${remark}`);
+  if (codec.maxSteps !== undefined && result.stepsTotal === 0) {
+    console.note(`${name}: has no steps to stop after; --rate or --bytes say how much of it to use`);
+  }
   if (!several) await writeResult(job.output, await encodeImage(result.image, format), settings);
   return {
     input: job.input,
@@ -287,7 +292,7 @@ async function decodeCoded(
 
 function describe(report: DecodeReport): string {
   const { input, output, bytesUsed, bytesTotal, stepsUsed, stepsTotal, bitsPerDim, seconds } = report;
-  const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, step ${stepsUsed} of ${stepsTotal}`;
+  const used = `${bytesUsed} of ${bytesTotal} bytes, ${bitsPerDim.toFixed(4)} bits/dim, ${describeSteps(stepsUsed, stepsTotal)}`;
   const { width, height, knownSamples } = report;
   const part = `${((100 * knownSamples) / (width * height * 3)).toFixed(0)} % of the samples`;
   const exactness = report.lossless ? ', lossless' : knownSamples > 0 ? `, ${part}` : '';

@@ -3,8 +3,10 @@ import { basename } from 'node:path';
 import type { Arguments, CommandModule, Options } from 'yargs';
 import type { EncodeOptions, EncodeResult, StepReport } from '../../codec/api.js';
 import { leastFile } from '../../codec/encoder/least-bytes.js';
+import { readInfo } from '../../codec/format/info.js';
 import type { Metadata } from '../../codec/format/metadata.js';
 import { DEFAULT_TARGET_RMSE, ENCODE_OPTIONS, type OptionValues } from '../../codec/options.js';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import type { RgbImage } from '../../image/image.js';
 import { encode } from '../../node/encode.js';
@@ -25,8 +27,9 @@ import { type Console, formatSeconds, openConsole } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { flagsFor, type ReportedOptions, readFlags, reportedOptions } from '../options.js';
-import { writeResult } from '../output.js';
+import { checkCodedName, writeResult } from '../output.js';
 import { readPicture } from '../pictures.js';
+import { openProgress } from '../progress.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
 
 interface EncodeArgs extends EngineArgs, OutputArgs {
@@ -60,6 +63,8 @@ export interface EncodeReport {
   readonly alphaBytes: number;
   /** Bytes of the tail after the steps, 0 without one. */
   readonly tailBytes: number;
+  /** Sent pixel by pixel, without steps. */
+  readonly drawing: boolean;
   /** What ended the file. */
   readonly stoppedBy: EncodeResult['stoppedBy'];
   /** Whether the target RMSE is met; null where none was asked for. */
@@ -95,7 +100,8 @@ export const ENCODE_FLAGS = {
     type: 'string',
     requiresArg: true,
     description:
-      'Output file, - for standard output; for several inputs the directory to put <input name>.ddc in [default: beside the input]',
+      'Output file, - for standard output; for several inputs the directory to put <input>.ddc in: photo.jpg.ddc for photo.jpg, ' +
+      'so that photo.png has another name [default: beside the input]',
   },
   model: modelOption,
   'max-rate': numberOption('Largest file, in bits per dimension (a pixel has 3 dimensions)'),
@@ -158,7 +164,8 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
   };
   if (settings.codec.lossless) {
     const limit = ['max-rate', 'max-bytes', 'target-rmse'].find((name) => args[name] !== undefined);
-    if (limit) throw new CodecError('usage', `--${limit}: expected without --lossless, which sends all of the picture`);
+    if (limit)
+      throw new CodecError('usage', `--${limit}: cannot be combined with --lossless, which sends all of the picture`);
   }
   if (settings.background !== undefined) await parseColour(settings.background);
   await withContext(args, console, async (context) => {
@@ -168,6 +175,7 @@ async function encodeFiles(args: Arguments<EncodeArgs>): Promise<void> {
       kind: 'pictures',
       outputName: (name) => `${name}.ddc`,
     });
+    if (plan.directory === undefined) checkCodedName(args.output);
     await context.modelInfo(settings.model);
     const perform = (job: Job) => encodeFile(job, settings, context, console);
     await runJobs(plan, args.force, console, perform, describe, 'images', jobsAhead(args));
@@ -182,7 +190,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   const model = await context.model(settings.model, image);
   const engine = await context.engine();
   context.announce(model, engine);
-  const progress = console.progress(inputName(job.input));
+  const progress = openProgress(console, inputName(job.input));
   const options: EncodeOptions = {
     ...codec,
     ...(metadata && { metadata }),
@@ -209,6 +217,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     steps: result.steps,
     alphaBytes: result.alphaBytes,
     tailBytes: result.tailBytes,
+    drawing: readInfo(result.bytes, model).samples?.kind === 'drawing',
     stoppedBy: result.stoppedBy,
     targetMet: result.targetMet ?? null,
     networkEvaluations: result.networkEvaluations,
@@ -228,7 +237,7 @@ function describe(report: EncodeReport): string {
   const { input, output, width, height, bytes, bitsPerDim, rmse, psnr, seconds } = report;
   const lossy = `RMSE ${rmse.toFixed(2)}, PSNR ${psnr === null ? 'infinite' : `${psnr.toFixed(2)} dB`}`;
   const quality = report.options.lossless ? 'lossless' : lossy;
-  const size = `${bytes} bytes, ${bitsPerDim.toFixed(4)} bits/dim`;
+  const size = `${counted(bytes, 'byte')}${report.drawing ? ' as a drawing' : ''}, ${bitsPerDim.toFixed(4)} bits/dim`;
   return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
 }
 

@@ -1,6 +1,7 @@
 /** `ddpm-codec eval`: likelihoods of images under a model, as the paper's tables have them, and distances between sets. */
 import { resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
+import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, imageSetName, openImageSet } from '../../data/image-set.js';
 import type { Engine } from '../../engine/engine.js';
@@ -28,6 +29,7 @@ import { type Console, openConsole, toJson } from '../console.js';
 import { type Context, withContext } from '../context.js';
 import { refuseInputs } from '../jobs.js';
 import { checkResult, writeAtomically, writeResult } from '../output.js';
+import { openProgress } from '../progress.js';
 import { STANDARD_STREAM, streamForLines } from '../streams.js';
 import { type ImageLoader, imageLoader } from './images.js';
 import { describeReport, type EvalReport, type FidReport, type LikelihoodReport } from './report.js';
@@ -191,8 +193,10 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
   });
   const { length } = loader.skipped;
   if (length > 0) {
-    const images = `${length} image${length === 1 ? '' : 's'}`;
-    throw new CodecError('image', `${images} could not be used, see above; the numbers are of the others`);
+    throw new CodecError(
+      'image',
+      `${counted(length, 'image')} could not be used, see above; the numbers are of the others`,
+    );
   }
 }
 
@@ -200,7 +204,7 @@ function settingsOf(args: EvalArgs): Settings {
   const { model, timesteps, variance, clip, seed, plot: path } = args;
   if (!args.bound && args.fid === undefined)
     throw new CodecError('usage', '--no-bound: leaves nothing to do without --fid');
-  const needBound = { '--plot': path, '--train': args.train };
+  const needBound = { '--plot': path, '--train': args.train, '--variance': variance };
   for (const [name, value] of Object.entries(needBound)) {
     if (!args.bound && value !== undefined) throw new CodecError('usage', `${name}: not with --no-bound`);
   }
@@ -276,7 +280,7 @@ async function measurement(model: Model, engine: Engine, settings: Settings, con
   const { network, schedule, parameterization } = model;
   const { timesteps, clip, variance } = settings;
   return async (images: Parameters<typeof evaluateBound>[0], seed: string, label: string): Promise<Evaluation> => {
-    const progress = console.progress(label);
+    const progress = openProgress(console, label);
     const options: BoundOptions = {
       strata: timesteps,
       clip,
@@ -321,7 +325,7 @@ async function measureFid(
   const measure = async (set: ImageSet, label: string) => {
     const probabilities: Float32Array[] = [];
     let fit: ReturnType<typeof fitGaussian> | undefined;
-    const progress = console.progress(label);
+    const progress = openProgress(console, label);
     try {
       const images = loader.load(set, (fraction) => progress.update(fraction));
       for await (const { features, probabilities: classes } of featuresOf(images, network)) {
@@ -372,7 +376,7 @@ async function plot(
   const { encodeFigure } = await import('../../report/figure.js');
   const svg = termsPlot(
     terms,
-    `model ${model.name}, ${bound.images} images of ${args.data.map(imageSetName).join(' ')}`,
+    `model ${model.name}, ${counted(bound.images, 'image')} of ${args.data.map(imageSetName).join(' ')}`,
   );
   await writeAtomically(path, await encodeFigure(svg, format), args);
 }

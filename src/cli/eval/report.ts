@@ -1,4 +1,5 @@
 /** What an evaluation reports: the document, and its text for people. */
+import { counted } from '../../common/counted.js';
 import type { Bound, Estimate, ImageBound, Term } from '../../model/likelihood.js';
 import type { Variance } from '../../model/parameterization.js';
 import type { InceptionScore } from '../../report/fid.js';
@@ -73,8 +74,8 @@ export function describeReport({ data, likelihood, gap, fid }: EvalReport): stri
 
 function describeLikelihood({ bound, options }: LikelihoodReport, data: readonly string[]): string {
   const { timesteps, variance, clip } = options;
-  const what = timesteps === 'all' ? 'all timesteps' : `t = 1 and ${timesteps} timesteps of each`;
-  return `${data.join(' ')}: ${bound.images} images, ${what}, variance ${variance}, predictions ${clip ? '' : 'not '}clipped`;
+  const what = timesteps === 'all' ? 'all timesteps' : `t = 1 and ${counted(timesteps, 'timestep')} of each`;
+  return `${data.join(' ')}: ${counted(bound.images, 'image')}, ${what}, variance ${variance}, predictions ${clip ? '' : 'not '}clipped`;
 }
 
 function describeTable({ bound, rate, distortion, rmse }: LikelihoodReport, gap: GapReport | undefined): string[] {
@@ -104,7 +105,7 @@ function describeFid({ against, fid, inceptionScore, images, features }: FidRepo
     `inception score: ${describeScore(inceptionScore.data)} of the data, ${describeScore(inceptionScore.against)} of ${against}`,
   ];
   return [
-    `FID ${fid.toPrecision(5)} between ${images.data} images and ${images.against} of ${against}, by ${features}`,
+    `FID ${fid.toPrecision(5)} between ${counted(images.data, 'image')} and ${images.against} of ${against}, by ${features}`,
     ...(scores ?? []),
   ];
 }

@@ -2,6 +2,7 @@
 import type { Arguments, CommandModule } from 'yargs';
 import type { DamagedPart, FileInfo } from '../../codec/format/info.js';
 import { readInfo } from '../../codec/format/info.js';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import type { ModelInfo } from '../../node/models.js';
 import { modelOfFileOption, type OutputArgs, outputOptions } from '../args.js';
@@ -37,7 +38,8 @@ export const infoCommand: CommandModule<object, InfoArgs> = {
         'Usage: $0 info <file> [options]\n\n' +
           'Shows the header of a .ddc file. When its model is at hand also the steps: for each the timestep reached, its\n' +
           'bits, and the size of the file up to there, where it can be cut off without waste; which checksums are wrong; and\n' +
-          'bytes after its end. No network is run. Exit code 0 when the header can be read, whatever follows: verify judges.',
+          'bytes after its end. A drawing has no steps and can be cut off anywhere. No network is run. Exit code 0 when the\n' +
+          'header can be read, whatever follows: verify judges.',
       )
       .positional('file', { type: 'string', description: 'A .ddc file; - for standard input' })
       .options({
@@ -88,7 +90,7 @@ function describe(report: InfoReport): string[] {
     ['format version', String(report.version)],
     ['picture', `${report.width} x ${report.height}`],
     ['model', report.model === null ? `id ${report.modelId}` : `${report.model.name} (id ${report.modelId})`],
-    ['trellis', `${2 ** report.stateBits} states`],
+    ...(isDrawing(report) ? [] : [['trellis', `${2 ** report.stateBits} states`] as [string, string]]),
     ['seed', String(report.seed)],
     ...(report.alpha ? [['transparency', describeAlpha(report)] as [string, string]] : []),
     ['samples', describeSamples(report)],
@@ -97,17 +99,22 @@ function describe(report: InfoReport): string[] {
     ['size', `${report.bytes} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim, header ${report.headerBytes} bytes`],
   ];
   if (complete !== undefined) {
-    const whole = steps === undefined ? 'no steps' : `${stepsComplete} of ${steps.length - 1} steps`;
+    const parts = isDrawing(report)
+      ? `a drawing of ${report.width * report.height * 3} samples, without steps`
+      : steps === undefined
+        ? 'no steps'
+        : `${stepsComplete} of ${counted(steps.length - 1, 'step')}`;
     fields.push([
       'state',
       complete
-        ? `complete, ${whole}${trailingBytes > 0 ? `, and ${trailingBytes} bytes after its end` : ''}`
-        : `truncated: ${whole}, whole file ${bytesWhenComplete ?? 'of unknown'} bytes`,
+        ? `complete, ${parts}${trailingBytes > 0 ? `, and ${counted(trailingBytes, 'byte')} after its end` : ''}`
+        : `truncated: ${parts}, whole file ${bytesWhenComplete ?? 'of unknown'} bytes`,
     ]);
   }
   if (damaged.length > 0) fields.push(['damaged', damaged.map((part) => PARTS[part]).join(', ')]);
+  if (isDrawing(report)) fields.push(['can be cut', `at any byte from ${report.headerBytes + report.alphaBytes!} on`]);
   const lines = table(fields, [0, 1]);
-  if (steps === undefined) return lines;
+  if (steps === undefined || isDrawing(report)) return lines;
   const rows = steps.map(({ t, bits, bytes, bitsPerDim }, i) => [
     i > 0 ? String(i) : report.alpha ? 'header, alpha' : 'header',
     String(t),
@@ -122,6 +129,11 @@ function describe(report: InfoReport): string[] {
 function describeAlpha({ headerBytes, alphaBytes, bytes }: InfoReport): string {
   if (alphaBytes === undefined) return 'alpha plane, not whole';
   return `alpha plane of ${alphaBytes} bytes${headerBytes + alphaBytes > bytes ? ', not whole: decodes as opaque' : ''}`;
+}
+
+/** Of a file without steps their table and what they are made of have nothing to say. */
+function isDrawing({ samples }: InfoReport): boolean {
+  return samples?.kind === 'drawing';
 }
 
 /** What follows the steps. */

@@ -1,12 +1,14 @@
 /** What is worth knowing of a decoded file besides its picture. */
+
 import type { DecodeResult } from '../../codec/api.js';
+import { counted } from '../../common/counted.js';
 import type { Engine } from '../../engine/engine.js';
 
 /** What is wrong at the end of a file, where the picture is no worse for it; empty where nothing is. */
 export function faultsAtEnd({ trailingBytes, metadataDamaged }: DecodeResult): string[] {
   return [
     ...(metadataDamaged ? ['its metadata are damaged'] : []),
-    ...(trailingBytes > 0 ? [`${trailingBytes} bytes after its end`] : []),
+    ...(trailingBytes > 0 ? [`${counted(trailingBytes, 'byte')} after its end`] : []),
   ];
 }
 

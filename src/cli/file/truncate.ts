@@ -6,7 +6,7 @@ import { makeDirectory } from '../../node/files.js';
 import { atMostOne, byteBudget, integer, numberOption, type OutputArgs, outputOptions, positive } from '../args.js';
 import { openConsole } from '../console.js';
 import { aboutFile, planJobs } from '../jobs.js';
-import { checkResult, writeResult } from '../output.js';
+import { checkCodedName, checkResult, writeResult } from '../output.js';
 import { inputName, outputName, readInput, streamForLines } from '../streams.js';
 
 interface TruncateArgs extends OutputArgs {
@@ -76,6 +76,7 @@ async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
   });
   if (plan.batch) throw new CodecError('usage', `${args.file}: expected one .ddc file, but this is a directory`);
   const { input, output } = plan.jobs[0];
+  if (plan.directory === undefined) checkCodedName(args.output);
   if (plan.directory !== undefined) await makeDirectory(plan.directory);
   await checkResult(output, args);
   const whole = await readInput(input);
@@ -99,6 +100,6 @@ async function truncateFile(args: Arguments<TruncateArgs>): Promise<void> {
   }
   const size = `${report.bytes} of ${report.bytesTotal} bytes, ${report.bitsPerDim.toFixed(4)} bits/dim`;
   console.result(
-    `${inputName(input)} -> ${outputName(output)}: ${size}${cut.length === whole.length ? ' (not longer before)' : ''}`,
+    `${inputName(input)} -> ${outputName(output)}: ${size}${cut.length === whole.length ? ' (already that short)' : ''}`,
   );
 }

@@ -4,6 +4,7 @@ import { decode } from '../../codec/decoder/decode.js';
 import { checkSize } from '../../codec/decoder/decoder.js';
 import { readInfo } from '../../codec/format/info.js';
 import { DECODE_OPTIONS } from '../../codec/options.js';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import { flatten } from '../../image/alpha.js';
 import type { RgbImage } from '../../image/image.js';
@@ -24,6 +25,8 @@ import { withContext } from '../context.js';
 import { aboutFile } from '../jobs.js';
 import { flagsFor, readFlags } from '../options.js';
 import { readPicture } from '../pictures.js';
+import { openProgress } from '../progress.js';
+import { describeSteps } from '../steps.js';
 import { inputName, readInput, STANDARD_STREAM } from '../streams.js';
 import { faultsAtEnd, otherPrecision } from './remarks.js';
 
@@ -50,6 +53,8 @@ export interface VerifyReport {
   readonly complete: boolean;
   /** The picture is the encoder's, to the bit, by its checksum. */
   readonly lossless: boolean;
+  /** The steps have checksums, without which damage in them does not show. */
+  readonly checksums: boolean;
   /** Bytes after the end, which nothing reads. */
   readonly trailingBytes: number;
   /** The metadata at its end are not what was written. */
@@ -81,7 +86,8 @@ export const verifyCommand: CommandModule<object, VerifyArgs> = {
         'Usage: $0 verify <file> [--against <picture>] [options]\n\n' +
           'Decodes a .ddc file, writes nothing, and reports. Exit code 0 when the file holds all that its encoder wrote,\n' +
           'nothing more, and decodes; 1 when it is cut off (it still decodes, at a lower quality), has bytes after its end, is\n' +
-          'damaged (its metadata, too), or is farther from the picture than --max-rmse.',
+          'damaged (its metadata, too), or is farther from the picture than --max-rmse. Damage in the steps shows only in a\n' +
+          'file with checksums (encode --checksums), or beside the picture (--against).',
       )
       .positional('file', { type: 'string', description: 'A .ddc file; - for standard input' })
       .options({
@@ -137,7 +143,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     const engine = await context.engine();
     context.announce(model, engine);
     const { bytesWhenComplete = null } = await aboutFile(name, () => readInfo(bytes, model));
-    const progress = console.progress(name);
+    const progress = openProgress(console, name);
     const start = performance.now();
     const onProgress = (fraction: number) => progress.update(fraction);
     const decoding = aboutFile(name, () => decode(bytes, model, { ...options, onProgress }));
@@ -156,7 +162,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
         : [`RMSE ${measured.rmse.toFixed(3)} from ${inputName(against!)}, expected at most ${maxRmse}`]),
       ...(measured === undefined || measured.pixelsOfOtherAlpha === 0
         ? []
-        : [`${measured.pixelsOfOtherAlpha} pixels are not as opaque as in ${inputName(against!)}`]),
+        : [`${counted(measured.pixelsOfOtherAlpha, 'pixel')} not as opaque as in ${inputName(against!)}`]),
     ];
     const report: VerifyReport = {
       input: args.file,
@@ -166,6 +172,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
       bytesWhenComplete,
       complete: result.complete,
       lossless: result.lossless,
+      checksums: header.checksums,
       trailingBytes: result.trailingBytes,
       metadataDamaged: result.metadataDamaged,
       stepsUsed: result.stepsUsed,
@@ -201,9 +208,12 @@ function describe(report: VerifyReport): string[] {
     ['decodes', `with model ${report.model.name} on ${report.engine}, ${formatSeconds(report.seconds)}`],
     [
       'size',
-      `${report.bytes} bytes, step ${stepsUsed} of ${stepsTotal}${report.complete ? ', whole' : ''}${report.lossless ? ', lossless by its checksum' : ''}`,
+      `${report.bytes} bytes, ${describeSteps(stepsUsed, stepsTotal)}${report.complete ? ', whole' : ''}${report.lossless ? ', lossless by its checksum' : ''}`,
     ],
   ];
+  if (!report.checksums && !report.lossless && against === null) {
+    fields.push(['damage', 'would not show: no checksums in the file (encode --checksums), and no --against']);
+  }
   if (against !== null) {
     const { msSsim, ssim } = against;
     const similarity =

@@ -1,6 +1,7 @@
 /** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import { cutMiddle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
@@ -13,6 +14,7 @@ import { type Console, openConsole, toJson } from '../console.js';
 import { withContext } from '../context.js';
 import { refuseInputs } from '../jobs.js';
 import { checkWritable, writeAtomically } from '../output.js';
+import { openProgress } from '../progress.js';
 import { readTrainingPictures } from '../train/calibrate.js';
 import { describeModel, reportModel } from './report.js';
 import { openSource, readSource } from './source.js';
@@ -111,7 +113,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     const options = { console, engine, tiling: { tile, overlap: OVERLAP }, diffusion, write };
     await makeCodecFile(args.out, pictures.calibration, options, async (model) => ({
       importedFrom: source.name,
-      calibration: `${pictures.calibration.length} ${pictures.kind}`,
+      calibration: counted(pictures.calibration.length, pictures.kind),
       bound: await measureOn(pictures.further, model, console),
     }));
   });
@@ -147,7 +149,7 @@ async function picturesOf(
       return {
         calibration,
         further: ofOneSize(calibration.slice(0, BOUND_IMAGES), stride),
-        kind: 'pictures',
+        kind: 'picture',
       };
     };
   }
@@ -168,7 +170,7 @@ async function picturesOf(
     return {
       calibration: take(CALIBRATION_IMAGES, 0),
       further: take(BOUND_IMAGES, CALIBRATION_IMAGES),
-      kind: 'training images of CIFAR-10',
+      kind: 'CIFAR-10 training image',
     };
   };
 }
@@ -187,7 +189,7 @@ async function measureOn(
 ): Promise<Bound | undefined> {
   if (images.length === 0) return undefined;
   const { measureBound } = await import('../../model/likelihood.js');
-  const progress = console.progress('measuring the bound');
+  const progress = openProgress(console, 'measuring the bound');
   try {
     return await measureBound(images, model, { onProgress: (fraction) => progress.update(fraction) });
   } finally {

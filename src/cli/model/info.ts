@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
-import { reasonOf } from '../../node/files.js';
+import { exists, reasonOf } from '../../node/files.js';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole, table } from '../console.js';
 import { describeModel, describeNetwork, type ModelReport, reportModel } from './report.js';
@@ -60,7 +60,7 @@ async function showModel(args: Arguments<InfoArgs>): Promise<void> {
 
 async function listAll(args: Arguments<ListArgs>): Promise<void> {
   const console = openConsole({ json: args.json, quiet: false });
-  const { listModels, loadModelInfo } = await import('../../node/models.js');
+  const { listModels, loadModelInfo, CODEC_FILE, WEIGHTS_FILE } = await import('../../node/models.js');
   const models: ModelReport[] = await Promise.all((await listModels()).map(reportModel));
   const known = new Set(models.map(({ directory }) => directory));
   const { directory = OWN_MODELS } = args;
@@ -69,8 +69,12 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
     if (args.directory === undefined && error.code === 'ENOENT') return [];
     throw new CodecError('file', `${directory}: cannot list this directory: ${reasonOf(error)}`, { cause: error });
   });
+  let found = 0;
   for (const entry of entries.filter((candidate) => candidate.isDirectory())) {
     const path = join(directory, entry.name);
+    // What has neither is no model.
+    if (!(await exists(join(path, CODEC_FILE))) && !(await exists(join(path, WEIGHTS_FILE)))) continue;
+    found++;
     try {
       // In full it is no shipped model's name.
       const info = await loadModelInfo(resolve(path));
@@ -80,6 +84,7 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
       console.note(`${path}: ${console.wordsFor(error)}`);
     }
   }
+  if (found === 0) console.note(`no models in the directories of ${resolve(directory)}; these come with ddpm-codec`);
   console.document({ models });
   const rows = models.map(({ name, id, parameters, config }) => [
     name,

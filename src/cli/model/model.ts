@@ -18,7 +18,7 @@ export const modelCommand: CommandModule = {
       .command(modelExportCommand)
       .command(modelListCommand)
       .command(modelInfoCommand)
-      .demandCommand(1, 1, 'expected an action: import, export, list or info')
+      .demandCommand(1, 'expected an action: import, export, list or info')
       .example('$0 model import google/ddpm-cifar10-32 --out models/ddpm-cifar10', "fetch the authors' network")
       .example('$0 model list', 'what there is')
       .epilogue("'ddpm-codec model <action> --help' explains an action."),

@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { counted } from '../../common/counted.js';
 import type { Bound } from '../../model/likelihood.js';
 import type { ModelInfo } from '../../node/models.js';
 import { table } from '../console.js';
@@ -64,8 +65,12 @@ export function describeModel(report: ModelReport): string[] {
     'calibrated on': about.calibration,
   };
   for (const [key, value] of Object.entries(remarks)) if (typeof value === 'string') fields.push([key, value]);
+  const { validatedOn } = about;
   const bounds = { 'bound, test': about.test, 'bound, held out': about.validation, bound: about.bound };
-  for (const [key, value] of Object.entries(bounds)) if (value) fields.push([key, describeBound(value as Bound)]);
+  for (const [key, value] of Object.entries(bounds)) {
+    const of = value === about.validation && typeof validatedOn === 'string' ? validatedOn : undefined;
+    if (value) fields.push([key, describeBound(value as Bound, of)]);
+  }
   return table(fields, [0, 1]);
 }
 
@@ -78,7 +83,7 @@ export function describeNetwork(config: ModelReport['config']): string {
   );
   return [
     `${blockOutChannels.join('-')} channels`,
-    `${layersPerBlock} ${layersPerBlock === 1 ? 'block' : 'blocks'} a level`,
+    `${counted(layersPerBlock, 'block')} a level`,
     `attention at ${[...attentive, 'the middle'].join(', ')}`,
     ...(attentionHeadDim === null ? [] : [`heads of ${attentionHeadDim}`]),
     ...(config.timeScaleShift ? ['time scales and shifts'] : []),
@@ -86,7 +91,7 @@ export function describeNetwork(config: ModelReport['config']): string {
   ].join(', ');
 }
 
-function describeBound({ total, prior, diffusion, decoder, images }: Bound): string {
+function describeBound({ total, prior, diffusion, decoder, images }: Bound, of?: string): string {
   const parts = [prior, diffusion, decoder].map(({ value }) => value.toFixed(3)).join(' + ');
-  return `${describeEstimate(total, 3)} bits/dim (${parts}) on ${images} image${images === 1 ? '' : 's'}`;
+  return `${describeEstimate(total, 3)} bits/dim (${parts}) on ${of === undefined ? counted(images, 'image') : `${images} ${of}`}`;
 }

@@ -1,11 +1,13 @@
 /** Where `ddpm-codec model import` finds networks. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import type { ImportedNetwork, NetworkFiles } from '../../model/import/network.js';
 import { exists, publicPath } from '../../node/files.js';
 import { readRegularFile } from '../../node/read.js';
 import type { Console } from '../console.js';
+import { openProgress } from '../progress.js';
 
 /** A source's files: where they are listed and read. */
 export interface Source {
@@ -86,7 +88,7 @@ async function openRepository(id: string, console: Console): Promise<Source> {
   const byPath = new Map(repository.files.map((file) => [file.path, file]));
   const read = async (path: string): Promise<Uint8Array> => {
     const file = byPath.get(path)!;
-    const progress = console.progress(`fetching ${basename(path)}, ${formatBytes(file.bytes)}`);
+    const progress = openProgress(console, `fetching ${basename(path)}, ${formatBytes(file.bytes)}`);
     try {
       return await readRegularFile(await fetchFile(repository, file, (fraction) => progress.update(fraction)));
     } finally {
@@ -96,7 +98,7 @@ async function openRepository(id: string, console: Console): Promise<Source> {
   const files = await findNetworkFiles([...byPath.keys()], read);
   const needed = pathsOf(files).flatMap((path) => byPath.get(path) ?? []);
   const bytes = needed.reduce((sum, file) => sum + file.bytes, 0);
-  console.note(`${id} at ${repository.commit.slice(0, 8)}: ${needed.length} files, ${formatBytes(bytes)}`);
+  console.note(`${id} at ${repository.commit.slice(0, 8)}: ${counted(needed.length, 'file')}, ${formatBytes(bytes)}`);
   return { name: `${id}@${repository.commit}`, files, read, paths: [] };
 }
 

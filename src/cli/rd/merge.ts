@@ -1,5 +1,6 @@
 /** `ddpm-codec rd merge`: the parts of a run become one report. */
 import type { Arguments, CommandModule } from 'yargs';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import { differences, type ImageFailure, type ImageResult, type Run } from '../../report/rd/results.js';
 import { type OutputArgs, outputOptions } from '../args.js';
@@ -67,7 +68,7 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   if (images.size === imageCount) return;
   throw new CodecError(
     'file',
-    `${imageCount - images.size} of ${imageCount} images are not in these reports (${missingParts(images, parts)}); ` +
+    `${imageCount - images.size} of ${counted(imageCount, 'image')} not in these reports (${missingParts(images, parts)}); ` +
       'the report is of the others',
   );
 }

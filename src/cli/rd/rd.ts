@@ -4,6 +4,7 @@ import { sep } from 'node:path';
 import type { Arguments, Argv, CommandModule } from 'yargs';
 import { DEFAULT_EFFORT, MAX_EFFORT } from '../../codec/options.js';
 import type { Selection } from '../../codec/trellis/block-coder.js';
+import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
 import { psnrOfRmse } from '../../image/metrics.js';
@@ -129,14 +130,12 @@ export const rdCommand: CommandModule<object, RdArgs> = {
 
 /** What yargs' types do not know how to say. */
 interface Separable {
-  global(names: readonly string[], isGlobal: boolean): Separable;
-  recommendCommands(isWanted: boolean): Argv;
+  global(names: readonly string[], isGlobal: boolean): Argv;
 }
 
-/** Options of a command are those of its commands, too, unless that is forbidden, and any word is a slip in one of their names. */
+/** Options of a command are those of its commands, too, unless that is forbidden. */
 function besideMerge(yargs: Argv): Argv {
-  const separable = yargs as unknown as Separable;
-  return separable.global(['images', ...Object.keys(OPTIONS)], false).recommendCommands(false);
+  return (yargs as unknown as Separable).global(['images', ...Object.keys(OPTIONS)], false);
 }
 
 async function runRd(args: Arguments<RdArgs>): Promise<void> {
@@ -159,7 +158,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     );
   }
   if (shard !== undefined)
-    console.note(`part ${shard.index + 1} of ${shard.count} (${shard.from}): ${mine.length} images`);
+    console.note(`part ${shard.index + 1} of ${shard.count} (${shard.from}): ${counted(mine.length, 'image')}`);
   if (args.force) await refuseInside(args.output, names);
   await inReport(args.output, async () => {
     await openReport(args.output, run, args.force);
@@ -167,7 +166,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     const waiting = mine.filter((index) => !finished.has(imageFile(index, names[index])));
     await checkFinished(args.output, options, images, mine);
     if (waiting.length < mine.length) {
-      console.note(`${mine.length - waiting.length} of ${mine.length} images are finished already`);
+      console.note(`${mine.length - waiting.length} of ${counted(mine.length, 'image')} finished already`);
     }
     const { engine, device, precision, threads } = args;
     const work: Work = { directory: args.output, options, engineArgs: { engine, device, precision, threads } };
@@ -176,7 +175,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     if (failed.length === 0) return;
     throw new CodecError(
       'image',
-      `${failed.length} of ${mine.length} images failed, see above; ${failed.length < mine.length ? 'the report is of the others' : 'there is nothing to report'}`,
+      `${failed.length} of ${counted(mine.length, 'image')} failed, see above; ${failed.length < mine.length ? 'the report is of the others' : 'there is nothing to report'}`,
     );
   });
 }
@@ -304,7 +303,7 @@ async function measure(
     const worked = [...parts.values()].reduce((sum, fraction) => sum + fraction, done);
     const seconds = (performance.now() - start) / 1000;
     const left = worked === 0 ? '' : `, about ${formatDuration((seconds / worked) * (waiting.length - worked))} left`;
-    const state = `${done} of ${waiting.length} images${left}`;
+    const state = `${done} of ${counted(waiting.length, 'image')}${left}`;
     progress.update(worked / waiting.length, state);
     if (!process.stderr.isTTY && performance.now() - told > QUIET_SECONDS * 1000) {
       told = performance.now();

@@ -1,4 +1,5 @@
 /** The last part of `rd` and `rd merge`: the report itself, made from the images that are finished. */
+import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { ImageSet } from '../../data/image-set.js';
 import type { Report } from '../../report/rd/export.js';
@@ -80,7 +81,9 @@ export async function finishReport(
   console.document({ report: directory, images: images.length, failed, summary });
   if (images.length > 0) console.result(ratesTable(report));
   if (summary.comparisons.length > 0) console.result(comparisonsTable(summary, labelOf));
-  console.result(`${images.length} images in ${directory}${images.length > 0 ? ', see report.html there' : ''}`);
+  console.result(
+    `${counted(images.length, 'image')} in ${directory}${images.length > 0 ? ', see report.html there' : ''}`,
+  );
 }
 
 /** Bits/dim at RMSEs, and lossless where a codec is; a cell that not all images come to has their number. */
@@ -89,7 +92,9 @@ function ratesTable({ summary: { codecs } }: Report): string[] {
   const head = codecs[0].bitsPerDimAtRmse.map(({ rmse }) => `RMSE ${rmse}`);
   const rows = codecs.map(({ label, bitsPerDimAtRmse, losslessBitsPerDim }) => [
     label,
-    ...bitsPerDimAtRmse.map(({ mean, count }) => mean?.toFixed(4) ?? (count === 0 ? '-' : `(${count} images)`)),
+    ...bitsPerDimAtRmse.map(
+      ({ mean, count }) => mean?.toFixed(4) ?? (count === 0 ? '-' : `(${counted(count, 'image')})`),
+    ),
     ...(lossless ? [losslessBitsPerDim?.toFixed(4) ?? '-'] : []),
   ]);
   return table([['bits/dim at', ...head, ...(lossless ? ['lossless'] : [])], ...rows]);

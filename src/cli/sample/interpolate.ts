@@ -1,5 +1,6 @@
 /** `ddpm-codec interpolate`: between two pictures, in x_t. */
 import type { Arguments, CommandModule } from 'yargs';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import type { RgbImage } from '../../image/image.js';
 import { interpolate } from '../../model/interpolation.js';
@@ -115,8 +116,8 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
   const { output, background } = args;
   if (background !== undefined) await parseColour(background);
   const settings = samplerSettings(args);
-  const t = integer('--t', args.t, 0, MAX_TIMESTEPS);
-  atMostOne({ '--t': t, '--coarse-to-fine': args['coarse-to-fine'] || undefined });
+  const t = integer('-t', args.t, 0, MAX_TIMESTEPS);
+  atMostOne({ '-t': t, '--coarse-to-fine': args['coarse-to-fine'] || undefined });
   const lambdas = evenly(integer('--lambda', args.lambda, 2, MAX_LAMBDAS)!, 1);
   const animated = isAnimation(output);
   const inputs = [args.a, args.b];
@@ -140,7 +141,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
     const info = await context.modelInfo(args.model, a);
     const timesteps = args['coarse-to-fine'] ? evenly(ROWS, info.schedule.timesteps).map(Math.round) : [t ?? DEFAULT_T];
     checkSides(info, a, { picture: inputName(args.a) });
-    checkAgainstModel(info, settings.steps, timesteps);
+    checkAgainstModel(info, settings.steps, { option: '-t', ts: timesteps });
     const cells = { rows: timesteps.length, columns: animated ? 3 : lambdas.length + 2 };
     const size = tableSize(cells, a, labelsFor(timesteps, [LONGEST_LAMBDA]));
     checkFigure(output, size, animated ? lambdas.length : 1);
@@ -173,7 +174,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
       model: { name: model.name, id: model.id },
       options: settings,
     };
-    const where = timesteps.length === 1 ? `t = ${timesteps[0]}` : `${timesteps.length} timesteps`;
+    const where = timesteps.length === 1 ? `t = ${timesteps[0]}` : counted(timesteps.length, 'timestep');
     console.result(
       `${outputName(output)}: ${lambdas.length} mixtures at ${where}, ${width}x${height}, ${formatSeconds(seconds)}`,
     );

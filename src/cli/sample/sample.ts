@@ -1,6 +1,7 @@
 /** `ddpm-codec sample`: pictures that a model draws by itself. */
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
+import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RgbImage, Size } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
@@ -102,7 +103,8 @@ export const sampleCommand: CommandModule<object, SampleArgs> = {
           requiresArg: true,
           demandOption: true,
           description:
-            'Contact sheet (.png, .webp or .tiff; - for a PNG on standard output), or a directory (existing, or ending in /) for a file each',
+            'Contact sheet (.png, .webp or .tiff; - for a PNG on standard output), where small pictures are shown enlarged; or a directory ' +
+            '(existing, or ending in /) for a file each, as it is',
         },
         count: numberOption('Pictures [default: 64; 8 with --progressive; 8 for each t with --shared-latents]', {
           alias: 'n',
@@ -156,7 +158,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
   await withContext(args, console, async (context) => {
     const info = await context.modelInfo(args.model, settings);
     checkSides(info, settings, { option: '--size' });
-    checkAgainstModel(info, settings.steps, sharedLatents);
+    checkAgainstModel(info, settings.steps, { option: '--shared-latents', ts: sharedLatents ?? [] });
     const model = await context.model(args.model, settings);
     const engine = await context.engine();
     context.announce(model, engine);
@@ -187,8 +189,8 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
         sharedLatents: sharedLatents ?? null,
       },
     };
-    const where = separate ? `${args.output} (${outputs.length} files)` : outputName(args.output);
-    console.result(`${where}: ${count} pictures of ${width}x${height}, ${formatSeconds(seconds)}`);
+    const where = separate ? `${args.output} (${counted(outputs.length, 'file')})` : outputName(args.output);
+    console.result(`${where}: ${counted(count, 'picture')} of ${width}x${height}, ${formatSeconds(seconds)}`);
     console.document(report);
   });
 }

@@ -1,6 +1,6 @@
 /** What `sample` and `interpolate` have in common: options of the sampler, a bar with the time left, figures as files. */
 import type { Options } from 'yargs';
-import { CodecError } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RgbImage, Size } from '../../image/image.js';
 import { strideOf } from '../../model/config.js';
 import { VARIANCES, type Variance } from '../../model/parameterization.js';
@@ -9,8 +9,9 @@ import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { checkFits, encodeAnimation, encodeImage, type Frame } from '../../node/image/write.js';
 import type { ModelInfo } from '../../node/models.js';
 import { integer, modelOption, numberOption } from '../args.js';
-import { type Console, remainingTime } from '../console.js';
+import type { Console } from '../console.js';
 import { formatOf, writeAtomically, writeResult } from '../output.js';
+import { openProgress } from '../progress.js';
 
 const DEFAULT_STEPS = 250;
 /** Milliseconds for which a picture of an animation is shown, and its last one. */
@@ -54,6 +55,9 @@ export interface SamplerSettings extends Pick<SamplerOptions, 'sampler' | 'varia
 }
 
 export function samplerSettings({ steps, seed, sampler, variance }: SamplerArgs): SamplerSettings {
+  if (sampler === 'ddim' && variance !== undefined) {
+    throw new CodecError('usage', '--variance: is of the noise of --sampler ddpm; ddim has none');
+  }
   return {
     steps: integer('--steps', steps, 1, MAX_TIMESTEPS)!,
     seed: integer('--seed', seed, 0, 2 ** 32 - 1)!,
@@ -82,12 +86,16 @@ export function checkSides(
 }
 
 /** Refuses timesteps and steps that a model does not have. */
-export function checkAgainstModel({ schedule }: ModelInfo, steps: number, ts: readonly number[] = []): void {
+export function checkAgainstModel(
+  { schedule }: ModelInfo,
+  steps: number,
+  { option, ts }: { readonly option: string; readonly ts: readonly number[] },
+): void {
   const { timesteps } = schedule;
   integer('--steps', steps, 1, timesteps);
   const tooLarge = ts.find((t) => t > timesteps);
   if (tooLarge !== undefined)
-    throw new CodecError('usage', `t: this model has ${timesteps} timesteps, got ${tooLarge}`);
+    throw invalidArgument(option, `at most ${timesteps}, the timesteps of this model`, tooLarge);
 }
 
 /**
@@ -119,11 +127,9 @@ export async function withProgress<R>(
   label: string,
   work: (onProgress: (fraction: number) => void) => Promise<R>,
 ): Promise<{ result: R; seconds: number }> {
-  const progress = console.progress(label);
-  const left = remainingTime();
+  const progress = openProgress(console, label);
   const start = performance.now();
-  const onProgress = (fraction: number) => progress.update(fraction, left(fraction));
-  const result = await work(onProgress).finally(() => progress.stop());
+  const result = await work((fraction) => progress.update(fraction)).finally(() => progress.stop());
   return { result, seconds: (performance.now() - start) / 1000 };
 }
 

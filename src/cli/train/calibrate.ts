@@ -1,9 +1,11 @@
 /** `ddpm-codec calibrate`: makes a diffusers model directory usable, by measuring its profile on training pictures. */
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import { cutMiddle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
+import { isDirectory } from '../../node/files.js';
 import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../../node/image/read.js';
 import { type EngineArgs, engineOptions, integer, numberOption, type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
@@ -50,6 +52,9 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
     throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
   }
   const { CODEC_FILE } = await import('../../node/models.js');
+  if (!(await isDirectory(args.model))) {
+    throw new CodecError('file', `${args.model}: expected a model directory, there is none of this name`);
+  }
   const output = join(args.model, CODEC_FILE);
   await checkWritable(output, args);
   const { CALIBRATION_TILES, makeCodecFile } = await import('./codec-file.js');
@@ -59,10 +64,10 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
     const write = (name: string, data: string) => writeAtomically(join(args.model, name), Buffer.from(data), args);
     await makeCodecFile(args.model, images, { console, engine, tiling, write }, (_, earlier) => ({
       ...earlier,
-      calibration: `${images.length} pictures`,
+      calibration: counted(images.length, 'picture'),
     }));
     console.document({ output, images: images.length, engine: engine.name });
-    console.result(`${output}: profile from ${images.length} pictures`);
+    console.result(`${output}: profile from ${counted(images.length, 'picture')}`);
   });
 }
 

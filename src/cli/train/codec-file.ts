@@ -1,5 +1,6 @@
 /** Making `codec.json`, with which a network and its weights become a model that codes: the end of three commands. */
 import { calibrate, calibratePyramid, calibrateResiduals, ENOUGH_IMAGES } from '../../codec/calibration.js';
+import { counted } from '../../common/counted.js';
 import type { Engine } from '../../engine/engine.js';
 import type { RgbImage } from '../../image/image.js';
 import type { Tiling } from '../../model/denoiser.js';
@@ -8,7 +9,7 @@ import { withPyramid } from '../../model/pyramid.js';
 import type { Diffusion } from '../../model/scheduler-config.js';
 import { CODEC_FILE, type CodecConfig, openUncalibrated } from '../../node/models.js';
 import type { Console } from '../console.js';
-import { openProgress } from './progress.js';
+import { openProgress } from '../progress.js';
 
 export interface CodecFileOptions {
   readonly console: Console;
@@ -37,9 +38,8 @@ export async function makeCodecFile<About extends object>(
   const model = await openUncalibrated(directory, engine, tiling, given);
   console.note(`calibrating ${directory} on ${engine.name}: ${engine.description}`);
   if (images.length < ENOUGH_IMAGES) {
-    const pictures = images.length === 1 ? 'one picture' : `${images.length} pictures`;
     console.note(
-      `calibrating on ${pictures}: too few to see how pictures differ, which is assumed; ${ENOUGH_IMAGES} or more are better, best a hundred`,
+      `calibrating on ${counted(images.length, 'picture')}: too few to see how pictures differ, which is assumed; ${ENOUGH_IMAGES} or more are better, best a hundred`,
     );
   }
   const progress = openProgress(console, 'calibrating');

@@ -1,5 +1,6 @@
 /** What follows training: weights, calibration, model card. The directory is then a model that codes. */
 import { cpus } from 'node:os';
+import { counted } from '../../common/counted.js';
 import { printable } from '../../common/printable.js';
 import { cifar10Image, openCifar10 } from '../../data/cifar10.js';
 import type { TrainingData } from '../../data/training-data.js';
@@ -15,15 +16,15 @@ import { CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { asMarkdown } from '../../report/markup.js';
 import type { Console } from '../console.js';
 import { describeEstimate } from '../estimate.js';
+import { openProgress } from '../progress.js';
 import { makeCodecFile } from './codec-file.js';
 import { type Extent, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
-import { openProgress } from './progress.js';
 
 /** Windows are as large as the crops that the network learnt from, and at least so large: smaller ones have too much edge. */
 const LEAST_TILE = 64;
 const OVERLAP = 8;
-/** What a validation is of, unless there is nothing held out. */
+/** What a validation of CIFAR-10 is of: whole images. */
 export const HELD_OUT = 'held-out images';
 export interface FinishOptions {
   readonly console: Console;
@@ -40,7 +41,7 @@ export interface FinishOptions {
 /** The bound of the training set's own images. */
 export interface Validation {
   readonly bound: Bound;
-  /** 'held-out images', or what was taken where there are none. */
+  /** What it is of, after their number: 'held-out images', 'crops of 1 held-out picture'. */
   readonly of: string;
 }
 
@@ -64,7 +65,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
     machine: `${cpus()[0]?.model.trim() ?? 'CPU'}, ${engine.description}`,
     commands: record.commands,
     ...(record.startedFrom && { startedFrom: record.startedFrom.model }),
-    calibration: `${images.length} crop${images.length === 1 ? '' : 's'} of training images`,
+    calibration: `${counted(images.length, 'crop')} of training images`,
     validation: validation.bound,
     ...(validation.of !== HELD_OUT && { validatedOn: validation.of }),
     test: data.isCifar10 && side === 32 ? await measureTest(model, extent.test, console) : undefined,

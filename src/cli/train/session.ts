@@ -2,8 +2,10 @@
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { ENOUGH_IMAGES } from '../../codec/calibration.js';
+import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
-import { openTrainingData, type TrainingData } from '../../data/training-data.js';
+import { CIFAR10_SIDE } from '../../data/cifar10.js';
+import { openTrainingData, type PictureCrop, type TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../../model/config.js';
 import { measureBound } from '../../model/likelihood.js';
@@ -24,10 +26,10 @@ import { stopInOrder } from '../../node/process.js';
 import { trainingPlot } from '../../report/training-plot.js';
 import { type Console, formatDuration } from '../console.js';
 import { describeEstimate } from '../estimate.js';
+import { openProgress } from '../progress.js';
 import { costOf, extentOf, SAMPLE_STEPS, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { finishModel, HELD_OUT, type Validation } from './finish.js';
-import { openProgress } from './progress.js';
 
 export interface SessionOptions {
   readonly console: Console;
@@ -94,7 +96,6 @@ export async function runSession(options: SessionOptions): Promise<void> {
     // What cannot be had is said now, and not after hours.
     await data.batch(state.step, batch);
     const held = await data.validation(extentAt(limits.steps ?? Infinity).validation);
-    const validationOf = held.heldOut ? HELD_OUT : 'training images, for want of others';
     const tellSkipped = createSkippedNotes(data, console);
     tellSkipped();
     console.note(
@@ -103,6 +104,11 @@ export async function runSession(options: SessionOptions): Promise<void> {
     if (!held.heldOut) console.note('no picture can be held out: validation is on what the network learns from');
     if (data.trainingImages < ENOUGH_IMAGES) {
       console.note('so few pictures do not tell how others are: calibration is on crops of them');
+    }
+    if (options.state && limits.seconds !== undefined && record.seconds >= limits.seconds) {
+      console.note(
+        `the run has had its ${formatDuration(limits.seconds)}: nothing is trained now; --hours is of the whole run, so give more to go on`,
+      );
     }
     const warnOfWarmup = createWarmupNote(record.options, console);
     if (limits.steps !== undefined) warnOfWarmup(limits.steps);
@@ -138,12 +144,11 @@ export async function runSession(options: SessionOptions): Promise<void> {
     const validate = async ({ step, seconds }: Pick<RunProgress, 'step' | 'seconds'>): Promise<Validation> => {
       const extent = extentAt(step);
       const images = spread(held.crops, extent.validation);
+      const of = describeHeldOut(images, held.heldOut, data.isCifar10 && side === CIFAR10_SIDE);
       const bound = await withProgress('validating', (onProgress) =>
         measureBound(images, network(), { strata: VALIDATION_STRATA, onProgress }),
       );
-      console.note(
-        `step ${step}: bound ${describeEstimate(bound.total, 3)} bits/dim on ${images.length} ${validationOf}`,
-      );
+      console.note(`step ${step}: bound ${describeEstimate(bound.total, 3)} bits/dim on ${images.length} ${of}`);
       await files.log({ type: 'validation', step, images: step * batch, seconds, bound });
       const pictures = await withProgress('drawing samples', (onProgress) =>
         sample(network(), {
@@ -155,7 +160,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
       const sheet = await contactSheet(pictures.map((image) => ({ image, label: '' })));
       await files.write(join('training', `samples-${String(step).padStart(7, '0')}.png`), await encodePng(sheet));
       await files.write(join('training', 'log.svg'), trainingPlot(await files.readLog()));
-      return { bound, of: validationOf };
+      return { bound, of };
     };
     const remaining = estimateRemaining({ ...options, batch, side, hasTest: data.isCifar10 });
     let progress = openProgress(console, 'training');
@@ -204,7 +209,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
     warnOfWarmup(state.step);
     const extent = extentAt(state.step);
     console.note(
-      `trained for ${state.step} steps; now validation (up to ${extent.validation} images), samples (${extent.samples}) and calibration (up to ${extent.calibration} images)`,
+      `trained for ${counted(state.step, 'step')}; now validation (up to ${extent.validation} images), samples (${extent.samples}) and calibration (up to ${extent.calibration} images)`,
     );
     const validation = await validate({ step: state.step, seconds });
     await finishModel({ console, engine, files, data, record, state, parameters, extent, validation });
@@ -213,6 +218,16 @@ export async function runSession(options: SessionOptions): Promise<void> {
     await trainer?.dispose();
     await data.dispose();
   }
+}
+
+/** What a validation is of, after their number: `crops of 1 held-out picture`. @param whole crops are whole images, each another one */
+function describeHeldOut(crops: readonly PictureCrop[], heldOut: boolean, whole: boolean): string {
+  if (whole) return HELD_OUT;
+  const pictures = counted(
+    new Set(crops.map(({ picture }) => picture)).size,
+    heldOut ? 'held-out picture' : 'training picture',
+  );
+  return `crop${crops.length === 1 ? '' : 's'} of ${pictures}${heldOut ? '' : ', for want of others'}`;
 }
 
 /** At most `count` of them, evenly spread. */
@@ -227,8 +242,10 @@ function createSkippedNotes(data: TrainingData, console: Console): () => void {
   let told = 0;
   return () => {
     const { skipped } = data;
-    for (const { path, reason } of skipped.slice(told, MOST)) console.note(`skipped ${path}: ${reason}`);
-    if (skipped.length > Math.max(told, MOST)) console.note(`skipped ${skipped.length} files in all`);
+    for (const { path, reason } of skipped.slice(told, MOST)) {
+      console.note(`skipped ${console.wordsFor(new CodecError('image', `${path}: ${reason}`))}`);
+    }
+    if (skipped.length > Math.max(told, MOST)) console.note(`skipped ${counted(skipped.length, 'file')} in all`);
     told = skipped.length;
   };
 }

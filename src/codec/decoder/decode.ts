@@ -119,7 +119,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
     }
   }
   if (!decoder.layout && bytesTotal >= maxBytes) {
-    throw new CodecError('usage', `maxBytes: expected at least the bytes of the header, got ${maxBytes}`);
+    throw new CodecError('usage', `\`maxBytes\`: expected at least the bytes of the header, got ${maxBytes}`);
   }
   const last = await pictureAt(end ?? decoder.end(), reconstruction, false);
   if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last);
@@ -220,6 +220,9 @@ function stopsFor(
 /** Refuses a size without room for the header. */
 function checkBytes(maxBytes: number, headerBytes: number): void {
   if (maxBytes < headerBytes) {
-    throw new CodecError('usage', `size: expected at least the ${headerBytes} bytes of the header, got ${maxBytes}`);
+    throw new CodecError(
+      'usage',
+      `\`maxBytes\`: expected at least the ${headerBytes} bytes of the header, got ${maxBytes}`,
+    );
   }
 }

@@ -145,7 +145,7 @@ function checkRoom(plan: FilePlan, { maxBytes, metadata }: CheckedEncodeOptions)
   const least = plan.bytes(0);
   if (maxBytes >= least) return;
   const what = leastParts({ alpha: plan.alphaPlane.length > 0, metadata: metadata.length > 0 });
-  throw new CodecError('usage', `maximum size: expected at least the ${least} bytes of ${what}, got ${maxBytes}`);
+  throw new CodecError('usage', `\`maxBytes\`: expected at least the ${least} bytes of ${what}, got ${maxBytes}`);
 }
 
 /** Encoding takes time, in which the caller's arrays may come to hold something else. */

@@ -23,7 +23,7 @@ export function checkEncodeOptions(options: EncodeOptions, precision: Precision)
     );
   }
   if (lossless && (maxBytes !== undefined || options.targetRmse !== undefined)) {
-    throw new CodecError('usage', 'lossless: expected no maximum size and no target RMSE with it');
+    throw new CodecError('usage', '`lossless`: cannot be combined with `maxBytes` or `targetRmse`');
   }
   const said: Metadata = { ...options.metadata, ...(precision !== 'fp32' && { precision }) };
   return {

@@ -50,7 +50,7 @@ export async function openEngine(name: EngineName | 'auto' = 'auto', options: En
     case 'auto':
       return openBest(options);
     default:
-      throw invalidArgument('engine', '"auto", "onnx", "wasm" or "tensorflow"', name);
+      throw invalidArgument('`engine`', '"auto", "onnx", "wasm" or "tensorflow"', name);
   }
 }
 

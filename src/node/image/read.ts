@@ -110,7 +110,7 @@ export async function parseColour(text: string): Promise<readonly [number, numbe
   } catch {
     // Reported below, with the colours that are not opaque.
   }
-  throw invalidArgument('background', 'an opaque colour such as white, #fff or #336699', text);
+  throw invalidArgument('`background`', 'an opaque colour such as white, #fff or #336699', text);
 }
 
 async function decodeImage(

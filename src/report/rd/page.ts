@@ -1,6 +1,7 @@
 /** `report.html`: a run on one page that needs nothing else, neither files nor a network. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { counted } from '../../common/counted.js';
 import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
 import type { BdResult } from '../bd-rate.js';
@@ -87,8 +88,8 @@ each of its steps.</p>
     ([name, value]) =>
       html`<tr><th scope="row">${name}</th><td style="text-align:left;white-space:normal">${value}</td></tr>`,
   )}</tbody></table></div>
-${failed.length === 0 ? [] : html`<p><strong>${failed.length} images failed:</strong> ${failed.map(({ name, error }) => `${name} (${error.message})`).join('; ')}</p>`}
-${missing > 0 && options.shard === null ? html`<p><strong>${missing} images are missing from this report.</strong></p>` : []}`;
+${failed.length === 0 ? [] : html`<p><strong>${counted(failed.length, 'image')} failed:</strong> ${failed.map(({ name, error }) => `${name} (${error.message})`).join('; ')}</p>`}
+${missing > 0 && options.shard === null ? html`<p><strong>${counted(missing, 'image')} missing from this report.</strong></p>` : []}`;
 }
 
 /** Files without steps have no place on curves along them. */
@@ -179,7 +180,11 @@ function rateRow({ label, bitsPerDimAtRmse, losslessBitsPerDim, secondsPerImage 
   return [
     label,
     ...bitsPerDimAtRmse.map(({ mean, standardError, count }) =>
-      mean === null ? (count === 0 ? '–' : `– (${count} images)`) : `${mean.toFixed(4)}${plusMinus(standardError, 4)}`,
+      mean === null
+        ? count === 0
+          ? '–'
+          : `– (${counted(count, 'image')})`
+        : `${mean.toFixed(4)}${plusMinus(standardError, 4)}`,
     ),
     losslessBitsPerDim?.toFixed(4) ?? '–',
     ...(secondsPerImage === null

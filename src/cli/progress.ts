@@ -1,5 +1,5 @@
 /** Work that may take minutes shows that it is alive: by a bar, or where there is no terminal for one by a line a minute. */
-import { type Console, type Progress, remainingTime } from '../console.js';
+import { type Console, type Progress, remainingTime } from './console.js';
 
 /** Seconds between lines. */
 const TELL_EVERY = 60;
