@@ -113,7 +113,7 @@ async function reportDirectory() {
 async function readReport(directory) {
   const run = await readRun(directory);
   if (run === undefined) throw new Error('no run');
-  const images = await /** @type {any} */ (readImages)(directory, run.options);
+  const images = await readImages(directory, run.options);
   differences(run, run);
   const summary = summarise(run, images, undefined);
   const files = numberFiles({ run, images, failed: [], summary });

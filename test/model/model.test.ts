@@ -19,10 +19,10 @@ import { syntheticImage } from '../helpers/fixtures.js';
 import { copyOfPilot, edit } from '../helpers/model-copy.js';
 
 /** Expects a CodecError('model') of one line. */
-async function expectRefusal(call: Promise<unknown>, message: RegExp): Promise<void> {
+async function expectRefusal(call: Promise<unknown>, message: RegExp, code = 'model'): Promise<void> {
   const error = await call.catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(CodecError);
-  expect((error as CodecError).code).toBe('model');
+  expect((error as CodecError).code).toBe(code);
   expect((error as CodecError).message).toMatch(message);
   expect((error as CodecError).message).not.toMatch(/\n/);
 }
@@ -57,7 +57,8 @@ describe('names', () => {
   });
 
   test('an unknown one is refused with those there are', async () => {
-    await expectRefusal(loadModelInfo('no-such-model'), /expected .*pilot.* or a directory, got "no-such-model"/);
+    const message = /expected .*pilot.* or a directory, got "no-such-model"/;
+    await expectRefusal(loadModelInfo('no-such-model'), message, 'usage');
   });
 });
 
@@ -137,7 +138,11 @@ describe('files that are not there or do not fit', () => {
       /profile.components.1: expected 1000 integers, got nothing/,
     ],
     ['a profile without a mean', (json: Json) => delete json.profile.mean, /profile.mean: expected it, got nothing/],
-    ['a tile off the stride', (json: Json) => (json.tiling.tile = 63), /tile: expected a multiple of \d+, got 63/],
+    [
+      'a tile off the stride',
+      (json: Json) => (json.tiling.tile = 63),
+      /tile: expected a multiple of \d+ up to 2048, got 63/,
+    ],
     ['a tile of 0', (json: Json) => (json.tiling.tile = 0), /tile: expected a multiple of/],
     [
       'an overlap of most of a tile',
