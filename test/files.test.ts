@@ -17,7 +17,7 @@ test('what is no path is told without its content', async () => {
   await expect(readImage(bytes as unknown as string)).rejects.toMatchObject({
     code: 'usage',
     message: expect.stringMatching(
-      /^path: expected a string, got [\x20-\x7e]*; readImageBytes takes a file's content$/,
+      /^path: expected a string \(`readImageBytes` takes the content of a file\), got [\x20-\x7e]*$/,
     ),
   });
 });

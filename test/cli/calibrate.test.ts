@@ -67,7 +67,7 @@ it('a single picture is enough, and it is said that it is few', async () => {
 it('refuses a bad tiling, and to replace codec.json, and leaves nothing behind', async () => {
   const directory = await modelDirectory();
   const run = (...args: string[]) => callMain(['calibrate', 'model', ...args], directory);
-  expectRefusal(await run('pictures', '--tile', '63'), 1, /tile: expected a multiple of 2, got 63/);
+  expectRefusal(await run('pictures', '--tile', '63'), 1, /tile: expected a multiple of 2 up to 2048, got 63/);
   expectRefusal(await run('pictures', '--overlap', '40'), 2, /--overlap: expected at most half/);
   await expect(stat(join(directory, 'model/codec.json'))).rejects.toThrow(/ENOENT/);
   await writeFile(join(directory, 'model/codec.json'), '{}');

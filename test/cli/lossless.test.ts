@@ -73,7 +73,9 @@ it('metadata and checksums are shown, and damage is told with the last sound ste
   const [report] = (await callMainJson(['encode', 'm.png', '-o', 'm.ddc', ...options], directory)).images;
   expect(report.options).toMatchObject({ checksums: true, metadata: { source: 'm.png', comment: 'from the\tattic' } });
   const { stdout } = await callMain(['info', 'm.ddc'], directory);
-  expect(stdout).toMatch(/checksums +yes\n *source +m\.png\n *comment +from the attic\n *software +ddpm-codec \d/);
+  expect(stdout).toMatch(
+    /checksums +yes\n *source +m\.png\n *comment +from the\\u0009attic\n *software +ddpm-codec \d/,
+  );
   const bytes = await readFile(join(directory, 'm.ddc'));
   bytes[Math.floor(report.steps[3].bits / 8)] ^= 1;
   await writeFile(join(directory, 'bad.ddc'), bytes);

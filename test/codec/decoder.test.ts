@@ -363,7 +363,7 @@ test('what is not bytes, a stream, a picture or an option is refused', async () 
   const stream = () => Readable.from([bytes]);
   expect((await decode(stream(), model, { maxSteps: 999 })).complete).toBe(true);
   await expect(decode(stream(), model, { maxBytes: 5 })).rejects.toThrow(
-    /maxBytes: expected at least the bytes of the header/,
+    /`maxBytes`: expected at least the bytes of the header/,
   );
 });
 

@@ -60,7 +60,7 @@ describe('interpolate', () => {
     const attempt = (a: typeof square, b: typeof square, t = 5) => interpolate(model, a, b, { ...options, t });
     await expect(attempt(square, syntheticImage(8, 12))).rejects.toThrow(/one size, got 8x8 and 8x12; crop/);
     await expect(attempt(syntheticImage(10, 9), syntheticImage(10, 9))).rejects.toThrow(/multiples of 4, .* 8x8/);
-    await expect(attempt(square, square, 1001)).rejects.toThrow(/t: expected an integer from 0 to 1000/);
+    await expect(attempt(square, square, 1001)).rejects.toThrow(/`t`: expected an integer from 0 to 1000/);
   });
 });
 

@@ -248,7 +248,7 @@ describe('errors', () => {
   });
   test('a variance that the network does not give', async () => {
     await expect(measureBound([image(1)], model, { variance: 'learned' })).rejects.toThrow(
-      /variance: expected beta or beta-tilde.*got "learned"/,
+      /`variance`: expected beta or beta-tilde.*got "learned"/,
     );
   });
   test('no strata', async () => {
