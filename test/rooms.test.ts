@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
 
@@ -127,4 +127,32 @@ test('decoding alone loads neither encoder nor pictures, reports or command line
   const unwanted =
     /^(codec\/encoder|report|data|cli|node\/image|model\/training)\/|^(sharp|yargs|tar|wasm-vips|ml-matrix)$/;
   expect([...loaded].filter((module) => unwanted.test(module))).toEqual([]);
+});
+
+describe('doors', () => {
+  /** Modules whose text has this. */
+  const modulesWith = (pattern: RegExp) =>
+    modules.filter((module) => pattern.test(readFileSync(join(SRC, module), 'utf8'))).sort();
+
+  test('files of others are opened by one module; the rest read what comes with the package, or the system says', () => {
+    const own = ['node/lock.ts', 'node/version.ts', 'cli/streams.ts', 'report/published.ts', 'report/rd/page.ts'];
+    const streams = ['data/download.ts'];
+    const found = modulesWith(/\b(readFile|readFileSync|createReadStream)\(/);
+    expect(found).toEqual([...own, ...streams, 'node/read.ts'].sort());
+  });
+
+  test('files are written by one module; the rest adds to what it began', () => {
+    const found = modulesWith(/\b(writeFile|writeFileSync|createWriteStream|appendFile)\(/);
+    expect(found).toEqual(['cli/train/files.ts', 'data/cifar10-import.ts', 'data/download.ts', 'node/write.ts']);
+  });
+
+  test('one module listens for signals and ends the process', () => {
+    expect(modulesWith(/\bprocess\.(exit|kill)\(/)).toEqual(['node/lock.ts', 'node/process.ts']);
+    expect(modulesWith(/process\.(on|once)\((name|signal|'SIG)/)).toEqual(['node/process.ts']);
+  });
+
+  test('what is printed goes through the console', () => {
+    expect(modulesWith(/\bconsole\.(log|warn|info)\(/)).toEqual([]);
+    expect(modulesWith(/process\.std(out|err)\.write\(/)).toEqual(['cli/streams.ts']);
+  });
 });
