@@ -77,7 +77,7 @@ async function openRegularFile(path: string): Promise<FileHandle> {
 }
 
 function checkPath(path: unknown): void {
-  if (typeof path !== 'string') throw invalidArgument('path', 'the name of a file', path);
+  if (typeof path !== 'string' || path.includes('\0')) throw invalidArgument('path', 'the name of a file', path);
 }
 
 function checkRegular(path: string, status: Stats): void {

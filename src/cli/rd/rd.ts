@@ -8,6 +8,7 @@ import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
 import { psnrOfRmse } from '../../image/metrics.js';
+import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { parseColour } from '../../node/image/read.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import { type ChosenShard, chooseShard, imagesOfShard } from '../../report/rd/shard.js';
@@ -209,7 +210,7 @@ async function checkOptions(
     efforts,
     seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels')!,
-    points: integer('--points', args.points, 2) ?? null,
+    points: integer('--points', args.points, 2, MAX_TIMESTEPS) ?? null,
   };
   if (args.background !== undefined) await parseColour(args.background);
   const { findBaselines } = await import('../../report/baselines.js');

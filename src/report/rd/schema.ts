@@ -40,8 +40,8 @@ import {
 
 /** More than anybody measures. */
 const MOST_IMAGES = 2 ** 24;
-/** Of a curve; one for each byte of a drawing, where so many were asked for. */
-const MOST_POINTS = 2 ** 20;
+/** Of a curve: one for each step of the longest chain, and some in a tail. */
+const MOST_POINTS = MAX_TIMESTEPS + 100;
 const MOST_SEED = 2 ** 32 - 1;
 const MOST_SAFE = Number.MAX_SAFE_INTEGER;
 
@@ -82,7 +82,7 @@ const OPTIONS = pipe(
     selection: picklist(['greedy', 'sample'], 'greedy or sample'),
     seed: whole(0, MOST_SEED),
     targetRmse: above0,
-    points: nullable(whole(2)),
+    points: nullable(whole(2, MAX_TIMESTEPS)),
     baselines: pipe(
       array(picklist(BASELINE_NAMES, `one of ${BASELINE_NAMES.join(', ')}`)),
       once<string>('each codec once'),
