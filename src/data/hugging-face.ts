@@ -4,9 +4,9 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { array, check, integer, literal, minValue, number, object, optional, pipe, regex, string } from 'valibot';
+import { array, check, literal, object, optional, pipe, regex, string } from 'valibot';
 import { CodecError } from '../common/errors.js';
-import { checked } from '../common/foreign.js';
+import { checked, integerFrom } from '../common/foreign.js';
 import { reasonOf } from '../node/files.js';
 import { cacheDirectory } from './cache.js';
 import { type Download, download, isDownloaded } from './download.js';
@@ -37,17 +37,16 @@ export function isRepositoryId(text: string): boolean {
 /** Hex digits of a hash. */
 const digits = (count: number) =>
   pipe(string(), regex(new RegExp(`^[0-9a-f]{${count}}$`), `a hash of ${count} hexadecimal digits`));
-const count = pipe(number(), integer('an integer from 0'), minValue(0, 'an integer from 0'));
 
 const REVISION = object({ sha: digits(40) });
 const TREE = array(object({ type: string() }));
 const FILE = object({
   type: literal('file'),
   path: pipe(string(), check(isInside, 'the path of a file in the repository')),
-  size: count,
+  size: integerFrom(0),
   oid: digits(40),
   // Large files are known by their own hash, small ones by git's.
-  lfs: optional(object({ oid: pipe(string(), regex(/^(sha256:)?[0-9a-f]{64}$/, 'a SHA-256')), size: count })),
+  lfs: optional(object({ oid: pipe(string(), regex(/^(sha256:)?[0-9a-f]{64}$/, 'a SHA-256')), size: integerFrom(0) })),
 });
 
 /** Whether a path leads to a file in a directory wherever that is: no way up, no root, drive or stream, no sign that cannot be seen. */

@@ -89,12 +89,13 @@ describe('answers that are not what the Hub sends', () => {
     [[file, 5], '1: expected an object, got 5'],
     [[{ ...file, path: null }], '0: path: expected a string, got null'],
     [[{ ...file, path: 7 }], '0: path: expected a string, got 7'],
-    [[{ ...file, size: null }], '0: size: expected a number, got null'],
+    [[{ ...file, size: null }], '0: size: expected an integer from 0, got null'],
     [[{ ...file, size: -1 }], '0: size: expected an integer from 0, got -1'],
     [[{ ...file, size: 1.5 }], '0: size: expected an integer from 0, got 1.5'],
+    [[{ ...file, size: 2 ** 53 }], '0: size: expected an integer from 0, got 9007199254740992'],
     [[{ ...file, oid: 5 }], '0: oid: expected a string'],
     [[{ ...file, lfs: { oid: 'no hash', size: 1 } }], '0: lfs.oid: expected a SHA-256'],
-    [[{ ...file, lfs: { oid: 'ab'.repeat(32), size: '1' } }], '0: lfs.size: expected a number'],
+    [[{ ...file, lfs: { oid: 'ab'.repeat(32), size: '1' } }], '0: lfs.size: expected an integer from 0'],
   ])('tree %j', (tree, message) => refused({ tree }, message));
 
   test.each(['', '/etc/x', '..', '../x', 'a/../../x', 'a//x', './x', 'a\\..\\x', 'C:x', 'a\0b', 'a\nb'])(
