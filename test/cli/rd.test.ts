@@ -202,7 +202,7 @@ describe('rd', () => {
     [['--shard', '3/2'], /--shard: expected I\/N/],
     [['--shard', '4/4'], /part 4 of 4: no images, there are only 3/],
     [['--jobs', '0'], /--jobs: expected an integer from 1/],
-    [['--points', '1'], /--points: expected an integer of 2 or more/],
+    [['--points', '1'], /--points: expected an integer from 2 to 10000/],
     [['--model', 'none'], /--model none: expected --baselines/],
     [['--target-rmse', 'low'], /--target-rmse: expected a number of grey levels above 0/],
   ])('refuses %j', async (options, message) => {
