@@ -1,7 +1,4 @@
 /** Networks of others to import: pickles, archives, configurations that are made to hurt. */
-import { existsSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
 import { npyOf, pickle, set, torchOf, WEIGHTS, zipOf } from './things.mjs';
 import { each, expect } from './trial.mjs';
@@ -10,7 +7,6 @@ import { each, expect } from './trial.mjs';
 
 const GROUP = 'imports';
 /** Files made for this, where the project lies beside them. */
-const HOSTILE = fileURLToPath(new URL('../../../shared/cases/hostile/', import.meta.url));
 /** What an old PyTorch file begins with. */
 const LEGACY = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
 
@@ -250,19 +246,6 @@ const refusesImport = async (trial, source) => {
 
 /** @type {import('./trial.mjs').Case[]} */
 export const cases = [
-  ...each(GROUP, { 'laughs.pt': 0, 'laughs-map.pt': 0, 'leg-selfref.pt': 0, 'overlap.npz': 0 }, async () => '').map(
-    (one) => ({
-      ...one,
-      name: `the file ${one.name}`,
-      run: async (/** @type {Trial} */ trial) => {
-        if (!existsSync(HOSTILE + one.name)) trial.skip('the file is not here');
-        await trial.take('few');
-        await copyFile(HOSTILE + one.name, trial.path(one.name));
-        await copyFile(`${HOSTILE}config.json`, trial.path('config.json'));
-        return refusesImport(trial, one.name);
-      },
-    }),
-  ),
   ...each(GROUP, PICKLES, async (trial, value) => {
     await trial.take('few', 'network');
     const made = 'pickle' in value ? torchOf(value.pickle, value.more) : torchOf(value);
