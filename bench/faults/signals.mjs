@@ -108,34 +108,22 @@ export const cases = [
     nothingTemporary(trial, 'run');
     return `step ${step}, exit code ${code}`;
   }).map((one) => ({ ...one, name: `train, ${one.name}` })),
-  {
-    group: SIGNALS,
-    name: 'train 2>&1 | tee log, Ctrl-C ends tee, too',
-    run: async (trial) => {
-      const shell = 'trap : INT; "$@" 2>&1 | tee log; exit "$PIPESTATUS"';
-      const { code } = await trainUntil(trial, async (pid) => void process.kill(-pid, 'SIGINT'), {
-        shell,
-        group: true,
-      });
+  ...each(
+    SIGNALS,
+    {
+      'train 2>&1 | tee log, Ctrl-C ends tee, too': ['SIGINT', 'trap : INT; "$@" 2>&1 | tee log; exit "$PIPESTATUS"'],
+      'train, its terminal closes (SIGHUP, both consoles gone)': [
+        'SIGHUP',
+        'trap : HUP; "$@" 2>&1 | cat > log; exit "$PIPESTATUS"',
+      ],
+    },
+    async (trial, [signal, shell]) => {
+      const { code } = await trainUntil(trial, async (pid) => void process.kill(-pid, signal), { shell, group: true });
       const step = await stepOf(trial);
       expect(step > 0, `nothing saved since step 0, exit code ${code}`);
       return `step ${step}, exit code ${code}`;
     },
-  },
-  {
-    group: SIGNALS,
-    name: 'train, its terminal closes (SIGHUP, both consoles gone)',
-    run: async (trial) => {
-      const shell = 'trap : HUP; "$@" 2>&1 | cat > log; exit "$PIPESTATUS"';
-      const { code } = await trainUntil(trial, async (pid) => void process.kill(-pid, 'SIGHUP'), {
-        shell,
-        group: true,
-      });
-      const step = await stepOf(trial);
-      expect(step > 0, `nothing saved since step 0, exit code ${code}`);
-      return `step ${step}, exit code ${code}`;
-    },
-  },
+  ),
   {
     group: SIGNALS,
     name: 'train, a second Ctrl-C ends at once and the first says what it costs',

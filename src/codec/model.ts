@@ -218,8 +218,8 @@ const SCHEDULE = objectOf({
 
 const PARAMETERIZATION = objectOf({ prediction: oneOf(PREDICTIONS), variance: oneOf(VARIANCES) });
 
-/** Pixels: the memory for a window grows with its area, and with attention faster. */
-const MOST_TILE = 2048;
+/** Pixels a side: the memory for a window grows with its area, and with attention faster. */
+export const MOST_TILE = 2048;
 
 function tilingOf(config: UNetConfig) {
   const stride = strideOf(config);

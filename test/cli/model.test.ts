@@ -179,6 +179,16 @@ it('wants pictures: CIFAR-10, or those that are named', async () => {
   expectRefusal(await run('--calibrate', 'pictures'), 1, /codec\.json: exists already; use --force/);
 });
 
+it('a network of larger pictures than windows may be gets those of the default', async () => {
+  const directory = await workplace();
+  const path = join(directory, 'source/config.json');
+  const config = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify({ ...config, sample_size: 4096 }));
+  const { code, stderr } = await callMain(['model', 'import', 'source', '--out', 'a', ...CALIBRATE], directory);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(JSON.parse(await readFile(join(directory, 'a/codec.json'), 'utf8')).tiling.tile).toBe(64);
+});
+
 it('calibrates an import on one picture, whose bound has no standard error, and says that it is few', async () => {
   const directory = await workplace();
   await mkdir(join(directory, 'few'));

@@ -30,8 +30,6 @@ interface ImportArgs extends EngineArgs, OutputArgs {
 const CALIBRATION_IMAGES = 64;
 const BOUND_IMAGES = 16;
 const LEAST_TILE = 64;
-/** No network was trained on larger pictures. */
-const MOST_TILE = 4096;
 const OVERLAP = 8;
 
 export const modelImportCommand: CommandModule<object, ImportArgs> = {
@@ -97,7 +95,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const { tryNetwork } = await import('../../model/network.js');
   const { createUNet } = await import('../../model/unet.js');
   const stride = strideOf(network.config);
-  const tile = tileOf(network, stride);
+  const { MOST_TILE } = await import('../../codec/model.js');
+  const tile = tileOf(network, stride, MOST_TILE);
   const { CALIBRATION_TILES, makeCodecFile } = await import('../train/codec-file.js');
   const pictures = await openPictures(CALIBRATION_TILES * tile, stride, network);
   // Half precision where it loses nothing, so that one network has one form however it was stored.
@@ -122,11 +121,12 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   console.result(describeModel(report));
 }
 
-/** Windows as large as what the network was trained on, but not below the default. */
-function tileOf({ configJson }: ImportedNetwork, stride: number): number {
+/** Windows as large as what the network was trained on, but not below the default, which they have where it is too large. */
+function tileOf({ configJson }: ImportedNetwork, stride: number, most: number): number {
   const size = configJson.sample_size;
-  const trained = typeof size === 'number' && size <= MOST_TILE ? size : 0;
-  return Math.ceil(Math.max(LEAST_TILE, trained) / stride) * stride;
+  const tileFor = (side: number) => Math.ceil(side / stride) * stride;
+  const trained = tileFor(typeof size === 'number' ? Math.max(LEAST_TILE, size) : LEAST_TILE);
+  return trained <= most ? trained : tileFor(LEAST_TILE);
 }
 
 interface Pictures {
