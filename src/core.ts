@@ -50,7 +50,7 @@ export { flatten, fromRgba, toRgba } from './image/alpha.js';
 export type { RgbImage, Size } from './image/image.js';
 export { meanSquaredError, psnr, rmse } from './image/metrics.js';
 export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
-export type { Denoiser, NoisyPicture, PredictOptions, Tiling } from './model/denoiser.js';
+export type { Denoiser, NetworkEvaluation, NoisyPicture, PredictOptions } from './model/denoiser.js';
 export type { DiffusionModel } from './model/diffusion-model.js';
 export {
   type InterpolateOptions,

@@ -24,7 +24,7 @@ import { concat, toHex } from '../common/bytes.js';
 import { checked, integerFrom, isObject, numberFrom, objectOf, oneOf } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../model/config.js';
-import { createDenoiser, type Denoiser, type Tiling } from '../model/denoiser.js';
+import { createDenoiser, type Denoiser } from '../model/denoiser.js';
 import { type DiffusionModel, WHERE_FROM } from '../model/diffusion-model.js';
 import { tryNetwork } from '../model/network.js';
 import {
@@ -43,7 +43,9 @@ import {
   type Schedule,
   type ScheduleConfig,
 } from '../model/schedule.js';
-import { createUNet } from '../model/unet.js';
+import { createUNet, withUpdate } from '../model/unet.js';
+import { createUpdate } from '../model/update.js';
+import type { Tiling } from '../model/windows.js';
 import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type Covariances, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
@@ -88,12 +90,14 @@ export interface ModelFiles {
   readonly codec: unknown;
   /** `diffusion_pytorch_model.safetensors`. */
   readonly weights: Uint8Array;
+  /** `update.safetensors`, where there is one. */
+  readonly update?: Uint8Array;
 }
 
 /** What a model is, without its network running. */
 export interface ModelDescription {
   readonly name: string;
-  /** Hex SHA-256 of the weights, the architecture, and what of codec.json decoding depends on. */
+  /** Hex SHA-256 of the weights, the update's weights, the architecture, and what of codec.json decoding depends on. */
   readonly id: string;
   readonly config: UNetConfig;
   readonly schedule: Schedule;
@@ -103,6 +107,8 @@ export interface ModelDescription {
   readonly residuals?: ResidualStatistics;
   readonly parameterization: Parameterization;
   readonly pyramid?: Pyramid;
+  /** Whether it has an update. */
+  readonly updates: boolean;
   /** What `codec.json` says for people of how the model came about. */
   readonly about: unknown;
 }
@@ -117,7 +123,7 @@ export interface Model extends ModelDescription, DiffusionModel, CodecModel {
  * Reads and hashes a model's files.
  * @throws CodecError('model') when they are not what they should be
  */
-export async function describeModel({ name, config, codec, weights }: ModelFiles): Promise<ModelDescription> {
+export async function describeModel({ name, config, codec, weights, update }: ModelFiles): Promise<ModelDescription> {
   const architecture = parseConfig(config);
   const { schedule, tiling, profile, parameterization, pyramid, residuals, about } = parseCodecConfig(
     codec,
@@ -126,7 +132,7 @@ export async function describeModel({ name, config, codec, weights }: ModelFiles
   const decisive = { schedule, tiling, profile, parameterization, pyramid, residuals };
   return {
     name,
-    id: await sha256(canonicalJson({ config: withoutDefaults(architecture), ...decisive }), weights),
+    id: await sha256(canonicalJson({ config: withoutDefaults(architecture), ...decisive }), weights, update),
     config: architecture,
     schedule: createSchedule(schedule),
     scheduleConfig: schedule,
@@ -134,6 +140,7 @@ export async function describeModel({ name, config, codec, weights }: ModelFiles
     profile,
     ...(residuals && { residuals }),
     ...(pyramid && { pyramid }),
+    updates: update !== undefined,
     parameterization: parameterization ?? paperParameterization,
     about,
   };
@@ -141,19 +148,21 @@ export async function describeModel({ name, config, codec, weights }: ModelFiles
 
 /**
  * Opens a model on an engine.
- * @param description of {@link describeModel}, for the same weights
+ * @param description of {@link describeModel}, for the same files
  * @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers
  */
 export async function openDescribed(
   description: ModelDescription,
-  weights: Uint8Array,
+  { weights, update }: Pick<ModelFiles, 'weights' | 'update'>,
   engine: Engine,
 ): Promise<Model> {
   const { config, schedule, tiling, parameterization, pyramid } = description;
   checkChannels(config, parameterization);
   const network = createUNet(config, readSafetensors(weights));
   await tryNetwork(engine, network, schedule);
-  const denoiser = withPyramid(createDenoiser(engine, network, schedule, tiling, parameterization), schedule, pyramid);
+  const updated = update && withUpdate(network, createUpdate(readSafetensors(update), network.featureChannels));
+  const alone = createDenoiser(engine, network, schedule, tiling, parameterization, updated);
+  const denoiser = withPyramid(alone, schedule, pyramid);
   return { ...description, engine, network, denoiser, dispose: () => denoiser.dispose() };
 }
 
@@ -166,8 +175,9 @@ export async function createModel(files: ModelFiles, engine: Engine): Promise<Mo
   checkObject('files', files);
   checkText('name', files.name);
   checkBytes('weights', files.weights);
+  if (files.update !== undefined) checkBytes('update', files.update);
   checkEngine(engine);
-  return openDescribed(await describeModel(files), files.weights, engine);
+  return openDescribed(await describeModel(files), files, engine);
 }
 
 /** Checks `codec.json`. @throws CodecError('model') naming what is wrong by its path */
@@ -313,7 +323,7 @@ function canonicalJson(value: unknown): string {
 }
 
 /** Hex SHA-256 of a text and bytes after it. */
-async function sha256(text: string, bytes: Uint8Array): Promise<string> {
-  const whole = concat(new TextEncoder().encode(text), bytes);
+async function sha256(text: string, bytes: Uint8Array, more: Uint8Array = new Uint8Array()): Promise<string> {
+  const whole = concat(new TextEncoder().encode(text), bytes, more);
   return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', whole)));
 }

@@ -7,11 +7,15 @@
  */
 
 import { invalidArgument } from '../common/errors.js';
-import { type CompiledFunction, type Engine, type Precision, runAll } from '../engine/engine.js';
+import type { Engine, Precision } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
-import { compileNetwork, type NoisePredictor } from './network.js';
+import { checkFinite, type NoisePredictor } from './network.js';
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
+import type { UpdateNetwork } from './update.js';
+import { type Observation, openUpdates } from './updates.js';
+import { openWindowed, type Windowed } from './windowed.js';
+import { blendWindow, eachPixel, layWindows, type Tiling, type Window, windowsOf } from './windows.js';
 
 /** A picture in noise. */
 export interface NoisyPicture extends Size {
@@ -19,6 +23,21 @@ export interface NoisyPicture extends Size {
   readonly xt: Float32Array;
   /** Timestep of x_t, 1..T. */
   readonly t: number;
+  /** Signal-to-noise ratio of x_t where it is not quite that of the timestep. */
+  readonly snr?: number;
+}
+
+/** An evaluation of the network that later states of the same chain can start from. */
+export interface NetworkEvaluation {
+  /** As of `predictX0`; the evaluation's own array. */
+  readonly xhat0: Float32Array;
+  /**
+   * xhat0 of a later state, in [-1, 1], without asking the network: what it said, moved by what has come since.
+   * @param now a picture of the same size in less noise, into which the one of the evaluation has been led
+   * @returns `into`
+   * @throws as `predictX0`
+   */
+  move(now: NoisyPicture, options?: PredictOptions): Promise<Float32Array>;
 }
 
 /** How xhat0 is asked for. */
@@ -42,71 +61,16 @@ export interface Denoiser {
    *   else than finite numbers; the signal's reason when it is aborted
    */
   predictX0(picture: NoisyPicture, options?: PredictOptions): Promise<Float32Array>;
+  /** The same, keeping what moves it later; where the model has an update. */
+  evaluate?(picture: NoisyPicture, options?: Pick<PredictOptions, 'signal'>): Promise<NetworkEvaluation>;
   dispose(): Promise<void>;
 }
 
-/** How an image is cut for the network. Part of the model: another cut gives another xhat0. */
-export interface Tiling {
-  /** Largest side of a window in pixels, a multiple of the network's stride. */
-  readonly tile: number;
-  /** Least overlap of neighbouring windows in pixels. */
-  readonly overlap: number;
-}
-
-/** Where windows lie along one axis. */
-export interface WindowAxis {
-  /** Window size after padding, a multiple of the stride. */
-  readonly size: number;
-  /** First pixel of each window. */
-  readonly starts: readonly number[];
-  /** Blending weight of each pixel of each window; they add up to 1 over the windows at every pixel of the image. */
-  readonly weights: readonly Float64Array[];
-}
-
-/** Lays windows along an axis of `length` pixels. */
-export function layWindows(length: number, stride: number, { tile, overlap }: Tiling): WindowAxis {
-  const count = length <= tile ? 1 : Math.ceil((length - overlap) / (tile - overlap));
-  // No larger than so many windows have to be: the network's work is the sum of their areas.
-  const size = Math.ceil((length + (count - 1) * overlap) / count / stride) * stride;
-  const starts = Array.from({ length: count }, (_, i) =>
-    count === 1 ? 0 : Math.round((i * (length - size)) / (count - 1)),
-  );
-  const total = new Float64Array(length);
-  const weights = starts.map((start, i) => {
-    const before = i > 0 ? starts[i - 1] + size - start : 0;
-    const after = i < count - 1 ? start + size - starts[i + 1] : 0;
-    const weight = Float64Array.from({ length: size }, (_, j) =>
-      Math.min(1, before ? (j + 0.5) / before : 1, after ? (size - j - 0.5) / after : 1),
-    );
-    for (let j = 0; j < size && start + j < length; j++) total[start + j] += weight[j];
-    return weight;
-  });
-  weights.forEach((weight, i) => {
-    for (let j = 0; j < size; j++) weight[j] = starts[i] + j < length ? weight[j] / total[starts[i] + j] : 0;
-  });
-  return { size, starts, weights };
-}
-
-/** Index of the pixel that stands for pixel i when an axis is mirrored at its ends without repeating the edge. */
-export function mirror(i: number, length: number): number {
-  if (length === 1) return 0;
-  const period = 2 * (length - 1);
-  const phase = i % period;
-  return phase < length ? phase : period - phase;
-}
-
-/** Compiled functions that are kept, one for each size of window: pictures of many sizes must not fill the memory. */
-const MOST_COMPILED = 6;
-
-interface PredictInto {
-  readonly into: Float32Array;
-  readonly signal: AbortSignal | undefined;
-}
-
-interface Compiled {
-  readonly fn: Promise<CompiledFunction>;
-  /** Calls that use it; it is not disposed under them. */
-  users: number;
+/** A network with its update. */
+export interface UpdatedNetwork {
+  readonly update: UpdateNetwork;
+  /** The network with what the update keeps as its second output. */
+  readonly keeping: NoisePredictor;
 }
 
 /** A denoiser around a network. The last few functions that were compiled are kept until `dispose`. */
@@ -116,92 +80,41 @@ export function createDenoiser(
   schedule: Schedule,
   tiling: Tiling,
   { prediction }: Pick<Parameterization, 'prediction'> = paperParameterization,
+  updated?: UpdatedNetwork,
 ): Denoiser {
-  /** The latest use last. */
-  const compiled = new Map<string, Compiled>();
-  /** Calls that go on. */
-  let calls = 0;
+  const alone = openWindowed(engine, network.fn, network.constants);
 
-  async function withCompiled(
-    shape: readonly [batch: number, height: number, width: number],
-    parallel: boolean,
-    work: (fn: CompiledFunction) => Promise<void>,
-  ): Promise<void> {
-    const key = `${shape.join('x')}${parallel ? ' parallel' : ''}`;
-    const entry = compiled.get(key) ?? {
-      fn: compileNetwork(engine, network, shape, { parallel }),
-      users: 0,
-    };
-    compiled.delete(key);
-    compiled.set(key, entry);
-    entry.users++;
-    try {
-      await work(await entry.fn);
-    } finally {
-      entry.users--;
-      await disposeOldest(MOST_COMPILED);
-    }
-  }
-
-  /** Keeps so many functions and those that are in use. */
-  async function disposeOldest(keep: number): Promise<void> {
-    const idle = [...compiled].filter(([, { users }]) => users === 0);
-    const old = idle.slice(0, Math.max(0, compiled.size - keep));
-    for (const [key] of old) compiled.delete(key);
-    await Promise.all(
-      old.map(([, { fn }]) =>
-        fn.then(
-          (compiled) => compiled.dispose(),
-          () => {},
-        ),
-      ),
-    );
-  }
-
-  async function predict(picture: NoisyPicture, { into, signal }: PredictInto): Promise<Float32Array> {
+  /** @param take is given the further outputs */
+  async function predict(
+    by: Windowed,
+    picture: NoisyPicture,
+    into: Float32Array,
+    signal: AbortSignal | undefined,
+    take?: (window: Window, output: Float32Array) => void,
+  ): Promise<Float32Array> {
+    checkPicture(picture, schedule);
     const { xt, width, height, t } = picture;
-    if (!(Number.isInteger(t) && t >= 1 && t <= schedule.timesteps)) {
-      throw invalidArgument('t', `an integer from 1 to ${schedule.timesteps}`, t);
-    }
-    if (xt.length !== width * height * 3) throw invalidArgument('xt', `${width * height * 3} values`, xt.length);
     const across = layWindows(width, network.stride, tiling);
     const down = layWindows(height, network.stride, tiling);
-    const windows: Window[] = down.starts.flatMap((top, row) =>
-      across.starts.map((left, column) => ({
-        top,
-        left,
-        rowWeights: down.weights[row],
-        columnWeights: across.weights[column],
-      })),
-    );
-    const batch = Math.min(engine.batch, windows.length);
-    // A window alone is run on all threads; several, of one image or of many, on a thread each.
-    const parallel = windows.length > batch || (calls > 1 && engine.parallelism > 1);
-    const values = down.size * across.size * 3;
-    const timestep = new Float32Array(batch).fill(t - 1);
-    const groups = Array.from({ length: Math.ceil(windows.length / batch) }, (_, i) =>
-      windows.slice(i * batch, (i + 1) * batch),
-    );
-    function* samples(): Generator<Float32Array[]> {
-      for (const group of groups) {
-        signal?.throwIfAborted();
-        const sample = new Float32Array(batch * values);
-        group.forEach((window, i) => {
-          cutWindow(picture, window, sample.subarray(i * values, (i + 1) * values));
-        });
-        yield [sample, timestep];
-      }
-    }
+    const windows = windowsOf(across, down);
+    const fillSample = (window: Window, to: Float32Array) =>
+      eachPixel(window, picture, (pixel, at) => {
+        for (let c = 0; c < 3; c++) to[3 * at + c] = xt[3 * pixel + c];
+      });
     into.fill(0);
-    await withCompiled([batch, down.size, across.size], parallel, async (fn) => {
-      let done = 0;
-      for await (const [output] of runAll(engine, fn, samples(), signal)) {
-        const predicted = firstChannels(output, fn.outputShapes[0][3]);
-        groups[done++].forEach((window, i) => {
-          blendWindow(predicted.subarray(i * values, (i + 1) * values), window, into, picture);
-        });
-      }
-    });
+    await by.run(
+      windows,
+      [
+        { shape: [windows.height, windows.width, 3], fill: fillSample },
+        { shape: [], fill: (_, to) => to.fill(t - 1) },
+      ],
+      (window, [output, further]) => {
+        checkFinite(output);
+        blendWindow(firstChannels(output, output.length / (windows.width * windows.height)), window, into, picture);
+        take?.(window, further);
+      },
+      signal,
+    );
     const coefficients = x0Coefficients(schedule, prediction, t);
     for (let i = 0; i < into.length; i++) {
       into[i] = Math.max(-1, Math.min(1, coefficients.xt * xt[i] + coefficients.output * into[i]));
@@ -209,20 +122,56 @@ export function createDenoiser(
     return into;
   }
 
-  return {
+  const denoiser: Denoiser = {
     parallelism: engine.parallelism,
     precision: engine.precision,
-    async predictX0(picture, { into = new Float32Array(picture.xt.length), signal } = {}) {
-      signal?.throwIfAborted();
-      calls++;
-      try {
-        return await predict(picture, { into, signal });
-      } finally {
-        calls--;
-      }
-    },
-    dispose: () => disposeOldest(0),
+    predictX0: (picture, { into = new Float32Array(picture.xt.length), signal } = {}) =>
+      predict(alone, picture, into, signal),
+    dispose: () => alone.dispose(),
   };
+  if (!updated) return denoiser;
+
+  const keeping = openWindowed(engine, updated.keeping.fn, updated.keeping.constants);
+  const updates = openUpdates(engine, updated.update);
+  const observationOf = ({ xt, t, snr }: NoisyPicture): Observation => ({
+    values: xt,
+    scale: 1 / Math.sqrt(schedule.alphasCumprod[t]),
+    snr: snr ?? schedule.snr[t],
+  });
+  return {
+    ...denoiser,
+    async evaluate(picture, { signal } = {}) {
+      const { width, height, xt } = picture;
+      const kept = updates.emptyKept(picture);
+      const keep = (window: Window, output: Float32Array) => updates.keep(output, window, kept, picture);
+      const xhat0 = await predict(keeping, picture, new Float32Array(xt.length), signal, keep);
+      const before = observationOf({ ...picture, xt: xt.slice() });
+      const evaluated = { before, xhat0, kept, width, height };
+      return {
+        xhat0,
+        async move(now, { into = new Float32Array(xt.length), signal } = {}) {
+          checkPicture(now, schedule);
+          return clip(await updates.move(evaluated, observationOf(now), into, signal));
+        },
+      };
+    },
+    async dispose() {
+      await Promise.all([alone, keeping, updates].map((part) => part.dispose()));
+    },
+  };
+}
+
+/** Into [-1, 1], in place. */
+export function clip(values: Float32Array): Float32Array {
+  for (let i = 0; i < values.length; i++) values[i] = Math.max(-1, Math.min(1, values[i]));
+  return values;
+}
+
+function checkPicture({ xt, width, height, t }: NoisyPicture, { timesteps }: Schedule): void {
+  if (!(Number.isInteger(t) && t >= 1 && t <= timesteps)) {
+    throw invalidArgument('t', `an integer from 1 to ${timesteps}`, t);
+  }
+  if (xt.length !== width * height * 3) throw invalidArgument('xt', `${width * height * 3} values`, xt.length);
 }
 
 /** The first three of a network's output channels; a learned variance is in the others. */
@@ -235,42 +184,4 @@ function firstChannels(output: Float32Array, channels: number): Float32Array {
     first[to + 2] = output[from + 2];
   }
   return first;
-}
-
-/** A window of an image. */
-interface Window {
-  readonly top: number;
-  readonly left: number;
-  /** Blending weights of its rows and columns, as many as it has. */
-  readonly rowWeights: Float64Array;
-  readonly columnWeights: Float64Array;
-}
-
-/** Copies a window of x_t, mirrored where it reaches beyond the right or lower edge. */
-function cutWindow({ xt, width, height }: NoisyPicture, window: Window, into: Float32Array): void {
-  const { top, left, rowWeights, columnWeights } = window;
-  for (let y = 0, o = 0; y < rowWeights.length; y++) {
-    const row = mirror(top + y, height) * width;
-    for (let x = 0; x < columnWeights.length; x++, o += 3) {
-      const i = (row + mirror(left + x, width)) * 3;
-      into[o] = xt[i];
-      into[o + 1] = xt[i + 1];
-      into[o + 2] = xt[i + 2];
-    }
-  }
-}
-
-/** Adds a window's values to an image with its blending weights. */
-function blendWindow(values: Float32Array, window: Window, image: Float32Array, { width, height }: Size): void {
-  const { top, left, rowWeights, columnWeights } = window;
-  for (let y = 0; y < rowWeights.length && top + y < height; y++) {
-    for (let x = 0; x < columnWeights.length && left + x < width; x++) {
-      const weight = rowWeights[y] * columnWeights[x];
-      const from = (y * columnWeights.length + x) * 3;
-      const to = ((top + y) * width + left + x) * 3;
-      image[to] += weight * values[from];
-      image[to + 1] += weight * values[from + 1];
-      image[to + 2] += weight * values[from + 2];
-    }
-  }
 }

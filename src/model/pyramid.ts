@@ -8,8 +8,9 @@
  * more, and a network asked at a quarter of the size, a sixteenth of the work, gets those better: the two are blended, the larger the
  * shapes the more from the quarter.
  */
-import { type Denoiser, mirror, type NoisyPicture } from './denoiser.js';
+import { clip, type Denoiser, type NetworkEvaluation, type NoisyPicture } from './denoiser.js';
 import type { Schedule } from './schedule.js';
+import { mirror } from './windows.js';
 
 /** From which noise on a picture is denoised at half its size. Part of the model: another one gives another xhat0. */
 export interface Pyramid {
@@ -54,12 +55,31 @@ export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyr
   if (!pyramid) return denoiser;
   return {
     ...denoiser,
-    async predictX0(picture, { into = new Float32Array(picture.xt.length), signal } = {}) {
-      await estimate({ denoiser, schedule, pyramid, signal }, picture, into);
-      for (let i = 0; i < into.length; i++) into[i] = Math.max(-1, Math.min(1, into[i]));
-      return into;
-    },
+    predictX0: (picture, { into = new Float32Array(picture.xt.length), signal } = {}) =>
+      estimate({ denoiser, schedule, pyramid, signal }, picture, into),
+    ...(denoiser.evaluate && {
+      evaluate: (picture, { signal } = {}) => evaluate({ denoiser, schedule, pyramid, signal }, picture),
+    }),
   };
+}
+
+/** The part at the finest size that the network sees is what moves. */
+async function evaluate(by: Estimator, picture: NoisyPicture): Promise<NetworkEvaluation> {
+  const { width, height } = picture;
+  const sources = sourcesOf(by.pyramid, picture);
+  if (sources === 'half') {
+    const half = await evaluate(by, halfOf(by.schedule, picture));
+    return {
+      xhat0: clip(addDoubled(half.xhat0, width, height)),
+      async move(now, { into = new Float32Array(now.xt.length), signal } = {}) {
+        const moved = await half.move(halfOf(by.schedule, now), { signal });
+        return clip(addDoubled(moved, width, height, into.fill(0)));
+      },
+    };
+  }
+  const evaluation = await by.denoiser.evaluate!(picture, { signal: by.signal });
+  if (sources === 'itself and quarter') clip(await blendWithQuarter(by, picture, evaluation.xhat0));
+  return evaluation;
 }
 
 interface Estimator {
@@ -69,16 +89,16 @@ interface Estimator {
   readonly signal: AbortSignal | undefined;
 }
 
-/** xhat0, which may be a little outside of [-1, 1]. */
+/** xhat0, in [-1, 1]. */
 async function estimate(by: Estimator, picture: NoisyPicture, into?: Float32Array): Promise<Float32Array> {
   const { width, height } = picture;
   const sources = sourcesOf(by.pyramid, picture);
   if (sources === 'half') {
     const coarse = await estimate(by, halfOf(by.schedule, picture));
-    return addDoubled(coarse, width, height, into?.fill(0));
+    return clip(addDoubled(coarse, width, height, into?.fill(0)));
   }
   const fine = await by.denoiser.predictX0(picture, { into, signal: by.signal });
-  return sources === 'itself' ? fine : blendWithQuarter(by, picture, fine);
+  return sources === 'itself' ? fine : clip(await blendWithQuarter(by, picture, fine));
 }
 
 /** @param fine xhat0 of the picture itself, where the result goes */
@@ -108,7 +128,7 @@ function halfOf(schedule: Schedule, picture: NoisyPicture): NoisyPicture {
   const smaller = halve(xt, width, height);
   const gain = Math.sqrt(schedule.alphasCumprod[half.t] / schedule.alphasCumprod[t]);
   for (let i = 0; i < smaller.length; i++) smaller[i] *= gain;
-  return { ...half, xt: smaller };
+  return { ...half, xt: smaller, snr: 4 * (picture.snr ?? schedule.snr[t]) };
 }
 
 function halfPlace(schedule: Schedule, { width, height, t }: Place): Place {

@@ -3,11 +3,13 @@
  * same tensor names, written once in TensorFlow.js for all engines.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { invalidArgument } from '../common/errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import type { HostTensor, Shape, TensorFunction } from '../engine/engine.js';
 import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
 import { strideOf, type UNetConfig } from './config.js';
+import type { UpdatedNetwork } from './denoiser.js';
 import { listParameters, matchParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
+import type { UpdateNetwork } from './update.js';
 
 /** A network with weights. */
 export interface UNet {
@@ -21,6 +23,8 @@ export interface UNet {
   /** Weights in the order of `parameters`, convolutions as [h, w, in, out], matrices as [in, out]. */
   readonly constants: readonly HostTensor[];
   readonly parameters: readonly ParameterSpec[];
+  /** Of the last features, before the last convolution. */
+  readonly featureChannels: number;
 }
 
 /**
@@ -33,7 +37,48 @@ export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, Host
   const parameters = listParameters(config);
   const matched = matchParameters(parameters, tensors);
   const constants = parameters.map((parameter) => toEngineLayout(parameter, matched.get(parameter.name)!));
-  return { config, stride: strideOf(config), fn: createForward(config, parameters), constants, parameters };
+  return {
+    config,
+    stride: strideOf(config),
+    fn: createForward(config, parameters),
+    constants,
+    parameters,
+    featureChannels: config.blockOutChannels[0],
+  };
+}
+
+/**
+ * A network together with its update.
+ * @throws CodecError('model') for a network whose features are not those of single pixels
+ */
+export function withUpdate(network: UNet, update: UpdateNetwork): UpdatedNetwork {
+  const { config, constants } = network;
+  checkUpdatable(config);
+  const features = createFeatures(network);
+  const fn = (inputs: tf.Tensor[], weights: tf.Tensor[]) => {
+    const [output, last] = features(inputs, weights);
+    return [output, ...update.keep([last], weights.slice(constants.length))];
+  };
+  return { update, keeping: { stride: network.stride, constants: [...constants, ...update.keepConstants], fn } };
+}
+
+/** @throws CodecError('model') for a network that no update can be made for */
+export function checkUpdatable({ patchSize }: UNetConfig): void {
+  if (patchSize === 1) return;
+  throw new CodecError(
+    'model',
+    `update: expected a network whose patches are single pixels, got ${patchSize}x${patchSize}`,
+  );
+}
+
+/** The forward function with a second output, the last features [N, H, W, featureChannels]. */
+export function createFeatures({ config, parameters }: UNet): TensorFunction {
+  const place = new Map(parameters.map(({ name }, i) => [name, i]));
+  return ([sample, timestep]: tf.Tensor[], weights: tf.Tensor[]) => {
+    const layers = createLayers(config, (name) => weights[place.get(name)!], []);
+    const last = featuresOf(config, layers, sample as tf.Tensor4D, timestep as tf.Tensor1D);
+    return [outputOf(config, layers, last), last];
+  };
 }
 
 /**
@@ -73,6 +118,16 @@ function forward(
   timestep: tf.Tensor1D,
   masks: readonly tf.Tensor[],
 ): tf.Tensor4D {
+  const layers = createLayers(config, weights, masks);
+  return outputOf(config, layers, featuresOf(config, layers, sample, timestep));
+}
+
+function outputOf(config: UNetConfig, layers: Layers, features: tf.Tensor4D): tf.Tensor4D {
+  return shuffle(layers.conv(features, 'conv_out'), config.patchSize);
+}
+
+/** All of the network but its last convolution; [N, H / p, W / p, C0]. */
+function featuresOf(config: UNetConfig, layers: Layers, sample: tf.Tensor4D, timestep: tf.Tensor1D): tf.Tensor4D {
   const { blockOutChannels, layersPerBlock } = config;
   const levels = blockOutChannels.length;
   const stride = strideOf(config);
@@ -84,7 +139,6 @@ function forward(
       `[${sample.shape}]`,
     );
   }
-  const layers = createLayers(config, weights, masks);
   const embedding = silu(embedTime(config, layers, timestep));
   const input = config.centerInputSample ? (tf.sub(tf.mul(sample, 2), 1) as tf.Tensor4D) : sample;
 
@@ -113,7 +167,7 @@ function forward(
     }
     if (level < levels - 1) h = layers.conv(upsampleNearest2x(h), `${block}.upsamplers.0.conv`);
   }
-  return shuffle(layers.conv(silu(layers.norm(h, 'conv_norm_out')), 'conv_out'), config.patchSize);
+  return silu(layers.norm(h, 'conv_norm_out'));
 }
 
 /** [N, H, W, C] -> [N, H/p, W/p, p p C]: rows of a patch, then its columns, then channels. */

@@ -23,7 +23,7 @@ import { isObject, parseJson } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import { checkSides, type Size } from '../image/image.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
-import { createDenoiser, type Tiling } from '../model/denoiser.js';
+import { createDenoiser } from '../model/denoiser.js';
 import { tryNetwork } from '../model/network.js';
 import { checkChannels, paperParameterization } from '../model/parameterization.js';
 import { readSafetensors, type Tensors } from '../model/safetensors.js';
@@ -31,12 +31,14 @@ import { createSchedule, paperSchedule } from '../model/schedule.js';
 import { type Diffusion, parseSchedulerConfig } from '../model/scheduler-config.js';
 import { createUNet } from '../model/unet.js';
 import { listParameters, matchParameters } from '../model/unet-parameters.js';
+import type { Tiling } from '../model/windows.js';
 import { exists } from './files.js';
 import { readRegularFile } from './read.js';
 
 export { CODEC_FILE, type CodecConfig, type Model };
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
+export const UPDATE_FILE = 'update.safetensors';
 export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** Directory of the models that come with the package. */
@@ -81,9 +83,10 @@ export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
   const config = await readJson(directory, CONFIG_FILE);
   const codec = await readJson(directory, CODEC_FILE);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
-  const description = await describeModel({ name: basename(directory), config, codec, weights });
-  const info = { ...description, directory };
-  return { info, open: (engine) => openDescribed(info, weights, engine) };
+  const update = (await exists(join(directory, UPDATE_FILE))) && (await readModelFile(directory, UPDATE_FILE));
+  const files = { name: basename(directory), config, codec, weights, ...(update && { update }) };
+  const info = { ...(await describeModel(files)), directory };
+  return { info, open: (engine) => openDescribed(info, files, engine) };
 }
 
 /** What a model is. @throws as {@link loadModel} */
@@ -235,12 +238,14 @@ async function resolveDirectory(nameOrDirectory: string): Promise<string> {
 
 async function readModelFile(directory: string, file: string): Promise<Uint8Array> {
   const path = join(directory, file);
-  return readRegularFile(path, file === WEIGHTS_FILE ? {} : { largest: LARGEST_MODEL_JSON }).catch((cause: unknown) => {
-    if (!(cause instanceof CodecError)) throw cause;
-    const hint = file === CODEC_FILE ? '; make it with ddpm-codec calibrate' : '';
-    const reason = cause.message.slice(`${path}: `.length);
-    throw new CodecError('model', `model ${directory}: cannot read ${file}: ${reason}${hint}`, { cause });
-  });
+  return readRegularFile(path, file.endsWith('.safetensors') ? {} : { largest: LARGEST_MODEL_JSON }).catch(
+    (cause: unknown) => {
+      if (!(cause instanceof CodecError)) throw cause;
+      const hint = file === CODEC_FILE ? '; make it with ddpm-codec calibrate' : '';
+      const reason = cause.message.slice(`${path}: `.length);
+      throw new CodecError('model', `model ${directory}: cannot read ${file}: ${reason}${hint}`, { cause });
+    },
+  );
 }
 
 /** Those of the shipped models have 16 kB, one of ten thousand timesteps has 200. */

@@ -3,8 +3,9 @@
  * plain as the specification, and slow: a transform is a double loop. Where it and src/codec differ, one of them, or
  * the page, is wrong.
  */
-import type { Tiling } from '../../src/model/denoiser.js';
+
 import type { NoisePredictor } from '../../src/model/network.js';
+import type { Tiling } from '../../src/model/windows.js';
 import { leb128, powerOfTwo, rangeDecoder, stream } from './second-arithmetic.js';
 import { secondDrawing } from './second-drawing.js';
 import { type SecondTailContext, secondTail } from './second-tail.js';

@@ -4,8 +4,9 @@ import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine, Shape } from '../../src/engine/engine.js';
 import { toUnit } from '../../src/image/pixels.js';
 import { strideOf } from '../../src/model/config.js';
-import { createDenoiser, layWindows, mirror, type Tiling } from '../../src/model/denoiser.js';
+import { createDenoiser } from '../../src/model/denoiser.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
+import { layWindows, mirror, type Tiling } from '../../src/model/windows.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { openModel } from '../../src/node/models.js';
 

@@ -3,10 +3,10 @@ import { calibrate, calibratePyramid, calibrateResiduals, ENOUGH_IMAGES } from '
 import { counted } from '../../common/counted.js';
 import type { Engine } from '../../engine/engine.js';
 import type { RgbImage } from '../../image/image.js';
-import type { Tiling } from '../../model/denoiser.js';
 import type { DiffusionModel } from '../../model/diffusion-model.js';
 import { withPyramid } from '../../model/pyramid.js';
 import type { Diffusion } from '../../model/scheduler-config.js';
+import type { Tiling } from '../../model/windows.js';
 import { CODEC_FILE, type CodecConfig, openUncalibrated } from '../../node/models.js';
 import type { Console } from '../console.js';
 import { openProgress } from '../progress.js';

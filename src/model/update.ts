@@ -1,0 +1,169 @@
+/**
+ * The update: a small network that says what the large one would say now, without asking it.
+ *
+ * Since the network was asked at x_t, steps have been sent, and x_s is there. With y = x / sqrt(abar), which is the picture in noise of
+ * variance 1 / snr, what came since is an observation of its own,
+ *
+ *     u = (snr_s y_s - snr_t y_t) / (snr_s - snr_t), in noise of variance 1 / (snr_s - snr_t),
+ *
+ * and the network's xhat0 is the mean of the posterior before it. A Kalman filter would take from u what the posterior's covariance lets
+ * through. This network has learned to, from what the last evaluation left behind: its xhat0, and what the update's first layer makes of
+ * the large network's last features, computed once an evaluation ("kept"). Each update starts from the evaluation anew, and u holds all
+ * that came since, so nothing is chained and no error grows.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { CodecError } from '../common/errors.js';
+import type { HostTensor, TensorFunction } from '../engine/engine.js';
+import { conv2d, silu } from '../engine/ops.js';
+import { type ParameterSpec, toEngineLayout } from './unet-parameters.js';
+
+/** Channels of what is observed: xhat0, and how far u and y_t are from it, in standard deviations. */
+export const OBSERVED_CHANNELS = 9;
+/** Pixels that an output sees to each side. */
+export const UPDATE_REACH = 4;
+/** Standard deviations of the noise in y_s that an output of 1 moves xhat0 by. */
+const OUTPUT_SCALE = 0.15;
+/** Inputs that say how much noise there is. */
+const LEVELS = 2;
+/** Width of the layer that they go through. */
+const HIDDEN = 64;
+
+/** Widths of an update's layers. */
+export interface UpdateShape {
+  /** Channels of the large network's last features. */
+  readonly features: number;
+  /** Channels that are kept of an evaluation, at most `width`. */
+  readonly kept: number;
+  readonly width: number;
+}
+
+/** An update with weights. */
+export interface UpdateNetwork {
+  readonly shape: UpdateShape;
+  /** Of the large network's last features [N, H, W, features] what is kept [N, H, W, kept]; constants: `keepConstants`. */
+  readonly keep: TensorFunction;
+  readonly keepConstants: readonly HostTensor[];
+  /** Inputs: kept [N, H, W, kept], observed [N, H, W, 9], levels [N, 2]; output [N, H, W, 3], to be multiplied by {@link outputScale}. */
+  readonly fn: TensorFunction;
+  readonly constants: readonly HostTensor[];
+}
+
+/** How much noise there is, as an update is told. @param before snr_t at the evaluation @param after snr_s now */
+export function levelsOf(before: number, after: number): [number, number] {
+  return [Math.log(before) / 3 - 1, 2 * Math.log(after / before) - 1];
+}
+
+/** What an update's output is multiplied with to be added to xhat0. @param after snr_s */
+export function outputScale(after: number): number {
+  return OUTPUT_SCALE / Math.sqrt(after);
+}
+
+/** Parameters in their order, the first two those of `keep`. */
+export function listUpdateParameters({ features, kept, width }: UpdateShape): ParameterSpec[] {
+  const spec = (name: string, kind: ParameterSpec['kind'], shape: readonly number[]) => ({
+    ...{ name, oldName: name, kind, shape },
+  });
+  const conv = (name: string, from: number, to: number) => spec(name, 'conv', [to, from, 3, 3]);
+  const bias = (name: string, size: number) => spec(name, 'vector', [size]);
+  return [
+    conv('keep.weight', features, kept),
+    bias('keep.bias', kept),
+    conv('conv_in.weight', OBSERVED_CHANNELS, width),
+    conv('conv_1.weight', width, width),
+    bias('conv_1.bias', width),
+    conv('conv_2.weight', width, width),
+    bias('conv_2.bias', width),
+    conv('conv_out.weight', width, 3),
+    bias('conv_out.bias', 3),
+    spec('levels.linear_1.weight', 'linear', [HIDDEN, LEVELS]),
+    bias('levels.linear_1.bias', HIDDEN),
+    spec('levels.linear_2.weight', 'linear', [4 * width, HIDDEN]),
+    bias('levels.linear_2.bias', 4 * width),
+  ];
+}
+
+/**
+ * Puts an update together from the tensors of its weights file.
+ * @param tensors in PyTorch's layouts
+ * @param features channels of the large network's last features
+ * @throws CodecError('model') naming a tensor that is missing, superfluous or of the wrong shape
+ */
+export function createUpdate(tensors: ReadonlyMap<string, HostTensor>, features: number): UpdateNetwork {
+  const sizeOfFirst = (name: string) => tensors.get(name)?.shape[0] ?? 1;
+  const shape = { features, kept: sizeOfFirst('keep.weight'), width: sizeOfFirst('conv_in.weight') };
+  const parameters = listUpdateParameters(shape);
+  const names = new Set(parameters.map(({ name }) => name));
+  const extra = [...tensors.keys()].find((name) => !names.has(name));
+  if (extra !== undefined) throw new CodecError('model', `update weights: tensor ${extra} is superfluous`);
+  if (shape.kept > shape.width) {
+    throw new CodecError(
+      'model',
+      `update weights: expected at most ${shape.width} channels to be kept, got ${shape.kept}`,
+    );
+  }
+  const constants = parameters.map((parameter) => {
+    const tensor = tensors.get(parameter.name);
+    if (tensor?.shape.join() !== parameter.shape.join()) {
+      const got = tensor ? `[${tensor.shape}]` : 'none';
+      throw new CodecError(
+        'model',
+        `update weights: tensor ${parameter.name}: expected shape [${parameter.shape}], got ${got}`,
+      );
+    }
+    return toEngineLayout(parameter, tensor);
+  });
+  return {
+    shape,
+    keep: createKeep(),
+    keepConstants: constants.slice(0, KEEP_PARAMETERS),
+    fn: createUpdateForward(shape),
+    constants: constants.slice(KEEP_PARAMETERS),
+  };
+}
+
+/** How many parameters are those of `keep`. */
+export const KEEP_PARAMETERS = 2;
+
+/** {@link UpdateNetwork.keep} alone; weights may then also be inputs, to differentiate with respect to them. */
+export function createKeep(): TensorFunction {
+  return ([features]: tf.Tensor[], [weight, bias]: tf.Tensor[]) => [conv(features as tf.Tensor4D, weight, bias)];
+}
+
+/** {@link UpdateNetwork.fn} alone. */
+export function createUpdateForward(shape: UpdateShape): TensorFunction {
+  return ([kept, observed, levels]: tf.Tensor[], weights: tf.Tensor[]) => [
+    forward(shape, kept as tf.Tensor4D, observed as tf.Tensor4D, levels as tf.Tensor2D, weights),
+  ];
+}
+
+function forward(
+  { kept: keptChannels, width }: UpdateShape,
+  kept: tf.Tensor4D,
+  observed: tf.Tensor4D,
+  levels: tf.Tensor2D,
+  [convIn, conv1, bias1, conv2, bias2, convOut, biasOut, linear1, linearBias1, linear2, linearBias2]: tf.Tensor[],
+): tf.Tensor4D {
+  const hidden = silu(tf.fused.matMul({ a: levels, b: linear1 as tf.Tensor2D, bias: linearBias1 }) as tf.Tensor2D);
+  const modulation = tf.fused.matMul({ a: hidden, b: linear2 as tf.Tensor2D, bias: linearBias2 });
+  const [scale1, shift1, scale2, shift2] = tf.split(tf.reshape(modulation, [-1, 1, 1, 4 * width]), 4, 3);
+  const modulate = (x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) =>
+    silu(tf.add(tf.mul(x, tf.add(scale, 1)), shift)) as tf.Tensor4D;
+  const seen = conv(observed, convIn, tf.zeros([width]));
+  const known =
+    keptChannels === width
+      ? kept
+      : tf.pad(kept, [
+          [0, 0],
+          [0, 0],
+          [0, 0],
+          [0, width - keptChannels],
+        ]);
+  let h = modulate(tf.add(seen, known), scale1, shift1);
+  h = tf.add(h, modulate(conv(h, conv1, bias1), scale2, shift2));
+  h = tf.add(h, silu(conv(h, conv2, bias2)));
+  return conv(h, convOut, biasOut);
+}
+
+function conv(x: tf.Tensor4D, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor4D {
+  return conv2d(x, weight as tf.Tensor4D, bias as tf.Tensor1D, 1, 'same');
+}

@@ -1,0 +1,116 @@
+/** Runs the update (`update.ts`) on pictures. */
+import type { Engine } from '../engine/engine.js';
+import type { Size } from '../image/image.js';
+import { checkFinite } from './network.js';
+import { levelsOf, OBSERVED_CHANNELS, outputScale, UPDATE_REACH, type UpdateNetwork } from './update.js';
+import { openWindowed, type WindowInput } from './windowed.js';
+import { blendWindow, eachPixel, eachWeighted, layExactWindows, type Window, windowsOf } from './windows.js';
+
+/** Largest side of a window, in pixels. What comes out does not depend on it. */
+const LARGEST_WINDOW = 256;
+/**
+ * What is kept of an evaluation is rounded to so many parts of 1, within ±16: half the memory of floats, and 24 times finer than what
+ * would be seen in a picture.
+ */
+const KEPT_SCALE = 2048;
+const MOST_KEPT = 2 ** 15 - 1;
+
+/** The picture in noise. */
+export interface Observation {
+  /** x: height * width * 3 values. */
+  readonly values: Float32Array;
+  /** y = x / sqrt(abar) is the picture with noise added; 1 / sqrt(abar). */
+  readonly scale: number;
+  /** Of y: 1 / the noise's variance. */
+  readonly snr: number;
+}
+
+/** What updates start from. */
+export interface Evaluated extends Size {
+  /** x_t, as the network was asked. */
+  readonly before: Observation;
+  /** What the network, or those that were asked with it, said. */
+  readonly xhat0: Float32Array;
+  /** Of {@link Updates.emptyKept}, filled by {@link Updates.keep}. */
+  readonly kept: Int16Array;
+}
+
+/** The update on an engine. */
+export interface Updates {
+  /** Where an evaluation is kept: `shape.kept` values for each pixel. */
+  emptyKept(size: Size): Int16Array;
+  /** Adds what is kept of a window. @param values [height, width, kept], with the window's weights */
+  keep(values: Float32Array, window: Window, kept: Int16Array, size: Size): void;
+  /**
+   * xhat0 of a later state, not clipped.
+   * @param into where it goes; no array of `evaluated`
+   * @returns `into`
+   * @throws CodecError('model') where the network gives something else than finite numbers; the signal's reason
+   */
+  move(evaluated: Evaluated, now: Observation, into: Float32Array, signal?: AbortSignal): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
+/** Opens an update on an engine. */
+export function openUpdates(engine: Engine, { shape, fn, constants }: UpdateNetwork): Updates {
+  const windowed = openWindowed(engine, fn, constants);
+  const channels = shape.kept;
+  return {
+    emptyKept: ({ width, height }) => new Int16Array(width * height * channels),
+    keep(values, window, kept, size) {
+      eachWeighted(window, size, (from, to, weight) => {
+        const share = KEPT_SCALE * weight;
+        for (let c = 0, i = from * channels, o = to * channels; c < channels; c++, i++, o++) {
+          kept[o] = Math.max(-MOST_KEPT, Math.min(MOST_KEPT, kept[o] + Math.round(share * values[i])));
+        }
+      });
+    },
+    async move(evaluated, now, into, signal) {
+      const { before, xhat0, kept, width, height } = evaluated;
+      const across = layExactWindows(width, LARGEST_WINDOW, UPDATE_REACH);
+      const down = layExactWindows(height, LARGEST_WINDOW, UPDATE_REACH);
+      const windows = windowsOf(across, down);
+      const levels = levelsOf(before.snr, now.snr);
+      const inputs: WindowInput[] = [
+        {
+          shape: [windows.height, windows.width, channels],
+          fill: (window, to) =>
+            eachPixel(window, evaluated, (from, at) => {
+              for (let c = 0; c < channels; c++) to[at * channels + c] = kept[from * channels + c] / KEPT_SCALE;
+            }),
+        },
+        {
+          shape: [windows.height, windows.width, OBSERVED_CHANNELS],
+          fill: (window, to) => observe(evaluated, now, window, to),
+        },
+        { shape: [levels.length], fill: (_, to) => to.set(levels) },
+      ];
+      into.fill(0);
+      const take = (window: Window, [output]: readonly Float32Array[]) => {
+        checkFinite(output);
+        blendWindow(output, window, into, evaluated);
+      };
+      await windowed.run(windows, inputs, take, signal);
+      const scale = outputScale(now.snr);
+      for (let i = 0; i < into.length; i++) into[i] = xhat0[i] + scale * into[i];
+      return into;
+    },
+    dispose: () => windowed.dispose(),
+  };
+}
+
+/** What an update sees of a window: xhat0, and how far u and y_t are from it, in standard deviations of their noise. */
+function observe(evaluated: Evaluated, now: Observation, window: Window, into: Float32Array): void {
+  const { before, xhat0 } = evaluated;
+  const gain = now.snr - before.snr;
+  const [ofNow, ofBefore] = [(now.snr * now.scale) / gain, (before.snr * before.scale) / gain];
+  const [ofU, ofY] = [Math.sqrt(gain), Math.sqrt(before.snr)];
+  eachPixel(window, evaluated, (pixel, at) => {
+    for (let c = 0, i = 3 * pixel, o = OBSERVED_CHANNELS * at; c < 3; c++, i++, o++) {
+      const mean = xhat0[i];
+      into[o] = mean;
+      into[o + 3] = ofU * (ofNow * now.values[i] - ofBefore * before.values[i] - mean);
+      into[o + 6] = ofY * (before.scale * before.values[i] - mean);
+    }
+  });
+}

@@ -1,0 +1,129 @@
+/** Functions of the engine that are run on a picture window by window. */
+import {
+  type CompiledFunction,
+  type Engine,
+  type HostTensor,
+  runAll,
+  type Shape,
+  sizeOf,
+  type TensorFunction,
+} from '../engine/engine.js';
+import type { Window, Windows } from './windows.js';
+
+/** Compiled functions that are kept, one for each size of window: pictures of many sizes must not fill the memory. */
+const MOST_COMPILED = 6;
+
+/** An input of a function, window by window. */
+export interface WindowInput {
+  /** Without the batch. */
+  readonly shape: Shape;
+  readonly fill: (window: Window, to: Float32Array) => void;
+}
+
+/** A function that is run on the windows of pictures. */
+export interface Windowed {
+  /**
+   * Runs it on all windows of a picture.
+   * @param take is given the outputs for each window, one after another
+   * @throws the signal's reason
+   */
+  run(
+    windows: Windows,
+    inputs: readonly WindowInput[],
+    take: (window: Window, outputs: readonly Float32Array[]) => void,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+interface Compiled {
+  readonly fn: Promise<CompiledFunction>;
+  /** Calls that use it; it is not disposed under them. */
+  users: number;
+}
+
+/** Opens a function for windows. The last few that were compiled are kept until `dispose`. */
+export function openWindowed(engine: Engine, fn: TensorFunction, constants: readonly HostTensor[]): Windowed {
+  /** The latest use last. */
+  const compiled = new Map<string, Compiled>();
+  /** Calls that go on. */
+  let calls = 0;
+
+  async function withCompiled(
+    shapes: readonly Shape[],
+    parallel: boolean,
+    work: (fn: CompiledFunction) => Promise<void>,
+  ): Promise<void> {
+    const key = `${shapes.join(' ')}${parallel ? ' parallel' : ''}`;
+    const entry = compiled.get(key) ?? { fn: engine.compile(fn, shapes, constants, { parallel }), users: 0 };
+    compiled.delete(key);
+    compiled.set(key, entry);
+    entry.users++;
+    try {
+      await work(await entry.fn);
+    } finally {
+      entry.users--;
+      await disposeOldest(MOST_COMPILED);
+    }
+  }
+
+  /** Keeps so many functions and those that are in use. */
+  async function disposeOldest(keep: number): Promise<void> {
+    const idle = [...compiled].filter(([, { users }]) => users === 0);
+    const old = idle.slice(0, Math.max(0, compiled.size - keep));
+    for (const [key] of old) compiled.delete(key);
+    await Promise.all(
+      old.map(([, { fn }]) =>
+        fn.then(
+          (compiled) => compiled.dispose(),
+          () => {},
+        ),
+      ),
+    );
+  }
+
+  return {
+    async run({ windows }, inputs, take, signal) {
+      signal?.throwIfAborted();
+      const batch = Math.min(engine.batch, windows.length);
+      const groups = Array.from({ length: Math.ceil(windows.length / batch) }, (_, i) =>
+        windows.slice(i * batch, (i + 1) * batch),
+      );
+      function* samples(): Generator<Float32Array[]> {
+        for (const group of groups) {
+          signal?.throwIfAborted();
+          yield inputs.map(({ shape, fill }) => {
+            const size = sizeOf(shape);
+            const all = new Float32Array(batch * size);
+            group.forEach((window, i) => {
+              fill(window, all.subarray(i * size, (i + 1) * size));
+            });
+            return all;
+          });
+        }
+      }
+      calls++;
+      try {
+        // A window alone is run on all threads; several, of one image or of many, on a thread each.
+        const parallel = windows.length > batch || (calls > 1 && engine.parallelism > 1);
+        const shapes = inputs.map(({ shape }) => [batch, ...shape]);
+        await withCompiled(shapes, parallel, async (fn) => {
+          let done = 0;
+          for await (const outputs of runAll(engine, fn, samples(), signal)) {
+            groups[done++].forEach((window, i) => {
+              take(
+                window,
+                outputs.map((output) =>
+                  output.subarray((i * output.length) / batch, ((i + 1) * output.length) / batch),
+                ),
+              );
+            });
+          }
+        });
+      } finally {
+        calls--;
+      }
+    },
+    dispose: () => disposeOldest(0),
+  };
+}
