@@ -46,6 +46,8 @@ export interface PredictOptions {
   readonly into?: Float32Array | undefined;
   /** When it is aborted no more windows are begun. */
   readonly signal?: AbortSignal | undefined;
+  /** As well as can be, for a picture that is shown; default: as well as is worth the work for a step of a chain. */
+  readonly best?: boolean | undefined;
 }
 
 /** Gives xhat0, the picture as it is expected to be without its noise. */

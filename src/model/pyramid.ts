@@ -41,9 +41,13 @@ export function canBeHalved({ leastSide }: Pick<Pyramid, 'leastSide'>, width: nu
 }
 
 /** What xhat0 of a picture is made from. */
-function sourcesOf(pyramid: Pyramid, { width, height, t }: Place): 'half' | 'itself' | 'itself and quarter' {
+function sourcesOf(
+  pyramid: Pyramid,
+  { width, height, t }: Place,
+  best = false,
+): 'half' | 'itself' | 'itself and quarter' | 'itself and half' {
   if (!canBeHalved(pyramid, width, height)) return 'itself';
-  if (t >= pyramid.halfFrom) return 'half';
+  if (t >= pyramid.halfFrom) return best ? 'itself and half' : 'half';
   return t >= BLEND_FROM * pyramid.halfFrom ? 'itself and quarter' : 'itself';
 }
 
@@ -55,8 +59,8 @@ export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyr
   if (!pyramid) return denoiser;
   return {
     ...denoiser,
-    predictX0: (picture, { into = new Float32Array(picture.xt.length), signal } = {}) =>
-      estimate({ denoiser, schedule, pyramid, signal }, picture, into),
+    predictX0: (picture, { into = new Float32Array(picture.xt.length), signal, best } = {}) =>
+      estimate({ denoiser, schedule, pyramid, signal, best }, picture, into),
     ...(denoiser.evaluate && {
       evaluate: (picture, { signal } = {}) => evaluate({ denoiser, schedule, pyramid, signal }, picture),
     }),
@@ -87,18 +91,29 @@ interface Estimator {
   readonly schedule: Schedule;
   readonly pyramid: Pyramid;
   readonly signal: AbortSignal | undefined;
+  readonly best?: boolean | undefined;
 }
 
 /** xhat0, in [-1, 1]. */
 async function estimate(by: Estimator, picture: NoisyPicture, into?: Float32Array): Promise<Float32Array> {
   const { width, height } = picture;
-  const sources = sourcesOf(by.pyramid, picture);
+  const sources = sourcesOf(by.pyramid, picture, by.best);
   if (sources === 'half') {
     const coarse = await estimate(by, halfOf(by.schedule, picture));
     return clip(addDoubled(coarse, width, height, into?.fill(0)));
   }
   const fine = await by.denoiser.predictX0(picture, { into, signal: by.signal });
+  if (sources === 'itself and half') return blendWithHalf(by, picture, fine);
   return sources === 'itself' ? fine : clip(await blendWithQuarter(by, picture, fine));
+}
+
+/** The mean of both. @param fine xhat0 of the picture itself, where the result goes */
+async function blendWithHalf(by: Estimator, picture: NoisyPicture, fine: Float32Array): Promise<Float32Array> {
+  const { width, height } = picture;
+  const half = await estimate(by, halfOf(by.schedule, picture));
+  for (let i = 0; i < fine.length; i++) fine[i] *= 0.5;
+  for (let i = 0; i < half.length; i++) half[i] *= 0.5;
+  return clip(addDoubled(half, width, height, fine));
 }
 
 /** @param fine xhat0 of the picture itself, where the result goes */
@@ -150,12 +165,18 @@ export function halvings(pyramid: Pyramid | undefined, schedule: Schedule, place
   return 1 + halvings(pyramid, schedule, halfPlace(schedule, place));
 }
 
+/** Whether xhat0 is as good as can be, also for a step of a chain. */
+export function isBest(pyramid: Pyramid | undefined, place: Place): boolean {
+  return !pyramid || sourcesOf(pyramid, place) === sourcesOf(pyramid, place, true);
+}
+
 /** The network's work for xhat0 as a share of that without a pyramid. */
-export function workAt(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): number {
-  const sources = pyramid ? sourcesOf(pyramid, place) : 'itself';
+export function workAt(pyramid: Pyramid | undefined, schedule: Schedule, place: Place, best = false): number {
+  const sources = pyramid ? sourcesOf(pyramid, place, best) : 'itself';
   if (sources === 'itself') return 1;
   const half = halfPlace(schedule, place);
   if (sources === 'half') return workAt(pyramid, schedule, half) / 4;
+  if (sources === 'itself and half') return 1 + workAt(pyramid, schedule, half, best) / 4;
   return 1 + workAt(pyramid, schedule, halfPlace(schedule, half)) / 16;
 }
 
