@@ -14,7 +14,10 @@ export interface EncodeProgress {
   readonly t: number;
   /** File size so far. */
   readonly bytes: number;
-  /** RMSE of what a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. */
+  /**
+   * RMSE of what a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. Where the encoder did not ask the
+   * network, but moved what it said last, it is the RMSE of that: a decoder asks, and is a little better.
+   */
   readonly rmse: number;
 }
 

@@ -5,9 +5,9 @@
  * reconstruction goes on without any.
  */
 import type { Size } from '../image/image.js';
-import type { Denoiser, NoisyPicture } from '../model/denoiser.js';
+import type { Denoiser, NetworkEvaluation, NoisyPicture, PredictOptions } from '../model/denoiser.js';
 import { checkFinite } from '../model/network.js';
-import { type Pyramid, workAt } from '../model/pyramid.js';
+import { isBest, type Pyramid, workAt } from '../model/pyramid.js';
 import {
   deltaScale,
   flowCoefficients,
@@ -40,15 +40,32 @@ export interface Derivative {
 /** Step of the finite difference of {@link Chain.derivative}, in standard deviations of the noise in x_t. */
 const DERIVATIVE_STEP = 0.05;
 
-/** Four arrays of the picture's size, three of 4 bytes a value and one that is made for steps with blocks, of 5. */
+/** Where a step leads. */
+export interface Jump {
+  /** Timestep. */
+  readonly s: number;
+  /** Whether the network is asked for xhat0 there; otherwise what it said last is moved. */
+  readonly asks: boolean;
+}
+
+/**
+ * Four arrays of the picture's size, three of 4 bytes a value and one that is made for steps with blocks, of 5; and with a model that has
+ * an update what is kept of the last evaluation.
+ */
 export class Chain {
   /** x_t. */
   private readonly state: Float32Array;
   private readonly estimated: Float32Array;
-  /** The evaluation of the present state, once it has been asked for; whoever asks next waits for the same one. */
+  /** xhat0 of the present state, once it has been asked for; whoever asks next waits for the same one. */
   private estimation: Promise<Float32Array> | undefined;
-  /** Whether that has come to its end. */
-  private isEstimated = false;
+  /** The same, once it is there. */
+  private xhat0: Float32Array | undefined;
+  /** The same as good as can be. */
+  private bestEstimation: Promise<Float32Array> | undefined;
+  /** Whether the network is asked at the present state. */
+  private asks = true;
+  /** The network's last, where that is kept. */
+  private evaluation: NetworkEvaluation | undefined;
   private memory: StepMemory | undefined;
   private timestep: number;
   private stepsTaken = 0;
@@ -102,15 +119,20 @@ export class Chain {
     return this.timestep < this.model.schedule.timesteps;
   }
 
-  /** The network's work so far, in evaluations of the whole picture at its full size. */
+  /** Whether {@link estimate} is as good as {@link best}, and the same. */
+  get isBest(): boolean {
+    return !this.isInformed || (this.asks && isBest(this.model.pyramid, { ...this.start, t: this.timestep }));
+  }
+
+  /** The network's work so far, in evaluations of the whole picture at its full size; updates are not counted. */
   get networkEvaluations(): number {
     return this.work;
   }
 
   /**
-   * xhat0 of the present state, in [-1, 1]. The network is asked once for a state. Of x_T it is not: that knows nothing of the picture,
-   * so xhat0 is 0, mid-grey. (A network that predicts noise would have its output amplified 157 times there, and with it the last bits
-   * in which engines differ.)
+   * xhat0 of the present state, in [-1, 1], by which the next step is coded: the network's, asked once for a state, or moved from what it
+   * said last. Of x_T it is not asked: that knows nothing of the picture, so xhat0 is 0, mid-grey. (A network that predicts noise would
+   * have its output amplified 157 times there, and with it the last bits in which engines differ.)
    * @returns an array of the chain's own, good until {@link advance}
    */
   estimate(signal?: AbortSignal): Promise<Float32Array> {
@@ -119,8 +141,27 @@ export class Chain {
   }
 
   /**
+   * xhat0 of the present state as good as can be, which is what a picture shows: the network is asked for it, unless it was. What comes
+   * after does not depend on it.
+   * @returns an array of the chain's own, good until {@link advance}
+   */
+  best(signal?: AbortSignal): Promise<Float32Array> {
+    if (this.isBest) return this.estimate(signal);
+    this.bestEstimation ??= this.ask(this.state, signal, { best: true }).catch((error: unknown) => {
+      this.bestEstimation = undefined;
+      throw error;
+    });
+    return this.bestEstimation;
+  }
+
+  /** Whether xhat0 of the present state is moved from what the network said last, so that it is not asked for {@link derivative} either. */
+  get isMoved(): boolean {
+    return !this.asks && this.evaluation !== undefined;
+  }
+
+  /**
    * How xhat0 answers to a change of the state, which is the posterior covariance of x_0 up to scale: J e is about
-   * factor * (moved - xhat0). One evaluation of the network.
+   * factor * (moved - xhat0). One evaluation of the network, or an update.
    * @param error e, the direction; height * width * 3 values
    * @returns undefined where e is 0
    */
@@ -130,7 +171,7 @@ export class Chain {
     if (rms === 0) return undefined;
     const step = (DERIVATIVE_STEP * Math.sqrt(1 - abar)) / rms;
     const moved = this.state.map((value, i) => value + step * error[i]);
-    return { moved: await this.ask(moved, undefined, signal), factor: Math.sqrt(abar) / step };
+    return { moved: await this.answerTo(moved, signal), factor: Math.sqrt(abar) / step };
   }
 
   /**
@@ -158,64 +199,92 @@ export class Chain {
   }
 
   /** x_t becomes x_s, with xhat0 and z. */
-  async advance(s: number, signal?: AbortSignal): Promise<void> {
-    await this.move(s, jumpCoefficients(this.model.schedule, this.timestep, s), signal);
+  async advance({ s, asks }: Jump, signal?: AbortSignal): Promise<void> {
+    await this.move({ s, asks }, jumpCoefficients(this.model.schedule, this.timestep, s), signal);
   }
 
   /** x_t becomes x_s by the probability-flow ODE: the deterministic step of DDIM (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0). */
   async flow(s: number, signal?: AbortSignal): Promise<void> {
-    await this.move(s, flowCoefficients(this.model.schedule, this.timestep, s), signal);
+    await this.move({ s, asks: true }, flowCoefficients(this.model.schedule, this.timestep, s), signal);
   }
 
   /** A chain in the same state that goes its own way. */
   fork(): Chain {
     const fork = new Chain(this.model, this.start);
     fork.state.set(this.state);
-    if (this.isEstimated) {
-      fork.estimated.set(this.estimated);
+    if (this.xhat0) {
+      fork.estimated.set(this.xhat0);
+      fork.xhat0 = fork.estimated;
       fork.estimation = Promise.resolve(fork.estimated);
-      fork.isEstimated = true;
     }
+    fork.evaluation = this.evaluation;
+    fork.asks = this.asks;
     fork.work = this.work;
     fork.timestep = this.timestep;
     fork.stepsTaken = this.stepsTaken;
     return fork;
   }
 
-  private async move(s: number, { x0, xt, sigma }: JumpCoefficients, signal: AbortSignal | undefined): Promise<void> {
+  private async move(
+    { s, asks }: Jump,
+    { x0, xt, sigma }: JumpCoefficients,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const xhat0 = await this.estimate(signal);
     const { state, z } = this;
     if (sigma === 0) for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i];
     else for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i] + sigma * z[i];
     this.timestep = s;
+    this.asks = asks;
     this.stepsTaken++;
-    this.isEstimated = false;
+    this.xhat0 = undefined;
     this.estimation = undefined;
+    this.bestEstimation = undefined;
   }
 
   private async evaluate(signal: AbortSignal | undefined): Promise<Float32Array> {
     try {
-      if (this.isInformed) await this.ask(this.state, this.estimated, signal);
-      else this.estimated.fill(0);
+      this.xhat0 = this.isInformed ? await this.ofNetwork(signal) : this.estimated.fill(0);
+      return this.xhat0;
     } catch (error) {
       // Who asks again is not refused for it.
       this.estimation = undefined;
       throw error;
     }
-    this.isEstimated = true;
-    return this.estimated;
+  }
+
+  /** xhat0 of another state at the present timestep. */
+  private answerTo(xt: Float32Array, signal: AbortSignal | undefined): Promise<Float32Array> {
+    if (this.isMoved) return this.evaluation!.move(this.picture(xt), { signal });
+    return this.ask(xt, signal);
+  }
+
+  private async ofNetwork(signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { estimated, model } = this;
+    const picture = this.picture();
+    if (this.isMoved) return this.evaluation!.move(picture, { into: estimated, signal });
+    if (!model.denoiser.evaluate) return this.ask(this.state, signal, { into: estimated });
+    // There is no room for two.
+    this.evaluation = undefined;
+    this.work += workAt(model.pyramid, model.schedule, picture);
+    this.evaluation = await model.denoiser.evaluate(picture, { signal });
+    return this.evaluation.xhat0;
+  }
+
+  private picture(xt = this.state): NoisyPicture {
+    const { width, height } = this.start;
+    return { xt, width, height, t: this.timestep };
   }
 
   private async ask(
     xt: Float32Array,
-    into: Float32Array | undefined,
     signal: AbortSignal | undefined,
+    { into, best = false }: Pick<PredictOptions, 'into' | 'best'> = {},
   ): Promise<Float32Array> {
-    const { width, height } = this.start;
-    const picture: NoisyPicture = { xt, width, height, t: this.timestep };
+    const picture = this.picture(xt);
     signal?.throwIfAborted();
-    this.work += workAt(this.model.pyramid, this.model.schedule, picture);
-    const xhat0 = await this.model.denoiser.predictX0(picture, { into, signal });
+    this.work += workAt(this.model.pyramid, this.model.schedule, picture, best);
+    const xhat0 = await this.model.denoiser.predictX0(picture, { into, signal, best });
     // Coding ends only where numbers are some, and a denoiser may be anybody's.
     checkFinite(xhat0);
     return xhat0;

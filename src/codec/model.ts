@@ -108,7 +108,7 @@ export interface ModelDescription {
   readonly parameterization: Parameterization;
   readonly pyramid?: Pyramid;
   /** Whether it has an update. */
-  readonly updates: boolean;
+  readonly updates?: boolean;
   /** What `codec.json` says for people of how the model came about. */
   readonly about: unknown;
 }
@@ -140,7 +140,7 @@ export async function describeModel({ name, config, codec, weights, update }: Mo
     profile,
     ...(residuals && { residuals }),
     ...(pyramid && { pyramid }),
-    updates: update !== undefined,
+    ...(update && { updates: true }),
     parameterization: parameterization ?? paperParameterization,
     about,
   };

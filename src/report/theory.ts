@@ -111,9 +111,10 @@ export async function chainCurve(
   const gaussian = gaussians(stream);
   const points: TheoryPoint[] = [];
   let bits = 0;
-  for (const { t, s } of [...written, ...unwritten]) {
+  for (const jump of [...written, ...unwritten]) {
+    const { t, s } = jump;
     const xhat0 = await chain.estimate();
-    const error = rmse({ ...image, data: fromUnit(xhat0) }, image);
+    const error = rmse({ ...image, data: fromUnit(await chain.best()) }, image);
     points.push(pointOf(image, t, bits, error));
     onProgress?.(points.length / (written.length + unwritten.length));
     if (error <= targetRmse) break;
@@ -123,7 +124,7 @@ export async function chainCurve(
     x0.forEach((value, i) => {
       chain.z[i] = toDelta * (value - xhat0[i]) + gaussian();
     });
-    await chain.advance(s);
+    await chain.advance(jump);
   }
   return points;
 }

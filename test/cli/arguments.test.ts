@@ -218,7 +218,7 @@ describe('files', () => {
     ],
     ['decode old.ddc --rate 1,2 -o old.png', /old-2.png: exists already; use --force/],
     ['decode empty', /no coded pictures/],
-    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c5/],
+    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c6/],
     ['decode version.ddc', /version.ddc: .ddc version: expected 5, got 6/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
@@ -266,7 +266,7 @@ describe('files', () => {
 function header(changes: Partial<Parameters<typeof writeHeader>[0]>): Uint8Array {
   const plan = { first: 0, second: 0, load: 0, pace: 0 };
   return writeHeader({
-    version: 5,
+    version: 6,
     stateBits: 8,
     modelId: '123456',
     width: 32,

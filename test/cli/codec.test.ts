@@ -316,7 +316,7 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 5,
+      version: 6,
       width: 32,
       height: 32,
       stateBits: 12,

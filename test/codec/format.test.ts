@@ -47,7 +47,7 @@ const headers: fc.Arbitrary<Header> = fc
   }));
 
 const SIMPLE: Header = {
-  version: 5,
+  version: 6,
   stateBits: 12,
   modelId: 'c0ffee',
   width: 32,
@@ -103,7 +103,7 @@ function withFeatures(features: number): Uint8Array {
 
 test('a header has the bytes of the specification', () => {
   const bytes = Array.from(writeHeader(SIMPLE));
-  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc5, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
+  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc6, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
   expect(bytes.at(-1)).toBe(crc8(Uint8Array.from(bytes.slice(0, -1))));
   const long = writeHeader({ ...SIMPLE, seed: 129, stepCount: 5 });
   expect(long[2]).toBe(8 | 0x20 | 0x40);
@@ -186,7 +186,7 @@ describe('damage', () => {
   test('anything else never gives more than a refusal', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (junk) => {
-        const bytes = Uint8Array.from([0xdd, 0xc5, ...junk]);
+        const bytes = Uint8Array.from([0xdd, 0xc6, ...junk]);
         try {
           const { header, length } = readHeader(bytes);
           expect(writeHeader(header)).toEqual(bytes.slice(0, length));

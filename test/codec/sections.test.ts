@@ -20,6 +20,7 @@ const steps: fc.Arbitrary<PlannedStep[]> = fc.array(
     s: fc.constant(1),
     blocks: fc.integer({ min: 1, max: 3 }),
     blockBits: fc.integer({ min: 8, max: 300 }),
+    asks: fc.constant(true),
   }),
   { maxLength: 20 },
 );

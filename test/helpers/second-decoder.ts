@@ -20,6 +20,24 @@ export interface SecondModel {
   readonly stride: NoisePredictor['stride'];
   /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
   eps(window: Float32Array, height: number, width: number, timestep: number): Promise<Float32Array>;
+  /** Where the model has an update. */
+  readonly update?: SecondUpdate;
+}
+
+/** Its two networks. */
+export interface SecondUpdate {
+  /** Channels that are kept. */
+  readonly channels: number;
+  /** What is kept of a window, [height, width, channels]. */
+  keep(window: Float32Array, height: number, width: number, timestep: number): Promise<Float32Array>;
+  /** o for a picture [height, width] of what is kept, 9 channels that are observed, and two levels. */
+  move(
+    kept: Float32Array,
+    observed: Float32Array,
+    levels: readonly number[],
+    height: number,
+    width: number,
+  ): Promise<Float32Array>;
 }
 
 export interface SecondResult {
@@ -53,10 +71,11 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
 
   let x = initialNoise(`ddc1/${seed}/0`, D);
   const blank = meanColour(header.mean, D);
-  let picture = blank;
+  let held: number[] | undefined;
   const timesteps: number[] = [];
   let t = model.schedule.timesteps;
   let xhat0 = await estimateScaled(x, width, height, t, abar, model);
+  let asked: Asked | undefined;
   let section: number[] = [];
   for (const [i, step] of written.entries()) {
     const bits = step.B * step.L;
@@ -66,14 +85,20 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
     const z = stepNoise(`ddc1/${seed}/${i + 1}`, step, nu, D, bit.read);
     x = jump(x, xhat0, z, abar[step.t], abar[step.s]);
     t = step.s;
-    xhat0 = await estimateScaled(x, width, height, t, abar, model);
-    if (!header.held.includes(i + 1)) picture = toBytes(xhat0);
+    if (!header.held.includes(i + 1)) held = undefined;
+    else held ??= toBytes(xhat0);
+    if (step.asks || !asked) {
+      xhat0 = await estimateScaled(x, width, height, t, abar, model);
+      if (model.update) asked = await askedAt(x, width, height, t, abar, model, model.update);
+    } else xhat0 = await movedTo(asked, x, t, abar, model.update!);
     timesteps.push(t);
     if (closes) {
       if (bit.read(16) !== checksum(section)) throw new Error(`wrong checksum after step ${i + 1}`);
       section = [];
     }
   }
+  const best = await estimateBest(x, width, height, t, abar, model);
+  const picture = held ?? (timesteps.length > 0 ? toBytes(best) : blank);
   const tail =
     header.tail && timesteps.length === written.length
       ? secondTail(bit.rest(), {
@@ -82,7 +107,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
           alpha: plane?.alpha,
           seed,
           t,
-          xhat0,
+          xhat0: best,
           blank,
           residuals: model.residuals,
         })
@@ -107,7 +132,7 @@ function meanColour(mean: number | undefined, D: number): number[] {
 
 /** Section 1. */
 function readHeader(file: Uint8Array) {
-  if (file[0] !== 0xdd || file[1] !== 0xc5) throw new Error('not a .ddc file of version 5');
+  if (file[0] !== 0xdd || file[1] !== 0xc6) throw new Error('not a .ddc file of version 6');
   let at = 6;
   const number = () => {
     const read = leb128(file, at);
@@ -253,6 +278,7 @@ function initialNoise(name: string, D: number): Float32Array {
 interface Step {
   readonly t: number;
   readonly s: number;
+  readonly asks: boolean;
   readonly B: number;
   readonly L: number;
 }
@@ -317,6 +343,20 @@ type Estimate = (
   model: SecondModel,
 ) => Promise<Float32Array>;
 
+/** The picture that is shown: at half the size and more, the mean of it and the picture's own. */
+const estimateBest: Estimate = async (x, width, height, t, abar, model) => {
+  const { halfFrom, leastSide } = model.pyramid ?? { halfFrom: 0, leastSide: Number.POSITIVE_INFINITY };
+  if (t === abar.length - 1 || width < leastSide || height < leastSide || t < halfFrom) {
+    return estimateScaled(x, width, height, t, abar, model);
+  }
+  const snr = abar.map((value) => value / (1 - value));
+  const u = halfTimestep(snr, t);
+  const y = means(x, width, height).map((value) => value * Math.sqrt(abar[u] / abar[t]));
+  const half = doubled(await estimateBest(y, (width + 1) >> 1, (height + 1) >> 1, u, abar, model), width, height);
+  const own = await estimate(x, width, height, t, abar, model);
+  return own.map((value, i) => Math.min(1, Math.max(-1, (value + half[i]) / 2)));
+};
+
 /** xhat0, of a smaller picture where the model's pyramid says so. */
 const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
   const { halfFrom, leastSide } = model.pyramid ?? { halfFrom: 0, leastSide: Number.POSITIVE_INFINITY };
@@ -356,6 +396,91 @@ const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
     );
     return f.map((value, i) => value + added[i]);
   }
+};
+
+/** An evaluation of the network, as section 5 keeps it, at the size at which it was asked. */
+interface Asked {
+  /** From the picture's own on; the last is that of m. */
+  readonly sizes: (readonly [number, number])[];
+  readonly a: Float32Array;
+  readonly sigma: number;
+  readonly m: Float32Array;
+  readonly kept: Float32Array;
+}
+
+const askedAt = async (
+  x: Float32Array,
+  width: number,
+  height: number,
+  t: number,
+  abar: readonly number[],
+  model: SecondModel,
+  update: SecondUpdate,
+): Promise<Asked> => {
+  const { halfFrom, leastSide } = model.pyramid ?? { halfFrom: Number.POSITIVE_INFINITY, leastSide: 0 };
+  const snr = abar.map((value) => value / (1 - value));
+  let [u, y] = [t, x];
+  const sizes: [number, number][] = [[width, height]];
+  let [w, h] = sizes[0];
+  while (u >= halfFrom && w >= leastSide && h >= leastSide) {
+    const v = halfTimestep(snr, u);
+    y = means(y, w, h).map((value) => value * Math.sqrt(abar[v] / abar[u]));
+    [u, w, h] = [v, (w + 1) >> 1, (h + 1) >> 1];
+    sizes.push([w, h]);
+  }
+  const kept = await overWindows(y, w, h, model, update.channels, (window, rows, columns) =>
+    update.keep(window, rows, columns, u - 1),
+  );
+  return {
+    sizes,
+    a: y.map((value) => value / Math.sqrt(abar[u])),
+    sigma: 4 ** (sizes.length - 1) * snr[t],
+    m: await estimateScaled(y, w, h, u, abar, model),
+    kept: kept.map((value) => Math.round(2048 * value) / 2048),
+  };
+};
+
+const movedTo = async (
+  { sizes, a, sigma, m, kept }: Asked,
+  x: Float32Array,
+  s: number,
+  abar: readonly number[],
+  update: SecondUpdate,
+): Promise<Float32Array> => {
+  let b: Float32Array = x.map((value) => value / Math.sqrt(abar[s]));
+  for (const [w, h] of sizes.slice(0, -1)) b = means(b, w, h);
+  const tau = (4 ** (sizes.length - 1) * abar[s]) / (1 - abar[s]);
+  const [width, height] = sizes[sizes.length - 1];
+  // Continued by four pixels on all sides; what is made of those is left out.
+  const at = (i: number, length: number) => reflect(i - 4, length);
+  const [columns, rows] = [width + 8, height + 8];
+  const pixels = Array.from(
+    { length: rows * columns },
+    (_, k) => at(Math.floor(k / columns), height) * width + at(k % columns, width),
+  );
+  const observed = pixels.flatMap((pixel) => {
+    const channel = (make: (i: number) => number) => [0, 1, 2].map((c) => make(3 * pixel + c));
+    const u = (i: number) => (tau * b[i] - sigma * a[i]) / (tau - sigma);
+    return [
+      ...channel((i) => m[i]),
+      ...channel((i) => Math.sqrt(tau - sigma) * (u(i) - m[i])),
+      ...channel((i) => Math.sqrt(sigma) * (a[i] - m[i])),
+    ];
+  });
+  const { channels } = update;
+  const around = pixels.flatMap((pixel) => [...kept.subarray(channels * pixel, channels * (pixel + 1))]);
+  const levels = [Math.log(sigma) / 3 - 1, 2 * Math.log(tau / sigma) - 1];
+  const o = await update.move(Float32Array.from(around), Float32Array.from(observed), levels, rows, columns);
+  const limited = (values: Float32Array) => values.map((value) => Math.min(1, Math.max(-1, value)));
+  let moved = limited(
+    m.map((value, i) => {
+      const [pixel, c] = [Math.floor(i / 3), i % 3];
+      const inside = (Math.floor(pixel / width) + 4) * columns + (pixel % width) + 4;
+      return value + (0.15 / Math.sqrt(tau)) * o[3 * inside + c];
+    }),
+  );
+  for (const [w, h] of sizes.slice(0, -1).reverse()) moved = limited(doubled(moved, w, h));
+  return moved;
 };
 
 /** half(t) of section 5. */
@@ -403,9 +528,30 @@ function doubled(a: Float32Array, width: number, height: number): Float32Array {
   });
 }
 
-/** xhat0, eps put together from windows. */
+/** xhat0 at a picture's own size. */
 const estimate: Estimate = async (x, width, height, t, abar, model) => {
   if (t === abar.length - 1) return new Float32Array(x.length);
+  const eps = await overWindows(x, width, height, model, 3, (window, rows, columns) =>
+    model.eps(window, rows, columns, t - 1),
+  );
+  return x.map((value, i) => Math.max(-1, Math.min(1, (value - Math.sqrt(1 - abar[t]) * eps[i]) / Math.sqrt(abar[t]))));
+};
+
+function reflect(i: number, length: number): number {
+  if (length === 1) return 0;
+  if (i < 0) return reflect(-i, length);
+  return i < length ? i : reflect(2 * (length - 1) - i, length);
+}
+
+/** What a network makes of windows, put together. @param channels of what it makes */
+async function overWindows(
+  x: Float32Array,
+  width: number,
+  height: number,
+  model: SecondModel,
+  channels: number,
+  ask: (window: Float32Array, height: number, width: number) => Promise<Float32Array>,
+): Promise<Float32Array> {
   const axis = (length: number) => {
     const { tile: W, overlap: V } = model.tiling;
     const n = length <= W ? 1 : Math.ceil((length - V) / (W - V));
@@ -419,13 +565,8 @@ const estimate: Estimate = async (x, width, height, t, abar, model) => {
     const after = i < starts.length - 1 ? (w - j - 0.5) / (starts[i] + w - starts[i + 1]) : 1;
     return Math.min(1, before, after);
   };
-  const reflect = (i: number, length: number): number => {
-    if (length === 1) return 0;
-    if (i < 0) return reflect(-i, length);
-    return i < length ? i : reflect(2 * (length - 1) - i, length);
-  };
   const [across, down] = [axis(width), axis(height)];
-  const sums = new Float64Array(x.length);
+  const sums = new Float64Array(width * height * channels);
   const weights = new Float64Array(width * height);
   for (const [row, top] of down.starts.entries()) {
     for (const [column, left] of across.starts.entries()) {
@@ -436,27 +577,24 @@ const estimate: Estimate = async (x, width, height, t, abar, model) => {
         const at = reflect(left + (pixel % across.w), width);
         window[k] = x[(y * width + at) * 3 + channel];
       }
-      const eps = await model.eps(window, down.w, across.w, t - 1);
-      for (let k = 0; k < window.length; k += 3) {
-        const [j, i] = [Math.floor(k / 3 / across.w), (k / 3) % across.w];
+      const made = await ask(window, down.w, across.w);
+      for (let k = 0; k < down.w * across.w; k++) {
+        const [j, i] = [Math.floor(k / across.w), k % across.w];
         if (top + j >= height || left + i >= width) continue;
         const share = weight(down, row, j) * weight(across, column, i);
         const to = (top + j) * width + left + i;
         weights[to] += share;
-        for (let channel = 0; channel < 3; channel++) sums[3 * to + channel] += share * eps[k + channel];
+        for (let c = 0; c < channels; c++) sums[channels * to + c] += share * made[channels * k + c];
       }
     }
   }
-  return x.map((value, i) => {
-    const eps = sums[i] / weights[Math.floor(i / 3)];
-    return Math.max(-1, Math.min(1, (value - Math.sqrt(1 - abar[t]) * eps) / Math.sqrt(abar[t])));
-  });
-};
+  return Float32Array.from(sums, (sum, i) => sum / weights[Math.floor(i / channels)]);
+}
 
 /** Section 6. */
 function makePlan(
   header: ReturnType<typeof readHeader>,
-  { profile, pyramid }: SecondModel,
+  { profile, pyramid, update }: SecondModel,
   snr: readonly number[],
 ): Step[] {
   const { nu, first, second, width, height } = header;
@@ -465,8 +603,11 @@ function makePlan(
     mean,
     components: [firsts, seconds],
   } = profile;
-  const expected = (t: number) =>
-    t === mean.length ? 0.25 : powerOfTwo(mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1]);
+  const log = (t: number) => mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1];
+  const expected = (t: number, asked: number) => {
+    if (t === mean.length) return 0.25;
+    return powerOfTwo(t === asked ? log(t) : Math.floor(log(asked) / 4 + (3 * log(t)) / 4));
+  };
   const h = 0.7213475204444817;
   const e = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972][nu - 4] / 1000;
   const capacity = (L: number) => (e * L * L) / (L + nu / 4);
@@ -477,16 +618,20 @@ function makePlan(
   let sent = 0;
   let carried = 0;
   let t = mean.length;
+  let asked = t;
+  let before = 0;
   while (t > 1) {
-    const error = expected(t) * D;
+    const error = expected(t, asked) * D;
     const root = Math.sqrt(Math.max(sent / D, 0.01));
-    let waste = pace * root * Math.sqrt(root) * D;
+    const worth = pace * root * Math.sqrt(root) * D;
+    let work = 1;
     const { halfFrom, leastSide } = pyramid ?? { halfFrom: Number.POSITIVE_INFINITY, leastSide: 0 };
     let [u, columns, rows] = [t, width, height];
-    for (let i = 0; i < 2 && u >= halfFrom && Math.min(columns, rows) >= leastSide; i++) {
-      waste /= 4;
+    while (u >= halfFrom && Math.min(columns, rows) >= leastSide) {
+      work /= 4;
       [u, columns, rows] = [halfTimestep(snr, u), (columns + 1) >> 1, (rows + 1) >> 1];
     }
+    const waste = worth * (update ? 1 / 16 + work / 10 : Math.max(1 / 16, work));
     let s = t;
     let kl: number;
     do {
@@ -501,7 +646,10 @@ function makePlan(
     const share = bits / B;
     const S = Math.max(1, Math.floor(((share + Math.sqrt(share * share + nu * share)) / 2 - nu) / 4 + 0.5));
     const L = nu + 4 * S;
-    steps.push({ t, s, B, L });
+    const missed = 0.25 * (sent - before) * (1 - snr[asked] / snr[s]);
+    const asks = !update || asked > 0.6 * mean.length || missed >= worth * work;
+    if (asks) [asked, before] = [s, sent];
+    steps.push({ t, s, B, L, asks });
     carried = wanted - B * capacity(L);
     t = s;
   }

@@ -3,7 +3,7 @@
  * of the last step that is whole.
  *
  * Bytes are used up as they are decoded; what is kept is the state of the chain, of the lossless tail where that has begun, and the
- * bytes of a step or section that is not whole yet. Each step is decoded once, and the network asked once for each.
+ * bytes of a step or section that is not whole yet. Each step is decoded once, and for what it needs of the network that is asked once.
  */
 import { checkBytes, checkOption, checkOptions } from '../../common/arguments.js';
 import { ByteQueue } from '../../common/byte-queue.js';
@@ -277,7 +277,7 @@ export class Decoder {
     this.advanceTo(progress, progress.bit + all);
     if (!layout.header.heldSteps?.includes(step + 1)) progress.held = undefined;
     else progress.held ??= xhat0.slice();
-    await chain.advance(planned.s, this.options.signal);
+    await chain.advance(planned, this.options.signal);
     this.endSteps(progress);
     return this.pointOf(progress);
   }
@@ -346,7 +346,7 @@ export class Decoder {
     this.input.drop(header.bytes);
     if (header.kind === 'drawing')
       return new DrawingTailReader(header, layout.header, blankPicture(layout.header), alpha);
-    const xhat0 = await chain.estimate(this.options.signal);
+    const xhat0 = await chain.best(this.options.signal);
     const covariances = covariancesAt(this.model.residuals, chain.t);
     return new TailReader(header, { width, height, alpha, seed, xhat0, covariances });
   }

@@ -97,7 +97,7 @@ async function encodeWith(
     { image, model, plan, sharpens: choice.sharpens, stateBits, search, drawing, tails, points },
     options,
   );
-  const ending = chooseEnding(image, model, walk, drawing, tails, options);
+  const ending = await chooseEnding(image, model, walk, drawing, tails, options);
   return fileOf(image, options, ending, walk, choice.networkEvaluations);
 }
 

@@ -43,14 +43,14 @@ export function easyEnding(
 }
 
 /** The best end after a walk: the shortest file that comes to what was asked for, or the best of those that are short enough. */
-export function chooseEnding(
+export async function chooseEnding(
   image: RgbImage,
   model: CodecModel,
   walk: Walk,
   drawing: DrawingChoice,
   tails: TailSearch | undefined,
   options: CheckedEncodeOptions,
-): Ending {
+): Promise<Ending> {
   const { plan, points } = walk;
   const { maxBytes, targetRmse } = options;
   if (tails) return shorter(losslessEnding(walk, tails), drawing, plan);
@@ -58,7 +58,7 @@ export function chooseEnding(
   const ofSteps = { steps, bytes: plan.bytes(steps, points.heldUpTo(steps)), rmse: points.rmse };
   if (points.rmse <= targetRmse) return shorter(ofSteps, drawing, plan);
   const isThrough = points.steps === plan.steps.length;
-  const near = isThrough ? nearEnding(image, model, walk, options) : undefined;
+  const near = isThrough ? await nearEnding(image, model, walk, options) : undefined;
   const most = near && near.rmse <= targetRmse ? Math.min(maxBytes, near.bytes) : maxBytes;
   const found = drawing.shortest(most - plan.bytes(0));
   const ends: Ending[] = [ofSteps, ...(near ? [near] : []), ...(found ? [drawingEnding(found, plan)] : [])];
@@ -93,11 +93,17 @@ function losslessEnding({ plan, points }: Walk, tails: TailSearch): Ending {
 }
 
 /** A tail of residuals where the chain is through. Networks in half precision do not agree on centres. */
-function nearEnding(image: RgbImage, model: CodecModel, walk: Walk, options: CheckedEncodeOptions): Ending | undefined {
-  const { plan, points, chain, xhat0 } = walk;
+async function nearEnding(
+  image: RgbImage,
+  model: CodecModel,
+  walk: Walk,
+  options: CheckedEncodeOptions,
+): Promise<Ending | undefined> {
+  const { plan, points, chain } = walk;
   if (points.isHeld || points.steps === 0 || model.denoiser.precision !== 'fp32') return undefined;
   const { width, height, alpha } = image;
   const bytes = plan.bytes(points.steps, points.heldSteps);
+  const xhat0 = await chain.best(options.signal);
   const covariances = covariancesAt(model.residuals, chain.t);
   const context = { width, height, alpha, seed: options.seed, xhat0, covariances };
   const goal = { mostSquaredError: options.targetRmse ** 2, mostBytes: options.maxBytes - bytes };

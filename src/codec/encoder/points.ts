@@ -11,8 +11,14 @@ export class Points {
   readonly reports: StepReport[];
   /** Steps after which the picture of the point before is still shown; see the header's field. */
   readonly heldSteps: number[] = [];
-  /** What is shown at the last point. */
-  shown: RgbImage;
+  /** The chain's own picture of the last point, or of the one before that is still shown. */
+  private own: RgbImage;
+  /** Whether it is the best one. */
+  private ownIsBest = true;
+  /** RMSE of the chain's own pictures, of held points that of the point before. */
+  readonly ownRmse: number[];
+  /** The best one of the last point, where it was asked for. */
+  private best: RgbImage | undefined;
 
   /** @param blank what is shown of the bare header @param timesteps T */
   constructor(
@@ -20,8 +26,19 @@ export class Points {
     blank: RgbImage,
     timesteps: number,
   ) {
-    this.shown = blank;
-    this.reports = [{ t: timesteps, bits: 0, klBits: 0, rmse: rmse(blank, image) }];
+    this.own = blank;
+    this.ownRmse = [rmse(blank, image)];
+    this.reports = [{ t: timesteps, bits: 0, klBits: 0, rmse: this.ownRmse[0] }];
+  }
+
+  /** What is shown at the last point. */
+  get shown(): RgbImage {
+    return this.best ?? this.own;
+  }
+
+  /** RMSE of the last point's best picture as a share of its own; 1 where that is not known. */
+  get improvement(): number {
+    return this.rmse / this.ownRmse[this.steps];
   }
 
   /** Steps so far. */
@@ -34,9 +51,10 @@ export class Points {
     return this.reports[this.steps].rmse;
   }
 
-  /** Steps up to the one whose picture is shown at the last point: a file needs no more. */
+  /** Steps up to the one whose picture is shown at the last point: a file needs no more, if a decoder shows the same there. */
   get shownSteps(): number {
     let { steps } = this;
+    if (!this.ownIsBest) return steps;
     while (this.heldSteps.includes(steps)) steps--;
     return steps;
   }
@@ -50,13 +68,25 @@ export class Points {
     return this.isRise(rmse(picture, this.image));
   }
 
-  /** Adds the point after a step, and shows its picture unless that is worse. @param klBits of all steps so far */
-  add(t: number, klBits: number, picture: RgbImage): void {
+  /** Adds the point after a step, and shows the chain's own picture of it unless that is worse. @param klBits of all steps so far @param isBest whether decoders show it at this point */
+  add(t: number, klBits: number, picture: RgbImage, isBest: boolean): void {
     const distance = rmse(picture, this.image);
     const isHeld = this.isRise(distance);
-    this.reports.push({ t, bits: 0, klBits, rmse: isHeld ? this.rmse : distance });
+    this.best = undefined;
+    if (!isHeld) {
+      this.own = picture;
+      this.ownIsBest = isBest;
+    }
+    const shown = isHeld ? this.ownRmse[this.steps] : distance;
+    this.ownRmse.push(shown);
+    this.reports.push({ t, bits: 0, klBits, rmse: shown });
     if (isHeld) this.heldSteps.push(this.steps);
-    else this.shown = picture;
+  }
+
+  /** Shows the best picture of the last point, which is not held. */
+  improve(picture: RgbImage): void {
+    this.best = picture;
+    this.reports[this.steps] = { ...this.reports[this.steps], rmse: rmse(picture, this.image) };
   }
 
   /** Held steps among the first n. */
@@ -65,6 +95,6 @@ export class Points {
   }
 
   private isRise(distance: number): boolean {
-    return distance > ALLOWED_RISE * this.rmse;
+    return distance > ALLOWED_RISE * this.ownRmse[this.steps];
   }
 }

@@ -1,7 +1,8 @@
 /** Where a file ends: at the RMSE that is aimed at, or with the bytes that there are. */
 import type { Schedule } from '../../model/schedule.js';
-import type { StepReport } from '../api.js';
+import type { PlannedStep } from '../format/plan.js';
 import type { FilePlan } from './file-plan.js';
+import type { Points } from './points.js';
 
 /** What ends a file. */
 export interface Limits {
@@ -13,8 +14,13 @@ export interface Limits {
   readonly targetRmse: number;
 }
 
-/** RMSE falls about as a power of snr: what the step before says of the next is within half a percent four times out of five. */
+/** RMSE falls about as a power of snr: what the steps before say of the next is within half a percent four times out of five. */
 const PREDICTION_MARGIN = 0.003;
+/** The power is told from the last steps in which snr grew by so much: single ones may be short, and those in which the network was asked gain more. */
+const SLOPE_RATIO = 1.5;
+/** The most that it may be, and that the best picture of a state may gain over the chain's own, as a share of RMSE. */
+const STEEPEST = -0.5;
+const MOST_IMPROVEMENT = 0.1;
 
 /** A step of fewer bits saves nothing by an early end: to say where takes two or three bytes. */
 const LEAST_BITS = 64;
@@ -24,24 +30,26 @@ const UNKNOWN_RMSE = 64;
 
 /**
  * Ends the next step early if it is the last one and longer than it has to be, which saves a tenth of a photograph's file or more.
- * @param reports of the steps so far, the last of the present state, which is above the target
+ * @param points of the steps so far, the last of the present state, which is above the target
  * @returns `plan` if all of the step is needed, or nothing of it fits
  */
 export function stopInTime(
   plan: FilePlan,
-  reports: readonly StepReport[],
+  { reports, ownRmse, improvement }: Points,
   { snr, timesteps }: Schedule,
   { maxBytes, targetRmse, heldSteps }: Limits,
 ): FilePlan {
   const count = reports.length;
   const { t, s, blocks, blockBits } = plan.steps[count - 1];
   if (plan.stop !== undefined) return plan;
-  const last = reports[count - 1];
-  const before = reports[count - 2];
+  let before = count - 2;
+  while (before > 1 && snr[t] < SLOPE_RATIO * snr[reports[before].t]) before--;
   let stop = s;
-  if (before && before.t < timesteps && blocks * blockBits >= LEAST_BITS) {
-    const slope = Math.log(last.rmse / before.rmse) / Math.log(snr[t] / snr[before.t]);
-    const isEnough = (at: number) => last.rmse * (snr[at] / snr[t]) ** slope <= targetRmse * (1 - PREDICTION_MARGIN);
+  if (before > 0 && reports[before].t < timesteps && blocks * blockBits >= LEAST_BITS) {
+    const last = ownRmse[count - 1];
+    const slope = Math.log(last / ownRmse[before]) / Math.log(snr[t] / snr[reports[before].t]);
+    const aim = targetRmse * (1 - PREDICTION_MARGIN);
+    const isEnough = (at: number) => improvement * last * (snr[at] / snr[t]) ** slope <= aim;
     if (isEnough(s)) while (isEnough(stop + 1)) stop++;
   }
   if (stop === s && plan.bytes(count, heldSteps) <= maxBytes) return plan;
@@ -50,6 +58,11 @@ export function stopInTime(
     if (shorter.steps[count - 1]?.s === stop && shorter.bytes(count, heldSteps) <= maxBytes) return shorter;
   }
   return plan;
+}
+
+/** Whether the next step may come to the target, or this state has, so that its best picture is worth knowing. @param rmse of the chain's own */
+export function isNearTarget(rmse: number, { t, s }: PlannedStep, { snr }: Schedule, targetRmse: number): boolean {
+  return rmse * (1 - MOST_IMPROVEMENT) * (snr[s] / snr[t]) ** STEEPEST <= targetRmse;
 }
 
 /** How much of the work is done, 0..1, by the limit that is nearest. @param rmse reached with this many steps */

@@ -15,7 +15,7 @@ import type { DrawingChoice } from './drawing-choice.js';
 import type { FilePlan } from './file-plan.js';
 import type { CheckedEncodeOptions } from './options.js';
 import type { Points } from './points.js';
-import { shareDone, stopInTime } from './rate-control.js';
+import { isNearTarget, shareDone, stopInTime } from './rate-control.js';
 import { errorOf, type Shaping, shapeTarget } from './target.js';
 
 /** A tail of residuals has at least so many bits for each sample: what it takes to agree on centres (docs/LOSSLESS.md). */
@@ -43,8 +43,6 @@ export interface Walk {
   readonly plan: FilePlan;
   readonly points: Points;
   readonly chain: Chain;
-  /** Of the state that the chain has come to. */
-  readonly xhat0: Float32Array;
   readonly paths: BitWriter;
   readonly networkEvaluations: number;
 }
@@ -60,28 +58,39 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
   /** Of steps that were taken back. */
   let wasted = 0;
   let klBits = 0;
-  const shaping = { sharpens, emphasises: options.selection === 'greedy' && !small };
+  const greedy = options.selection === 'greedy';
+  const shaping = { sharpens, sharpensMoved: greedy, emphasises: greedy && !small };
   const coder = { ...start, paths, signal };
   for (;;) {
     const xhat0 = await chain.estimate(signal);
     const { t, step } = chain;
-    if (step > 0) points.add(t, klBits, { ...image, data: fromUnit(xhat0) });
+    const isEnd = step === plan.steps.length;
+    if (step > 0) points.add(t, klBits, { ...image, data: fromUnit(xhat0) }, chain.isBest);
     const { heldSteps } = points;
     const limits = { maxBytes, targetRmse, heldSteps };
+    const improve = async () => {
+      if (!chain.isBest && !points.isHeld) points.improve({ ...image, data: fromUnit(await chain.best(signal)) });
+    };
+    if (isEnd || (!lossless && isNearTarget(points.rmse, plan.steps[step], model.schedule, targetRmse)))
+      await improve();
     const fraction = shareDone(plan, step, points.rmse, limits);
     options.onProgress?.({ fraction, t, bytes: plan.bytes(step, heldSteps), rmse: points.rmse });
-    const isEnd = step === plan.steps.length;
-    if (!points.isHeld) tails?.consider(step, t, paths.length, xhat0, isEnd);
+    if (!points.isHeld && (chain.isBest || isEnd)) {
+      tails?.consider(step, t, paths.length, await chain.best(signal), isEnd);
+    }
     if (isEnd || (!lossless && points.rmse <= targetRmse)) break;
-    if (!lossless) plan = stopInTime(plan, points.reports, model.schedule, limits);
+    if (!lossless) plan = stopInTime(plan, points, model.schedule, limits);
     const next = plan.bytes(step + 1, heldSteps);
-    if (next > maxBytes) break;
+    if (next > maxBytes) {
+      await improve();
+      break;
+    }
     const least = next + (lossless ? Math.floor((LEAST_TAIL_BITS * image.data.length) / 8) : 0);
     if (drawing.shortest(least - plan.bytes(0))) break;
-    const before = small ? chain.fork() : undefined;
+    const before = small && isShaped(shaping, chain) ? chain.fork() : undefined;
     const { length } = paths;
     let kl = await codeStep(chain, plan.steps[step], shaping, coder);
-    if (before && isShaped(shaping) && points.isWorse({ ...image, data: fromUnit(await chain.estimate(signal)) })) {
+    if (before && points.isWorse({ ...image, data: fromUnit(await chain.estimate(signal)) })) {
       // Of small pictures a step has few bits. Aimed at the error itself it mostly comes out better.
       paths.truncate(length);
       wasted += chain.networkEvaluations - before.networkEvaluations;
@@ -90,8 +99,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     }
     klBits += kl;
   }
-  const xhat0 = await chain.estimate(signal);
-  return { plan, points, chain, xhat0, paths, networkEvaluations: chain.networkEvaluations + wasted };
+  return { plan, points, chain, paths, networkEvaluations: chain.networkEvaluations + wasted };
 }
 
 /** What all steps of a file are coded with. */
@@ -118,13 +126,14 @@ async function codeStep(chain: Chain, planned: PlannedStep, shaping: Shaping, co
     writeBlock(block, path, paths);
     placeCodeword(block, path, values);
   }
-  await chain.advance(planned.s, signal);
+  await chain.advance(planned, signal);
   return klBits;
 }
 
 /** A target that is the error itself. */
-const PLAIN: Shaping = { sharpens: false, emphasises: false };
+const PLAIN: Shaping = { sharpens: false, sharpensMoved: false, emphasises: false };
 
-function isShaped({ sharpens, emphasises }: Shaping): boolean {
-  return sharpens || emphasises;
+/** Whether the next step's target is something else than the error. */
+function isShaped({ sharpens, sharpensMoved, emphasises }: Shaping, { isMoved }: Chain): boolean {
+  return emphasises || (isMoved ? sharpensMoved : sharpens);
 }

@@ -1,5 +1,5 @@
 /**
- * The header of a `.ddc` file, version 5. `docs/FORMAT.md` is the specification; this is its one implementation.
+ * The header of a `.ddc` file, version 6. `docs/FORMAT.md` is the specification; this is its one implementation.
  *
  * | bytes | content |
  * |---|---|
@@ -25,7 +25,7 @@ import { leb128, readLeb128 } from '../bits/leb128.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
 import { checkParameters, type PlanParameters } from './plan.js';
 
-export const FORMAT_VERSION = 5;
+export const FORMAT_VERSION = 6;
 /** Hex digits of the model's hash in a header. */
 export const MODEL_ID_DIGITS = 6;
 

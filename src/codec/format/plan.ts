@@ -28,6 +28,8 @@ export interface PlanModel {
   readonly schedule: Schedule;
   readonly profile: Profile;
   readonly pyramid?: Pyramid;
+  /** Whether it has an update. */
+  readonly updates?: boolean;
 }
 
 /** What the header says of the plan. */
@@ -49,6 +51,8 @@ export interface PlannedStep {
   readonly blocks: number;
   /** ν + 4 S. */
   readonly blockBits: number;
+  /** Whether the network is asked for xhat0 at s; otherwise what it said last is moved there. */
+  readonly asks: boolean;
 }
 
 /** KL planned for a step's bits, as a share of what they deliver when the best path is chosen. */
@@ -61,11 +65,14 @@ export const LOADS = [1, 0.75, 0.5, 1.25] as const;
  */
 export const PACES = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08] as const;
 
-/**
- * What a step may waste is proportional to its work, a quarter for each halving of the picture, but coding it takes so much of that of
- * an evaluation at full size anyway.
- */
-const LEAST_WORK = 1 / 16;
+/** Work of coding a step, as a share of that of an evaluation at full size. What a step may waste is proportional to its work. */
+const CODING_WORK = 1 / 16;
+/** Work of an update, as a share of that of the evaluation it takes the place of. */
+const UPDATE_WORK = 1 / 10;
+/** Share of T from which on there are updates: in more noise the network is asked after every step. */
+const UPDATES_FROM = 0.6;
+/** Share of what an evaluation would have gained that an update does not. */
+const UPDATE_SHORTFALL = 1 / 4;
 
 /** Bits per dimension at which the least waste stops falling: few look at shorter beginnings of a file. */
 const LEAST_RATE = 0.01;
@@ -120,25 +127,32 @@ const UNKNOWN_ERROR = 0.25;
  * but that it is a picture.
  */
 export function expectedErrors(profile: Profile, first: number, second: number): Float64Array {
-  const errors = new Float64Array(profile.mean.length + 1);
-  for (let t = 1; t < errors.length; t++) {
-    const log = profile.mean[t - 1] + first * profile.components[0][t - 1] + second * profile.components[1][t - 1];
-    errors[t] = exp2Fixed(log);
-  }
+  const errors = Float64Array.from(logErrors(profile, first, second), exp2Fixed);
+  errors[0] = 0;
   errors[errors.length - 1] = UNKNOWN_ERROR;
   return errors;
 }
 
+/** Their logarithms to base 2, in 1/256. */
+function logErrors({ mean, components }: Profile, first: number, second: number): Int32Array {
+  const logs = new Int32Array(mean.length + 1);
+  mean.forEach((log, i) => {
+    logs[i + 1] = log + first * components[0][i] + second * components[1][i];
+  });
+  return logs;
+}
+
 /**
  * Derives the plan. The chain starts at T; a step is as short as it can be with the bits of a good path and the waste of its
- * pace; what rounding to whole symbols leaves over is carried to the next step. It ends at t = 1, or where the rest of the
+ * pace; what rounding to whole symbols leaves over is carried to the next step. The network is asked at the end of every step, and of a
+ * model with an update where what updates have missed since is worth an evaluation. The plan ends at t = 1, or where the rest of the
  * chain is worth less than half of the least step.
  * @param stateBits ν
  * @param size of the picture, in pixels
  * @param stop a timestep that no step goes past: one ends there and is shorter than it would be
  */
 export function createPlan(
-  { schedule, profile, pyramid }: PlanModel,
+  { schedule, profile, pyramid, updates }: PlanModel,
   parameters: PlanParameters,
   stateBits: number,
   { width, height }: Size,
@@ -147,20 +161,24 @@ export function createPlan(
   checkParameters(parameters);
   const dimensions = width * height * 3;
   const errors = expectedErrors(profile, parameters.first, parameters.second);
+  const logs = logErrors(profile, parameters.first, parameters.second);
   const load = LOADS[parameters.load];
   const leastBits = Math.min(LEAST_STEP_BITS, LEAST_STEP_BITS_PER_DIMENSION * dimensions);
   const leastKl = blockCapacity(Math.max(leastBits, stateBits + SYMBOL_BITS), stateBits);
-  const { snr } = schedule;
+  const { snr, timesteps } = schedule;
   const steps: PlannedStep[] = [];
   let planned = 0;
   let carried = 0;
-  let t = schedule.timesteps;
+  /** Where the network was asked last, and what was planned before. */
+  let asked = { t: timesteps, planned: 0 };
+  let t = timesteps;
   while (t > 1) {
-    const squaredError = errors[t] * dimensions;
+    const squaredError = (t === asked.t ? errors[t] : movedError(logs[asked.t], logs[t])) * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
-    let share = 1;
-    for (let n = halvings(pyramid, schedule, { width, height, t }); n > 0; n--) share /= 4;
-    const leastWaste = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions * Math.max(LEAST_WORK, share);
+    const worth = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions;
+    let evaluation = 1;
+    for (let n = halvings(pyramid, schedule, { width, height, t }); n > 0; n--) evaluation /= 4;
+    const leastWaste = worth * (updates ? CODING_WORK + UPDATE_WORK * evaluation : Math.max(CODING_WORK, evaluation));
     let s = t;
     let kl = 0;
     do {
@@ -173,10 +191,18 @@ export function createPlan(
     // More than a bit per dimension can only come of a damaged or hostile header.
     const { blocks, blockBits } = blocksFor(Math.min(wanted, Math.max(dimensions, leastKl)), stateBits);
     carried = wanted - blocks * blockCapacity(blockBits, stateBits);
-    steps.push({ t, s, blocks, blockBits });
+    const missed = UPDATE_SHORTFALL * (planned - asked.planned) * (1 - snr[asked.t] / snr[s]);
+    const asks = !updates || asked.t > UPDATES_FROM * timesteps || missed >= worth * evaluation;
+    if (asks) asked = { t: s, planned };
+    steps.push({ t, s, blocks, blockBits, asks });
     t = s;
   }
   return steps;
+}
+
+/** Expected squared error of xhat0 that the network gave at one timestep and an update has moved to another. @param ofAsked log2 in 1/256 */
+function movedError(ofAsked: number, ofNow: number): number {
+  return exp2Fixed(Math.floor(UPDATE_SHORTFALL * ofAsked + (1 - UPDATE_SHORTFALL) * ofNow));
 }
 
 /** @throws CodecError('usage') for parameters that no plan has */
