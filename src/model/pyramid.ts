@@ -170,6 +170,12 @@ export function isBest(pyramid: Pyramid | undefined, place: Place): boolean {
   return !pyramid || sourcesOf(pyramid, place) === sourcesOf(pyramid, place, true);
 }
 
+/** Where the network is asked for a picture, halved or itself. Exact, too. */
+export function placeAsked(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): Place {
+  if (!pyramid || sourcesOf(pyramid, place) !== 'half') return place;
+  return placeAsked(pyramid, schedule, halfPlace(schedule, place));
+}
+
 /** The network's work for xhat0 as a share of that without a pyramid. */
 export function workAt(pyramid: Pyramid | undefined, schedule: Schedule, place: Place, best = false): number {
   const sources = pyramid ? sourcesOf(pyramid, place, best) : 'itself';

@@ -28,6 +28,7 @@ const headers: fc.Arbitrary<Header> = fc
     metadata: fc.boolean(),
     stop: fc.option(fc.integer({ min: 1, max: 2 ** 14 - 1 }), { nil: undefined }),
     meanColour: fc.option(fc.integer({ min: 0, max: 2 ** 16 - 1 }), { nil: undefined }),
+    detail: fc.constantFrom(undefined, 0, 1, 3),
     heldSteps: fc.option(
       fc
         .uniqueArray(fc.integer({ min: 1, max: MOST_HELD }), { maxLength: 5 })
@@ -35,7 +36,7 @@ const headers: fc.Arbitrary<Header> = fc
       { nil: undefined },
     ),
   })
-  .map(({ stepCount, tail, checksums, metadata, stop, meanColour, heldSteps, ...header }) => ({
+  .map(({ stepCount, tail, checksums, metadata, stop, meanColour, detail, heldSteps, ...header }) => ({
     ...header,
     ...(stepCount !== undefined && { stepCount }),
     ...(tail && { tail }),
@@ -43,6 +44,7 @@ const headers: fc.Arbitrary<Header> = fc
     ...(metadata && { metadata }),
     ...(stop !== undefined && { stop }),
     ...(meanColour !== undefined && { meanColour }),
+    ...(detail !== undefined && { detail }),
     ...(heldSteps !== undefined && { heldSteps }),
   }));
 
@@ -100,6 +102,14 @@ function withFeatures(features: number): Uint8Array {
   bytes[bytes.length - 2] = features;
   return withChecksum(bytes);
 }
+
+test('the usual detail takes no bits, others two of the features', () => {
+  expect(writeHeader({ ...SIMPLE, detail: 2 })).toEqual(writeHeader(SIMPLE));
+  for (const detail of [0, 1, 3]) {
+    const bytes = writeHeader({ ...SIMPLE, detail });
+    expect(bytes).toEqual(withFeatures((detail ^ 2) << 6));
+  }
+});
 
 test('a header has the bytes of the specification', () => {
   const bytes = Array.from(writeHeader(SIMPLE));
@@ -203,10 +213,9 @@ describe('damage', () => {
     ['an empty file', Uint8Array.of(), /not a \.ddc file.*an empty file/],
     ['another kind of file', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), /not a \.ddc file.*8950/],
     ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
-    ['a later version', altered(1, 0xc6), /version: expected 5, got 6/],
-    ['version 2', altered(1, 0xc2), /version: expected 5, got 2/],
-    ['version 4', altered(1, 0xc4), /version: expected 5, got 4/],
-    ['a reserved feature', withFeatures(0x40), /feature this version does not know/],
+    ['a later version', altered(1, 0xc7), /version: expected 6, got 7/],
+    ['version 2', altered(1, 0xc2), /version: expected 6, got 2/],
+    ['version 5', altered(1, 0xc5), /version: expected 6, got 5/],
     ['features that are none', withFeatures(0), /feature this version does not know/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],

@@ -176,6 +176,7 @@ function readHeader(file: Uint8Array) {
     stepCount,
     stop,
     mean,
+    detail: ((features >> 6) & 3) ^ 2,
     /** Steps, counted from 1. */
     held,
     length: at + 1,
@@ -604,9 +605,9 @@ function makePlan(
     components: [firsts, seconds],
   } = profile;
   const log = (t: number) => mean[t - 1] + first * firsts[t - 1] + second * seconds[t - 1];
-  const expected = (t: number, asked: number) => {
+  const expected = (t: number, asked: number, f: number) => {
     if (t === mean.length) return 0.25;
-    return powerOfTwo(t === asked ? log(t) : Math.floor(log(asked) / 4 + (3 * log(t)) / 4));
+    return powerOfTwo(t === asked ? log(t) : Math.floor(f * log(asked) + (1 - f) * log(t)));
   };
   const h = 0.7213475204444817;
   const e = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972][nu - 4] / 1000;
@@ -621,7 +622,6 @@ function makePlan(
   let asked = t;
   let before = 0;
   while (t > 1) {
-    const error = expected(t, asked) * D;
     const root = Math.sqrt(Math.max(sent / D, 0.01));
     const worth = pace * root * Math.sqrt(root) * D;
     let work = 1;
@@ -631,6 +631,8 @@ function makePlan(
       work /= 4;
       [u, columns, rows] = [halfTimestep(snr, u), (columns + 1) >> 1, (rows + 1) >> 1];
     }
+    const f = 0.9 * Math.sqrt(u / mean.length);
+    const error = expected(t, asked, f) * D;
     const waste = worth * (update ? 1 / 16 + work / 10 : Math.max(1 / 16, work));
     let s = t;
     let kl: number;
@@ -646,7 +648,7 @@ function makePlan(
     const share = bits / B;
     const S = Math.max(1, Math.floor(((share + Math.sqrt(share * share + nu * share)) / 2 - nu) / 4 + 0.5));
     const L = nu + 4 * S;
-    const missed = 0.25 * (sent - before) * (1 - snr[asked] / snr[s]);
+    const missed = f * (sent - before) * (1 - snr[asked] / snr[s]);
     const asks = !update || asked > 0.6 * mean.length || missed >= worth * work;
     if (asks) [asked, before] = [s, sent];
     steps.push({ t, s, B, L, asks });

@@ -19,6 +19,8 @@ export interface FileDescription {
   readonly metadata: Uint8Array;
   /** See {@link Header.meanColour}. */
   readonly meanColour?: number;
+  /** See {@link Header.detail}. */
+  readonly detail?: number;
 }
 
 /** Where a file ends. */

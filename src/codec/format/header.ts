@@ -10,7 +10,7 @@
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
  * | 0-5 | seed (LEB128), only if not 0 |
  * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
- * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop; bit 3: a mean colour; bit 4: held steps; bit 5: an alpha plane follows the header; bits 6-7: reserved, 0 |
+ * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop; bit 3: a mean colour; bit 4: held steps; bit 5: an alpha plane follows the header; bits 6-7: how full of detail it is, 0-3, xor 2 |
  * | 0-2 | stop (LEB128), if bit 2 of the features is set |
  * | 0, 2 | mean colour, if bit 3 is set: bits 15-11 red, 10-5 green, 4-0 blue (big-endian) |
  * | 0-  | held steps, if bit 4 is set: how many (LEB128), then for each how many steps lie between it and the one before (LEB128) |
@@ -55,6 +55,8 @@ export interface Header {
   readonly stop?: number;
   /** What is shown before the steps say more: 16 bits, 5 of red, 6 of green, 5 of blue; mid-grey where there is none. */
   readonly meanColour?: number;
+  /** How full of detail the picture is, 0..3; 2 where it is not said. See `NoisyPicture`. */
+  readonly detail?: number;
   /**
    * Steps, counted from 1 and rising, after which the picture of the step before is still shown, because it is nearer to the original than
    * what they amount to.
@@ -75,7 +77,9 @@ const FEATURE_STOP = 0x04;
 const FEATURE_MEAN = 0x08;
 const FEATURE_HELD = 0x10;
 const FEATURE_ALPHA = 0x20;
-const FEATURES_RESERVED = 0xc0;
+const DETAIL_SHIFT = 6;
+/** Detail of pictures of which it is not said. */
+const USUAL_DETAIL = 2;
 /** Of counts and timesteps. */
 const MOST_STEPS = 2 ** 14 - 1;
 
@@ -92,7 +96,8 @@ export function writeHeader(header: Header): Uint8Array {
     (header.stop === undefined ? 0 : FEATURE_STOP) |
     (header.meanColour === undefined ? 0 : FEATURE_MEAN) |
     (header.heldSteps === undefined ? 0 : FEATURE_HELD) |
-    (header.alpha ? FEATURE_ALPHA : 0);
+    (header.alpha ? FEATURE_ALPHA : 0) |
+    (((header.detail ?? USUAL_DETAIL) ^ USUAL_DETAIL) << DETAIL_SHIFT);
   const flags =
     (features === 0 ? 0 : FLAG_FEATURES) |
     (header.seed === 0 ? 0 : FLAG_SEED) |
@@ -138,6 +143,7 @@ const FIELDS = {
   metadata: FLAG,
   stop: upTo(MOST_STEPS),
   meanColour: upTo(2 ** 16 - 1),
+  detail: upTo(3),
   heldSteps: { type: 'own' },
 } as const;
 
@@ -226,7 +232,7 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
   if (found !== expected) {
     throw new CodecError('format', `.ddc header is damaged: expected checksum ${expected}, got ${found}`);
   }
-  if (features & FEATURES_RESERVED || (flags & FLAG_FEATURES && features === 0) || stateBits > MAX_STATE_BITS) {
+  if ((flags & FLAG_FEATURES && features === 0) || stateBits > MAX_STATE_BITS) {
     const which = `flags ${flags}, features ${features}`;
     throw new CodecError('format', `.ddc header uses a feature this version does not know (${which})`);
   }
@@ -251,6 +257,7 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
     ...(features & FEATURE_METADATA && { metadata: true }),
     ...(stop !== undefined && { stop }),
     ...(meanColour !== undefined && { meanColour }),
+    ...(features >> DETAIL_SHIFT && { detail: (features >> DETAIL_SHIFT) ^ USUAL_DETAIL }),
     ...(heldSteps !== undefined && { heldSteps }),
   };
   return { header, length: reader.position };
