@@ -10,7 +10,7 @@ const MOST_HELD = 300;
 /** Every header that can be written. */
 const headers: fc.Arbitrary<Header> = fc
   .record({
-    version: fc.constant(5),
+    version: fc.constant(6),
     stateBits: fc.integer({ min: 4, max: 16 }),
     modelId: fc.stringMatching(/^[0-9a-f]{6}$/),
     width: fc.integer({ min: 1, max: MAX_SIDE }),

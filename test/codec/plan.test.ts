@@ -84,13 +84,13 @@ test('the plan of an average image is the recorded one', () => {
   // Recorded from createPlan. Files depend on it; it changes only with the model's codec.json.
   const steps = plan(PLAIN, 12, 3072);
   expect(steps.slice(0, 3)).toEqual([
-    { t: 1000, s: 590, blocks: 1, blockBits: 20 },
-    { t: 590, s: 479, blocks: 1, blockBits: 20 },
-    { t: 479, s: 399, blocks: 1, blockBits: 20 },
+    { t: 1000, s: 590, blocks: 1, blockBits: 20, asks: true },
+    { t: 590, s: 479, blocks: 1, blockBits: 20, asks: true },
+    { t: 479, s: 399, blocks: 1, blockBits: 20, asks: true },
   ]);
   expect(steps.slice(-2)).toEqual([
-    { t: 3, s: 2, blocks: 1, blockBits: 584 },
-    { t: 2, s: 1, blocks: 2, blockBits: 624 },
+    { t: 3, s: 2, blocks: 1, blockBits: 584, asks: true },
+    { t: 2, s: 1, blocks: 2, blockBits: 624, asks: true },
   ]);
   expect([steps.length, totalBits(steps)]).toEqual([65, 4840]);
 });
@@ -196,4 +196,37 @@ test('steps at which a picture is denoised at half its size are shorter, and the
   expect(noisy(halved)).toBeLessThan(4.5 * noisy(plain));
   const rest = halved.length - noisy(halved) - (plain.length - noisy(plain));
   expect(Math.abs(rest)).toBeLessThanOrEqual(1);
+});
+
+describe('of a model with an update', () => {
+  const size = { width: 512, height: 512 };
+  const of = (pace: number, updates: boolean) =>
+    createPlan({ schedule, profile, updates }, { ...PLAIN, pace }, 9, size);
+
+  test('the network is asked after fewer steps, and there are more of them', () => {
+    const [plain, updated] = [of(5, false), of(5, true)];
+    const asked = updated.filter(({ asks }) => asks);
+    expect(plain.every(({ asks }) => asks)).toBe(true);
+    expect(updated.length).toBeGreaterThan(1.3 * plain.length);
+    expect(asked.length).toBeLessThan(0.9 * plain.length);
+    expect(asked.length).toBeGreaterThan(plain.length / 3);
+  });
+
+  test('the network is asked after the first step and in much noise, and from then on the less often the less noise there is', () => {
+    const steps = of(5, true);
+    for (const { t, asks } of steps) if (t > 0.6 * schedule.timesteps) expect(asks).toBe(true);
+    const share = (part: readonly PlannedStep[]) => part.filter(({ asks }) => asks).length / part.length;
+    const updated = steps.filter(({ t }) => t < 0.6 * schedule.timesteps);
+    const half = Math.floor(updated.length / 2);
+    expect(share(updated.slice(half))).toBeLessThan(share(updated.slice(0, half)));
+  });
+
+  test('of the shortest steps it is asked after each: there is no waste to save', () => {
+    expect(of(0, true).every(({ asks }) => asks)).toBe(true);
+  });
+
+  test('shorter steps ask more often', () => {
+    const asked = PACES.map((_, pace) => of(pace, true).filter(({ asks }) => asks).length);
+    for (let pace = 1; pace < asked.length; pace++) expect(asked[pace]).toBeLessThan(asked[pace - 1]);
+  });
 });

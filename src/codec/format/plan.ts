@@ -196,8 +196,8 @@ export function createPlan(
     // More than a bit per dimension can only come of a damaged or hostile header.
     const { blocks, blockBits } = blocksFor(Math.min(wanted, Math.max(dimensions, leastKl)), stateBits);
     carried = wanted - blocks * blockCapacity(blockBits, stateBits);
-    const missed = shortfall * (planned - asked.planned) * (1 - snr[asked.t] / snr[s]);
-    const asks = !updates || asked.t > UPDATES_FROM * timesteps || missed >= worth * evaluation;
+    const missed = () => shortfall * (planned - asked.planned) * (1 - snr[asked.t] / snr[s]);
+    const asks = !updates || asked.t > UPDATES_FROM * timesteps || missed() >= worth * evaluation;
     if (asks) asked = { t: s, planned };
     steps.push({ t, s, blocks, blockBits, asks });
     t = s;
