@@ -46,6 +46,11 @@ export function extentOf(trained: number, side: number): Extent {
   };
 }
 
+/** Held-out crops that an update is measured on. @param trained crops that it was trained on */
+export function gainCrops(trained: number): number {
+  return Math.max(4, Math.round(24 * Math.min(1, trained / FULL_AFTER)));
+}
+
 /**
  * What a validation and all that follows training cost, about, in crops that could be trained on meanwhile.
  * @param hasTest whether there is a test set

@@ -43,7 +43,7 @@ const SMOOTHING = 0.01;
  * @throws what the trainer or the data throw; the trainer's state is then that of the last good step
  */
 export async function runTraining(
-  trainer: Trainer,
+  trainer: Pick<Trainer, 'state' | 'step'>,
   data: BatchSource,
   options: {
     readonly batch: number;

@@ -65,9 +65,9 @@ const COEFFICIENTS = 4;
 const SCALES = 3;
 const LEVELS = 2;
 
-/** The widths that updates are trained with. */
-export function updateShapeFor({ featureChannels }: UNet): UpdateShape {
-  return { features: featureChannels, kept: 12, width: 24 };
+/** The widths that updates are trained with. @param features channels of the network's last features */
+export function updateShapeFor(features: number): UpdateShape {
+  return { features, kept: 12, width: 24 };
 }
 
 /** Of a new run. */
@@ -85,7 +85,7 @@ export async function createUpdateTrainer(
   engine: Engine,
   frozen: FrozenNetwork,
   options: UpdateTrainerOptions,
-  shape: UpdateShape = updateShapeFor(frozen.network),
+  shape: UpdateShape = updateShapeFor(frozen.network.featureChannels),
   state: TrainerState = createUpdateState(shape, options),
 ): Promise<Trainer> {
   const { schedule, parameterization } = frozen;
