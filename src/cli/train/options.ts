@@ -84,10 +84,9 @@ export function refuseChange(out: string, option: string, recorded: unknown, ask
   );
 }
 
-/** A model is not replaced by one that comes of it. */
-export async function refuseModel(from: string, out: string): Promise<void> {
-  const { WEIGHTS_FILE, loadWeights } = await import('../../node/models.js');
-  const { directory } = await loadWeights(from);
+/** A model is not replaced by one that comes of it. @throws CodecError('usage') */
+export async function refuseModel(directory: string, out: string): Promise<void> {
+  const { WEIGHTS_FILE } = await import('../../node/models.js');
   await refuseInputs([join(out, WEIGHTS_FILE)], [join(directory, WEIGHTS_FILE)]);
 }
 

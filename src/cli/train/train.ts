@@ -123,13 +123,23 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
     throw new CodecError('usage', '--model: only with --update; a new network begins with the weights of --from');
   }
   const { openRunDirectory } = await import('./files.js');
-  if (args.from !== undefined) await refuseModel(args.from, args.out);
+  if (args.from !== undefined) await refuseModel(await directoryOf(args.from), args.out);
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
   try {
     await trainIn(files, args, given, console);
   } finally {
     files.close();
   }
+}
+
+/** Of the model that a run begins with. */
+async function directoryOf(from: string): Promise<string> {
+  const { loadWeights } = await import('../../node/models.js');
+  const model = await loadWeights(from).catch((cause: unknown) => {
+    if (!(cause instanceof CodecError)) throw cause;
+    throw new CodecError(cause.code, cause.message.replace('`model`', '--from'), { cause });
+  });
+  return model.directory;
 }
 
 async function trainIn(files: RunFiles, args: Arguments<TrainArgs>, given: Given, console: Console): Promise<void> {

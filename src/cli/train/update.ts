@@ -36,23 +36,35 @@ export async function trainUpdate(args: TrainArgs, given: Given, console: Consol
   if (args.model === undefined && !args.resume) {
     throw new CodecError('usage', '--update: say of which model, with --model; a name or a directory');
   }
-  if (args.model !== undefined) await refuseModel(args.model, args.out);
+  const named = args.model === undefined ? undefined : await readModel(args.model);
+  if (named) await refuseModel(named.directory, args.out);
   const { openRunDirectory } = await import('./files.js');
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
   try {
-    await trainIn(files, args, given, console);
+    await trainIn(files, named, args, given, console);
   } finally {
     files.close();
   }
 }
 
-async function trainIn(files: RunFiles, args: TrainArgs, given: Given, console: Console): Promise<void> {
+async function readModel(nameOrDirectory: string): Promise<ModelInfo> {
+  const { loadModelInfo } = await import('../../node/models.js');
+  const { checkUpdatable } = await import('../../model/unet.js');
+  const model = await loadModelInfo(nameOrDirectory);
+  checkUpdatable(model.config);
+  return model;
+}
+
+async function trainIn(
+  files: RunFiles,
+  named: ModelInfo | undefined,
+  args: TrainArgs,
+  given: Given,
+  console: Console,
+): Promise<void> {
   const { readUpdateCheckpoint } = await import('../../node/checkpoint-file.js');
   const checkpoint = args.resume ? await readUpdateCheckpoint(files.checkpoint) : undefined;
-  const { loadModelInfo } = await import('../../node/models.js');
-  const model = await loadModelInfo(args.model ?? checkpoint!.record.model);
-  const { checkUpdatable } = await import('../../model/unet.js');
-  checkUpdatable(model.config);
+  const model = named ?? (await readModel(checkpoint!.record.model));
   const recorded = checkpoint ? takeUp(checkpoint.record, model, args, given) : await planRun(model, args, given);
   const record = { ...recorded, commands: [...recorded.commands, thisCommand()] };
   const steps = given.steps ?? (given.seconds === undefined && !checkpoint ? DEFAULT_STEPS : undefined);

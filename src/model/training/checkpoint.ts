@@ -78,7 +78,7 @@ export function serializeCheckpoint(
 export function parseCheckpoint(bytes: Uint8Array): Checkpoint {
   const metadata = readMetadata(bytes);
   if (UPDATE_RECORD in metadata) {
-    throw new CodecError('model', "expected a network's training, got an update's; go on with it by `update`");
+    throw new CodecError('model', "expected a network's training, got an update's; go on with it with `update`");
   }
   return parseRun(bytes, RECORD, RUN, ({ config }) => listParameters(parseConfig(config)));
 }

@@ -63,11 +63,13 @@ export interface Descent {
   dispose(): Promise<void>;
 }
 
+/** @param remedy what can be done about weights that diverge */
 export async function createDescent(
   engine: Engine,
   parameters: readonly ParameterSpec[],
   options: DescentOptions,
   state: TrainerState,
+  remedy: string,
 ): Promise<Descent> {
   const optimizer = await createOptimizer(engine, options.optimizer, parameters);
   const gradient = new Float32Array(state.parameters.length);
@@ -91,7 +93,7 @@ export async function createDescent(
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
         throw new CodecError(
           'model',
-          `training diverged at step ${state.step + 1}: loss ${loss}, gradient norm ${gradientNorm}; go on from the last checkpoint with a lower \`learningRate\` or a longer \`warmup\``,
+          `training diverged at step ${state.step + 1}: loss ${loss}, gradient norm ${gradientNorm}; ${remedy}`,
         );
       }
       state.step++;

@@ -31,6 +31,8 @@ export interface TrainerOptions extends Objective, Omit<DescentOptions, 'beta2'>
   readonly seed: string;
 }
 
+const REMEDY = 'go on from the last checkpoint with a lower `learningRate` or a longer `warmup`';
+
 /**
  * @param state to go on from; default a fresh one
  * @throws CodecError('usage') for options that do not fit each other or the network
@@ -57,7 +59,7 @@ export async function createTrainer(
   const shapes = [[part, side, side, CHANNELS], [part], [part, COEFFICIENTS], ...masks];
   const losses = lossesOf(config, parameters, schedule, options);
   const compiled = await compileGradients(engine, parameters, part, [shapes[0], ...shapes], losses);
-  const descent = await createDescent(engine, parameters, options, state);
+  const descent = await createDescent(engine, parameters, options, state, REMEDY);
   const sampler = createTimestepSampler(options.timestepsSampling, schedule, state.sampler);
 
   /** The inputs of one part but for the parameters. */

@@ -109,7 +109,7 @@ export async function createUpdateTrainer(
     ],
     lossesOf(shape),
   );
-  const descent = await createDescent(engine, parameters, DESCENT, state);
+  const descent = await createDescent(engine, parameters, DESCENT, state, 'begin anew with another `seed`');
   const [least, most] = NOISE_SHARES.map((share) => Math.max(1, Math.round(share * schedule.timesteps)));
   const probabilities = uniformInLogSnr(schedule, least, most);
 
