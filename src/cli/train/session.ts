@@ -22,13 +22,13 @@ import { contactSheet } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
 import { CONFIG_FILE, loadWeights } from '../../node/models.js';
 import { trainingPlot } from '../../report/training-plot.js';
-import { type Console, formatDuration } from '../console.js';
+import type { Console } from '../console.js';
 import { describeEstimate } from '../estimate.js';
 import { openProgress } from '../progress.js';
 import { costOf, extentOf, SAMPLE_STEPS, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { finishModel, HELD_OUT, type Validation } from './finish.js';
-import { createSkippedNotes, openWatch } from './watch.js';
+import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
 
 export interface SessionOptions {
   readonly console: Console;
@@ -98,11 +98,6 @@ export async function runSession(options: SessionOptions): Promise<void> {
     if (!held.heldOut) console.note('no picture can be held out: validation is on what the network learns from');
     if (data.trainingImages < ENOUGH_IMAGES) {
       console.note('so few pictures do not tell how others are: calibration is on crops of them');
-    }
-    if (options.state && limits.seconds !== undefined && record.seconds >= limits.seconds) {
-      console.note(
-        `the run has had its ${formatDuration(limits.seconds)}: nothing is trained now; --hours is of the whole run, so give more to go on`,
-      );
     }
     const warnOfWarmup = createWarmupNote(record.options, console);
     if (limits.steps !== undefined) warnOfWarmup(limits.steps);
@@ -202,11 +197,9 @@ function estimateRemaining(
   run: Pick<SessionOptions, 'limits' | 'validateEvery'> & { batch: number; side: number; hasTest: boolean },
 ): (now: RunProgress) => number {
   const { limits, validateEvery, batch, side, hasTest } = run;
-  return ({ step, seconds, imagesPerSecond }) => {
-    const training = Math.min(
-      limits.steps === undefined ? Infinity : ((limits.steps - step) * batch) / imagesPerSecond,
-      limits.seconds === undefined ? Infinity : Math.max(0, limits.seconds - seconds),
-    );
+  return (now) => {
+    const { step, imagesPerSecond } = now;
+    const training = trainingLeft(limits, batch, now);
     const trained = step * batch + training * imagesPerSecond;
     const { validation, finish } = costOf(extentOf(trained, side), side, hasTest);
     const validations = Math.floor(training / validateEvery);

@@ -10,7 +10,7 @@ import { readSafetensors } from '../../model/safetensors.js';
 import { createSchedule } from '../../model/schedule.js';
 import type { UpdateRecord } from '../../model/training/checkpoint.js';
 import { weightsFile } from '../../model/training/export.js';
-import type { RunLimits, RunProgress } from '../../model/training/run.js';
+import type { RunLimits } from '../../model/training/run.js';
 import type { TrainerState } from '../../model/training/state.js';
 import { createUpdateTrainer } from '../../model/training/update-trainer.js';
 import { createUNet } from '../../model/unet.js';
@@ -30,9 +30,9 @@ import {
 import { readRegularFile } from '../../node/read.js';
 import { type Console, table } from '../console.js';
 import { openProgress } from '../progress.js';
-import { gainCrops } from './extent.js';
+import { costOfGain, gainCrops } from './extent.js';
 import type { RunFiles } from './files.js';
-import { createSkippedNotes, openWatch } from './watch.js';
+import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
 
 export interface UpdateSessionOptions {
   readonly console: Console;
@@ -87,17 +87,18 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
         record = { ...record, seconds };
         await writeCheckpoint(files.checkpoint, { record, state }, parameters);
       },
-      secondsLeft: ({ step, seconds, imagesPerSecond }: RunProgress) =>
-        Math.min(
-          limits.steps === undefined ? Infinity : ((limits.steps - step) * batch) / imagesPerSecond,
-          limits.seconds === undefined ? Infinity : Math.max(0, limits.seconds - seconds),
-        ),
+      secondsLeft: (now) => {
+        const training = trainingLeft(limits, batch, now);
+        const trained = now.step * batch + training * now.imagesPerSecond;
+        return training + costOfGain(trained) / now.imagesPerSecond;
+      },
     });
     tellSkipped();
     if (!isDone) return;
     const update = weightsFile(state, parameters);
     const { crops, heldOut } = await data.validation(gainCrops(state.step * batch));
     const of = `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures`;
+    console.note(`trained for ${counted(state.step, 'step')}; now the update is measured on ${of}`);
     const progress = openProgress(console, 'measuring the update');
     const gains = await measureUpdateGain(
       crops,

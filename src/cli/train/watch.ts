@@ -70,6 +70,11 @@ export function openWatch(
       const { engine, data, batch, limits, secondsBefore, record, write, onStep, secondsLeft, further = [] } = training;
       trainer = training.trainer;
       const { state } = trainer;
+      if (resumedAt !== undefined && limits.seconds !== undefined && secondsBefore >= limits.seconds) {
+        console.note(
+          `the run has had its ${formatDuration(limits.seconds)}: nothing is trained now; --hours is of the whole run, so give more to go on`,
+        );
+      }
       const save = async (seconds: number) => {
         await write(seconds);
         saved = state.step;
@@ -154,6 +159,18 @@ function describeLoss(step: number | undefined, saved: number | undefined, resum
   const steps = step - saved;
   const loss = steps === 0 ? 'nothing is' : `${steps} step${steps === 1 ? ' is' : 's are'}`;
   return `${loss} lost: the checkpoint is of step ${saved}, go on from there with ${resume}`;
+}
+
+/** Seconds of training until a limit is reached. */
+export function trainingLeft(
+  limits: RunLimits,
+  batch: number,
+  { step, seconds, imagesPerSecond }: RunProgress,
+): number {
+  return Math.min(
+    limits.steps === undefined ? Infinity : ((limits.steps - step) * batch) / imagesPerSecond,
+    limits.seconds === undefined ? Infinity : Math.max(0, limits.seconds - seconds),
+  );
 }
 
 function describeProgress(now: RunProgress, secondsLeft: number): string {
