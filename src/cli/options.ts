@@ -64,6 +64,7 @@ const OTHER_OPTIONS = [
     'crop',
     'loss',
     'variance',
+    'update',
   ],
   ...['learningRate', 'warmup', 't', 'steps'],
 ];
@@ -85,7 +86,6 @@ export function withFlags(message: string, command: string | undefined): string 
     learningRate: 'lr',
     ...DECODE_FLAG_NAMES,
     ...(command === 'encode' && { maxBytes: 'max-bytes' }),
-    ...(command === 'train' && { model: 'from' }),
   };
   return message.replace(/`(\w+)`/g, (quoted, name: string) => {
     if (!OPTION_NAMES.has(name)) return quoted;

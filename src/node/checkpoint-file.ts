@@ -3,7 +3,13 @@
  * whatever happens meanwhile, there is a whole one.
  */
 import { CodecError } from '../common/errors.js';
-import { type Checkpoint, parseCheckpoint, serializeCheckpoint } from '../model/training/checkpoint.js';
+import {
+  type Checkpoint,
+  parseCheckpoint,
+  parseUpdateCheckpoint,
+  serializeCheckpoint,
+  type UpdateRecord,
+} from '../model/training/checkpoint.js';
 import type { ParameterSpec } from '../model/unet-parameters.js';
 import { reasonOf } from './files.js';
 import { readRegularFile } from './read.js';
@@ -12,7 +18,7 @@ import { writeWhole } from './write.js';
 /** @throws CodecError('file') when it cannot be written; an earlier one at `path` is then still there */
 export async function writeCheckpoint(
   path: string,
-  checkpoint: Checkpoint,
+  checkpoint: Checkpoint | Checkpoint<UpdateRecord>,
   parameters: readonly ParameterSpec[],
 ): Promise<void> {
   await writeWhole(path, serializeCheckpoint(checkpoint, parameters), { replace: true }).catch((cause: unknown) => {
@@ -20,11 +26,20 @@ export async function writeCheckpoint(
   });
 }
 
-/** @throws CodecError('file') when it cannot be read, 'model' when it is not a checkpoint */
-export async function readCheckpoint(path: string): Promise<Checkpoint> {
+/** @throws CodecError('file') when it cannot be read, 'model' when it is not a checkpoint of a network's training */
+export function readCheckpoint(path: string): Promise<Checkpoint> {
+  return readAs(path, parseCheckpoint);
+}
+
+/** The same of an update's training. */
+export function readUpdateCheckpoint(path: string): Promise<Checkpoint<UpdateRecord>> {
+  return readAs(path, parseUpdateCheckpoint);
+}
+
+async function readAs<C>(path: string, parse: (bytes: Uint8Array) => C): Promise<C> {
   const bytes = await readRegularFile(path);
   try {
-    return parseCheckpoint(bytes);
+    return parse(bytes);
   } catch (cause) {
     if (!(cause instanceof CodecError)) throw cause;
     throw new CodecError(cause.code, `${path}: ${cause.message}`, { cause });

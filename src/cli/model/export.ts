@@ -44,12 +44,12 @@ export const modelExportCommand: CommandModule<object, ExportArgs> = {
 
 async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
   const console = openConsole(args);
-  const { CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, loadModelInfo, loadWeights } = await import(
+  const { CONFIG_FILE, SCHEDULER_FILE, UPDATE_FILE, WEIGHTS_FILE, loadModelInfo, loadWeights } = await import(
     '../../node/models.js'
   );
   const { schedulerConfigJson } = await import('../../model/scheduler-config.js');
   const { writeSafetensors } = await import('../../model/safetensors.js');
-  const { scheduleConfig, parameterization, config, directory } = await loadModelInfo(args.model);
+  const { scheduleConfig, parameterization, config, directory, updates } = await loadModelInfo(args.model);
   if (config.patchSize !== 1) {
     throw new CodecError('model', `${args.model}: diffusers has no networks with patch_size, got ${config.patchSize}`);
   }
@@ -71,6 +71,7 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
   for (const [name, data] of Object.entries(files)) {
     await writeAtomically(join(args.out, name), Buffer.from(data), args);
   }
+  if (updates) console.note(`${UPDATE_FILE} is not part of it: diffusers has no use for it`);
   console.document({ model: args.model, outputs });
   console.result(`${args.out}: ${names.join(', ')}`);
 }

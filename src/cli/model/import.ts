@@ -1,4 +1,5 @@
 /** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
@@ -74,11 +75,11 @@ export const modelImportCommand: CommandModule<object, ImportArgs> = {
 
 async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const console = openConsole(args);
-  const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, diffusionOf, loadModelInfo } = await import(
-    '../../node/models.js'
-  );
+  const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, UPDATE_FILE, WEIGHTS_FILE, diffusionOf, loadModelInfo } =
+    await import('../../node/models.js');
   // All that may be in the way, before anything is fetched.
-  const outputs = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE].map((name) => join(args.out, name));
+  const written = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE];
+  const outputs = [...written, UPDATE_FILE].map((name) => join(args.out, name));
   if (await exists(args.out)) for (const output of outputs) await checkWritable(output, args);
   const openPictures = await picturesOf(args.calibrate);
   const source = await openSource(args.source, args.config, console);
@@ -106,6 +107,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     // Before anything is written.
     await tryNetwork(engine, createUNet(network.config, network.tensors), createSchedule(diffusion.schedule));
     await makeDirectory(args.out);
+    // Of the model that is replaced.
+    await rm(join(args.out, UPDATE_FILE), { force: true });
     await write(CONFIG_FILE, toJson(network.configJson));
     await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
     await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { counted } from '../../common/counted.js';
 import type { Bound } from '../../model/likelihood.js';
 import type { ModelInfo } from '../../node/models.js';
+import { readRegularFile } from '../../node/read.js';
 import { table } from '../console.js';
 import { describeEstimate } from '../estimate.js';
 
@@ -21,6 +22,12 @@ export interface ModelReport {
   readonly parameterization: ModelInfo['parameterization'];
   readonly tiling: ModelInfo['tiling'];
   readonly pyramid?: ModelInfo['pyramid'];
+  readonly update?: {
+    readonly width: number;
+    readonly kept: number;
+    readonly parameters: number;
+    readonly bytes: number;
+  };
   readonly about: Readonly<Record<string, unknown>>;
 }
 
@@ -39,13 +46,25 @@ export async function reportModel(info: ModelInfo): Promise<ModelReport> {
     parameterization,
     tiling,
     ...(pyramid && { pyramid }),
+    ...(info.updates && { update: await reportUpdate(info) }),
     about: (info.about ?? {}) as Record<string, unknown>,
   };
 }
 
+async function reportUpdate({ directory, config }: ModelInfo): Promise<NonNullable<ModelReport['update']>> {
+  const { UPDATE_FILE } = await import('../../node/models.js');
+  const { readSafetensors } = await import('../../model/safetensors.js');
+  const { createUpdate } = await import('../../model/update.js');
+  const file = await readRegularFile(join(directory, UPDATE_FILE));
+  const tensors = readSafetensors(file);
+  const { width, kept } = createUpdate(tensors, config.blockOutChannels[0]).shape;
+  const parameters = [...tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+  return { width, kept, parameters, bytes: file.length };
+}
+
 /** The same for people. */
 export function describeModel(report: ModelReport): string[] {
-  const { config, schedule, parameterization, tiling, pyramid, about } = report;
+  const { config, schedule, parameterization, tiling, pyramid, update, about } = report;
   const { betaSchedule, timesteps, betaStart, betaEnd } = schedule;
   const betas = betaSchedule === 'squaredcos_cap_v2' ? '' : `, beta ${betaStart} to ${betaEnd}`;
   const fields: [string, string][] = [
@@ -60,6 +79,9 @@ export function describeModel(report: ModelReport): string[] {
   const remarks = {
     pyramid:
       pyramid && `at half the size from t = ${pyramid.halfFrom} on, sides of ${pyramid.leastSide} pixels or more`,
+    update:
+      update &&
+      `${update.width} channels, ${update.kept} of them kept; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,
     'trained on': about.trainedOn,
     'imported from': about.importedFrom,
     'calibrated on': about.calibration,

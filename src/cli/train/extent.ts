@@ -18,6 +18,9 @@ const SMALL_SIDE = 64;
 const CALIBRATION_EVALUATIONS = 50;
 /** Evaluations that take as long as training on a crop: backward takes twice as long as forward. */
 const EVALUATIONS_PER_CROP = 3;
+/** Evaluations that measuring an update takes on a crop, and that take as long as training it on one. */
+const GAIN_EVALUATIONS = 25;
+const EVALUATIONS_PER_UPDATE = 1.7;
 
 export interface Extent {
   /** Held-out crops that the bound is measured on. */
@@ -44,6 +47,16 @@ export function extentOf(trained: number, side: number): Extent {
     calibrationTiles: trained < FULL_AFTER / 4 ? 1 : CALIBRATION_TILES,
     test: part(1000, 16),
   };
+}
+
+/** Held-out crops that an update is measured on. @param trained crops that it was trained on */
+export function gainCrops(trained: number): number {
+  return Math.max(4, Math.round(24 * Math.min(1, trained / FULL_AFTER)));
+}
+
+/** What that takes, in crops that could be trained on meanwhile. */
+export function costOfGain(trained: number): number {
+  return (gainCrops(trained) * GAIN_EVALUATIONS) / EVALUATIONS_PER_UPDATE;
 }
 
 /**

@@ -36,6 +36,8 @@ export interface RunFiles {
   readLog(): Promise<LogEntry[]>;
   /** Writes a file of the run, `name` relative to the model's directory, in place of an earlier one. */
   write(name: string, data: Uint8Array | string): Promise<void>;
+  /** Removes a file of the run, named likewise. @returns whether there was one */
+  remove(name: string): Promise<boolean>;
   /** Leaves the directory to others. Of one that was made for a run which has not begun nothing is left. */
   close(): void;
 }
@@ -106,6 +108,16 @@ export async function openRunDirectory(
             return [];
           }
         });
+    },
+    async remove(name) {
+      const path = join(directory, name);
+      const isThere = await exists(path);
+      if (isThere) {
+        await rm(path).catch((cause: unknown) => {
+          throw new CodecError('file', `${path}: cannot remove: ${reasonOf(cause)}`, { cause });
+        });
+      }
+      return isThere;
     },
     write: (name, data) => writeAtomically(join(directory, name), Buffer.from(data), { force: true }),
   };

@@ -1,11 +1,10 @@
 /** One session of a training run: from the first step to the last, with everything that watches over it. */
-import { platform } from 'node:os';
 import { join } from 'node:path';
 import { ENOUGH_IMAGES } from '../../codec/calibration.js';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import { CIFAR10_SIDE } from '../../data/cifar10.js';
-import { openTrainingData, type PictureCrop, type TrainingData } from '../../data/training-data.js';
+import { openTrainingData, type PictureCrop } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
 import { parseConfig, strideOf, type UNetConfig } from '../../model/config.js';
 import { measureBound } from '../../model/likelihood.js';
@@ -14,7 +13,7 @@ import { sample } from '../../model/sampler.js';
 import { createSchedule, paperSchedule, type Schedule } from '../../model/schedule.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import { startFrom } from '../../model/training/export.js';
-import { type RunLimits, type RunProgress, runTraining } from '../../model/training/run.js';
+import type { RunLimits, RunProgress } from '../../model/training/run.js';
 import { type TrainerState, toTensors } from '../../model/training/state.js';
 import { createTrainer } from '../../model/training/trainer.js';
 import { createUNet } from '../../model/unet.js';
@@ -22,14 +21,14 @@ import { writeCheckpoint } from '../../node/checkpoint-file.js';
 import { contactSheet } from '../../node/image/contact-sheet.js';
 import { encodePng } from '../../node/image/write.js';
 import { CONFIG_FILE, loadWeights } from '../../node/models.js';
-import { stopInOrder } from '../../node/process.js';
 import { trainingPlot } from '../../report/training-plot.js';
-import { type Console, formatDuration } from '../console.js';
+import type { Console } from '../console.js';
 import { describeEstimate } from '../estimate.js';
 import { openProgress } from '../progress.js';
 import { costOf, extentOf, SAMPLE_STEPS, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { finishModel, HELD_OUT, type Validation } from './finish.js';
+import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
 
 export interface SessionOptions {
   readonly console: Console;
@@ -47,8 +46,8 @@ export interface SessionOptions {
   readonly checkpointEvery: number;
 }
 
-/** Seconds between lines of the log. */
-const LOG_EVERY = 10;
+/** Seconds after which it can be told how many steps a run of some hours will have. */
+const FORESEEABLE = 10;
 
 /** The state of a new run that begins with a model's weights. @throws CodecError('model') */
 async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedule: Schedule, engine: Engine) {
@@ -83,12 +82,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
   const { batch } = record.options;
   const extentAt = (step: number) => extentOf(step * batch, side);
   let trainer: Awaited<ReturnType<typeof createTrainer>> | undefined;
-  /** The step of the checkpoint on disk. */
-  let saved = options.state?.step;
-  const stop = stopInOrder(
-    () => console.note('stopping after this step; again to stop at once, without the steps since the last checkpoint'),
-    () => console.note(`stopped at once; ${describeLoss(trainer?.state.step, saved)}`),
-  );
+  const watch = openWatch(options, options.state?.step, '--resume');
   try {
     const given = options.state ?? start?.state;
     trainer = await createTrainer(engine, unet, schedule, record.options, ...(given ? [given] : []));
@@ -105,31 +99,12 @@ export async function runSession(options: SessionOptions): Promise<void> {
     if (data.trainingImages < ENOUGH_IMAGES) {
       console.note('so few pictures do not tell how others are: calibration is on crops of them');
     }
-    if (options.state && limits.seconds !== undefined && record.seconds >= limits.seconds) {
-      console.note(
-        `the run has had its ${formatDuration(limits.seconds)}: nothing is trained now; --hours is of the whole run, so give more to go on`,
-      );
-    }
     const warnOfWarmup = createWarmupNote(record.options, console);
     if (limits.steps !== undefined) warnOfWarmup(limits.steps);
 
-    const save = async (seconds: number) => {
+    const write = async (seconds: number) => {
       record = { ...record, seconds };
       await writeCheckpoint(files.checkpoint, { record, state }, parameters);
-      saved = state.step;
-    };
-    // If not even the first one can be written, nobody should train for hours.
-    await files.begin(() => save(record.seconds));
-    await files.log({ type: 'start', step: state.step, record, engine: engine.description, platform: platform() });
-
-    // A full disk may be emptied again: the run goes on, and says so.
-    const attempt = async (what: string, work: () => Promise<void>) => {
-      await work().catch((error: unknown) => {
-        if (!(error instanceof CodecError && error.code === 'file')) throw error;
-        progress.stop();
-        console.error(error);
-        console.note(`the run goes on without that ${what}`);
-      });
     };
     const network = () => ({
       engine,
@@ -162,50 +137,19 @@ export async function runSession(options: SessionOptions): Promise<void> {
       await files.write(join('training', 'log.svg'), trainingPlot(await files.readLog()));
       return { bound, of };
     };
-    const remaining = estimateRemaining({ ...options, batch, side, hasTest: data.isCifar10 });
-    let progress = openProgress(console, 'training');
-    const onStep = (now: RunProgress) => {
-      progress.update(now.fraction, describeProgress(now, remaining(now)));
-      const trained = now.seconds - options.record.seconds;
-      if (limits.seconds !== undefined && trained > LOG_EVERY) warnOfWarmup(now.step / now.fraction);
-    };
-    const logStep = (now: RunProgress) => files.log({ type: 'step', images: now.step * batch, ...now });
-    const { reason, seconds } = await runTraining(trainer, data, {
-      batch,
-      limits,
+    const { isDone, seconds } = await watch.train({
+      ...{ engine, trainer, data, batch, limits, record, write },
       secondsBefore: record.seconds,
-      signal: stop.signal,
-      onStep,
-      recurring: [
-        { every: LOG_EVERY, run: (now) => attempt('line of the log', () => logStep(now)) },
-        { every: options.checkpointEvery, run: (now) => attempt('checkpoint', () => save(now.seconds)) },
-        {
-          every: options.validateEvery,
-          run: async (now) => {
-            // It may take minutes, in which nobody has to wait with a kill.
-            await attempt('checkpoint', () => save(now.seconds));
-            await attempt('validation', async () => {
-              progress.stop();
-              progress = openProgress(console, 'training');
-              await validate(now);
-            });
-          },
-        },
-      ],
-    }).finally(() => progress.stop());
-    await save(seconds);
-    // Nothing is lost any more: the checkpoint makes the model, too.
-    stop.forget();
-    await attempt('line of the log', () =>
-      files.log({ type: 'stop', step: state.step, images: state.step * batch, seconds, reason }),
-    );
+      checkpointEvery: options.checkpointEvery,
+      secondsLeft: estimateRemaining({ ...options, batch, side, hasTest: data.isCifar10 }),
+      onStep: (now) => {
+        const trained = now.seconds - options.record.seconds;
+        if (limits.seconds !== undefined && trained > FORESEEABLE) warnOfWarmup(now.step / now.fraction);
+      },
+      further: [{ every: options.validateEvery, what: 'validation', run: async (now) => void (await validate(now)) }],
+    });
     tellSkipped();
-    if (reason === 'signal') {
-      console.note(
-        `stopped at step ${state.step}, checkpoint written; go on with --resume, or make the model of it with --resume --steps ${state.step}`,
-      );
-      return;
-    }
+    if (!isDone) return;
     warnOfWarmup(state.step);
     const extent = extentAt(state.step);
     console.note(
@@ -214,7 +158,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
     const validation = await validate({ step: state.step, seconds });
     await finishModel({ console, engine, files, data, record, state, parameters, extent, validation });
   } finally {
-    stop.forget();
+    watch.forget();
     await trainer?.dispose();
     await data.dispose();
   }
@@ -236,20 +180,6 @@ function spread<T>(items: readonly T[], count: number): readonly T[] {
   return Array.from({ length: count }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / count)]);
 }
 
-/** Names files that were left out since the last call; of many the first ones and their number. */
-function createSkippedNotes(data: TrainingData, console: Console): () => void {
-  const MOST = 10;
-  let told = 0;
-  return () => {
-    const { skipped } = data;
-    for (const { path, reason } of skipped.slice(told, MOST)) {
-      console.note(`skipped ${console.wordsFor(new CodecError('image', `${path}: ${reason}`))}`);
-    }
-    if (skipped.length > Math.max(told, MOST)) console.note(`skipped ${counted(skipped.length, 'file')} in all`);
-    told = skipped.length;
-  };
-}
-
 /** Says, once, that a run of so many steps is over before its learning rate has risen. */
 function createWarmupNote({ warmup }: RunRecord['options'], console: Console): (steps: number) => void {
   let told = false;
@@ -262,32 +192,17 @@ function createWarmupNote({ warmup }: RunRecord['options'], console: Console): (
   };
 }
 
-/** What a run that ends now, after so many steps, loses. */
-function describeLoss(step: number | undefined, saved: number | undefined): string {
-  if (step === undefined || saved === undefined) return 'nothing had been begun';
-  const steps = step - saved;
-  const loss = steps === 0 ? 'nothing is' : `${steps} step${steps === 1 ? ' is' : 's are'}`;
-  return `${loss} lost: the checkpoint is of step ${saved}, go on from there with --resume`;
-}
-
 /** Says how many seconds are left: of training, of the validations on the way, and of what follows. */
 function estimateRemaining(
   run: Pick<SessionOptions, 'limits' | 'validateEvery'> & { batch: number; side: number; hasTest: boolean },
 ): (now: RunProgress) => number {
   const { limits, validateEvery, batch, side, hasTest } = run;
-  return ({ step, seconds, imagesPerSecond }) => {
-    const training = Math.min(
-      limits.steps === undefined ? Infinity : ((limits.steps - step) * batch) / imagesPerSecond,
-      limits.seconds === undefined ? Infinity : Math.max(0, limits.seconds - seconds),
-    );
+  return (now) => {
+    const { step, imagesPerSecond } = now;
+    const training = trainingLeft(limits, batch, now);
     const trained = step * batch + training * imagesPerSecond;
     const { validation, finish } = costOf(extentOf(trained, side), side, hasTest);
     const validations = Math.floor(training / validateEvery);
     return training + (validations * validation + finish) / imagesPerSecond;
   };
-}
-
-function describeProgress(now: RunProgress, secondsLeft: number): string {
-  const rate = now.imagesPerSecond.toPrecision(3);
-  return `step ${now.step}, ${rate} images/s, loss ${now.smoothLoss.toPrecision(4)}, gradient ${now.smoothGradientNorm.toPrecision(3)}, ${formatDuration(secondsLeft)} left`;
 }

@@ -1,56 +1,20 @@
 /** `ddpm-codec train`: trains a model, watches over it, and makes it ready for coding. */
-import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
-import { CodecError, invalidArgument } from '../../common/errors.js';
+import { CodecError } from '../../common/errors.js';
 import { PREDICTIONS, VARIANCES } from '../../model/parameterization.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import { OPTIMIZERS } from '../../model/training/optimizer-name.js';
 import { PRESETS, type PresetName, presets, withVariance } from '../../model/training/presets.js';
 import { TIMESTEP_SAMPLINGS } from '../../model/training/timesteps.js';
 import type { TrainerOptions } from '../../model/training/trainer.js';
-import { publicPath } from '../../node/files.js';
 import { readJsonFile } from '../../node/read.js';
-import {
-  type EngineArgs,
-  engineOptions,
-  integer,
-  numberOption,
-  type OutputArgs,
-  outputOptions,
-  positive,
-} from '../args.js';
+import { engineOptions, numberOption, outputOptions } from '../args.js';
 import { type Console, openConsole } from '../console.js';
 import { withContext } from '../context.js';
-import { refuseInputs } from '../jobs.js';
 import type { RunFiles } from './files.js';
+import { checkNumbers, type Given, refuseChange, refuseModel, type TrainArgs, thisCommand } from './options.js';
 
 const LOSS_NAMES = ['simple', 'vlb', 'hybrid'] as const;
-
-export interface TrainArgs extends EngineArgs, OutputArgs {
-  readonly data?: string[];
-  readonly out: string;
-  readonly config?: string;
-  readonly from?: string;
-  readonly steps?: unknown;
-  readonly hours?: unknown;
-  readonly batch?: unknown;
-  readonly optimizer?: TrainerOptions['optimizer'];
-  readonly lr?: unknown;
-  readonly warmup?: unknown;
-  readonly cooldown?: unknown;
-  readonly 'grad-clip'?: unknown;
-  readonly ema?: unknown;
-  readonly dropout?: unknown;
-  readonly prediction?: TrainerOptions['prediction'];
-  readonly variance?: TrainerOptions['variance'];
-  readonly loss?: TrainerOptions['loss'];
-  readonly 'timesteps-sampling'?: TrainerOptions['timestepsSampling'];
-  readonly crop?: unknown;
-  readonly seed?: string;
-  readonly resume: boolean;
-  readonly 'validate-every': unknown;
-  readonly 'checkpoint-every': unknown;
-}
 
 export const trainCommand: CommandModule<object, TrainArgs> = {
   command: 'train',
@@ -62,7 +26,11 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           'Trains a diffusion model (Ho, Jain & Abbeel 2020, Algorithm 1) and makes it ready for coding: the directory\n' +
           'then works as --model. Ctrl-C writes a checkpoint; --resume goes on exactly where it was. <dir>/training holds\n' +
           'the checkpoint, the log (log.jsonl), a plot of it, and pictures drawn from the model as it learns.\n\n' +
-          "The preset small is for CPUs and some hours; paper is the paper's network with its options.",
+          "The preset small is for CPUs and some hours; paper is the paper's network with its options.\n\n" +
+          'With --update it trains the update of a model that is there: a small network that says what the large one would\n' +
+          'say after a few more steps, without asking it. --out is then a copy of --model with the update, another model\n' +
+          'with an id of its own. Of the other options --steps, --hours, --batch, --crop, --seed, --resume and\n' +
+          '--checkpoint-every go with it; the default is about an hour of a core.',
       )
       .options({
         data: {
@@ -88,9 +56,15 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           type: 'string',
           requiresArg: true,
         },
-        steps: numberOption('Steps in all [default: 60000 for small, 800000 for paper]'),
+        update: { description: 'Train the update of --model', type: 'boolean', default: false },
+        model: {
+          description: 'With --update: a shipped model or a model directory',
+          type: 'string',
+          requiresArg: true,
+        },
+        steps: numberOption('Steps in all [default: 60000 for small, 800000 for paper, 8000 with --update]'),
         hours: numberOption('Hours of training in all, instead of --steps or as a further limit'),
-        batch: numberOption('Images of a step [default: 32 for small, 128 for paper]'),
+        batch: numberOption('Images of a step [default: 32 for small, 128 for paper, 4 with --update]'),
         optimizer: {
           description:
             'What moves the weights: Adam, or Muon for the matrices of hidden layers [default: muon for small, adam for paper]',
@@ -119,10 +93,10 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           choices: TIMESTEP_SAMPLINGS,
           requiresArg: true,
         },
-        crop: numberOption('Side of the crops, in pixels [default: 32 with cifar10, else 64]'),
+        crop: numberOption('Side of the crops, in pixels [default: 32 with cifar10, else 64, 96 with --update]'),
         seed: { description: 'Name of all random numbers', type: 'string', requiresArg: true },
         resume: { description: 'Go on with the run in --out', type: 'boolean', default: false },
-        'validate-every': numberOption('Minutes between validations', { default: 15 }),
+        'validate-every': numberOption('Minutes between validations [default: 15]'),
         'checkpoint-every': numberOption('Minutes between checkpoints', { default: 5 }),
         engine: engineOptions.engine,
         device: engineOptions.device,
@@ -131,7 +105,8 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
       } as const)
       .example('$0 train --data cifar10 --out models/mine --hours 5', 'train on CIFAR-10 for five hours')
       .example('$0 train --data photos/ cifar10=0.2 --out models/mine --crop 64', 'a fifth of the crops from CIFAR-10')
-      .example('$0 train --out models/mine --resume --hours 10', 'five more hours') as never,
+      .example('$0 train --out models/mine --resume --hours 10', 'five more hours')
+      .example('$0 train --update --model models/mine --data photos/ --out models/mine-2', 'its update') as never,
   handler: train,
 };
 
@@ -143,8 +118,12 @@ const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema',
 async function train(args: Arguments<TrainArgs>): Promise<void> {
   const console = openConsole(args);
   const given = checkNumbers(args);
+  if (args.update) return (await import('./update.js')).trainUpdate(args, given, console);
+  if (args.model !== undefined) {
+    throw new CodecError('usage', '--model: only with --update; a new network begins with the weights of --from');
+  }
   const { openRunDirectory } = await import('./files.js');
-  if (args.from !== undefined) await refuseModel(args.from, args.out);
+  if (args.from !== undefined) await refuseModel(await directoryOf(args.from), args.out);
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
   try {
     await trainIn(files, args, given, console);
@@ -153,12 +132,17 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
   }
 }
 
-async function trainIn(
-  files: RunFiles,
-  args: Arguments<TrainArgs>,
-  given: ReturnType<typeof checkNumbers>,
-  console: Console,
-): Promise<void> {
+/** Of the model that a run begins with. */
+async function directoryOf(from: string): Promise<string> {
+  const { loadWeights } = await import('../../node/models.js');
+  const model = await loadWeights(from).catch((cause: unknown) => {
+    if (!(cause instanceof CodecError)) throw cause;
+    throw new CodecError(cause.code, cause.message.replace('`model`', '--from'), { cause });
+  });
+  return model.directory;
+}
+
+async function trainIn(files: RunFiles, args: Arguments<TrainArgs>, given: Given, console: Console): Promise<void> {
   const { readCheckpoint } = await import('../../node/checkpoint-file.js');
   const checkpoint = args.resume ? await readCheckpoint(files.checkpoint) : undefined;
   const { record: recorded, steps: defaultSteps } = checkpoint
@@ -168,8 +152,7 @@ async function trainIn(
   if (steps === undefined && given.seconds === undefined) {
     throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
   }
-  const command = ['ddpm-codec', ...process.argv.slice(2).map(publicArgument)].join(' ');
-  const record = { ...recorded, commands: [...recorded.commands, command] };
+  const record = { ...recorded, commands: [...recorded.commands, thisCommand()] };
   const { runSession } = await import('./session.js');
   await withContext(args, console, async (context) => {
     await runSession({
@@ -184,21 +167,6 @@ async function trainIn(
       checkpointEvery: given.checkpointEvery,
     });
   });
-}
-
-/** A model is not replaced by one that begins with its weights. */
-async function refuseModel(from: string, out: string): Promise<void> {
-  const { WEIGHTS_FILE, loadWeights } = await import('../../node/models.js');
-  const { directory } = await loadWeights(from);
-  await refuseInputs([join(out, WEIGHTS_FILE)], [join(directory, WEIGHTS_FILE)]);
-}
-
-/** An argument as the model card shows it: it is to say how the model was made, not where on this machine things lie. */
-function publicArgument(argument: string): string {
-  return argument.replace(
-    /^(--[^=]+=)?((?:\/|\.\.|[A-Za-z]:[\\/]).*)$/s,
-    (_, option = '', path) => option + publicPath(path),
-  );
 }
 
 /** A new run as the options say. */
@@ -221,12 +189,7 @@ function takeUp(
   config: { config: Readonly<Record<string, unknown>> } | undefined,
   given: Partial<TrainerOptions>,
 ): RunRecord {
-  const refuse = (option: string, recorded: unknown, asked: unknown) => {
-    throw new CodecError(
-      'usage',
-      `--resume: the run in ${args.out} has ${option} ${JSON.stringify(recorded)}, not ${JSON.stringify(asked)}; leave the option out, or begin anew with another --out`,
-    );
-  };
+  const refuse = (option: string, recorded: unknown, asked: unknown) => refuseChange(args.out, option, recorded, asked);
   if (args.from !== undefined) throw new CodecError('usage', '--from: only for a new run, not with --resume');
   if (args.data && args.data.join() !== record.data.join()) refuse('data', record.data.join(' '), args.data.join(' '));
   if (config) {
@@ -257,43 +220,4 @@ async function configOf(
   const { parseConfig } = await import('../../model/config.js');
   parseConfig(json);
   return { preset: 'small', config: json as Record<string, unknown> };
-}
-
-function checkNumbers(args: TrainArgs) {
-  const hours = positive('--hours', args.hours, 'hours');
-  const options: Record<string, unknown> = {
-    batch: integer('--batch', args.batch, 1, 65_536),
-    optimizer: args.optimizer,
-    learningRate: positive('--lr', args.lr, 'weight change per step'),
-    warmup: integer('--warmup', args.warmup, 0),
-    cooldown: share('--cooldown', args.cooldown, 1),
-    gradientClip: share('--grad-clip', args['grad-clip'], Number.MAX_VALUE),
-    ema: share('--ema', args.ema, 1),
-    dropout: share('--dropout', args.dropout, 0.99),
-    prediction: args.prediction,
-    variance: args.variance,
-    loss: args.loss,
-    timestepsSampling: args['timesteps-sampling'],
-    side: integer('--crop', args.crop, 1, 4096),
-    seed: args.seed,
-  };
-  return {
-    options: Object.fromEntries(
-      Object.entries(options).filter(([, value]) => value !== undefined),
-    ) as Partial<TrainerOptions>,
-    steps: integer('--steps', args.steps, 1),
-    seconds: hours === undefined ? undefined : hours * 3600,
-    validateEvery: positive('--validate-every', args['validate-every'], 'minutes')! * 60,
-    checkpointEvery: positive('--checkpoint-every', args['checkpoint-every'], 'minutes')! * 60,
-  };
-}
-
-function share(name: string, value: unknown, most: number): number | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value === 'number' && value >= 0 && value <= most) return value;
-  throw invalidArgument(
-    name,
-    most === Number.MAX_VALUE ? 'a number of 0 or more' : `a number from 0 to ${most}`,
-    value,
-  );
 }

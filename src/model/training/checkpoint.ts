@@ -1,16 +1,18 @@
 /** Checkpoints: everything a run is, in one safetensors file, so that it goes on exactly. */
-import { array, custom, exactOptional, optional, string } from 'valibot';
+import { array, check, custom, exactOptional, type GenericSchema, optional, pipe, string } from 'valibot';
 import { CodecError } from '../../common/errors.js';
 import { checked, integerFrom, isObject, numberFrom, objectOf, oneOf, parseJson } from '../../common/foreign.js';
 import { parseConfig } from '../config.js';
 import { PREDICTIONS, VARIANCES } from '../parameterization.js';
 import { readMetadata, readSafetensors, type Tensors, writeSafetensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
+import { listUpdateParameters, type UpdateShape } from '../update.js';
 import { LOSSES } from './objective.js';
 import { OPTIMIZERS } from './optimizer-name.js';
 import { shared, type TrainerState, toTensors } from './state.js';
 import { TIMESTEP_SAMPLINGS } from './timesteps.js';
 import type { TrainerOptions } from './trainer.js';
+import type { UpdateTrainerOptions } from './update-trainer.js';
 
 /** What a run is besides its weights. */
 export interface RunRecord {
@@ -27,39 +29,81 @@ export interface RunRecord {
   readonly startedFrom?: { readonly model: string; readonly images: number; readonly hours: number };
 }
 
-export interface Checkpoint {
-  readonly record: RunRecord;
+/** What the training of an update is besides its weights. */
+export interface UpdateRecord {
+  /** The model that it is for, as given to `--model`, and its id. */
+  readonly model: string;
+  readonly modelId: string;
+  readonly shape: UpdateShape;
+  readonly options: UpdateTrainerOptions;
+  readonly data: readonly string[];
+  readonly commands: readonly string[];
+  readonly seconds: number;
+}
+
+export interface Checkpoint<R extends RunRecord | UpdateRecord = RunRecord> {
+  readonly record: R;
   readonly state: TrainerState;
 }
 
+/** Under what a record stands in a checkpoint. */
 const RECORD = 'ddpm-codec.run';
+const UPDATE_RECORD = 'ddpm-codec.update-run';
 const VECTORS = ['parameters', 'ema', 'm', 'v'] as const;
 const SAMPLER = 'sampler';
 /** Of the options of a run; more would fit into no memory. */
 const MOST_BATCH = 65_536;
 const MOST_SIDE = 4096;
+const MOST_CHANNELS = 4096;
 const MOST_DROPOUT = 0.99;
 
 /** The bytes of a checkpoint. */
-export function serializeCheckpoint({ record, state }: Checkpoint, parameters: readonly ParameterSpec[]): Uint8Array {
+export function serializeCheckpoint(
+  { record, state }: Checkpoint | Checkpoint<UpdateRecord>,
+  parameters: readonly ParameterSpec[],
+): Uint8Array {
   const tensors = VECTORS.flatMap((vector) =>
     [...toTensors(state[vector], parameters)].map(([name, tensor]) => [`${vector}/${name}`, tensor] as const),
   );
   const sampler = { shape: [state.sampler.length], data: state.sampler };
-  const metadata = { [RECORD]: JSON.stringify({ ...record, step: state.step }) };
+  const key = 'modelId' in record ? UPDATE_RECORD : RECORD;
+  const metadata = { [key]: JSON.stringify({ ...record, step: state.step }) };
   return writeSafetensors(new Map([...tensors, [SAMPLER, sampler]]), { metadata });
 }
 
-/** The inverse of {@link serializeCheckpoint}. @throws CodecError('model') when it is not a checkpoint, naming what is wrong */
+/**
+ * The inverse of {@link serializeCheckpoint}, of a network's training.
+ * @throws CodecError('model') when it is not a checkpoint of one, naming what is wrong
+ */
 export function parseCheckpoint(bytes: Uint8Array): Checkpoint {
-  const text = readMetadata(bytes)[RECORD];
+  const metadata = readMetadata(bytes);
+  if (UPDATE_RECORD in metadata) {
+    throw new CodecError('model', "expected a network's training, got an update's; go on with it with `update`");
+  }
+  return parseRun(bytes, RECORD, RUN, ({ config }) => listParameters(parseConfig(config)));
+}
+
+/** The same of an update's training. */
+export function parseUpdateCheckpoint(bytes: Uint8Array): Checkpoint<UpdateRecord> {
+  const metadata = readMetadata(bytes);
+  if (RECORD in metadata) {
+    throw new CodecError('model', "expected an update's training, got a network's; go on with it without `update`");
+  }
+  return parseRun(bytes, UPDATE_RECORD, UPDATE_RUN, ({ shape }) => listUpdateParameters(shape));
+}
+
+function parseRun<R extends RunRecord | UpdateRecord>(
+  bytes: Uint8Array,
+  key: string,
+  schema: GenericSchema<unknown, R & { step: number }>,
+  parametersOf: (record: R) => readonly ParameterSpec[],
+): Checkpoint<R> {
+  const text = readMetadata(bytes)[key];
   if (text === undefined) throw new CodecError('model', 'not a checkpoint of ddpm-codec train');
-  const { step, ...record } = checked(
-    RUN,
-    parseJson('record of the run', new TextEncoder().encode(text)),
-    'record of the run',
-  );
-  const parameters = listParameters(parseConfig(record.config));
+  const json = parseJson('record of the run', new TextEncoder().encode(text));
+  const { step, ...rest } = checked(schema, json, 'record of the run');
+  const record = rest as unknown as R;
+  const parameters = parametersOf(record);
   const tensors = readSafetensors(bytes);
   const [weights, ema, m, v] = VECTORS.map((vector) => joined(vector, parameters, tensors));
   const sampler = tensors.get(SAMPLER)?.data ?? new Float32Array(0);
@@ -94,6 +138,9 @@ function checkNumbers(name: string, values: Float32Array): void {
   if (!values.every(Number.isFinite)) throw new CodecError('model', `${name}: expected finite numbers`);
 }
 
+/** Of every run. */
+const SESSIONS = { data: array(string()), commands: array(string()), seconds: numberFrom(0) };
+
 /** Runs begun before there was a choice of optimiser, and a cool-down, had the ones that are taken for them. */
 const RUN = objectOf({
   step: integerFrom(0),
@@ -114,8 +161,22 @@ const RUN = objectOf({
     timestepsSampling: oneOf(TIMESTEP_SAMPLINGS),
     seed: string(),
   }),
-  data: array(string()),
-  commands: array(string()),
-  seconds: numberFrom(0),
+  ...SESSIONS,
   startedFrom: exactOptional(objectOf({ model: string(), images: numberFrom(0), hours: numberFrom(0) })),
+});
+
+const UPDATE_RUN = objectOf({
+  step: integerFrom(0),
+  model: string(),
+  modelId: string(),
+  shape: pipe(
+    objectOf({
+      features: integerFrom(1, MOST_CHANNELS),
+      kept: integerFrom(1, MOST_CHANNELS),
+      width: integerFrom(1, MOST_CHANNELS),
+    }),
+    check(({ kept, width }) => kept <= width, 'at most `width` channels to be kept'),
+  ),
+  options: objectOf({ batch: integerFrom(1, MOST_BATCH), side: integerFrom(1, MOST_SIDE), seed: string() }),
+  ...SESSIONS,
 });

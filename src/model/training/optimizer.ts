@@ -52,7 +52,6 @@ export interface AdamState {
 }
 
 const BETA1 = 0.9;
-const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
 /**
@@ -64,15 +63,15 @@ export function adamStep(
   ema: Float32Array,
   { m, v }: AdamState,
   gradient: Float32Array,
-  { step, learningRate, scale, emaDecay }: StepOptions & { readonly step: number },
+  { step, learningRate, scale, emaDecay, beta2 = 0.999 }: StepOptions & { readonly step: number },
 ): void {
-  const rate = (learningRate * Math.sqrt(1 - BETA2 ** step)) / (1 - BETA1 ** step);
+  const rate = (learningRate * Math.sqrt(1 - beta2 ** step)) / (1 - BETA1 ** step);
   // The epsilon of the unscaled formula.
-  const epsilon = EPSILON * Math.sqrt(1 - BETA2 ** step);
+  const epsilon = EPSILON * Math.sqrt(1 - beta2 ** step);
   for (let i = 0; i < parameters.length; i++) {
     const g = gradient[i] * scale;
     const mean = BETA1 * m[i] + (1 - BETA1) * g;
-    const square = BETA2 * v[i] + (1 - BETA2) * g * g;
+    const square = beta2 * v[i] + (1 - beta2) * g * g;
     m[i] = mean;
     v[i] = square;
     const p = parameters[i] - (rate * mean) / (Math.sqrt(square) + epsilon);

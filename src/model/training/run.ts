@@ -1,5 +1,5 @@
 /** A training run: steps until it is to stop, and what happens in between. Knows the clock; the trainer does not. */
-import type { StepReport, Trainer } from './trainer.js';
+import type { StepReport, Trainer } from './descent.js';
 
 /** Where a run's images come from: a pure function of the step, so that a run can be taken up anywhere. */
 export interface BatchSource {
@@ -43,7 +43,7 @@ const SMOOTHING = 0.01;
  * @throws what the trainer or the data throw; the trainer's state is then that of the last good step
  */
 export async function runTraining(
-  trainer: Trainer,
+  trainer: Pick<Trainer, 'state' | 'step'>,
   data: BatchSource,
   options: {
     readonly batch: number;

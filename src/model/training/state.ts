@@ -27,6 +27,8 @@ export interface StepOptions {
   readonly scale: number;
   /** Of the average of the weights. */
   readonly emaDecay: number;
+  /** Decay of Adam's second moment; default 0.999. */
+  readonly beta2?: number;
 }
 
 /** The state before the first step. */
@@ -40,6 +42,11 @@ export function createState(
 
 /** A state whose weights are given: to train a model further. */
 export function stateFrom(schedule: Schedule, weights: Float32Array, sampling: TimestepSampling): TrainerState {
+  return firstState(weights, createTimestepSampler(sampling, schedule).state);
+}
+
+/** The state of a training before its first step. @param sampler what its timestep sampler has learnt, where that learns */
+export function firstState(weights: Float32Array, sampler: Float32Array = new Float32Array(0)): TrainerState {
   // Threads of an engine read the parameters without copies.
   const parameters = shared(weights);
   return {
@@ -48,7 +55,7 @@ export function stateFrom(schedule: Schedule, weights: Float32Array, sampling: T
     ema: Float32Array.from(weights),
     m: new Float32Array(weights.length),
     v: new Float32Array(weights.length),
-    sampler: createTimestepSampler(sampling, schedule).state,
+    sampler,
   };
 }
 

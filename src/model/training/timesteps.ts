@@ -105,16 +105,17 @@ function uniform(timesteps: number, last: number): Float64Array {
 }
 
 /** Over 1..last, half uniform and half uniform in log snr. */
-function lowBias({ timesteps, snr }: Schedule, last: number): Float64Array {
+function lowBias(schedule: Schedule, last: number): Float64Array {
+  return mixture(0.5, uniform(schedule.timesteps, last), uniformInLogSnr(schedule, 1, last));
+}
+
+/** Over first..last. */
+export function uniformInLogSnr({ timesteps, snr }: Schedule, first: number, last: number): Float64Array {
   // The step from x_1 to x_0 is infinitely long in log snr; it gets what the step before it has.
   const length = (t: number) => Math.log(snr[Math.max(t, 2) - 1] / snr[Math.max(t, 2)]);
-  const lengths = Float64Array.from({ length: timesteps }, (_, i) => (i < last ? length(i + 1) : 0));
+  const lengths = Float64Array.from({ length: timesteps }, (_, i) => (i + 1 >= first && i < last ? length(i + 1) : 0));
   const total = lengths.reduce((sum, value) => sum + value, 0);
-  return mixture(
-    0.5,
-    uniform(timesteps, last),
-    lengths.map((value) => value / total),
-  );
+  return lengths.map((value) => value / total);
 }
 
 /** The last timestep of `low-noise`. */
@@ -129,7 +130,7 @@ function mixture(share: number, first: Float64Array, second: Float64Array): Floa
 }
 
 /** One draw from each of `count` equal parts of the distribution: less variance than independent draws, the same mean. */
-function drawStratified(stream: IntegerStream, probabilities: Float64Array, count: number): number[] {
+export function drawStratified(stream: IntegerStream, probabilities: Float64Array, count: number): number[] {
   const drawn: number[] = [];
   let t = 0;
   let below = 0;

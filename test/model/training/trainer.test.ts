@@ -4,10 +4,11 @@ import { CodecError } from '../../../src/common/errors.js';
 import type { Engine } from '../../../src/engine/engine.js';
 import { parseConfig } from '../../../src/model/config.js';
 import { createSchedule, paperSchedule } from '../../../src/model/schedule.js';
+import type { Trainer } from '../../../src/model/training/descent.js';
 import { OPTIMIZERS } from '../../../src/model/training/optimizer-name.js';
 import { presets } from '../../../src/model/training/presets.js';
 import { createState, type TrainerState } from '../../../src/model/training/state.js';
-import { createTrainer, type Trainer, type TrainerOptions } from '../../../src/model/training/trainer.js';
+import { createTrainer, type TrainerOptions } from '../../../src/model/training/trainer.js';
 import { openEngine } from '../../../src/node/engine/index.js';
 
 const schedule = createSchedule(paperSchedule);

@@ -1,0 +1,104 @@
+/** What `ddpm-codec train` is asked for, of a network and of an update. */
+import { join } from 'node:path';
+import { CodecError, invalidArgument } from '../../common/errors.js';
+import type { TrainerOptions } from '../../model/training/trainer.js';
+import { publicPath } from '../../node/files.js';
+import { type EngineArgs, integer, type OutputArgs, positive } from '../args.js';
+import { refuseInputs } from '../jobs.js';
+
+export interface TrainArgs extends EngineArgs, OutputArgs {
+  readonly data?: string[];
+  readonly out: string;
+  readonly config?: string;
+  readonly from?: string;
+  readonly update: boolean;
+  readonly model?: string;
+  readonly steps?: unknown;
+  readonly hours?: unknown;
+  readonly batch?: unknown;
+  readonly optimizer?: TrainerOptions['optimizer'];
+  readonly lr?: unknown;
+  readonly warmup?: unknown;
+  readonly cooldown?: unknown;
+  readonly 'grad-clip'?: unknown;
+  readonly ema?: unknown;
+  readonly dropout?: unknown;
+  readonly prediction?: TrainerOptions['prediction'];
+  readonly variance?: TrainerOptions['variance'];
+  readonly loss?: TrainerOptions['loss'];
+  readonly 'timesteps-sampling'?: TrainerOptions['timestepsSampling'];
+  readonly crop?: unknown;
+  readonly seed?: string;
+  readonly resume: boolean;
+  readonly 'validate-every'?: unknown;
+  readonly 'checkpoint-every': unknown;
+}
+
+/** What is given of the options, checked. */
+export type Given = ReturnType<typeof checkNumbers>;
+
+export function checkNumbers(args: TrainArgs) {
+  const hours = positive('--hours', args.hours, 'hours');
+  const options: Record<string, unknown> = {
+    batch: integer('--batch', args.batch, 1, 65_536),
+    optimizer: args.optimizer,
+    learningRate: positive('--lr', args.lr, 'weight change per step'),
+    warmup: integer('--warmup', args.warmup, 0),
+    cooldown: share('--cooldown', args.cooldown, 1),
+    gradientClip: share('--grad-clip', args['grad-clip'], Number.MAX_VALUE),
+    ema: share('--ema', args.ema, 1),
+    dropout: share('--dropout', args.dropout, 0.99),
+    prediction: args.prediction,
+    variance: args.variance,
+    loss: args.loss,
+    timestepsSampling: args['timesteps-sampling'],
+    side: integer('--crop', args.crop, 1, 4096),
+    seed: args.seed,
+  };
+  return {
+    options: Object.fromEntries(
+      Object.entries(options).filter(([, value]) => value !== undefined),
+    ) as Partial<TrainerOptions>,
+    steps: integer('--steps', args.steps, 1),
+    seconds: hours === undefined ? undefined : hours * 3600,
+    validateEvery: (positive('--validate-every', args['validate-every'], 'minutes') ?? 15) * 60,
+    checkpointEvery: positive('--checkpoint-every', args['checkpoint-every'], 'minutes')! * 60,
+  };
+}
+
+function share(name: string, value: unknown, most: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && value >= 0 && value <= most) return value;
+  throw invalidArgument(
+    name,
+    most === Number.MAX_VALUE ? 'a number of 0 or more' : `a number from 0 to ${most}`,
+    value,
+  );
+}
+
+/** @throws CodecError('usage') for an option whose value is not the one that a run in `out` was begun with */
+export function refuseChange(out: string, option: string, recorded: unknown, asked: unknown): never {
+  throw new CodecError(
+    'usage',
+    `--resume: the run in ${out} has ${option} ${JSON.stringify(recorded)}, not ${JSON.stringify(asked)}; leave the option out, or begin anew with another --out`,
+  );
+}
+
+/** A model is not replaced by one that comes of it. @throws CodecError('usage') */
+export async function refuseModel(directory: string, out: string): Promise<void> {
+  const { WEIGHTS_FILE } = await import('../../node/models.js');
+  await refuseInputs([join(out, WEIGHTS_FILE)], [join(directory, WEIGHTS_FILE)]);
+}
+
+/** For the model card. */
+export function thisCommand(): string {
+  return ['ddpm-codec', ...process.argv.slice(2).map(publicArgument)].join(' ');
+}
+
+/** An argument as the model card shows it: it is to say how the model was made, not where on this machine things lie. */
+function publicArgument(argument: string): string {
+  return argument.replace(
+    /^(--[^=]+=)?((?:\/|\.\.|[A-Za-z]:[\\/]).*)$/s,
+    (_, option = '', path) => option + publicPath(path),
+  );
+}

@@ -1,0 +1,180 @@
+/** `ddpm-codec train --update`: one session of training a model's update, and the copy of the model that has it. */
+import { join } from 'node:path';
+import { counted } from '../../common/counted.js';
+import { CodecError } from '../../common/errors.js';
+import { isObject, parseJson } from '../../common/foreign.js';
+import { openTrainingData } from '../../data/training-data.js';
+import type { Engine } from '../../engine/engine.js';
+import { tryNetwork } from '../../model/network.js';
+import { readSafetensors } from '../../model/safetensors.js';
+import { createSchedule } from '../../model/schedule.js';
+import type { UpdateRecord } from '../../model/training/checkpoint.js';
+import { weightsFile } from '../../model/training/export.js';
+import type { RunLimits } from '../../model/training/run.js';
+import type { TrainerState } from '../../model/training/state.js';
+import { createUpdateTrainer } from '../../model/training/update-trainer.js';
+import { createUNet } from '../../model/unet.js';
+import { createUpdate } from '../../model/update.js';
+import { measureUpdateGain, type UpdateGain } from '../../model/update-gain.js';
+import { writeCheckpoint } from '../../node/checkpoint-file.js';
+import { exists } from '../../node/files.js';
+import {
+  CODEC_FILE,
+  CONFIG_FILE,
+  loadModelInfo,
+  type ModelInfo,
+  SCHEDULER_FILE,
+  UPDATE_FILE,
+  WEIGHTS_FILE,
+} from '../../node/models.js';
+import { readRegularFile } from '../../node/read.js';
+import { type Console, table } from '../console.js';
+import { openProgress } from '../progress.js';
+import { costOfGain, gainCrops } from './extent.js';
+import type { RunFiles } from './files.js';
+import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
+
+export interface UpdateSessionOptions {
+  readonly console: Console;
+  readonly engine: Engine;
+  readonly files: RunFiles;
+  readonly model: ModelInfo;
+  readonly record: UpdateRecord;
+  /** To go on from. */
+  readonly state?: TrainerState;
+  readonly limits: RunLimits;
+  /** Seconds. */
+  readonly checkpointEvery: number;
+}
+
+/** What the copy has of the model as it is; `codec.json` says also of the update how it came about. */
+const COPIED = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, 'README.md'];
+
+export async function runUpdateSession(options: UpdateSessionOptions): Promise<void> {
+  const { console, engine, files, model, limits } = options;
+  let { record } = options;
+  const { batch, side, seed } = record.options;
+  const copied = await readModelFiles(model.directory);
+  const network = createUNet(model.config, readSafetensors(copied.get(WEIGHTS_FILE)!));
+  if (side % network.stride !== 0) {
+    throw new CodecError('usage', `--crop: expected a multiple of ${network.stride} for this network, got ${side}`);
+  }
+  const frozen = {
+    engine,
+    network,
+    schedule: createSchedule(model.scheduleConfig),
+    parameterization: model.parameterization,
+  };
+  await tryNetwork(engine, network, frozen.schedule);
+  const data = await openTrainingData(record.data, { side, seed });
+  let trainer: Awaited<ReturnType<typeof createUpdateTrainer>> | undefined;
+  const watch = openWatch(options, options.state?.step, '--update --resume');
+  try {
+    trainer = await createUpdateTrainer(engine, frozen, record.options, record.shape, options.state);
+    const { state, parameters } = trainer;
+    // What cannot be had is said now, and not after an hour.
+    await data.batch(state.step, batch);
+    const tellSkipped = createSkippedNotes(data, console);
+    tellSkipped();
+    console.note(
+      `${data.description}; an update of ${model.name} with ${counted(state.parameters.length, 'parameter')}; ${engine.name}: ${engine.description}`,
+    );
+    const { isDone, seconds } = await watch.train({
+      ...{ engine, trainer, data, batch, limits, record },
+      secondsBefore: record.seconds,
+      checkpointEvery: options.checkpointEvery,
+      write: async (seconds) => {
+        record = { ...record, seconds };
+        await writeCheckpoint(files.checkpoint, { record, state }, parameters);
+      },
+      secondsLeft: (now) => {
+        const training = trainingLeft(limits, batch, now);
+        const trained = now.step * batch + training * now.imagesPerSecond;
+        return training + costOfGain(trained) / now.imagesPerSecond;
+      },
+    });
+    tellSkipped();
+    if (!isDone) return;
+    const update = weightsFile(state, parameters);
+    const { crops, heldOut } = await data.validation(gainCrops(state.step * batch));
+    const of = `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures`;
+    console.note(`trained for ${counted(state.step, 'step')}; now the update is measured on ${of}`);
+    const progress = openProgress(console, 'measuring the update');
+    const gains = await measureUpdateGain(
+      crops,
+      frozen,
+      createUpdate(readSafetensors(update), network.featureChannels),
+      {
+        // A crop is one window: what is lost between windows is not the update's.
+        tiling: { tile: side, overlap: 0 },
+        onProgress: progress.update,
+      },
+    ).finally(() => progress.stop());
+    const about = {
+      steps: state.step,
+      images: state.step * batch,
+      hours: Number((seconds / 3600).toPrecision(4)),
+      trainedOn: data.description,
+      commands: record.commands,
+      measuredOn: of,
+      gains: gains.map(rounded),
+    };
+    await writeModel(files, copied, update, about);
+    const { id } = await loadModelInfo(files.directory);
+    console.document({ model: files.directory, id, ...about });
+    console.result([
+      `${files.directory}: ${model.name} with an update; of what the network would gain by being asked anew it has, on ${of}:`,
+      ...tableOf(gains),
+    ]);
+  } finally {
+    watch.forget();
+    await trainer?.dispose();
+    await data.dispose();
+  }
+}
+
+/** Read at once, so that the copy is one of what the update was trained for. */
+async function readModelFiles(directory: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  for (const name of [...COPIED, CODEC_FILE]) {
+    const path = join(directory, name);
+    if (await exists(path)) files.set(name, await readRegularFile(path));
+  }
+  return files;
+}
+
+async function writeModel(
+  files: RunFiles,
+  model: ReadonlyMap<string, Uint8Array>,
+  update: Uint8Array,
+  aboutUpdate: object,
+): Promise<void> {
+  const codec = parseJson(CODEC_FILE, model.get(CODEC_FILE)!) as { readonly about?: unknown };
+  const about = { ...(isObject(codec.about) && codec.about), update: aboutUpdate };
+  for (const name of COPIED) {
+    const bytes = model.get(name);
+    if (bytes) await files.write(name, bytes);
+  }
+  await files.write(UPDATE_FILE, update);
+  await files.write(CODEC_FILE, `${JSON.stringify({ ...codec, about })}\n`);
+}
+
+function rounded({ timestep, ratio, before, asked, updated, share }: UpdateGain): UpdateGain {
+  const round = (value: number) => Number(value.toPrecision(4));
+  const errors = { before: round(before), asked: round(asked), updated: round(updated) };
+  return { timestep, ratio, ...errors, share: share === null ? null : round(share) };
+}
+
+/** A row for each timestep, a column for each ratio. */
+function tableOf(gains: readonly UpdateGain[]): string[] {
+  const ratios = [...new Set(gains.map(({ ratio }) => ratio))];
+  const rows = [...new Set(gains.map(({ timestep }) => timestep))].map((t) => {
+    const row = gains.filter(({ timestep }) => timestep === t);
+    return [t.toString(), row[0].before.toFixed(2), ...row.map(({ share }) => percent(share))];
+  });
+  return table([['t', 'RMSE', ...ratios.map((ratio) => `snr x ${ratio}`)], ...rows], []);
+}
+
+function percent(share: number | null): string {
+  return share === null ? '-' : `${Math.round(100 * share)} %`;
+}

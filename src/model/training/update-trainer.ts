@@ -1,0 +1,266 @@
+/**
+ * Trains an update (`../update.ts`) of a network that stays as it is. An example is a picture at x_t, of which the network is asked once,
+ * and some later states of it, for each of which the update is to say what the picture is.
+ *
+ * As with `trainer.ts`, a step is a function of the state and the images alone, and does not depend on the number of threads.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { integerStream } from '../../common/random.js';
+import type { CompiledFunction, Engine } from '../../engine/engine.js';
+import { checkFinite } from '../network.js';
+import { type Parameterization, x0Coefficients } from '../parameterization.js';
+import type { Schedule } from '../schedule.js';
+import { checkUpdatable, createFeatures, type UNet } from '../unet.js';
+import {
+  createKeep,
+  createUpdateForward,
+  KEEP_PARAMETERS,
+  levelsOf,
+  listUpdateParameters,
+  outputScale,
+  type UpdateShape,
+} from '../update.js';
+import { compileGradients, createDescent, type DescentOptions, type Trainer } from './descent.js';
+import { initialize } from './initialization.js';
+import { CHANNELS, checkImages, imagesOf, noiseOf, partSize } from './parts.js';
+import { firstState, type TrainerState } from './state.js';
+import { drawStratified, uniformInLogSnr } from './timesteps.js';
+
+/** A network that an update is trained for. */
+export interface FrozenNetwork {
+  readonly network: UNet;
+  readonly schedule: Schedule;
+  readonly parameterization: Parameterization;
+}
+
+export interface UpdateTrainerOptions {
+  /** Images of a step. */
+  readonly batch: number;
+  /** Width and height of the images in pixels, a multiple of the network's stride. */
+  readonly side: number;
+  /** Name of all random numbers of the run. */
+  readonly seed: string;
+}
+
+const DESCENT: DescentOptions = {
+  optimizer: 'adam',
+  learningRate: 2e-3,
+  warmup: 100,
+  cooldown: 0.5,
+  gradientClip: 1,
+  ema: 0.998,
+  beta2: 0.99,
+};
+
+/** Of the timesteps, as shares of T: from the least noise to the most. */
+const NOISE_SHARES = [0.005, 0.6] as const;
+/** Later states of an example. */
+const DRAWS = 3;
+/** Of a later state, ln(snr_s / snr_t). */
+const LOG_RATIOS = [0.08, Math.log(4)] as const;
+/** Squared errors below that of a tenth of a grey level are taken for that: a white picture may have none. */
+const LEAST_ERROR = (0.1 / 127.5) ** 2;
+/** Numbers of an example's evaluation, and of a later state. */
+const COEFFICIENTS = 4;
+const SCALES = 3;
+const LEVELS = 2;
+
+/** The widths that updates are trained with. @param features channels of the network's last features */
+export function updateShapeFor(features: number): UpdateShape {
+  return { features, kept: 12, width: 24 };
+}
+
+/** Of a new run. */
+export function createUpdateState(shape: UpdateShape, { seed }: Pick<UpdateTrainerOptions, 'seed'>): TrainerState {
+  return firstState(initialize(listUpdateParameters(shape), `${seed}/update`));
+}
+
+/**
+ * @param shape widths of the update
+ * @param state to go on from; default a fresh one
+ * @throws CodecError('model') for a network that no update can be made for; its steps throw it where the network gives something
+ *   else than finite numbers
+ */
+export async function createUpdateTrainer(
+  engine: Engine,
+  frozen: FrozenNetwork,
+  options: UpdateTrainerOptions,
+  shape: UpdateShape = updateShapeFor(frozen.network.featureChannels),
+  state: TrainerState = createUpdateState(shape, options),
+): Promise<Trainer> {
+  const { schedule, parameterization } = frozen;
+  const { batch, side, seed } = options;
+  checkUpdatable(frozen.network.config);
+  const parameters = listUpdateParameters(shape);
+  const part = partSize(batch, side);
+  const size = side * side * CHANNELS;
+  const image = [part, side, side, CHANNELS];
+  const evaluation = await compileEvaluation(engine, frozen.network, image);
+  const gradients = await compileGradients(
+    engine,
+    parameters,
+    DRAWS * part,
+    [
+      ...[image, image, image],
+      [part, side, side, shape.features],
+      [DRAWS * part, side, side, CHANNELS],
+      [DRAWS * part, SCALES],
+      [DRAWS * part, LEVELS],
+    ],
+    lossesOf(shape),
+  );
+  const descent = await createDescent(engine, parameters, DESCENT, state, 'begin anew with another `seed`');
+  const [least, most] = NOISE_SHARES.map((share) => Math.max(1, Math.round(share * schedule.timesteps)));
+  const probabilities = uniformInLogSnr(schedule, least, most);
+
+  /** What the network says of each part. */
+  async function evaluate(images: Uint8Array, timesteps: readonly number[]): Promise<Evaluated[]> {
+    const evaluated: Promise<Evaluated>[] = [];
+    for (let first = 0; first < batch; first += part) {
+      const drawn = timesteps.slice(first, first + part);
+      const x0 = imagesOf(images, first, part, size);
+      const noise = noiseOf(`${seed}/${state.step}/${first}/noise`, x0.length);
+      const inputs = [
+        ...[x0, noise],
+        Float32Array.from(drawn, (t) => t - 1),
+        Float32Array.from(drawn.flatMap((t) => coefficientsOf(schedule, parameterization, t))),
+      ];
+      evaluated.push(
+        evaluation.run(inputs).then(([xhat0, features, errors]) => {
+          checkFinite(errors);
+          return { x0, noise, xhat0, features, errors };
+        }),
+      );
+    }
+    return Promise.all(evaluated);
+  }
+
+  /** Inputs for the later states of a part: scales and levels of all first ones, then of all second ones. */
+  function drawLater(first: number, timesteps: readonly number[]): Float32Array[] {
+    const uniform = uniformStream(`${seed}/${state.step}/${first}/ratios`);
+    const later = Array.from({ length: DRAWS }, () => timesteps)
+      .flat()
+      .map((t) => {
+        const before = schedule.snr[t];
+        return { before, after: before * Math.exp(between(LOG_RATIOS, uniform())) };
+      });
+    return [
+      noiseOf(`${seed}/${state.step}/${first}/later`, DRAWS * part * size),
+      Float32Array.from(
+        later.flatMap(({ before, after }) => [Math.sqrt(after - before), Math.sqrt(before), outputScale(after)]),
+      ),
+      Float32Array.from(later.flatMap(({ before, after }) => levelsOf(before, after))),
+    ];
+  }
+
+  return {
+    state,
+    parameters,
+    async step(images, fraction = 0) {
+      checkImages(images, options);
+      const timesteps = drawStratified(integerStream(`${seed}/${state.step}/timesteps`), probabilities, batch);
+      const parts = await evaluate(images, timesteps);
+      const weights = weigh(
+        timesteps.map((t) => schedule.snr[t]),
+        parts.flatMap(({ errors }) => [...errors]),
+      );
+      const weightsOf = (first: number) => weights.slice(first, first + part);
+      const repeat = (values: readonly number[]) => Array.from({ length: DRAWS }, () => values).flat();
+      const runs = parts.map(({ x0, noise, xhat0, features }, i) => {
+        const first = i * part;
+        const ofExamples = Float32Array.from(repeat(weightsOf(first)), (weight) => weight / (batch * DRAWS));
+        const later = drawLater(first, timesteps.slice(first, first + part));
+        return gradients.run([ofExamples, x0, noise, xhat0, features, ...later, ...descent.weights]);
+      });
+      const ofAll = parts.flatMap((_, i) => repeat(weightsOf(i * part)));
+      const meanOf = (losses: readonly number[]) =>
+        losses.reduce((sum, loss, i) => sum + loss * ofAll[i], 0) / losses.length;
+      const { losses: _, ...report } = await descent.step(runs, meanOf, fraction);
+      return report;
+    },
+    async dispose() {
+      await Promise.all([evaluation, gradients, descent].map((held) => held.dispose()));
+    },
+  };
+}
+
+/** A part of a batch, and what the network says of it. */
+interface Evaluated {
+  readonly x0: Float32Array;
+  /** Of x_t. */
+  readonly noise: Float32Array;
+  readonly xhat0: Float32Array;
+  readonly features: Float32Array;
+  /** Mean squared error of xhat0, per example. */
+  readonly errors: Float32Array;
+}
+
+/**
+ * How much each example counts: the root of snr_t over the network's error, between counting errors in pixels and in standard deviations
+ * of the noise. An update that does nothing has a loss of 1.
+ */
+function weigh(snrs: readonly number[], errors: readonly number[]): number[] {
+  const floored = errors.map((error) => Math.max(error, LEAST_ERROR));
+  const weights = snrs.map((snr, i) => Math.sqrt(snr / floored[i]));
+  const mean = weights.reduce((sum, weight, i) => sum + weight * floored[i], 0) / weights.length;
+  return weights.map((weight) => weight / mean);
+}
+
+/** Of x_t = signal x0 + noise n, and of xhat0 from x_t and the network's output. */
+function coefficientsOf(schedule: Schedule, { prediction }: Parameterization, t: number): number[] {
+  const abar = schedule.alphasCumprod[t];
+  const { xt, output } = x0Coefficients(schedule, prediction, t);
+  return [Math.sqrt(abar), Math.sqrt(1 - abar), xt, output];
+}
+
+/** Inputs: x0, noise, timestep, {@link coefficientsOf} [part, 4]; outputs: xhat0, last features, squared errors [part]. */
+function compileEvaluation(engine: Engine, network: UNet, image: readonly number[]): Promise<CompiledFunction> {
+  const features = createFeatures(network);
+  return engine.compile(
+    ([x0, noise, timestep, coefficients]: tf.Tensor[], weights: tf.Tensor[]) => {
+      const [signal, sigma, ofXt, ofOutput] = columnsOf(coefficients, COEFFICIENTS);
+      const xt = tf.add(tf.mul(signal, x0), tf.mul(sigma, noise));
+      const [output, last] = features([xt, timestep], weights) as tf.Tensor[];
+      // The first three channels; a learned variance is in the others.
+      const [predicted] = output.shape[3] === CHANNELS ? [output] : tf.split(output, output.shape[3]! / CHANNELS, 3);
+      const xhat0 = tf.clipByValue(tf.add(tf.mul(ofXt, xt), tf.mul(ofOutput, predicted)), -1, 1);
+      return [xhat0, last, tf.mean(tf.squaredDifference(xhat0, x0), [1, 2, 3])];
+    },
+    [image, image, [image[0]], [image[0], COEFFICIENTS]],
+    network.constants,
+    { parallel: true },
+  );
+}
+
+/** Squared errors of an update's xhat0, [DRAWS * part]. */
+function lossesOf(shape: UpdateShape): (inputs: tf.Tensor[], weights: tf.Tensor[]) => tf.Tensor1D {
+  const keep = createKeep();
+  const forward = createUpdateForward(shape);
+  const repeat = (x: tf.Tensor) => tf.concat(Array<tf.Tensor>(DRAWS).fill(x), 0);
+  return ([x0, noise, xhat0, features, later, scales, levels], weights) => {
+    const [ofU, ofY, ofOutput] = columnsOf(scales, SCALES);
+    const error = repeat(tf.sub(x0, xhat0));
+    // How far u and y_t are from xhat0, in standard deviations of their noise.
+    const u = tf.add(tf.mul(ofU, error), later);
+    const y = tf.add(tf.mul(ofY, error), repeat(noise));
+    const observed = tf.concat([repeat(xhat0), u, y], 3);
+    const [kept] = keep([features], weights.slice(0, KEEP_PARAMETERS)) as tf.Tensor[];
+    const [output] = forward([repeat(kept), observed, levels], weights.slice(KEEP_PARAMETERS)) as tf.Tensor[];
+    return tf.mean(tf.squaredDifference(tf.mul(output, ofOutput), error), [1, 2, 3]);
+  };
+}
+
+/** Of a matrix [N, count] each column, [N, 1, 1, 1]. */
+function columnsOf(matrix: tf.Tensor, count: number): tf.Tensor[] {
+  return tf.split(matrix, count, 1).map((column) => tf.reshape(column, [-1, 1, 1, 1]));
+}
+
+function between([low, high]: readonly [number, number], share: number): number {
+  return low + (high - low) * share;
+}
+
+/** In [0, 1). */
+function uniformStream(name: string): () => number {
+  const stream = integerStream(name);
+  return () => (stream() >>> 0) / 0x100000000;
+}
