@@ -154,8 +154,8 @@ export class Chain {
     return this.bestEstimation;
   }
 
-  /** Whether xhat0 of the present state is moved from what the network said last, so that it is not asked for {@link derivative} either. */
-  get isMoved(): boolean {
+  /** Whether xhat0 of the present state is moved from what the network said last. */
+  private get isMoved(): boolean {
     return !this.asks && this.evaluation !== undefined;
   }
 

@@ -10,10 +10,8 @@ import { emphasiseUncertain } from './emphasis.js';
 
 /** How targets are shaped. */
 export interface Shaping {
-  /** Towards what the denoiser can use of them: also where the network has to be asked for it, which doubles the encoder's evaluations. */
+  /** Towards what the denoiser can use of them, which doubles the encoder's network evaluations and updates. */
   readonly sharpens: boolean;
-  /** Where an update is enough to know it. */
-  readonly sharpensMoved: boolean;
   /** By which of their parts are worth bits now. */
   readonly emphasises: boolean;
 }
@@ -36,10 +34,10 @@ export async function shapeTarget(
   error: Float32Array,
   chain: Chain,
   s: number,
-  { sharpens, sharpensMoved, emphasises }: Shaping,
+  { sharpens, emphasises }: Shaping,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (chain.isInformed && (chain.isMoved ? sharpensMoved : sharpens)) await sharpen(error, chain, signal);
+  if (sharpens && chain.isInformed) await sharpen(error, chain, signal);
   if (emphasises && chain.isInformed) emphasiseUncertain(error, chain.size, chain.snr);
   const scale = chain.deltaScale(s);
   for (let i = 0; i < error.length; i++) error[i] *= scale;

@@ -58,8 +58,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
   /** Of steps that were taken back. */
   let wasted = 0;
   let klBits = 0;
-  const greedy = options.selection === 'greedy';
-  const shaping = { sharpens, sharpensMoved: greedy, emphasises: greedy && !small };
+  const shaping = { sharpens, emphasises: options.selection === 'greedy' && !small };
   const coder = { ...start, paths, signal };
   for (;;) {
     const xhat0 = await chain.estimate(signal);
@@ -87,7 +86,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     }
     const least = next + (lossless ? Math.floor((LEAST_TAIL_BITS * image.data.length) / 8) : 0);
     if (drawing.shortest(least - plan.bytes(0))) break;
-    const before = small && isShaped(shaping, chain) ? chain.fork() : undefined;
+    const before = small && isShaped(shaping) ? chain.fork() : undefined;
     const { length } = paths;
     let kl = await codeStep(chain, plan.steps[step], shaping, coder);
     if (before && points.isWorse({ ...image, data: fromUnit(await chain.estimate(signal)) })) {
@@ -131,9 +130,8 @@ async function codeStep(chain: Chain, planned: PlannedStep, shaping: Shaping, co
 }
 
 /** A target that is the error itself. */
-const PLAIN: Shaping = { sharpens: false, sharpensMoved: false, emphasises: false };
+const PLAIN: Shaping = { sharpens: false, emphasises: false };
 
-/** Whether the next step's target is something else than the error. */
-function isShaped({ sharpens, sharpensMoved, emphasises }: Shaping, { isMoved }: Chain): boolean {
-  return emphasises || (isMoved ? sharpensMoved : sharpens);
+function isShaped({ sharpens, emphasises }: Shaping): boolean {
+  return sharpens || emphasises;
 }
