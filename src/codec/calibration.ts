@@ -12,10 +12,27 @@ import type { WorkOptions } from '../common/work.js';
 import { checkOpaque } from '../image/alpha.js';
 import { checkImage, type RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
-import type { Denoiser } from '../model/denoiser.js';
-import { denoise, denoisingError, MEASURABLE_ERROR } from '../model/denoising.js';
+import { clip, type Denoiser } from '../model/denoiser.js';
+import {
+  denoise,
+  denoisingError,
+  MEASURABLE_ERROR,
+  putNoise,
+  squaredDifference,
+  type UnitImage,
+} from '../model/denoising.js';
 import { WHERE_FROM } from '../model/diffusion-model.js';
-import { canBeHalved, type Pyramid, withPyramid } from '../model/pyramid.js';
+import {
+  addDoubled,
+  blend,
+  canBeHalved,
+  halfOf,
+  inUnits,
+  type Pyramid,
+  SHARE_COUNT,
+  sharesAt,
+  withPyramid,
+} from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
 import { PLAN_LIMITS, type Profile } from './format/plan.js';
 import { greyLevel } from './lossless/agreement.js';
@@ -24,6 +41,7 @@ import {
   measureCovariances,
   type ResidualPicture,
   type ResidualStatistics,
+  solve,
 } from './lossless/residuals.js';
 
 /** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
@@ -76,16 +94,19 @@ export async function calibrate(
   return fitProfile(schedule, knots, rows);
 }
 
-/** Where pictures and their halves are compared, in T/1000, from much noise to little. */
-const PYRAMID_KNOTS = [500, 420, 360, 300, 250, 210, 175, 145];
+/** Where a picture's sizes are compared, in T/1000, from little noise to much. */
+const PYRAMID_KNOTS = [70, 110, 160, 210, 260, 320, 400, 500];
 /** One of so many images is enough for that, of many. */
 const PYRAMID_EVERY = 4;
+/** What half the size may cost in squared error, in log2: a twentieth, as it is a quarter of the work, and its steps are the shorter for it. */
+const HALF_MAY_COST = Math.log2(1.05);
+/** Keeps shares small where nothing says what they should be. */
+const SHARES_RIDGE = 1e-4;
 
 /**
- * Measures from which timestep on pictures are as well denoised at half their size as at their own alone. Against their own with
- * large shapes from a quarter it would be later, for `photo` at t = 340 instead of 261; files are then a little longer, since steps
- * at half the size are cheap and so more (docs/DESIGN.md).
- * @param images training images
+ * Measures which shares of the estimate from a quarter of the size are best in shapes of each size, and from which timestep on pictures are
+ * about as well denoised at half their size as by both (docs/DESIGN.md).
+ * @param images training images, also ones full of detail
  * @param model as it is without a pyramid
  * @param leastSide see {@link Pyramid}
  * @returns undefined where they never are, or are too small to be halved
@@ -96,36 +117,99 @@ export async function calibratePyramid(
   leastSide: number,
   { onProgress, signal }: WorkOptions = {},
 ): Promise<Pyramid | undefined> {
-  const pyramidFrom = (halfFrom: number): Pyramid => ({ halfFrom, leastSide });
   const large = images.filter(({ width, height }) => canBeHalved({ leastSide }, width, height));
   const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < ENOUGH_IMAGES * PYRAMID_EVERY);
   if (some.length === 0) return undefined;
-  let before: { t: number; loss: number } | undefined;
-  for (const [k, knot] of PYRAMID_KNOTS.entries()) {
-    const t = Math.max(2, Math.round((knot * schedule.timesteps) / 1000));
-    const halved = withPyramid(denoiser, schedule, pyramidFrom(t));
-    const losses = mapAhead(some, denoiser.parallelism, async ({ data, width, height }) => {
-      const x0 = toUnit(data);
-      // The same noise for both.
-      const error = (denoiser: Denoiser) =>
-        denoisingError({ x0, width, height }, t, { schedule, denoiser }, integerStream(`ddc1/pyramid/${t}`), signal);
-      const [ofHalf, ofItself] = [await error(halved), await error(denoiser)];
-      const least = MEASURABLE_ERROR * x0.length;
-      return Math.log2(Math.max(ofHalf, least) / Math.max(ofItself, least));
+  const knots = [...new Set(PYRAMID_KNOTS.map((t) => Math.max(2, Math.round((t * schedule.timesteps) / 1000))))];
+  const timesteps: number[] = [];
+  const parts: number[][] = [];
+  const losses: number[] = [];
+  for (const [k, t] of knots.entries()) {
+    // Smaller pictures are at lower timesteps, whose shares are known by now.
+    const shares = k > 0 ? { timesteps, parts } : undefined;
+    const below = withPyramid(denoiser, schedule, { halfFrom: schedule.timesteps + 1, leastSide, shares });
+    const compared: SizesCompared[] = [];
+    const comparisons = mapAhead(some, denoiser.parallelism, ({ data, width, height }) => {
+      const picture = { x0: toUnit(data), width, height };
+      return compareSizes(picture, t, schedule, denoiser, below, signal);
     });
-    let loss = 0;
-    let done = 0;
-    for await (const value of losses) {
-      loss += value / some.length;
-      onProgress?.((k + ++done / some.length) / PYRAMID_KNOTS.length);
+    for await (const one of comparisons) {
+      compared.push(one);
+      onProgress?.((k + compared.length / some.length) / knots.length);
     }
-    if (loss > 0) {
-      if (!before) return undefined;
-      return pyramidFrom(Math.round(before.t + ((t - before.t) * before.loss) / (before.loss - loss)));
-    }
-    before = { t, loss };
+    timesteps.push(t);
+    parts.push(inUnits(bestShares(compared)));
+    const ofBoth = sharesAt({ halfFrom: 2, leastSide, shares: { timesteps, parts } }, t);
+    const loss = compared.map((one) => Math.log2(Math.max(one.ofHalf, one.least) / errorWith(one, ofBoth)));
+    losses.push(loss.reduce((sum, value) => sum + value, 0) / some.length - HALF_MAY_COST);
   }
-  return before && pyramidFrom(before.t);
+  const first = losses.findIndex((loss) => loss <= 0);
+  if (first < 0) return undefined;
+  const way = first === 0 ? 0 : losses[first - 1] / (losses[first - 1] - losses[first]);
+  const before = timesteps[Math.max(0, first - 1)];
+  const halfFrom = Math.round(before + way * (timesteps[first] - before));
+  return { halfFrom, leastSide, shares: { timesteps, parts } };
+}
+
+/** Squared errors of a picture's xhat0, in sums over its values. */
+interface SizesCompared {
+  readonly ofHalf: number;
+  readonly ofItself: number;
+  /** Less is not measurable. */
+  readonly least: number;
+  /** What a whole share of the quarter adds in shapes of each size: its products with the error and with each other. */
+  readonly withError: readonly number[];
+  readonly withEachOther: readonly (readonly number[])[];
+}
+
+/** @param below the denoiser for smaller pictures */
+async function compareSizes(
+  picture: UnitImage,
+  t: number,
+  schedule: Schedule,
+  denoiser: Denoiser,
+  below: Denoiser,
+  signal: AbortSignal | undefined,
+): Promise<SizesCompared> {
+  const { x0, width, height } = picture;
+  const noisy = putNoise(picture, t, schedule, integerStream(`ddc1/pyramid/${t}`));
+  const half = halfOf(schedule, noisy);
+  const fine = await denoiser.predictX0(noisy, { signal });
+  const ofHalf = addDoubled(await below.predictX0(half, { signal }), width, height);
+  const quarter = await below.predictX0(halfOf(schedule, half), { signal });
+  const added = Array.from({ length: SHARE_COUNT }, (_, i) => {
+    const whole = Array.from({ length: SHARE_COUNT }, (_, j) => (i === j ? 1 : 0));
+    return blend(fine.slice(), quarter.slice(), picture, whole).map((value, j) => value - fine[j]);
+  });
+  const error = x0.map((value, i) => value - fine[i]);
+  return {
+    ofHalf: squaredDifference(x0, clip(ofHalf)),
+    ofItself: dot(error, error),
+    least: MEASURABLE_ERROR * x0.length,
+    withError: added.map((one) => dot(one, error)),
+    withEachOther: added.map((one) => added.map((other) => dot(one, other))),
+  };
+}
+
+/** Squared error of a picture blended with its quarter. */
+function errorWith({ ofItself, least, withError, withEachOther }: SizesCompared, shares: readonly number[]): number {
+  const change = shares.map((share, i) => share * (dot(shares, withEachOther[i]) - 2 * withError[i]));
+  return Math.max(
+    least,
+    change.reduce((sum, value) => sum + value, ofItself),
+  );
+}
+
+/** The shares with the least mean squared error, each picture's as a share of its own without the quarter. */
+function bestShares(compared: readonly SizesCompared[]): Float64Array {
+  const mean = (value: (one: SizesCompared) => number) =>
+    compared.reduce((sum, one) => sum + value(one) / Math.max(one.ofItself, one.least), 0) / compared.length;
+  const indices = [...Array(SHARE_COUNT).keys()];
+  const matrix = indices.map((i) =>
+    Float64Array.from(indices, (j) => mean((one) => one.withEachOther[i][j]) + (i === j ? SHARES_RIDGE : 0)),
+  );
+  const right = Float64Array.from(indices, (i) => mean((one) => one.withError[i]));
+  return solve(matrix, right)!;
 }
 
 /** Where residuals are measured, in T/1000: lossless files end their chains at one of the last steps. */
@@ -234,7 +318,7 @@ function interpolate({ snr, timesteps }: Schedule, knots: readonly number[], val
   return result;
 }
 
-function dot(a: Float64Array, b: Float64Array): number {
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
   return sum;

@@ -121,7 +121,10 @@ export class Chain {
 
   /** Whether {@link estimate} is as good as {@link best}, and the same. */
   get isBest(): boolean {
-    return !this.isInformed || (this.asks && isBest(this.model.pyramid, { ...this.start, t: this.timestep }));
+    return (
+      !this.isInformed ||
+      (this.asks && isBest(this.model.pyramid, this.model.schedule, { ...this.start, t: this.timestep }))
+    );
   }
 
   /** The network's work so far, in evaluations of the whole picture at its full size; updates are not counted. */

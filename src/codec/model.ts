@@ -34,7 +34,7 @@ import {
   paperParameterization,
   VARIANCES,
 } from '../model/parameterization.js';
-import { type Pyramid, withPyramid } from '../model/pyramid.js';
+import { type Pyramid, SHARE_COUNT, withPyramid } from '../model/pyramid.js';
 import { readSafetensors } from '../model/safetensors.js';
 import {
   BETA_SCHEDULES,
@@ -253,9 +253,35 @@ function partsOf(timesteps: number, config: UNetConfig) {
     tiling: tilingOf(config),
     profile: objectOf({ mean: curve, components: strictTuple([curve, curve], 'two components') }),
     parameterization: optional(PARAMETERIZATION),
-    pyramid: optional(objectOf({ halfFrom: integerFrom(2, timesteps), leastSide: integerFrom(2) })),
+    pyramid: optional(
+      objectOf({ halfFrom: integerFrom(2, timesteps), leastSide: integerFrom(2), shares: exactOptional(SHARES) }),
+    ),
     residuals: optional(RESIDUALS),
   };
+}
+
+/** Of estimates from a quarter of the size: linear between their timesteps. */
+const SHARES = pipe(
+  objectOf({
+    timesteps: custom<number[]>(isAscending, 'timesteps, each above the one before'),
+    parts: custom<number[][]>(isShares, `lists of ${SHARE_COUNT} integers from -1000 to 1000`),
+  }),
+  check(({ timesteps, parts }) => timesteps.length === parts.length, 'shares for each timestep'),
+);
+
+function isAscending(values: unknown): boolean {
+  return (
+    Array.isArray(values) &&
+    values.length > 0 &&
+    values.every((t, i) => Number.isSafeInteger(t) && t > (i === 0 ? 0 : values[i - 1]))
+  );
+}
+
+function isShares(parts: unknown): boolean {
+  const isShare = (value: unknown) => Number.isInteger(value) && Math.abs(value as number) <= 1000;
+  return (
+    Array.isArray(parts) && parts.every((row) => Array.isArray(row) && row.length === SHARE_COUNT && row.every(isShare))
+  );
 }
 
 /** Tables take time to check. */

@@ -25,6 +25,8 @@ export interface NoisyPicture extends Size {
   readonly t: number;
   /** Signal-to-noise ratio of x_t where it is not quite that of the timestep. */
   readonly snr?: number;
+  /** How full of detail it is, from 0, smooth, to 3: a model's pyramid begins the later. Default 1. */
+  readonly detail?: number | undefined;
 }
 
 /** An evaluation of the network that later states of the same chain can start from. */

@@ -1,38 +1,62 @@
 /**
  * What is left of a picture in much noise is its large shapes. A denoiser is then asked for the picture at half its size, where
- * averaging has taken half of the noise away: a quarter of the work, and from a third of the timesteps on a better xhat0, since the
+ * averaging has taken half of the noise away: a quarter of the work, and the more noise there is the better an xhat0, since the
  * network sees farther and knows the levels of noise it meets there better. Natural pictures look alike at all scales, so what
- * holds for a picture and its half holds for the half and its quarter, and one timestep says it all.
+ * holds for a picture and its half holds for the half and its quarter, and one timestep says it all. It comes the later the more
+ * detail a picture has, which half the size cannot show.
  *
  * In less noise the network is asked for the picture itself, but a quarter or more of its error is still in shapes of 16 pixels and
  * more, and a network asked at a quarter of the size, a sixteenth of the work, gets those better: the two are blended, the larger the
  * shapes the more from the quarter.
  */
+import type { Size } from '../image/image.js';
 import { clip, type Denoiser, type NetworkEvaluation, type NoisyPicture } from './denoiser.js';
 import type { Schedule } from './schedule.js';
 import { mirror } from './windows.js';
 
-/** From which noise on a picture is denoised at half its size. Part of the model: another one gives another xhat0. */
+/** At which sizes a picture is denoised. Part of the model: another one gives another xhat0. */
 export interface Pyramid {
-  /** Least timestep, 2..T. */
+  /** From which timestep on, 2..T, pictures are denoised at half their size, but for their detail. */
   readonly halfFrom: number;
   /**
    * Pictures with a shorter side, in pixels, are left as they are: what fits into one of the network's windows has nothing farther
    * to see.
    */
   readonly leastSide: number;
+  /** Default: what is about right for photographs. */
+  readonly shares?: Shares | undefined;
 }
 
-/** Below this share of `halfFrom` there is next to nothing to gain by a blend with the quarter. */
-const BLEND_FROM = 0.25;
-/** Share of the quarter's estimate in shapes of 4, 8 and 16 pixels or more: what each adds to the one before. */
-const SHARES = [0.2, 0.15, 0.3] as const;
+/** What is taken of the estimate from a quarter of the size. */
+export interface Shares {
+  /** Ascending, from 1 on. Below the first the quarter is not asked. Between two the shares are linear, from the last on they are its own. */
+  readonly timesteps: readonly number[];
+  /** In thousandths, for each timestep: the share in shapes of less than 4 pixels, then in those of 4, 8, and 16 or more what each adds to the one before. */
+  readonly parts: readonly (readonly number[])[];
+}
 
-/** A picture's size and the timestep it is at. */
-export interface Place {
-  readonly width: number;
-  readonly height: number;
+/** How many shares there are at a timestep. */
+export const SHARE_COUNT = 4;
+const UNIT = 1000;
+
+/** Without a table: below a quarter of `halfFrom` there is next to nothing to gain. */
+function defaultShares(halfFrom: number): Shares {
+  return { timesteps: [Math.ceil(halfFrom / 4)], parts: [[0, 200, 150, 300]] };
+}
+
+/**
+ * From which eighths of `halfFrom` on pictures are denoised at half their size, by their detail: for a step of a chain, where that may cost a
+ * twentieth of the squared error, since it is a quarter of the work; and for a picture that is shown.
+ */
+const HALF_FROM = { chain: [6, 8, 10, 12], best: [6, 10, 12, 14] } as const;
+/** Detail of what is not known better. */
+const MIDDLE = 1;
+
+/** A picture's size, the timestep it is at, and its detail. */
+export interface Place extends Size {
   readonly t: number;
+  /** See {@link NoisyPicture}. */
+  readonly detail?: number | undefined;
 }
 
 /** Whether a picture of this size is ever denoised at half of it. */
@@ -40,15 +64,29 @@ export function canBeHalved({ leastSide }: Pick<Pyramid, 'leastSide'>, width: nu
   return Math.min(width, height) >= leastSide;
 }
 
-/** What xhat0 of a picture is made from. */
-function sourcesOf(
-  pyramid: Pyramid,
-  { width, height, t }: Place,
-  best = false,
-): 'half' | 'itself' | 'itself and quarter' | 'itself and half' {
+/** What xhat0 of a picture is made from. @param best for a picture that is shown */
+function sourcesOf(pyramid: Pyramid, place: Place, best = false): 'half' | 'itself' | 'itself and quarter' {
+  const { width, height, t, detail = MIDDLE } = place;
   if (!canBeHalved(pyramid, width, height)) return 'itself';
-  if (t >= pyramid.halfFrom) return best ? 'itself and half' : 'half';
-  return t >= BLEND_FROM * pyramid.halfFrom ? 'itself and quarter' : 'itself';
+  const eighths = HALF_FROM[best ? 'best' : 'chain'][detail];
+  if (t >= Math.floor((eighths * pyramid.halfFrom + 4) / 8)) return 'half';
+  return t >= sharesOf(pyramid).timesteps[0] ? 'itself and quarter' : 'itself';
+}
+
+/** Timestep at which a picture's detail is measured: there it is denoised at half its size with detail 0, at its own with 1. */
+export function timestepOfDetail({ halfFrom }: Pyramid): number {
+  return Math.round(0.875 * halfFrom);
+}
+
+/** Squared errors at half the size, over those at the picture's own, above which a picture has detail 1, 2 and 3. */
+const DETAILED = [1.03, 1.08, 1.18];
+
+/**
+ * A picture's detail.
+ * @param ratio of the squared errors of xhat0 with detail 0 and with detail 1, at {@link timestepOfDetail}
+ */
+export function detailOf(ratio: number): number {
+  return DETAILED.filter((limit) => ratio > limit).length;
 }
 
 /**
@@ -82,7 +120,7 @@ async function evaluate(by: Estimator, picture: NoisyPicture): Promise<NetworkEv
     };
   }
   const evaluation = await by.denoiser.evaluate!(picture, { signal: by.signal });
-  if (sources === 'itself and quarter') clip(await blendWithQuarter(by, picture, evaluation.xhat0));
+  if (sources === 'itself and quarter') await blendWithQuarter(by, picture, evaluation.xhat0);
   return evaluation;
 }
 
@@ -96,48 +134,71 @@ interface Estimator {
 
 /** xhat0, in [-1, 1]. */
 async function estimate(by: Estimator, picture: NoisyPicture, into?: Float32Array): Promise<Float32Array> {
-  const { width, height } = picture;
   const sources = sourcesOf(by.pyramid, picture, by.best);
   if (sources === 'half') {
-    const coarse = await estimate(by, halfOf(by.schedule, picture));
-    return clip(addDoubled(coarse, width, height, into?.fill(0)));
+    const half = await estimate(by, halfOf(by.schedule, picture));
+    return clip(addDoubled(half, picture.width, picture.height, into?.fill(0)));
   }
   const fine = await by.denoiser.predictX0(picture, { into, signal: by.signal });
-  if (sources === 'itself and half') return blendWithHalf(by, picture, fine);
-  return sources === 'itself' ? fine : clip(await blendWithQuarter(by, picture, fine));
-}
-
-/** The mean of both. @param fine xhat0 of the picture itself, where the result goes */
-async function blendWithHalf(by: Estimator, picture: NoisyPicture, fine: Float32Array): Promise<Float32Array> {
-  const { width, height } = picture;
-  const half = await estimate(by, halfOf(by.schedule, picture));
-  for (let i = 0; i < fine.length; i++) fine[i] *= 0.5;
-  for (let i = 0; i < half.length; i++) half[i] *= 0.5;
-  return clip(addDoubled(half, width, height, fine));
+  return sources === 'itself' ? fine : blendWithQuarter(by, picture, fine);
 }
 
 /** @param fine xhat0 of the picture itself, where the result goes */
 async function blendWithQuarter(by: Estimator, picture: NoisyPicture, fine: Float32Array): Promise<Float32Array> {
-  const { width, height } = picture;
-  const half = halfOf(by.schedule, picture);
-  const quarter = halfOf(by.schedule, half);
-  const difference = await estimate(by, quarter);
+  const quarter = await estimate({ ...by, best: false }, halfOf(by.schedule, halfOf(by.schedule, picture)));
+  return clip(blend(fine, quarter, picture, sharesAt(by.pyramid, picture.t)));
+}
+
+function sharesOf({ shares, halfFrom }: Pyramid): Shares {
+  return shares ?? defaultShares(halfFrom);
+}
+
+/** The shares at a timestep, 1 for the whole. */
+export function sharesAt(pyramid: Pyramid, t: number): number[] {
+  const { timesteps, parts } = sharesOf(pyramid);
+  const next = timesteps.findIndex((timestep) => timestep > t);
+  if (next <= 0) return parts[next === 0 ? 0 : parts.length - 1].map((part) => part / UNIT);
+  const way = (t - timesteps[next - 1]) / (timesteps[next] - timesteps[next - 1]);
+  return parts[next - 1].map((part, i) => (part + way * (parts[next][i] - part)) / UNIT);
+}
+
+/** Shares as a model has them. */
+export function inUnits(shares: Iterable<number>): number[] {
+  return Array.from(shares, (share) => Math.round(UNIT * share));
+}
+
+/**
+ * Puts two estimates of a picture together.
+ * @param fine of the picture itself, where the result goes
+ * @param quarter of a quarter of the size, overwritten
+ * @param shares as {@link sharesAt} has them
+ * @returns `fine`
+ */
+export function blend(
+  fine: Float32Array,
+  quarter: Float32Array,
+  { width, height }: Size,
+  [finest, ...larger]: readonly number[],
+): Float32Array {
+  const half = halfSize({ width, height });
   const ofFine = halve(halve(fine, width, height), half.width, half.height);
-  for (let i = 0; i < difference.length; i++) difference[i] -= ofFine[i];
-  const share = shareOf(difference, quarter.width, quarter.height);
+  for (let i = 0; i < quarter.length; i++) quarter[i] -= ofFine[i];
+  const share = shareOf(quarter, halfSize(half), larger);
+  for (let i = 0; i < share.length; i++) share[i] += finest * ofFine[i];
+  for (let i = 0; i < fine.length; i++) fine[i] *= 1 - finest;
   return addDoubled(addDoubled(share, half.width, half.height), width, height, fine);
 }
 
 /** What is taken of a difference: the more, the larger its shapes are. */
-function shareOf(difference: Float32Array, width: number, height: number, scale = 0): Float32Array {
-  const share = difference.map((value) => SHARES[scale] * value);
-  if (scale + 1 === SHARES.length) return share;
-  const smaller = shareOf(halve(difference, width, height), Math.ceil(width / 2), Math.ceil(height / 2), scale + 1);
-  return addDoubled(smaller, width, height, share);
+function shareOf(difference: Float32Array, size: Size, [share, ...larger]: readonly number[]): Float32Array {
+  const taken = difference.map((value) => share * value);
+  if (larger.length === 0) return taken;
+  const { width, height } = size;
+  return addDoubled(shareOf(halve(difference, width, height), halfSize(size), larger), width, height, taken);
 }
 
 /** The picture at half its size, in the noise that the network expects at its timestep. */
-function halfOf(schedule: Schedule, picture: NoisyPicture): NoisyPicture {
+export function halfOf(schedule: Schedule, picture: NoisyPicture): NoisyPicture {
   const { xt, width, height, t } = picture;
   const half = halfPlace(schedule, picture);
   const smaller = halve(xt, width, height);
@@ -146,8 +207,12 @@ function halfOf(schedule: Schedule, picture: NoisyPicture): NoisyPicture {
   return { ...half, xt: smaller, snr: 4 * (picture.snr ?? schedule.snr[t]) };
 }
 
-function halfPlace(schedule: Schedule, { width, height, t }: Place): Place {
-  return { width: Math.ceil(width / 2), height: Math.ceil(height / 2), t: timestepOfHalf(schedule, t) };
+function halfPlace(schedule: Schedule, place: Place): Place {
+  return { ...halfSize(place), t: timestepOfHalf(schedule, place.t), detail: place.detail };
+}
+
+function halfSize({ width, height }: Size): Size {
+  return { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };
 }
 
 /** The timestep at which x_t of half the size is: its noise is half as large, so the signal-to-noise ratio nearest to four times that of t. */
@@ -159,15 +224,15 @@ export function timestepOfHalf({ snr }: Schedule, t: number): number {
   return half < t && wanted * wanted < snr[half] * snr[half + 1] ? half + 1 : half;
 }
 
-/** How many times a picture is halved before the network sees it. Exact: both ends plan with it. */
-export function halvings(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): number {
-  if (!pyramid || sourcesOf(pyramid, place) !== 'half') return 0;
-  return 1 + halvings(pyramid, schedule, halfPlace(schedule, place));
+/** How many times a picture is halved before the network sees it. Exact: both ends plan with it. @param best for a picture that is shown */
+export function halvings(pyramid: Pyramid | undefined, schedule: Schedule, place: Place, best = false): number {
+  if (!pyramid || sourcesOf(pyramid, place, best) !== 'half') return 0;
+  return 1 + halvings(pyramid, schedule, halfPlace(schedule, place), best);
 }
 
-/** Whether xhat0 is as good as can be, also for a step of a chain. */
-export function isBest(pyramid: Pyramid | undefined, place: Place): boolean {
-  return !pyramid || sourcesOf(pyramid, place) === sourcesOf(pyramid, place, true);
+/** Whether xhat0 for a step of a chain is as good as can be, and the same as for a picture that is shown. */
+export function isBest(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): boolean {
+  return halvings(pyramid, schedule, place) === halvings(pyramid, schedule, place, true);
 }
 
 /** Where the network is asked for a picture, halved or itself. Exact, too. */
@@ -176,13 +241,12 @@ export function placeAsked(pyramid: Pyramid | undefined, schedule: Schedule, pla
   return placeAsked(pyramid, schedule, halfPlace(schedule, place));
 }
 
-/** The network's work for xhat0 as a share of that without a pyramid. */
+/** The network's work for xhat0 as a share of that without a pyramid. @param best for a picture that is shown */
 export function workAt(pyramid: Pyramid | undefined, schedule: Schedule, place: Place, best = false): number {
   const sources = pyramid ? sourcesOf(pyramid, place, best) : 'itself';
   if (sources === 'itself') return 1;
   const half = halfPlace(schedule, place);
-  if (sources === 'half') return workAt(pyramid, schedule, half) / 4;
-  if (sources === 'itself and half') return 1 + workAt(pyramid, schedule, half, best) / 4;
+  if (sources === 'half') return workAt(pyramid, schedule, half, best) / 4;
   return 1 + workAt(pyramid, schedule, halfPlace(schedule, half)) / 16;
 }
 

@@ -26,7 +26,7 @@ test('what follows training takes a part of it, of short runs and of long ones',
     expect(extentOf(1_000_000, side)).toEqual({
       ...{ validation: 256, samples: 16, test: 1000 },
       calibration: side === 32 ? 160 : 64,
-      calibrationTiles: 2,
+      calibrationTiles: 4,
     });
     expect(extentOf(0, side)).toEqual({
       ...{ validation: 4, samples: 1, test: 16 },

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { calibratePyramid, fitProfile } from '../../src/codec/calibration.js';
 import { nearestPlace } from '../../src/codec/encoder/plan-choice.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
-import { timestepOfHalf } from '../../src/model/pyramid.js';
+import { addDoubled, timestepOfHalf } from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 
 const schedule = createSchedule(paperSchedule);
@@ -53,45 +53,95 @@ test('few images say how hard they are; how images differ is then assumed', () =
   }
 });
 
-describe('from which timestep on pictures are denoised at half their size', () => {
+describe('a pyramid', () => {
+  const GREY = 1 / 255;
   const grey = (side: number) => ({ width: side, height: side, data: new Uint8Array(side * side * 3).fill(128) });
-  /** A denoiser of grey pictures that is off by so much. */
-  const offBy = (error: (side: number, t: number) => number): Denoiser => ({
+  /** A denoiser of grey pictures that is off by so much: at full size in red, at others in green, so that neither makes up for the other. */
+  const offBy = (full: number, error: (side: number, t: number) => number): Denoiser => ({
     parallelism: 2,
     precision: 'fp32',
-    predictX0: async ({ xt, width, t }, { into = new Float32Array(xt.length) } = {}) =>
-      into.fill(1 / 255 + error(width, t)),
+    predictX0: async ({ xt, width, t }, { into = new Float32Array(xt.length) } = {}) => {
+      into.fill(GREY);
+      const channel = width === full ? 0 : 1;
+      for (let i = channel; i < into.length; i += 3) into[i] += error(width, t);
+      return into;
+    },
     dispose: async () => {},
   });
   const images = Array.from({ length: 40 }, () => grey(40));
 
-  test('is where half the size becomes as good', async () => {
-    // At half the size it is better than at full size where it is asked for t > 150.
-    const denoiser = offBy((side, t) => (side === 40 ? 0.1 : 0.1 * Math.exp((150 - t) / 100)));
+  test('begins where half the size costs a twentieth more than the picture itself with its quarter', async () => {
+    const error = (side: number, t: number) => (side === 40 ? 0.1 : 0.1 * Math.exp((150 - t) / 100));
+    const pyramid = await calibratePyramid(images, { schedule, denoiser: offBy(40, error) }, 32);
+    const lossAt = (t: number) => {
+      const half = timestepOfHalf(schedule, t);
+      const quarter = error(10, timestepOfHalf(schedule, half)) ** 2;
+      const blended = (0.1 ** 2 * quarter) / (0.1 ** 2 + quarter);
+      return error(20, half) ** 2 / blended - 1.05;
+    };
+    let expected = 70;
+    while (lossAt(expected) > 0) expected++;
+    expect(expected).toBeGreaterThan(110);
+    expect(expected).toBeLessThan(400);
+    expect(Math.abs(pyramid!.halfFrom - expected)).toBeLessThan(12);
+  });
+
+  test('begins at the lowest timestep that is looked at where half the size is always better', async () => {
+    const denoiser = offBy(40, (side) => (side === 20 ? 0.01 : 0.1));
     const pyramid = await calibratePyramid(images, { schedule, denoiser }, 32);
-    expect(Math.abs(timestepOfHalf(schedule, pyramid!.halfFrom) - 148)).toBeLessThan(5);
+    expect(pyramid).toMatchObject({ halfFrom: 70, leastSide: 32 });
+    expect(pyramid!.shares!.timesteps[0]).toBe(70);
   });
 
-  test('does not ask for smaller pictures than half the size where those have less noise', async () => {
-    const error = new Map([
-      [160, 0.1],
-      [80, 0.02],
-    ]);
-    const denoiser = offBy((side) => error.get(side) ?? 0.13);
-    expect(await calibratePyramid([grey(160), grey(160)], { schedule, denoiser }, 32)).toEqual({
-      halfFrom: 145,
-      leastSide: 32,
-    });
-  });
-
-  test('is the lowest that is looked at where half the size is always better', async () => {
-    const pyramid = await calibratePyramid(images, { schedule, denoiser: offBy((side) => side / 400) }, 32);
-    expect(pyramid).toEqual({ halfFrom: 145, leastSide: 32 });
-  });
-
-  test('is nowhere where it is never as good, or pictures are too small', async () => {
-    const denoiser = offBy((side) => 1 / side);
+  test('is none where half the size is never as good, or pictures are too small', async () => {
+    const denoiser = offBy(40, (side) => 1 / side);
     expect(await calibratePyramid(images, { schedule, denoiser }, 32)).toBeUndefined();
     expect(await calibratePyramid([grey(31), grey(16)], { schedule, denoiser }, 32)).toBeUndefined();
+  });
+
+  test('takes from the quarter, in shapes of each size, what makes the error least', async () => {
+    const side = 160;
+    // Patterns of shapes of 4, 8, and 16 pixels and more, as a quarter of the size has them: the means of the first two are nothing.
+    const checkers = (cell: number) => (x: number, y: number) =>
+      1 - 2 * ((Math.floor(x / cell) + Math.floor(y / cell)) % 2);
+    const pattern = (size: number, value: (x: number, y: number) => number) =>
+      Float32Array.from({ length: size * size * 3 }, (_, i) =>
+        value(Math.floor(i / 3) % size, Math.floor(i / 3 / size)),
+      );
+    const shapes = [
+      pattern(40, checkers(1)),
+      addDoubled(pattern(20, checkers(1)), 40, 40),
+      addDoubled(
+        addDoubled(
+          pattern(10, (x) => Math.sin(x)),
+          20,
+          20,
+        ),
+        40,
+        40,
+      ),
+    ];
+    const sum = (weights: readonly number[]) =>
+      shapes[0].map((_, i) => weights.reduce((value, weight, k) => value + weight * shapes[k][i], 0));
+    // With errors of opposite signs, a share of f / (f + q) leaves none.
+    const [fine, quarter] = [
+      [0.01, 0.02, 0.06],
+      [0.09, 0.06, 0.02],
+    ];
+    const errors = new Map([
+      [40, sum(quarter.map((weight) => -weight))],
+      [160, addDoubled(addDoubled(sum(fine), 80, 80), 160, 160)],
+    ]);
+    const denoiser: Denoiser = {
+      ...offBy(0, () => 0),
+      predictX0: async ({ width }) => (errors.get(width) ?? new Float32Array(width * width * 3)).map((v) => GREY + v),
+    };
+    const { shares } = (await calibratePyramid([grey(side)], { schedule, denoiser }, side))!;
+    for (const [none, four, eight, more] of shares!.parts) {
+      expect(Math.abs(none)).toBeLessThanOrEqual(10);
+      expect(Math.abs(four - 100)).toBeLessThanOrEqual(10);
+      expect(Math.abs(four + eight - 250)).toBeLessThanOrEqual(10);
+      expect(Math.abs(four + eight + more - 750)).toBeLessThanOrEqual(10);
+    }
   });
 });

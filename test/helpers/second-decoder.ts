@@ -15,7 +15,11 @@ export interface SecondModel {
   readonly schedule: { readonly timesteps: number; readonly betaStart: number; readonly betaEnd: number };
   readonly tiling: Tiling;
   readonly profile: { readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
-  readonly pyramid?: { readonly halfFrom: number; readonly leastSide: number };
+  readonly pyramid?: {
+    readonly halfFrom: number;
+    readonly leastSide: number;
+    readonly shares?: { readonly timesteps: readonly number[]; readonly parts: readonly (readonly number[])[] };
+  };
   readonly residuals?: SecondTailContext['residuals'];
   readonly stride: NoisePredictor['stride'];
   /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
@@ -344,30 +348,30 @@ type Estimate = (
   model: SecondModel,
 ) => Promise<Float32Array>;
 
-/** The picture that is shown: at half the size and more, the mean of it and the picture's own. */
-const estimateBest: Estimate = async (x, width, height, t, abar, model) => {
-  const { halfFrom, leastSide } = model.pyramid ?? { halfFrom: 0, leastSide: Number.POSITIVE_INFINITY };
-  if (t === abar.length - 1 || width < leastSide || height < leastSide || t < halfFrom) {
-    return estimateScaled(x, width, height, t, abar, model);
-  }
-  const snr = abar.map((value) => value / (1 - value));
-  const u = halfTimestep(snr, t);
-  const y = means(x, width, height).map((value) => value * Math.sqrt(abar[u] / abar[t]));
-  const half = doubled(await estimateBest(y, (width + 1) >> 1, (height + 1) >> 1, u, abar, model), width, height);
-  const own = await estimate(x, width, height, t, abar, model);
-  return own.map((value, i) => Math.min(1, Math.max(-1, (value + half[i]) / 2)));
+/** The picture that is shown: half the size comes later. */
+const estimateBest: Estimate = (x, width, height, t, abar, model) => {
+  const pyramid = model.pyramid && {
+    ...model.pyramid,
+    shares: sharesOf(model.pyramid),
+    halfFrom: Math.floor((10 * model.pyramid.halfFrom + 4) / 8),
+  };
+  return estimateScaled(x, width, height, t, abar, pyramid ? { ...model, pyramid } : model);
 };
+
+const sharesOf = ({ halfFrom, shares }: NonNullable<SecondModel['pyramid']>) =>
+  shares ?? { timesteps: [Math.ceil(halfFrom / 4)], parts: [[0, 200, 150, 300]] };
 
 /** xhat0, of a smaller picture where the model's pyramid says so. */
 const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
   const { halfFrom, leastSide } = model.pyramid ?? { halfFrom: 0, leastSide: Number.POSITIVE_INFINITY };
+  const { timesteps, parts } = sharesOf(model.pyramid ?? { halfFrom, leastSide });
   const snr = abar.map((value) => value / (1 - value));
   const atT = t === abar.length - 1;
-  const xhat0 = atT ? await estimate(x, width, height, t, abar, model) : await scaled(x, width, height, t);
-  return xhat0.map((value) => Math.min(1, Math.max(-1, value)));
+  return atT ? clipped(await estimate(x, width, height, t, abar, model)) : scaled(x, width, height, t);
 
   async function scaled(x: Float32Array, width: number, height: number, t: number): Promise<Float32Array> {
-    if (width < leastSide || height < leastSide || t < halfFrom / 4) return estimate(x, width, height, t, abar, model);
+    const isSmall = width < leastSide || height < leastSide;
+    if (isSmall || (t < timesteps[0] && t < halfFrom)) return estimate(x, width, height, t, abar, model);
     const sizes = [[width, height]];
     for (let i = 0; i < 4; i++) sizes.push(sizes[i].map((side) => (side + 1) >> 1));
     const M = (values: Float32Array, size: number) => means(values, sizes[size][0], sizes[size][1]);
@@ -379,23 +383,33 @@ const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
     const z = M(y, 1).map((value) => value * Math.sqrt(abar[v] / abar[u]));
     const f = await estimate(x, width, height, t, abar, model);
     const ofF = M(M(f, 0), 1);
+    const [s0, s1, s2, s3] = [0, 1, 2, 3].map((i) => share(t, i) / 1000);
     const d = (await scaled(z, sizes[2][0], sizes[2][1], v)).map((value, i) => value - ofF[i]);
     const inner = D(
-      M(M(d, 2), 3).map((value) => 0.3 * value),
+      M(M(d, 2), 3).map((value) => s3 * value),
       3,
     );
     const middle = D(
-      M(d, 2).map((value, i) => 0.15 * value + inner[i]),
+      M(d, 2).map((value, i) => s2 * value + inner[i]),
       2,
     );
     const added = D(
       D(
-        d.map((value, i) => 0.2 * value + middle[i]),
+        d.map((value, i) => s0 * ofF[i] + s1 * value + middle[i]),
         1,
       ),
       0,
     );
-    return f.map((value, i) => value + added[i]);
+    return f.map((value, i) => (1 - s0) * value + added[i]);
+  }
+
+  function share(t: number, i: number): number {
+    const last = timesteps.length - 1;
+    if (t >= timesteps[last]) return parts[last][i];
+    let k = 0;
+    while (t >= timesteps[k + 1]) k++;
+    const way = (t - timesteps[k]) / (timesteps[k + 1] - timesteps[k]);
+    return parts[k][i] + way * (parts[k + 1][i] - parts[k][i]);
   }
 };
 

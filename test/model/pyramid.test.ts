@@ -4,7 +4,19 @@ import { describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../src/common/random.js';
 import { toUnit } from '../../src/image/pixels.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
-import { addDoubled, halve, halvings, timestepOfHalf, withPyramid, workAt } from '../../src/model/pyramid.js';
+import {
+  addDoubled,
+  blend,
+  detailOf,
+  halve,
+  halvings,
+  isBest,
+  sharesAt,
+  timestepOfDetail,
+  timestepOfHalf,
+  withPyramid,
+  workAt,
+} from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 
 const schedule = createSchedule(paperSchedule);
@@ -85,17 +97,116 @@ test('pictures are halved the more often the more noise there is, as long as the
   expect([times(1000, 31), times(1000, 32), times(1000, 63), times(1000, 64)]).toEqual([0, 1, 2, 2]);
 });
 
+describe('detail', () => {
+  const place = (t: number, detail?: number) => ({ width: 500, height: 300, t, detail });
+
+  test('is halved the later the more there is, and what is shown never before the chain', () => {
+    const from = (detail: number | undefined, best: boolean) => {
+      let t = 1;
+      while (halvings(PYRAMID, schedule, place(t, detail), best) === 0) t++;
+      return t;
+    };
+    expect([0, 1, 2, 3].map((detail) => from(detail, false))).toEqual([225, 300, 375, 450]);
+    expect([0, 1, 2, 3].map((detail) => from(detail, true))).toEqual([225, 375, 450, 525]);
+    expect(from(undefined, false)).toBe(300);
+  });
+
+  test('has a timestep at which it is measured, between the first two', () => {
+    const t = timestepOfDetail(PYRAMID);
+    expect([0, 1, 2, 3].map((detail) => halvings(PYRAMID, schedule, place(t, detail)))).toEqual([1, 0, 0, 0]);
+    expect([0.9, 1.05, 1.1, 1.5].map(detailOf)).toEqual([0, 1, 2, 3]);
+  });
+});
+
 test('the work is that of the pictures that the network is asked for', async () => {
   const { denoiser, asked } = recorder();
   const halving = withPyramid(denoiser, schedule, PYRAMID);
   const [width, height] = [256, 128];
+  const xt = new Float32Array(width * height * 3);
+  expect(workAt(undefined, schedule, { width, height, t: 500 })).toBe(1);
   for (const t of [1, 74, 75, 150, 299, 300, 450, 700, 1000]) {
-    asked.length = 0;
-    await halving.predictX0({ xt: new Float32Array(width * height * 3), width, height, t });
-    const pixels = asked.reduce((sum, one) => sum + one.width * one.height, 0);
-    expect(workAt(PYRAMID, schedule, { width, height, t })).toBe(pixels / (width * height));
-    expect(workAt(undefined, schedule, { width, height, t })).toBe(1);
+    for (const detail of [undefined, 0, 3]) {
+      const place = { width, height, t, detail };
+      const askedFor = async (best: boolean) => {
+        asked.length = 0;
+        await halving.predictX0({ ...place, xt }, { best });
+        const pixels = asked.reduce((sum, one) => sum + one.width * one.height, 0);
+        expect(workAt(PYRAMID, schedule, place, best)).toBe(pixels / (width * height));
+        return asked.map((one) => `${one.width} ${one.t}`).join();
+      };
+      const forStep = await askedFor(false);
+      expect(isBest(PYRAMID, schedule, place)).toBe(forStep === (await askedFor(true)));
+    }
   }
+});
+
+describe('a blend with the quarter', () => {
+  const size = fc.record({ width: side, height: side });
+  const noise = (name: string, width: number, height: number) => {
+    const gaussian = gaussians(integerStream(name));
+    return picture(width, height, () => gaussian());
+  };
+  const quarterOf = ({ width, height }: { width: number; height: number }) => ({
+    width: Math.ceil(Math.ceil(width / 2) / 2),
+    height: Math.ceil(Math.ceil(height / 2) / 2),
+  });
+
+  test('without shares is the picture itself, with whole ones the quarter, at odd sizes too', () => {
+    fc.assert(
+      fc.property(size, ({ width, height }) => {
+        const fine = noise('fine', width, height);
+        const small = quarterOf({ width, height });
+        const quarter = noise('quarter', small.width, small.height);
+        const with_ = (shares: number[]) => blend(fine.slice(), quarter.slice(), { width, height }, shares);
+        expect(largestDifference(with_([0, 0, 0, 0]), fine)).toBeLessThan(1e-6);
+        const doubled = addDoubled(addDoubled(quarter, Math.ceil(width / 2), Math.ceil(height / 2)), width, height);
+        expect(largestDifference(with_([1, 1, 0, 0]), doubled)).toBeLessThan(1e-5);
+      }),
+    );
+  });
+
+  test('of a plain picture with itself stays plain, whatever the shares', () => {
+    const share = fc.integer({ min: -1000, max: 1000 }).map((value) => value / 1000);
+    fc.assert(
+      fc.property(size, fc.tuple(share, share, share, share), ({ width, height }, shares) => {
+        const plain = picture(width, height, () => 0.3);
+        const small = quarterOf({ width, height });
+        const blended = blend(
+          plain.slice(),
+          picture(small.width, small.height, () => 0.3),
+          { width, height },
+          shares,
+        );
+        expect(largestDifference(blended, plain)).toBeLessThan(1e-6);
+      }),
+    );
+  });
+
+  test('has shares that are linear between those of the table, and its last beyond', () => {
+    const shares = {
+      timesteps: [100, 200, 400],
+      parts: [
+        [0, 100, 200, 300],
+        [100, 100, 300, 100],
+        [900, 500, 100, 100],
+      ],
+    };
+    const at = (t: number) => sharesAt({ ...PYRAMID, shares }, t).map((value) => Math.round(1e6 * value) / 1e3);
+    expect(at(100)).toEqual([0, 100, 200, 300]);
+    expect(at(150)).toEqual([50, 100, 250, 200]);
+    expect(at(300)).toEqual([500, 300, 200, 100]);
+    expect(at(700)).toEqual([900, 500, 100, 100]);
+    expect(sharesAt(PYRAMID, 75)).toEqual([0, 0.2, 0.15, 0.3]);
+  });
+
+  test('begins at the first of the table', async () => {
+    const { denoiser, asked } = recorder();
+    const shares = { timesteps: [120], parts: [[0, 200, 150, 300]] };
+    const halving = withPyramid(denoiser, schedule, { ...PYRAMID, shares });
+    const xt = new Float32Array(64 * 64 * 3);
+    for (const t of [119, 120]) await halving.predictX0({ xt, width: 64, height: 64, t });
+    expect(asked.map((one) => one.width)).toEqual([64, 64, 16]);
+  });
 });
 
 /** A denoiser that takes the noise for what it is: xhat0 = x_t / sqrt(abar_t); and what it was asked for. */

@@ -2,6 +2,7 @@
 import { calibrate, calibratePyramid, calibrateResiduals, ENOUGH_IMAGES } from '../../codec/calibration.js';
 import { counted } from '../../common/counted.js';
 import type { Engine } from '../../engine/engine.js';
+import { cutMiddle } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import type { DiffusionModel } from '../../model/diffusion-model.js';
 import { withPyramid } from '../../model/pyramid.js';
@@ -21,8 +22,10 @@ export interface CodecFileOptions {
   readonly write: (name: string, data: string) => Promise<void>;
 }
 
-/** Pictures to calibrate on are of interest up to so many tiles a side: larger ones take time, smaller ones cannot be halved. */
-export const CALIBRATION_TILES = 2;
+/** Pictures to calibrate on are of interest up to so many tiles a side: half and quarter of the size are to be pictures, too. */
+export const CALIBRATION_TILES = 4;
+/** All but the pyramid is measured on so many: larger ones take time. */
+export const PROFILE_TILES = 2;
 
 /**
  * Measures a directory's pyramid, profile and residuals on training pictures and writes `codec.json`.
@@ -48,11 +51,17 @@ export async function makeCodecFile<About extends object>(
       onProgress: (fraction: number) => progress.update(from + (to - from) * fraction),
     });
     // What fits into a window has nothing farther to see.
-    const pyramid = await calibratePyramid(images, model, tiling.tile + 1, part(0, 0.1));
+    const pyramid = await calibratePyramid(
+      images.map((image) => cutMiddle(image, wholeWindows(CALIBRATION_TILES, tiling))),
+      model,
+      tiling.tile + 1,
+      part(0, 0.25),
+    );
     const denoiser = withPyramid(model.denoiser, model.schedule, pyramid);
     const halving = { ...model, denoiser };
-    const profile = await calibrate(images, halving, part(0.1, 0.8));
-    const residuals = await calibrateResiduals(images, halving, part(0.8, 1));
+    const middles = images.map((image) => cutMiddle(image, PROFILE_TILES * tiling.tile));
+    const profile = await calibrate(middles, halving, part(0.25, 0.85));
+    const residuals = await calibrateResiduals(middles, halving, part(0.85, 1));
     progress.stop();
     const about = await describe({ ...model, engine }, model.about);
     const codec: CodecConfig = {
@@ -70,4 +79,9 @@ export async function makeCodecFile<About extends object>(
     progress.stop();
     await model.denoiser.dispose();
   }
+}
+
+/** Pixels that so many windows of full size cover, as nearly all of a large picture's are. */
+function wholeWindows(count: number, { tile, overlap }: Tiling): number {
+  return count * (tile - overlap) + overlap;
 }

@@ -3,7 +3,7 @@
  * than training did. By crops and not by the clock, so that the same command makes the same model on any machine.
  */
 import { ENOUGH_IMAGES } from '../../codec/calibration.js';
-import { CALIBRATION_TILES } from './codec-file.js';
+import { CALIBRATION_TILES, PROFILE_TILES } from './codec-file.js';
 
 /** Crops trained on from which on everything is measured in full: `small` sees them in ten minutes of two cores. */
 const FULL_AFTER = 30_000;
@@ -14,7 +14,7 @@ export const SAMPLE_STEPS = 50;
 
 /** Crops smaller than so much are of small pictures, of which calibration takes more. */
 const SMALL_SIDE = 64;
-/** Evaluations that calibrating on a window of an image takes; of photographs there is more than one in a crop. */
+/** Evaluations that calibrating on a window of an image takes, a fifth of them for the pyramid; of photographs there is more than one in a crop. */
 const CALIBRATION_EVALUATIONS = 50;
 /** Evaluations that take as long as training on a crop: backward takes twice as long as forward. */
 const EVALUATIONS_PER_CROP = 3;
@@ -65,7 +65,7 @@ export function costOfGain(trained: number): number {
  */
 export function costOf(extent: Extent, side: number, hasTest: boolean): { validation: number; finish: number } {
   const validation = extent.validation * (VALIDATION_STRATA + 1) + extent.samples * SAMPLE_STEPS;
-  const windows = extent.calibration * (side < SMALL_SIDE ? 1 : extent.calibrationTiles ** 2);
+  const windows = extent.calibration * (side < SMALL_SIDE ? 1 : Math.min(extent.calibrationTiles, PROFILE_TILES) ** 2);
   const test = hasTest ? extent.test * (VALIDATION_STRATA + 1) : 0;
   const finish = validation + windows * CALIBRATION_EVALUATIONS + test;
   return { validation: validation / EVALUATIONS_PER_CROP, finish: finish / EVALUATIONS_PER_CROP };

@@ -160,7 +160,7 @@ function solveEquations(covariances: Covariances): Predictor[][] | undefined {
 }
 
 /** Solves A w = b by Cholesky factorisation, in place of A; undefined when A is not positive definite. */
-function solve(a: Float64Array[], b: Float64Array): Float64Array | undefined {
+export function solve(a: Float64Array[], b: Float64Array): Float64Array | undefined {
   const n = b.length;
   const w = Float64Array.from(b);
   for (let i = 0; i < n; i++) {
