@@ -3,8 +3,8 @@
  *
  *   npm run fuzz -- [options]
  *
- * --target T     one of parse, decode (coded files), safetensors, pickle, npz, checkpoint, config, codec, scheduler, shards, run, image, hub;
- *                several with commas between; all by default
+ * --target T     one of parse, decode (coded files), safetensors, pickle, npz, checkpoint, update-checkpoint, config, codec,
+ *                scheduler, shards, run, image, hub; several with commas between; all by default
  * --cases N      how many of each (default 10000; 2000 for decode)
  * --from I       first case, to take up an interrupted run or look at one case again (default 0)
  * --seed S       name of the random numbers; case I of a seed is always the same (default fuzz)

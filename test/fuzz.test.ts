@@ -25,7 +25,7 @@ test('what passes decodes', async () => {
 });
 
 test.each([
-  ...(['safetensors', 'pickle', 'npz', 'checkpoint'] as const),
+  ...(['safetensors', 'pickle', 'npz', 'checkpoint', 'update-checkpoint'] as const),
   ...(['config', 'codec', 'scheduler', 'shards', 'run', 'image', 'hub'] as const),
 ])('%s: broken ones are refused, others read', async (target) => {
   const result = await fuzz('--target', target, '--cases', '300', '--seed', 'ci');

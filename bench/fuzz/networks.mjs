@@ -6,15 +6,19 @@ import { authorsConfig, tensorflowName } from '../../dist/model/import/authors-n
 import { readNetwork } from '../../dist/model/import/network.js';
 import { readZip } from '../../dist/model/import/zip.js';
 import { createSchedule, paperSchedule } from '../../dist/model/schedule.js';
-import { parseCheckpoint, serializeCheckpoint } from '../../dist/model/training/checkpoint.js';
+import { parseCheckpoint, parseUpdateCheckpoint, serializeCheckpoint } from '../../dist/model/training/checkpoint.js';
 import { presets } from '../../dist/model/training/presets.js';
 import { createState } from '../../dist/model/training/state.js';
+import { createUpdateState, updateShapeFor } from '../../dist/model/training/update-trainer.js';
 import { listParameters } from '../../dist/model/unet-parameters.js';
+import { listUpdateParameters } from '../../dist/model/update.js';
 import { npyOf, partsOf, safetensorsOf, zipOf } from '../faults/things.mjs';
 import { breakBytes, breakJson } from './draws.mjs';
 
 /** @typedef {import('./draws.mjs').Draws} Draws */
 /** @typedef {import('./targets.mjs').Target} Target */
+/** @typedef {import('../../dist/model/training/checkpoint.js').RunRecord} RunRecord */
+/** @typedef {import('../../dist/model/training/checkpoint.js').UpdateRecord} UpdateRecord */
 
 const IMPORT = fileURLToPath(new URL('../../fixtures/import/', import.meta.url));
 const read = (/** @type {string} */ name) => readFile(IMPORT + name);
@@ -277,31 +281,51 @@ export async function openCheckpoint() {
   const config = parseConfig(CONFIG);
   const state = createState(config, createSchedule(paperSchedule), options);
   const record = { config: CONFIG, options, data: ['pictures'], commands: ['ddpm-codec train'], seconds: 1 };
-  const file = Buffer.from(serializeCheckpoint({ record, state }, listParameters(config)));
-  parseCheckpoint(file);
-  const RECORD = 'ddpm-codec.run';
+  const file = serializeCheckpoint({ record, state }, listParameters(config));
+  return checkpoints(file, 'ddpm-codec.run', parseCheckpoint, ({ options }) => Number.isFinite(options.learningRate));
+}
+
+/** @returns {Promise<Target>} */
+export async function openUpdateCheckpoint() {
+  const [shape, options] = [updateShapeFor(8), { batch: 4, side: 8, seed: 'fuzz' }];
+  const state = createUpdateState(shape, options);
+  const model = { model: 'photo', modelId: '0123' };
+  const record = { ...model, shape, options, data: ['pictures'], commands: ['ddpm-codec train'], seconds: 1 };
+  const file = serializeCheckpoint({ record, state }, listUpdateParameters(shape));
+  const isRight = (/** @type {UpdateRecord} */ { model, modelId, shape: { kept, width } }) =>
+    typeof model === 'string' && typeof modelId === 'string' && kept <= width;
+  return checkpoints(file, 'ddpm-codec.update-run', parseUpdateCheckpoint, isRight);
+}
+
+/**
+ * @template {RunRecord | UpdateRecord} R
+ * @param {Uint8Array} bytes of a checkpoint
+ * @param {string} key of the record in it
+ * @param {(bytes: Uint8Array) => import('../../dist/model/training/checkpoint.js').Checkpoint<R>} parse
+ * @param {(record: R) => boolean} isRight
+ * @returns {Target}
+ */
+function checkpoints(bytes, key, parse, isRight) {
+  const file = Buffer.from(bytes);
+  parse(file);
   return {
     extension: 'safetensors',
     make: (draws) =>
       breakSafetensors(file, draws, (header, { below }) => {
         if (below(4) === 0) return breakJson(header, draws);
         const { __metadata__, ...tensors } = header;
-        const broken = breakJson(JSON.parse(__metadata__[RECORD]), draws);
-        return JSON.stringify({ __metadata__: { ...__metadata__, [RECORD]: broken }, ...tensors });
+        const broken = breakJson(JSON.parse(__metadata__[key]), draws);
+        return JSON.stringify({ __metadata__: { ...__metadata__, [key]: broken }, ...tensors });
       }),
     run: (bytes) => {
-      const { record, state } = parseCheckpoint(bytes);
+      const { record, state } = parse(bytes);
       const sizes = [state.parameters, state.ema, state.m, state.v].map(({ length }) => length);
       if (new Set(sizes).size !== 1) throw new Error(`vectors of ${sizes} numbers`);
       if (!(Number.isSafeInteger(state.step) && state.step >= 0)) throw new Error(`step ${state.step}`);
       // What a run that goes on takes from it as it is.
-      const { batch, side, seed, learningRate } = record.options;
-      const isRight =
-        Number.isSafeInteger(batch) &&
-        Number.isSafeInteger(side) &&
-        typeof seed === 'string' &&
-        Number.isFinite(learningRate);
-      if (!isRight) throw new Error(`options ${JSON.stringify(record.options).slice(0, 300)}`);
+      const { batch, side, seed } = record.options;
+      const areOptions = Number.isSafeInteger(batch) && Number.isSafeInteger(side) && typeof seed === 'string';
+      if (!(areOptions && isRight(record))) throw new Error(`record ${JSON.stringify(record).slice(0, 300)}`);
       if (!Array.isArray(record.data) || !record.data.every((source) => typeof source === 'string'))
         throw new Error('data of wrong types');
       if (!Array.isArray(record.commands) || !Number.isFinite(record.seconds))

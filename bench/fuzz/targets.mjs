@@ -31,6 +31,10 @@ export const targets = {
   pickle: { what: 'PyTorch files', open: async () => (await import('./networks.mjs')).openPickle() },
   npz: { what: 'archives of NumPy', open: async () => (await import('./networks.mjs')).openNpz() },
   checkpoint: { what: 'checkpoints of training', open: async () => (await import('./networks.mjs')).openCheckpoint() },
+  'update-checkpoint': {
+    what: "checkpoints of an update's training",
+    open: async () => (await import('./networks.mjs')).openUpdateCheckpoint(),
+  },
   config: { what: 'config.json', open: async () => (await import('./documents.mjs')).openConfig() },
   codec: { what: 'codec.json', open: async () => (await import('./documents.mjs')).openCodec() },
   scheduler: { what: 'scheduler_config.json', open: async () => (await import('./documents.mjs')).openScheduler() },

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { parseConfig } from '../../src/model/config.js';
 import { readMetadata, readSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
@@ -182,4 +183,11 @@ it('an update does not outlive the network that it is of', async () => {
     stderr: expect.stringMatching(/was of the weights before, and is removed/),
   });
   expect(await readdir(join(directory, 'renewed'))).not.toContain(UPDATE);
+
+  const network = fileURLToPath(new URL('../../fixtures/reference/unet-tiny', import.meta.url));
+  await cp(join(directory, 'whole', UPDATE), join(directory, 'imported', UPDATE), { recursive: true });
+  const imported = ['model', 'import', network, '--out', 'imported', '--calibrate', 'pictures'];
+  expectRefusal(await callMain(imported, directory), 1, /update.safetensors: exists already; use --force/);
+  expect((await callMain([...imported, '--force'], directory)).code).toBe(0);
+  expect(await readdir(join(directory, 'imported'))).not.toContain(UPDATE);
 });
