@@ -16,6 +16,7 @@ import {
   jumpKlBits,
   type Schedule,
 } from '../model/schedule.js';
+import type { PlannedPicture } from './format/plan.js';
 import { type Block, type BlockCounts, noise, type StepMemory, stepBlocks, stepMemory } from './trellis/blocks.js';
 
 /** What a chain needs of a model. */
@@ -26,7 +27,7 @@ export interface ChainModel {
 }
 
 /** Which chain it is: the same for both ends of a file. */
-export interface ChainStart extends Size {
+export interface ChainStart extends PlannedPicture {
   /** Names x_T, permutations and signs. */
   readonly seed: number;
 }
@@ -275,8 +276,8 @@ export class Chain {
   }
 
   private picture(xt = this.state): NoisyPicture {
-    const { width, height } = this.start;
-    return { xt, width, height, t: this.timestep };
+    const { width, height, detail } = this.start;
+    return { xt, width, height, t: this.timestep, detail };
   }
 
   private async ask(

@@ -3,7 +3,7 @@ import { gaussians, type IntegerStream, integerStream } from '../common/random.j
 import { mapAhead } from '../common/side-by-side.js';
 import type { Size } from '../image/image.js';
 import type { Denoiser, NoisyPicture } from './denoiser.js';
-import { canBeHalved, detailOf, type Pyramid, timestepOfDetail } from './pyramid.js';
+import { canBeHalved, detailOf, type Pyramid, timestepOfDetail, workAt } from './pyramid.js';
 import type { Schedule } from './schedule.js';
 
 /** A picture in the model's scale. */
@@ -68,15 +68,16 @@ export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
 /**
  * Measures how full of detail a picture is, which decides from where on its chain is at half its size.
  * @param samples parts of the picture, large enough to be halved
- * @returns 0..3, see {@link NoisyPicture}; undefined where the model or the samples leave nothing to decide
+ * @returns 0..3, see {@link NoisyPicture}, undefined where the model or the samples leave nothing to decide; and the network's work, in
+ *   evaluations of one pixel
  */
 export async function measureDetail(
   samples: readonly UnitImage[],
   { schedule, denoiser, pyramid }: DenoisingModel & { readonly pyramid?: Pyramid | undefined },
   signal?: AbortSignal,
-): Promise<number | undefined> {
+): Promise<{ readonly detail: number | undefined; readonly work: number }> {
   const large = samples.filter(({ width, height }) => pyramid && canBeHalved(pyramid, width, height));
-  if (!pyramid || large.length === 0) return undefined;
+  if (!pyramid || large.length === 0) return { detail: undefined, work: 0 };
   const t = timestepOfDetail(pyramid);
   const stream = integerStream('ddc1/detail');
   const errors = mapAhead(large, denoiser.parallelism, async (sample) => {
@@ -86,10 +87,13 @@ export async function measureDetail(
       squaredDifference(sample.x0, await denoiser.predictX0({ ...noisy, detail }, { signal }));
     return { ofHalf: await error(0), ofItself: await error(1), least: MEASURABLE_ERROR * sample.x0.length };
   });
-  let [half, itself] = [0, 0];
+  let [half, itself, work] = [0, 0, 0];
+  for (const { width, height } of large) {
+    for (const detail of [0, 1]) work += width * height * workAt(pyramid, schedule, { width, height, t, detail });
+  }
   for await (const { ofHalf, ofItself, least } of errors) {
     half += Math.max(ofHalf, least);
     itself += Math.max(ofItself, least);
   }
-  return detailOf(half / itself);
+  return { detail: detailOf(half / itself), work };
 }

@@ -91,10 +91,11 @@ async function encodeWith(
   if (easy) return fileOf(image, options, easy, { plan: blank, points });
 
   const choice = await choosePlan(image, model, { selection, effort, targetRmse, stateBits }, signal);
-  const plan = new FilePlan(model, description, choice.parameters);
+  const { detail, sharpens } = choice;
+  const plan = new FilePlan(model, { ...description, ...(detail !== undefined && { detail }) }, choice.parameters);
   const tails = lossless ? new TailSearch(image, seed, model.schedule, model.residuals) : undefined;
   const walk = await walkChain(
-    { image, model, plan, sharpens: choice.sharpens, stateBits, search, drawing, tails, points },
+    { image, model, plan, detail, sharpens, stateBits, search, drawing, tails, points },
     options,
   );
   const ending = await chooseEnding(image, model, walk, drawing, tails, options);

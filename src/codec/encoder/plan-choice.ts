@@ -7,9 +7,16 @@ import { mapAhead } from '../../common/side-by-side.js';
 import { crop } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { toUnit } from '../../image/pixels.js';
-import { denoisingError, MEASURABLE_ERROR, type UnitImage } from '../../model/denoising.js';
+import { denoisingError, MEASURABLE_ERROR, measureDetail, type UnitImage } from '../../model/denoising.js';
 import { halvings, workAt } from '../../model/pyramid.js';
-import { createPlan, expectedErrors, PLAN_LIMITS, type PlanParameters, type Profile } from '../format/plan.js';
+import {
+  createPlan,
+  expectedErrors,
+  PLAN_LIMITS,
+  type PlannedPicture,
+  type PlanParameters,
+  type Profile,
+} from '../format/plan.js';
 import type { CodecModel } from '../model.js';
 import { DEFAULT_TARGET_RMSE } from '../options.js';
 import type { Selection } from '../trellis/block-coder.js';
@@ -54,6 +61,8 @@ export interface PlanWish {
 
 export interface PlanChoice {
   readonly parameters: PlanParameters;
+  /** How full of detail the picture is, where the model's pyramid makes a difference of it. */
+  readonly detail: number | undefined;
   /** Whether targets are sharpened, which takes a second evaluation of the network for a step. */
   readonly sharpens: boolean;
   /** Evaluations of the network on the whole image that this took (samples counted by their share of its pixels). */
@@ -70,19 +79,21 @@ export async function choosePlan(
   const stream = integerStream('ddc1/plan');
   const { schedule, denoiser, pyramid } = model;
   const near = sampleImage(image, 1);
-  const samplesAt = (t: number) => (halvings(pyramid, schedule, { ...image, t }) > 0 ? sampleImage(image, FAR) : near);
+  const far = sampleImage(image, FAR);
+  const { detail, work } = await measureDetail(far, model, signal);
+  const samplesAt = (t: number) => (halvings(pyramid, schedule, { ...image, t, detail }) > 0 ? far : near);
   const [shares, bias] = near.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
   const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * schedule.timesteps))))];
   const places = probes.flatMap((t, probe) => samplesAt(t).map((sample) => ({ t, probe, ...sample })));
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
   const measured = mapAhead(places, denoiser.parallelism, async ({ t, probe, x0, width, height }) => ({
     probe,
-    error: await denoisingError({ x0, width, height }, t, model, stream, signal),
+    error: await denoisingError({ x0, width, height, detail }, t, model, stream, signal),
     dimensions: x0.length,
-    work: workAt(pyramid, schedule, { width, height, t }) * (x0.length / image.data.length),
+    work: workAt(pyramid, schedule, { width, height, t, detail }) * (x0.length / image.data.length),
   }));
   const sums = probes.map(() => ({ error: 0, dimensions: 0 }));
-  let networkEvaluations = 0;
+  let networkEvaluations = work / (image.width * image.height);
   for await (const { probe, error, dimensions, work } of measured) {
     sums[probe].error += error;
     sums[probe].dimensions += dimensions;
@@ -93,7 +104,8 @@ export async function choosePlan(
   );
   const place = nearestPlace(model.profile, probes, logErrors);
   const load = wish.selection === 'greedy' ? 0 : 1;
-  return { ...paceFor(image, model, { ...place, load }, wish), networkEvaluations };
+  const picture = { width: image.width, height: image.height, detail };
+  return { ...paceFor(picture, model, { ...place, load }, wish), detail, networkEvaluations };
 }
 
 /** The integer place whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
@@ -126,12 +138,12 @@ const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
 
 /** The shortest steps that the network's work allows, at most as long as the effort has them, and with sharpened targets if it can be. */
 function paceFor(
-  image: RgbImage,
+  picture: PlannedPicture,
   model: CodecModel,
   place: Omit<PlanParameters, 'pace'>,
   { selection, effort, targetRmse, stateBits }: PlanWish,
-): Omit<PlanChoice, 'networkEvaluations'> {
-  const pixels = image.width * image.height;
+): Pick<PlanChoice, 'parameters' | 'sharpens'> {
+  const pixels = picture.width * picture.height;
   const longest = PACE_OF_EFFORT[effort - 1];
   const greedy = selection === 'greedy';
   const errors = expectedErrors(model.profile, place.first, place.second);
@@ -139,7 +151,7 @@ function paceFor(
   // More pixels than there is work for are not planned for.
   for (let pace = 0; pixels * 2 < WORK_PIXELS && pace < longest; pace++) {
     const parameters = { ...place, pace };
-    const steps = createPlan(model, parameters, stateBits, image).filter(({ t }) => errors[t] > aim).length;
+    const steps = createPlan(model, parameters, stateBits, picture).filter(({ t }) => errors[t] > aim).length;
     const sharpens = greedy && steps * pixels * SHARPENED <= WORK_PIXELS;
     if (sharpens || (!greedy && steps * pixels <= WORK_PIXELS)) return { parameters, sharpens };
   }

@@ -26,6 +26,8 @@ export interface WalkStart {
   readonly image: RgbImage;
   readonly model: CodecModel;
   readonly plan: FilePlan;
+  /** See {@link Header.detail}. */
+  readonly detail: number | undefined;
   /** See {@link Shaping}. */
   readonly sharpens: boolean;
   /** ν. */
@@ -49,12 +51,12 @@ export interface Walk {
 
 /** Walks as far as it is of use. */
 export async function walkChain(start: WalkStart, options: CheckedEncodeOptions): Promise<Walk> {
-  const { image, model, sharpens, drawing, tails, points } = start;
+  const { image, model, detail, sharpens, drawing, tails, points } = start;
   const { seed, maxBytes, targetRmse, lossless, signal } = options;
   const small = isSmall(image);
   const paths = new BitWriter();
   let { plan } = start;
-  let chain = Chain.begin(model, { ...image, seed });
+  let chain = Chain.begin(model, { ...image, detail, seed });
   /** Of steps that were taken back. */
   let wasted = 0;
   let klBits = 0;

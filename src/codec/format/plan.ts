@@ -7,8 +7,7 @@
  * or + - * / and sqrt in doubles, in a fixed order, so that all machines agree.
  */
 import { invalidArgument } from '../../common/errors.js';
-import type { Size } from '../../image/image.js';
-import { halvings, type Pyramid, placeAsked } from '../../model/pyramid.js';
+import { halvings, type Place, type Pyramid, placeAsked } from '../../model/pyramid.js';
 import { jumpKlBits, type Schedule } from '../../model/schedule.js';
 import { exp2Fixed } from '../bits/exp2.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
@@ -43,6 +42,9 @@ export interface PlanParameters {
   /** How long steps are: an index into `PACES`. */
   readonly pace: number;
 }
+
+/** What a plan depends on of a picture. */
+export type PlannedPicture = Omit<Place, 't'>;
 
 /** One step of the chain: t -> s, sent in this many blocks of so many bits each. */
 export interface PlannedStep {
@@ -151,14 +153,14 @@ function logErrors({ mean, components }: Profile, first: number, second: number)
  * model with an update where what updates have missed since is worth an evaluation. The plan ends at t = 1, or where the rest of the
  * chain is worth less than half of the least step.
  * @param stateBits ν
- * @param size of the picture, in pixels
+ * @param picture its size in pixels, and its detail
  * @param stop a timestep that no step goes past: one ends there and is shorter than it would be
  */
 export function createPlan(
   { schedule, profile, pyramid, updates }: PlanModel,
   parameters: PlanParameters,
   stateBits: number,
-  { width, height }: Size,
+  { width, height, detail }: PlannedPicture,
   stop = 1,
 ): PlannedStep[] {
   checkParameters(parameters);
@@ -176,7 +178,7 @@ export function createPlan(
   let asked = { t: timesteps, planned: 0 };
   let t = timesteps;
   while (t > 1) {
-    const place = { width, height, t };
+    const place = { width, height, t, detail };
     const shortfall = UPDATE_SHORTFALL * Math.sqrt(placeAsked(pyramid, schedule, place).t / timesteps);
     const moved = Math.floor(shortfall * logs[asked.t] + (1 - shortfall) * logs[t]);
     const squaredError = (t === asked.t ? errors[t] : exp2Fixed(moved)) * dimensions;
