@@ -25,7 +25,7 @@ export interface NoisyPicture extends Size {
   readonly t: number;
   /** Signal-to-noise ratio of x_t where it is not quite that of the timestep. */
   readonly snr?: number;
-  /** How full of detail it is, from 0, smooth, to 3: a model's pyramid begins the later. Default 1. */
+  /** How full of detail it is, from 0, smooth, to 3: a model's pyramid begins the later. Default 2. */
   readonly detail?: number | undefined;
 }
 

@@ -45,12 +45,12 @@ function defaultShares(halfFrom: number): Shares {
 }
 
 /**
- * From which eighths of `halfFrom` on pictures are denoised at half their size, by their detail: for a step of a chain, where that may cost a
+ * From which tenths of `halfFrom` on pictures are denoised at half their size, by their detail: for a step of a chain, where that may cost a
  * twentieth of the squared error, since it is a quarter of the work; and for a picture that is shown.
  */
-const HALF_FROM = { chain: [6, 8, 10, 12], best: [6, 10, 12, 14] } as const;
+const HALF_FROM = { chain: [6, 8, 10, 12], best: [8, 10, 12, 13] } as const;
 /** Detail of what is not known better. */
-const MIDDLE = 1;
+const MIDDLE = 2;
 
 /** A picture's size, the timestep it is at, and its detail. */
 export interface Place extends Size {
@@ -68,18 +68,18 @@ export function canBeHalved({ leastSide }: Pick<Pyramid, 'leastSide'>, width: nu
 function sourcesOf(pyramid: Pyramid, place: Place, best = false): 'half' | 'itself' | 'itself and quarter' {
   const { width, height, t, detail = MIDDLE } = place;
   if (!canBeHalved(pyramid, width, height)) return 'itself';
-  const eighths = HALF_FROM[best ? 'best' : 'chain'][detail];
-  if (t >= Math.floor((eighths * pyramid.halfFrom + 4) / 8)) return 'half';
+  const tenths = HALF_FROM[best ? 'best' : 'chain'][detail];
+  if (t >= Math.floor((tenths * pyramid.halfFrom + 5) / 10)) return 'half';
   return t >= sharesOf(pyramid).timesteps[0] ? 'itself and quarter' : 'itself';
 }
 
 /** Timestep at which a picture's detail is measured: there it is denoised at half its size with detail 0, at its own with 1. */
 export function timestepOfDetail({ halfFrom }: Pyramid): number {
-  return Math.round(0.875 * halfFrom);
+  return Math.round(0.7 * halfFrom);
 }
 
 /** Squared errors at half the size, over those at the picture's own, above which a picture has detail 1, 2 and 3. */
-const DETAILED = [1.03, 1.08, 1.18];
+const DETAILED = [1.035, 1.1, 1.22];
 
 /**
  * A picture's detail.

@@ -348,12 +348,14 @@ type Estimate = (
   model: SecondModel,
 ) => Promise<Float32Array>;
 
+const clipped = (values: Float32Array) => values.map((value) => Math.min(1, Math.max(-1, value)));
+
 /** The picture that is shown: half the size comes later. */
 const estimateBest: Estimate = (x, width, height, t, abar, model) => {
   const pyramid = model.pyramid && {
     ...model.pyramid,
     shares: sharesOf(model.pyramid),
-    halfFrom: Math.floor((10 * model.pyramid.halfFrom + 4) / 8),
+    halfFrom: Math.floor((12 * model.pyramid.halfFrom + 5) / 10),
   };
   return estimateScaled(x, width, height, t, abar, pyramid ? { ...model, pyramid } : model);
 };
@@ -371,17 +373,17 @@ const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
 
   async function scaled(x: Float32Array, width: number, height: number, t: number): Promise<Float32Array> {
     const isSmall = width < leastSide || height < leastSide;
-    if (isSmall || (t < timesteps[0] && t < halfFrom)) return estimate(x, width, height, t, abar, model);
+    if (isSmall || (t < timesteps[0] && t < halfFrom)) return clipped(await estimate(x, width, height, t, abar, model));
     const sizes = [[width, height]];
     for (let i = 0; i < 4; i++) sizes.push(sizes[i].map((side) => (side + 1) >> 1));
     const M = (values: Float32Array, size: number) => means(values, sizes[size][0], sizes[size][1]);
     const D = (values: Float32Array, size: number) => doubled(values, sizes[size][0], sizes[size][1]);
     const u = halfTimestep(snr, t);
     const y = M(x, 0).map((value) => value * Math.sqrt(abar[u] / abar[t]));
-    if (t >= halfFrom) return D(await scaled(y, sizes[1][0], sizes[1][1], u), 0);
+    if (t >= halfFrom) return clipped(D(await scaled(y, sizes[1][0], sizes[1][1], u), 0));
     const v = halfTimestep(snr, u);
     const z = M(y, 1).map((value) => value * Math.sqrt(abar[v] / abar[u]));
-    const f = await estimate(x, width, height, t, abar, model);
+    const f = clipped(await estimate(x, width, height, t, abar, model));
     const ofF = M(M(f, 0), 1);
     const [s0, s1, s2, s3] = [0, 1, 2, 3].map((i) => share(t, i) / 1000);
     const d = (await scaled(z, sizes[2][0], sizes[2][1], v)).map((value, i) => value - ofF[i]);
@@ -400,7 +402,7 @@ const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
       ),
       0,
     );
-    return f.map((value, i) => (1 - s0) * value + added[i]);
+    return clipped(f.map((value, i) => (1 - s0) * value + added[i]));
   }
 
   function share(t: number, i: number): number {

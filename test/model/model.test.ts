@@ -27,6 +27,8 @@ async function expectRefusal(call: Promise<unknown>, message: RegExp, code = 'mo
   expect((error as CodecError).message).not.toMatch(/\n/);
 }
 
+const PYRAMID = { halfFrom: 300, leastSide: 32 };
+
 describe('names', () => {
   test('three are shipped', async () => {
     const models = await listModels();
@@ -159,6 +161,21 @@ describe('files that are not there or do not fit', () => {
       'a pyramid of any size',
       (json: Json) => (json.pyramid = { halfFrom: 300 }),
       /pyramid.leastSide: expected it, got nothing/,
+    ],
+    [
+      'shares at timesteps out of order',
+      (json: Json) => (json.pyramid = { ...PYRAMID, shares: { timesteps: [200, 100], parts: [[0, 0, 0, 0]] } }),
+      /pyramid.shares.timesteps: expected timesteps, each above the one before/,
+    ],
+    [
+      'shares that are too few',
+      (json: Json) => (json.pyramid = { ...PYRAMID, shares: { timesteps: [100], parts: [[0, 200, 150]] } }),
+      /pyramid.shares.parts: expected lists of 4 integers from -1000 to 1000/,
+    ],
+    [
+      'shares of other timesteps',
+      (json: Json) => (json.pyramid = { ...PYRAMID, shares: { timesteps: [100, 200], parts: [[0, 200, 150, 300]] } }),
+      /pyramid.shares: expected shares for each timestep/,
     ],
     ['another schedule', (json: Json) => (json.schedule.betaSchedule = 'cosine'), /expected linear, .*, got "cosine"/],
     ['betas the wrong way round', (json: Json) => (json.schedule.betaEnd = 1e-9), /betas: expected/],

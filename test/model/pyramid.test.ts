@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../src/common/random.js';
 import { toUnit } from '../../src/image/pixels.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
+import { measureDetail } from '../../src/model/denoising.js';
 import {
   addDoubled,
   blend,
@@ -106,15 +107,34 @@ describe('detail', () => {
       while (halvings(PYRAMID, schedule, place(t, detail), best) === 0) t++;
       return t;
     };
-    expect([0, 1, 2, 3].map((detail) => from(detail, false))).toEqual([225, 300, 375, 450]);
-    expect([0, 1, 2, 3].map((detail) => from(detail, true))).toEqual([225, 375, 450, 525]);
+    expect([0, 1, 2, 3].map((detail) => from(detail, false))).toEqual([180, 240, 300, 360]);
+    expect([0, 1, 2, 3].map((detail) => from(detail, true))).toEqual([240, 300, 360, 390]);
     expect(from(undefined, false)).toBe(300);
   });
 
   test('has a timestep at which it is measured, between the first two', () => {
     const t = timestepOfDetail(PYRAMID);
     expect([0, 1, 2, 3].map((detail) => halvings(PYRAMID, schedule, place(t, detail)))).toEqual([1, 0, 0, 0]);
-    expect([0.9, 1.05, 1.1, 1.5].map(detailOf)).toEqual([0, 1, 2, 3]);
+    expect([0.9, 1.05, 1.15, 1.5].map(detailOf)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('is measured by what half the size costs, on all samples together; of pictures too small there is none', async () => {
+    const sample = (side: number) => ({ x0: new Float32Array(side * side * 3), width: side, height: side });
+    const measured = (samples: number[], ofHalf: number) => {
+      const denoiser: Denoiser = {
+        ...recorder().denoiser,
+        predictX0: async ({ xt, width }, { into = new Float32Array(xt.length) } = {}) =>
+          into.fill(width === 32 ? ofHalf : 0.1),
+      };
+      return measureDetail(samples.map(sample), { schedule, denoiser, pyramid: { ...PYRAMID, leastSide: 64 } });
+    };
+    expect(await measured([64], 0.1 * Math.sqrt(1.02))).toBe(0);
+    expect(await measured([64], 0.1 * Math.sqrt(1.07))).toBe(1);
+    expect(await measured([64], 0.1 * Math.sqrt(1.2))).toBe(2);
+    expect(await measured([64], 0.1 * Math.sqrt(1.3))).toBe(3);
+    // 64 x 64 of 64 x 64 + 96 x 96 pixels: three tenths of that.
+    expect(await measured([64, 96], 0.1 * Math.sqrt(1.3))).toBe(1);
+    expect(await measured([31], 1)).toBeUndefined();
   });
 });
 
