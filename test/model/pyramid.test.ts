@@ -120,13 +120,15 @@ describe('detail', () => {
 
   test('is measured by what half the size costs, on all samples together; of pictures too small there is none', async () => {
     const sample = (side: number) => ({ x0: new Float32Array(side * side * 3), width: side, height: side });
-    const measured = (samples: number[], ofHalf: number) => {
+    const measured = async (samples: number[], ofHalf: number) => {
       const denoiser: Denoiser = {
         ...recorder().denoiser,
         predictX0: async ({ xt, width }, { into = new Float32Array(xt.length) } = {}) =>
           into.fill(width === 32 ? ofHalf : 0.1),
       };
-      return measureDetail(samples.map(sample), { schedule, denoiser, pyramid: { ...PYRAMID, leastSide: 64 } });
+      const pyramid = { ...PYRAMID, leastSide: 64 };
+      const model = { schedule, denoiser: withPyramid(denoiser, schedule, pyramid), pyramid };
+      return (await measureDetail(samples.map(sample), model)).detail;
     };
     expect(await measured([64], 0.1 * Math.sqrt(1.02))).toBe(0);
     expect(await measured([64], 0.1 * Math.sqrt(1.07))).toBe(1);
