@@ -134,7 +134,7 @@ export function nearestPlace(
 }
 
 /** Pace of larger pictures by effort, from 1 on. */
-const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
+const PACE_OF_EFFORT = [7, 6, 5, 5, 4, 3, 3, 2, 1] as const;
 
 /** The shortest steps that the network's work allows, at most as long as the effort has them, and with sharpened targets if it can be. */
 function paceFor(
