@@ -61,8 +61,10 @@ export interface SecondResult {
 }
 
 /** Decodes what is there of a file. */
-export async function secondDecode(file: Uint8Array, model: SecondModel): Promise<SecondResult> {
+export async function secondDecode(file: Uint8Array, given: SecondModel): Promise<SecondResult> {
   const header = readHeader(file);
+  const model = halvedFrom(given, [6, 8, 10, 12][header.detail]);
+  const shown = halvedFrom(given, [8, 10, 12, 13][header.detail]);
   const { width, height, seed, nu } = header;
   const D = 3 * width * height;
   const { abar, snr } = schedule(model.schedule);
@@ -101,7 +103,7 @@ export async function secondDecode(file: Uint8Array, model: SecondModel): Promis
       section = [];
     }
   }
-  const best = await estimateBest(x, width, height, t, abar, model);
+  const best = await estimateScaled(x, width, height, t, abar, shown);
   const picture = held ?? (timesteps.length > 0 ? toBytes(best) : blank);
   const tail =
     header.tail && timesteps.length === written.length
@@ -350,14 +352,12 @@ type Estimate = (
 
 const clipped = (values: Float32Array) => values.map((value) => Math.min(1, Math.max(-1, value)));
 
-/** The picture that is shown: half the size comes later. */
-const estimateBest: Estimate = (x, width, height, t, abar, model) => {
-  const pyramid = model.pyramid && {
-    ...model.pyramid,
-    shares: sharesOf(model.pyramid),
-    halfFrom: Math.floor((12 * model.pyramid.halfFrom + 5) / 10),
-  };
-  return estimateScaled(x, width, height, t, abar, pyramid ? { ...model, pyramid } : model);
+/** With F of section 5 in the place of halfFrom. */
+const halvedFrom = (model: SecondModel, n: number): SecondModel => {
+  const { pyramid } = model;
+  if (!pyramid) return model;
+  const halfFrom = Math.floor((n * pyramid.halfFrom + 5) / 10);
+  return { ...model, pyramid: { ...pyramid, shares: sharesOf(pyramid), halfFrom } };
 };
 
 const sharesOf = ({ halfFrom, shares }: NonNullable<SecondModel['pyramid']>) =>
