@@ -32,7 +32,8 @@ const LEAST_WORK = 1 / 16;
 /** @typedef {{ logError: number, kl: number }} Point  after a jump: error there, KL per dimension so far */
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' } } });
-const model = await loadModelInfo(positionals[0] ?? 'photo');
+// As if the network were asked after every step: what updates save is measured on pictures.
+const model = { ...(await loadModelInfo(positionals[0] ?? 'photo')), updates: false };
 const { schedule, profile, pyramid } = model;
 const { timesteps } = schedule;
 

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
@@ -18,54 +19,58 @@ import { INDEPENDENT } from '../../src/codec/lossless/residuals.js';
 import { writeTailBytes } from '../../src/codec/lossless/tail-header.js';
 import { chooseTail, writeTail } from '../../src/codec/lossless/tail-writer.js';
 import { integerStream } from '../../src/common/random.js';
-import type { CompiledFunction, Engine } from '../../src/engine/engine.js';
+import type { CompiledFunction, Engine, HostTensor, Shape, TensorFunction } from '../../src/engine/engine.js';
 import { crop } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
+import type { UNetConfig } from '../../src/model/config.js';
+import { readSafetensors } from '../../src/model/safetensors.js';
+import { createUNet, withUpdate } from '../../src/model/unet.js';
+import { createUpdate } from '../../src/model/update.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { readImage } from '../../src/node/image/read.js';
-import { CODEC_FILE, type Model, openModel } from '../../src/node/models.js';
+import { CODEC_FILE, type Model, openModel, UPDATE_FILE, WEIGHTS_FILE } from '../../src/node/models.js';
 import { cifarTestImages, grained, PHOTO, syntheticImage, withDisc } from '../helpers/fixtures.js';
-import { copyOfPilot, edit } from '../helpers/model-copy.js';
-import { type SecondModel, secondDecode } from '../helpers/second-decoder.js';
+import { copyOf, copyOfPilot, edit } from '../helpers/model-copy.js';
+import { type SecondModel, type SecondUpdate, secondDecode } from '../helpers/second-decoder.js';
 
 const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));
 
 const CASES = [
   {
     name: 'cifar10-test-0',
-    sha256: '97f745eebd6cb0b3bbcc47512978a8d278aef570bac75adee82e05f2141bda4a',
+    sha256: 'd43903782fa921cdb424ce5ca74bf0141120da5ded335540ad32cedbc098b869',
     source: async () => (await cifarTestImages())[0],
     options: { targetRmse: 10 },
   },
   {
     name: 'crop-7x5',
-    sha256: 'eb2033bd1529c6270450d87b1abd576392818cf393d177063c0e683bd3cedc45',
+    sha256: '306eb54ea242d53e8597d0995aafd0cc43c57f1fa2cc9e4e94fc4d1d4fae22cc',
     source: async () => crop((await cifarTestImages())[1], { left: 12, top: 9, width: 7, height: 5 }),
     options: { targetRmse: 5, seed: 2026, effort: 1 },
   },
   {
     // Four windows, several blocks a step, stages longer than a transform.
     name: 'photo-70x66',
-    sha256: '3a163cfb1d0ca4611aa9a415caad66e8102f62aa732e090cae3bc1bbdcb13e46',
+    sha256: '1bb41eced114e7cf14f2925d0fc4e3c0f75b82bb8a7b09df82a36e81a60ce7eb',
     source: async () => crop(await readImage(PHOTO), { left: 150, top: 100, width: 70, height: 66 }),
     options: { targetRmse: 10, seed: 7, effort: 3 },
   },
   {
     name: 'sampled-20x9',
-    sha256: '440859377105997878d1f098ac2035bf423c7c50d955753569e69f60b8d182b0',
+    sha256: 'cb3de2fdc90d6a241dd042cf08137dc9fccfa3c259cb22bc8b6681f13db4c584',
     source: async () => crop((await cifarTestImages())[2], { left: 3, top: 5, width: 20, height: 9 }),
     options: { targetRmse: 14, selection: 'sample', seed: 4_000_000_000 },
   },
   {
     name: 'checked-18x12',
-    sha256: 'be38b285adee9f9db52f1eed89ee615a033d71825d3e2f2d4c812487ada570df',
+    sha256: 'efb03838a59994adf4159ba90880ee4884275743a9f7970a851689aa8d196318',
     source: async () => crop((await cifarTestImages())[4], { left: 7, top: 11, width: 18, height: 12 }),
     options: { targetRmse: 6, checksums: true, metadata: { source: 'crop.png', comment: 'checked' } },
   },
   {
     name: 'transparent-24x20',
-    sha256: 'bb910400f56826b090dd3ee76eeb043a8dc1216b78cfe84f42200694cc6d56e6',
+    sha256: '9986a73fcece6120a5fec10d87973fbb49f49c47df3ebad33004c9fb94813571',
     source: async () => withDisc(crop((await cifarTestImages())[5], { left: 4, top: 6, width: 24, height: 20 })),
     options: { targetRmse: 3, seed: 11 },
   },
@@ -75,7 +80,7 @@ const CASES = [
 const LOSSLESS_CASES = [
   {
     name: 'lossless-drawing-9x6',
-    sha256: 'ab207378756833cf1f6e8617706df5ff01aab45a689832e088d0fdc05b4df0a9',
+    sha256: '837a76b1b326e586165aad1ebd42822d4444805273754aa2d5c6228eab6daddc',
     source: async () => crop((await cifarTestImages())[3], { left: 10, top: 8, width: 9, height: 6 }),
     options: { lossless: true, seed: 3 },
     samples: 'a drawing',
@@ -83,14 +88,14 @@ const LOSSLESS_CASES = [
   {
     // Too small for covariances of its own, and `pilot` has none: samples are coded independently.
     name: 'lossless-10x8',
-    sha256: '3064e4367d16a630886648f8843c9aebcaf45d8744e3a7bc839a04ec67e549f9',
+    sha256: '32234ca5e59287762aa5f5598d85a083538db9851ec8d35289256fbc922aa3bd',
     source: async () => crop((await cifarTestImages())[6], { left: 10, top: 8, width: 10, height: 8 }),
     options: { lossless: true, seed: 3 },
     samples: 'residuals',
   },
   {
     name: 'lossless-photo-64x64',
-    sha256: 'e6ee01dbde40234478ffdc17da45345981949e3fa89b560160135643b1e8278d',
+    sha256: '5367a2848e421ff9d68df3e8b2384d7098f0ba210d1e86cd478eac956b59b71f',
     source: async () => grained(crop(await readImage(PHOTO), { left: 200, top: 60, width: 64, height: 64 })),
     options: { lossless: true, effort: 1 },
     samples: 'residuals with covariances',
@@ -127,39 +132,39 @@ function uniformNoise(width: number, height: number): RgbImage {
 const DRAWING_CASES = [
   {
     name: 'text-40x24',
-    sha256: 'c7ad021f40542246e6ea2b54ad7701b383ae5889568506ed9ee195424193ed7a',
+    sha256: 'b7ac293805db782b29a6a49333bcaf8c6a16785d36e0b367259ad05a3b7f7472',
     source: async () => text(),
     options: { targetRmse: 3 },
   },
   {
     name: 'noise-20x12',
-    sha256: 'ee2d17c30e5321fcac1bfdeee0c953a6c89d3b6621cf76374531b722c1c34a57',
+    sha256: '1aeef38834394dac3204914fa0f05b23dfe75b7badbed6dddc763569c568d8ea',
     source: async () => uniformNoise(20, 12),
     options: { targetRmse: 3 },
   },
   {
     name: 'gradient-17x9',
-    sha256: '0502286dda334b067395da08e161a07732c18f813eaacaaaeb149213ec5c0a94',
+    sha256: '654a4a5813000e4f9e4bccd8334bf5af56e9c0ee99a38d3798880cb9b29e1bc7',
     source: async () => syntheticImage(17, 9),
     options: { targetRmse: 4, checksums: true, metadata: { comment: 'drawn' } },
   },
   {
     // With a mean colour. The mean of a page is near that of its paper.
     name: 'drawn-66x65',
-    sha256: '18eaa2e2a0cc33c086505edb839af84b1d6b523bcdabb0f3e71c044780f498cc',
+    sha256: '2a6b82b5c2a3823817c6d27a336becdb5cb9250c0ebd44892f992dd00b926b5d',
     source: async () => syntheticImage(66, 65),
     options: { targetRmse: 12, effort: 1 },
   },
   {
     name: 'lossless-text-40x24',
-    sha256: '38a7a4d592b36ad78f95528b7e12e983de017b117223f0eb10ff8b699c46e41e',
+    sha256: '17df7f89b5722dd0eb390f7640b5f1fdf1479e9bdfebf6a72f2ecacd69826a46',
     source: async () => text(),
     options: { lossless: true },
   },
   {
     // The plane has a checksum.
     name: 'glass-20x12',
-    sha256: 'f06b85887c921cd5c97e1d9c6883ee71bceae3382cafbc8337ca2ae5f48c22e6',
+    sha256: '7631c95514320b69dd7a077f3a164f2ac8c2b022a872dac6a19cb4bdbbbdca20',
     source: async () => withDisc(crop(text(), { left: 10, top: 6, width: 20, height: 12 })),
     options: { lossless: true, checksums: true },
   },
@@ -186,7 +191,7 @@ beforeAll(async () => {
 const shipped = (name: string) => fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
 
 /** What the second decoder needs of a model, read from its files but for the network. */
-async function secondModelOf({ network }: Model, directory: string, engine: Engine): Promise<SecondModel> {
+async function secondModelOf({ network, config }: Model, directory: string, engine: Engine): Promise<SecondModel> {
   const codec = JSON.parse(await readFile(`${directory}/codec.json`, 'utf8'));
   const compiled = new Map<string, Promise<CompiledFunction>>();
   // Beginnings of a file have states in common: what the network, a pure function, made of them is kept.
@@ -194,6 +199,7 @@ async function secondModelOf({ network }: Model, directory: string, engine: Engi
   return {
     ...codec,
     stride: network.stride,
+    ...(await secondUpdateOf(config, directory, engine)),
     async eps(window, height, width, timestep) {
       const size = `${width}x${height}`;
       const fn = compiled.get(size) ?? engine.compile(network.fn, [[1, height, width, 3], [1]], network.constants);
@@ -204,6 +210,47 @@ async function secondModelOf({ network }: Model, directory: string, engine: Engi
       const [eps] = await (await fn).run([window, Float32Array.of(timestep)]);
       made.set(key, eps.slice());
       return eps;
+    },
+  };
+}
+
+/** The networks of a model's update, where it has one, each on one picture. */
+async function secondUpdateOf(
+  config: UNetConfig,
+  directory: string,
+  engine: Engine,
+): Promise<{ readonly update?: SecondUpdate }> {
+  const bytes = await readFile(join(directory, UPDATE_FILE)).catch(() => undefined);
+  if (!bytes) return {};
+  const large = createUNet(config, readSafetensors(await readFile(join(directory, WEIGHTS_FILE))));
+  const update = createUpdate(readSafetensors(bytes), large.featureChannels);
+  const { keeping } = withUpdate(large, update);
+  const run = async (fn: TensorFunction, constants: readonly HostTensor[], inputs: [Float32Array, Shape][]) => {
+    const shapes = inputs.map(([, shape]) => shape);
+    const compiled = await engine.compile(fn, shapes, constants);
+    const outputs = await compiled.run(inputs.map(([values]) => values));
+    await compiled.dispose();
+    return outputs;
+  };
+  const channels = update.shape.kept;
+  return {
+    update: {
+      channels,
+      keep: async (window, height, width, timestep) =>
+        (
+          await run(keeping.fn, keeping.constants, [
+            [window, [1, height, width, 3]],
+            [Float32Array.of(timestep), [1]],
+          ])
+        )[1],
+      move: async (kept, observed, levels, height, width) =>
+        (
+          await run(update.fn, update.constants, [
+            [kept, [1, height, width, channels]],
+            [observed, [1, height, width, 9]],
+            [Float32Array.from(levels), [1, 2]],
+          ])
+        )[0],
     },
   };
 }
@@ -445,5 +492,28 @@ test('the second decoder makes the same of a file whose model has a pyramid', as
   const decoded = await secondDecode(bytes, await secondModelOf(other, directory, engine));
   expect(decoded.timesteps).toEqual(steps.slice(1).map(({ t }) => t));
   expect(rmse(first.image, decoded)).toBeLessThan(0.01);
+  await other.dispose();
+});
+
+test('the second decoder makes the same of every beginning of a file whose model has an update', async () => {
+  const engine = await openEngine('onnx');
+  const directory = await copyOf('photo');
+  await edit(directory, CODEC_FILE, (json) => Object.assign(json.pyramid as object, { leastSide: 40 }));
+  const other = await openModel(directory, engine);
+  const second = await secondModelOf(other, directory, engine);
+  const source = grained(crop(await readImage(PHOTO), { left: 90, top: 20, width: 77, height: 70 }));
+  const { bytes } = await encode(source, other, { targetRmse: 10, effort: 1 });
+  const { written, boundaries } = readLayout(bytes, other);
+  // Steps after which the network is asked, and others, at half the size and at its own.
+  const moved = written.filter(({ asks }) => !asks);
+  expect([moved.length > 3, moved.length < written.length - 3]).toEqual([true, true]);
+  expect([moved[0].s > 200, moved.at(-1)!.s < 150]).toEqual([true, true]);
+  for (const [i, { s }] of written.entries()) {
+    if (i % 3 > 0 && i < written.length - 1) continue;
+    const beginning = bytes.subarray(0, boundaries[i + 1]);
+    const [first, decoded] = [await decode(beginning, other), await secondDecode(beginning, second)];
+    expect(decoded.timesteps.at(-1)).toBe(s);
+    expect(rmse(first.image, decoded)).toBeLessThan(0.01);
+  }
   await other.dispose();
 });

@@ -8,9 +8,14 @@ import { temporaryDirectory } from './fixtures.js';
 const PILOT = (await loadModelInfo('pilot')).directory;
 
 /** A copy of the shipped model `pilot`, removed when the test is over. */
-export async function copyOfPilot(): Promise<string> {
+export function copyOfPilot(): Promise<string> {
+  return copyOf('pilot');
+}
+
+/** A copy of a shipped model. */
+export async function copyOf(name: string): Promise<string> {
   const directory = join(await temporaryDirectory(), 'copy');
-  await cp(PILOT, directory, { recursive: true });
+  await cp((await loadModelInfo(name)).directory, directory, { recursive: true });
   return directory;
 }
 

@@ -151,9 +151,10 @@ function paceFor(
   // More pixels than there is work for are not planned for.
   for (let pace = 0; pixels * 2 < WORK_PIXELS && pace < longest; pace++) {
     const parameters = { ...place, pace };
-    const steps = createPlan(model, parameters, stateBits, picture).filter(({ t }) => errors[t] > aim).length;
-    const sharpens = greedy && steps * pixels * SHARPENED <= WORK_PIXELS;
-    if (sharpens || (!greedy && steps * pixels <= WORK_PIXELS)) return { parameters, sharpens };
+    const steps = createPlan(model, parameters, stateBits, picture);
+    const asked = steps.filter(({ s, asks }) => asks && errors[s] > aim).length;
+    const sharpens = greedy && asked * pixels * SHARPENED <= WORK_PIXELS;
+    if (sharpens || (!greedy && asked * pixels <= WORK_PIXELS)) return { parameters, sharpens };
   }
   return { parameters: { ...place, pace: longest }, sharpens: greedy && effort >= SHARPEN_EFFORT };
 }
