@@ -495,24 +495,24 @@ test('the second decoder makes the same of a file whose model has a pyramid', as
   await other.dispose();
 });
 
-test('the second decoder makes the same of every beginning of a file whose model has an update', async () => {
+test('the second decoder makes the same of beginnings of a file whose model has an update', async () => {
   const engine = await openEngine('onnx');
   const directory = await copyOf('photo');
   await edit(directory, CODEC_FILE, (json) => Object.assign(json.pyramid as object, { leastSide: 40 }));
   const other = await openModel(directory, engine);
   const second = await secondModelOf(other, directory, engine);
-  const source = grained(crop(await readImage(PHOTO), { left: 90, top: 20, width: 77, height: 70 }));
-  const { bytes } = await encode(source, other, { targetRmse: 10, effort: 1 });
+  const source = grained(crop(await readImage(PHOTO), { left: 90, top: 20, width: 57, height: 46 }));
+  const { bytes } = await encode(source, other, { targetRmse: 7, effort: 1 });
   const { written, boundaries } = readLayout(bytes, other);
   // Steps after which the network is asked, and others, at half the size and at its own.
   const moved = written.filter(({ asks }) => !asks);
   expect([moved.length > 3, moved.length < written.length - 3]).toEqual([true, true]);
   expect([moved[0].s > 200, moved.at(-1)!.s < 150]).toEqual([true, true]);
-  for (const [i, { s }] of written.entries()) {
-    if (i % 3 > 0 && i < written.length - 1) continue;
+  const last = written.length - 1;
+  for (const i of [Math.floor(last / 2), written.indexOf(moved.at(-1)!), last]) {
     const beginning = bytes.subarray(0, boundaries[i + 1]);
     const [first, decoded] = [await decode(beginning, other), await secondDecode(beginning, second)];
-    expect(decoded.timesteps.at(-1)).toBe(s);
+    expect(decoded.timesteps.at(-1)).toBe(written[i].s);
     expect(rmse(first.image, decoded)).toBeLessThan(0.01);
   }
   await other.dispose();

@@ -77,7 +77,7 @@ export async function secondDecode(file: Uint8Array, given: SecondModel): Promis
 
   let x = initialNoise(`ddc1/${seed}/0`, D);
   const blank = meanColour(header.mean, D);
-  let held: number[] | undefined;
+  let held: number[] | undefined = blank;
   const timesteps: number[] = [];
   let t = model.schedule.timesteps;
   let xhat0 = await estimateScaled(x, width, height, t, abar, model);
@@ -104,7 +104,7 @@ export async function secondDecode(file: Uint8Array, given: SecondModel): Promis
     }
   }
   const best = await estimateScaled(x, width, height, t, abar, shown);
-  const picture = held ?? (timesteps.length > 0 ? toBytes(best) : blank);
+  const picture = held ?? toBytes(best);
   const tail =
     header.tail && timesteps.length === written.length
       ? secondTail(bit.rest(), {

@@ -8,7 +8,7 @@ import { crop } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { toUnit } from '../../image/pixels.js';
 import { denoisingError, MEASURABLE_ERROR, measureDetail, type UnitImage } from '../../model/denoising.js';
-import { halvings, workAt } from '../../model/pyramid.js';
+import { timestepOfDetail, workAt } from '../../model/pyramid.js';
 import {
   createPlan,
   expectedErrors,
@@ -80,8 +80,13 @@ export async function choosePlan(
   const { schedule, denoiser, pyramid } = model;
   const near = sampleImage(image, 1);
   const far = sampleImage(image, FAR);
-  const { detail, work } = await measureDetail(far, model, signal);
-  const samplesAt = (t: number) => (halvings(pyramid, schedule, { ...image, t, detail }) > 0 ? far : near);
+  // Half of them are enough to tell it.
+  const { detail, work } = await measureDetail(
+    far.filter((_, i) => i % 2 === 0),
+    model,
+    signal,
+  );
+  const samplesAt = (t: number) => (pyramid && t >= timestepOfDetail(pyramid) ? far : near);
   const [shares, bias] = near.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
   const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * schedule.timesteps))))];
   const places = probes.flatMap((t, probe) => samplesAt(t).map((sample) => ({ t, probe, ...sample })));

@@ -18,9 +18,9 @@ export interface Limits {
 const PREDICTION_MARGIN = 0.003;
 /** The power is told from the last steps in which snr grew by so much: single ones may be short, and those in which the network was asked gain more. */
 const SLOPE_RATIO = 1.5;
-/** The most that it may be, and that the best picture of a state may gain over the chain's own, as a share of RMSE. */
-const STEEPEST = -0.5;
-const MOST_IMPROVEMENT = 0.1;
+/** How steep it mostly is at most, and what the best picture of a state gains over the chain's own, as a share of RMSE. */
+const STEEPEST = -0.4;
+const IMPROVEMENT = 0.05;
 
 /** A step of fewer bits saves nothing by an early end: to say where takes two or three bytes. */
 const LEAST_BITS = 64;
@@ -62,7 +62,7 @@ export function stopInTime(
 
 /** Whether the next step may come to the target, or this state has, so that its best picture is worth knowing. @param rmse of the chain's own */
 export function isNearTarget(rmse: number, { t, s }: PlannedStep, { snr }: Schedule, targetRmse: number): boolean {
-  return rmse * (1 - MOST_IMPROVEMENT) * (snr[s] / snr[t]) ** STEEPEST <= targetRmse;
+  return rmse * (1 - IMPROVEMENT) * (snr[s] / snr[t]) ** STEEPEST <= targetRmse;
 }
 
 /** How much of the work is done, 0..1, by the limit that is nearest. @param rmse reached with this many steps */
