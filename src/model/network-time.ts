@@ -4,7 +4,7 @@ import type { Denoiser } from './denoiser.js';
 export interface Timed<R> {
   readonly result: R;
   readonly seconds: number;
-  /** While the network was at work; calls side by side count once. */
+  /** While the network or its update was at work; calls side by side count once. */
   readonly networkSeconds: number;
 }
 
@@ -17,16 +17,24 @@ export async function timeWork<M extends { readonly denoiser: Denoiser }, R>(
   /** Calls that go on, and since when there are any. */
   let calls = 0;
   let since = 0;
+  const timed = async <T>(call: () => Promise<T>): Promise<T> => {
+    if (calls++ === 0) since = performance.now();
+    try {
+      return await call();
+    } finally {
+      if (--calls === 0) milliseconds += performance.now() - since;
+    }
+  };
+  const given = model.denoiser;
   const denoiser: Denoiser = {
-    ...model.denoiser,
-    async predictX0(...args) {
-      if (calls++ === 0) since = performance.now();
-      try {
-        return await model.denoiser.predictX0(...args);
-      } finally {
-        if (--calls === 0) milliseconds += performance.now() - since;
-      }
-    },
+    ...given,
+    predictX0: (...args) => timed(() => given.predictX0(...args)),
+    ...(given.evaluate && {
+      async evaluate(...args) {
+        const evaluation = await timed(() => given.evaluate!(...args));
+        return { ...evaluation, move: (...now) => timed(() => evaluation.move(...now)) };
+      },
+    }),
   };
   const start = performance.now();
   const result = await work({ ...model, denoiser });

@@ -7,13 +7,16 @@ import type { EncodeResult } from '../../src/codec/api.js';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readHeader } from '../../src/codec/format/header.js';
+import { readLayout } from '../../src/codec/format/layout.js';
 import { integerStream } from '../../src/common/random.js';
 import { cutMiddle } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
+import { workAt } from '../../src/model/pyramid.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { readImage } from '../../src/node/image/read.js';
 import { type Model, openModel } from '../../src/node/models.js';
+import { sweepProgressive } from '../../src/report/progressive-sweep.js';
 import { chainCurve } from '../../src/report/theory.js';
 import { cifarTestImages, PHOTO } from '../helpers/fixtures.js';
 
@@ -137,13 +140,21 @@ describe('16 CIFAR-10 test images', () => {
 test('the middle of a photograph with the model for such', async () => {
   const photo = await openModel('photo', await openEngine('onnx'));
   const image = cutMiddle(await readImage(PHOTO), 184);
-  const { steps } = await encode(image, photo, { targetRmse: 5 });
-  // It took 0.0395, 0.0802 and 0.1432 when these were written; emphasis and 2^9 states instead of 2^8 were 5 to 9 % of it.
+  const { bytes, points, networkEvaluations } = await sweepProgressive(image, photo, { targetRmse: 5 });
+  const curve = points.map(({ bytes, rmse }) => ({ bits: 8 * bytes, rmse }));
+  // It took 0.0409, 0.0796 and 0.1419 when these were written, which varies by 2 % with the seed; emphasis and 2^9 states instead of 2^8
+  // were 5 to 9 % of it.
   for (const [level, limit] of [
-    [10, 0.04],
+    [10, 0.0415],
     [7, 0.081],
-    [5, 0.1447],
+    [5, 0.1435],
   ]) {
-    expect(bitsAt(steps, level) / image.data.length, `RMSE ${level}`).toBeLessThanOrEqual(limit);
+    expect(bitsAt(curve, level) / image.data.length, `RMSE ${level}`).toBeLessThanOrEqual(limit);
   }
+  // It was 19.95 for the encoder. Without an update it was 21 for either of them.
+  expect(networkEvaluations).toBeLessThanOrEqual(20);
+  const { pyramid, schedule } = photo;
+  const { header, written } = readLayout(bytes, photo);
+  const asked = written.filter(({ asks }) => asks).map(({ s }) => workAt(pyramid, schedule, { ...header, t: s }));
+  expect(asked.reduce((sum, work) => sum + work, 0)).toBeLessThan(15.5);
 });

@@ -1,0 +1,56 @@
+/**
+ * What a model's update is worth: of the squared error that the network would take off xhat0 if it were asked anew, the share that the
+ * update takes off; as `train --update` measures it at its end.
+ *
+ *   npm run bench update -- --images DATA [options] [MODEL]
+ *
+ * --images DATA   as for ddpm-codec rd: pictures that the update was not trained on
+ * --crop N        side of their middles (default: the model's window)
+ * --out FILE      results as JSON (default stdout)
+ */
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openImageSet } from '../dist/data/image-set.js';
+import { cutMiddle } from '../dist/image/crop.js';
+import { CodecError, openEngine } from '../dist/index.js';
+import { readSafetensors } from '../dist/model/safetensors.js';
+import { createUNet } from '../dist/model/unet.js';
+import { createUpdate } from '../dist/model/update.js';
+import { measureUpdateGain } from '../dist/model/update-gain.js';
+import { loadModel, UPDATE_FILE, WEIGHTS_FILE } from '../dist/node/models.js';
+import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
+
+failGracefully();
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { images: { type: 'string' }, crop: { type: 'string' }, out: { type: 'string' } },
+});
+if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
+
+const engine = await openEngine('onnx');
+const { info } = await loadModel(positionals[0] ?? 'photo');
+const tensorsOf = async (/** @type {string} */ file) => readSafetensors(await readFile(join(info.directory, file)));
+const network = createUNet(info.config, await tensorsOf(WEIGHTS_FILE));
+const update = createUpdate(await tensorsOf(UPDATE_FILE), network.featureChannels);
+const set = await openImageSet([values.images]);
+const crop = Number(values.crop ?? info.tiling.tile);
+const images = [];
+for (let i = 0; i < set.length; i++) images.push(cutMiddle((await set.load(i)).image, crop));
+const gains = await measureUpdateGain(images, { ...info, engine, network }, update, {
+  tiling: info.tiling,
+  onProgress: progress('measured'),
+});
+const results = {
+  machine: machine(),
+  engine: engine.description,
+  model: info.name,
+  id: info.id.slice(0, 12),
+  images: set.names.map((name) => basename(name)),
+  crop,
+  gains: gains.map(({ share, ...rmse }) => ({ ...rmse, share: share === null ? null : Number(share.toFixed(3)) })),
+};
+if (values.out) await saveJson(values.out, results);
+else process.stdout.write(resultsJson(results));
+console.table(results.gains);
+process.exit(0);
