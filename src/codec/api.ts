@@ -55,7 +55,7 @@ export interface StepReport {
   readonly bits: number;
   /** Sum of KL(q||p) up to here, in bits: what an ideal coder would have needed. */
   readonly klBits: number;
-  /** RMSE of the 8-bit mean reconstruction at this point, 0..255 scale. */
+  /** RMSE of the 8-bit mean reconstruction at this point, 0..255 scale; but see {@link EncodeProgress.rmse}. The last is exact. */
   readonly rmse: number;
 }
 

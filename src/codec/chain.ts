@@ -272,6 +272,7 @@ export class Chain {
     this.evaluation = undefined;
     this.work += workAt(model.pyramid, model.schedule, picture);
     this.evaluation = await model.denoiser.evaluate(picture, { signal });
+    checkFinite(this.evaluation.xhat0);
     return this.evaluation.xhat0;
   }
 
