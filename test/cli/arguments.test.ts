@@ -219,7 +219,7 @@ describe('files', () => {
     ['decode old.ddc --rate 1,2 -o old.png', /old-2.png: exists already; use --force/],
     ['decode empty', /no coded pictures/],
     ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c6/],
-    ['decode version.ddc', /version.ddc: .ddc version: expected 5, got 6/],
+    ['decode version.ddc', /version.ddc: .ddc version: expected 6, got 7/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
     ['decode nobody.ddc', /nobody.ddc: .*ffffff/],
@@ -241,7 +241,7 @@ describe('files', () => {
     await put('glass.png', await toSharp(syntheticImage(8, 8)).ensureAlpha(0.5).png().toBuffer());
     await put('old.png', 'old');
     await put('old.ddc', header({}));
-    await put('version.ddc', header({ version: 6 }));
+    await put('version.ddc', header({ version: 7 }));
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
     await put('thin.ddc', header({ width: 16384, height: 1 }));
     await put('old-2.png', 'old');
