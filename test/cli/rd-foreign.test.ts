@@ -291,3 +291,17 @@ describe('a report is made where there is little to show', () => {
     expect(await json('none/results.json')).toMatchObject({ images: [], failed: [{ index: 0 }], missing: 0 });
   });
 });
+
+it('evaluations of the network need not be a whole number: of halved pictures they are parts', async () => {
+  const setTo = (value: number) => (image: Json) => {
+    for (const curve of Object.values<Json>(image.ours)) curve.networkEvaluations = value;
+  };
+  const { code, stderr } = await merge(await changed('modelled', IMAGE, setTo(15.1)));
+  expect(code, stderr).toBe(0);
+  await rm(at('merged'), { recursive: true });
+  expectRefusal(
+    await merge(await changed('modelled', IMAGE, setTo(-1))),
+    1,
+    /networkEvaluations: expected a number of 0 or more, got -1/,
+  );
+});
