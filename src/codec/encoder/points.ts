@@ -15,8 +15,10 @@ export class Points {
   private own: RgbImage;
   /** Whether it is the best one. */
   private ownIsBest = true;
-  /** RMSE of the chain's own pictures, of held points that of the point before. */
-  readonly ownRmse: number[];
+  /** RMSE of {@link own}. */
+  private ownRmse: number;
+  /** For each point, whether its RMSE is that of the picture that a decoder shows there. */
+  readonly isExact: boolean[] = [true];
   /** The best one of the last point, where it was asked for. */
   private best: RgbImage | undefined;
 
@@ -27,18 +29,13 @@ export class Points {
     timesteps: number,
   ) {
     this.own = blank;
-    this.ownRmse = [rmse(blank, image)];
-    this.reports = [{ t: timesteps, bits: 0, klBits: 0, rmse: this.ownRmse[0] }];
+    this.ownRmse = rmse(blank, image);
+    this.reports = [{ t: timesteps, bits: 0, klBits: 0, rmse: this.ownRmse }];
   }
 
   /** What is shown at the last point. */
   get shown(): RgbImage {
     return this.best ?? this.own;
-  }
-
-  /** RMSE of the last point's best picture as a share of its own; 1 where that is not known. */
-  get improvement(): number {
-    return this.rmse / this.ownRmse[this.steps];
   }
 
   /** Steps so far. */
@@ -77,15 +74,16 @@ export class Points {
       this.own = picture;
       this.ownIsBest = isBest;
     }
-    const shown = isHeld ? this.ownRmse[this.steps] : distance;
-    this.ownRmse.push(shown);
-    this.reports.push({ t, bits: 0, klBits, rmse: shown });
+    if (!isHeld) this.ownRmse = distance;
+    this.isExact.push(isBest || isHeld);
+    this.reports.push({ t, bits: 0, klBits, rmse: this.ownRmse });
     if (isHeld) this.heldSteps.push(this.steps);
   }
 
   /** Shows the best picture of the last point, which is not held. */
   improve(picture: RgbImage): void {
     this.best = picture;
+    this.isExact[this.steps] = true;
     this.reports[this.steps] = { ...this.reports[this.steps], rmse: rmse(picture, this.image) };
   }
 
@@ -95,6 +93,6 @@ export class Points {
   }
 
   private isRise(distance: number): boolean {
-    return distance > ALLOWED_RISE * this.ownRmse[this.steps];
+    return distance > ALLOWED_RISE * this.ownRmse;
   }
 }

@@ -16,7 +16,7 @@ export interface Limits {
 
 /** RMSE falls about as a power of snr: what the steps before say of the next is within half a percent four times out of five. */
 const PREDICTION_MARGIN = 0.003;
-/** The power is told from the last steps in which snr grew by so much: single ones may be short, and those in which the network was asked gain more. */
+/** The power is told from points that are exact, between which snr grew by so much. */
 const SLOPE_RATIO = 1.5;
 /** How steep it mostly is at most, and what the best picture of a state gains over the chain's own, as a share of RMSE. */
 const STEEPEST = -0.4;
@@ -35,21 +35,20 @@ const UNKNOWN_RMSE = 64;
  */
 export function stopInTime(
   plan: FilePlan,
-  { reports, ownRmse, improvement }: Points,
+  { reports, isExact }: Points,
   { snr, timesteps }: Schedule,
   { maxBytes, targetRmse, heldSteps }: Limits,
 ): FilePlan {
   const count = reports.length;
   const { t, s, blocks, blockBits } = plan.steps[count - 1];
   if (plan.stop !== undefined) return plan;
-  let before = count - 2;
-  while (before > 1 && snr[t] < SLOPE_RATIO * snr[reports[before].t]) before--;
+  const last = reports[count - 1];
+  const informed = reports.filter((report, i) => isExact[i] && report.t < timesteps && report.t > t);
+  const before = informed.findLast((report) => snr[t] >= SLOPE_RATIO * snr[report.t]) ?? informed[0];
   let stop = s;
-  if (before > 0 && reports[before].t < timesteps && blocks * blockBits >= LEAST_BITS) {
-    const last = ownRmse[count - 1];
-    const slope = Math.log(last / ownRmse[before]) / Math.log(snr[t] / snr[reports[before].t]);
-    const aim = targetRmse * (1 - PREDICTION_MARGIN);
-    const isEnough = (at: number) => improvement * last * (snr[at] / snr[t]) ** slope <= aim;
+  if (before && isExact[count - 1] && blocks * blockBits >= LEAST_BITS) {
+    const slope = Math.log(last.rmse / before.rmse) / Math.log(snr[t] / snr[before.t]);
+    const isEnough = (at: number) => last.rmse * (snr[at] / snr[t]) ** slope <= targetRmse * (1 - PREDICTION_MARGIN);
     if (isEnough(s)) while (isEnough(stop + 1)) stop++;
   }
   if (stop === s && plan.bytes(count, heldSteps) <= maxBytes) return plan;
