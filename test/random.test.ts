@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { fillSigns, integerStream, shuffle, stepStreamName } from '../src/common/random.js';
+import { fillSigns, integerStream, shuffle, stepStreamName, uniforms } from '../src/common/random.js';
 import { stream } from './helpers/second-arithmetic.js';
 
 test('a stream starts with the recorded integers', () => {
@@ -73,4 +73,10 @@ test('all orders of a shuffle are equally frequent', () => {
   expect(counts.size).toBe(24);
   // 1000 expected, standard deviation 31.
   for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(150);
+});
+
+test('uniform numbers are those of the stream, from 0 on and below 1', () => {
+  const ends = [0, 1, -1, 2 ** 31 - 1, -(2 ** 31)];
+  const uniform = uniforms(() => ends.shift()!);
+  expect(Array.from({ length: 5 }, uniform)).toEqual([0, 2 ** -32, 1 - 2 ** -32, 0.5 - 2 ** -32, 0.5]);
 });

@@ -46,6 +46,11 @@ export function shuffle(stream: IntegerStream, order: Int32Array): Int32Array {
   return order;
 }
 
+/** Numbers in [0, 1). */
+export function uniforms(stream: IntegerStream): () => number {
+  return () => (stream() >>> 0) / 0x100000000;
+}
+
 /** Normal deviates (Box-Muller), for training and the encoder's own use: log and cos are not the same on every machine. */
 export function gaussians(stream: IntegerStream): () => number {
   return () => {

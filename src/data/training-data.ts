@@ -5,7 +5,7 @@
 
 import { counted } from '../common/counted.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
-import { integerStream } from '../common/random.js';
+import { integerStream, uniforms } from '../common/random.js';
 import { crop, cropInto } from '../image/crop.js';
 import type { RgbImage } from '../image/image.js';
 import { isDirectory } from '../node/files.js';
@@ -110,8 +110,7 @@ export async function openTrainingData(
     isCifar10: asked.every(({ name }) => name === CIFAR10),
     async batch(step, count) {
       const crops = new Uint8Array(count * size);
-      const stream = integerStream(`${seed}/augmentation/${step}`);
-      const uniform = () => (stream() >>> 0) / 0x100000000;
+      const uniform = uniforms(integerStream(`${seed}/augmentation/${step}`));
       await Promise.all(
         Array.from({ length: count }, (_, i) => {
           const draws = [uniform(), uniform(), uniform(), uniform()];

@@ -9,8 +9,7 @@ import { blendWindow, eachPixel, eachWeighted, layExactWindows, type Window, win
 /** Largest side of a window, in pixels. What comes out does not depend on it. */
 const LARGEST_WINDOW = 256;
 /**
- * What is kept of an evaluation is rounded to so many parts of 1, within ±16: half the memory of floats, and 24 times finer than what
- * would be seen in a picture.
+ * What is kept of an evaluation is rounded to so many parts of 1, within ±16: half the memory of floats.
  */
 const KEPT_SCALE = 2048;
 const MOST_KEPT = 2 ** 15 - 1;

@@ -73,8 +73,8 @@ export class Points {
     if (!isHeld) {
       this.own = picture;
       this.ownIsBest = isBest;
+      this.ownRmse = distance;
     }
-    if (!isHeld) this.ownRmse = distance;
     this.isExact.push(isBest || isHeld);
     this.reports.push({ t, bits: 0, klBits, rmse: this.ownRmse });
     if (isHeld) this.heldSteps.push(this.steps);

@@ -1,5 +1,5 @@
 /** Choosing the codewords of a step's blocks; on this thread, or wherever a platform has more of them. */
-import { integerStream } from '../../common/random.js';
+import { integerStream, uniforms } from '../../common/random.js';
 import { chooseGreedy, chooseSample, type Selection, type Uniform } from './block-coder.js';
 import type { Block } from './blocks.js';
 import type { BlockCode, Path } from './trellis.js';
@@ -54,6 +54,5 @@ export function requestOf({ code, dimensions, signs }: Block, delta: Float32Arra
 }
 
 function privateUniform(seed: number): Uniform {
-  const stream = integerStream(`ddc1/${seed}/encoder`);
-  return () => (stream() >>> 0) / 0x100000000;
+  return uniforms(integerStream(`ddc1/${seed}/encoder`));
 }

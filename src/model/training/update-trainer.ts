@@ -5,7 +5,7 @@
  * As with `trainer.ts`, a step is a function of the state and the images alone, and does not depend on the number of threads.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { integerStream } from '../../common/random.js';
+import { integerStream, uniforms } from '../../common/random.js';
 import type { CompiledFunction, Engine } from '../../engine/engine.js';
 import { checkFinite } from '../network.js';
 import { type Parameterization, x0Coefficients } from '../parameterization.js';
@@ -137,7 +137,7 @@ export async function createUpdateTrainer(
 
   /** Inputs for the later states of a part: scales and levels of all first ones, then of all second ones. */
   function drawLater(first: number, timesteps: readonly number[]): Float32Array[] {
-    const uniform = uniformStream(`${seed}/${state.step}/${first}/ratios`);
+    const uniform = uniforms(integerStream(`${seed}/${state.step}/${first}/ratios`));
     const later = Array.from({ length: DRAWS }, () => timesteps)
       .flat()
       .map((t) => {
@@ -257,10 +257,4 @@ function columnsOf(matrix: tf.Tensor, count: number): tf.Tensor[] {
 
 function between([low, high]: readonly [number, number], share: number): number {
   return low + (high - low) * share;
-}
-
-/** In [0, 1). */
-function uniformStream(name: string): () => number {
-  const stream = integerStream(name);
-  return () => (stream() >>> 0) / 0x100000000;
 }
