@@ -87,5 +87,5 @@ function independent() {
   };
 }
 
-const paths = [4, 6, 8, 10, 12].map((stateBits) => trellis(stateBits, stateBits > 10 ? 3 : 9));
+const paths = [4, 6, 8, 10, 12, 14, 16].map((stateBits) => trellis(stateBits, 9));
 process.stdout.write(resultsJson({ dimensionsPerBit: DIMENSIONS_PER_BIT, trellis: paths, independent: independent() }));

@@ -48,7 +48,7 @@ function defaultShares(halfFrom: number): Shares {
  * From which tenths of `halfFrom` on pictures are denoised at half their size, by their detail: for a step of a chain, where that may cost a
  * twentieth of the squared error, since it is a quarter of the work; and for a picture that is shown.
  */
-const HALF_FROM = { chain: [6, 8, 10, 12], best: [8, 10, 12, 13] } as const;
+const HALF_FROM = { chain: [6, 8, 8, 10], best: [8, 10, 12, 13] } as const;
 /** Detail of what is not known better. */
 const MIDDLE = 2;
 

@@ -63,7 +63,7 @@ export interface SecondResult {
 /** Decodes what is there of a file. */
 export async function secondDecode(file: Uint8Array, given: SecondModel): Promise<SecondResult> {
   const header = readHeader(file);
-  const model = halvedFrom(given, [6, 8, 10, 12][header.detail]);
+  const model = halvedFrom(given, [6, 8, 8, 10][header.detail]);
   const shown = halvedFrom(given, [8, 10, 12, 13][header.detail]);
   const { width, height, seed, nu } = header;
   const D = 3 * width * height;

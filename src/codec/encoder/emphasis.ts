@@ -23,25 +23,16 @@ const HALF_GAIN = 0.05;
 const LEAST_WEIGHT = 0.4;
 /** Energy expected anywhere, beside what the neighbourhood shows, as a share of the mean. */
 const LEAST_ENERGY = 0.02;
+/** From so many blocks on components are measured in every second one of every second row: that many say enough. */
+const MANY_BLOCKS = 1024;
 
 /** One over the lengths of (1, 1, 1), (1, 0, -1) and (1, -2, 1): grey, red against blue, green against both, nearly the principal components of errors. */
 const GREY = 1 / Math.sqrt(3);
 const RED_BLUE = 1 / Math.sqrt(2);
 const GREEN = 1 / Math.sqrt(6);
-/** The orthonormal discrete cosine transform (DCT-II) of a row: BASIS[frequency * SIDE + place]. */
-const BASIS = Float64Array.from({ length: BLOCK }, (_, i) => {
-  const frequency = Math.floor(i / SIDE);
-  const place = i % SIDE;
-  return Math.sqrt((frequency === 0 ? 1 : 2) / SIDE) * cosineOf(frequency * (2 * place + 1));
-});
 
-/** cos(n pi / (2 SIDE)), the same everywhere. */
-function cosineOf(n: number): number {
-  const turn = n % (4 * SIDE);
-  const half = Math.min(turn, 4 * SIDE - turn);
-  const quarter = Math.min(half, 2 * SIDE - half);
-  return (half === quarter ? 1 : -1) * cosine((quarter * Math.PI) / (2 * SIDE));
-}
+/** Of the orthonormal discrete cosine transform (DCT-II) of eight values: cos(n pi / 16) / 2, n = 1..7. */
+const [C1, C2, C3, C4, C5, C6, C7] = [1, 2, 3, 4, 5, 6, 7].map((n) => cosine((n * Math.PI) / (2 * SIDE)) / 2);
 
 /** An error over the picture. */
 interface Field extends Size {
@@ -61,17 +52,19 @@ export function emphasiseUncertain(error: Float32Array, { width, height }: Size,
   const across = Math.ceil(width / SIDE);
   const down = Math.ceil(height / SIDE);
   const field: Field = { values: error, width, height, across, down };
-  const block = new Float32Array(CHANNELS * BLOCK);
+  const block = new Float64Array(CHANNELS * BLOCK);
   const { ofComponents, ofBlocks, mean } = measureEnergies(field, block);
   if (mean === 0) return;
   for (let b = 0; b < ofBlocks.length; b++) {
-    transformSquare(field, b, block);
+    takeSquare(field, b, block);
+    transformSquare(block);
     const local = neighbourhood(ofBlocks, field, b) / mean + LEAST_ENERGY;
     for (let i = 0; i < block.length; i++) {
       const gain = ofComponents[i] * local * snr;
       block[i] *= (gain + LEAST_WEIGHT * HALF_GAIN) / (gain + HALF_GAIN);
     }
-    restoreSquare(block, b, field);
+    restoreSquare(block);
+    putSquare(block, b, field);
   }
 }
 
@@ -83,19 +76,21 @@ interface Energies {
   readonly mean: number;
 }
 
-/** Blocks are transformed here and again where they are weighed: keeping them would take as much memory as the picture. */
-function measureEnergies(field: Field, block: Float32Array): Energies {
+/** A block's energy is that of its pixels. */
+function measureEnergies(field: Field, block: Float64Array): Energies {
+  const { across, down } = field;
   const ofComponents = new Float64Array(block.length);
-  const ofBlocks = new Float64Array(field.across * field.down);
+  const ofBlocks = new Float64Array(across * down);
+  const every = ofBlocks.length < MANY_BLOCKS ? 1 : 2;
+  const measured = Math.ceil(across / every) * Math.ceil(down / every);
   for (let b = 0; b < ofBlocks.length; b++) {
-    transformSquare(field, b, block);
+    takeSquare(field, b, block);
     let sum = 0;
-    for (let i = 0; i < block.length; i++) {
-      const energy = block[i] * block[i];
-      sum += energy;
-      ofComponents[i] += energy / ofBlocks.length;
-    }
+    for (let i = 0; i < block.length; i++) sum += block[i] * block[i];
     ofBlocks[b] = sum / block.length;
+    if (Math.floor(b / across) % every !== 0 || (b % across) % every !== 0) continue;
+    transformSquare(block);
+    for (let i = 0; i < block.length; i++) ofComponents[i] += (block[i] * block[i]) / measured;
   }
   return { ofComponents, ofBlocks, mean: ofBlocks.reduce((a, b) => a + b, 0) / ofBlocks.length };
 }
@@ -115,28 +110,28 @@ function neighbourhood(ofBlocks: Float64Array, { across, down }: Field, b: numbe
   return sum / count;
 }
 
-/** Components of a block: 64 of each colour. Past the picture's edges its last row and column go on. */
-function transformSquare({ values, width, height, across }: Field, b: number, block: Float32Array): void {
+/** Luma and chromas of a block's pixels. Past the picture's edges its last row and column go on. */
+function takeSquare({ values, width, height, across }: Field, b: number, block: Float64Array): void {
   const top = Math.floor(b / across) * SIDE;
   const left = (b % across) * SIDE;
   for (let y = 0, k = 0; y < SIDE; y++) {
     const line = Math.min(top + y, height - 1) * width;
     for (let x = 0; x < SIDE; x++, k++) {
       const at = (line + Math.min(left + x, width - 1)) * CHANNELS;
-      const [red, green, blue] = [values[at], values[at + 1], values[at + 2]];
+      const red = values[at];
+      const green = values[at + 1];
+      const blue = values[at + 2];
       block[k] = GREY * (red + green + blue);
       block[BLOCK + k] = RED_BLUE * (red - blue);
       block[2 * BLOCK + k] = GREEN * (red - 2 * green + blue);
     }
   }
-  for (let c = 0; c < CHANNELS; c++) transform(block.subarray(c * BLOCK, (c + 1) * BLOCK));
 }
 
-/** The inverse of {@link transformSquare}; changes the block. */
-function restoreSquare(block: Float32Array, b: number, { values, width, height, across }: Field): void {
+/** The inverse of {@link takeSquare}. */
+function putSquare(block: Float64Array, b: number, { values, width, height, across }: Field): void {
   const top = Math.floor(b / across) * SIDE;
   const left = (b % across) * SIDE;
-  for (let c = 0; c < CHANNELS; c++) restore(block.subarray(c * BLOCK, (c + 1) * BLOCK));
   for (let y = 0; y < SIDE && top + y < height; y++) {
     for (let x = 0; x < SIDE && left + x < width; x++) {
       const at = ((top + y) * width + left + x) * CHANNELS;
@@ -151,44 +146,79 @@ function restoreSquare(block: Float32Array, b: number, { values, width, height, 
   }
 }
 
-/** The cosine transform of one colour of a square in place: along columns, then along rows. */
-function transform(square: Float32Array): void {
-  for (let x = 0; x < SIDE; x++) transformLine(square, x, SIDE);
-  for (let y = 0; y < SIDE; y++) transformLine(square, y * SIDE, 1);
-}
-
-/** The inverse of {@link transform}. */
-function restore(square: Float32Array): void {
-  for (let x = 0; x < SIDE; x++) restoreLine(square, x, SIDE);
-  for (let y = 0; y < SIDE; y++) restoreLine(square, y * SIDE, 1);
-}
-
-/** Eight values from `start` on, `stride` apart. Even frequencies are symmetric and odd ones antisymmetric, which is half of the products. */
-function transformLine(values: Float32Array, start: number, stride: number): void {
-  const end = start + 7 * stride;
-  const at = (place: number) => values[start + place * stride];
-  const opposite = (place: number) => values[end - place * stride];
-  const [s0, d0] = [at(0) + opposite(0), at(0) - opposite(0)];
-  const [s1, d1] = [at(1) + opposite(1), at(1) - opposite(1)];
-  const [s2, d2] = [at(2) + opposite(2), at(2) - opposite(2)];
-  const [s3, d3] = [at(3) + opposite(3), at(3) - opposite(3)];
-  for (let i = 0, b = 0; i < SIDE; i += 2, b += 2 * SIDE) {
-    values[start + i * stride] = BASIS[b] * s0 + BASIS[b + 1] * s1 + BASIS[b + 2] * s2 + BASIS[b + 3] * s3;
-    const o = b + SIDE;
-    values[start + (i + 1) * stride] = BASIS[o] * d0 + BASIS[o + 1] * d1 + BASIS[o + 2] * d2 + BASIS[o + 3] * d3;
+/** The cosine transforms of a square's colours in place: along columns, then along rows. */
+function transformSquare(block: Float64Array): void {
+  for (let colour = 0; colour < block.length; colour += BLOCK) {
+    for (let x = 0; x < SIDE; x++) transformLine(block, colour + x, SIDE);
+    for (let y = 0; y < BLOCK; y += SIDE) transformLine(block, colour + y, 1);
   }
+}
+
+/** The inverse of {@link transformSquare}. */
+function restoreSquare(block: Float64Array): void {
+  for (let colour = 0; colour < block.length; colour += BLOCK) {
+    for (let x = 0; x < SIDE; x++) restoreLine(block, colour + x, SIDE);
+    for (let y = 0; y < BLOCK; y += SIDE) restoreLine(block, colour + y, 1);
+  }
+}
+
+/** Eight values from `a` on, so far apart. Even frequencies are symmetric and odd ones antisymmetric, and among the even ones again. */
+function transformLine(values: Float64Array, a: number, apart: number): void {
+  const b = a + apart;
+  const c = b + apart;
+  const d = c + apart;
+  const e = d + apart;
+  const f = e + apart;
+  const g = f + apart;
+  const h = g + apart;
+  const s0 = values[a] + values[h];
+  const s1 = values[b] + values[g];
+  const s2 = values[c] + values[f];
+  const s3 = values[d] + values[e];
+  const d0 = values[a] - values[h];
+  const d1 = values[b] - values[g];
+  const d2 = values[c] - values[f];
+  const d3 = values[d] - values[e];
+  const outer = s0 - s3;
+  const inner = s1 - s2;
+  values[a] = C4 * (s0 + s3 + (s1 + s2));
+  values[b] = C1 * d0 + C3 * d1 + C5 * d2 + C7 * d3;
+  values[c] = C2 * outer + C6 * inner;
+  values[d] = C3 * d0 - C7 * d1 - C1 * d2 - C5 * d3;
+  values[e] = C4 * (s0 + s3 - (s1 + s2));
+  values[f] = C5 * d0 - C1 * d1 + C7 * d2 + C3 * d3;
+  values[g] = C6 * outer - C2 * inner;
+  values[h] = C7 * d0 - C5 * d1 + C3 * d2 - C1 * d3;
 }
 
 /** The inverse of {@link transformLine}. */
-function restoreLine(values: Float32Array, start: number, stride: number): void {
-  const end = start + 7 * stride;
-  const at = (frequency: number) => values[start + frequency * stride];
-  const [f0, f1, f2, f3] = [at(0), at(1), at(2), at(3)];
-  const [f4, f5, f6, f7] = [at(4), at(5), at(6), at(7)];
-  for (let x = 0; x < SIDE / 2; x++) {
-    const even = BASIS[x] * f0 + BASIS[2 * SIDE + x] * f2 + BASIS[4 * SIDE + x] * f4 + BASIS[6 * SIDE + x] * f6;
-    const odd = BASIS[SIDE + x] * f1 + BASIS[3 * SIDE + x] * f3 + BASIS[5 * SIDE + x] * f5 + BASIS[7 * SIDE + x] * f7;
-    values[start + x * stride] = even + odd;
-    values[end - x * stride] = even - odd;
-  }
+function restoreLine(values: Float64Array, a: number, apart: number): void {
+  const b = a + apart;
+  const c = b + apart;
+  const d = c + apart;
+  const e = d + apart;
+  const f = e + apart;
+  const g = f + apart;
+  const h = g + apart;
+  const [f1, f3, f5, f7] = [values[b], values[d], values[f], values[h]];
+  const sum = C4 * (values[a] + values[e]);
+  const difference = C4 * (values[a] - values[e]);
+  const outer = C2 * values[c] + C6 * values[g];
+  const inner = C6 * values[c] - C2 * values[g];
+  const even0 = sum + outer;
+  const even1 = difference + inner;
+  const even2 = difference - inner;
+  const even3 = sum - outer;
+  const odd0 = C1 * f1 + C3 * f3 + C5 * f5 + C7 * f7;
+  const odd1 = C3 * f1 - C7 * f3 - C1 * f5 - C5 * f7;
+  const odd2 = C5 * f1 - C1 * f3 + C7 * f5 + C3 * f7;
+  const odd3 = C7 * f1 - C5 * f3 + C3 * f5 - C1 * f7;
+  values[a] = even0 + odd0;
+  values[b] = even1 + odd1;
+  values[c] = even2 + odd2;
+  values[d] = even3 + odd3;
+  values[e] = even3 - odd3;
+  values[f] = even2 - odd2;
+  values[g] = even1 - odd1;
+  values[h] = even0 - odd0;
 }

@@ -30,7 +30,7 @@ import { Points } from './points.js';
 import { type Walk, walkChain } from './walk.js';
 
 /** ν for pictures of more than 128x128 pixels by effort, from 1 on. */
-const STATE_BITS_OF_EFFORT = [7, 7, 8, 8, 9, 10, 11, 12, 12] as const;
+const STATE_BITS_OF_EFFORT = [11, 11, 12, 12, 13, 13, 14, 15, 16] as const;
 
 /**
  * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes. Opacity is kept exactly, and of the

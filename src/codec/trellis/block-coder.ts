@@ -9,6 +9,7 @@
  *
  * The decoder needs neither: it calls `writePath`.
  */
+import { bytesAt, extendStates, floatsAt } from './kernels.js';
 import { type BlockCode, type Extend, type Path, SYMBOL_BITS, searchPath } from './trellis.js';
 
 /** How a block's codeword is chosen: best projection, or at random with the weights q/p (minimal random coding). */
@@ -25,14 +26,14 @@ const BRANCHES = 2 ** SYMBOL_BITS;
  * state the one from the lowest state wins, of equal final states the lowest.
  */
 export function chooseGreedy(code: BlockCode, target: Float32Array, signs: Int8Array): Path {
-  return searchPath(code, target, signs, extendGreedy, argMax);
+  return searchPath(code, target, signs, extendStates, argMax);
 }
 
 /** A path drawn with probability proportional to exp(<z, delta>). @param delta in its true scale, standard deviations */
 export function chooseSample(code: BlockCode, delta: Float32Array, signs: Int8Array, uniform: Uniform): Path {
   const weights = new Float64Array(BRANCHES);
   /** An index with probability proportional to exp(logs[i]), and the logarithm of their sum. */
-  const draw = (logs: Float64Array, into: Float64Array): { index: number; logSum: number } => {
+  const draw = (logs: Float32Array, into: Float64Array): { index: number; logSum: number } => {
     const largest = logs.reduce((a, b) => Math.max(a, b));
     let sum = 0;
     for (let i = 0; i < logs.length; i++) sum += into[i] = Math.exp(logs[i] - largest);
@@ -41,9 +42,10 @@ export function chooseSample(code: BlockCode, delta: Float32Array, signs: Int8Ar
     while (index < logs.length - 1 && left >= into[index]) left -= into[index++];
     return { index, logSum: largest + Math.log(sum) };
   };
-  const logs = new Float64Array(BRANCHES);
-  const extend: Extend = (stateBits, before, halves, after, choices) => {
-    const states = 2 ** stateBits;
+  const logs = new Float32Array(BRANCHES);
+  const extend: Extend = (states, ...places) => {
+    const [before, halves, after] = [states, 8 * states, states].map((length, i) => floatsAt(places[i], length));
+    const choices = bytesAt(places[3], states);
     for (let q = 0; q < states; q++) {
       for (let j = 0; j < BRANCHES; j++) {
         const half = halves[(j * states + q) >>> 1];
@@ -57,47 +59,7 @@ export function chooseSample(code: BlockCode, delta: Float32Array, signs: Int8Ar
   return searchPath(code, delta, signs, extend, (metrics) => draw(metrics, new Float64Array(metrics.length)).index);
 }
 
-/** Viterbi's step. The branches into an even state and into the next one share states and scores, but for the sign. */
-function extendGreedy(
-  stateBits: number,
-  before: Float64Array,
-  halves: Float32Array,
-  after: Float64Array,
-  choices: Uint8Array,
-): void {
-  const states = 1 << stateBits;
-  const groups = states >> SYMBOL_BITS;
-  const stride = states >> 1;
-  for (let group = 0; group < groups; group++) {
-    const first = group * (BRANCHES / 2);
-    for (let pair = first; pair < first + BRANCHES / 2; pair++) {
-      let even = Number.NEGATIVE_INFINITY;
-      let odd = Number.NEGATIVE_INFINITY;
-      let evenChoice = 0;
-      let oddChoice = 0;
-      for (let j = 0; j < BRANCHES; j++) {
-        const metric = before[j * groups + group];
-        const score = halves[j * stride + pair];
-        const plus = metric + score;
-        const minus = metric - score;
-        if (plus > even) {
-          even = plus;
-          evenChoice = j;
-        }
-        if (minus > odd) {
-          odd = minus;
-          oddChoice = j;
-        }
-      }
-      after[2 * pair] = even;
-      after[2 * pair + 1] = odd;
-      choices[2 * pair] = evenChoice;
-      choices[2 * pair + 1] = oddChoice;
-    }
-  }
-}
-
-function argMax(values: Float64Array): number {
+function argMax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
   return best;

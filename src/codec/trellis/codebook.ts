@@ -14,7 +14,7 @@
  */
 
 import { integerStream } from '../../common/random.js';
-import { hadamardTransform } from './hadamard.js';
+import { allocate, floatsAt, integersAt, transformSigned } from './kernels.js';
 
 /** Transform sizes: below 16 a sum of signs is no Gaussian any more, above 4096 a transform leaves the L1 cache. */
 const MIN_SIZE = 16;
@@ -42,22 +42,33 @@ export function codebookShape(n: number, indexBits: number): CodebookShape {
 }
 
 /** S2_0, S2_1, ... packed 32 signs to a word, `MAX_SIZE` signs each, in growing blocks; they are constants of the format. */
-let signTable = new Int32Array(0);
+let signTable = { place: 0, room: 0, vectors: 0 };
 const WORDS_PER_VECTOR = MAX_SIZE / 32;
+const BYTES = Int32Array.BYTES_PER_ELEMENT;
 
-function packedSigns(vectors: number): Int32Array {
-  const known = signTable.length / WORDS_PER_VECTOR;
-  if (vectors > known) {
-    const grown = new Int32Array(vectors * WORDS_PER_VECTOR);
-    grown.set(signTable);
-    for (let r = known; r < vectors; r++) {
-      const stream = integerStream(`ddc1/codebook/${r}`);
-      for (let w = 0; w < WORDS_PER_VECTOR; w++) grown[r * WORDS_PER_VECTOR + w] = stream();
-    }
-    signTable = grown;
+/** @returns the place of the table with at least so many sign vectors */
+function packedSigns(vectors: number): number {
+  if (vectors <= signTable.vectors) return signTable.place;
+  const { place, vectors: known } = signTable;
+  if (vectors > signTable.room) {
+    const room = Math.max(vectors, 2 * signTable.room);
+    signTable = { place: allocate(room * WORDS_PER_VECTOR * BYTES), room, vectors: known };
+    integersAt(signTable.place, known * WORDS_PER_VECTOR).set(integersAt(place, known * WORDS_PER_VECTOR));
   }
-  return signTable;
+  const words = integersAt(signTable.place, vectors * WORDS_PER_VECTOR);
+  for (let r = known; r < vectors; r++) {
+    const stream = integerStream(`ddc1/codebook/${r}`);
+    for (let w = 0; w < WORDS_PER_VECTOR; w++) words[r * WORDS_PER_VECTOR + w] = stream();
+  }
+  signTable.vectors = vectors;
+  return signTable.place;
 }
+
+/** Where a transform's input and one output are. */
+const INPUT = allocate(MAX_SIZE * BYTES);
+const OUTPUT = allocate(MAX_SIZE * BYTES);
+/** Signs that are all +1: memory is 0 when it is new. */
+const NO_SIGNS = allocate(WORDS_PER_VECTOR * BYTES);
 
 /**
  * Writes a codeword into `z` from `index`: the only way a codeword is ever made, at both ends.
@@ -69,53 +80,37 @@ export function writeCodeword(shape: CodebookShape, index: number, signs: Int8Ar
   const sign = index & 1 ? -1 : 1;
   const row = (index >>> 1) & (rows - 1);
   const r = Math.floor(index / (2 * rows));
-  const words = packedSigns(r + 1);
-  const c = new Int32Array(size);
-  c[row] = 1;
-  hadamardTransform(c);
-  for (let i = 0; i < size; i++) {
-    if ((words[r * WORDS_PER_VECTOR + (i >>> 5)] >>> (i & 31)) & 1) c[i] = -c[i];
+  const words = packedSigns(r + 1) + r * WORDS_PER_VECTOR * BYTES;
+  // H e_row, twice as long with each of the row's bits.
+  const column = floatsAt(INPUT, size);
+  column[0] = 1;
+  for (let length = 1; length < size; length *= 2) {
+    const signOfRow = row & length ? -1 : 1;
+    for (let i = 0; i < length; i++) column[length + i] = signOfRow * column[i];
   }
-  hadamardTransform(c);
+  transformSigned(INPUT, size, words, WORDS_PER_VECTOR, 1, OUTPUT, size);
+  const c = floatsAt(OUTPUT, size);
   const scale = sign / Math.sqrt(size);
   for (let i = 0; i < z.length; i++) z[i] = signs[i] * c[i & (size - 1)] * scale;
 }
 
-/** Scratch memory of a search, reused from block to block. */
-const folded = new Float32Array(MAX_SIZE);
-const scored = new Float32Array(MAX_SIZE);
+/** Floats that {@link scoreCodewords} needs for its scores. */
+export function scoresRoom({ indexBits }: Pick<CodebookShape, 'indexBits'>): number {
+  return Math.max(2 ** (indexBits - 1), MAX_SIZE);
+}
 
 /**
- * Scores all codewords against a target and hands each transform's scores on.
+ * Scores all codewords against a target.
  * @param target delta, one value per dimension (signs already excluded)
- * @param visit called once per sign vector with the scores <c_{r,row} S1, target> in elements 0..rows-1 of a scratch
- *   array, in units where a candidate's scalar product with the target is score / sqrt(P)
+ * @param scores place of {@link scoresRoom} floats, for the scalar products with the codewords of even index, in order
  */
-export function scoreCodewords(
-  shape: CodebookShape,
-  target: Float32Array,
-  signs: Int8Array,
-  visit: (scores: Float32Array, r: number) => void,
-): void {
-  const { size, signVectors } = shape;
-  const y = folded.subarray(0, size);
-  const q = scored.subarray(0, size);
-  y.fill(0);
-  for (let i = 0; i < target.length; i++) y[i & (size - 1)] += signs[i] * target[i];
-  hadamardTransform(y);
+export function scoreCodewords(shape: CodebookShape, target: Float32Array, signs: Int8Array, scores: number): void {
+  const { size, rows, signVectors } = shape;
   const words = packedSigns(signVectors);
-  const yBits = new Int32Array(y.buffer, y.byteOffset, size);
-  const qBits = new Int32Array(q.buffer, q.byteOffset, size);
-  for (let r = 0; r < signVectors; r++) {
-    // Flipping a float's sign bit is the multiplication by -1.
-    for (let i = 0, w = r * WORDS_PER_VECTOR; i < size; w++) {
-      let word = words[w];
-      for (const end = i + 32; i < end; i++) {
-        qBits[i] = yBits[i] ^ ((word & 1) << 31);
-        word >>>= 1;
-      }
-    }
-    hadamardTransform(q);
-    visit(q, r);
-  }
+  const folded = floatsAt(INPUT, size).fill(0);
+  for (let i = 0; i < target.length; i++) folded[i & (size - 1)] += signs[i] * target[i];
+  const scale = 1 / Math.sqrt(size);
+  for (let i = 0; i < size; i++) folded[i] *= scale;
+  transformSigned(INPUT, size, NO_SIGNS, WORDS_PER_VECTOR, 1, OUTPUT, size);
+  transformSigned(OUTPUT, size, words, WORDS_PER_VECTOR, signVectors, scores, rows);
 }

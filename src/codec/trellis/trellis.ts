@@ -14,7 +14,8 @@
  * fidelity criterion"); for the Gaussian source Marcellin & Fischer 1990.
  */
 import { invalidArgument } from '../../common/errors.js';
-import { type CodebookShape, codebookShape, scoreCodewords, writeCodeword } from './codebook.js';
+import { type CodebookShape, codebookShape, scoreCodewords, scoresRoom, writeCodeword } from './codebook.js';
+import { allocate, bytesAt, floatsAt } from './kernels.js';
 
 /** Bits of a symbol: 16 branches leave a state. */
 export const SYMBOL_BITS = 4;
@@ -81,15 +82,14 @@ export function writePath(code: BlockCode, { start, symbols }: Path, signs: Int8
 /**
  * Goes one stage on: for every state q the metrics of the 16 branches into it become one metric and the choice of a branch.
  * Branch u = j 2^ν + q comes from state j 2^(ν - 4) + floor(q / 16); its score is halves[u >> 1], negated for odd u.
- * @param before metrics of the states @param after output, likewise @param choices output: j for each q
+ * All but the first are places (`kernels.ts`).
+ * @param states 2^ν
+ * @param before floats, metrics of the states
+ * @param halves floats
+ * @param after output, as `before`
+ * @param choices output, bytes: j for each q
  */
-export type Extend = (
-  stateBits: number,
-  before: Float64Array,
-  halves: Float32Array,
-  after: Float64Array,
-  choices: Uint8Array,
-) => void;
+export type Extend = (states: number, before: number, halves: number, after: number, choices: number) => void;
 
 /**
  * Finds a path for a target.
@@ -102,56 +102,59 @@ export function searchPath(
   target: Float32Array,
   signs: Int8Array,
   extend: Extend,
-  finish: (metrics: Float64Array) => number,
+  finish: (metrics: Float32Array) => number,
 ): Path {
   const { stateBits } = code;
   const states = 2 ** stateBits;
   const stages = stageCount(code);
-  const { metrics, spare, halves } = scratchFor(states);
-  const choices = new Uint8Array(stages * states);
-  let before = metrics.fill(0);
+  const { metrics, spare, halves, choices } = memoryFor(code);
+  let before = metrics;
   let after = spare;
+  floatsAt(before, states).fill(0);
   for (let i = 0, from = 0; i < stages; i++) {
     const to = stageStart(code, i + 1, target.length);
-    scoreBranches(i === 0 ? code.first : code.rest, target.subarray(from, to), signs.subarray(from, to), halves);
-    extend(stateBits, before, halves, after, choices.subarray(i * states, (i + 1) * states));
+    const shape = i === 0 ? code.first : code.rest;
+    scoreCodewords(shape, target.subarray(from, to), signs.subarray(from, to), halves);
+    extend(states, before, halves, after, choices + i * states);
     [before, after] = [after, before];
     from = to;
   }
+  const chosen = bytesAt(choices, stages * states);
   const symbols = new Uint8Array(stages);
-  let state = finish(before);
+  let state = finish(floatsAt(before, states));
   for (let i = stages - 1; i >= 0; i--) {
     symbols[i] = state & (2 ** SYMBOL_BITS - 1);
-    state = (choices[i * states + state] << (stateBits - SYMBOL_BITS)) | (state >>> SYMBOL_BITS);
+    state = (chosen[i * states + state] << (stateBits - SYMBOL_BITS)) | (state >>> SYMBOL_BITS);
   }
   return { start: state, symbols };
 }
 
-/** Scalar products of the target with the codewords of even index, in order. */
-function scoreBranches(shape: CodebookShape, target: Float32Array, signs: Int8Array, halves: Float32Array): void {
-  const { rows, size } = shape;
-  const scale = 1 / Math.sqrt(size);
-  scoreCodewords(shape, target, signs, (scores, r) => {
-    for (let row = 0, at = r * rows; row < rows; row++) halves[at + row] = scores[row] * scale;
-  });
-}
-
-interface Scratch {
-  readonly metrics: Float64Array;
-  readonly spare: Float64Array;
-  readonly halves: Float32Array;
+/** Places of a search's arrays. */
+interface SearchMemory {
+  readonly states: number;
+  readonly stages: number;
+  readonly metrics: number;
+  readonly spare: number;
+  readonly halves: number;
+  readonly choices: number;
 }
 
 /** Memory of a search, reused from block to block. */
-let scratch: Scratch | undefined;
+let memory: SearchMemory | undefined;
 
-function scratchFor(states: number): Scratch {
-  if (scratch?.metrics.length !== states) {
-    scratch = {
-      metrics: new Float64Array(states),
-      spare: new Float64Array(states),
-      halves: new Float32Array((states * 2 ** SYMBOL_BITS) / 2),
+function memoryFor(code: BlockCode): SearchMemory {
+  const states = 2 ** code.stateBits;
+  const stages = stageCount(code);
+  if (!memory || memory.states < states || memory.stages * memory.states < stages * states) {
+    const floats = (count: number) => allocate(count * Float32Array.BYTES_PER_ELEMENT);
+    memory = {
+      states,
+      stages,
+      metrics: floats(states),
+      spare: floats(states),
+      halves: floats(scoresRoom(code.first)),
+      choices: allocate(stages * states),
     };
   }
-  return scratch;
+  return memory;
 }

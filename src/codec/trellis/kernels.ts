@@ -1,0 +1,78 @@
+/**
+ * The inner loops of the trellis in WebAssembly (`assembly/trellis.ts`), and the memory that they work in. A place is an offset in it, in
+ * bytes. WebAssembly's vectors round like everything else, so that all machines agree.
+ */
+import { TRELLIS_WASM } from './trellis-wasm.js';
+
+/** What is compiled. Sizes are in numbers of 4 bytes, unless it says otherwise. */
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  transformSigned(
+    y: number,
+    size: number,
+    words: number,
+    wordsPerVector: number,
+    vectors: number,
+    out: number,
+    step: number,
+  ): void;
+  extend(states: number, before: number, halves: number, after: number, choices: number): void;
+}
+
+/** Neither ES2023 nor Node declares it. */
+interface Platform {
+  readonly WebAssembly: {
+    readonly Module: new (binary: Uint8Array) => object;
+    readonly Instance: new (module: object) => { readonly exports: object };
+  };
+}
+
+const { WebAssembly } = globalThis as unknown as Platform;
+const binary = Uint8Array.from(atob(TRELLIS_WASM), (character) => character.charCodeAt(0));
+const exports = new WebAssembly.Instance(new WebAssembly.Module(binary)).exports as Exports;
+
+/**
+ * H S y, H the Walsh-Hadamard matrix in Sylvester's order, unnormalised, S the signs of one sign vector after another: size log2(size)
+ * additions each. Exact for integers of which the sum of absolute values is below 2^24.
+ * @param y place of `size` floats
+ * @param size a power of two of at least 16
+ * @param words place of packed signs, 32 to a word, the least significant bit first, a set bit meaning -1
+ * @param wordsPerVector from one sign vector to the next
+ * @param out place of the results, `step` floats from one to the next: of each so many are kept, and of the last all
+ */
+export const transformSigned: Exports['transformSigned'] = exports.transformSigned;
+
+/**
+ * Viterbi's step; see `Extend` in `trellis.ts`.
+ * @param states 2^ν, at least 16
+ */
+export const extendStates: Exports['extend'] = exports.extend;
+
+const PAGE = 65_536;
+/** Of a vector, in bytes. */
+const ALIGNMENT = 16;
+let used = 0;
+
+/** Memory that is never given back. @returns its place */
+export function allocate(bytes: number): number {
+  const place = used;
+  used += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  const missing = Math.ceil((used - exports.memory.buffer.byteLength) / PAGE);
+  if (missing > 0) exports.memory.grow(missing);
+  return place;
+}
+
+/** The floats at a place, until memory is allocated. */
+export function floatsAt(place: number, length: number): Float32Array {
+  return new Float32Array(exports.memory.buffer, place, length);
+}
+
+/** The integers at a place, until memory is allocated. */
+export function integersAt(place: number, length: number): Int32Array {
+  return new Int32Array(exports.memory.buffer, place, length);
+}
+
+/** The bytes at a place, until memory is allocated. */
+export function bytesAt(place: number, length: number): Uint8Array {
+  return new Uint8Array(exports.memory.buffer, place, length);
+}
