@@ -106,7 +106,8 @@ export function runAll(
   inputs: Iterable<readonly Float32Array[]>,
   signal?: AbortSignal,
 ): AsyncGenerator<Float32Array[]> {
-  return mapAhead(inputs, engine.parallelism, (input) => fn.run(input, signal));
+  // Twice as many as run at once: what comes back in order must not keep a thread waiting that was faster.
+  return mapAhead(inputs, 2 * engine.parallelism, (input) => fn.run(input, signal));
 }
 
 /** @throws CodecError('usage') for an unknown device or precision, and those that the engine or the device does not have */
