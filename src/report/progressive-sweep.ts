@@ -1,6 +1,7 @@
-/** The rate-distortion curve of one progressive file: encoded once, decoded at the end of every step and along its tail. */
+/** The rate-distortion curve of one progressive file: encoded once, decoded along its steps and its tail. */
 import type { DecodePoint, EncodeOptions } from '../codec/api.js';
 import { decode } from '../codec/decoder/decode.js';
+import { readLayout } from '../codec/format/layout.js';
 import type { CodecModel } from '../codec/model.js';
 import type { RgbImage } from '../image/image.js';
 import { encode } from '../node/encode.js';
@@ -32,7 +33,7 @@ export interface ProgressiveSweep {
   readonly headerBytes: number;
   /** `bytes` has 8 headerBytes bits and those of the steps, rounded up to a byte, then those of a tail. */
   readonly steps: readonly StepSize[];
-  /** The bare header first, then one for every step of the file, or fewer where fewer were asked for; last those in a tail. */
+  /** The bare header first, then those along the steps, as many as were asked for; last those in a tail. */
   readonly points: readonly ProgressivePoint[];
   /** Wall clock of making the file. */
   readonly encodeSeconds: number;
@@ -41,7 +42,10 @@ export interface ProgressiveSweep {
 }
 
 export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
-  /** About how many points, evenly spread in bytes, besides the bare header; default one for each step, and eight in a tail. */
+  /**
+   * About how many points, evenly spread in bytes, besides the bare header. Default one for each step after which the network is asked, where
+   * a picture costs least, and eight in a tail.
+   */
   readonly points?: number;
   /** Told what the decoder made of the file at each point. */
   readonly onPicture?: (picture: RgbImage, point: ProgressivePoint) => void;
@@ -53,7 +57,7 @@ export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
 const TAIL_POINTS = 8;
 
 /**
- * Makes one file and measures what a decoder makes of it after each of its steps. Nothing is taken from the encoder but
+ * Makes one file and measures what a decoder makes of it along its steps. Nothing is taken from the encoder but
  * the sums of KL.
  * @param options of the encoder say where the file ends
  * @throws CodecError as `encode` does
@@ -86,7 +90,8 @@ export async function sweepProgressive(
   begun = performance.now();
   measuring = 0;
   if (steps.length > 1 || tailBytes > 0) {
-    const ends = steps.slice(1).map(({ bits }) => Math.ceil(bits / 8));
+    const { written, boundaries } = readLayout(bytes, model);
+    const ends = boundaries.slice(1).filter((_, i) => written[i].asks || i === written.length - 1);
     const tail = Math.ceil(steps[steps.length - 1].bits / 8);
     const inTail = Array.from({ length: tailBytes > 0 ? TAIL_POINTS : 0 }, (_, i) =>
       Math.round(tail + (tailBytes * (i + 1)) / TAIL_POINTS),

@@ -626,7 +626,7 @@ function makePlan(
     return powerOfTwo(t === asked ? log(t) : Math.floor(f * log(asked) + (1 - f) * log(t)));
   };
   const h = 0.7213475204444817;
-  const e = [811, 843, 869, 891, 908, 921, 932, 942, 950, 957, 963, 968, 972][nu - 4] / 1000;
+  const e = [811, 843, 869, 891, 908, 921, 929, 937, 944, 951, 956, 960, 964][nu - 4] / 1000;
   const capacity = (L: number) => (e * L * L) / (L + nu / 4);
   const load = [1, 0.75, 0.5, 1.25][header.load];
   const least = capacity(Math.max(Math.min(20, D / 8), nu + 4));
@@ -649,7 +649,7 @@ function makePlan(
     }
     const f = 0.9 * Math.sqrt(u / mean.length);
     const error = expected(t, asked, f) * D;
-    const waste = worth * (update ? 1 / 16 + work / 10 : Math.max(1 / 16, work));
+    const waste = worth * (update ? 1 / 24 + work / 16 : Math.max(1 / 24, work));
     let s = t;
     let kl: number;
     do {

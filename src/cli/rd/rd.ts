@@ -79,7 +79,9 @@ const OPTIONS = {
     description: 'Codeword choice: the best, or at random as minimal random coding has it',
   },
   'target-rmse': numberOption('Where our files end, in grey levels', { default: DEFAULT_END }),
-  points: numberOption('Measure about this many points of a file, evenly spread in bytes [default: all]'),
+  points: numberOption(
+    'Measure about this many points of a file, evenly spread in bytes [default: one for each evaluation of the network]',
+  ),
   baselines: {
     type: 'string',
     requiresArg: true,

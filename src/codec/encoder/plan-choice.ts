@@ -28,7 +28,7 @@ const PROBES_OF_SAMPLES = [0.33, 0.12, 0.05, 0.016];
 
 /** Larger images are measured on square samples of this side, in pixels, one for every so many pixels of an axis, and not too many. */
 const SAMPLE_SIDE = 64;
-const SAMPLE_EVERY = 96;
+const SAMPLE_EVERY = 144;
 const MOST_SAMPLES = 8;
 /** Where pictures are denoised at half their size, which sees farther, samples are so many times as large. */
 const FAR = 4;
@@ -139,7 +139,7 @@ export function nearestPlace(
 }
 
 /** Pace of larger pictures by effort, from 1 on. */
-const PACE_OF_EFFORT = [7, 6, 5, 5, 4, 3, 3, 2, 1] as const;
+const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
 
 /** The shortest steps that the network's work allows, at most as long as the effort has them, and with sharpened targets if it can be. */
 function paceFor(
