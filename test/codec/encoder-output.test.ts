@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 
 const CASES: readonly [string, number, number, EncodeOptions, string][] = [
-  ['by default', 24, 20, { targetRmse: 20 }, 'cbaba61ae0fa22a6'],
+  ['by default', 24, 20, { targetRmse: 20 }, 'ecbabb2e4321193b'],
   [
     'with little effort, a seed and a size',
     33,
@@ -32,17 +32,17 @@ const CASES: readonly [string, number, number, EncodeOptions, string][] = [
     { effort: 1, seed: 4_000_000_000, maxBytes: 120 },
     '9c8b9ced1e442f3e',
   ],
-  ['with more effort', 16, 16, { effort: 7, targetRmse: 25 }, '46248b8e05810586'],
+  ['with more effort', 16, 16, { effort: 7, targetRmse: 25 }, 'd16fd6a989e5bf18'],
   ['at random', 20, 11, { selection: 'sample', effort: 2, targetRmse: 30 }, '307ac5673406a8fc'],
-  ['of more than 64x64 pixels', 80, 56, { effort: 1, targetRmse: 30 }, 'f4223d0fb09290cb'],
+  ['of more than 64x64 pixels', 80, 56, { effort: 1, targetRmse: 30 }, '2b437a79afa3ee67'],
   ['lossless', 21, 14, { effort: 2, lossless: true }, 'baf4fc0f0e460809'],
-  ['lossless, of more than 64x64 pixels', 70, 62, { effort: 1, lossless: true }, 'ea49f83fa7410b47'],
+  ['lossless, of more than 64x64 pixels', 70, 62, { effort: 1, lossless: true }, '1813cffece16363e'],
   [
     'with checksums and metadata',
     24,
     20,
     { targetRmse: 20, checksums: true, metadata: { comment: 'a' } },
-    'a71961f5afafbaec',
+    '66413ab63764e475',
   ],
 ];
 
@@ -71,7 +71,7 @@ const DRAWINGS: readonly [string, RgbImage, EncodeOptions, string][] = [
   ['of many', syntheticImage(33, 21), { targetRmse: 5 }, 'c15dedb2b39ff542'],
   ['of noise', noiseImage(20, 12), { targetRmse: 1 }, '8f24bf6a50752bcd'],
   ['lossless', syntheticImage(33, 21), { lossless: true }, 'cbb55438504ab287'],
-  ['with a mean colour', syntheticImage(70, 66), { targetRmse: 8, effort: 1 }, 'e4dbcc7321ac1eb5'],
+  ['with a mean colour', syntheticImage(70, 66), { targetRmse: 8, effort: 1 }, 'cf2382544fbd453e'],
   ['of so many bytes', syntheticImage(12, 9), { maxBytes: 40 }, '136c0bd7fef410d6'],
 ];
 
