@@ -15,7 +15,7 @@ import type { Schedule } from './schedule.js';
 import type { UpdateNetwork } from './update.js';
 import { type Observation, openUpdates } from './updates.js';
 import { openWindowed, type Windowed } from './windowed.js';
-import { blendWindow, eachPixel, layWindows, type Tiling, type Window, windowsOf } from './windows.js';
+import { blendWindow, eachRun, layWindows, type Tiling, type Window, windowsOf } from './windows.js';
 
 /** A picture in noise. */
 export interface NoisyPicture extends Size {
@@ -102,9 +102,7 @@ export function createDenoiser(
     const down = layWindows(height, network.stride, tiling);
     const windows = windowsOf(across, down);
     const fillSample = (window: Window, to: Float32Array) =>
-      eachPixel(window, picture, (pixel, at) => {
-        for (let c = 0; c < 3; c++) to[3 * at + c] = xt[3 * pixel + c];
-      });
+      eachRun(window, picture, (from, at, length) => to.set(xt.subarray(3 * from, 3 * (from + length)), 3 * at));
     into.fill(0);
     await by.run(
       windows,

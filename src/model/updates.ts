@@ -4,7 +4,7 @@ import type { Size } from '../image/image.js';
 import { checkFinite } from './network.js';
 import { levelsOf, OBSERVED_CHANNELS, outputScale, UPDATE_REACH, type UpdateNetwork } from './update.js';
 import { openWindowed, type WindowInput } from './windowed.js';
-import { blendWindow, eachPixel, eachWeighted, layExactWindows, type Window, windowsOf } from './windows.js';
+import { blendWindow, eachRun, eachWeightedRun, layExactWindows, type Window, windowsOf } from './windows.js';
 
 /** Largest side of a window, in pixels. What comes out does not depend on it. */
 const LARGEST_WINDOW = 256;
@@ -57,10 +57,12 @@ export function openUpdates(engine: Engine, { shape, fn, constants }: UpdateNetw
   return {
     emptyKept: ({ width, height }) => new Int16Array(width * height * channels),
     keep(values, window, kept, size) {
-      eachWeighted(window, size, (from, to, weight) => {
-        const share = KEPT_SCALE * weight;
-        for (let c = 0, i = from * channels, o = to * channels; c < channels; c++, i++, o++) {
-          kept[o] = Math.max(-MOST_KEPT, Math.min(MOST_KEPT, kept[o] + Math.round(share * values[i])));
+      eachWeightedRun(window, size, (from, to, weights) => {
+        for (let k = 0, i = from * channels, o = to * channels; k < weights.length; k++) {
+          const share = KEPT_SCALE * weights[k];
+          for (let c = 0; c < channels; c++, i++, o++) {
+            kept[o] = Math.max(-MOST_KEPT, Math.min(MOST_KEPT, kept[o] + Math.round(share * values[i])));
+          }
         }
       });
     },
@@ -74,8 +76,10 @@ export function openUpdates(engine: Engine, { shape, fn, constants }: UpdateNetw
         {
           shape: [windows.height, windows.width, channels],
           fill: (window, to) =>
-            eachPixel(window, evaluated, (from, at) => {
-              for (let c = 0; c < channels; c++) to[at * channels + c] = kept[from * channels + c] / KEPT_SCALE;
+            eachRun(window, evaluated, (from, at, length) => {
+              for (let i = from * channels, o = at * channels; i < (from + length) * channels; i++, o++) {
+                to[o] = kept[i] / KEPT_SCALE;
+              }
             }),
         },
         {
@@ -104,12 +108,14 @@ function observe(evaluated: Evaluated, now: Observation, window: Window, into: F
   const gain = now.snr - before.snr;
   const [ofNow, ofBefore] = [(now.snr * now.scale) / gain, (before.snr * before.scale) / gain];
   const [ofU, ofY] = [Math.sqrt(gain), Math.sqrt(before.snr)];
-  eachPixel(window, evaluated, (pixel, at) => {
-    for (let c = 0, i = 3 * pixel, o = OBSERVED_CHANNELS * at; c < 3; c++, i++, o++) {
-      const mean = xhat0[i];
-      into[o] = mean;
-      into[o + 3] = ofU * (ofNow * now.values[i] - ofBefore * before.values[i] - mean);
-      into[o + 6] = ofY * (before.scale * before.values[i] - mean);
+  eachRun(window, evaluated, (from, at, length) => {
+    for (let i = 3 * from, o = OBSERVED_CHANNELS * at; i < 3 * (from + length); o += OBSERVED_CHANNELS) {
+      for (let c = 0; c < 3; c++, i++) {
+        const mean = xhat0[i];
+        into[o + c] = mean;
+        into[o + c + 3] = ofU * (ofNow * now.values[i] - ofBefore * before.values[i] - mean);
+        into[o + c + 6] = ofY * (before.scale * before.values[i] - mean);
+      }
     }
   });
 }

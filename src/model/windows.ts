@@ -93,42 +93,55 @@ export function windowsOf(across: WindowAxis, down: WindowAxis): Windows {
 }
 
 /**
- * Calls for every pixel of a window, row by row, with the index of the picture's pixel that it shows, mirrored where it reaches beyond the
- * edges.
- * @param each pixel of the picture, pixel of the window
+ * Calls for every run of a window's pixels that are side by side in the picture, too, row by row. Where it reaches beyond the edges it shows the
+ * picture mirrored, and runs are of one pixel.
+ * @param each first pixel of the picture, first pixel of the window, how many
  */
-export function eachPixel(window: Window, { width, height }: Size, each: (from: number, to: number) => void): void {
-  const { top, left, rowWeights, columnWeights } = window;
-  const columns = Int32Array.from(columnWeights, (_, x) => mirror(left + x, width));
-  for (let y = 0, to = 0; y < rowWeights.length; y++) {
+export function eachRun(
+  { top, left, rowWeights, columnWeights }: Window,
+  { width, height }: Size,
+  each: (from: number, to: number, length: number) => void,
+): void {
+  const columns = columnWeights.length;
+  const runs: { from: number; to: number; length: number }[] = [];
+  for (let x = 0; x < columns; x++) {
+    const from = mirror(left + x, width);
+    const run = runs.at(-1);
+    if (run && from === run.from + run.length) run.length++;
+    else runs.push({ from, to: x, length: 1 });
+  }
+  for (let y = 0; y < rowWeights.length; y++) {
     const row = mirror(top + y, height) * width;
-    for (let x = 0; x < columns.length; x++, to++) each(row + columns[x], to);
+    for (const { from, to, length } of runs) each(row + from, y * columns + to, length);
   }
 }
 
 /** Adds a window's values of three channels to an image, with its blending weights. */
 export function blendWindow(values: Float32Array, window: Window, image: Float32Array, size: Size): void {
-  eachWeighted(window, size, (from, to, weight) => {
-    image[3 * to] += weight * values[3 * from];
-    image[3 * to + 1] += weight * values[3 * from + 1];
-    image[3 * to + 2] += weight * values[3 * from + 2];
+  eachWeightedRun(window, size, (from, to, weights) => {
+    for (let k = 0, v = 3 * from, i = 3 * to; k < weights.length; k++, v += 3, i += 3) {
+      image[i] += weights[k] * values[v];
+      image[i + 1] += weights[k] * values[v + 1];
+      image[i + 2] += weights[k] * values[v + 2];
+    }
   });
 }
 
 /**
- * Calls for every pixel of the picture that a window has a share of.
- * @param each pixel of the window, pixel of the picture, share
+ * Calls for every row of pixels of the picture that a window has a share of.
+ * @param each first pixel of the window, first pixel of the picture, the shares of as many as there are; they are good until the next call
  */
-export function eachWeighted(
+export function eachWeightedRun(
   { top, left, rowWeights, columnWeights }: Window,
   { width, height }: Size,
-  each: (from: number, to: number, weight: number) => void,
+  each: (from: number, to: number, weights: Float64Array) => void,
 ): void {
+  const begin = columnWeights.findIndex((weight) => weight > 0);
+  const end = Math.min(columnWeights.findLastIndex((weight) => weight > 0) + 1, width - left);
+  const weights = new Float64Array(Math.max(0, end - begin));
   for (let y = 0; y < rowWeights.length; y++) {
     if (rowWeights[y] === 0 || top + y >= height) continue;
-    for (let x = 0; x < columnWeights.length; x++) {
-      const weight = rowWeights[y] * columnWeights[x];
-      if (weight > 0 && left + x < width) each(y * columnWeights.length + x, (top + y) * width + left + x, weight);
-    }
+    for (let k = 0; k < weights.length; k++) weights[k] = rowWeights[y] * columnWeights[begin + k];
+    each(y * columnWeights.length + begin, (top + y) * width + left + begin, weights);
   }
 }
