@@ -10,7 +10,7 @@
 
 import { checkArgument, checkList, checkOptions, WORK_ARGUMENTS } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
-import { gaussians, integerStream } from '../common/random.js';
+import { gaussians, integerStream, uniforms } from '../common/random.js';
 import type { WorkOptions } from '../common/work.js';
 import type { CompiledFunction } from '../engine/engine.js';
 import { checkOpaque } from '../image/alpha.js';
@@ -259,11 +259,11 @@ function* sampledTasks(
 ): Generator<Task> {
   for (let image = 0; image < images; image++) {
     yield { image, t: 1, weight: 1, draw: 0 };
-    const stream = integerStream(`${seed}/${image}/timesteps`);
+    const uniform = uniforms(integerStream(`${seed}/${image}/timesteps`));
     let below = 0;
     let i = 0;
     for (let stratum = 0; stratum < strata; stratum++) {
-      const at = (stratum + (stream() >>> 0) / 0x100000000) / strata;
+      const at = (stratum + uniform()) / strata;
       while (i < timesteps - 2 && below + proposal[i] <= at) below += proposal[i++];
       yield { image, t: i + 2, weight: 1 / (strata * proposal[i]), draw: stratum + 1 };
     }

@@ -224,21 +224,26 @@ export function timestepOfHalf({ snr }: Schedule, t: number): number {
   return half < t && wanted * wanted < snr[half] * snr[half + 1] ? half + 1 : half;
 }
 
-/** How many times a picture is halved before the network sees it. Exact: both ends plan with it. @param best for a picture that is shown */
-export function halvings(pyramid: Pyramid | undefined, schedule: Schedule, place: Place, best = false): number {
-  if (!pyramid || sourcesOf(pyramid, place, best) !== 'half') return 0;
-  return 1 + halvings(pyramid, schedule, halfPlace(schedule, place), best);
+/** Where the network is asked for a picture, and how many times that is halved before. Exact: both ends plan with it. @param best for a picture that is shown */
+export function placeAsked(
+  pyramid: Pyramid | undefined,
+  schedule: Schedule,
+  place: Place,
+  best = false,
+): { place: Place; halvings: number } {
+  let asked = place;
+  let halvings = 0;
+  while (pyramid && sourcesOf(pyramid, asked, best) === 'half') {
+    asked = halfPlace(schedule, asked);
+    halvings++;
+  }
+  return { place: asked, halvings };
 }
 
 /** Whether xhat0 for a step of a chain is as good as can be, and the same as for a picture that is shown. */
 export function isBest(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): boolean {
-  return halvings(pyramid, schedule, place) === halvings(pyramid, schedule, place, true);
-}
-
-/** Where the network is asked for a picture, halved or itself. Exact, too. */
-export function placeAsked(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): Place {
-  if (!pyramid || sourcesOf(pyramid, place) !== 'half') return place;
-  return placeAsked(pyramid, schedule, halfPlace(schedule, place));
+  const halvings = (best: boolean) => placeAsked(pyramid, schedule, place, best).halvings;
+  return halvings(false) === halvings(true);
 }
 
 /** The network's work for xhat0 as a share of that without a pyramid. @param best for a picture that is shown */

@@ -10,8 +10,9 @@ import {
   blend,
   detailOf,
   halve,
-  halvings,
   isBest,
+  type Place,
+  placeAsked,
   sharesAt,
   timestepOfDetail,
   timestepOfHalf,
@@ -89,10 +90,12 @@ test('half the size has four times the signal-to-noise ratio, as nearly as whole
   expect(timestepOfHalf(schedule, 1)).toBe(1);
 });
 
+const halvings = (place: Place, best = false) => placeAsked(PYRAMID, schedule, place, best).halvings;
+
 test('pictures are halved the more often the more noise there is, as long as they are large enough', () => {
-  const times = (t: number, width = 1000, height = 700) => halvings(PYRAMID, schedule, { width, height, t });
-  expect(halvings(undefined, schedule, { width: 1000, height: 700, t: 1000 })).toBe(0);
-  expect([times(1), times(299), times(300)]).toEqual([0, 0, 1]);
+  const times = (t: number, width = 1000, height = 700) => halvings({ width, height, t });
+  expect(placeAsked(undefined, schedule, { width: 1000, height: 700, t: 1000 }).halvings).toBe(0);
+  expect([times(1), times(239), times(240)]).toEqual([0, 0, 1]);
   for (let t = 2; t <= 1000; t++) expect(times(t)).toBeGreaterThanOrEqual(times(t - 1));
   expect(times(1000)).toBe(5);
   expect([times(1000, 31), times(1000, 32), times(1000, 63), times(1000, 64)]).toEqual([0, 1, 2, 2]);
@@ -104,17 +107,17 @@ describe('detail', () => {
   test('is halved the later the more there is, and what is shown never before the chain', () => {
     const from = (detail: number | undefined, best: boolean) => {
       let t = 1;
-      while (halvings(PYRAMID, schedule, place(t, detail), best) === 0) t++;
+      while (halvings(place(t, detail), best) === 0) t++;
       return t;
     };
-    expect([0, 1, 2, 3].map((detail) => from(detail, false))).toEqual([180, 240, 300, 360]);
+    expect([0, 1, 2, 3].map((detail) => from(detail, false))).toEqual([180, 240, 240, 300]);
     expect([0, 1, 2, 3].map((detail) => from(detail, true))).toEqual([240, 300, 360, 390]);
-    expect(from(undefined, false)).toBe(300);
+    expect(from(undefined, false)).toBe(240);
   });
 
   test('has a timestep at which it is measured, between the first two', () => {
     const t = timestepOfDetail(PYRAMID);
-    expect([0, 1, 2, 3].map((detail) => halvings(PYRAMID, schedule, place(t, detail)))).toEqual([1, 0, 0, 0]);
+    expect([0, 1, 2, 3].map((detail) => halvings(place(t, detail)))).toEqual([1, 0, 0, 0]);
     expect([0.9, 1.05, 1.15, 1.5].map(detailOf)).toEqual([0, 1, 2, 3]);
   });
 

@@ -7,7 +7,7 @@
  * or + - * / and sqrt in doubles, in a fixed order, so that all machines agree.
  */
 import { invalidArgument } from '../../common/errors.js';
-import { halvings, type Place, type Pyramid, placeAsked } from '../../model/pyramid.js';
+import { type Place, type Pyramid, placeAsked } from '../../model/pyramid.js';
 import { jumpKlBits, type Schedule } from '../../model/schedule.js';
 import { exp2Fixed } from '../bits/exp2.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
@@ -179,12 +179,13 @@ export function createPlan(
   let t = timesteps;
   while (t > 1) {
     const place = { width, height, t, detail };
-    const shortfall = UPDATE_SHORTFALL * Math.sqrt(placeAsked(pyramid, schedule, place).t / timesteps);
-    const moved = Math.floor(shortfall * logs[asked.t] + (1 - shortfall) * logs[t]);
-    const squaredError = (t === asked.t ? errors[t] : exp2Fixed(moved)) * dimensions;
+    const { place: network, halvings } = placeAsked(pyramid, schedule, place);
+    const shortfall = UPDATE_SHORTFALL * Math.sqrt(network.t / timesteps);
+    const moved = () => exp2Fixed(Math.floor(shortfall * logs[asked.t] + (1 - shortfall) * logs[t]));
+    const squaredError = (t === asked.t ? errors[t] : moved()) * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
     const worth = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions;
-    const evaluation = 1 / 4 ** halvings(pyramid, schedule, place);
+    const evaluation = 1 / 4 ** halvings;
     const leastWaste = worth * (updates ? CODING_WORK + UPDATE_WORK * evaluation : Math.max(CODING_WORK, evaluation));
     let s = t;
     let kl = 0;

@@ -1,6 +1,6 @@
 /** Which timesteps a batch is trained on, and how much each example then counts. */
 import { CodecError } from '../../common/errors.js';
-import type { IntegerStream } from '../../common/random.js';
+import { type IntegerStream, uniforms } from '../../common/random.js';
 import type { Schedule } from '../schedule.js';
 
 /**
@@ -131,11 +131,12 @@ function mixture(share: number, first: Float64Array, second: Float64Array): Floa
 
 /** One draw from each of `count` equal parts of the distribution: less variance than independent draws, the same mean. */
 export function drawStratified(stream: IntegerStream, probabilities: Float64Array, count: number): number[] {
+  const uniform = uniforms(stream);
   const drawn: number[] = [];
   let t = 0;
   let below = 0;
   for (let i = 0; i < count; i++) {
-    const at = (i + (stream() >>> 0) / 0x100000000) / count;
+    const at = (i + uniform()) / count;
     while (t < probabilities.length - 1 && below + probabilities[t] <= at) below += probabilities[t++];
     drawn.push(t + 1);
   }

@@ -6,7 +6,7 @@
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../common/errors.js';
-import { integerStream } from '../../common/random.js';
+import { type IntegerStream, integerStream, uniforms } from '../../common/random.js';
 import { type Engine, type Shape, sizeOf } from '../../engine/engine.js';
 import type { UNetConfig } from '../config.js';
 import { outputChannels } from '../parameterization.js';
@@ -126,9 +126,10 @@ function lossesOf(
 }
 
 /** 0 with the probability of dropping, else what keeps the mean. */
-function dropoutMask(stream: () => number, size: number, probability: number): Float32Array {
+function dropoutMask(stream: IntegerStream, size: number, probability: number): Float32Array {
   const kept = 1 / (1 - probability);
   const mask = new Float32Array(size);
-  for (let i = 0; i < size; i++) mask[i] = (stream() >>> 0) / 0x100000000 < probability ? 0 : kept;
+  const uniform = uniforms(stream);
+  for (let i = 0; i < size; i++) mask[i] = uniform() < probability ? 0 : kept;
   return mask;
 }

@@ -67,7 +67,7 @@ const LEVELS = 2;
 
 /** The widths that updates are trained with. @param features channels of the network's last features */
 export function updateShapeFor(features: number): UpdateShape {
-  return { features, kept: 12, width: 24 };
+  return { features, kept: 12, width: 16 };
 }
 
 /** Of a new run. */
