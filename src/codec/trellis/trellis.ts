@@ -129,14 +129,15 @@ export function searchPath(
   return { start: state, symbols };
 }
 
-/** Places of a search's arrays. */
+/** Places of a search's arrays, for as many states as there are at most. */
 interface SearchMemory {
   readonly states: number;
-  readonly stages: number;
   readonly metrics: number;
   readonly spare: number;
   readonly halves: number;
-  readonly choices: number;
+  choices: number;
+  /** Bytes at `choices`. */
+  room: number;
 }
 
 /** Memory of a search, reused from block to block. */
@@ -144,17 +145,16 @@ let memory: SearchMemory | undefined;
 
 function memoryFor(code: BlockCode): SearchMemory {
   const states = 2 ** code.stateBits;
-  const stages = stageCount(code);
-  if (!memory || memory.states < states || memory.stages * memory.states < stages * states) {
+  if (!memory || memory.states < states) {
     const floats = (count: number) => allocate(count * Float32Array.BYTES_PER_ELEMENT);
-    memory = {
-      states,
-      stages,
-      metrics: floats(states),
-      spare: floats(states),
-      halves: floats(scoresRoom(code.first)),
-      choices: allocate(stages * states),
-    };
+    const [metrics, spare, halves] = [states, states, scoresRoom(code.first)].map(floats);
+    memory = { states, metrics, spare, halves, choices: 0, room: 0 };
+  }
+  const needed = stageCount(code) * states;
+  if (memory.room < needed) {
+    // Memory is never given back: what is too small now is wasted.
+    memory.room = Math.max(needed, 2 * memory.room);
+    memory.choices = allocate(memory.room);
   }
   return memory;
 }
