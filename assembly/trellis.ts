@@ -24,7 +24,7 @@ function signsOf(bits: i32): v128 {
  * @param size of the Walsh-Hadamard matrix H, a power of two of at least 16
  * @param words packed signs, 32 to a word
  * @param wordsPerVector from one sign vector to the next
- * @param out `size` floats for each, or as many as `step` says: each overwrites what is past the `step` of the one before
+ * @param out results begin `step` floats apart; each overwrites what lies past that of the one before: room for (vectors - 1) step + size
  */
 export function transformSigned(
   y: usize,

@@ -24,9 +24,9 @@ const RMSES = [10, 8.5, 7, 6, 5, 4, 3];
 const END_RMSE = 5;
 const PLACES = [-10, -5, 0, 5, 10];
 /** Of the default effort. */
-const STATE_BITS = 9;
+const STATE_BITS = 13;
 /** What a step takes at least, since its bits are coded at full size; the unit in which work is counted. */
-const LEAST_WORK = 1 / 16;
+const LEAST_WORK = 1 / 24;
 
 /** @typedef {{ t: number, s: number }} Jump */
 /** @typedef {{ logError: number, kl: number }} Point  after a jump: error there, KL per dimension so far */

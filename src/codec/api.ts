@@ -24,8 +24,8 @@ export interface EncodeProgress {
 /** How an image is encoded, and where the file ends; without a size or a quality at an RMSE of 3. */
 export interface EncodeOptions {
   /**
-   * 1..9, default 5: time for fewer bits. Each level takes twice the search for codewords of the one before; larger pictures get more
-   * steps, too.
+   * 1..9, default 5: time for fewer bits. Of small pictures each level takes twice the search for codewords of the one before; larger ones
+   * get more states or more steps.
    */
   readonly effort?: number;
   /** Default 'greedy'. */

@@ -39,7 +39,7 @@ export const ENCODE_OPTIONS = {
     least: 1,
     most: MAX_EFFORT,
     default: DEFAULT_EFFORT,
-    describe: `1 to ${MAX_EFFORT}: time for fewer bits; one more doubles the search, for large pictures there are more steps, too`,
+    describe: `1 to ${MAX_EFFORT}: time for fewer bits; for small pictures one more doubles the search, for large ones there are more states or more steps`,
   },
   selection: {
     type: 'choice',

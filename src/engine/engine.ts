@@ -97,8 +97,8 @@ export interface Engine {
 }
 
 /**
- * Runs a function on one input after another and gives the results in their order, while up to `engine.parallelism` further
- * runs go on. Inputs are made when their turn comes.
+ * Runs a function on one input after another and gives the results in their order, while further runs go on, twice as
+ * many as the engine has threads. Inputs are made when their turn comes.
  */
 export function runAll(
   engine: Engine,
@@ -106,8 +106,9 @@ export function runAll(
   inputs: Iterable<readonly Float32Array[]>,
   signal?: AbortSignal,
 ): AsyncGenerator<Float32Array[]> {
-  // Twice as many as run at once: what comes back in order must not keep a thread waiting that was faster.
-  return mapAhead(inputs, 2 * engine.parallelism, (input) => fn.run(input, signal));
+  // Results are taken in order, and a thread that is done early should not wait for a slower one.
+  const ahead = engine.parallelism > 1 ? 2 * engine.parallelism : 1;
+  return mapAhead(inputs, ahead, (input) => fn.run(input, signal));
 }
 
 /** @throws CodecError('usage') for an unknown device or precision, and those that the engine or the device does not have */

@@ -45,8 +45,8 @@ function defaultShares(halfFrom: number): Shares {
 }
 
 /**
- * From which tenths of `halfFrom` on pictures are denoised at half their size, by their detail: for a step of a chain, where that may cost a
- * twentieth of the squared error, since it is a quarter of the work; and for a picture that is shown.
+ * From which tenths of `halfFrom` on pictures are denoised at half their size, by their detail: for a step of a chain, which is the shorter for being a
+ * quarter of the work, and that is worth more than the squared error it costs; and for a picture that is shown.
  */
 const HALF_FROM = { chain: [6, 8, 8, 10], best: [8, 10, 12, 13] } as const;
 /** Detail of what is not known better. */
@@ -224,7 +224,7 @@ export function timestepOfHalf({ snr }: Schedule, t: number): number {
   return half < t && wanted * wanted < snr[half] * snr[half + 1] ? half + 1 : half;
 }
 
-/** Where the network is asked for a picture, and how many times that is halved before. Exact: both ends plan with it. @param best for a picture that is shown */
+/** Where the network is asked for a picture, and how many times the picture is halved before. Exact: both ends plan with it. @param best for a picture that is shown */
 export function placeAsked(
   pyramid: Pyramid | undefined,
   schedule: Schedule,

@@ -93,8 +93,7 @@ export function windowsOf(across: WindowAxis, down: WindowAxis): Windows {
 }
 
 /**
- * Calls for every run of a window's pixels that are side by side in the picture, too, row by row. Where it reaches beyond the edges it shows the
- * picture mirrored, and runs are of one pixel.
+ * Calls for every run of a window's pixels that are side by side in the picture, too, row by row. Beyond the edges it shows the picture mirrored.
  * @param each first pixel of the picture, first pixel of the window, how many
  */
 export function eachRun(
@@ -129,7 +128,7 @@ export function blendWindow(values: Float32Array, window: Window, image: Float32
 
 /**
  * Calls for every row of pixels of the picture that a window has a share of.
- * @param each first pixel of the window, first pixel of the picture, the shares of as many as there are; they are good until the next call
+ * @param each first pixel of the window, first pixel of the picture, their shares, one a pixel, in an array that the next call overwrites
  */
 export function eachWeightedRun(
   { top, left, rowWeights, columnWeights }: Window,
@@ -138,7 +137,8 @@ export function eachWeightedRun(
 ): void {
   const begin = columnWeights.findIndex((weight) => weight > 0);
   const end = Math.min(columnWeights.findLastIndex((weight) => weight > 0) + 1, width - left);
-  const weights = new Float64Array(Math.max(0, end - begin));
+  if (begin < 0 || end <= begin) return;
+  const weights = new Float64Array(end - begin);
   for (let y = 0; y < rowWeights.length; y++) {
     if (rowWeights[y] === 0 || top + y >= height) continue;
     for (let k = 0; k < weights.length; k++) weights[k] = rowWeights[y] * columnWeights[begin + k];

@@ -33,7 +33,7 @@ export interface ProgressiveSweep {
   readonly headerBytes: number;
   /** `bytes` has 8 headerBytes bits and those of the steps, rounded up to a byte, then those of a tail. */
   readonly steps: readonly StepSize[];
-  /** The bare header first, then those along the steps, as many as were asked for; last those in a tail. */
+  /** The bare header first, then those along the steps ({@link SweepOptions.points}); last those in a tail. */
   readonly points: readonly ProgressivePoint[];
   /** Wall clock of making the file. */
   readonly encodeSeconds: number;

@@ -51,6 +51,25 @@ describe('emphasiseUncertain', () => {
     );
   });
 
+  test('copies of a picture side by side, of which a quarter is measured, are weighed as one', () => {
+    const [tile, copies] = [72, 4];
+    const at = (x: number, y: number, c: number) => Math.sin((x % tile) * (1 + c) + ((y % tile) * (x % tile)) / 50) / 3;
+    const field = (side: number) =>
+      Float32Array.from({ length: side * side * CHANNELS }, (_, i) => {
+        const pixel = Math.floor(i / CHANNELS);
+        return at(pixel % side, Math.floor(pixel / side), i % CHANNELS);
+      });
+    const [one, many] = [tile, tile * copies].map((side) => emphasised(field(side), side, side, 0.3));
+    // Blocks at the edges have other neighbours in the middle of copies.
+    for (let y = 8; y < tile - 8; y++) {
+      for (let x = 8 * CHANNELS; x < (tile - 8) * CHANNELS; x++) {
+        const copy = (tile + y) * tile * copies * CHANNELS + tile * CHANNELS + x;
+        expect(many[copy]).toBeCloseTo(one[y * tile * CHANNELS + x], 5);
+      }
+    }
+    expect(one).not.toEqual(field(tile));
+  });
+
   test('an error of nothing stays one', () => {
     expect(emphasised(new Float32Array(300), 10, 10, 1)).toEqual(new Float32Array(300));
   });

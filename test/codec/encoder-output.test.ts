@@ -57,6 +57,15 @@ test.each(CASES)('a file %s', async (_, width, height, options, hash) => {
   expect(createHash('sha256').update(bytes).digest('hex').slice(0, 16)).toBe(hash);
 });
 
+test.each([1, 5, 8, 9])(
+  'a picture of 80x56 pixels at effort %d has as many states as there can be at most',
+  async (effort) => {
+    const { bytes } = await encode(noiseImage(80, 56), model, { effort, targetRmse: 40 });
+    expect((await decode(bytes, model)).complete).toBe(true);
+    expect(readHeader(bytes).header.stateBits).toBe({ 1: 13, 5: 15, 8: 16, 9: 16 }[effort]);
+  },
+);
+
 /** Few colours, so that a drawing has a palette. */
 function checkers(width: number, height: number): RgbImage {
   const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {

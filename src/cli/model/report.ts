@@ -78,7 +78,8 @@ export function describeModel(report: ModelReport): string[] {
   ];
   const remarks = {
     pyramid:
-      pyramid && `at half the size from t = ${pyramid.halfFrom} on, sides of ${pyramid.leastSide} pixels or more`,
+      pyramid &&
+      `at half the size from about t = ${pyramid.halfFrom} on, by a picture's detail; sides of ${pyramid.leastSide} pixels or more`,
     update:
       update &&
       `${update.width} channels, ${update.kept} of them kept; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,

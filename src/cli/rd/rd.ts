@@ -80,7 +80,7 @@ const OPTIONS = {
   },
   'target-rmse': numberOption('Where our files end, in grey levels', { default: DEFAULT_END }),
   points: numberOption(
-    'Measure about this many points of a file, evenly spread in bytes [default: one for each evaluation of the network]',
+    'Measure about this many points of a file, evenly spread in bytes [default: one for each evaluation of the network, and eight in a tail]',
   ),
   baselines: {
     type: 'string',

@@ -23,7 +23,7 @@ const HALF_GAIN = 0.05;
 const LEAST_WEIGHT = 0.4;
 /** Energy expected anywhere, beside what the neighbourhood shows, as a share of the mean. */
 const LEAST_ENERGY = 0.02;
-/** From so many blocks on components are measured in every second one of every second row: that many say enough. */
+/** From so many blocks on components are measured in every second one of every second row: a quarter of so many is enough. */
 const MANY_BLOCKS = 1024;
 
 /** One over the lengths of (1, 1, 1), (1, 0, -1) and (1, -2, 1): grey, red against blue, green against both, nearly the principal components of errors. */

@@ -19,7 +19,7 @@ import { addChecksums } from '../format/sections.js';
 import { TailSearch } from '../lossless/tail-search.js';
 import { type CodecModel, checkCodecModel } from '../model.js';
 import { type BlockSearch, type OpenBlockSearch, openSearchHere } from '../trellis/block-search.js';
-import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
+import { MAX_STATE_BITS, MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
 import { DrawingChoice } from './drawing-choice.js';
 import { chooseEnding, type Ending, easyEnding } from './ending.js';
 import { FilePlan } from './file-plan.js';
@@ -171,5 +171,5 @@ function stateBitsFor(effort: number, size: Size): number {
   const ofLarge = STATE_BITS_OF_EFFORT[effort - 1] + (pixels <= 128 * 128 ? 2 : 0);
   const wanted = isSmall(size) ? effort + 7 : ofLarge;
   const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
-  return Math.max(MIN_STATE_BITS, Math.min(wanted, useful));
+  return Math.max(MIN_STATE_BITS, Math.min(wanted, useful, MAX_STATE_BITS));
 }

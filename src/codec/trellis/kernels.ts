@@ -1,6 +1,6 @@
 /**
  * The inner loops of the trellis in WebAssembly (`assembly/trellis.ts`), and the memory that they work in. A place is an offset in it, in
- * bytes. WebAssembly's vectors round like everything else, so that all machines agree.
+ * bytes. Its float32 operations round as IEEE 754 says, so that all machines agree.
  */
 import { TRELLIS_WASM } from './trellis-wasm.js';
 
@@ -38,7 +38,7 @@ const exports = new WebAssembly.Instance(new WebAssembly.Module(binary)).exports
  * @param size a power of two of at least 16
  * @param words place of packed signs, 32 to a word, the least significant bit first, a set bit meaning -1
  * @param wordsPerVector from one sign vector to the next
- * @param out place of the results, `step` floats from one to the next: of each so many are kept, and of the last all
+ * @param out place of the results, which begin `step` floats apart; each overwrites what lies past that of the one before
  */
 export const transformSigned: Exports['transformSigned'] = exports.transformSigned;
 
@@ -56,9 +56,10 @@ let used = 0;
 /** Memory that is never given back. @returns its place */
 export function allocate(bytes: number): number {
   const place = used;
-  used += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-  const missing = Math.ceil((used - exports.memory.buffer.byteLength) / PAGE);
+  const end = place + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  const missing = Math.ceil((end - exports.memory.buffer.byteLength) / PAGE);
   if (missing > 0) exports.memory.grow(missing);
+  used = end;
   return place;
 }
 

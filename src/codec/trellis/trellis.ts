@@ -129,15 +129,15 @@ export function searchPath(
   return { start: state, symbols };
 }
 
-/** Places of a search's arrays, for as many states as there are at most. */
+/** Places of a search's arrays, for the largest number of states so far. */
 interface SearchMemory {
   readonly states: number;
   readonly metrics: number;
   readonly spare: number;
   readonly halves: number;
-  choices: number;
+  readonly choices: number;
   /** Bytes at `choices`. */
-  room: number;
+  readonly room: number;
 }
 
 /** Memory of a search, reused from block to block. */
@@ -153,8 +153,8 @@ function memoryFor(code: BlockCode): SearchMemory {
   const needed = stageCount(code) * states;
   if (memory.room < needed) {
     // Memory is never given back: what is too small now is wasted.
-    memory.room = Math.max(needed, 2 * memory.room);
-    memory.choices = allocate(memory.room);
+    const room = Math.max(needed, 2 * memory.room);
+    memory = { ...memory, choices: allocate(room), room };
   }
   return memory;
 }

@@ -83,7 +83,7 @@ function about({ run, images, failed, summary }: Report): Html {
     ['machine', machines.join(' | ')],
   ];
   return html`<p>Whole files of each codec, measured on what a decoder makes of them. Ours is one file per image, cut off after
-each of its steps.</p>
+its steps.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="What was measured"><table class="made"><tbody>${made.map(
     ([name, value]) =>
       html`<tr><th scope="row">${name}</th><td style="text-align:left;white-space:normal">${value}</td></tr>`,
@@ -262,7 +262,7 @@ function paper(codecs: readonly CodecSummary[], published: PublishedSet | undefi
       ];
     });
   return html`<section aria-labelledby="table4"><h2 id="table4">Table 4 of the paper</h2>
-<p class="note">Rate and distortion at the same reverse steps T - t. Ours are sizes of files, header included, between two of their steps interpolated; the
+<p class="note">Rate and distortion at the same reverse steps T - t. Ours are sizes of files, header included, between two of their points interpolated; the
 paper's rates, like those of the ideal coders, are sums of KL that no file was made of. The last row is the prediction at t = 1.${theirs === undefined ? ' Add --published cifar10 for its columns.' : ''}</p>
 ${dataTable('Table 4', head, rows)}</section>`;
 }
@@ -273,7 +273,7 @@ function methods({ summary }: Report, published: PublishedSet | undefined): Html
   const items: Part[] = [
     'bits/dim: 8 bytes / (3 · width · height); bits per pixel are three times that. Bytes are of whole files, header and container included.',
     'RMSE in grey levels over the three channels. “Mean RMSE” is the arithmetic mean over images; “root of mean MSE” is the RMSE over all samples of all images. PSNR is the mean of the images’ PSNR.',
-    'A mean curve is taken at equal settings: for ours the timestep at which a file is cut off, between two steps linear in log(rate) and dB; for other codecs the quality.',
+    'A mean curve is taken at equal settings: for ours the timestep at which a file is cut off, between two points linear in log(rate) and dB; for other codecs the quality.',
     'MS-SSIM as pytorch_msssim has it, for images with more than 160 pixels a side; SSIM, one scale of it, for smaller ones.',
     ...(payload
       ? [
