@@ -52,11 +52,15 @@ test('fetches small and large files into the cache, once', async () => {
 test('a connection that breaks is taken up where it broke', async () => {
   const { hub, repository, weights } = await open({ cutAfter: 100_000 });
   expect(await readFile(await fetchFile(repository, weights))).toEqual(WEIGHTS);
-  expect(hub.requests.filter((request) => request.startsWith('/storage'))).toEqual([
-    '/storage/unet/weights.bin',
-    '/storage/unet/weights.bin bytes=100000-',
-    '/storage/unet/weights.bin bytes=200000-',
-  ]);
+  const requests = hub.requests.filter((request) => request.startsWith('/storage'));
+  const starts = requests.map((request) => Number(/ bytes=(\d+)-$/.exec(request)?.[1] ?? 0));
+  expect(starts[0]).toBe(0);
+  expect(starts.length).toBeGreaterThanOrEqual(3);
+  // On a busy machine the last that was sent may not have been read when the connection ends.
+  for (let i = 1; i < starts.length; i++) {
+    expect(starts[i]).toBeGreaterThan(starts[i - 1]);
+    expect(starts[i]).toBeLessThanOrEqual(starts[i - 1] + 100_000);
+  }
 });
 
 test.each(['config.json', 'unet/weights.bin'])('%s that is not what was announced is removed', async (path) => {
