@@ -14,7 +14,7 @@ import { type Parameterization, paperParameterization, x0Coefficients } from './
 import type { Schedule } from './schedule.js';
 import type { UpdateNetwork } from './update.js';
 import { type Observation, openUpdates } from './updates.js';
-import { openWindowed, type Windowed } from './windowed.js';
+import { openWindowed } from './windowed.js';
 import { blendWindow, eachRun, layWindows, type Tiling, type Window, windowsOf } from './windows.js';
 
 /** A picture in noise. */
@@ -86,11 +86,12 @@ export function createDenoiser(
   { prediction }: Pick<Parameterization, 'prediction'> = paperParameterization,
   updated?: UpdatedNetwork,
 ): Denoiser {
-  const alone = openWindowed(engine, network.fn, network.constants);
+  // One function for all evaluations: each that is compiled has threads and memory of its own.
+  const { fn, constants, stride } = updated?.keeping ?? network;
+  const windowed = openWindowed(engine, fn, constants);
 
   /** @param take is given the further outputs */
   async function predict(
-    by: Windowed,
     picture: NoisyPicture,
     into: Float32Array,
     signal: AbortSignal | undefined,
@@ -98,13 +99,13 @@ export function createDenoiser(
   ): Promise<Float32Array> {
     checkPicture(picture, schedule);
     const { xt, width, height, t } = picture;
-    const across = layWindows(width, network.stride, tiling);
-    const down = layWindows(height, network.stride, tiling);
+    const across = layWindows(width, stride, tiling);
+    const down = layWindows(height, stride, tiling);
     const windows = windowsOf(across, down);
     const fillSample = (window: Window, to: Float32Array) =>
       eachRun(window, picture, (from, at, length) => to.set(xt.subarray(3 * from, 3 * (from + length)), 3 * at));
     into.fill(0);
-    await by.run(
+    await windowed.run(
       windows,
       [
         { shape: [windows.height, windows.width, 3], fill: fillSample },
@@ -127,13 +128,11 @@ export function createDenoiser(
   const denoiser: Denoiser = {
     parallelism: engine.parallelism,
     precision: engine.precision,
-    predictX0: (picture, { into = new Float32Array(picture.xt.length), signal } = {}) =>
-      predict(alone, picture, into, signal),
-    dispose: () => alone.dispose(),
+    predictX0: (picture, { into = new Float32Array(picture.xt.length), signal } = {}) => predict(picture, into, signal),
+    dispose: () => windowed.dispose(),
   };
   if (!updated) return denoiser;
 
-  const keeping = openWindowed(engine, updated.keeping.fn, updated.keeping.constants);
   const updates = openUpdates(engine, updated.update);
   const observationOf = ({ xt, t, snr }: NoisyPicture): Observation => ({
     values: xt,
@@ -146,7 +145,7 @@ export function createDenoiser(
       const { width, height, xt } = picture;
       const kept = updates.emptyKept(picture);
       const keep = (window: Window, output: Float32Array) => updates.keep(output, window, kept, picture);
-      const xhat0 = await predict(keeping, picture, new Float32Array(xt.length), signal, keep);
+      const xhat0 = await predict(picture, new Float32Array(xt.length), signal, keep);
       const before = observationOf({ ...picture, xt: xt.slice() });
       const evaluated = { before, xhat0, kept, width, height };
       return {
@@ -158,7 +157,7 @@ export function createDenoiser(
       };
     },
     async dispose() {
-      await Promise.all([alone, keeping, updates].map((part) => part.dispose()));
+      await Promise.all([windowed, updates].map((part) => part.dispose()));
     },
   };
 }
