@@ -85,6 +85,9 @@ export async function openServer(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** Milliseconds: what has come is lost to a client that has not read it when the connection breaks. */
+const TIME_TO_READ = 300;
+
 function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, cutAfter?: number): void {
   const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
   if (from > 0 && from >= content.length) {
@@ -93,5 +96,5 @@ function sendFile(request: IncomingMessage, response: ServerResponse, content: B
   }
   response.writeHead(from > 0 ? 206 : 200, { 'content-length': content.length - from });
   if (cutAfter === undefined || content.length - from <= cutAfter) response.end(content.subarray(from));
-  else response.write(content.subarray(from, from + cutAfter), () => response.socket?.end());
+  else response.write(content.subarray(from, from + cutAfter), () => setTimeout(() => response.destroy(), TIME_TO_READ));
 }
