@@ -96,5 +96,6 @@ function sendFile(request: IncomingMessage, response: ServerResponse, content: B
   }
   response.writeHead(from > 0 ? 206 : 200, { 'content-length': content.length - from });
   if (cutAfter === undefined || content.length - from <= cutAfter) response.end(content.subarray(from));
-  else response.write(content.subarray(from, from + cutAfter), () => setTimeout(() => response.destroy(), TIME_TO_READ));
+  else
+    response.write(content.subarray(from, from + cutAfter), () => setTimeout(() => response.destroy(), TIME_TO_READ));
 }
