@@ -7,6 +7,9 @@
  * --images DATA   as for ddpm-codec rd: pictures that the update was not trained on
  * --crop N        side of their middles (default: the model's window)
  * --out FILE      results as JSON (default stdout)
+ *
+ * `before`, `asked` and `updated` are RMSE of xhat0 in grey levels: of the network at the timestep, and at `ratio` times its snr of the network and
+ * of the update.
  */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -42,6 +45,7 @@ const gains = await measureUpdateGain(images, { ...info, engine, network }, upda
   onProgress: progress('measured'),
 });
 const results = {
+  description: "Share of the network's own gain that the update has; bench/update.mjs explains the keys",
   machine: machine(),
   engine: engine.description,
   model: info.name,

@@ -97,8 +97,8 @@ export interface Engine {
 }
 
 /**
- * Runs a function on one input after another and gives the results in their order, while further runs go on, twice as
- * many as the engine has threads. Inputs are made when their turn comes.
+ * Runs a function on one input after another and gives the results in their order, while further runs go on: twice as
+ * many as the engine has threads, of one thread one. Inputs are made when their turn comes.
  */
 export function runAll(
   engine: Engine,

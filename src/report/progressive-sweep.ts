@@ -92,7 +92,7 @@ export async function sweepProgressive(
   if (steps.length > 1 || tailBytes > 0) {
     const { written, boundaries } = readLayout(bytes, model);
     const ends = boundaries.slice(1).filter((_, i) => written[i].asks || i === written.length - 1);
-    const tail = Math.ceil(steps[steps.length - 1].bits / 8);
+    const tail = boundaries[written.length];
     const inTail = Array.from({ length: tailBytes > 0 ? TAIL_POINTS : 0 }, (_, i) =>
       Math.round(tail + (tailBytes * (i + 1)) / TAIL_POINTS),
     );

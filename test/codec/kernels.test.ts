@@ -26,18 +26,14 @@ function directTransform(a: readonly number[]): number[] {
 
 /** 2^4 to 2^most integers between -1000 and 1000, and sign vectors of as many bits. */
 const signedIntegers = (most: number) =>
-  fc.integer({ min: 4, max: most }).chain((log) =>
-    fc.record({
-      values: fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 2 ** log, maxLength: 2 ** log }),
-      signs: fc.array(
-        fc.array(fc.integer(), { minLength: 2 ** Math.max(0, log - 5), maxLength: 2 ** Math.max(0, log - 5) }),
-        {
-          minLength: 1,
-          maxLength: 4,
-        },
-      ),
-    }),
-  );
+  fc.integer({ min: 4, max: most }).chain((log) => {
+    const of = <T>(value: fc.Arbitrary<T>, length: number) => fc.array(value, { minLength: length, maxLength: length });
+    const words = of(fc.integer(), 2 ** Math.max(0, log - 5));
+    return fc.record({
+      values: of(fc.integer({ min: -1000, max: 1000 }), 2 ** log),
+      signs: fc.array(words, { minLength: 1, maxLength: 4 }),
+    });
+  });
 
 function transform(values: readonly number[], signs: readonly (readonly number[])[]): number[][] {
   const size = values.length;

@@ -95,7 +95,7 @@ export function writeCodeword(shape: CodebookShape, index: number, signs: Int8Ar
 }
 
 /** Floats that {@link scoreCodewords} needs for its scores. */
-export function scoresRoom({ indexBits }: Pick<CodebookShape, 'indexBits'>): number {
+export function scoresRoom({ indexBits }: CodebookShape): number {
   return Math.max(2 ** (indexBits - 1), MAX_SIZE);
 }
 
