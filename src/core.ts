@@ -22,6 +22,7 @@ export type {
   Reconstruction,
   StepReport,
 } from './codec/api.js';
+export { bandFile, type ReadBand, type WeightsBand } from './codec/bands.js';
 export { type ByteStream, decode } from './codec/decoder/decode.js';
 export { type Decoder, openDecoder } from './codec/decoder/decoder.js';
 export { encode } from './codec/encoder/encoder.js';
@@ -51,6 +52,7 @@ export { flatten, fromRgba, toRgba } from './image/alpha.js';
 export type { RgbImage, Size } from './image/image.js';
 export { meanSquaredError, psnr, rmse } from './image/metrics.js';
 export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
+export type { Band, NetworkBand } from './model/bands.js';
 export type { Denoiser, NetworkEvaluation, NoisyPicture, PredictOptions } from './model/denoiser.js';
 export type { DiffusionModel } from './model/diffusion-model.js';
 export {

@@ -19,10 +19,11 @@ import {
   string,
   unknown,
 } from 'valibot';
-import { checkBytes, checkMade, checkObject, checkText } from '../common/arguments.js';
-import { concat, toHex } from '../common/bytes.js';
+import { checkArgument, checkBytes, checkMade, checkObject, checkText } from '../common/arguments.js';
+import { concat, hexSha256 } from '../common/bytes.js';
 import { checked, integerFrom, isObject, numberFrom, objectOf, oneOf } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
+import { wholeRange } from '../model/bands.js';
 import { parseConfig, strideOf, type UNetConfig } from '../model/config.js';
 import { createDenoiser, type Denoiser } from '../model/denoiser.js';
 import { type DiffusionModel, WHERE_FROM } from '../model/diffusion-model.js';
@@ -46,6 +47,7 @@ import {
 import { createUNet, withUpdate } from '../model/unet.js';
 import { createUpdate } from '../model/update.js';
 import type { Tiling } from '../model/windows.js';
+import { bandsWithin, networkBands, type ReadBand, type WeightsBand } from './bands.js';
 import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type Covariances, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
@@ -76,6 +78,8 @@ export interface CodecConfig {
   readonly pyramid?: Pyramid;
   /** What lossless tails start from; without it they are longer. */
   readonly residuals?: ResidualStatistics;
+  /** Bands of noise with weights of their own, ascending; other timesteps have those of the model. */
+  readonly bands?: readonly WeightsBand[];
   /** For people: how the profile and the weights came about. */
   readonly about?: unknown;
 }
@@ -92,6 +96,8 @@ export interface ModelFiles {
   readonly weights: Uint8Array;
   /** `update.safetensors`, where there is one. */
   readonly update?: Uint8Array;
+  /** Reads the weights of a band that `codec.json` names ({@link bandFile}). It is called when they are first needed, if ever. */
+  readonly readBand?: ReadBand;
 }
 
 /** What a model is, without its network running. */
@@ -109,6 +115,7 @@ export interface ModelDescription {
   readonly pyramid?: Pyramid;
   /** Whether it has an update. */
   readonly updates?: boolean;
+  readonly bands?: readonly WeightsBand[];
   /** What `codec.json` says for people of how the model came about. */
   readonly about: unknown;
 }
@@ -125,14 +132,11 @@ export interface Model extends ModelDescription, DiffusionModel, CodecModel {
  */
 export async function describeModel({ name, config, codec, weights, update }: ModelFiles): Promise<ModelDescription> {
   const architecture = parseConfig(config);
-  const { schedule, tiling, profile, parameterization, pyramid, residuals, about } = parseCodecConfig(
-    codec,
-    architecture,
-  );
-  const decisive = { schedule, tiling, profile, parameterization, pyramid, residuals };
+  const { about, ...decisive } = parseCodecConfig(codec, architecture);
+  const { schedule, tiling, profile, parameterization, pyramid, residuals, bands } = decisive;
   return {
     name,
-    id: await sha256(canonicalJson({ config: withoutDefaults(architecture), ...decisive }), weights, update),
+    id: await idOf(canonicalJson({ config: withoutDefaults(architecture), ...decisive }), weights, update),
     config: architecture,
     schedule: createSchedule(schedule),
     scheduleConfig: schedule,
@@ -141,6 +145,7 @@ export async function describeModel({ name, config, codec, weights, update }: Mo
     ...(residuals && { residuals }),
     ...(pyramid && { pyramid }),
     ...(update && { updates: true }),
+    ...(bands && { bands }),
     parameterization: parameterization ?? paperParameterization,
     about,
   };
@@ -153,13 +158,13 @@ export async function describeModel({ name, config, codec, weights, update }: Mo
  */
 export async function openDescribed(
   description: ModelDescription,
-  { weights, update }: Pick<ModelFiles, 'weights' | 'update'>,
+  { weights, update, readBand }: Pick<ModelFiles, 'weights' | 'update' | 'readBand'>,
   engine: Engine,
 ): Promise<Model> {
-  const { config, schedule, tiling, parameterization, pyramid } = description;
+  const { config, schedule, tiling, parameterization, pyramid, bands } = description;
   checkChannels(config, parameterization);
-  const network = createUNet(config, readSafetensors(weights));
-  await tryNetwork(engine, network, schedule);
+  const network = { ...createUNet(config, readSafetensors(weights)), ...networkBands(bands, config, readBand, engine) };
+  await tryNetwork(engine, network, wholeRange(schedule));
   const updated = update && withUpdate(network, createUpdate(readSafetensors(update), network.featureChannels));
   const alone = createDenoiser(engine, network, schedule, tiling, parameterization, updated);
   const denoiser = withPyramid(alone, schedule, pyramid);
@@ -176,6 +181,7 @@ export async function createModel(files: ModelFiles, engine: Engine): Promise<Mo
   checkText('name', files.name);
   checkBytes('weights', files.weights);
   if (files.update !== undefined) checkBytes('update', files.update);
+  if (files.readBand !== undefined) checkArgument('readBand', { type: 'function' }, files.readBand);
   checkEngine(engine);
   return openDescribed(await describeModel(files), files, engine);
 }
@@ -184,7 +190,7 @@ export async function createModel(files: ModelFiles, engine: Engine): Promise<Mo
 export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
   const { schedule } = checked(objectOf({ schedule: SCHEDULE }), json, CODEC_FILE);
   createSchedule(schedule);
-  const { about, tiling, profile, parameterization, pyramid, residuals } = checked(
+  const { about, tiling, profile, parameterization, pyramid, residuals, bands } = checked(
     objectOf({ ...remarks, ...partsOf(schedule.timesteps, config) }),
     json,
     CODEC_FILE,
@@ -196,14 +202,18 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
     ...(parameterization && { parameterization }),
     ...(pyramid && { pyramid }),
     ...(residuals && { residuals }),
+    ...(bands && { bands }),
     about,
   };
 }
 
 /** What calibrating a model anew takes from its earlier `codec.json`. @throws CodecError('model') as {@link parseCodecConfig} */
-export function parseEarlier(json: unknown): Partial<Pick<CodecConfig, 'schedule' | 'parameterization' | 'about'>> {
+export function parseEarlier(
+  json: unknown,
+): Partial<Pick<CodecConfig, 'schedule' | 'parameterization' | 'bands' | 'about'>> {
+  const known = { schedule: exactOptional(SCHEDULE), parameterization: exactOptional(PARAMETERIZATION) };
   return checked(
-    objectOf({ ...remarks, schedule: exactOptional(SCHEDULE), parameterization: exactOptional(PARAMETERIZATION) }),
+    objectOf({ ...remarks, ...known, bands: exactOptional(bandsWithin(MAX_TIMESTEPS)) }),
     json,
     CODEC_FILE,
   );
@@ -257,6 +267,7 @@ function partsOf(timesteps: number, config: UNetConfig) {
       objectOf({ halfFrom: integerFrom(2, timesteps), leastSide: integerFrom(2), shares: exactOptional(SHARES) }),
     ),
     residuals: optional(RESIDUALS),
+    bands: optional(bandsWithin(timesteps)),
   };
 }
 
@@ -349,7 +360,6 @@ function canonicalJson(value: unknown): string {
 }
 
 /** Hex SHA-256 of a text and bytes after it. */
-async function sha256(text: string, bytes: Uint8Array, more: Uint8Array = new Uint8Array()): Promise<string> {
-  const whole = concat(new TextEncoder().encode(text), bytes, more);
-  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', whole)));
+async function idOf(text: string, bytes: Uint8Array, more: Uint8Array = new Uint8Array()): Promise<string> {
+  return hexSha256(concat(new TextEncoder().encode(text), bytes, more));
 }

@@ -12,13 +12,13 @@ import { checkArgument, checkList, checkOptions, WORK_ARGUMENTS } from '../commo
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream, uniforms } from '../common/random.js';
 import type { WorkOptions } from '../common/work.js';
-import type { CompiledFunction } from '../engine/engine.js';
 import { checkOpaque } from '../image/alpha.js';
 import { checkImage, type RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
+import { bandAt } from './bands.js';
 import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
 import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
-import { compileNetwork } from './network.js';
+import { type CompiledNetwork, compileNetwork } from './network.js';
 import { VARIANCES, type Variance } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
@@ -144,31 +144,35 @@ export async function evaluateBound(
       : sampledTasks(images.length, strata, seed, schedule, proposalOf(schedule));
   const evaluations = images.length * (strata === 'all' ? schedule.timesteps : strata + 1);
   const batch = Math.min(evaluations, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
-  const fn = await compileNetwork(engine, network, [batch, height, width]);
+  const compiled = compileNetwork(engine, network, [batch, height, width]);
   const perImage = images.map(() => ({ prior: 0, diffusion: 0, decoder: 0, squaredError: 0 }));
   const perTimestep = new Map<number, { bits: Moments; mse: Moments }>();
   const bits = 1 / (width * height * CHANNELS * Math.LN2);
   try {
     let done = 0;
-    for (const group of inGroups(tasks, batch)) {
-      await evaluate({ fn, batch, images, schedule, seed, signal }, group, ({ image, t, weight }, x0, xt, output) => {
-        const { nats, squaredError } = boundTerm(process, t, x0, xt, output);
-        const row = perImage[image];
-        if (t === 1) {
-          row.prior = priorNats(schedule, x0);
-          row.decoder = nats;
-          row.squaredError = squaredError;
-        } else row.diffusion += nats * weight;
-        const at = perTimestep.get(t) ?? { bits: createMoments(), mse: createMoments() };
-        perTimestep.set(t, at);
-        at.bits.add(nats * bits);
-        at.mse.add(squaredError / x0.length);
-      });
+    for (const group of inGroups(tasks, batch, ({ t }) => bandAt(network.bands, t))) {
+      await evaluate(
+        { compiled, batch, images, schedule, seed, signal },
+        group,
+        ({ image, t, weight }, x0, xt, output) => {
+          const { nats, squaredError } = boundTerm(process, t, x0, xt, output);
+          const row = perImage[image];
+          if (t === 1) {
+            row.prior = priorNats(schedule, x0);
+            row.decoder = nats;
+            row.squaredError = squaredError;
+          } else row.diffusion += nats * weight;
+          const at = perTimestep.get(t) ?? { bits: createMoments(), mse: createMoments() };
+          perTimestep.set(t, at);
+          at.bits.add(nats * bits);
+          at.mse.add(squaredError / x0.length);
+        },
+      );
       done += group.length;
       onProgress?.(done / evaluations);
     }
   } finally {
-    await fn.dispose();
+    await compiled.dispose();
   }
   const summary = (value: (row: (typeof perImage)[number]) => number) =>
     estimate(perImage.map((row) => value(row) * bits));
@@ -277,21 +281,24 @@ function* allTasks(images: number, { timesteps }: Schedule): Generator<Task> {
   }
 }
 
-function* inGroups<T>(items: Iterable<T>, size: number): Generator<T[]> {
-  let group: T[] = [];
+/** Groups of at most `size` items of one kind, in their order. */
+function* inGroups<T>(items: Iterable<T>, size: number, kindOf: (item: T) => unknown): Generator<T[]> {
+  const groups = new Map<unknown, T[]>();
   for (const item of items) {
+    const kind = kindOf(item);
+    const group = groups.get(kind) ?? [];
+    groups.set(kind, group);
     group.push(item);
-    if (group.length === size) {
-      yield group;
-      group = [];
-    }
+    if (group.length < size) continue;
+    yield group;
+    groups.delete(kind);
   }
-  if (group.length > 0) yield group;
+  yield* groups.values();
 }
 
 /** What the network is run with. */
 interface Evaluator {
-  readonly fn: CompiledFunction;
+  readonly compiled: CompiledNetwork;
   /** Images that it takes. */
   readonly batch: number;
   readonly images: readonly RgbImage[];
@@ -302,13 +309,14 @@ interface Evaluator {
 
 /** Runs the network on a group of tasks, of at most a batch. */
 async function evaluate(
-  { fn, batch, images, schedule, seed, signal }: Evaluator,
+  { compiled, batch, images, schedule, seed, signal }: Evaluator,
   group: readonly Task[],
   use: (task: Task, x0: Float32Array, xt: Float32Array, output: Float32Array) => void,
 ): Promise<void> {
   const size = images[0].data.length;
   const sample = new Float32Array(batch * size);
-  const timestep = new Float32Array(batch);
+  // Of a group that is no whole batch the rest is not looked at.
+  const timesteps = Array<number>(batch).fill(group[0].t);
   const originals = group.map(({ image, t, draw }, i) => {
     const x0 = toUnit(images[image].data);
     const abar = schedule.alphasCumprod[t];
@@ -316,10 +324,10 @@ async function evaluate(
     const gaussian = gaussians(integerStream(`${seed}/${image}/${draw}`));
     const xt = sample.subarray(i * size, (i + 1) * size);
     for (let k = 0; k < size; k++) xt[k] = signalShare * x0[k] + noiseShare * gaussian();
-    timestep[i] = t - 1;
+    timesteps[i] = t;
     return x0;
   });
-  const [output] = await fn.run([sample, timestep], signal);
+  const output = await compiled.run(sample, timesteps, signal);
   const outputSize = output.length / batch;
   group.forEach((task, i) => {
     const xt = sample.subarray(i * size, (i + 1) * size);

@@ -1,8 +1,8 @@
 /** Running a network: what it gives is looked at before anything depends on it. Weights may be damaged, or anybody's. */
 import { CodecError } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
-import type { CompiledFunction, CompileOptions, Engine, HostTensor, TensorFunction } from '../engine/engine.js';
-import type { Schedule } from './schedule.js';
+import type { Engine, HostTensor, TensorFunction } from '../engine/engine.js';
+import { type Band, bandAt, type NetworkBand, openByBand } from './bands.js';
 
 /**
  * A network: inputs x_t [N,H,W,3] and timesteps [N] (0..T-1); output [N,H,W,C], whose first three channels are what its
@@ -13,44 +13,63 @@ export interface NoisePredictor {
   readonly constants: readonly HostTensor[];
   /** H and W must be multiples of this. */
   readonly stride: number;
+  /** Bands of timesteps in which another network of the same shapes takes its place. */
+  readonly bands?: readonly NetworkBand<NoisePredictor>[];
 }
 
 const CHANNELS = 3;
 
+/** A network that has been compiled for pictures of one size. */
+export interface CompiledNetwork {
+  /**
+   * Runs it on a batch of pictures at one timestep, or at several of one band.
+   * @param xt [batch, height, width, 3] @param timesteps 1..T, for each picture
+   * @throws CodecError('model') where the network gives something else than finite numbers
+   */
+  run(xt: Float32Array, timesteps: readonly number[], signal?: AbortSignal): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
 /**
- * A network compiled for so many pictures of a size.
+ * A network, with those of its bands, for so many pictures of a size. Each is compiled when it is first asked.
  * @param size batch, height, width
- * @returns its runs throw CodecError('model') where the network gives something else than finite numbers
  */
-export async function compileNetwork(
+export function compileNetwork(
   engine: Engine,
-  { fn, constants }: NoisePredictor,
+  network: NoisePredictor,
   [batch, height, width]: readonly [batch: number, height: number, width: number],
-  options?: CompileOptions,
-): Promise<CompiledFunction> {
-  const compiled = await engine.compile(fn, [[batch, height, width, CHANNELS], [batch]], constants, options);
+): CompiledNetwork {
+  const shapes = [[batch, height, width, CHANNELS], [batch]];
+  const compiled = openByBand(network, ({ fn, constants }) => engine.compile(fn, shapes, constants));
   return {
-    ...compiled,
-    async run(inputs, signal) {
-      const outputs = await compiled.run(inputs, signal);
-      checkFinite(outputs[0]);
-      return outputs;
+    async run(xt, timesteps, signal) {
+      const bandOf = (t: number) => bandAt(network.bands, t);
+      if (new Set(timesteps.map(bandOf)).size > 1) throw new Error('timesteps of more than one band');
+      const fn = await compiled.at(timesteps[0]);
+      const [output] = await fn.run([xt, Float32Array.from(timesteps, (t) => t - 1)], signal);
+      checkFinite(output);
+      return output;
     },
+    dispose: () => compiled.dispose(),
   };
 }
 
 /**
- * Runs a network once, on noise of the smallest size at the first and the last timestep.
+ * Runs a network once, on noise of the smallest size at the first and the last timestep. Those of its bands are not asked.
+ * @param timesteps those that it is for
  * @throws CodecError('model') where it gives something else than finite numbers
  */
-export async function tryNetwork(engine: Engine, network: NoisePredictor, { timesteps }: Schedule): Promise<void> {
-  const { stride } = network;
-  const fn = await compileNetwork(engine, network, [2, stride, stride]);
+export async function tryNetwork(
+  engine: Engine,
+  { fn, constants, stride }: NoisePredictor,
+  { least, most }: Band,
+): Promise<void> {
+  const compiled = compileNetwork(engine, { fn, constants, stride }, [2, stride, stride]);
   try {
     const noise = Float32Array.from({ length: 2 * stride * stride * CHANNELS }, gaussians(integerStream('ddc1/trial')));
-    await fn.run([noise, Float32Array.of(0, timesteps - 1)]);
+    await compiled.run(noise, [least, most]);
   } finally {
-    await fn.dispose();
+    await compiled.dispose();
   }
 }
 

@@ -169,7 +169,7 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
   if (places.length === 1 || results.length === 0) return results;
   const batch = Math.min(results.length, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
   const rounds = Math.ceil(results.length / batch);
-  const fn = await compileNetwork(engine, network, [batch, height, width]);
+  const compiled = compileNetwork(engine, network, [batch, height, width]);
   const size = width * height * CHANNELS;
   const x = new Float32Array(batch * size);
   const xhat0 = new Float32Array(size);
@@ -181,7 +181,7 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
       group.forEach((state, i) => void views[i].set(state));
       for (let k = 0; k + 1 < places.length; k++) {
         const [t, s] = [places[k], places[k + 1]];
-        const [output] = await fn.run([x, new Float32Array(batch).fill(t - 1)], signal);
+        const output = await compiled.run(x, Array<number>(batch).fill(t), signal);
         const step = createStep(model, options, t, s);
         views.forEach((view, i) => {
           const picture = round * batch + i;
@@ -194,7 +194,7 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
       group.forEach((state, i) => void state.set(views[i]));
     }
   } finally {
-    await fn.dispose();
+    await compiled.dispose();
   }
   return results;
 }

@@ -6,8 +6,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import type { HostTensor, Shape, TensorFunction } from '../engine/engine.js';
 import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
+import type { NetworkBand } from './bands.js';
 import { strideOf, type UNetConfig } from './config.js';
 import type { UpdatedNetwork } from './denoiser.js';
+import type { NoisePredictor } from './network.js';
 import { listParameters, matchParameters, type ParameterSpec, toEngineLayout } from './unet-parameters.js';
 import type { UpdateNetwork } from './update.js';
 
@@ -25,6 +27,8 @@ export interface UNet {
   readonly parameters: readonly ParameterSpec[];
   /** Of the last features, before the last convolution. */
   readonly featureChannels: number;
+  /** Bands of timesteps in which other weights take the place of these. */
+  readonly bands?: readonly NetworkBand<UNet>[];
 }
 
 /**
@@ -52,14 +56,23 @@ export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, Host
  * @throws CodecError('model') for a network whose features are not those of single pixels
  */
 export function withUpdate(network: UNet, update: UpdateNetwork): UpdatedNetwork {
-  const { config, constants } = network;
-  checkUpdatable(config);
+  checkUpdatable(network.config);
+  const bands = network.bands?.map((band) => ({ ...band, load: async () => withKept(await band.load(), update) }));
+  return { update, keeping: { ...withKept(network, update), ...(bands && { bands }) } };
+}
+
+/** A network, without its bands, whose second output is what the update keeps. */
+function withKept(network: UNet, update: UpdateNetwork): NoisePredictor {
+  const { constants, stride } = network;
   const features = createFeatures(network);
-  const fn = (inputs: tf.Tensor[], weights: tf.Tensor[]) => {
-    const [output, last] = features(inputs, weights);
-    return [output, ...update.keep([last], weights.slice(constants.length))];
+  return {
+    stride,
+    constants: [...constants, ...update.keepConstants],
+    fn(inputs: tf.Tensor[], weights: tf.Tensor[]) {
+      const [output, last] = features(inputs, weights);
+      return [output, ...update.keep([last], weights.slice(constants.length))];
+    },
   };
-  return { update, keeping: { stride: network.stride, constants: [...constants, ...update.keepConstants], fn } };
 }
 
 /** @throws CodecError('model') for a network that no update can be made for */

@@ -5,6 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bandFile, networkBands } from '../codec/bands.js';
 import { type Header, readHeader } from '../codec/format/header.js';
 import {
   CODEC_FILE,
@@ -22,6 +23,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { isObject, parseJson } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import { checkSides, type Size } from '../image/image.js';
+import { type Band, wholeRange } from '../model/bands.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser } from '../model/denoiser.js';
 import { tryNetwork } from '../model/network.js';
@@ -84,7 +86,8 @@ export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
   const codec = await readJson(directory, CODEC_FILE);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
   const update = (await exists(join(directory, UPDATE_FILE))) && (await readModelFile(directory, UPDATE_FILE));
-  const files = { name: basename(directory), config, codec, weights, ...(update && { update }) };
+  const readBand = (band: Band) => readModelFile(directory, bandFile(band));
+  const files = { name: basename(directory), config, codec, weights, readBand, ...(update && { update }) };
   const info = { ...(await describeModel(files)), directory };
   return { info, open: (engine) => openDescribed(info, files, engine) };
 }
@@ -143,8 +146,8 @@ export async function findModel(
 
 /**
  * A denoiser for a directory without a profile, to calibrate it.
- * @param given schedule and parameterisation; default those of an earlier `codec.json`, of `scheduler_config.json`, or the
- *   paper's
+ * @param given schedule and parameterisation of a network that is new there; default those of an earlier `codec.json`, with its bands, of
+ *   `scheduler_config.json`, or the paper's
  * @returns also what an earlier `codec.json` says of the model
  * @throws CodecError('model') when its files do not fit each other
  */
@@ -161,8 +164,13 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   checkParameterization(parameterization);
   checkChannels(config, parameterization);
   const schedule = createSchedule(diffusion.schedule);
-  const network = createUNet(config, readSafetensors(await readModelFile(directory, WEIGHTS_FILE)));
-  await tryNetwork(engine, network, schedule);
+  const bands = given ? undefined : earlier.bands;
+  const readBand = (band: Band) => readModelFile(directory, bandFile(band));
+  const network = {
+    ...createUNet(config, readSafetensors(await readModelFile(directory, WEIGHTS_FILE))),
+    ...networkBands(bands, config, readBand, engine),
+  };
+  await tryNetwork(engine, network, wholeRange(schedule));
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
   return {
     engine,
@@ -171,6 +179,7 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
     denoiser,
     parameterization,
     diffusion,
+    ...(bands && { bands }),
     about: isObject(earlier.about) ? earlier.about : {},
   };
 }
@@ -206,14 +215,15 @@ export interface ModelWeights {
 
 /**
  * A model's architecture and weights, to train it further.
+ * @param band one of the model's, whose weights are meant
  * @throws CodecError('model') as {@link loadModel}, but for `codec.json`, which need not be there
  */
-export async function loadWeights(nameOrDirectory: string): Promise<ModelWeights> {
+export async function loadWeights(nameOrDirectory: string, band?: Band): Promise<ModelWeights> {
   const directory = await resolveDirectory(nameOrDirectory);
   const configJson = await readJson(directory, CONFIG_FILE);
   const config = parseConfig(configJson);
   const { about } = await readEarlier(directory);
-  const stored = readSafetensors(await readModelFile(directory, WEIGHTS_FILE));
+  const stored = readSafetensors(await readModelFile(directory, band ? bandFile(band) : WEIGHTS_FILE));
   const tensors = matchParameters(listParameters(config), stored);
   return { name: basename(directory), directory, configJson, config, tensors, about };
 }

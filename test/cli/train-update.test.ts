@@ -167,7 +167,7 @@ describe('refuses', () => {
     const none = ['train', '--update', '--data', 'pictures', '--out', 'refused'];
     expectRefusal(await callMain(none, directory), 2, /--update: say of which model, with --model/);
     const alone = ['train', '--model', 'tiny', '--data', 'pictures', '--out', 'refused'];
-    expectRefusal(await callMain(alone, directory), 2, /--model: only with --update; .* --from/);
+    expectRefusal(await callMain(alone, directory), 2, /--model: only with --update and --band; .* --from/);
     expectRefusal(await callMain(run('tiny', '--force'), directory), 2, /is an input as well/);
     const network = ['train', '--out', 'whole', '--resume', '--steps', '50'];
     expectRefusal(await callMain(network, directory), 1, /expected a network's training, got an update's; .*--update/);

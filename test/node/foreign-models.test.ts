@@ -296,9 +296,9 @@ describe('every field of a checkpoint is of its type, or named', () => {
     const { createTimestepSampler } = await import('../../src/model/training/timesteps.js');
     const { createSchedule, paperSchedule } = await import('../../src/model/schedule.js');
     const { state } = await readCheckpoint(path);
-    expect(() => createTimestepSampler('importance', createSchedule(paperSchedule), state.sampler)).toThrow(
-      /sampler: expected 11000 numbers/,
-    );
+    expect(() =>
+      createTimestepSampler({ timestepsSampling: 'importance' }, createSchedule(paperSchedule), state.sampler),
+    ).toThrow(/sampler: expected 11000 numbers/);
     expect(readSafetensors(await readFile(path)).has('sampler')).toBe(false);
   });
 });

@@ -2,7 +2,9 @@
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
+import { type Band, nameOfBand } from '../../model/bands.js';
 import { makeDirectory } from '../../node/files.js';
+import type { ModelInfo } from '../../node/models.js';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole, toJson } from '../console.js';
 import { refuseInputs } from '../jobs.js';
@@ -12,6 +14,7 @@ interface ExportArgs extends OutputArgs {
   readonly model: string;
   readonly out: string;
   readonly half: boolean;
+  readonly band?: string;
 }
 
 const INDEX_FILE = 'model_index.json';
@@ -35,6 +38,11 @@ export const modelExportCommand: CommandModule<object, ExportArgs> = {
       .positional('model', { type: 'string', description: 'A shipped model or a directory' })
       .options({
         out: { type: 'string', requiresArg: true, demandOption: true, description: 'Directory to write to' },
+        band: {
+          type: 'string',
+          requiresArg: true,
+          description: 'Weights for timesteps LEAST:MOST, of a model that has some of their own there',
+        },
         half: { type: 'boolean', default: false, description: 'Round the weights to half precision' },
         ...outputOptions,
       } as const)
@@ -49,7 +57,8 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
   );
   const { schedulerConfigJson } = await import('../../model/scheduler-config.js');
   const { writeSafetensors } = await import('../../model/safetensors.js');
-  const { scheduleConfig, parameterization, config, directory, updates } = await loadModelInfo(args.model);
+  const info = await loadModelInfo(args.model);
+  const { scheduleConfig, parameterization, config, directory, updates } = info;
   if (config.patchSize !== 1) {
     throw new CodecError('model', `${args.model}: diffusers has no networks with patch_size, got ${config.patchSize}`);
   }
@@ -59,7 +68,8 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
     outputs,
     names.map((name) => join(directory, name)),
   );
-  const { tensors, configJson } = await loadWeights(args.model);
+  const band = args.band === undefined ? undefined : await bandNamed(args.band, info);
+  const { tensors, configJson } = await loadWeights(args.model, band);
   await makeDirectory(args.out);
   for (const output of outputs) await checkWritable(output, args);
   const files = {
@@ -71,7 +81,24 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
   for (const [name, data] of Object.entries(files)) {
     await writeAtomically(join(args.out, name), Buffer.from(data), args);
   }
+  const others = (info.bands ?? []).map((one) => nameOfBand(one, ':'));
+  if (band === undefined && others.length > 0) {
+    console.note(
+      `weights for t = ${others.join(', ')} are not part of it: diffusers has one network for all; --band exports them`,
+    );
+  }
   if (updates) console.note(`${UPDATE_FILE} is not part of it: diffusers has no use for it`);
   console.document({ model: args.model, outputs });
   console.result(`${args.out}: ${names.join(', ')}`);
+}
+
+/** @throws CodecError('usage') where the model has no weights of its own for it */
+async function bandNamed(text: string, { name, bands = [] }: ModelInfo): Promise<Band> {
+  const { parseBand } = await import('../train/band.js');
+  const { isSameBand } = await import('../../model/bands.js');
+  const asked = parseBand(text);
+  const band = bands.find((one) => isSameBand(one, asked));
+  if (band) return band;
+  const known = bands.map((one) => nameOfBand(one, ':')).join(', ');
+  throw new CodecError('usage', `--band: ${name} has ${known === '' ? 'no bands' : `bands ${known}`}, not ${text}`);
 }

@@ -92,8 +92,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const write = (name: string, data: string | Uint8Array) =>
     writeAtomically(join(args.out, name), Buffer.from(data), args);
   const { strideOf } = await import('../../model/config.js');
-  const { createSchedule } = await import('../../model/schedule.js');
   const { tryNetwork } = await import('../../model/network.js');
+  const { wholeRange } = await import('../../model/bands.js');
   const { createUNet } = await import('../../model/unet.js');
   const stride = strideOf(network.config);
   const { MOST_TILE } = await import('../../codec/model.js');
@@ -105,7 +105,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   await withContext(args, console, async (context) => {
     const engine = await context.engine();
     // Before anything is written.
-    await tryNetwork(engine, createUNet(network.config, network.tensors), createSchedule(diffusion.schedule));
+    await tryNetwork(engine, createUNet(network.config, network.tensors), wholeRange(diffusion.schedule));
     await makeDirectory(args.out);
     // Of the model that is replaced.
     await rm(join(args.out, UPDATE_FILE), { force: true });

@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { counted } from '../../common/counted.js';
+import { type Band, nameOfBand } from '../../model/bands.js';
 import type { Bound } from '../../model/likelihood.js';
 import type { ModelInfo } from '../../node/models.js';
 import { readRegularFile } from '../../node/read.js';
@@ -28,6 +29,8 @@ export interface ModelReport {
     readonly parameters: number;
     readonly bytes: number;
   };
+  /** Timesteps that have weights of their own, and the sizes of their files. */
+  readonly bands?: readonly (Band & { readonly bytes: number })[];
   readonly about: Readonly<Record<string, unknown>>;
 }
 
@@ -47,8 +50,14 @@ export async function reportModel(info: ModelInfo): Promise<ModelReport> {
     tiling,
     ...(pyramid && { pyramid }),
     ...(info.updates && { update: await reportUpdate(info) }),
+    ...(info.bands && { bands: await Promise.all(info.bands.map((band) => reportBand(directory, band))) }),
     about: (info.about ?? {}) as Record<string, unknown>,
   };
+}
+
+async function reportBand(directory: string, band: Band): Promise<Band & { bytes: number }> {
+  const { bandFile } = await import('../../codec/bands.js');
+  return { least: band.least, most: band.most, bytes: (await stat(join(directory, bandFile(band)))).size };
 }
 
 async function reportUpdate({ directory, config }: ModelInfo): Promise<NonNullable<ModelReport['update']>> {
@@ -64,7 +73,7 @@ async function reportUpdate({ directory, config }: ModelInfo): Promise<NonNullab
 
 /** The same for people. */
 export function describeModel(report: ModelReport): string[] {
-  const { config, schedule, parameterization, tiling, pyramid, update, about } = report;
+  const { config, schedule, parameterization, tiling, pyramid, update, bands, about } = report;
   const { betaSchedule, timesteps, betaStart, betaEnd } = schedule;
   const betas = betaSchedule === 'squaredcos_cap_v2' ? '' : `, beta ${betaStart} to ${betaEnd}`;
   const fields: [string, string][] = [
@@ -83,6 +92,12 @@ export function describeModel(report: ModelReport): string[] {
     update:
       update &&
       `${update.width} channels, ${update.kept} of them kept; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,
+    bands: bands
+      ?.map(
+        ({ bytes, ...band }) =>
+          `weights of their own for t = ${nameOfBand(band, ' to ')}, ${(bytes / 1e6).toFixed(1)} MB`,
+      )
+      .join('; '),
     'trained on': about.trainedOn,
     'imported from': about.importedFrom,
     'calibrated on': about.calibration,

@@ -71,6 +71,7 @@ export async function makeCodecFile<About extends object>(
       ...(pyramid && { pyramid }),
       profile,
       residuals,
+      ...(model.bands && { bands: model.bands }),
       about,
     };
     await write(CODEC_FILE, `${JSON.stringify(codec)}\n`);

@@ -21,6 +21,8 @@ const EVALUATIONS_PER_CROP = 3;
 /** Evaluations that measuring an update takes on a crop, and that take as long as training it on one. */
 const GAIN_EVALUATIONS = 25;
 const EVALUATIONS_PER_UPDATE = 1.7;
+/** Evaluations that measuring the rate of a band before and after takes on a crop. */
+const BAND_EVALUATIONS = 16;
 
 export interface Extent {
   /** Held-out crops that the bound is measured on. */
@@ -57,6 +59,11 @@ export function gainCrops(trained: number): number {
 /** What that takes, in crops that could be trained on meanwhile. */
 export function costOfGain(trained: number): number {
   return (gainCrops(trained) * GAIN_EVALUATIONS) / EVALUATIONS_PER_UPDATE;
+}
+
+/** What measuring the rate of a band before and after training on it takes, likewise. */
+export function costOfBandRate(trained: number): number {
+  return (gainCrops(trained) * BAND_EVALUATIONS) / EVALUATIONS_PER_CROP;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What `ddpm-codec train` is asked for, of a network and of an update. */
 import { join } from 'node:path';
 import { CodecError, invalidArgument } from '../../common/errors.js';
+import type { RunRecord } from '../../model/training/checkpoint.js';
 import type { TrainerOptions } from '../../model/training/trainer.js';
 import { publicPath } from '../../node/files.js';
 import { type EngineArgs, integer, type OutputArgs, positive } from '../args.js';
@@ -12,6 +13,7 @@ export interface TrainArgs extends EngineArgs, OutputArgs {
   readonly config?: string;
   readonly from?: string;
   readonly update: boolean;
+  readonly band?: string;
   readonly model?: string;
   readonly steps?: unknown;
   readonly hours?: unknown;
@@ -82,6 +84,32 @@ export function refuseChange(out: string, option: string, recorded: unknown, ask
     'usage',
     `--resume: the run in ${out} has ${option} ${JSON.stringify(recorded)}, not ${JSON.stringify(asked)}; leave the option out, or begin anew with another --out`,
   );
+}
+
+/** Options that may differ from the checkpoint's when a run is taken up again: what is learnt stays the same. */
+const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema', 'dropout'] as const;
+
+/** A recorded run, with the changes that are possible. @throws CodecError('usage') for the others */
+export function takeUpOptions(
+  record: RunRecord,
+  { data, out }: Pick<TrainArgs, 'data' | 'out'>,
+  given: Partial<TrainerOptions>,
+): RunRecord {
+  if (data && data.join() !== record.data.join()) refuseChange(out, 'data', record.data.join(' '), data.join(' '));
+  for (const [name, value] of Object.entries(given)) {
+    const recorded = record.options[name as keyof TrainerOptions];
+    if (value !== recorded && !(CHANGEABLE as readonly string[]).includes(name)) {
+      refuseChange(out, name, recorded, value);
+    }
+  }
+  return { ...record, options: { ...record.options, ...given } };
+}
+
+/** Side of the crops of `--data` where none is given, in pixels. @param ofPictures that of pictures */
+export async function defaultSide(data: readonly string[], ofPictures: number): Promise<number> {
+  const { CIFAR10, parseSources } = await import('../../data/training-data.js');
+  const { CIFAR10_SIDE } = await import('../../data/cifar10.js');
+  return (await parseSources(data)).every(({ name }) => name === CIFAR10) ? CIFAR10_SIDE : ofPictures;
 }
 
 /** A model is not replaced by one that comes of it. @throws CodecError('usage') */

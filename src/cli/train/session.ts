@@ -6,6 +6,7 @@ import { CodecError } from '../../common/errors.js';
 import { CIFAR10_SIDE } from '../../data/cifar10.js';
 import { openTrainingData, type PictureCrop } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
+import { wholeRange } from '../../model/bands.js';
 import { parseConfig, strideOf, type UNetConfig } from '../../model/config.js';
 import { measureBound } from '../../model/likelihood.js';
 import { tryNetwork } from '../../model/network.js';
@@ -63,7 +64,7 @@ async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedu
       { cause },
     );
   }
-  await tryNetwork(engine, createUNet(unet, model.tensors), schedule);
+  await tryNetwork(engine, createUNet(unet, model.tensors), wholeRange(schedule));
   return start;
 }
 

@@ -12,7 +12,16 @@ import { engineOptions, numberOption, outputOptions } from '../args.js';
 import { type Console, openConsole } from '../console.js';
 import { withContext } from '../context.js';
 import type { RunFiles } from './files.js';
-import { checkNumbers, type Given, refuseChange, refuseModel, type TrainArgs, thisCommand } from './options.js';
+import {
+  checkNumbers,
+  defaultSide,
+  type Given,
+  refuseChange,
+  refuseModel,
+  type TrainArgs,
+  takeUpOptions,
+  thisCommand,
+} from './options.js';
 
 const LOSS_NAMES = ['simple', 'vlb', 'hybrid'] as const;
 
@@ -30,7 +39,10 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           'With --update it trains the update of a model that is there: a small network that says what the large one would\n' +
           'say after a few more steps, without asking it. --out is then a copy of --model with the update, another model\n' +
           'with an id of its own. Of the other options --steps, --hours, --batch, --crop, --seed, --resume and\n' +
-          '--checkpoint-every go with it; the default is about an hour of a core.',
+          '--checkpoint-every go with it; the default is about an hour of a core.\n\n' +
+          'With --band it trains weights for some timesteps alone, from those that --model has there: better for them, of no\n' +
+          'use elsewhere. --out is then a copy of --model with these weights beside the others, another model with an id of\n' +
+          'its own. Train its update after that, and measure its profile anew with ddpm-codec calibrate if you like.',
       )
       .options({
         data: {
@@ -57,14 +69,21 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           requiresArg: true,
         },
         update: { description: 'Train the update of --model', type: 'boolean', default: false },
-        model: {
-          description: 'With --update: a shipped model or a model directory',
+        band: {
+          description: 'Train weights of --model for timesteps LEAST:MOST alone, such as 4:60',
           type: 'string',
           requiresArg: true,
         },
-        steps: numberOption('Steps in all [default: 60000 for small, 800000 for paper, 8000 with --update]'),
+        model: {
+          description: 'With --update and --band: a shipped model or a model directory',
+          type: 'string',
+          requiresArg: true,
+        },
+        steps: numberOption(
+          'Steps in all [default: 60000 for small, 800000 for paper, 8000 with --update, 4000 with --band]',
+        ),
         hours: numberOption('Hours of training in all, instead of --steps or as a further limit'),
-        batch: numberOption('Images of a step [default: 32 for small, 128 for paper, 4 with --update]'),
+        batch: numberOption('Images of a step [default: 32 for small, 128 for paper, 4 with --update, 8 with --band]'),
         optimizer: {
           description:
             'What moves the weights: Adam, or Muon for the matrices of hidden layers [default: muon for small, adam for paper]',
@@ -93,7 +112,9 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           choices: TIMESTEP_SAMPLINGS,
           requiresArg: true,
         },
-        crop: numberOption('Side of the crops, in pixels [default: 32 with cifar10, else 64, 96 with --update]'),
+        crop: numberOption(
+          'Side of the crops, in pixels [default: 32 with cifar10, else 64, 96 with --update or --band]',
+        ),
         seed: { description: 'Name of all random numbers', type: 'string', requiresArg: true },
         resume: { description: 'Go on with the run in --out', type: 'boolean', default: false },
         'validate-every': numberOption('Minutes between validations [default: 15]'),
@@ -106,21 +127,27 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
       .example('$0 train --data cifar10 --out models/mine --hours 5', 'train on CIFAR-10 for five hours')
       .example('$0 train --data photos/ cifar10=0.2 --out models/mine --crop 64', 'a fifth of the crops from CIFAR-10')
       .example('$0 train --out models/mine --resume --hours 10', 'five more hours')
-      .example('$0 train --update --model models/mine --data photos/ --out models/mine-2', 'its update') as never,
+      .example('$0 train --update --model models/mine --data photos/ --out models/mine-2', 'its update')
+      .example(
+        '$0 train --band 4:60 --model photo --data photos/ --out models/photo-2',
+        'weights for little noise',
+      ) as never,
   handler: train,
 };
 
 /** Limits of a preset's run where none is given. */
 const DEFAULT_STEPS: Readonly<Record<PresetName, number>> = { small: 60_000, paper: 800_000 };
-/** Options that may differ from the checkpoint's when a run is taken up again: what is learnt stays the same. */
-const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema', 'dropout'] as const;
 
 async function train(args: Arguments<TrainArgs>): Promise<void> {
   const console = openConsole(args);
   const given = checkNumbers(args);
   if (args.update) return (await import('./update.js')).trainUpdate(args, given, console);
+  if (args.band !== undefined) return (await import('./band.js')).trainBand(args, given, console);
   if (args.model !== undefined) {
-    throw new CodecError('usage', '--model: only with --update; a new network begins with the weights of --from');
+    throw new CodecError(
+      'usage',
+      '--model: only with --update and --band; a new network begins with the weights of --from',
+    );
   }
   const { openRunDirectory } = await import('./files.js');
   if (args.from !== undefined) await refuseModel(await directoryOf(args.from), args.out);
@@ -175,8 +202,7 @@ async function planRun(args: TrainArgs, given: Partial<TrainerOptions>) {
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
   const chosen = (await configOf(args.config)) ?? { preset: 'small' as const, config: presets.small.config };
   const variance = given.variance ?? presets[chosen.preset].options.variance;
-  const { CIFAR10, parseSources } = await import('../../data/training-data.js');
-  const side = given.side ?? ((await parseSources(data)).every(({ name }) => name === CIFAR10) ? 32 : 64);
+  const side = given.side ?? (await defaultSide(data, 64));
   const options: TrainerOptions = { ...presets[chosen.preset].options, seed: 'ddpm-codec', ...given, side };
   const record: RunRecord = { config: withVariance(chosen.config, variance), options, data, commands: [], seconds: 0 };
   return { record, steps: DEFAULT_STEPS[chosen.preset] };
@@ -191,7 +217,9 @@ function takeUp(
 ): RunRecord {
   const refuse = (option: string, recorded: unknown, asked: unknown) => refuseChange(args.out, option, recorded, asked);
   if (args.from !== undefined) throw new CodecError('usage', '--from: only for a new run, not with --resume');
-  if (args.data && args.data.join() !== record.data.join()) refuse('data', record.data.join(' '), args.data.join(' '));
+  if (record.bandOf) {
+    throw new CodecError('usage', `--resume: the run in ${args.out} is for a band; go on with it with --band`);
+  }
   if (config) {
     const asked = withVariance(config.config, given.variance ?? record.options.variance);
     for (const key of new Set([...Object.keys(asked), ...Object.keys(record.config)])) {
@@ -199,11 +227,7 @@ function takeUp(
         refuse(key, record.config[key], asked[key]);
     }
   }
-  for (const [name, value] of Object.entries(given)) {
-    const recorded = record.options[name as keyof TrainerOptions];
-    if (value !== recorded && !(CHANGEABLE as readonly string[]).includes(name)) refuse(name, recorded, value);
-  }
-  return { ...record, options: { ...record.options, ...given } };
+  return takeUpOptions(record, args, given);
 }
 
 /** A preset's architecture or a file's, and whose options go with it; undefined when none was asked for. */

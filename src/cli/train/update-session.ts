@@ -1,10 +1,10 @@
 /** `ddpm-codec train --update`: one session of training a model's update, and the copy of the model that has it. */
-import { join } from 'node:path';
+import { bandFile, networkBands } from '../../codec/bands.js';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
-import { isObject, parseJson } from '../../common/foreign.js';
 import { openTrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
+import { type Band, wholeRange } from '../../model/bands.js';
 import { tryNetwork } from '../../model/network.js';
 import { readSafetensors } from '../../model/safetensors.js';
 import { createSchedule } from '../../model/schedule.js';
@@ -17,21 +17,12 @@ import { createUNet } from '../../model/unet.js';
 import { createUpdate } from '../../model/update.js';
 import { measureUpdateGain, type UpdateGain } from '../../model/update-gain.js';
 import { writeCheckpoint } from '../../node/checkpoint-file.js';
-import { exists } from '../../node/files.js';
-import {
-  CODEC_FILE,
-  CONFIG_FILE,
-  loadModelInfo,
-  type ModelInfo,
-  SCHEDULER_FILE,
-  UPDATE_FILE,
-  WEIGHTS_FILE,
-} from '../../node/models.js';
-import { readRegularFile } from '../../node/read.js';
+import { loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { type Console, table } from '../console.js';
 import { openProgress } from '../progress.js';
 import { costOfGain, gainCrops } from './extent.js';
 import type { RunFiles } from './files.js';
+import { readModelContents, writeModelCopy } from './model-copy.js';
 import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
 
 export interface UpdateSessionOptions {
@@ -47,15 +38,16 @@ export interface UpdateSessionOptions {
   readonly checkpointEvery: number;
 }
 
-/** What the copy has of the model as it is; `codec.json` says also of the update how it came about. */
-const COPIED = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, 'README.md'];
-
 export async function runUpdateSession(options: UpdateSessionOptions): Promise<void> {
   const { console, engine, files, model, limits } = options;
   let { record } = options;
   const { batch, side, seed } = record.options;
-  const copied = await readModelFiles(model.directory);
-  const network = createUNet(model.config, readSafetensors(copied.get(WEIGHTS_FILE)!));
+  const contents = await readModelContents(model);
+  const readBand = async (band: Band) => contents.get(bandFile(band))!;
+  const network = {
+    ...createUNet(model.config, readSafetensors(contents.get(WEIGHTS_FILE)!)),
+    ...networkBands(model.bands, model.config, readBand, engine),
+  };
   if (side % network.stride !== 0) {
     throw new CodecError('usage', `--crop: expected a multiple of ${network.stride} for this network, got ${side}`);
   }
@@ -65,7 +57,7 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
     schedule: createSchedule(model.scheduleConfig),
     parameterization: model.parameterization,
   };
-  await tryNetwork(engine, network, frozen.schedule);
+  await tryNetwork(engine, network, wholeRange(frozen.schedule));
   const data = await openTrainingData(record.data, { side, seed });
   let trainer: Awaited<ReturnType<typeof createUpdateTrainer>> | undefined;
   const watch = openWatch(options, options.state?.step, '--update --resume');
@@ -119,7 +111,7 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
       measuredOn: of,
       gains: gains.map(rounded),
     };
-    await writeModel(files, copied, update, about);
+    await writeModelCopy(files, contents, { [UPDATE_FILE]: update }, { about: { update: about } });
     const { id } = await loadModelInfo(files.directory);
     console.document({ model: files.directory, id, ...about });
     console.result([
@@ -131,32 +123,6 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
     await trainer?.dispose();
     await data.dispose();
   }
-}
-
-/** Read at once, so that the copy is one of what the update was trained for. */
-async function readModelFiles(directory: string): Promise<ReadonlyMap<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>();
-  for (const name of [...COPIED, CODEC_FILE]) {
-    const path = join(directory, name);
-    if (await exists(path)) files.set(name, await readRegularFile(path));
-  }
-  return files;
-}
-
-async function writeModel(
-  files: RunFiles,
-  model: ReadonlyMap<string, Uint8Array>,
-  update: Uint8Array,
-  aboutUpdate: object,
-): Promise<void> {
-  const codec = parseJson(CODEC_FILE, model.get(CODEC_FILE)!) as { readonly about?: unknown };
-  const about = { ...(isObject(codec.about) && codec.about), update: aboutUpdate };
-  for (const name of COPIED) {
-    const bytes = model.get(name);
-    if (bytes) await files.write(name, bytes);
-  }
-  await files.write(UPDATE_FILE, update);
-  await files.write(CODEC_FILE, `${JSON.stringify({ ...codec, about })}\n`);
 }
 
 function rounded({ timestep, ratio, before, asked, updated, share }: UpdateGain): UpdateGain {

@@ -14,6 +14,7 @@ const LARGEST_DEFAULT_CROP = 96;
 /** Options that are of a network's training. */
 const NETWORK_ONLY = [
   ...([
+    'band',
     'config',
     'from',
     'optimizer',
@@ -86,13 +87,11 @@ async function trainIn(
 /** A new run as the options say. */
 async function planRun(model: ModelInfo, { data, model: name }: TrainArgs, { options }: Given): Promise<UpdateRecord> {
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
-  const { CIFAR10, parseSources } = await import('../../data/training-data.js');
-  const { CIFAR10_SIDE } = await import('../../data/cifar10.js');
   const { updateShapeFor } = await import('../../model/training/update-trainer.js');
-  const isCifar10 = (await parseSources(data)).every((source) => source.name === CIFAR10);
+  const { defaultSide } = await import('./options.js');
   const {
     batch = DEFAULT_BATCH,
-    side = isCifar10 ? CIFAR10_SIDE : Math.min(model.tiling.tile, LARGEST_DEFAULT_CROP),
+    side = await defaultSide(data, Math.min(model.tiling.tile, LARGEST_DEFAULT_CROP)),
     seed = 'ddpm-codec',
   } = options;
   return {

@@ -5,6 +5,7 @@ import { checked, integerFrom, isObject, numberFrom, objectOf, oneOf, parseJson 
 import { parseConfig } from '../config.js';
 import { PREDICTIONS, VARIANCES } from '../parameterization.js';
 import { readMetadata, readSafetensors, type Tensors, writeSafetensors } from '../safetensors.js';
+import { MAX_TIMESTEPS } from '../schedule.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { listUpdateParameters, type UpdateShape } from '../update.js';
 import { LOSSES } from './objective.js';
@@ -27,6 +28,8 @@ export interface RunRecord {
   readonly seconds: number;
   /** The model that its first weights came from, and what that had seen. */
   readonly startedFrom?: { readonly model: string; readonly images: number; readonly hours: number };
+  /** Where weights for a band of noise are trained (`options.band`): the model that they are for, as given to `--model`, and its id. */
+  readonly bandOf?: { readonly model: string; readonly modelId: string };
 }
 
 /** What the training of an update is besides its weights. */
@@ -159,10 +162,12 @@ const RUN = objectOf({
     ema: numberFrom(0, 1),
     dropout: numberFrom(0, MOST_DROPOUT),
     timestepsSampling: oneOf(TIMESTEP_SAMPLINGS),
+    band: exactOptional(objectOf({ least: integerFrom(1, MAX_TIMESTEPS), most: integerFrom(1, MAX_TIMESTEPS) })),
     seed: string(),
   }),
   ...SESSIONS,
   startedFrom: exactOptional(objectOf({ model: string(), images: numberFrom(0), hours: numberFrom(0) })),
+  bandOf: exactOptional(objectOf({ model: string(), modelId: string() })),
 });
 
 const UPDATE_RUN = objectOf({

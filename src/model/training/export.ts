@@ -34,7 +34,7 @@ export function startFrom(
   const { images = 0, hours = 0 } = (model.about ?? {}) as { images?: number; hours?: number };
   return {
     record: { ...record, startedFrom: { model: model.name, images, hours } },
-    state: stateFrom(schedule, vector, record.options.timestepsSampling),
+    state: stateFrom(schedule, vector, record.options),
   };
 }
 

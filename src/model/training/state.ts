@@ -4,7 +4,7 @@ import type { UNetConfig } from '../config.js';
 import type { Schedule } from '../schedule.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { initialize } from './initialization.js';
-import { createTimestepSampler, type TimestepSampling } from './timesteps.js';
+import { createTimestepSampler, type TimestepOptions } from './timesteps.js';
 
 /** All that a run is; vectors hold the parameters one after the other, as `listParameters` has them. */
 export interface TrainerState {
@@ -35,14 +35,14 @@ export interface StepOptions {
 export function createState(
   config: UNetConfig,
   schedule: Schedule,
-  { seed, timestepsSampling }: { readonly seed: string; readonly timestepsSampling: TimestepSampling },
+  options: TimestepOptions & { readonly seed: string },
 ): TrainerState {
-  return stateFrom(schedule, initialize(listParameters(config), seed), timestepsSampling);
+  return stateFrom(schedule, initialize(listParameters(config), options.seed), options);
 }
 
 /** A state whose weights are given: to train a model further. */
-export function stateFrom(schedule: Schedule, weights: Float32Array, sampling: TimestepSampling): TrainerState {
-  return firstState(weights, createTimestepSampler(sampling, schedule).state);
+export function stateFrom(schedule: Schedule, weights: Float32Array, options: TimestepOptions): TrainerState {
+  return firstState(weights, createTimestepSampler(options, schedule).state);
 }
 
 /** The state of a training before its first step. @param sampler what its timestep sampler has learnt, where that learns */

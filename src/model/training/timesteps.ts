@@ -1,6 +1,7 @@
 /** Which timesteps a batch is trained on, and how much each example then counts. */
-import { CodecError } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 import { type IntegerStream, uniforms } from '../../common/random.js';
+import { type Band, checkBand, wholeRange } from '../bands.js';
 import type { Schedule } from '../schedule.js';
 
 /**
@@ -8,8 +9,9 @@ import type { Schedule } from '../schedule.js';
  * weighted by the inverse, so that the loss stays the same on average (Nichol & Dhariwal 2021, section 3.3).
  * `low-bias`: half uniform, half uniform in log snr, unweighted: more of the small t, where an image's bits are.
  * `low-noise`: seven eighths like that, but only where snr >= 1/4, an eighth uniform: a photograph has next to no bits beyond.
+ * `log-snr`: uniform in log snr. The loss of a network that predicts noise is then the rate, up to scale.
  */
-export const TIMESTEP_SAMPLINGS = ['uniform', 'importance', 'low-bias', 'low-noise'] as const;
+export const TIMESTEP_SAMPLINGS = ['uniform', 'importance', 'low-bias', 'low-noise', 'log-snr'] as const;
 export type TimestepSampling = (typeof TIMESTEP_SAMPLINGS)[number];
 
 export interface TimestepSampler {
@@ -21,12 +23,27 @@ export interface TimestepSampler {
   readonly state: Float32Array;
 }
 
-/** @param state of a sampler of the same kind and schedule, from a checkpoint @throws CodecError('model') where it is of another */
+/** How timesteps are drawn. */
+export interface TimestepOptions {
+  readonly timestepsSampling: TimestepSampling;
+  /** Only from these, by `log-snr`. */
+  readonly band?: Band;
+}
+
+/**
+ * @param state of a sampler of the same kind and schedule, from a checkpoint
+ * @throws CodecError('model') where it is of another; 'usage' for a band by another sampling than `log-snr`, or beyond the schedule
+ */
 export function createTimestepSampler(
-  kind: TimestepSampling,
+  { timestepsSampling: kind, band }: TimestepOptions,
   schedule: Schedule,
   state?: Float32Array,
 ): TimestepSampler {
+  if (band) {
+    if (kind !== 'log-snr') throw invalidArgument('`timestepsSampling` of a band', 'log-snr', kind);
+    checkBand(band, schedule);
+    return createFixedSampler(uniformInLogSnr(schedule, band));
+  }
   if (kind === 'importance') return createImportanceSampler(schedule.timesteps, state);
   return createFixedSampler(FIXED[kind](schedule));
 }
@@ -35,6 +52,7 @@ const FIXED: Readonly<Record<Exclude<TimestepSampling, 'importance'>, (schedule:
   uniform: ({ timesteps }) => uniform(timesteps, timesteps),
   'low-bias': (schedule) => lowBias(schedule, schedule.timesteps),
   'low-noise': (schedule) => mixture(0.125, FIXED.uniform(schedule), lowBias(schedule, lastBelow(schedule))),
+  'log-snr': (schedule) => uniformInLogSnr(schedule, wholeRange(schedule)),
 };
 
 function createFixedSampler(probabilities: Float64Array): TimestepSampler {
@@ -106,14 +124,14 @@ function uniform(timesteps: number, last: number): Float64Array {
 
 /** Over 1..last, half uniform and half uniform in log snr. */
 function lowBias(schedule: Schedule, last: number): Float64Array {
-  return mixture(0.5, uniform(schedule.timesteps, last), uniformInLogSnr(schedule, 1, last));
+  return mixture(0.5, uniform(schedule.timesteps, last), uniformInLogSnr(schedule, { least: 1, most: last }));
 }
 
-/** Over first..last. */
-export function uniformInLogSnr({ timesteps, snr }: Schedule, first: number, last: number): Float64Array {
+/** Over a band. */
+export function uniformInLogSnr({ timesteps, snr }: Schedule, { least, most }: Band): Float64Array {
   // The step from x_1 to x_0 is infinitely long in log snr; it gets what the step before it has.
   const length = (t: number) => Math.log(snr[Math.max(t, 2) - 1] / snr[Math.max(t, 2)]);
-  const lengths = Float64Array.from({ length: timesteps }, (_, i) => (i + 1 >= first && i < last ? length(i + 1) : 0));
+  const lengths = Float64Array.from({ length: timesteps }, (_, i) => (i + 1 >= least && i < most ? length(i + 1) : 0));
   const total = lengths.reduce((sum, value) => sum + value, 0);
   return lengths.map((value) => value / total);
 }

@@ -17,16 +17,15 @@ import { compileGradients, createDescent, type DescentOptions, type StepReport, 
 import { COEFFICIENTS, checkObjective, exampleCoefficients, exampleLosses, type Objective } from './objective.js';
 import { CHANNELS, checkImages, imagesOf, noiseOf, partSize } from './parts.js';
 import { createState, type TrainerState } from './state.js';
-import { createTimestepSampler, type TimestepSampling } from './timesteps.js';
+import { createTimestepSampler, type TimestepOptions } from './timesteps.js';
 
-export interface TrainerOptions extends Objective, Omit<DescentOptions, 'beta2'> {
+export interface TrainerOptions extends Objective, TimestepOptions, Omit<DescentOptions, 'beta2'> {
   /** Images of a step. */
   readonly batch: number;
   /** Width and height of the images in pixels, a multiple of the network's stride. */
   readonly side: number;
   /** Share of activations dropped in each residual block, 0..1. */
   readonly dropout: number;
-  readonly timestepsSampling: TimestepSampling;
   /** Name of all random numbers of the run. */
   readonly seed: string;
 }
@@ -60,7 +59,7 @@ export async function createTrainer(
   const losses = lossesOf(config, parameters, schedule, options);
   const compiled = await compileGradients(engine, parameters, part, [shapes[0], ...shapes], losses);
   const descent = await createDescent(engine, parameters, options, state, REMEDY);
-  const sampler = createTimestepSampler(options.timestepsSampling, schedule, state.sampler);
+  const sampler = createTimestepSampler(options, schedule, state.sampler);
 
   /** The inputs of one part but for the parameters. */
   function prepare(images: Uint8Array, first: number, timesteps: number[], weights: number[]): Float32Array[] {

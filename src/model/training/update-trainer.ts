@@ -7,6 +7,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { integerStream, uniforms } from '../../common/random.js';
 import type { CompiledFunction, Engine } from '../../engine/engine.js';
+import { openByBand } from '../bands.js';
 import { checkFinite } from '../network.js';
 import { type Parameterization, x0Coefficients } from '../parameterization.js';
 import type { Schedule } from '../schedule.js';
@@ -95,7 +96,7 @@ export async function createUpdateTrainer(
   const part = partSize(batch, side);
   const size = side * side * CHANNELS;
   const image = [part, side, side, CHANNELS];
-  const evaluation = await compileEvaluation(engine, frozen.network, image);
+  const evaluations = openEvaluations(engine, frozen.network, image);
   const gradients = await compileGradients(
     engine,
     parameters,
@@ -111,7 +112,7 @@ export async function createUpdateTrainer(
   );
   const descent = await createDescent(engine, parameters, DESCENT, state, 'begin anew with another `seed`');
   const [least, most] = NOISE_SHARES.map((share) => Math.max(1, Math.round(share * schedule.timesteps)));
-  const probabilities = uniformInLogSnr(schedule, least, most);
+  const probabilities = uniformInLogSnr(schedule, { least, most });
 
   /** What the network says of each part. */
   async function evaluate(images: Uint8Array, timesteps: readonly number[]): Promise<Evaluated[]> {
@@ -126,7 +127,7 @@ export async function createUpdateTrainer(
         Float32Array.from(drawn.flatMap((t) => coefficientsOf(schedule, parameterization, t))),
       ];
       evaluated.push(
-        evaluation.run(inputs).then(([xhat0, features, errors]) => {
+        evaluations.run(inputs, drawn).then(([xhat0, features, errors]) => {
           checkFinite(errors);
           return { x0, noise, xhat0, features, errors };
         }),
@@ -179,7 +180,7 @@ export async function createUpdateTrainer(
       return report;
     },
     async dispose() {
-      await Promise.all([evaluation, gradients, descent].map((held) => held.dispose()));
+      await Promise.all([evaluations, gradients, descent].map((held) => held.dispose()));
     },
   };
 }
@@ -211,6 +212,33 @@ function coefficientsOf(schedule: Schedule, { prediction }: Parameterization, t:
   const abar = schedule.alphasCumprod[t];
   const { xt, output } = x0Coefficients(schedule, prediction, t);
   return [Math.sqrt(abar), Math.sqrt(1 - abar), xt, output];
+}
+
+/** As {@link compileEvaluation}, each example by the network that its timestep is for. */
+function openEvaluations(engine: Engine, network: UNet, image: readonly number[]) {
+  const compiled = openByBand(network, (ofBand) => compileEvaluation(engine, ofBand, image));
+  return {
+    async run(inputs: Float32Array[], timesteps: readonly number[]): Promise<Float32Array[]> {
+      const functions = await Promise.all(timesteps.map((t) => compiled.at(t)));
+      const [first, ...others] = new Set(functions);
+      const outputs = await first.run(inputs);
+      for (const other of others) {
+        const further = await other.run(inputs);
+        for (const [example, fn] of functions.entries()) {
+          if (fn !== other) continue;
+          for (const [i, output] of outputs.entries()) copyRow(further[i], output, example, functions.length);
+        }
+      }
+      return outputs;
+    },
+    dispose: () => compiled.dispose(),
+  };
+}
+
+/** @param rows how many there are */
+function copyRow(from: Float32Array, to: Float32Array, row: number, rows: number): void {
+  const size = from.length / rows;
+  to.set(from.subarray(row * size, (row + 1) * size), row * size);
 }
 
 /** Inputs: x0, noise, timestep, {@link coefficientsOf} [part, 4]; outputs: xhat0, last features, squared errors [part]. */

@@ -20,7 +20,7 @@ function average(value: (t: number, weight: number) => number, sampler: ReturnTy
 
 describe.each(TIMESTEP_SAMPLINGS)('%s', (kind) => {
   test('gives timesteps 1..T in good order, the same for the same stream', () => {
-    const sampler = createTimestepSampler(kind, schedule);
+    const sampler = createTimestepSampler({ timestepsSampling: kind }, schedule);
     const drawn = sampler.sample(integerStream('a'), 64);
     expect(drawn.timesteps.every((t) => Number.isInteger(t) && t >= 1 && t <= 1000)).toBe(true);
     expect(sampler.sample(integerStream('a'), 64)).toEqual(drawn);
@@ -28,18 +28,21 @@ describe.each(TIMESTEP_SAMPLINGS)('%s', (kind) => {
   });
 
   test('has mean weight 1', () => {
-    expect(average((_, weight) => weight, createTimestepSampler(kind, schedule))).toBeCloseTo(1, 6);
+    expect(average((_, weight) => weight, createTimestepSampler({ timestepsSampling: kind }, schedule))).toBeCloseTo(
+      1,
+      6,
+    );
   });
 });
 
 test('uniform is uniform', () => {
-  const sampler = createTimestepSampler('uniform', schedule);
+  const sampler = createTimestepSampler({ timestepsSampling: 'uniform' }, schedule);
   expect(average((t) => t, sampler)).toBeCloseTo(500.5, 0);
   expect(average((t) => (t <= 100 ? 1 : 0), sampler)).toBeCloseTo(0.1, 2);
 });
 
 test('low-bias is half uniform, half uniform in log snr', () => {
-  const sampler = createTimestepSampler('low-bias', schedule);
+  const sampler = createTimestepSampler({ timestepsSampling: 'low-bias' }, schedule);
   const { snr } = schedule;
   // t = 1 is as long as t = 2.
   const first = Math.log(snr[1] / snr[2]);
@@ -48,7 +51,7 @@ test('low-bias is half uniform, half uniform in log snr', () => {
 });
 
 test('low-noise is low-bias where snr >= 1/4, but for an eighth', () => {
-  const sampler = createTimestepSampler('low-noise', schedule);
+  const sampler = createTimestepSampler({ timestepsSampling: 'low-noise' }, schedule);
   const { snr } = schedule;
   let last = 1;
   while (snr[last + 1] >= 0.25) last++;
@@ -61,14 +64,14 @@ test('low-noise is low-bias where snr >= 1/4, but for an eighth', () => {
 describe('importance', () => {
   const lossAt = (t: number) => (t <= 10 ? 5 : 0.1);
   function trained() {
-    const sampler = createTimestepSampler('importance', schedule);
+    const sampler = createTimestepSampler({ timestepsSampling: 'importance' }, schedule);
     const all = Array.from({ length: 1000 }, (_, i) => i + 1);
     for (let i = 0; i < 10; i++) sampler.update(all, all.map(lossAt));
     return sampler;
   }
 
   test('is uniform until it has seen ten losses of every timestep', () => {
-    const sampler = createTimestepSampler('importance', schedule);
+    const sampler = createTimestepSampler({ timestepsSampling: 'importance' }, schedule);
     for (let i = 0; i < 10; i++) sampler.update([5, 6], [100, 100]);
     const { weights } = sampler.sample(integerStream('x'), 100);
     expect(weights.every((weight) => Math.abs(weight - 1) < 1e-9)).toBe(true);
@@ -83,7 +86,11 @@ describe('importance', () => {
 
   test('goes on from its state', () => {
     const sampler = trained();
-    const resumed = createTimestepSampler('importance', schedule, Float32Array.from(sampler.state));
+    const resumed = createTimestepSampler(
+      { timestepsSampling: 'importance' },
+      schedule,
+      Float32Array.from(sampler.state),
+    );
     for (const one of [sampler, resumed]) one.update([3, 700, 3], [9, 8, 7]);
     expect(resumed.state).toEqual(sampler.state);
     expect(resumed.sample(integerStream('y'), 64)).toEqual(sampler.sample(integerStream('y'), 64));

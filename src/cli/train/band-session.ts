@@ -1,0 +1,173 @@
+/** `ddpm-codec train --band`: one session of training weights for a band of noise, and the copy of the model that has them. */
+import { bandFile, type WeightsBand } from '../../codec/bands.js';
+import { hexSha256 } from '../../common/bytes.js';
+import { counted } from '../../common/counted.js';
+import { CodecError } from '../../common/errors.js';
+import { isObject } from '../../common/foreign.js';
+import { openTrainingData } from '../../data/training-data.js';
+import type { Engine } from '../../engine/engine.js';
+import { measureBandRate } from '../../model/band-rate.js';
+import { type Band, isSameBand, nameOfBand } from '../../model/bands.js';
+import { strideOf } from '../../model/config.js';
+import { createDenoiser } from '../../model/denoiser.js';
+import { readSafetensors } from '../../model/safetensors.js';
+import type { RunRecord } from '../../model/training/checkpoint.js';
+import { startFrom, weightsFile } from '../../model/training/export.js';
+import type { RunLimits } from '../../model/training/run.js';
+import type { TrainerState } from '../../model/training/state.js';
+import { createTrainer } from '../../model/training/trainer.js';
+import { createUNet } from '../../model/unet.js';
+import { listParameters, matchParameters } from '../../model/unet-parameters.js';
+import { writeCheckpoint } from '../../node/checkpoint-file.js';
+import { loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
+import type { Console } from '../console.js';
+import { openProgress } from '../progress.js';
+import { costOfBandRate, gainCrops } from './extent.js';
+import type { RunFiles } from './files.js';
+import { readModelContents, writeModelCopy } from './model-copy.js';
+import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
+
+export interface BandSessionOptions {
+  readonly console: Console;
+  readonly engine: Engine;
+  readonly files: RunFiles;
+  readonly model: ModelInfo;
+  readonly band: Band;
+  readonly record: RunRecord;
+  /** To go on from. */
+  readonly state?: TrainerState;
+  readonly limits: RunLimits;
+  /** Seconds. */
+  readonly checkpointEvery: number;
+}
+
+export async function runBandSession(options: BandSessionOptions): Promise<void> {
+  const { console, engine, files, model, band, limits } = options;
+  const { config, schedule, bands = [] } = model;
+  const { batch, side, seed } = options.record.options;
+  if (side % strideOf(config) !== 0) {
+    throw new CodecError('usage', `--crop: expected a multiple of ${strideOf(config)} for this network, got ${side}`);
+  }
+  const contents = await readModelContents(model);
+  const earlier = bands.some((other) => isSameBand(other, band)) ? bandFile(band) : WEIGHTS_FILE;
+  const tensors = matchParameters(listParameters(config), readSafetensors(contents.get(earlier)!));
+  const start = startFrom({ ...model, tensors }, config, options.record, schedule);
+  let record: RunRecord = options.state ? options.record : start.record;
+  const data = await openTrainingData(record.data, { side, seed });
+  let trainer: Awaited<ReturnType<typeof createTrainer>> | undefined;
+  const watch = openWatch(options, options.state?.step, `--band ${nameOfBand(band, ':')} --resume`);
+  try {
+    trainer = await createTrainer(engine, config, schedule, record.options, options.state ?? start.state);
+    const { state, parameters } = trainer;
+    // What cannot be had is said now, and not after an hour.
+    await data.batch(state.step, batch);
+    const tellSkipped = createSkippedNotes(data, console);
+    tellSkipped();
+    console.note(
+      `${data.description}; weights of ${model.name} for t = ${nameOfBand(band, ' to ')}, begun with ${earlier}; ${engine.name}: ${engine.description}`,
+    );
+    const { isDone, seconds } = await watch.train({
+      ...{ engine, trainer, data, batch, limits, record },
+      secondsBefore: record.seconds,
+      checkpointEvery: options.checkpointEvery,
+      write: async (seconds) => {
+        record = { ...record, seconds };
+        await writeCheckpoint(files.checkpoint, { record, state }, parameters);
+      },
+      secondsLeft: (now) => {
+        const training = trainingLeft(limits, batch, now);
+        const trained = now.step * batch + training * now.imagesPerSecond;
+        return training + costOfBandRate(trained) / now.imagesPerSecond;
+      },
+    });
+    tellSkipped();
+    if (!isDone) return;
+    const weights = weightsFile(state, parameters);
+    const { crops, heldOut } = await data.validation(gainCrops(state.step * batch));
+    const of = `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures`;
+    console.note(`trained for ${counted(state.step, 'step')}; now its rate is measured on ${of}, before and after`);
+    const progress = openProgress(console, 'measuring the rate');
+    const rateOf = async (file: Uint8Array, from: number) => {
+      const network = createUNet(config, readSafetensors(file));
+      // A crop is one window.
+      const denoiser = createDenoiser(engine, network, schedule, { tile: side, overlap: 0 }, model.parameterization);
+      const onProgress = (fraction: number) => progress.update(from + fraction / 2);
+      return measureBandRate(crops, { denoiser, schedule }, band, { onProgress }).finally(() => denoiser.dispose());
+    };
+    const rates = await (async () =>
+      compare(await rateOf(contents.get(earlier)!, 0), await rateOf(weights, 0.5)))().finally(() => progress.stop());
+    const about = {
+      ...band,
+      ...{ steps: state.step, images: state.step * batch, hours: Number((seconds / 3600).toPrecision(4)) },
+      ...{ trainedOn: data.description, commands: record.commands, measuredOn: of, rates },
+    };
+    await writeCopy(options, contents, weights, about);
+    const { id } = await loadModelInfo(files.directory);
+    console.document({ model: files.directory, id, ...about });
+    console.result(
+      `${files.directory}: ${model.name} with weights for t = ${nameOfBand(band, ' to ')}; rate of the band on ${of} ${rates.before} -> ${rates.after} bits/dim (${describeChange(rates)})`,
+    );
+    if (model.updates) {
+      console.note(`${UPDATE_FILE} is of the weights before, and left out; train another with --update`);
+    }
+  } finally {
+    watch.forget();
+    await trainer?.dispose();
+    await data.dispose();
+  }
+}
+
+async function writeCopy(
+  { files, model, band }: BandSessionOptions,
+  contents: Awaited<ReturnType<typeof readModelContents>>,
+  weights: Uint8Array,
+  aboutBand: object,
+): Promise<void> {
+  const others = (model.bands ?? []).filter((other) => !isSameBand(other, band));
+  const bands: WeightsBand[] = [...others, { ...band, sha256: await hexSha256(weights) }];
+  const earlier = isObject(model.about) && Array.isArray(model.about.bands) ? model.about.bands : [];
+  const about = {
+    bands: [...earlier.filter((one: unknown) => !isSameBand(one as Band, band)), aboutBand],
+    update: undefined,
+  };
+  await writeModelCopy(
+    files,
+    contents,
+    { [bandFile(band)]: weights },
+    {
+      bands: bands.sort((a, b) => a.least - b.least),
+      about,
+    },
+  );
+}
+
+/** Rates of a band before and after, in bits/dim. */
+interface Change {
+  readonly before: number;
+  readonly after: number;
+  /** Mean of the pictures' changes, as a share of the mean before, and its standard error; null for one picture. */
+  readonly change: number;
+  readonly standardError: number | null;
+}
+
+function compare(before: readonly number[], after: readonly number[]): Change {
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const ofBefore = mean(before);
+  const changes = before.map((value, i) => (after[i] - value) / ofBefore);
+  const change = mean(changes);
+  const squares = changes.reduce((sum, value) => sum + (value - change) ** 2, 0);
+  const count = changes.length;
+  const round = (value: number) => Number(value.toPrecision(5));
+  return {
+    before: round(ofBefore),
+    after: round(mean(after)),
+    change: round(change),
+    standardError: count > 1 ? round(Math.sqrt(squares / (count - 1) / count)) : null,
+  };
+}
+
+function describeChange({ change, standardError }: Change): string {
+  const percent = (value: number) => (100 * value).toFixed(2);
+  const sign = change > 0 ? '+' : '';
+  return `${sign}${percent(change)} %${standardError === null ? '' : `, standard error ${percent(standardError)}`}`;
+}

@@ -1,0 +1,148 @@
+/** `ddpm-codec train --band`: what is asked for, and whether it can be done. */
+import { CodecError } from '../../common/errors.js';
+import type { Band } from '../../model/bands.js';
+import type { RunRecord } from '../../model/training/checkpoint.js';
+import type { TrainerOptions } from '../../model/training/trainer.js';
+import type { ModelInfo } from '../../node/models.js';
+import type { Console } from '../console.js';
+import { withContext } from '../context.js';
+import type { RunFiles } from './files.js';
+import { type Given, refuseChange, refuseModel, type TrainArgs, takeUpOptions, thisCommand } from './options.js';
+
+const DEFAULT_STEPS = 4000;
+/** Weights that are good already are moved a little, and then held still. */
+const DEFAULTS = {
+  loss: 'simple',
+  batch: 8,
+  optimizer: 'muon',
+  learningRate: 1e-3,
+  warmup: 50,
+  cooldown: 0.5,
+  gradientClip: 1,
+  ema: 0.998,
+  dropout: 0,
+  seed: 'ddpm-codec',
+} as const;
+const LARGEST_DEFAULT_CROP = 96;
+/** Options that say what the model has decided. */
+const OF_THE_MODEL = ['config', 'from', 'prediction', 'variance', 'timesteps-sampling', 'validate-every'] as const;
+
+export async function trainBand(args: TrainArgs, given: Given, console: Console): Promise<void> {
+  const band = parseBand(args.band!);
+  const refused = OF_THE_MODEL.find((name) => args[name] !== undefined);
+  if (refused !== undefined) {
+    throw new CodecError('usage', `--${refused}: not with --band, for which it is that of --model; leave it out`);
+  }
+  if (args.model === undefined && !args.resume) {
+    throw new CodecError('usage', '--band: say of which model, with --model; a name or a directory');
+  }
+  const named = args.model === undefined ? undefined : await readModel(args.model, band);
+  if (named) await refuseModel(named.directory, args.out);
+  const { openRunDirectory } = await import('./files.js');
+  const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
+  try {
+    await trainIn(files, band, named, args, given, console);
+  } finally {
+    files.close();
+  }
+}
+
+/** @throws CodecError('usage') unless it is LEAST:MOST */
+export function parseBand(text: string): Band {
+  const match = /^(\d{1,6}):(\d{1,6})$/.exec(text);
+  if (match && Number(match[1]) < Number(match[2])) return { least: Number(match[1]), most: Number(match[2]) };
+  throw new CodecError('usage', `--band: expected timesteps LEAST:MOST, such as 4:60, got ${text}`);
+}
+
+/** The model, if it can have this band. */
+async function readModel(nameOrDirectory: string, band: Band): Promise<ModelInfo> {
+  const { loadModelInfo } = await import('../../node/models.js');
+  const { checkBand, isSameBand, nameOfBand } = await import('../../model/bands.js');
+  const model = await loadModelInfo(nameOrDirectory);
+  checkBand(band, model.schedule);
+  const inTheWay = model.bands?.find(
+    (other) => !isSameBand(other, band) && other.least <= band.most && band.least <= other.most,
+  );
+  if (inTheWay) {
+    throw new CodecError(
+      'usage',
+      `--band: ${model.name} has weights for ${nameOfBand(inTheWay, ':')}; go on with those, or name timesteps beside them`,
+    );
+  }
+  return model;
+}
+
+async function trainIn(
+  files: RunFiles,
+  band: Band,
+  named: ModelInfo | undefined,
+  args: TrainArgs,
+  given: Given,
+  console: Console,
+): Promise<void> {
+  const { readCheckpoint } = await import('../../node/checkpoint-file.js');
+  const checkpoint = args.resume ? await readCheckpoint(files.checkpoint) : undefined;
+  if (checkpoint && !checkpoint.record.bandOf) {
+    throw new CodecError(
+      'usage',
+      `--resume: the run in ${args.out} is of a whole network; go on with it without --band`,
+    );
+  }
+  const model = named ?? (await readModel(checkpoint!.record.bandOf!.model, band));
+  const recorded = checkpoint
+    ? takeUp(checkpoint.record, model, band, args, given)
+    : await planRun(model, band, args, given);
+  const record = { ...recorded, commands: [...recorded.commands, thisCommand()] };
+  const steps = given.steps ?? (given.seconds === undefined && !checkpoint ? DEFAULT_STEPS : undefined);
+  if (steps === undefined && given.seconds === undefined) {
+    throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
+  }
+  const { runBandSession } = await import('./band-session.js');
+  await withContext(args, console, async (context) => {
+    await runBandSession({
+      ...{ console, files, model, band, record },
+      engine: await context.engine(),
+      ...(checkpoint && { state: checkpoint.state }),
+      limits: { steps, seconds: given.seconds },
+      checkpointEvery: given.checkpointEvery,
+    });
+  });
+}
+
+/** A new run as the options say. */
+async function planRun(model: ModelInfo, band: Band, args: TrainArgs, { options }: Given): Promise<RunRecord> {
+  const { data } = args;
+  if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
+  const { defaultSide } = await import('./options.js');
+  const { loadWeights } = await import('../../node/models.js');
+  const { configJson } = await loadWeights(model.directory);
+  const trainer: TrainerOptions = {
+    ...DEFAULTS,
+    ...model.parameterization,
+    side: await defaultSide(data, Math.min(model.tiling.tile, LARGEST_DEFAULT_CROP)),
+    ...options,
+    ...{ timestepsSampling: 'log-snr', band },
+  };
+  return {
+    config: configJson as Record<string, unknown>,
+    options: trainer,
+    bandOf: { model: args.model!, modelId: model.id },
+    ...{ data, commands: [], seconds: 0 },
+  };
+}
+
+/** The recorded run, with the changes that are possible. @throws CodecError('usage') for the others */
+function takeUp(record: RunRecord, model: ModelInfo, band: Band, args: TrainArgs, given: Given): RunRecord {
+  const { modelId } = record.bandOf!;
+  if (model.id !== modelId) {
+    throw new CodecError(
+      'model',
+      `--resume: the run in ${args.out} is for a model ${modelId.slice(0, 8)}, but ${model.name} is ${model.id.slice(0, 8)}; name it with --model, or begin anew with another --out`,
+    );
+  }
+  const { least, most } = record.options.band!;
+  if (band.least !== least || band.most !== most) {
+    refuseChange(args.out, 'band', `${least}:${most}`, `${band.least}:${band.most}`);
+  }
+  return takeUpOptions(record, args, given.options);
+}

@@ -1,0 +1,96 @@
+/** Weights of bands of noise as a model's files have them. */
+import { array, check, maxLength, minLength, pipe, regex, string } from 'valibot';
+import { checkBytes } from '../common/arguments.js';
+import { hexSha256 } from '../common/bytes.js';
+import { CodecError } from '../common/errors.js';
+import { integerFrom, objectOf } from '../common/foreign.js';
+import type { Engine } from '../engine/engine.js';
+import { type Band, nameOfBand } from '../model/bands.js';
+import type { UNetConfig } from '../model/config.js';
+import { tryNetwork } from '../model/network.js';
+import { readSafetensors } from '../model/safetensors.js';
+import { createUNet, type UNet } from '../model/unet.js';
+
+/** A band of timesteps with weights of its own, in a file of their own ({@link bandFile}). */
+export interface WeightsBand extends Band {
+  /** Hex SHA-256 of that file. */
+  readonly sha256: string;
+}
+
+/** Reads the contents of {@link bandFile}. */
+export type ReadBand = (band: Band) => Promise<Uint8Array>;
+
+/** Name of the file of a band's weights: `band-4-60.safetensors`. */
+export function bandFile(band: Band): string {
+  return `band-${nameOfBand(band)}.safetensors`;
+}
+
+/**
+ * The networks of bands, to be put into that of a model.
+ * @param readBand reads their weights, which are checked
+ * @throws CodecError('model') for bands without `readBand`; the networks' `load` where weights are not what they should be
+ */
+export function networkBands(
+  bands: readonly WeightsBand[] | undefined,
+  config: UNetConfig,
+  readBand: ReadBand | undefined,
+  engine: Engine,
+): Pick<UNet, 'bands'> {
+  if (!bands) return {};
+  if (!readBand) {
+    throw new CodecError('model', `codec.json: bands: expected \`readBand\`, which reads ${bandFile(bands[0])}`);
+  }
+  return {
+    bands: bands.map(({ sha256, ...band }) => {
+      const load = async () => {
+        const weights = await readBand(band);
+        checkBytes(bandFile(band), weights);
+        const found = await hexSha256(weights);
+        if (found !== sha256) {
+          throw new CodecError(
+            'model',
+            `${bandFile(band)}: expected SHA-256 ${sha256}, got ${found}; it is damaged, or of another model`,
+          );
+        }
+        const network = createUNet(config, readSafetensors(weights));
+        await tryNetwork(engine, network, band);
+        return network;
+      };
+      let network: Promise<UNet> | undefined;
+      return {
+        ...band,
+        load() {
+          network ??= load().catch((error: unknown) => {
+            // Who asks again is not refused for it.
+            network = undefined;
+            throw error;
+          });
+          return network;
+        },
+      };
+    }),
+  };
+}
+
+/** More would each have too little to be good at. */
+const MOST_BANDS = 8;
+
+/** The bands of `codec.json`. @param timesteps T */
+export function bandsWithin(timesteps: number) {
+  return pipe(
+    array(
+      objectOf({
+        least: integerFrom(1, timesteps),
+        most: integerFrom(1, timesteps),
+        sha256: pipe(string(), regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits')),
+      }),
+    ),
+    minLength(1, 'at least one band'),
+    maxLength(MOST_BANDS, `at most ${MOST_BANDS} bands`),
+    check(areApart, 'bands from `least` to `most`, each above the one before'),
+  );
+}
+
+function areApart<B extends Band>(bands: B[]): boolean {
+  return bands.every(({ least, most }, i) => least < most && (i === 0 || least > bands[i - 1].most));
+}

@@ -1,0 +1,157 @@
+/** Training weights for a band of noise by the real command, of the smallest network there is and pictures of 16x16 and a little more. */
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readSafetensors } from '../../src/model/safetensors.js';
+import { loadModelInfo } from '../../src/node/models.js';
+import { callMain, callMainJson, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
+import { syntheticImage, toSharp } from '../helpers/fixtures.js';
+import { edit } from '../helpers/model-copy.js';
+
+const WEIGHTS = 'diffusion_pytorch_model.safetensors';
+const BAND = 'band-4-60.safetensors';
+
+/** Of the tests together: a model `tiny`, its copy with a band `whole`, pictures. */
+let directory: string;
+let document: Record<string, unknown> & { readonly rates: Record<'before' | 'after' | 'change', number> };
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-train-band-'));
+  await cp('fixtures/reference/unet-tiny', join(directory, 'tiny'), { recursive: true });
+  await cp('models/pilot/codec.json', join(directory, 'tiny/codec.json'));
+  await edit(join(directory, 'tiny'), 'codec.json', (codec) =>
+    Object.assign(codec, { about: { trainedOn: 'few', images: 12, hours: 1, update: { steps: 3 } } }),
+  );
+  await writeFile(join(directory, 'tiny/README.md'), '# tiny\n');
+  await mkdir(join(directory, 'pictures'));
+  for (let i = 0; i < 6; i++) {
+    const picture = await toSharp(syntheticImage(16 + i, 16))
+      .png()
+      .toBuffer();
+    await writeFile(join(directory, 'pictures', `${i}.png`), picture);
+  }
+  document = await ddpmCodecJson(run('whole', '--steps', '60', '--threads', '1'), directory);
+});
+
+afterAll(() => rm(directory, { recursive: true }));
+
+/** The arguments of a small run. */
+const run = (out: string, ...more: string[]) => [
+  ...['train', '--band', '4:60', '--model', 'tiny', '--data', 'pictures', '--out', out, '--crop', '16', '--batch', '4'],
+  ...['--engine', 'onnx', ...more],
+];
+const fileOf = (...path: string[]) => readFile(join(directory, ...path));
+
+it('makes a copy of the model that has other weights there', async () => {
+  expect(document).toMatchObject({ model: 'whole', least: 4, most: 60, steps: 60, images: 240 });
+  expect((await readdir(join(directory, 'whole'))).sort()).toEqual([
+    ...['README.md', BAND, 'codec.json', 'config.json', WEIGHTS, 'training'],
+  ]);
+  expect(await fileOf('whole', WEIGHTS)).toEqual(await fileOf('tiny', WEIGHTS));
+  const [tiny, whole] = await Promise.all(['tiny', 'whole'].map((name) => loadModelInfo(join(directory, name))));
+  expect(whole).toMatchObject({ profile: tiny.profile, id: document.id, bands: [{ least: 4, most: 60 }] });
+  expect(whole.id).not.toBe(tiny.id);
+  // What it says of an update would be of one that is not there.
+  expect(whole.about).toEqual({
+    ...{ trainedOn: 'few', images: 12, hours: 1 },
+    bands: [expect.objectContaining({ least: 4, steps: 60, rates: document.rates })],
+  });
+});
+
+it('lowers the rate of the band on pictures that it has not seen, and says so', () => {
+  const { before, after, change } = document.rates;
+  expect(document.measuredOn).toBe('4 crops of held-out pictures');
+  expect(after).toBeLessThan(before);
+  expect(change).toBeCloseTo(after / before - 1, 3);
+});
+
+it('codes, with an update that is trained after it, and calibrated anew', async () => {
+  const update = ['train', '--update', '--model', 'whole', '--data', 'pictures', '--out', 'updated', '--crop', '16'];
+  await callMainJson([...update, '--batch', '9', '--steps', '3'], directory);
+  expect(await fileOf('updated', BAND)).toEqual(await fileOf('whole', BAND));
+  const before = await loadModelInfo(join(directory, 'updated'));
+  expect(before).toMatchObject({ updates: true, bands: [{ least: 4, most: 60 }] });
+  expect((await callMain(['calibrate', 'updated', 'pictures', '--force'], directory)).code).toBe(0);
+  const after = await loadModelInfo(join(directory, 'updated'));
+  expect(after.bands).toEqual(before.bands);
+  expect(after.profile).not.toEqual(before.profile);
+  const coded = ['encode', 'pictures/0.png', '--model', 'updated', '-o', 'a.ddc', '--max-bytes', '60'];
+  expect((await callMainJson(coded, directory)).images[0].bytes).toBeLessThanOrEqual(60);
+  expect((await callMain(['decode', 'a.ddc', '--model', 'updated', '-o', 'a.png'], directory)).code).toBe(0);
+});
+
+it('is the same on another number of threads, and said for people in a line', async () => {
+  const { code, stdout } = await callMain(run('again', '--steps', '60', '--threads', '2'), directory);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(
+    /^again: tiny with weights for t = 4 to 60; rate of the band on 4 crops of held-out pictures [\d.]+ -> [\d.]+ bits\/dim \(-[\d.]+ %, standard error [\d.]+\)\n$/,
+  );
+  expect(await fileOf('again', BAND)).toEqual(await fileOf('whole', BAND));
+});
+
+it('goes on with its own run, and begins with the weights that the model has there', async () => {
+  await callMainJson(run('resumed', '--steps', '2', '--cooldown', '0'), directory);
+  const resume = ['train', '--band', '4:60', '--out', 'resumed', '--resume', '--engine', 'onnx'];
+  expectRefusal(await callMain(resume, directory), 2, /--resume: say how far the whole run is to go/);
+  expectRefusal(await callMain([...resume, '--steps', '4', '--batch', '2'], directory), 2, /has batch 4, not 2/);
+  const other = resume.map((arg) => (arg === '4:60' ? '4:61' : arg));
+  expectRefusal(await callMain([...other, '--steps', '4'], directory), 2, /has band "4:60", not "4:61"/);
+  const without = ['train', '--out', 'resumed', '--resume', '--steps', '4'];
+  expectRefusal(await callMain(without, directory), 2, /is for a band; go on with it with --band/);
+  expect(await callMainJson([...resume, '--steps', '4'], directory)).toMatchObject({ steps: 4, images: 16 });
+  await callMainJson(run('straight', '--steps', '4', '--cooldown', '0'), directory);
+  expect(await fileOf('resumed', BAND)).toEqual(await fileOf('straight', BAND));
+
+  const further = run('further', '--steps', '1').map((arg) => (arg === 'tiny' ? 'whole' : arg));
+  const { rates } = (await callMainJson(further, directory)) as typeof document;
+  expect(rates.before).toBeCloseTo(document.rates.after, 4);
+  expect((await loadModelInfo(join(directory, 'further'))).bands).toHaveLength(1);
+  const beside = further.map((arg) => ({ '4:60': '61:200', further: 'beside', whole: 'further' })[arg] ?? arg);
+  await callMainJson(beside, directory);
+  expect((await loadModelInfo(join(directory, 'beside'))).bands).toMatchObject([{ most: 60 }, { most: 200 }]);
+});
+
+it('is known to info, and exported by itself', async () => {
+  const { bands } = await callMainJson(['model', 'info', 'whole'], directory);
+  expect(bands).toEqual([{ least: 4, most: 60, bytes: (await fileOf('whole', BAND)).length }]);
+  const info = await callMain(['model', 'info', 'whole'], directory);
+  expect(info.stdout).toMatch(/bands +weights of their own for t = 4 to 60, [\d.]+ MB/);
+  const outside = await callMain(['model', 'export', 'whole', '--out', 'exported', '--half'], directory);
+  expect(outside.stderr).toMatch(/weights for t = 4:60 are not part of it.*--band exports them/);
+  const inside = ['model', 'export', 'whole', '--band', '4:60', '--out', 'exported-band', '--half'];
+  expect((await callMain(inside, directory)).code).toBe(0);
+  const tensors = async (...path: string[]) => readSafetensors(await fileOf(...path));
+  expect(await tensors('exported-band', WEIGHTS)).toEqual(await tensors('whole', BAND));
+  expect(await tensors('exported', WEIGHTS)).not.toEqual(await tensors('whole', BAND));
+  const unknown = inside.map((arg) => (arg === '4:60' ? '4:61' : arg));
+  expectRefusal(await callMain([...unknown, '--force'], directory), 2, /--band: whole has bands 4:60, not 4:61/);
+});
+
+describe('refuses', () => {
+  it.each([
+    [['--from', 'cifar10'], 2, /--from: not with --band, for which it is that of --model; leave it out/],
+    [['--timesteps-sampling', 'uniform'], 2, /--timesteps-sampling: not with --band/],
+    [['--crop', '17'], 2, /--crop: expected a multiple of 2 for this network, got 17/],
+    [['--band', '60:4'], 2, /--band: expected timesteps LEAST:MOST, such as 4:60, got 60:4/],
+    [['--band', '4-60'], 2, /--band: expected timesteps LEAST:MOST/],
+    [['--band', '4:2000'], 2, /band: expected timesteps LEAST:MOST from 1 to 1000, got 4:2000/],
+    [['--model', 'nowhere'], 2, /--model: expected .* or a directory/],
+    [['--data', 'nothing'], 1, /nothing/],
+    [['--update', '--steps', '2'], 2, /--band: not with --update/],
+  ] as const)('%j', async (more, code, message) => {
+    const [option] = more;
+    const args = run('refused');
+    const at = args.indexOf(option);
+    if (at >= 0) args.splice(at, 2);
+    expectRefusal(await callMain([...args, ...more], directory), code, message);
+    expect(await readdir(directory)).not.toContain('refused');
+  });
+
+  it('a band that overlaps another, and the model itself as --out', async () => {
+    const overlapping = run('refused').map((arg) => ({ '4:60': '60:90', tiny: 'whole' })[arg] ?? arg);
+    expectRefusal(await callMain(overlapping, directory), 2, /--band: whole has weights for 4:60; go on with those/);
+    expectRefusal(await callMain(run('tiny', '--force'), directory), 2, /is an input as well/);
+    const none = ['train', '--band', '4:60', '--data', 'pictures', '--out', 'refused'];
+    expectRefusal(await callMain(none, directory), 2, /--band: say of which model, with --model/);
+  });
+});
