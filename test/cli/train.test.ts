@@ -376,6 +376,23 @@ it('goes on when a checkpoint cannot be written, and keeps the one before', asyn
   });
 });
 
+it('grows from the weights of a smaller network', async () => {
+  await writeFile(join(directory, 'deeper.json'), JSON.stringify({ ...CONFIG, layers_per_block: 2 }));
+  const args = run('grown', '--steps', '1').map((arg) => (arg === 'tiny.json' ? 'deeper.json' : arg));
+  const grown = await callMain([...args, '--from', 'whole', '--grow', '--warmup', '0', '--lr', '1e-9'], directory);
+  expect(grown).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/\d+ parameters of [\d,]+ are those of whole/),
+  });
+  const tensors = async (out: string) =>
+    readSafetensors(await readFile(join(directory, out, 'diffusion_pytorch_model.safetensors')));
+  const [whole, deeper] = [await tensors('whole'), await tensors('grown')];
+  const [place, before] = ['up_blocks.0.resnets.2.conv1.weight', 'up_blocks.0.resnets.1.conv1.weight'];
+  const differences = deeper.get(place)!.data.map((value, i) => Math.abs(value - whole.get(before)!.data[i]));
+  expect(Math.max(...differences)).toBeLessThan(1e-3);
+  expectRefusal(await callMain([...args, '--grow'], directory), 2, /--grow: say which model .* with --from/);
+});
+
 it('begins with the weights of a model', async () => {
   await callMainJson(
     [...run('further', '--steps', '1'), '--from', 'whole', '--warmup', '0', '--lr', '1e-9'],
@@ -469,7 +486,7 @@ describe('refusals', () => {
     refused(
       run('x7', '--steps', '1', '--from', 'pilot'),
       1,
-      /--from pilot: its config\.json is of another architecture/,
+      /--from pilot: its config\.json is of another architecture; give it as --config, too: .*; or .* --grow/,
     ));
 
   describe('with a run in the directory', () => {

@@ -12,6 +12,7 @@ export interface TrainArgs extends EngineArgs, OutputArgs {
   readonly out: string;
   readonly config?: string;
   readonly from?: string;
+  readonly grow: boolean;
   readonly update: boolean;
   readonly band?: string;
   readonly model?: string;

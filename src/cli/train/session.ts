@@ -13,7 +13,7 @@ import { tryNetwork } from '../../model/network.js';
 import { sample } from '../../model/sampler.js';
 import { createSchedule, paperSchedule, type Schedule } from '../../model/schedule.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
-import { startFrom } from '../../model/training/export.js';
+import { type Start, startFrom } from '../../model/training/export.js';
 import type { RunLimits, RunProgress } from '../../model/training/run.js';
 import { type TrainerState, toTensors } from '../../model/training/state.js';
 import { createTrainer } from '../../model/training/trainer.js';
@@ -40,6 +40,8 @@ export interface SessionOptions {
   readonly state?: TrainerState;
   /** A model whose weights a new run begins with. */
   readonly from: string | undefined;
+  /** Whether the run's architecture may be another one than that model's. */
+  readonly grow: boolean;
   readonly limits: RunLimits;
   /** Seconds. */
   readonly validateEvery: number;
@@ -51,20 +53,32 @@ export interface SessionOptions {
 const FORESEEABLE = 10;
 
 /** The state of a new run that begins with a model's weights. @throws CodecError('model') */
-async function startOf(from: string, unet: UNetConfig, record: RunRecord, schedule: Schedule, engine: Engine) {
+async function startOf(
+  from: string,
+  unet: UNetConfig,
+  schedule: Schedule,
+  { engine, console, record, grow }: SessionOptions,
+) {
   const model = await loadWeights(from);
-  let start: ReturnType<typeof startFrom>;
+  let start: Start;
   try {
-    start = startFrom(model, unet, record, schedule);
+    start = startFrom(model, unet, record, schedule, grow);
   } catch (cause) {
+    if (grow) throw cause;
     const config = join(model.directory, CONFIG_FILE);
     throw new CodecError(
       'model',
-      `--from ${from}: its config.json is of another architecture; give it as --config, too: --config ${config}`,
+      `--from ${from}: its config.json is of another architecture; give it as --config, too: --config ${config}; or take over what fits, with --grow`,
       { cause },
     );
   }
-  await tryNetwork(engine, createUNet(unet, model.tensors), wholeRange(schedule));
+  const { parameters } = start.state;
+  if (start.taken < parameters.length) {
+    console.note(
+      `${counted(start.taken, 'parameter')} of ${parameters.length.toLocaleString('en')} are those of ${model.name}`,
+    );
+  }
+  await tryNetwork(engine, createUNet(model.config, model.tensors), wholeRange(schedule));
   return start;
 }
 
@@ -76,8 +90,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
   if (side % strideOf(unet) !== 0) {
     throw new CodecError('usage', `--crop: expected a multiple of ${strideOf(unet)} for this network, got ${side}`);
   }
-  const start =
-    options.from === undefined ? undefined : await startOf(options.from, unet, options.record, schedule, engine);
+  const start = options.from === undefined ? undefined : await startOf(options.from, unet, schedule, options);
   let record = start?.record ?? options.record;
   const data = await openTrainingData(record.data, { side, seed });
   const { batch } = record.options;

@@ -68,6 +68,11 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           type: 'string',
           requiresArg: true,
         },
+        grow: {
+          description: 'With --from and --config: take over what fits into another architecture, and learn the rest',
+          type: 'boolean',
+          default: false,
+        },
         update: { description: 'Train the update of --model', type: 'boolean', default: false },
         band: {
           description: 'Train weights of --model for timesteps LEAST:MOST alone, such as 4:60',
@@ -150,6 +155,9 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
     );
   }
   const { openRunDirectory } = await import('./files.js');
+  if (args.grow && args.from === undefined) {
+    throw new CodecError('usage', '--grow: say which model it is to grow from, with --from');
+  }
   if (args.from !== undefined) await refuseModel(await directoryOf(args.from), args.out);
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
   try {
@@ -189,6 +197,7 @@ async function trainIn(files: RunFiles, args: Arguments<TrainArgs>, given: Given
       record,
       ...(checkpoint && { state: checkpoint.state }),
       from: args.from,
+      grow: args.grow,
       limits: { steps, seconds: given.seconds },
       validateEvery: given.validateEvery,
       checkpointEvery: given.checkpointEvery,

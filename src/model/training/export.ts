@@ -4,8 +4,9 @@ import type { HostTensor } from '../../engine/engine.js';
 import type { UNetConfig } from '../config.js';
 import { writeSafetensors } from '../safetensors.js';
 import type { Schedule } from '../schedule.js';
-import { listParameters, type ParameterSpec } from '../unet-parameters.js';
+import type { ParameterSpec } from '../unet-parameters.js';
 import type { RunRecord } from './checkpoint.js';
+import { growWeights } from './growth.js';
 import { stateFrom, type TrainerState, toTensors } from './state.js';
 
 /** A model that a run begins with. */
@@ -17,24 +18,36 @@ export interface StartModel {
   readonly about: unknown;
 }
 
+/** How a new run begins with a model's weights. */
+export interface Start {
+  readonly record: RunRecord;
+  readonly state: TrainerState;
+  /** How many of the parameters are the model's. */
+  readonly taken: number;
+}
+
 /**
  * The state of a new run whose weights are a model's.
- * @throws CodecError('model') when the model is not of this architecture
+ * @param grows whether the run may be of another architecture, which then takes over what fits ({@link growWeights})
+ * @throws CodecError('model') when the model is not of this architecture, or this one cannot be grown from it
  */
 export function startFrom(
   model: StartModel,
   config: UNetConfig,
   record: RunRecord,
   schedule: Schedule,
-): { record: RunRecord; state: TrainerState } {
-  if (JSON.stringify(model.config) !== JSON.stringify(config)) {
+  grows = false,
+): Start {
+  const isSame = JSON.stringify(model.config) === JSON.stringify(config);
+  if (!isSame && !grows) {
     throw new CodecError('model', `model ${model.name}: its config.json is of another architecture than the run's`);
   }
-  const vector = Float32Array.from(listParameters(config).flatMap(({ name }) => [...model.tensors.get(name)!.data]));
+  const { weights, taken } = growWeights(model.config, model.tensors, config, record.options.seed);
   const { images = 0, hours = 0 } = (model.about ?? {}) as { images?: number; hours?: number };
   return {
     record: { ...record, startedFrom: { model: model.name, images, hours } },
-    state: stateFrom(schedule, vector, record.options),
+    state: stateFrom(schedule, weights, record.options),
+    taken,
   };
 }
 
