@@ -12,6 +12,7 @@ import { exists, isDirectory, publicPath, reasonOf } from '../node/files.js';
 import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
 import { checkReadable } from '../node/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
+import { testPictureOf } from './test-pictures.js';
 
 /** Bytes of decoded images that are kept, by default. */
 const MEMORY = 1.5 * 2 ** 30;
@@ -20,7 +21,7 @@ const MOST_HALVINGS = 2;
 const AT_ONCE = 8;
 
 /**
- * @param side of the crops that will be taken; smaller pictures are left out
+ * @param side of the crops that will be taken; smaller pictures are left out, and those of known test sets
  * @throws CodecError('file') when the directory cannot be read or holds no picture that can be used
  */
 export async function openFolder(
@@ -54,7 +55,10 @@ export async function openFolder(
   async function decode(index: number): Promise<readonly RgbImage[] | undefined> {
     try {
       const path = usable[index];
-      return pyramid(opaque(await readImage(path), path, GIVE_COLOUR), side);
+      const image = opaque(await readImage(path), path, GIVE_COLOUR);
+      const known = testPictureOf(image);
+      if (known !== undefined) throw new CodecError('image', `${path}: ${known}, on which results are reported`);
+      return pyramid(image, side);
     } catch (error) {
       skipped.push({ path: usable[index], reason: reasonWithoutPath(usable[index], error) });
       return undefined;

@@ -75,7 +75,7 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
  * Reads pictures to calibrate on.
  * @param inputs files and directories
  * @param most pixels a side; larger pictures are cut to their middle
- * @throws CodecError `file` when there are none, as {@link readImage}, and `image` for transparent ones
+ * @throws CodecError `file` when there are none, as {@link readImage}, and `image` for transparent ones and those of known test sets
  */
 export async function readTrainingPictures(inputs: readonly string[], most: number): Promise<RgbImage[]> {
   const { jobs } = await planJobs(inputs, {
@@ -83,7 +83,15 @@ export async function readTrainingPictures(inputs: readonly string[], most: numb
     kind: 'pictures',
     outputName: (name) => `${name}.unused`,
   });
+  const { testPictureOf } = await import('../../data/test-pictures.js');
   const images: RgbImage[] = [];
-  for (const { input } of jobs) images.push(cutMiddle(opaque(await readImage(input), input, GIVE_COLOUR), most));
+  for (const { input } of jobs) {
+    const image = opaque(await readImage(input), input, GIVE_COLOUR);
+    const known = testPictureOf(image);
+    if (known !== undefined) {
+      throw new CodecError('image', `${input}: ${known}, on which results are reported; calibrate on other pictures`);
+    }
+    images.push(cutMiddle(image, most));
+  }
   return images;
 }

@@ -1,6 +1,8 @@
 /** All curves of one image. */
+
 import { availableParallelism, cpus } from 'node:os';
 import { integerStream } from '../../common/random.js';
+import { pixelHash } from '../../data/test-pictures.js';
 import { crop, middleOf } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { encodeImage } from '../../node/image/write.js';
@@ -14,7 +16,6 @@ import {
   type OurCurve,
   ourName,
   PICTURE_SIDE,
-  pixelHash,
   type RdOptions,
 } from './results.js';
 

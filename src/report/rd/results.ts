@@ -1,11 +1,9 @@
 /** What a rate-distortion run records: options, and for each image the curves that were measured. */
-import { createHash } from 'node:crypto';
 import { FORMAT_VERSION } from '../../codec/format/header.js';
 import { DEFAULT_EFFORT } from '../../codec/options.js';
 import type { Selection } from '../../codec/trellis/block-coder.js';
 import { briefly } from '../../common/errors.js';
 import type { Rectangle } from '../../image/crop.js';
-import type { RgbImage } from '../../image/image.js';
 import { packageVersion } from '../../node/version.js';
 import { type BaselinePoint, baselineVersions } from '../baselines.js';
 import type { ProgressivePoint, StepSize } from '../progressive-sweep.js';
@@ -115,11 +113,6 @@ export function ourLabel(effort: number, { efforts, selection }: RdOptions): str
 /** Of everything that numbers depend on but the machine. */
 export function runVersions(): Record<string, string> {
   return { 'ddpm-codec': packageVersion(), format: String(FORMAT_VERSION), ...baselineVersions() };
-}
-
-/** {@link ImageResult.pixels}. */
-export function pixelHash({ data }: RgbImage): string {
-  return createHash('sha256').update(data).digest('hex').slice(0, 16);
 }
 
 /** What two runs differ in, a line for each; empty when their images can stand in one report. */
