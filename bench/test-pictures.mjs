@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
-import { CIFAR10_HASH_BYTES, pixelHash } from '../dist/data/test-pictures.js';
+import { pixelHash } from '../dist/data/pixel-hash.js';
+import { CIFAR10_HASH_BYTES } from '../dist/data/test-pictures.js';
 import { readImage } from '../dist/index.js';
 import { failGracefully } from './shared.mjs';
 

@@ -18,10 +18,9 @@ import { openImageSet } from '../dist/data/image-set.js';
 import { cutMiddle } from '../dist/image/crop.js';
 import { CodecError, openEngine } from '../dist/index.js';
 import { readSafetensors } from '../dist/model/safetensors.js';
-import { createUNet } from '../dist/model/unet.js';
 import { createUpdate } from '../dist/model/update.js';
 import { measureUpdateGain } from '../dist/model/update-gain.js';
-import { loadModel, UPDATE_FILE, WEIGHTS_FILE } from '../dist/node/models.js';
+import { loadModel, UPDATE_FILE } from '../dist/node/models.js';
 import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
 
 failGracefully();
@@ -32,10 +31,10 @@ const { values, positionals } = parseArgs({
 if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
 
 const engine = await openEngine('onnx');
-const { info } = await loadModel(positionals[0] ?? 'photo');
-const tensorsOf = async (/** @type {string} */ file) => readSafetensors(await readFile(join(info.directory, file)));
-const network = createUNet(info.config, await tensorsOf(WEIGHTS_FILE));
-const update = createUpdate(await tensorsOf(UPDATE_FILE), network.featureChannels);
+const { info, open } = await loadModel(positionals[0] ?? 'photo');
+const network = /** @type {import('../dist/model/unet.js').UNet} */ ((await open(engine)).network);
+const file = await readFile(join(info.directory, UPDATE_FILE));
+const update = createUpdate(readSafetensors(file), network.featureChannels);
 const set = await openImageSet([values.images]);
 const crop = Number(values.crop ?? info.tiling.tile);
 const images = [];

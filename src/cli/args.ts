@@ -2,6 +2,7 @@
 import type { Options } from 'yargs';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { DEVICES, type Device, PRECISIONS, type Precision } from '../engine/engine.js';
+import type { Band } from '../model/bands.js';
 
 /** Most threads that may be asked for; more than any machine has cores is a typing error. */
 const MAX_THREADS = 1024;
@@ -149,4 +150,11 @@ export function byteBudget(
   throw rate === undefined
     ? invalidArgument(flags.bytes, expected, bytes)
     : invalidArgument(flags.rate, expected, rate);
+}
+
+/** The timesteps of `--band`. @throws CodecError('usage') unless it is LEAST:MOST */
+export function parseBand(text: string): Band {
+  const match = /^(\d{1,6}):(\d{1,6})$/.exec(text);
+  if (match && Number(match[1]) < Number(match[2])) return { least: Number(match[1]), most: Number(match[2]) };
+  throw new CodecError('usage', `--band: expected timesteps LEAST:MOST, such as 4:60, got ${text}`);
 }

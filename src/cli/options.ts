@@ -52,6 +52,7 @@ export function reportedOptions<T extends OptionTable>(table: T, values: OptionV
 
 /** Options of the library that its messages name and no table has. */
 const OTHER_OPTIONS = [
+  'band',
   ...[
     'model',
     'engine',

@@ -2,8 +2,9 @@
 import { array, check, maxLength, minLength, pipe, regex, string } from 'valibot';
 import { checkBytes } from '../common/arguments.js';
 import { hexSha256 } from '../common/bytes.js';
-import { CodecError } from '../common/errors.js';
-import { integerFrom, objectOf } from '../common/foreign.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { checked, integerFrom, objectOf } from '../common/foreign.js';
+import { once } from '../common/once.js';
 import type { Engine } from '../engine/engine.js';
 import { type Band, nameOfBand } from '../model/bands.js';
 import type { UNetConfig } from '../model/config.js';
@@ -28,7 +29,7 @@ export function bandFile(band: Band): string {
 /**
  * The networks of bands, to be put into that of a model.
  * @param readBand reads their weights, which are checked
- * @throws CodecError('model') for bands without `readBand`; the networks' `load` where weights are not what they should be
+ * @throws CodecError('usage') for bands without `readBand`; 'model' by the networks' `load` where weights are not what they should be
  */
 export function networkBands(
   bands: readonly WeightsBand[] | undefined,
@@ -38,42 +39,35 @@ export function networkBands(
 ): Pick<UNet, 'bands'> {
   if (!bands) return {};
   if (!readBand) {
-    throw new CodecError('model', `codec.json: bands: expected \`readBand\`, which reads ${bandFile(bands[0])}`);
+    throw invalidArgument('`readBand`', `a function that reads ${bandFile(bands[0])}`, readBand);
   }
   return {
     bands: bands.map(({ sha256, ...band }) => {
       const load = async () => {
         const weights = await readBand(band);
         checkBytes(bandFile(band), weights);
-        const found = await hexSha256(weights);
-        if (found !== sha256) {
-          throw new CodecError(
-            'model',
-            `${bandFile(band)}: expected SHA-256 ${sha256}, got ${found}; it is damaged, or of another model`,
-          );
-        }
+        await checkBandWeights({ ...band, sha256 }, weights);
         const network = createUNet(config, readSafetensors(weights));
         await tryNetwork(engine, network, band);
         return network;
       };
-      let network: Promise<UNet> | undefined;
-      return {
-        ...band,
-        load() {
-          network ??= load().catch((error: unknown) => {
-            // Who asks again is not refused for it.
-            network = undefined;
-            throw error;
-          });
-          return network;
-        },
-      };
+      return { ...band, load: once(load) };
     }),
   };
 }
 
+/** @throws CodecError('model') unless they are the weights that `codec.json` names */
+export async function checkBandWeights(band: WeightsBand, weights: Uint8Array): Promise<void> {
+  const found = await hexSha256(weights);
+  if (found === band.sha256) return;
+  throw new CodecError(
+    'model',
+    `${bandFile(band)}: expected SHA-256 ${band.sha256}, got ${found}; it is damaged, or of another model`,
+  );
+}
+
 /** More would each have too little to be good at. */
-const MOST_BANDS = 8;
+export const MOST_BANDS = 8;
 
 /** The bands of `codec.json`. @param timesteps T */
 export function bandsWithin(timesteps: number) {
@@ -89,6 +83,11 @@ export function bandsWithin(timesteps: number) {
     maxLength(MOST_BANDS, `at most ${MOST_BANDS} bands`),
     check(areApart, 'bands from `least` to `most`, each above the one before'),
   );
+}
+
+/** Refuses bands that a schedule of so many timesteps does not have. @throws CodecError('model') */
+export function checkBands(bands: readonly WeightsBand[], timesteps: number): void {
+  checked(objectOf({ bands: bandsWithin(timesteps) }), { bands }, 'codec.json');
 }
 
 function areApart<B extends Band>(bands: B[]): boolean {

@@ -12,7 +12,7 @@ import { exists, isDirectory, publicPath, reasonOf } from '../node/files.js';
 import { GIVE_COLOUR, opaque, READABLE_EXTENSIONS, readImage } from '../node/image/read.js';
 import { checkReadable } from '../node/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
-import { testPictureOf } from './test-pictures.js';
+import { mayBeTestPicture, testPictureOf } from './test-pictures.js';
 
 /** Bytes of decoded images that are kept, by default. */
 const MEMORY = 1.5 * 2 ** 30;
@@ -52,14 +52,16 @@ export async function openFolder(
   const kept = new Map<number, { images: Promise<readonly RgbImage[] | undefined>; bytes: number }>();
   let bytesKept = 0;
 
+  /** Those that cannot be decoded, which is found out once. */
+  const broken = new Set<number>();
+
   async function decode(index: number): Promise<readonly RgbImage[] | undefined> {
+    if (broken.has(index)) return undefined;
     try {
       const path = usable[index];
-      const image = opaque(await readImage(path), path, GIVE_COLOUR);
-      const known = testPictureOf(image);
-      if (known !== undefined) throw new CodecError('image', `${path}: ${known}, on which results are reported`);
-      return pyramid(image, side);
+      return pyramid(opaque(await readImage(path), path, GIVE_COLOUR), side);
     } catch (error) {
+      broken.add(index);
       skipped.push({ path: usable[index], reason: reasonWithoutPath(usable[index], error) });
       return undefined;
     }
@@ -109,11 +111,17 @@ async function whyUnusable(path: string, side: number): Promise<string | undefin
   try {
     await checkReadable(path);
     const { width, height } = await sharp(path).metadata();
-    if (width >= side && height >= side) return undefined;
+    if (width >= side && height >= side)
+      return mayBeTestPicture({ width, height }) ? await whyTestPicture(path) : undefined;
     return `${width}x${height} pixels, smaller than a crop (${side}x${side}); a lower \`crop\` takes it in`;
   } catch (error) {
     return reasonWithoutPath(path, error);
   }
+}
+
+async function whyTestPicture(path: string): Promise<string | undefined> {
+  const known = testPictureOf(await readImage(path));
+  return known === undefined ? undefined : `${known}, on which results are reported`;
 }
 
 /** Why a picture that has metadata does not become one to train on. */

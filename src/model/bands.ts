@@ -22,32 +22,46 @@ export function bandAt<B extends Band>(bands: readonly B[] | undefined, t: numbe
   return bands?.find(({ least, most }) => least <= t && t <= most);
 }
 
-/** Something of a network's that differs by band, such as the compiled network. */
+/** A network that may have bands. */
+interface Banded<N> {
+  readonly bands?: readonly NetworkBand<N>[];
+}
+
+/** The network that is asked at a timestep. */
+export async function networkAt<N extends Banded<N>>(network: N, t: number): Promise<N> {
+  const band = bandAt(network.bands, t);
+  return band ? band.load() : network;
+}
+
+/** Something made of a network that is to be given back, such as the compiled network. */
+interface Disposable {
+  dispose(): Promise<void>;
+}
+
+/** What is made of a network, and of those of its bands. */
 export interface ByBand<T> {
-  /** That for a timestep, opened when it is first asked for. */
+  /** That for a timestep, made when it is first asked for. */
   at(t: number): Promise<T>;
   dispose(): Promise<void>;
 }
 
-/** @param open makes it of a network, of which it leaves the bands alone */
-export function openByBand<
-  N extends { readonly bands?: readonly NetworkBand<N>[] },
-  T extends { dispose(): Promise<void> },
->(network: N, open: (network: N) => Promise<T>): ByBand<T> {
-  const opened = new Map<Band | undefined, Promise<T>>();
+/** @param make leaves the bands of the network that it is given alone */
+export function makeByBand<N extends Banded<N>, T extends Disposable>(
+  network: N,
+  make: (network: N) => Promise<T>,
+): ByBand<T> {
+  const made = new Map<Band | undefined, Promise<T>>();
   return {
     at(t) {
       const band = bandAt(network.bands, t);
-      const known = opened.get(band);
-      if (known) return known;
-      const opening = (band ? band.load() : Promise.resolve(network)).then(open);
-      opened.set(band, opening);
+      const making = made.get(band) ?? networkAt(network, t).then(make);
+      made.set(band, making);
       // Who asks again is not refused for it.
-      opening.catch(() => opened.delete(band));
-      return opening;
+      making.catch(() => made.delete(band));
+      return making;
     },
     async dispose() {
-      const settled = await Promise.allSettled(opened.values());
+      const settled = await Promise.allSettled(made.values());
       await Promise.all(settled.map(async (one) => one.status === 'fulfilled' && one.value.dispose()));
     },
   };
@@ -65,7 +79,7 @@ export function nameOfBand({ least, most }: Band, between = '-'): string {
 /** @throws CodecError('usage') unless it is a part of the schedule's timesteps */
 export function checkBand({ least, most }: Band, { timesteps }: { readonly timesteps: number }): void {
   if (Number.isInteger(least) && Number.isInteger(most) && least >= 1 && least < most && most <= timesteps) return;
-  throw new CodecError('usage', `band: expected timesteps LEAST:MOST from 1 to ${timesteps}, got ${least}:${most}`);
+  throw new CodecError('usage', `\`band\`: expected timesteps LEAST:MOST from 1 to ${timesteps}, got ${least}:${most}`);
 }
 
 /** All timesteps of a schedule. */

@@ -9,7 +9,7 @@
 import { invalidArgument } from '../common/errors.js';
 import type { Engine, Precision } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
-import { openByBand } from './bands.js';
+import { networkAt } from './bands.js';
 import { checkFinite, type NoisePredictor } from './network.js';
 import { type Parameterization, paperParameterization, x0Coefficients } from './parameterization.js';
 import type { Schedule } from './schedule.js';
@@ -87,10 +87,10 @@ export function createDenoiser(
   { prediction }: Pick<Parameterization, 'prediction'> = paperParameterization,
   updated?: UpdatedNetwork,
 ): Denoiser {
-  // One function for all evaluations of a band: each that is compiled has threads and memory of its own.
+  // One function for all evaluations: each that is compiled has threads and memory of its own.
   const asked = updated?.keeping ?? network;
   const { stride } = asked;
-  const networks = openByBand(asked, async ({ fn, constants }) => openWindowed(engine, fn, constants));
+  const windowed = openWindowed(engine);
 
   /** @param take is given the further outputs */
   async function predict(
@@ -107,8 +107,8 @@ export function createDenoiser(
     const fillSample = (window: Window, to: Float32Array) =>
       eachRun(window, picture, (from, at, length) => to.set(xt.subarray(3 * from, 3 * (from + length)), 3 * at));
     into.fill(0);
-    const windowed = await networks.at(t);
     await windowed.run(
+      await networkAt(asked, t),
       windows,
       [
         { shape: [windows.height, windows.width, 3], fill: fillSample },
@@ -132,7 +132,7 @@ export function createDenoiser(
     parallelism: engine.parallelism,
     precision: engine.precision,
     predictX0: (picture, { into = new Float32Array(picture.xt.length), signal } = {}) => predict(picture, into, signal),
-    dispose: () => networks.dispose(),
+    dispose: () => windowed.dispose(),
   };
   if (!updated) return denoiser;
 
@@ -160,7 +160,7 @@ export function createDenoiser(
       };
     },
     async dispose() {
-      await Promise.all([networks, updates].map((part) => part.dispose()));
+      await Promise.all([windowed, updates].map((part) => part.dispose()));
     },
   };
 }

@@ -2,7 +2,7 @@
 import { CodecError } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { Engine, HostTensor, TensorFunction } from '../engine/engine.js';
-import { type Band, bandAt, type NetworkBand, openByBand } from './bands.js';
+import { type Band, bandAt, makeByBand, type NetworkBand } from './bands.js';
 
 /**
  * A network: inputs x_t [N,H,W,3] and timesteps [N] (0..T-1); output [N,H,W,C], whose first three channels are what its
@@ -40,7 +40,7 @@ export function compileNetwork(
   [batch, height, width]: readonly [batch: number, height: number, width: number],
 ): CompiledNetwork {
   const shapes = [[batch, height, width, CHANNELS], [batch]];
-  const compiled = openByBand(network, ({ fn, constants }) => engine.compile(fn, shapes, constants));
+  const compiled = makeByBand(network, ({ fn, constants }) => engine.compile(fn, shapes, constants));
   return {
     async run(xt, timesteps, signal) {
       const bandOf = (t: number) => bandAt(network.bands, t);

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError, invalidArgument } from '../common/errors.js';
+import { once } from '../common/once.js';
 import type { HostTensor, Shape, TensorFunction } from '../engine/engine.js';
 import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
 import type { NetworkBand } from './bands.js';
@@ -57,7 +58,10 @@ export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, Host
  */
 export function withUpdate(network: UNet, update: UpdateNetwork): UpdatedNetwork {
   checkUpdatable(network.config);
-  const bands = network.bands?.map((band) => ({ ...band, load: async () => withKept(await band.load(), update) }));
+  const bands = network.bands?.map((band) => ({
+    ...band,
+    load: once(async () => withKept(await band.load(), update)),
+  }));
   return { update, keeping: { ...withKept(network, update), ...(bands && { bands }) } };
 }
 

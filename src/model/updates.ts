@@ -51,9 +51,9 @@ export interface Updates {
 }
 
 /** Opens an update on an engine. */
-export function openUpdates(engine: Engine, { shape, fn, constants }: UpdateNetwork): Updates {
-  const windowed = openWindowed(engine, fn, constants);
-  const channels = shape.kept;
+export function openUpdates(engine: Engine, update: UpdateNetwork): Updates {
+  const windowed = openWindowed(engine);
+  const channels = update.shape.kept;
   return {
     emptyKept: ({ width, height }) => new Int16Array(width * height * channels),
     keep(values, window, kept, size) {
@@ -93,7 +93,7 @@ export function openUpdates(engine: Engine, { shape, fn, constants }: UpdateNetw
         checkFinite(output);
         blendWindow(output, window, into, evaluated);
       };
-      await windowed.run(windows, inputs, take, signal);
+      await windowed.run(update, windows, inputs, take, signal);
       const scale = outputScale(now.snr);
       for (let i = 0; i < into.length; i++) into[i] = xhat0[i] + scale * into[i];
       return into;

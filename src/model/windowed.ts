@@ -10,7 +10,7 @@ import {
 } from '../engine/engine.js';
 import type { Window, Windows } from './windows.js';
 
-/** Compiled functions that are kept, one for each size of window: pictures of many sizes must not fill the memory. */
+/** Compiled functions that are kept, one for each size of window and band: pictures of many sizes must not fill the memory. */
 const MOST_COMPILED = 6;
 
 /** An input of a function, window by window. */
@@ -20,14 +20,21 @@ export interface WindowInput {
   readonly fill: (window: Window, to: Float32Array) => void;
 }
 
-/** A function that is run on the windows of pictures. */
+/** A function and its constants. */
+export interface Runnable {
+  readonly fn: TensorFunction;
+  readonly constants: readonly HostTensor[];
+}
+
+/** Runs functions on the windows of pictures. */
 export interface Windowed {
   /**
-   * Runs it on all windows of a picture.
+   * Runs a function on all windows of a picture.
    * @param take is given the outputs for each window, one after another
    * @throws the signal's reason
    */
   run(
+    runnable: Runnable,
     windows: Windows,
     inputs: readonly WindowInput[],
     take: (window: Window, outputs: readonly Float32Array[]) => void,
@@ -42,19 +49,26 @@ interface Compiled {
   users: number;
 }
 
-/** Opens a function for windows. The last few that were compiled are kept until `dispose`. */
-export function openWindowed(engine: Engine, fn: TensorFunction, constants: readonly HostTensor[]): Windowed {
+/** Opens an engine for windows. The last few functions that were compiled are kept until `dispose`. */
+export function openWindowed(engine: Engine): Windowed {
   /** The latest use last. */
   const compiled = new Map<string, Compiled>();
+  /** Numbers of functions, for the keys. */
+  const numbers = new WeakMap<Runnable, number>();
+  let known = 0;
   /** Calls that go on. */
   let calls = 0;
 
   async function withCompiled(
+    runnable: Runnable,
     shapes: readonly Shape[],
     parallel: boolean,
     work: (fn: CompiledFunction) => Promise<void>,
   ): Promise<void> {
-    const key = `${shapes.join(' ')}${parallel ? ' parallel' : ''}`;
+    const number = numbers.get(runnable) ?? known++;
+    numbers.set(runnable, number);
+    const key = `${number} ${shapes.join(' ')}${parallel ? ' parallel' : ''}`;
+    const { fn, constants } = runnable;
     const entry = compiled.get(key) ?? { fn: engine.compile(fn, shapes, constants, { parallel }), users: 0 };
     compiled.delete(key);
     compiled.set(key, entry);
@@ -83,7 +97,7 @@ export function openWindowed(engine: Engine, fn: TensorFunction, constants: read
   }
 
   return {
-    async run({ windows }, inputs, take, signal) {
+    async run(runnable, { windows }, inputs, take, signal) {
       signal?.throwIfAborted();
       const batch = Math.min(engine.batch, windows.length);
       const groups = Array.from({ length: Math.ceil(windows.length / batch) }, (_, i) =>
@@ -107,7 +121,7 @@ export function openWindowed(engine: Engine, fn: TensorFunction, constants: read
         // A window alone is run on all threads; several, of one image or of many, on a thread each.
         const parallel = windows.length > batch || (calls > 1 && engine.parallelism > 1);
         const shapes = inputs.map(({ shape }) => [batch, ...shape]);
-        await withCompiled(shapes, parallel, async (fn) => {
+        await withCompiled(runnable, shapes, parallel, async (fn) => {
           let done = 0;
           for await (const outputs of runAll(engine, fn, samples(), signal)) {
             groups[done++].forEach((window, i) => {

@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bandFile, networkBands } from '../codec/bands.js';
+import { bandFile, checkBands, checkBandWeights, networkBands, type WeightsBand } from '../codec/bands.js';
 import { type Header, readHeader } from '../codec/format/header.js';
 import {
   CODEC_FILE,
@@ -165,6 +165,7 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   checkChannels(config, parameterization);
   const schedule = createSchedule(diffusion.schedule);
   const bands = given ? undefined : earlier.bands;
+  if (bands) checkBands(bands, schedule.timesteps);
   const readBand = (band: Band) => readModelFile(directory, bandFile(band));
   const network = {
     ...createUNet(config, readSafetensors(await readModelFile(directory, WEIGHTS_FILE))),
@@ -209,6 +210,8 @@ export interface ModelWeights {
   readonly config: UNetConfig;
   /** Under today's names. */
   readonly tensors: Tensors;
+  /** Bands that have other weights. */
+  readonly bands: readonly Band[];
   /** What `codec.json` says for people, where there is one. */
   readonly about: unknown;
 }
@@ -218,14 +221,23 @@ export interface ModelWeights {
  * @param band one of the model's, whose weights are meant
  * @throws CodecError('model') as {@link loadModel}, but for `codec.json`, which need not be there
  */
-export async function loadWeights(nameOrDirectory: string, band?: Band): Promise<ModelWeights> {
+export async function loadWeights(nameOrDirectory: string, band?: WeightsBand): Promise<ModelWeights> {
   const directory = await resolveDirectory(nameOrDirectory);
   const configJson = await readJson(directory, CONFIG_FILE);
   const config = parseConfig(configJson);
-  const { about } = await readEarlier(directory);
-  const stored = readSafetensors(await readModelFile(directory, band ? bandFile(band) : WEIGHTS_FILE));
-  const tensors = matchParameters(listParameters(config), stored);
-  return { name: basename(directory), directory, configJson, config, tensors, about };
+  const { about, bands = [] } = await readEarlier(directory);
+  const weights = await readModelFile(directory, band ? bandFile(band) : WEIGHTS_FILE);
+  if (band) await checkBandWeights(band, weights);
+  const tensors = matchParameters(listParameters(config), readSafetensors(weights));
+  return { name: basename(directory), directory, configJson, config, tensors, bands, about };
+}
+
+const BAND_FILE = /^band-\d+-\d+\.safetensors$/;
+
+/** Names of a directory's files that are of the very weights beside them, and of no others: the update's, and those of bands. */
+export async function dependentFiles(directory: string): Promise<string[]> {
+  const names = await readdir(directory).catch(() => [] as string[]);
+  return names.filter((name) => name === UPDATE_FILE || BAND_FILE.test(name)).sort();
 }
 
 async function modelNames(): Promise<string[]> {

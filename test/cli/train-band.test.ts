@@ -96,6 +96,8 @@ it('goes on with its own run, and begins with the weights that the model has the
   expectRefusal(await callMain([...resume, '--steps', '4', '--batch', '2'], directory), 2, /has batch 4, not 2/);
   const other = resume.map((arg) => (arg === '4:60' ? '4:61' : arg));
   expectRefusal(await callMain([...other, '--steps', '4'], directory), 2, /has band "4:60", not "4:61"/);
+  const model = await callMain([...resume, '--steps', '4', '--model', 'whole'], directory);
+  expectRefusal(model, 1, /is for a model [0-9a-f]{8}, but whole is [0-9a-f]{8}; name it with --model/);
   const without = ['train', '--out', 'resumed', '--resume', '--steps', '4'];
   expectRefusal(await callMain(without, directory), 2, /is for a band; go on with it with --band/);
   expect(await callMainJson([...resume, '--steps', '4'], directory)).toMatchObject({ steps: 4, images: 16 });
@@ -127,6 +129,98 @@ it('is known to info, and exported by itself', async () => {
   expectRefusal(await callMain([...unknown, '--force'], directory), 2, /--band: whole has bands 4:60, not 4:61/);
 });
 
+it('says that a run is shorter than its warm-up, and what of the directory it removes', async () => {
+  await cp(join(directory, 'whole'), join(directory, 'replaced'), { recursive: true });
+  await writeFile(join(directory, 'replaced/update.safetensors'), 'of another');
+  const args = run('replaced', '--steps', '1', '--force').map((arg) => (arg === '4:60' ? '70:90' : arg));
+  const { code, stderr } = await callMain(args, directory);
+  expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringMatching(/a short run: .* over 50 steps/) });
+  for (const name of [BAND, 'update.safetensors']) {
+    expect(stderr).toContain(`${name} was of the weights before, and is removed`);
+  }
+  expect(await readdir(join(directory, 'replaced'))).toContain('band-70-90.safetensors');
+  expect((await loadModelInfo(join(directory, 'replaced'))).updates).toBeUndefined();
+});
+
+it('of a model that has learnt its variances learns those, too', async () => {
+  const config = { ...JSON.parse((await fileOf('tiny/config.json')).toString()), out_channels: 6 };
+  await writeFile(join(directory, 'learned.json'), JSON.stringify(config));
+  const network = [
+    'train',
+    '--data',
+    'pictures',
+    '--config',
+    'learned.json',
+    '--variance',
+    'learned',
+    '--loss',
+    'hybrid',
+  ];
+  const small = ['--crop', '16', '--batch', '4', '--engine', 'onnx', '--steps', '1'];
+  await callMainJson([...network, '--out', 'learned', ...small], directory);
+  const band = [
+    'train',
+    '--band',
+    '4:60',
+    '--model',
+    'learned',
+    '--data',
+    'pictures',
+    '--out',
+    'learned-band',
+    ...small,
+  ];
+  expect(await callMainJson(band, directory)).toMatchObject({ steps: 1 });
+  const { config: opened, bands } = await loadModelInfo(join(directory, 'learned-band'));
+  expect([opened.outChannels, bands]).toMatchObject([6, [{ least: 4, most: 60 }]]);
+});
+
+describe('a model whose weights for a band are not there', () => {
+  beforeAll(async () => {
+    await cp(join(directory, 'whole'), join(directory, 'lacking'), { recursive: true });
+    await rm(join(directory, 'lacking', BAND));
+  });
+
+  it('is known to info and list', async () => {
+    const { bands } = await callMainJson(['model', 'info', 'lacking'], directory);
+    expect(bands).toEqual([{ least: 4, most: 60, bytes: null }]);
+    const info = await callMain(['model', 'info', 'lacking'], directory);
+    expect(info.stdout).toMatch(/bands +weights of their own for t = 4 to 60, not at hand/);
+    const { models } = await callMainJson(['model', 'list', '.'], directory);
+    expect(models.map(({ name }: { name: string }) => name)).toEqual(expect.arrayContaining(['lacking', 'whole']));
+  });
+
+  it('is not trained further, and no band is exported of it', async () => {
+    const other = run('refused').map((arg) => ({ '4:60': '70:90', tiny: 'lacking' })[arg] ?? arg);
+    expectRefusal(await callMain(other, directory), 1, /band-4-60\.safetensors/);
+    expect(await readdir(directory)).not.toContain('refused');
+    const exported = ['model', 'export', 'lacking', '--band', '4:60', '--out', 'refused'];
+    expectRefusal(await callMain(exported, directory), 1, /cannot read band-4-60\.safetensors/);
+  });
+});
+
+it('is removed, as an update is, by a network that is trained or imported in its place', async () => {
+  await cp(join(directory, 'whole'), join(directory, 'renewed'), { recursive: true });
+  const network = ['train', '--data', 'pictures', '--config', 'tiny/config.json', '--crop', '8', '--batch', '2'];
+  const { code, stderr } = await callMain([...network, '--steps', '1', '--out', 'renewed', '--force'], directory);
+  expect([code, stderr]).toEqual([0, expect.stringContaining(`${BAND} was of the weights before, and is removed`)]);
+  expect(await readdir(join(directory, 'renewed'))).not.toContain(BAND);
+  expect((await loadModelInfo(join(directory, 'renewed'))).bands).toBeUndefined();
+
+  await cp(join(directory, 'whole', BAND), join(directory, 'imported', BAND), { recursive: true });
+  const imported = ['model', 'import', 'exported-again', '--out', 'imported', '--calibrate', 'pictures'];
+  await callMain(['model', 'export', 'tiny', '--out', 'exported-again'], directory);
+  expectRefusal(await callMain(imported, directory), 1, /band-4-60.safetensors: exists already; use --force/);
+  expect((await callMain([...imported, '--force'], directory)).code).toBe(0);
+  expect(await readdir(join(directory, 'imported'))).not.toContain(BAND);
+});
+
+it('is left out of what begins with the model, which says so', async () => {
+  const args = ['train', '--data', 'pictures', '--config', 'tiny/config.json', '--crop', '8', '--batch', '2'];
+  const { stderr } = await callMain([...args, '--steps', '1', '--from', 'whole', '--out', 'begun'], directory);
+  expect(stderr).toContain('the weights of whole for t = 4:60 are left out');
+});
+
 describe('refuses', () => {
   it.each([
     [['--from', 'cifar10'], 2, /--from: not with --band, for which it is that of --model; leave it out/],
@@ -134,10 +228,11 @@ describe('refuses', () => {
     [['--crop', '17'], 2, /--crop: expected a multiple of 2 for this network, got 17/],
     [['--band', '60:4'], 2, /--band: expected timesteps LEAST:MOST, such as 4:60, got 60:4/],
     [['--band', '4-60'], 2, /--band: expected timesteps LEAST:MOST/],
-    [['--band', '4:2000'], 2, /band: expected timesteps LEAST:MOST from 1 to 1000, got 4:2000/],
+    [['--band', '4:2000'], 2, /--band: expected timesteps LEAST:MOST from 1 to 1000, got 4:2000/],
     [['--model', 'nowhere'], 2, /--model: expected .* or a directory/],
     [['--data', 'nothing'], 1, /nothing/],
     [['--update', '--steps', '2'], 2, /--band: not with --update/],
+    [['--grow'], 2, /--grow: only for a new network, with --from and --config/],
   ] as const)('%j', async (more, code, message) => {
     const [option] = more;
     const args = run('refused');

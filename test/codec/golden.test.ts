@@ -25,13 +25,13 @@ import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
 import type { UNetConfig } from '../../src/model/config.js';
 import { readSafetensors } from '../../src/model/safetensors.js';
-import { createUNet, withUpdate } from '../../src/model/unet.js';
+import { createUNet, type UNet, withUpdate } from '../../src/model/unet.js';
 import { createUpdate } from '../../src/model/update.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { readImage } from '../../src/node/image/read.js';
 import { CODEC_FILE, type Model, openModel, UPDATE_FILE, WEIGHTS_FILE } from '../../src/node/models.js';
 import { cifarTestImages, grained, PHOTO, syntheticImage, withDisc } from '../helpers/fixtures.js';
-import { copyOf, copyOfPilot, edit } from '../helpers/model-copy.js';
+import { addBand, copyOf, copyOfPilot, edit } from '../helpers/model-copy.js';
 import { type SecondModel, type SecondUpdate, secondDecode } from '../helpers/second-decoder.js';
 
 const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));
@@ -191,17 +191,19 @@ beforeAll(async () => {
 const shipped = (name: string) => fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
 
 /** What the second decoder needs of a model, read from its files but for the network. */
-async function secondModelOf({ network, config }: Model, directory: string, engine: Engine): Promise<SecondModel> {
+async function secondModelOf({ config }: Model, directory: string, engine: Engine): Promise<SecondModel> {
   const codec = JSON.parse(await readFile(`${directory}/codec.json`, 'utf8'));
+  const networkOf = await networksOf(config, directory, codec.bands ?? []);
   const compiled = new Map<string, Promise<CompiledFunction>>();
   // Beginnings of a file have states in common: what the network, a pure function, made of them is kept.
   const made = new Map<string, Float32Array>();
   return {
     ...codec,
-    stride: network.stride,
-    ...(await secondUpdateOf(config, directory, engine)),
+    stride: networkOf(0).stride,
+    ...(await secondUpdateOf(networkOf, directory, engine)),
     async eps(window, height, width, timestep) {
-      const size = `${width}x${height}`;
+      const network = networkOf(timestep);
+      const size = `${width}x${height} ${network.name}`;
       const fn = compiled.get(size) ?? engine.compile(network.fn, [[1, height, width, 3], [1]], network.constants);
       compiled.set(size, fn);
       const key = `${size} ${timestep} ${createHash('sha256').update(window).digest('hex')}`;
@@ -214,17 +216,32 @@ async function secondModelOf({ network, config }: Model, directory: string, engi
   };
 }
 
+/** The network of a model for each timestep counted from 0, with the name of its file. */
+async function networksOf(config: UNetConfig, directory: string, bands: readonly { least: number; most: number }[]) {
+  const read = async (name: string) => ({
+    ...createUNet(config, readSafetensors(await readFile(join(directory, name)))),
+    name,
+  });
+  const itself = await read(WEIGHTS_FILE);
+  const ofBands = await Promise.all(
+    bands.map(async ({ least, most }) => ({
+      ...{ least, most },
+      network: await read(`band-${least}-${most}.safetensors`),
+    })),
+  );
+  return (timestep: number) =>
+    ofBands.find(({ least, most }) => timestep + 1 >= least && timestep + 1 <= most)?.network ?? itself;
+}
+
 /** The networks of a model's update, where it has one, each on one picture. */
 async function secondUpdateOf(
-  config: UNetConfig,
+  networkOf: (timestep: number) => UNet,
   directory: string,
   engine: Engine,
 ): Promise<{ readonly update?: SecondUpdate }> {
   const bytes = await readFile(join(directory, UPDATE_FILE)).catch(() => undefined);
   if (!bytes) return {};
-  const large = createUNet(config, readSafetensors(await readFile(join(directory, WEIGHTS_FILE))));
-  const update = createUpdate(readSafetensors(bytes), large.featureChannels);
-  const { keeping } = withUpdate(large, update);
+  const update = createUpdate(readSafetensors(bytes), networkOf(0).featureChannels);
   const run = async (fn: TensorFunction, constants: readonly HostTensor[], inputs: [Float32Array, Shape][]) => {
     const shapes = inputs.map(([, shape]) => shape);
     const compiled = await engine.compile(fn, shapes, constants);
@@ -236,13 +253,14 @@ async function secondUpdateOf(
   return {
     update: {
       channels,
-      keep: async (window, height, width, timestep) =>
-        (
-          await run(keeping.fn, keeping.constants, [
-            [window, [1, height, width, 3]],
-            [Float32Array.of(timestep), [1]],
-          ])
-        )[1],
+      keep: async (window, height, width, timestep) => {
+        const { keeping } = withUpdate(networkOf(timestep), update);
+        const inputs: [Float32Array, Shape][] = [
+          [window, [1, height, width, 3]],
+          [Float32Array.of(timestep), [1]],
+        ];
+        return (await run(keeping.fn, keeping.constants, inputs))[1];
+      },
       move: async (kept, observed, levels, height, width) =>
         (
           await run(update.fn, update.constants, [
@@ -495,9 +513,17 @@ test('the second decoder makes the same of a file whose model has a pyramid', as
   await other.dispose();
 });
 
-test('the second decoder makes the same of beginnings of a file whose model has an update', async () => {
+test.each([
+  ['an update', false],
+  ['an update and bands', true],
+])('the second decoder makes the same of beginnings of a file whose model has %s', async (_, hasBands) => {
   const engine = await openEngine('onnx');
   const directory = await copyOf('photo');
+  if (hasBands) {
+    // Of halved pictures, too: those are asked at timesteps below.
+    await addBand(directory, { least: 20, most: 70 }, 0.99);
+    await addBand(directory, { least: 71, most: 150 }, 0.98);
+  }
   await edit(directory, CODEC_FILE, (json) => Object.assign(json.pyramid as object, { leastSide: 40 }));
   const other = await openModel(directory, engine);
   const second = await secondModelOf(other, directory, engine);

@@ -53,8 +53,8 @@ describe('a directory with one', () => {
 
   it('is trained on without it, and says so', async () => {
     const folder = await openFolder(await directoryWith(tests[3]), { side: 32 });
+    expect(folder.count).toBe(1);
     expect(await folder.scales(0)).toHaveLength(1);
-    expect(await folder.scales(1)).toBeUndefined();
     expect(folder.skipped).toEqual([
       { path: expect.stringMatching(/b\.png$/), reason: `${CIFAR10}, on which results are reported` },
     ]);
@@ -69,5 +69,7 @@ describe('a directory with one', () => {
       1,
       /b\.png: an image of the test split of CIFAR-10, on which results/,
     );
+    const imported = ['model', 'import', 'model', '--out', 'new', '--calibrate', '.'];
+    expectRefusal(await callMain(imported, directory), 1, /b\.png: an image of the test split of CIFAR-10/);
   });
 });

@@ -1,6 +1,8 @@
 /** Models of tests' own: copies of a shipped one whose files can be changed. */
+import { createHash } from 'node:crypto';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Band } from '../../src/model/bands.js';
 import { readSafetensors, type Tensors, writeSafetensors } from '../../src/model/safetensors.js';
 import { CODEC_FILE, loadModelInfo, WEIGHTS_FILE } from '../../src/node/models.js';
 import { temporaryDirectory } from './fixtures.js';
@@ -40,4 +42,17 @@ export async function tinyModel(change: (tensors: Tensors) => void = () => {}): 
   change(tensors);
   await writeFile(join(directory, WEIGHTS_FILE), writeSafetensors(tensors));
   return directory;
+}
+
+/** Gives a copy weights for a band: its own, times a factor. */
+export async function addBand(directory: string, band: Band, factor: number): Promise<void> {
+  const tensors = readSafetensors(await readFile(join(directory, WEIGHTS_FILE)));
+  for (const { data } of tensors.values()) data.set(data.map((x) => factor * x));
+  const weights = writeSafetensors(tensors);
+  await writeFile(join(directory, `band-${band.least}-${band.most}.safetensors`), weights);
+  const sha256 = createHash('sha256').update(weights).digest('hex');
+  await edit(directory, CODEC_FILE, (codec) => {
+    const bands = [...((codec.bands ?? []) as Band[]), { ...band, sha256 }];
+    Object.assign(codec, { bands: bands.sort((a, b) => a.least - b.least) });
+  });
 }

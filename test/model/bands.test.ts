@@ -1,19 +1,17 @@
 /** Bands of noise: which network is asked at which timestep, by everything that asks one. */
-import { createHash } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { crop } from '../../src/image/crop.js';
-import { decode, encode, readImage } from '../../src/index.js';
+import { bandFile, createModel, decode, encode, type ReadBand, readImage } from '../../src/index.js';
 import { measureBandRate } from '../../src/model/band-rate.js';
 import { bandAt, checkBand, type NetworkBand } from '../../src/model/bands.js';
 import { createDenoiser } from '../../src/model/denoiser.js';
 import { evaluateBound } from '../../src/model/likelihood.js';
 import { compileNetwork } from '../../src/model/network.js';
 import { paperParameterization } from '../../src/model/parameterization.js';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
 import { sample, walkReverse } from '../../src/model/sampler.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 import { createUpdateTrainer } from '../../src/model/training/update-trainer.js';
@@ -21,7 +19,7 @@ import { createUNet, type UNet } from '../../src/model/unet.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { loadModel, loadWeights, openModel } from '../../src/node/models.js';
 import { syntheticImage } from '../helpers/fixtures.js';
-import { copyOfPilot, edit, tinyModel } from '../helpers/model-copy.js';
+import { addBand, copyOfPilot, edit, tinyModel } from '../helpers/model-copy.js';
 
 const schedule = createSchedule(paperSchedule);
 const BAND = { least: 4, most: 60 };
@@ -119,7 +117,9 @@ describe('the network of the band is asked inside it, and only there', () => {
   });
 
   test('by the bound, term by term', async () => {
-    const images = [0, 1, 2].map((seed) => ({ ...syntheticImage(SIDE, SIDE), seed }));
+    const images = [0, 1, 2].map((i) =>
+      crop(syntheticImage(40, 40), { left: 9 * i, top: 5 * i, width: SIDE, height: SIDE }),
+    );
     const measure = (network: UNet) => evaluateBound(images, modelOf(network), { strata: 40 });
     const [whole, out, within] = await Promise.all([banded, outside, inside].map(measure));
     const inBand = (t: number) => bandAt([BAND], t) !== undefined;
@@ -145,8 +145,9 @@ describe('the network of the band is asked inside it, and only there', () => {
     // Timesteps are drawn uniformly in log snr, so some of eight are in the band and some are not.
     const losses = [await lossOf(outside), await lossOf(inside), await lossOf(banded)];
     expect(new Set(losses).size).toBe(3);
-    const all = { ...outside, bands: [{ least: 1, most: 1000, load: async () => inside }] };
-    expect(await lossOf(all)).toBe(losses[1]);
+    // Of the same weights inside and outside: each example's is in its place.
+    const alike = { ...outside, bands: [{ ...BAND, load: async () => ({ ...outside }) }] };
+    expect(await lossOf(alike)).toBe(losses[0]);
   });
 
   test('and a batch of several bands is refused', async () => {
@@ -173,20 +174,12 @@ test('the rate of a band is half the squared error, integrated over snr', async 
 });
 
 describe('a model', () => {
-  /** A model with weights for a band: its own, or halves of them. */
-  async function bandedModel(
-    change: (entry: Record<string, unknown>) => void = () => {},
-    { model: given, factor = 0.5 }: { model?: string; factor?: number } = {},
-  ): Promise<string> {
-    const model = given ?? (await tinyModel());
-    const tensors = readSafetensors(await readFile(join(model, 'diffusion_pytorch_model.safetensors')));
-    for (const { data } of tensors.values()) data.set(data.map((x) => factor * x));
-    const weights = writeSafetensors(tensors);
-    await writeFile(join(model, 'band-4-60.safetensors'), weights);
-    const entry = { ...BAND, sha256: createHash('sha256').update(weights).digest('hex') };
-    change(entry);
-    await edit(model, 'codec.json', (codec) => Object.assign(codec, { bands: [entry] }));
-    return model;
+  /** A model with weights for a band: its own, halved. */
+  async function bandedModel(change: (entry: Record<string, unknown>) => void = () => {}): Promise<string> {
+    const directory = await tinyModel();
+    await addBand(directory, BAND, 0.5);
+    await edit(directory, 'codec.json', ({ bands }) => change((bands as Record<string, unknown>[])[0]));
+    return directory;
   }
 
   test('is another one with a band, and says so', async () => {
@@ -197,7 +190,9 @@ describe('a model', () => {
   });
 
   test('loads the weights when a chain comes to their band, and is needed to decode what it made', async () => {
-    const directory = await bandedModel(undefined, { model: await copyOfPilot(), factor: 1 });
+    const directory = await copyOfPilot();
+    // Halves of its weights would send it as a drawing.
+    await addBand(directory, BAND, 1);
     const model = await openModel(directory, engine);
     const image = crop(await readImage('fixtures/images/budgie.webp'), { left: 200, top: 100, width: 40, height: 32 });
     const { bytes } = await encode(image, model, { maxBytes: 700, effort: 1 });
@@ -206,12 +201,37 @@ describe('a model', () => {
     await rm(join(directory, 'band-4-60.safetensors'));
     // Loaded once.
     expect((await decode(bytes, model)).image).toEqual(decoded);
+    await model.dispose();
     const other = await openModel(directory, engine);
+    // What is above the band decodes.
+    expect((await decode(bytes.subarray(0, 60), other)).t).toBeGreaterThan(BAND.most);
     await expect(decode(bytes, other)).rejects.toThrow(/cannot read band-4-60.safetensors/);
-    // What is above it decodes.
-    const { t: reached } = await decode(bytes.subarray(0, 60), other);
-    expect(reached).toBeGreaterThan(BAND.most);
-    await Promise.all([model, other].map((one) => one.dispose()));
+    // Once it is there again, it is read.
+    await addBand(directory, BAND, 1);
+    expect((await decode(bytes, other)).image).toEqual(decoded);
+    await other.dispose();
+  });
+
+  test('of files from anywhere needs to be told how to read a band', async () => {
+    const directory = await bandedModel();
+    const file = async (name: string) => new Uint8Array(await readFile(join(directory, name)));
+    const json = async (name: string) => JSON.parse((await readFile(join(directory, name))).toString());
+    const files = {
+      ...{ name: 'mine', config: await json('config.json'), codec: await json('codec.json') },
+      weights: await file('diffusion_pytorch_model.safetensors'),
+    };
+    await expect(createModel(files, engine)).rejects.toThrow(/readBand.*reads band-4-60.safetensors/);
+    const asked: string[] = [];
+    const readBand: ReadBand = (band) => {
+      asked.push(bandFile(band));
+      return file(bandFile(band));
+    };
+    const model = await createModel({ ...files, readBand }, engine);
+    await model.denoiser.predictX0(noisy(61));
+    expect(asked).toEqual([]);
+    await Promise.all([model.denoiser.predictX0(noisy(60)), model.denoiser.predictX0(noisy(4))]);
+    expect(asked).toEqual(['band-4-60.safetensors']);
+    await model.dispose();
   });
 
   test('refuses weights that are not those that it names', async () => {

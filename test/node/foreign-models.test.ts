@@ -259,6 +259,9 @@ describe('every field of a checkpoint is of its type, or named', () => {
     ['seconds', '1'],
     ['startedFrom', null],
     ['startedFrom', { model: 'x', images: 'many', hours: 1 }],
+    ['options.band', { least: 0, most: 60 }],
+    ['options.band', [4, 60]],
+    ['bandOf', { model: 'x' }],
   ])('%s is %j', async (path, value) => {
     const failure = readCheckpoint(await checkpoint((json) => set(json, path, value)));
     const message = new RegExp(
@@ -281,6 +284,14 @@ describe('every field of a checkpoint is of its type, or named', () => {
     ['null', 'null', /record of the run: expected an object, got null/],
   ])('a record that is %s', async (_, text, message) => {
     await expect(readCheckpoint(await written({ 'ddpm-codec.run': text }))).rejects.toThrow(message);
+  });
+
+  test.each([
+    ['options.band', { least: 4, most: 60 }],
+    ['bandOf', { model: 'x', modelId: 'y' }],
+  ])('a band by half: %s alone', async (path, value) => {
+    const failure = readCheckpoint(await checkpoint((json) => set(json, path, value)));
+    await expect(failure).rejects.toThrow(/expected a band and the model that it is of, or neither/);
   });
 
   test('numbers that are none', async () => {

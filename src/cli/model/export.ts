@@ -1,11 +1,12 @@
 /** `ddpm-codec model export`: a model as diffusers has them. */
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
+import type { WeightsBand } from '../../codec/bands.js';
 import { CodecError } from '../../common/errors.js';
-import { type Band, nameOfBand } from '../../model/bands.js';
+import { nameOfBand } from '../../model/bands.js';
 import { makeDirectory } from '../../node/files.js';
 import type { ModelInfo } from '../../node/models.js';
-import { type OutputArgs, outputOptions } from '../args.js';
+import { type OutputArgs, outputOptions, parseBand } from '../args.js';
 import { openConsole, toJson } from '../console.js';
 import { refuseInputs } from '../jobs.js';
 import { checkWritable, writeAtomically } from '../output.js';
@@ -93,8 +94,7 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
 }
 
 /** @throws CodecError('usage') where the model has no weights of its own for it */
-async function bandNamed(text: string, { name, bands = [] }: ModelInfo): Promise<Band> {
-  const { parseBand } = await import('../train/band.js');
+async function bandNamed(text: string, { name, bands = [] }: ModelInfo): Promise<WeightsBand> {
   const { isSameBand } = await import('../../model/bands.js');
   const asked = parseBand(text);
   const band = bands.find((one) => isSameBand(one, asked));

@@ -75,11 +75,12 @@ export const modelImportCommand: CommandModule<object, ImportArgs> = {
 
 async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const console = openConsole(args);
-  const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, UPDATE_FILE, WEIGHTS_FILE, diffusionOf, loadModelInfo } =
+  const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, dependentFiles, diffusionOf, loadModelInfo } =
     await import('../../node/models.js');
   // All that may be in the way, before anything is fetched.
   const written = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE];
-  const outputs = [...written, UPDATE_FILE].map((name) => join(args.out, name));
+  const replaced = await dependentFiles(args.out);
+  const outputs = [...written, ...replaced].map((name) => join(args.out, name));
   if (await exists(args.out)) for (const output of outputs) await checkWritable(output, args);
   const openPictures = await picturesOf(args.calibrate);
   const source = await openSource(args.source, args.config, console);
@@ -108,7 +109,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     await tryNetwork(engine, createUNet(network.config, network.tensors), wholeRange(diffusion.schedule));
     await makeDirectory(args.out);
     // Of the model that is replaced.
-    await rm(join(args.out, UPDATE_FILE), { force: true });
+    for (const name of replaced) await rm(join(args.out, name), { force: true });
     await write(CONFIG_FILE, toJson(network.configJson));
     await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
     await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { counted } from '../../common/counted.js';
 import { type Band, nameOfBand } from '../../model/bands.js';
 import type { Bound } from '../../model/likelihood.js';
+import { exists } from '../../node/files.js';
 import type { ModelInfo } from '../../node/models.js';
 import { readRegularFile } from '../../node/read.js';
 import { table } from '../console.js';
@@ -29,9 +30,14 @@ export interface ModelReport {
     readonly parameters: number;
     readonly bytes: number;
   };
-  /** Timesteps that have weights of their own, and the sizes of their files. */
-  readonly bands?: readonly (Band & { readonly bytes: number })[];
+  /** Timesteps that have weights of their own. */
+  readonly bands?: readonly BandReport[];
   readonly about: Readonly<Record<string, unknown>>;
+}
+
+/** Bytes of the file, null where it is not there: it is read when a chain comes to the band. */
+interface BandReport extends Band {
+  readonly bytes: number | null;
 }
 
 export async function reportModel(info: ModelInfo): Promise<ModelReport> {
@@ -55,9 +61,10 @@ export async function reportModel(info: ModelInfo): Promise<ModelReport> {
   };
 }
 
-async function reportBand(directory: string, band: Band): Promise<Band & { bytes: number }> {
+async function reportBand(directory: string, { least, most }: Band): Promise<BandReport> {
   const { bandFile } = await import('../../codec/bands.js');
-  return { least: band.least, most: band.most, bytes: (await stat(join(directory, bandFile(band)))).size };
+  const path = join(directory, bandFile({ least, most }));
+  return { least, most, bytes: (await exists(path)) ? (await stat(path)).size : null };
 }
 
 async function reportUpdate({ directory, config }: ModelInfo): Promise<NonNullable<ModelReport['update']>> {
@@ -92,12 +99,7 @@ export function describeModel(report: ModelReport): string[] {
     update:
       update &&
       `${update.width} channels, ${update.kept} of them kept; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,
-    bands: bands
-      ?.map(
-        ({ bytes, ...band }) =>
-          `weights of their own for t = ${nameOfBand(band, ' to ')}, ${(bytes / 1e6).toFixed(1)} MB`,
-      )
-      .join('; '),
+    bands: bands && `weights of their own for ${bands.map(describeBand).join('; ')}`,
     'trained on': about.trainedOn,
     'imported from': about.importedFrom,
     'calibrated on': about.calibration,
@@ -132,4 +134,8 @@ export function describeNetwork(config: ModelReport['config']): string {
 function describeBound({ total, prior, diffusion, decoder, images }: Bound, of?: string): string {
   const parts = [prior, diffusion, decoder].map(({ value }) => value.toFixed(3)).join(' + ');
   return `${describeEstimate(total, 3)} bits/dim (${parts}) on ${of === undefined ? counted(images, 'image') : `${images} ${of}`}`;
+}
+
+function describeBand({ bytes, ...band }: BandReport): string {
+  return `t = ${nameOfBand(band, ' to ')}, ${bytes === null ? 'not at hand' : `${(bytes / 1e6).toFixed(1)} MB`}`;
 }

@@ -263,7 +263,7 @@ async function checkFinished(
   images: ImageSet,
   mine: readonly number[],
 ): Promise<void> {
-  const { pixelHash } = await import('../../data/test-pictures.js');
+  const { pixelHash } = await import('../../data/pixel-hash.js');
   const wanted = new Set(mine);
   for (const { index, name, pixels } of await readImages(directory, options)) {
     const same =

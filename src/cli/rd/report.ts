@@ -33,7 +33,7 @@ export function publishedSet(name: string | undefined): PublishedName | undefine
 export async function checkPublished(published: PublishedName | undefined, images: ImageSet): Promise<void> {
   if (published === undefined) return;
   const { readPublished, whyNotOfSet } = await import('../../report/published.js');
-  const { pixelHash } = await import('../../data/test-pictures.js');
+  const { pixelHash } = await import('../../data/pixel-hash.js');
   const pictures: { readonly width: number; readonly height: number; readonly pixels: string }[] = [];
   for (let index = 0; index < images.length; index++) {
     // One that cannot be read is told and left out when it is measured.

@@ -12,9 +12,9 @@ import { strideOf } from '../../model/config.js';
 import { createDenoiser } from '../../model/denoiser.js';
 import { readSafetensors } from '../../model/safetensors.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
-import { startFrom, weightsFile } from '../../model/training/export.js';
+import { allWeights, weightsFile } from '../../model/training/export.js';
 import type { RunLimits } from '../../model/training/run.js';
-import type { TrainerState } from '../../model/training/state.js';
+import { stateFrom, type TrainerState } from '../../model/training/state.js';
 import { createTrainer } from '../../model/training/trainer.js';
 import { createUNet } from '../../model/unet.js';
 import { listParameters, matchParameters } from '../../model/unet-parameters.js';
@@ -22,10 +22,10 @@ import { writeCheckpoint } from '../../node/checkpoint-file.js';
 import { loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import type { Console } from '../console.js';
 import { openProgress } from '../progress.js';
-import { costOfBandRate, gainCrops } from './extent.js';
+import { costOfBandRate, heldOutCrops } from './extent.js';
 import type { RunFiles } from './files.js';
-import { readModelContents, writeModelCopy } from './model-copy.js';
-import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
+import { type ModelContents, readModelContents, writeModelCopy } from './model-copy.js';
+import { createSkippedNotes, createWarmupNote, openWatch, trainingLeft } from './watch.js';
 
 export interface BandSessionOptions {
   readonly console: Console;
@@ -51,13 +51,13 @@ export async function runBandSession(options: BandSessionOptions): Promise<void>
   const contents = await readModelContents(model);
   const earlier = bands.some((other) => isSameBand(other, band)) ? bandFile(band) : WEIGHTS_FILE;
   const tensors = matchParameters(listParameters(config), readSafetensors(contents.get(earlier)!));
-  const start = startFrom({ ...model, tensors }, config, options.record, schedule);
-  let record: RunRecord = options.state ? options.record : start.record;
+  const begin = () => stateFrom(schedule, allWeights({ config, tensors }).weights, options.record.options);
+  let { record } = options;
   const data = await openTrainingData(record.data, { side, seed });
   let trainer: Awaited<ReturnType<typeof createTrainer>> | undefined;
   const watch = openWatch(options, options.state?.step, `--band ${nameOfBand(band, ':')} --resume`);
   try {
-    trainer = await createTrainer(engine, config, schedule, record.options, options.state ?? start.state);
+    trainer = await createTrainer(engine, config, schedule, record.options, options.state ?? begin());
     const { state, parameters } = trainer;
     // What cannot be had is said now, and not after an hour.
     await data.batch(state.step, batch);
@@ -66,8 +66,10 @@ export async function runBandSession(options: BandSessionOptions): Promise<void>
     console.note(
       `${data.description}; weights of ${model.name} for t = ${nameOfBand(band, ' to ')}, begun with ${earlier}; ${engine.name}: ${engine.description}`,
     );
+    const warnOfWarmup = createWarmupNote(options, record.options);
     const { isDone, seconds } = await watch.train({
       ...{ engine, trainer, data, batch, limits, record },
+      onStep: (now) => warnOfWarmup.foresee(now),
       secondsBefore: record.seconds,
       checkpointEvery: options.checkpointEvery,
       write: async (seconds) => {
@@ -83,7 +85,7 @@ export async function runBandSession(options: BandSessionOptions): Promise<void>
     tellSkipped();
     if (!isDone) return;
     const weights = weightsFile(state, parameters);
-    const { crops, heldOut } = await data.validation(gainCrops(state.step * batch));
+    const { crops, heldOut } = await data.validation(heldOutCrops(state.step * batch));
     const of = `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures`;
     console.note(`trained for ${counted(state.step, 'step')}; now its rate is measured on ${of}, before and after`);
     const progress = openProgress(console, 'measuring the rate');
@@ -118,25 +120,24 @@ export async function runBandSession(options: BandSessionOptions): Promise<void>
 }
 
 async function writeCopy(
-  { files, model, band }: BandSessionOptions,
-  contents: Awaited<ReturnType<typeof readModelContents>>,
+  options: BandSessionOptions,
+  contents: ModelContents,
   weights: Uint8Array,
   aboutBand: object,
 ): Promise<void> {
-  const others = (model.bands ?? []).filter((other) => !isSameBand(other, band));
+  const { model, band } = options;
+  const isOther = (one: Band) => !isSameBand(one, band);
+  const others = (model.bands ?? []).filter(isOther);
   const bands: WeightsBand[] = [...others, { ...band, sha256: await hexSha256(weights) }];
-  const earlier = isObject(model.about) && Array.isArray(model.about.bands) ? model.about.bands : [];
-  const about = {
-    bands: [...earlier.filter((one: unknown) => !isSameBand(one as Band, band)), aboutBand],
-    update: undefined,
-  };
+  const earlier: unknown[] = isObject(model.about) && Array.isArray(model.about.bands) ? model.about.bands : [];
+  const aboutOthers = earlier.filter((one) => isObject(one) && isOther(one as unknown as Band));
   await writeModelCopy(
-    files,
+    options,
     contents,
     { [bandFile(band)]: weights },
     {
       bands: bands.sort((a, b) => a.least - b.least),
-      about,
+      about: { bands: [...aboutOthers, aboutBand], update: undefined },
     },
   );
 }

@@ -4,15 +4,25 @@ import type { Band } from '../../model/bands.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import type { TrainerOptions } from '../../model/training/trainer.js';
 import type { ModelInfo } from '../../node/models.js';
+import { parseBand } from '../args.js';
 import type { Console } from '../console.js';
 import { withContext } from '../context.js';
 import type { RunFiles } from './files.js';
-import { type Given, refuseChange, refuseModel, type TrainArgs, takeUpOptions, thisCommand } from './options.js';
+import {
+  defaultSide,
+  type Given,
+  limitsOf,
+  refuseChange,
+  refuseModel,
+  refuseOtherModel,
+  type TrainArgs,
+  takeUpOptions,
+  thisCommand,
+} from './options.js';
 
 const DEFAULT_STEPS = 4000;
 /** Weights that are good already are moved a little, and then held still. */
 const DEFAULTS = {
-  loss: 'simple',
   batch: 8,
   optimizer: 'muon',
   learningRate: 1e-3,
@@ -47,22 +57,18 @@ export async function trainBand(args: TrainArgs, given: Given, console: Console)
   }
 }
 
-/** @throws CodecError('usage') unless it is LEAST:MOST */
-export function parseBand(text: string): Band {
-  const match = /^(\d{1,6}):(\d{1,6})$/.exec(text);
-  if (match && Number(match[1]) < Number(match[2])) return { least: Number(match[1]), most: Number(match[2]) };
-  throw new CodecError('usage', `--band: expected timesteps LEAST:MOST, such as 4:60, got ${text}`);
-}
-
 /** The model, if it can have this band. */
 async function readModel(nameOrDirectory: string, band: Band): Promise<ModelInfo> {
   const { loadModelInfo } = await import('../../node/models.js');
   const { checkBand, isSameBand, nameOfBand } = await import('../../model/bands.js');
   const model = await loadModelInfo(nameOrDirectory);
+  const { MOST_BANDS } = await import('../../codec/bands.js');
   checkBand(band, model.schedule);
-  const inTheWay = model.bands?.find(
-    (other) => !isSameBand(other, band) && other.least <= band.most && band.least <= other.most,
-  );
+  const others = (model.bands ?? []).filter((other) => !isSameBand(other, band));
+  if (others.length === MOST_BANDS) {
+    throw new CodecError('usage', `--band: ${model.name} has ${MOST_BANDS} bands, and no room for another`);
+  }
+  const inTheWay = others.find((other) => other.least <= band.most && band.least <= other.most);
   if (inTheWay) {
     throw new CodecError(
       'usage',
@@ -93,17 +99,13 @@ async function trainIn(
     ? takeUp(checkpoint.record, model, band, args, given)
     : await planRun(model, band, args, given);
   const record = { ...recorded, commands: [...recorded.commands, thisCommand()] };
-  const steps = given.steps ?? (given.seconds === undefined && !checkpoint ? DEFAULT_STEPS : undefined);
-  if (steps === undefined && given.seconds === undefined) {
-    throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
-  }
   const { runBandSession } = await import('./band-session.js');
   await withContext(args, console, async (context) => {
     await runBandSession({
       ...{ console, files, model, band, record },
       engine: await context.engine(),
       ...(checkpoint && { state: checkpoint.state }),
-      limits: { steps, seconds: given.seconds },
+      limits: limitsOf(given, checkpoint ? undefined : DEFAULT_STEPS),
       checkpointEvery: given.checkpointEvery,
     });
   });
@@ -113,12 +115,12 @@ async function trainIn(
 async function planRun(model: ModelInfo, band: Band, args: TrainArgs, { options }: Given): Promise<RunRecord> {
   const { data } = args;
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
-  const { defaultSide } = await import('./options.js');
   const { loadWeights } = await import('../../node/models.js');
   const { configJson } = await loadWeights(model.directory);
   const trainer: TrainerOptions = {
     ...DEFAULTS,
     ...model.parameterization,
+    loss: model.parameterization.variance === 'learned' ? 'hybrid' : 'simple',
     side: await defaultSide(data, Math.min(model.tiling.tile, LARGEST_DEFAULT_CROP)),
     ...options,
     ...{ timestepsSampling: 'log-snr', band },
@@ -133,13 +135,7 @@ async function planRun(model: ModelInfo, band: Band, args: TrainArgs, { options 
 
 /** The recorded run, with the changes that are possible. @throws CodecError('usage') for the others */
 function takeUp(record: RunRecord, model: ModelInfo, band: Band, args: TrainArgs, given: Given): RunRecord {
-  const { modelId } = record.bandOf!;
-  if (model.id !== modelId) {
-    throw new CodecError(
-      'model',
-      `--resume: the run in ${args.out} is for a model ${modelId.slice(0, 8)}, but ${model.name} is ${model.id.slice(0, 8)}; name it with --model, or begin anew with another --out`,
-    );
-  }
+  refuseOtherModel(args.out, record.bandOf!.modelId, model);
   const { least, most } = record.options.band!;
   if (band.least !== least || band.most !== most) {
     refuseChange(args.out, 'band', `${least}:${most}`, `${band.least}:${band.most}`);

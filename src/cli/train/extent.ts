@@ -51,19 +51,19 @@ export function extentOf(trained: number, side: number): Extent {
   };
 }
 
-/** Held-out crops that an update is measured on. @param trained crops that it was trained on */
-export function gainCrops(trained: number): number {
+/** Held-out crops that an update, or a band, is measured on. @param trained crops that it was trained on */
+export function heldOutCrops(trained: number): number {
   return Math.max(4, Math.round(24 * Math.min(1, trained / FULL_AFTER)));
 }
 
 /** What that takes, in crops that could be trained on meanwhile. */
 export function costOfGain(trained: number): number {
-  return (gainCrops(trained) * GAIN_EVALUATIONS) / EVALUATIONS_PER_UPDATE;
+  return (heldOutCrops(trained) * GAIN_EVALUATIONS) / EVALUATIONS_PER_UPDATE;
 }
 
 /** What measuring the rate of a band before and after training on it takes, likewise. */
 export function costOfBandRate(trained: number): number {
-  return (gainCrops(trained) * BAND_EVALUATIONS) / EVALUATIONS_PER_CROP;
+  return (heldOutCrops(trained) * BAND_EVALUATIONS) / EVALUATIONS_PER_CROP;
 }
 
 /**

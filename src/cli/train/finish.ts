@@ -12,7 +12,7 @@ import type { RunRecord } from '../../model/training/checkpoint.js';
 import { weightsFile } from '../../model/training/export.js';
 import type { TrainerState } from '../../model/training/state.js';
 import type { ParameterSpec } from '../../model/unet-parameters.js';
-import { CONFIG_FILE, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
+import { CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { asMarkdown } from '../../report/markup.js';
 import type { Console } from '../console.js';
 import { describeEstimate } from '../estimate.js';
@@ -20,6 +20,7 @@ import { openProgress } from '../progress.js';
 import { makeCodecFile } from './codec-file.js';
 import { type Extent, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
+import { removeDependents } from './model-copy.js';
 
 /** Windows are as large as the crops that the network learnt from, and at least so large: smaller ones have too much edge. */
 const LEAST_TILE = 64;
@@ -52,9 +53,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   const before = record.startedFrom ?? { images: 0, hours: 0 };
   const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
   const images = await data.calibration(extent.calibration, extent.calibrationTiles * tiling.tile);
-  if (await files.remove(UPDATE_FILE)) {
-    console.note(`${UPDATE_FILE} was of the weights before, and is removed; train another with --update`);
-  }
+  await removeDependents(files, console);
   await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
   await files.write(WEIGHTS_FILE, weightsFile(state, parameters));
   const diffusion = { schedule: paperSchedule, parameterization: { prediction, variance } };

@@ -1,23 +1,43 @@
 /** The copy of a model that has something more: an update, or weights for a band of noise. */
 import { join } from 'node:path';
-import { bandFile } from '../../codec/bands.js';
+import { bandFile, checkBandWeights } from '../../codec/bands.js';
 import { isObject, parseJson } from '../../common/foreign.js';
 import { exists } from '../../node/files.js';
-import { CODEC_FILE, CONFIG_FILE, type ModelInfo, SCHEDULER_FILE, WEIGHTS_FILE } from '../../node/models.js';
+import {
+  CODEC_FILE,
+  CONFIG_FILE,
+  dependentFiles,
+  type ModelInfo,
+  SCHEDULER_FILE,
+  WEIGHTS_FILE,
+} from '../../node/models.js';
 import { readRegularFile } from '../../node/read.js';
+import type { Console } from '../console.js';
 import type { RunFiles } from './files.js';
 
 /** Contents of a model's files by name, but for its update, which would not fit the copy. */
 export type ModelContents = ReadonlyMap<string, Uint8Array>;
 
-/** Reads a model's files at once, so that the copy is one of what was trained for. */
+/**
+ * Reads a model's files at once, so that the copy is one of what was trained for.
+ * @throws CodecError('file') for one that cannot be read; 'model' for weights of a band that are not those that the model names
+ */
 export async function readModelContents({ directory, bands = [] }: ModelInfo): Promise<ModelContents> {
   const files = new Map<string, Uint8Array>();
-  for (const name of [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, 'README.md', CODEC_FILE, ...bands.map(bandFile)]) {
-    const path = join(directory, name);
-    if (await exists(path)) files.set(name, await readRegularFile(path));
-  }
+  const read = async (name: string) => files.set(name, await readRegularFile(join(directory, name)));
+  for (const name of [CONFIG_FILE, WEIGHTS_FILE, CODEC_FILE, ...bands.map(bandFile)]) await read(name);
+  for (const name of [SCHEDULER_FILE, 'README.md']) if (await exists(join(directory, name))) await read(name);
+  for (const band of bands) await checkBandWeights(band, files.get(bandFile(band))!);
   return files;
+}
+
+/** Removes what a directory has of the weights before ({@link dependentFiles}), and says so. @param kept names that stay */
+export async function removeDependents(files: RunFiles, console: Console, kept: readonly string[] = []): Promise<void> {
+  for (const name of await dependentFiles(files.directory)) {
+    if (kept.includes(name)) continue;
+    await files.remove(name);
+    console.note(`${name} was of the weights before, and is removed`);
+  }
 }
 
 /**
@@ -26,16 +46,21 @@ export async function readModelContents({ directory, bands = [] }: ModelInfo): P
  * @param codec what is new in `codec.json`, `about` in what that says for people
  */
 export async function writeModelCopy(
-  files: RunFiles,
+  { files, console }: { readonly files: RunFiles; readonly console: Console },
   model: ModelContents,
   more: Readonly<Record<string, Uint8Array>>,
   { about: moreAbout, ...codec }: { readonly about: object } & Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const earlier = parseJson(CODEC_FILE, model.get(CODEC_FILE)!) as { readonly about?: unknown };
   const about = { ...(isObject(earlier.about) && earlier.about), ...moreAbout };
-  for (const [name, bytes] of [...model, ...Object.entries(more)]) {
-    if (name !== CODEC_FILE) await files.write(name, bytes);
-  }
+  const copied = [...model, ...Object.entries(more)].filter(([name]) => name !== CODEC_FILE);
+  // Of another model that may have been there.
+  await removeDependents(
+    files,
+    console,
+    copied.map(([name]) => name),
+  );
+  for (const [name, bytes] of copied) await files.write(name, bytes);
   // Last: without it there is no model yet.
   await files.write(CODEC_FILE, `${JSON.stringify({ ...earlier, ...codec, about })}\n`);
 }

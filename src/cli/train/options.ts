@@ -2,8 +2,10 @@
 import { join } from 'node:path';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
+import type { RunLimits } from '../../model/training/run.js';
 import type { TrainerOptions } from '../../model/training/trainer.js';
 import { publicPath } from '../../node/files.js';
+import type { ModelInfo } from '../../node/models.js';
 import { type EngineArgs, integer, type OutputArgs, positive } from '../args.js';
 import { refuseInputs } from '../jobs.js';
 
@@ -111,6 +113,22 @@ export async function defaultSide(data: readonly string[], ofPictures: number): 
   const { CIFAR10, parseSources } = await import('../../data/training-data.js');
   const { CIFAR10_SIDE } = await import('../../data/cifar10.js');
   return (await parseSources(data)).every(({ name }) => name === CIFAR10) ? CIFAR10_SIDE : ofPictures;
+}
+
+/** How far a run goes. @param byDefault steps, where neither --steps nor --hours is given @throws CodecError('usage') where nothing says */
+export function limitsOf({ steps, seconds }: Given, byDefault: number | undefined): RunLimits {
+  const limits = { steps: steps ?? (seconds === undefined ? byDefault : undefined), seconds };
+  if (limits.steps !== undefined || seconds !== undefined) return limits;
+  throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
+}
+
+/** @param modelId of the model that the run in `out` is for @throws CodecError('model') where another one is at hand */
+export function refuseOtherModel(out: string, modelId: string, { id, name }: ModelInfo): void {
+  if (id === modelId) return;
+  throw new CodecError(
+    'model',
+    `--resume: the run in ${out} is for a model ${modelId.slice(0, 8)}, but ${name} is ${id.slice(0, 8)}; name it with --model, or begin anew with another --out`,
+  );
 }
 
 /** A model is not replaced by one that comes of it. @throws CodecError('usage') */

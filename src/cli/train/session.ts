@@ -6,7 +6,7 @@ import { CodecError } from '../../common/errors.js';
 import { CIFAR10_SIDE } from '../../data/cifar10.js';
 import { openTrainingData, type PictureCrop } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
-import { wholeRange } from '../../model/bands.js';
+import { nameOfBand, wholeRange } from '../../model/bands.js';
 import { parseConfig, strideOf, type UNetConfig } from '../../model/config.js';
 import { measureBound } from '../../model/likelihood.js';
 import { tryNetwork } from '../../model/network.js';
@@ -29,7 +29,7 @@ import { openProgress } from '../progress.js';
 import { costOf, extentOf, SAMPLE_STEPS, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { finishModel, HELD_OUT, type Validation } from './finish.js';
-import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
+import { createSkippedNotes, createWarmupNote, openWatch, trainingLeft } from './watch.js';
 
 export interface SessionOptions {
   readonly console: Console;
@@ -48,9 +48,6 @@ export interface SessionOptions {
   /** Seconds. */
   readonly checkpointEvery: number;
 }
-
-/** Seconds after which it can be told how many steps a run of some hours will have. */
-const FORESEEABLE = 10;
 
 /** The state of a new run that begins with a model's weights. @throws CodecError('model') */
 async function startOf(
@@ -74,9 +71,12 @@ async function startOf(
   }
   const { parameters } = start.state;
   if (start.taken < parameters.length) {
-    console.note(
-      `${counted(start.taken, 'parameter')} of ${parameters.length.toLocaleString('en')} are those of ${model.name}`,
-    );
+    const [taken, all] = [start.taken, parameters.length].map((count) => count.toLocaleString('en'));
+    console.note(`${taken} of ${all} parameters are those of ${model.name}`);
+  }
+  if (model.bands.length > 0) {
+    const bands = model.bands.map((band) => nameOfBand(band, ':')).join(', ');
+    console.note(`the weights of ${model.name} for t = ${bands} are left out: a new network has one for all`);
   }
   await tryNetwork(engine, createUNet(model.config, model.tensors), wholeRange(schedule));
   return start;
@@ -113,8 +113,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
     if (data.trainingImages < ENOUGH_IMAGES) {
       console.note('so few pictures do not tell how others are: calibration is on crops of them');
     }
-    const warnOfWarmup = createWarmupNote(record.options, console);
-    if (limits.steps !== undefined) warnOfWarmup(limits.steps);
+    const warnOfWarmup = createWarmupNote(options, record.options);
 
     const write = async (seconds: number) => {
       record = { ...record, seconds };
@@ -156,15 +155,12 @@ export async function runSession(options: SessionOptions): Promise<void> {
       secondsBefore: record.seconds,
       checkpointEvery: options.checkpointEvery,
       secondsLeft: estimateRemaining({ ...options, batch, side, hasTest: data.isCifar10 }),
-      onStep: (now) => {
-        const trained = now.seconds - options.record.seconds;
-        if (limits.seconds !== undefined && trained > FORESEEABLE) warnOfWarmup(now.step / now.fraction);
-      },
+      onStep: (now) => warnOfWarmup.foresee(now),
       further: [{ every: options.validateEvery, what: 'validation', run: async (now) => void (await validate(now)) }],
     });
     tellSkipped();
     if (!isDone) return;
-    warnOfWarmup(state.step);
+    warnOfWarmup.tell(state.step);
     const extent = extentAt(state.step);
     console.note(
       `trained for ${counted(state.step, 'step')}; now validation (up to ${extent.validation} images), samples (${extent.samples}) and calibration (up to ${extent.calibration} images)`,
@@ -192,18 +188,6 @@ function describeHeldOut(crops: readonly PictureCrop[], heldOut: boolean, whole:
 function spread<T>(items: readonly T[], count: number): readonly T[] {
   if (items.length <= count) return items;
   return Array.from({ length: count }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / count)]);
-}
-
-/** Says, once, that a run of so many steps is over before its learning rate has risen. */
-function createWarmupNote({ warmup }: RunRecord['options'], console: Console): (steps: number) => void {
-  let told = false;
-  return (steps) => {
-    if (told || steps >= warmup) return;
-    told = true;
-    console.note(
-      `a short run: its learning rate rises over ${warmup} steps, and it has ${Math.round(steps)}; lower --warmup, or train longer`,
-    );
-  };
 }
 
 /** Says how many seconds are left: of training, of the validations on the way, and of what follows. */

@@ -16,6 +16,7 @@ import {
   checkNumbers,
   defaultSide,
   type Given,
+  limitsOf,
   refuseChange,
   refuseModel,
   type TrainArgs,
@@ -42,7 +43,8 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           '--checkpoint-every go with it; the default is about an hour of a core.\n\n' +
           'With --band it trains weights for some timesteps alone, from those that --model has there: better for them, of no\n' +
           'use elsewhere. --out is then a copy of --model with these weights beside the others, another model with an id of\n' +
-          'its own. Train its update after that, and measure its profile anew with ddpm-codec calibrate if you like.',
+          'its own. Train its update after that, and measure its profile anew with ddpm-codec calibrate if you like. What the\n' +
+          'network is and predicts are as the model has them; other options go with it.',
       )
       .options({
         data: {
@@ -91,16 +93,16 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
         batch: numberOption('Images of a step [default: 32 for small, 128 for paper, 4 with --update, 8 with --band]'),
         optimizer: {
           description:
-            'What moves the weights: Adam, or Muon for the matrices of hidden layers [default: muon for small, adam for paper]',
+            'What moves the weights: Adam, or Muon for the matrices of hidden layers [default: muon for small and --band, adam for paper]',
           choices: OPTIMIZERS,
           requiresArg: true,
         },
-        lr: numberOption('Learning rate [default: 2e-3 for small, 2e-4 for paper]'),
-        warmup: numberOption('Steps over which the learning rate rises [default: 500, 5000]'),
-        cooldown: numberOption('Share of the run over whose end the learning rate falls to 0 [default: 0.2, 0]'),
+        lr: numberOption('Learning rate [default: 2e-3 for small, 2e-4 for paper, 1e-3 with --band]'),
+        warmup: numberOption('Steps over which the learning rate rises [default: 500, 5000, 50]'),
+        cooldown: numberOption('Share of the run over whose end the learning rate falls to 0 [default: 0.2, 0, 0.5]'),
         'grad-clip': numberOption('Largest norm of the gradient, 0 for none [default: 1]'),
-        ema: numberOption('Decay of the average of the weights [default: 0.9995, 0.9999]'),
-        dropout: numberOption('Share of activations dropped [default: 0, 0.1]'),
+        ema: numberOption('Decay of the average of the weights [default: 0.9995, 0.9999, 0.998]'),
+        dropout: numberOption('Share of activations dropped [default: 0, 0.1, 0]'),
         prediction: {
           description: 'What the network predicts [default: eps]',
           choices: PREDICTIONS,
@@ -118,7 +120,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           requiresArg: true,
         },
         crop: numberOption(
-          'Side of the crops, in pixels [default: 32 with cifar10, else 64, 96 with --update or --band]',
+          "Side of the crops, in pixels [default: 32 with cifar10, else 64; with --update and --band the model's window, at most 96]",
         ),
         seed: { description: 'Name of all random numbers', type: 'string', requiresArg: true },
         resume: { description: 'Go on with the run in --out', type: 'boolean', default: false },
@@ -146,6 +148,9 @@ const DEFAULT_STEPS: Readonly<Record<PresetName, number>> = { small: 60_000, pap
 async function train(args: Arguments<TrainArgs>): Promise<void> {
   const console = openConsole(args);
   const given = checkNumbers(args);
+  if (args.grow && (args.update || args.band !== undefined || args.resume)) {
+    throw new CodecError('usage', '--grow: only for a new network, with --from and --config');
+  }
   if (args.update) return (await import('./update.js')).trainUpdate(args, given, console);
   if (args.band !== undefined) return (await import('./band.js')).trainBand(args, given, console);
   if (args.model !== undefined) {
@@ -183,10 +188,6 @@ async function trainIn(files: RunFiles, args: Arguments<TrainArgs>, given: Given
   const { record: recorded, steps: defaultSteps } = checkpoint
     ? { record: takeUp(checkpoint.record, args, await configOf(args.config), given.options), steps: undefined }
     : await planRun(args, given.options);
-  const steps = given.steps ?? (given.seconds === undefined ? defaultSteps : undefined);
-  if (steps === undefined && given.seconds === undefined) {
-    throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
-  }
   const record = { ...recorded, commands: [...recorded.commands, thisCommand()] };
   const { runSession } = await import('./session.js');
   await withContext(args, console, async (context) => {
@@ -198,7 +199,7 @@ async function trainIn(files: RunFiles, args: Arguments<TrainArgs>, given: Given
       ...(checkpoint && { state: checkpoint.state }),
       from: args.from,
       grow: args.grow,
-      limits: { steps, seconds: given.seconds },
+      limits: limitsOf(given, defaultSteps),
       validateEvery: given.validateEvery,
       checkpointEvery: given.checkpointEvery,
     });

@@ -20,7 +20,7 @@ import { writeCheckpoint } from '../../node/checkpoint-file.js';
 import { loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { type Console, table } from '../console.js';
 import { openProgress } from '../progress.js';
-import { costOfGain, gainCrops } from './extent.js';
+import { costOfGain, heldOutCrops } from './extent.js';
 import type { RunFiles } from './files.js';
 import { readModelContents, writeModelCopy } from './model-copy.js';
 import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
@@ -88,7 +88,7 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
     tellSkipped();
     if (!isDone) return;
     const update = weightsFile(state, parameters);
-    const { crops, heldOut } = await data.validation(gainCrops(state.step * batch));
+    const { crops, heldOut } = await data.validation(heldOutCrops(state.step * batch));
     const of = `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures`;
     console.note(`trained for ${counted(state.step, 'step')}; now the update is measured on ${of}`);
     const progress = openProgress(console, 'measuring the update');
@@ -111,7 +111,7 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
       measuredOn: of,
       gains: gains.map(rounded),
     };
-    await writeModelCopy(files, contents, { [UPDATE_FILE]: update }, { about: { update: about } });
+    await writeModelCopy(options, contents, { [UPDATE_FILE]: update }, { about: { update: about } });
     const { id } = await loadModelInfo(files.directory);
     console.document({ model: files.directory, id, ...about });
     console.result([

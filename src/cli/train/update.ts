@@ -5,7 +5,16 @@ import type { ModelInfo } from '../../node/models.js';
 import type { Console } from '../console.js';
 import { withContext } from '../context.js';
 import type { RunFiles } from './files.js';
-import { type Given, refuseChange, refuseModel, type TrainArgs, thisCommand } from './options.js';
+import {
+  defaultSide,
+  type Given,
+  limitsOf,
+  refuseChange,
+  refuseModel,
+  refuseOtherModel,
+  type TrainArgs,
+  thisCommand,
+} from './options.js';
 
 /** About an hour of a core with batches of the default. */
 const DEFAULT_STEPS = 8000;
@@ -68,17 +77,13 @@ async function trainIn(
   const model = named ?? (await readModel(checkpoint!.record.model));
   const recorded = checkpoint ? takeUp(checkpoint.record, model, args, given) : await planRun(model, args, given);
   const record = { ...recorded, commands: [...recorded.commands, thisCommand()] };
-  const steps = given.steps ?? (given.seconds === undefined && !checkpoint ? DEFAULT_STEPS : undefined);
-  if (steps === undefined && given.seconds === undefined) {
-    throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
-  }
   const { runUpdateSession } = await import('./update-session.js');
   await withContext(args, console, async (context) => {
     await runUpdateSession({
       ...{ console, files, model, record },
       engine: await context.engine(),
       ...(checkpoint && { state: checkpoint.state }),
-      limits: { steps, seconds: given.seconds },
+      limits: limitsOf(given, checkpoint ? undefined : DEFAULT_STEPS),
       checkpointEvery: given.checkpointEvery,
     });
   });
@@ -88,7 +93,6 @@ async function trainIn(
 async function planRun(model: ModelInfo, { data, model: name }: TrainArgs, { options }: Given): Promise<UpdateRecord> {
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
   const { updateShapeFor } = await import('../../model/training/update-trainer.js');
-  const { defaultSide } = await import('./options.js');
   const {
     batch = DEFAULT_BATCH,
     side = await defaultSide(data, Math.min(model.tiling.tile, LARGEST_DEFAULT_CROP)),
@@ -104,13 +108,8 @@ async function planRun(model: ModelInfo, { data, model: name }: TrainArgs, { opt
 }
 
 /** The recorded run. @throws CodecError('usage') where another one is asked for */
-function takeUp(record: UpdateRecord, { id, name }: ModelInfo, { data, out }: TrainArgs, given: Given): UpdateRecord {
-  if (id !== record.modelId) {
-    throw new CodecError(
-      'model',
-      `--resume: the run in ${out} is for a model ${record.modelId.slice(0, 8)}, but ${name} is ${id.slice(0, 8)}; name it with --model, or begin anew with another --out`,
-    );
-  }
+function takeUp(record: UpdateRecord, model: ModelInfo, { data, out }: TrainArgs, given: Given): UpdateRecord {
+  refuseOtherModel(out, record.modelId, model);
   if (data && data.join() !== record.data.join()) refuseChange(out, 'data', record.data.join(' '), data.join(' '));
   const recorded: Readonly<Record<string, unknown>> = { ...record.options };
   for (const [option, value] of Object.entries(given.options)) {

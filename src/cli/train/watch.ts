@@ -153,6 +153,33 @@ export function createSkippedNotes(data: TrainingData, console: Console): () => 
   };
 }
 
+/** Seconds after which it can be told how many steps a run of some hours will have. */
+const FORESEEABLE = 10;
+
+/** Says, once and as soon as it is known, that a run is over before its learning rate has risen. */
+export function createWarmupNote(
+  { console, limits, record }: { console: Console; limits: RunLimits; record: { readonly seconds: number } },
+  { warmup }: { readonly warmup: number },
+) {
+  let told = false;
+  const tell = (steps: number) => {
+    if (told || steps >= warmup) return;
+    told = true;
+    console.note(
+      `a short run: its learning rate rises over ${warmup} steps, and it has ${Math.round(steps)}; lower --warmup, or train longer`,
+    );
+  };
+  if (limits.steps !== undefined) tell(limits.steps);
+  return {
+    /** Of a run that has so many steps in all. */
+    tell,
+    /** Of one that goes on: how many it will have follows from how far it is. */
+    foresee({ seconds, step, fraction }: RunProgress): void {
+      if (limits.seconds !== undefined && seconds - record.seconds > FORESEEABLE) tell(step / fraction);
+    },
+  };
+}
+
 /** What a run that ends now, after so many steps, loses. */
 function describeLoss(step: number | undefined, saved: number | undefined, resume: string): string {
   if (step === undefined || saved === undefined) return 'nothing had been begun';

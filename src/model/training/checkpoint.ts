@@ -145,30 +145,36 @@ function checkNumbers(name: string, values: Float32Array): void {
 const SESSIONS = { data: array(string()), commands: array(string()), seconds: numberFrom(0) };
 
 /** Runs begun before there was a choice of optimiser, and a cool-down, had the ones that are taken for them. */
-const RUN = objectOf({
-  step: integerFrom(0),
-  config: custom<Record<string, unknown>>(isObject, 'an object'),
-  options: objectOf({
-    prediction: oneOf(PREDICTIONS),
-    variance: oneOf(VARIANCES),
-    loss: oneOf(LOSSES),
-    batch: integerFrom(1, MOST_BATCH),
-    side: integerFrom(1, MOST_SIDE),
-    optimizer: optional(oneOf(OPTIMIZERS), 'adam'),
-    learningRate: numberFrom(0),
-    warmup: integerFrom(0),
-    cooldown: optional(numberFrom(0, 1), 0),
-    gradientClip: numberFrom(0),
-    ema: numberFrom(0, 1),
-    dropout: numberFrom(0, MOST_DROPOUT),
-    timestepsSampling: oneOf(TIMESTEP_SAMPLINGS),
-    band: exactOptional(objectOf({ least: integerFrom(1, MAX_TIMESTEPS), most: integerFrom(1, MAX_TIMESTEPS) })),
-    seed: string(),
+const RUN = pipe(
+  objectOf({
+    step: integerFrom(0),
+    config: custom<Record<string, unknown>>(isObject, 'an object'),
+    options: objectOf({
+      prediction: oneOf(PREDICTIONS),
+      variance: oneOf(VARIANCES),
+      loss: oneOf(LOSSES),
+      batch: integerFrom(1, MOST_BATCH),
+      side: integerFrom(1, MOST_SIDE),
+      optimizer: optional(oneOf(OPTIMIZERS), 'adam'),
+      learningRate: numberFrom(0),
+      warmup: integerFrom(0),
+      cooldown: optional(numberFrom(0, 1), 0),
+      gradientClip: numberFrom(0),
+      ema: numberFrom(0, 1),
+      dropout: numberFrom(0, MOST_DROPOUT),
+      timestepsSampling: oneOf(TIMESTEP_SAMPLINGS),
+      band: exactOptional(objectOf({ least: integerFrom(1, MAX_TIMESTEPS), most: integerFrom(1, MAX_TIMESTEPS) })),
+      seed: string(),
+    }),
+    ...SESSIONS,
+    startedFrom: exactOptional(objectOf({ model: string(), images: numberFrom(0), hours: numberFrom(0) })),
+    bandOf: exactOptional(objectOf({ model: string(), modelId: string() })),
   }),
-  ...SESSIONS,
-  startedFrom: exactOptional(objectOf({ model: string(), images: numberFrom(0), hours: numberFrom(0) })),
-  bandOf: exactOptional(objectOf({ model: string(), modelId: string() })),
-});
+  check(
+    ({ options, bandOf }) => (options.band === undefined) === (bandOf === undefined),
+    'a band and the model that it is of, or neither',
+  ),
+);
 
 const UPDATE_RUN = objectOf({
   step: integerFrom(0),

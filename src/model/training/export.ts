@@ -4,9 +4,9 @@ import type { HostTensor } from '../../engine/engine.js';
 import type { UNetConfig } from '../config.js';
 import { writeSafetensors } from '../safetensors.js';
 import type { Schedule } from '../schedule.js';
-import type { ParameterSpec } from '../unet-parameters.js';
+import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 import type { RunRecord } from './checkpoint.js';
-import { growWeights } from './growth.js';
+import { type Grown, growWeights } from './growth.js';
 import { stateFrom, type TrainerState, toTensors } from './state.js';
 
 /** A model that a run begins with. */
@@ -42,13 +42,21 @@ export function startFrom(
   if (!isSame && !grows) {
     throw new CodecError('model', `model ${model.name}: its config.json is of another architecture than the run's`);
   }
-  const { weights, taken } = growWeights(model.config, model.tensors, config, record.options.seed);
+  const { weights, taken } = isSame
+    ? allWeights(model)
+    : growWeights(model.config, model.tensors, config, record.options.seed);
   const { images = 0, hours = 0 } = (model.about ?? {}) as { images?: number; hours?: number };
   return {
     record: { ...record, startedFrom: { model: model.name, images, hours } },
     state: stateFrom(schedule, weights, record.options),
     taken,
   };
+}
+
+/** A model's weights, one after another. */
+export function allWeights({ config, tensors }: Pick<StartModel, 'config' | 'tensors'>): Grown {
+  const weights = Float32Array.from(listParameters(config).flatMap(({ name }) => [...tensors.get(name)!.data]));
+  return { weights, taken: weights.length };
 }
 
 /**

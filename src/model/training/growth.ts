@@ -43,7 +43,7 @@ export function growWeights(
   let taken = 0;
   for (const [name, tensor] of tensors) {
     const place = parts.get(placeOf(name, from, to));
-    if (place) taken += takeOver(tensor, place.parameter, place.part, to);
+    if (place) taken += takeOver(tensor, place.parameter, place.part, from, to);
   }
   return { weights, taken };
 }
@@ -78,28 +78,36 @@ function beginAsIdentity({ shape: [out, into] }: ParameterSpec, part: Float32Arr
   for (let i = 0; i < out; i++) part[i * into + i] = 1;
 }
 
+/** What is of a block's inputs: a first block on the way up has those from below, and then those of its skip. */
+const OF_INPUTS = /^up_blocks\.(\d+)\.resnets\.0\.(norm1\.(weight|bias)|(conv1|conv_shortcut)\.weight)$/;
+
 /**
- * Copies a tensor into its place. Where the first block of a level on the way up has other inputs from below, those from its skip are
- * the last and stay.
+ * Copies a tensor into its place. Where a block has other inputs from below, those of its skip stay.
  * @returns how many numbers were copied
  */
-function takeOver({ shape, data }: HostTensor, parameter: ParameterSpec, part: Float32Array, to: UNetConfig): number {
-  if (shape.join() === parameter.shape.join()) {
+function takeOver(
+  { shape, data }: HostTensor,
+  { name, shape: wanted }: ParameterSpec,
+  part: Float32Array,
+  from: UNetConfig,
+  to: UNetConfig,
+): number {
+  if (shape.join() === wanted.join()) {
     part.set(data);
     return data.length;
   }
-  const match = UP.exec(parameter.name);
-  if (match?.[2] !== 'resnets' || match[3] !== '0') return 0;
-  const skip = to.blockOutChannels[to.blockOutChannels.length - 1 - Number(match[1])];
-  // Vectors are of the inputs alone.
-  const [rows, into, newInto] =
-    shape.length === 1 ? [1, shape[0], parameter.shape[0]] : [shape[0], shape[1], parameter.shape[1]];
-  const isOfInputs = shape.length === 1 ? parameter.name.includes('.norm1.') : rows === parameter.shape[0];
-  const window = shape.length === 1 ? 1 : sizeOf(shape.slice(2));
-  if (!isOfInputs || window !== sizeOf(parameter.shape.slice(2)) || Math.min(into, newInto) < skip) return 0;
+  const match = OF_INPUTS.exec(name);
+  if (!match) return 0;
+  const level = to.blockOutChannels.length - 1 - Number(match[1]);
+  const skip = to.blockOutChannels[level];
+  if (from.blockOutChannels[level] !== skip) return 0;
+  // As [rows, inputs, numbers for each]; vectors are of the inputs alone.
+  const [rows, into, ...window] = shape.length === 1 ? [1, shape[0]] : shape;
+  const newInto = wanted[shape.length === 1 ? 0 : 1];
+  const size = sizeOf(window);
   for (let row = 0; row < rows; row++) {
-    const source = data.subarray((row * into + into - skip) * window, (row + 1) * into * window);
-    part.set(source, (row * newInto + newInto - skip) * window);
+    const ofSkip = data.subarray((row * into + into - skip) * size, (row + 1) * into * size);
+    part.set(ofSkip, ((row + 1) * newInto - skip) * size);
   }
-  return rows * skip * window;
+  return rows * skip * size;
 }

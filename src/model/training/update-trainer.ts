@@ -7,7 +7,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { integerStream, uniforms } from '../../common/random.js';
 import type { CompiledFunction, Engine } from '../../engine/engine.js';
-import { openByBand } from '../bands.js';
+import { makeByBand } from '../bands.js';
 import { checkFinite } from '../network.js';
 import { type Parameterization, x0Coefficients } from '../parameterization.js';
 import type { Schedule } from '../schedule.js';
@@ -216,7 +216,7 @@ function coefficientsOf(schedule: Schedule, { prediction }: Parameterization, t:
 
 /** As {@link compileEvaluation}, each example by the network that its timestep is for. */
 function openEvaluations(engine: Engine, network: UNet, image: readonly number[]) {
-  const compiled = openByBand(network, (ofBand) => compileEvaluation(engine, ofBand, image));
+  const compiled = makeByBand(network, (ofBand) => compileEvaluation(engine, ofBand, image));
   return {
     async run(inputs: Float32Array[], timesteps: readonly number[]): Promise<Float32Array[]> {
       const functions = await Promise.all(timesteps.map((t) => compiled.at(t)));

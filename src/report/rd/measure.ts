@@ -2,7 +2,7 @@
 
 import { availableParallelism, cpus } from 'node:os';
 import { integerStream } from '../../common/random.js';
-import { pixelHash } from '../../data/test-pictures.js';
+import { pixelHash } from '../../data/pixel-hash.js';
 import { crop, middleOf } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
 import { encodeImage } from '../../node/image/write.js';

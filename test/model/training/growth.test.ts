@@ -66,6 +66,15 @@ describe('a network with more layers per block', () => {
     expect(Math.max(...after.map((value, i) => Math.abs(value - before[i])))).toBeLessThan(1e-5 * largest);
   });
 
+  test('computes the same where attention is added, too', async () => {
+    const from = configOf([8, 12], 1);
+    const to = { ...from, downAttention: [true, true], upAttention: [true, true] };
+    const { tensors, taken } = grow(from, to);
+    expect(taken).toBe(countParameters(from));
+    const [before, after] = [await outputOf(from, tensorsOf(from)), await outputOf(to, tensors)];
+    expect(Math.max(...after.map((value, i) => Math.abs(value - before[i])))).toBeLessThan(1e-5);
+  });
+
   test('learns in what is added, too: not all of it is 0', () => {
     const { tensors } = grow(configOf([8, 12], 1), configOf([8, 12], 2));
     expect(tensors.get('down_blocks.0.resnets.1.conv1.weight')!.data.some((value) => value !== 0)).toBe(true);
@@ -110,6 +119,8 @@ test('a wider level takes over what is beside it', () => {
   const { tensors, taken } = grow(configOf([8, 12], 1), configOf([8, 16], 1));
   expect(taken).toBeGreaterThan(0);
   expect(tensors.get('conv_in.weight')).toEqual(tensorsOf(configOf([8, 12], 1)).get('conv_in.weight'));
+  // Channels of another width have nothing in common.
+  expect(new Set(tensors.get('up_blocks.0.resnets.0.norm1.weight')!.data)).toEqual(new Set([1]));
 });
 
 test.each([
