@@ -1,12 +1,14 @@
 /**
- * Small random pictures, lossless there and back: all sizes from 1x1 to 40x40, noise, one colour, ramps, few colours, and parts of
+ * Small random pictures, lossless there and back: all sizes from 1x1 to 40x40 or a given side, noise, one colour, ramps, few colours, and parts of
  * photographs; written on `onnx`, read on `onnx` and on `wasm`. Seeded; every picture can be made again by its number.
  *
  *   npm run build && node bench/round-trip.mjs [options]
  *
  * --cases N     default 10000
  * --from N      number of the first (default 0), to go on where a run ended
- * --model NAME  shipped model or directory (default pilot). What is tested is the tail, so a small network will do.
+ * --model NAME  shipped model or directory (default pilot). What is tested is the tail, so a small network will do; but one that is moved by
+ *               an update between evaluations has more steps in which engines differ.
+ * --side N      largest side, in pixels (default 40): smaller ones for large networks on `wasm`
  * --engines A,B that read each file (default onnx,wasm)
  * --seed TEXT   default round-trip
  *
@@ -24,13 +26,14 @@ const { values } = parseArgs({
     cases: { type: 'string', default: '10000' },
     from: { type: 'string', default: '0' },
     model: { type: 'string', default: 'pilot' },
+    side: { type: 'string', default: '40' },
     engines: { type: 'string', default: 'onnx,wasm' },
     seed: { type: 'string', default: 'round-trip' },
   },
 });
 const first = Number(values.from);
 const count = Number(values.cases);
-const MOST = 40;
+const MOST = Number(values.side);
 
 const photo = await readImage(fileURLToPath(new URL('../fixtures/images/budgie.webp', import.meta.url)));
 const models = [];
