@@ -1,6 +1,6 @@
 /**
  * Small random pictures, lossless there and back: all sizes from 1x1 to 40x40 or a given side, noise, one colour, ramps, few colours, and parts of
- * photographs; written on `onnx`, read on `onnx` and on `wasm`. Seeded; every picture can be made again by its number.
+ * photographs, and those with grain, which are sent as steps and residuals; written on `onnx`, read on `onnx` and on `wasm`. Seeded; every picture can be made again by its number.
  *
  *   npm run build && node bench/round-trip.mjs [options]
  *
@@ -9,6 +9,7 @@
  * --model NAME  shipped model or directory (default pilot). What is tested is the tail, so a small network will do; but one that is moved by
  *               an update between evaluations has more steps in which engines differ.
  * --side N      largest side, in pixels (default 40): smaller ones for large networks on `wasm`
+ * --kinds LIST  noise, flat, ramp, extremes, photograph, grain, few colours; comma between (default all)
  * --engines A,B that read each file (default onnx,wasm)
  * --seed TEXT   default round-trip
  *
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     model: { type: 'string', default: 'pilot' },
     side: { type: 'string', default: '40' },
+    kinds: { type: 'string', default: 'noise,flat,ramp,extremes,photograph,grain,few colours' },
     engines: { type: 'string', default: 'onnx,wasm' },
     seed: { type: 'string', default: 'round-trip' },
   },
@@ -62,9 +64,11 @@ function makePicture(index) {
     extremes: () => 255 * below(2),
     photograph: (i) =>
       photo.data[((top + Math.floor(i / 3 / width)) * photo.width + left + (Math.floor(i / 3) % width)) * 3 + (i % 3)],
+    grain: (i) => Math.max(0, Math.min(255, kinds.photograph(i) + below(7) + below(7) - 6)),
   };
-  const names = [...Object.keys(kinds), 'few colours'];
+  const names = values.kinds.split(',');
   const kind = names[below(names.length)];
+  if (kind !== 'few colours' && !(kind in kinds)) throw new Error(`--kinds: expected some of those above, got ${kind}`);
   if (kind !== 'few colours')
     return { kind, image: { width, height, data: Uint8Array.from({ length }, (_, i) => kinds[kind](i)) } };
   const data = new Uint8Array(length);

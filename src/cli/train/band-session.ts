@@ -22,10 +22,10 @@ import { writeCheckpoint } from '../../node/checkpoint-file.js';
 import { loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import type { Console } from '../console.js';
 import { openProgress } from '../progress.js';
-import { costOfBandRate, heldOutCrops } from './extent.js';
+import { costOfBandRate, cropsToMeasureOn } from './extent.js';
 import type { RunFiles } from './files.js';
 import { type ModelContents, readModelContents, writeModelCopy } from './model-copy.js';
-import { createSkippedNotes, createWarmupNote, openWatch, trainingLeft } from './watch.js';
+import { createSkippedNotes, createWarmupNote, openWatch, secondsLeftWith } from './watch.js';
 
 export interface BandSessionOptions {
   readonly console: Console;
@@ -76,17 +76,12 @@ export async function runBandSession(options: BandSessionOptions): Promise<void>
         record = { ...record, seconds };
         await writeCheckpoint(files.checkpoint, { record, state }, parameters);
       },
-      secondsLeft: (now) => {
-        const training = trainingLeft(limits, batch, now);
-        const trained = now.step * batch + training * now.imagesPerSecond;
-        return training + costOfBandRate(trained) / now.imagesPerSecond;
-      },
+      secondsLeft: secondsLeftWith(limits, batch, costOfBandRate),
     });
     tellSkipped();
     if (!isDone) return;
     const weights = weightsFile(state, parameters);
-    const { crops, heldOut } = await data.validation(heldOutCrops(state.step * batch));
-    const of = `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures`;
+    const { crops, of } = await cropsToMeasureOn(data, state.step * batch);
     console.note(`trained for ${counted(state.step, 'step')}; now its rate is measured on ${of}, before and after`);
     const progress = openProgress(console, 'measuring the rate');
     const rateOf = async (file: Uint8Array, from: number) => {

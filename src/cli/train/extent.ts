@@ -3,6 +3,8 @@
  * than training did. By crops and not by the clock, so that the same command makes the same model on any machine.
  */
 import { ENOUGH_IMAGES } from '../../codec/calibration.js';
+import { counted } from '../../common/counted.js';
+import type { TrainingData } from '../../data/training-data.js';
 import { CALIBRATION_TILES, PROFILE_TILES } from './codec-file.js';
 
 /** Crops trained on from which on everything is measured in full: `small` sees them in ten minutes of two cores. */
@@ -51,8 +53,13 @@ export function extentOf(trained: number, side: number): Extent {
   };
 }
 
-/** Held-out crops that an update, or a band, is measured on. @param trained crops that it was trained on */
-export function heldOutCrops(trained: number): number {
+/** What an update, or a band, is measured on, and its name after a preposition. @param trained crops that it was trained on */
+export async function cropsToMeasureOn(data: TrainingData, trained: number) {
+  const { crops, heldOut } = await data.validation(heldOutCrops(trained));
+  return { crops, of: `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures` };
+}
+
+function heldOutCrops(trained: number): number {
   return Math.max(4, Math.round(24 * Math.min(1, trained / FULL_AFTER)));
 }
 

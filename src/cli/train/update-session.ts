@@ -20,10 +20,10 @@ import { writeCheckpoint } from '../../node/checkpoint-file.js';
 import { loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { type Console, table } from '../console.js';
 import { openProgress } from '../progress.js';
-import { costOfGain, heldOutCrops } from './extent.js';
+import { costOfGain, cropsToMeasureOn } from './extent.js';
 import type { RunFiles } from './files.js';
 import { readModelContents, writeModelCopy } from './model-copy.js';
-import { createSkippedNotes, openWatch, trainingLeft } from './watch.js';
+import { createSkippedNotes, openWatch, secondsLeftWith } from './watch.js';
 
 export interface UpdateSessionOptions {
   readonly console: Console;
@@ -79,17 +79,12 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
         record = { ...record, seconds };
         await writeCheckpoint(files.checkpoint, { record, state }, parameters);
       },
-      secondsLeft: (now) => {
-        const training = trainingLeft(limits, batch, now);
-        const trained = now.step * batch + training * now.imagesPerSecond;
-        return training + costOfGain(trained) / now.imagesPerSecond;
-      },
+      secondsLeft: secondsLeftWith(limits, batch, costOfGain),
     });
     tellSkipped();
     if (!isDone) return;
     const update = weightsFile(state, parameters);
-    const { crops, heldOut } = await data.validation(heldOutCrops(state.step * batch));
-    const of = `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures`;
+    const { crops, of } = await cropsToMeasureOn(data, state.step * batch);
     console.note(`trained for ${counted(state.step, 'step')}; now the update is measured on ${of}`);
     const progress = openProgress(console, 'measuring the update');
     const gains = await measureUpdateGain(

@@ -200,6 +200,19 @@ export function trainingLeft(
   );
 }
 
+/** Seconds until a limit is reached and what follows is done. @param costOf that, in crops that could be trained on meanwhile, by how many were */
+export function secondsLeftWith(
+  limits: RunLimits,
+  batch: number,
+  costOf: (trained: number) => number,
+): (now: RunProgress) => number {
+  return (now) => {
+    const training = trainingLeft(limits, batch, now);
+    const trained = now.step * batch + training * now.imagesPerSecond;
+    return training + costOf(trained) / now.imagesPerSecond;
+  };
+}
+
 function describeProgress(now: RunProgress, secondsLeft: number): string {
   const rate = now.imagesPerSecond.toPrecision(3);
   return `step ${now.step}, ${rate} images/s, loss ${now.smoothLoss.toPrecision(4)}, gradient ${now.smoothGradientNorm.toPrecision(3)}, ${formatDuration(secondsLeft)} left`;
