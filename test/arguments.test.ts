@@ -60,6 +60,7 @@ const GOOD: Readonly<Record<string, () => readonly unknown[]>> = {
   hasSsim: () => [image],
   msSsim: () => [syntheticImage(170, 170), syntheticImage(170, 170)],
   ssim: () => [syntheticImage(16, 16), syntheticImage(16, 16)],
+  bandFile: () => [{ least: 4, most: 60 }],
   interpolate: () => [model, image, image, { t: 0, lambdas: [0.5], seed: 'x' }],
   sampleSharedLatents: () => [model, { ...drawn, timesteps: [1] }],
   evaluateBound: () => [[image], model, { strata: 1 }],
@@ -198,6 +199,21 @@ describe('what is refused, in words', () => {
       /image width: expected an integer from 1 to \d+, got 2.5/,
     ],
     ['and in a header', 'writeHeader', () => [{ ...(header() as object), width: 2.5 }], /width: .*got 2.5/],
+    [
+      'an architecture with a number that JSON does not have',
+      'createModel',
+      () => [{ ...(GOOD.createModel()[0] as object), config: { layers_per_block: [8n] } }, engine],
+      /config\.json: layers_per_block: expected .*, got a list of 1/,
+    ],
+    [
+      'a load of a plan that has no words of its own',
+      'writeHeader',
+      () => {
+        const good = header() as { plan: object };
+        return [{ ...good, plan: { ...good.plan, load: Object.create(null) } }];
+      },
+      /plan load: expected an integer from 0 to 3, got Object/,
+    ],
     ['a width as text', 'encodePng', () => [{ ...image, width: '8' }], /image width: .*got "8"/],
     ['no width', 'sample', () => [model, { ...drawn, width: 0 }], /samples width: .*got 0/],
     [

@@ -1,6 +1,6 @@
 /** Weights of bands of noise as a model's files have them. */
 import { array, check, maxLength, minLength, pipe, regex, string } from 'valibot';
-import { checkBytes } from '../common/arguments.js';
+import { checkArgument, checkBytes, checkObject } from '../common/arguments.js';
 import { hexSha256 } from '../common/bytes.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { checked, integerFrom, objectOf } from '../common/foreign.js';
@@ -10,6 +10,7 @@ import { type Band, nameOfBand } from '../model/bands.js';
 import type { UNetConfig } from '../model/config.js';
 import { tryNetwork } from '../model/network.js';
 import { readSafetensors } from '../model/safetensors.js';
+import { MAX_TIMESTEPS } from '../model/schedule.js';
 import { createUNet, type UNet } from '../model/unet.js';
 
 /** A band of timesteps with weights of its own, in a file of their own ({@link bandFile}). */
@@ -21,8 +22,13 @@ export interface WeightsBand extends Band {
 /** Reads the contents of {@link bandFile}. */
 export type ReadBand = (band: Band) => Promise<Uint8Array>;
 
-/** Name of the file of a band's weights: `band-4-60.safetensors`. */
+const TIMESTEP = { type: 'number', integer: true, least: 1, most: MAX_TIMESTEPS } as const;
+
+/** Name of the file of a band's weights: `band-4-60.safetensors`. @throws CodecError('usage') for what is no band */
 export function bandFile(band: Band): string {
+  checkObject('band', band);
+  checkArgument('band least', TIMESTEP, band.least);
+  checkArgument('band most', TIMESTEP, band.most);
   return `band-${nameOfBand(band)}.safetensors`;
 }
 

@@ -51,10 +51,15 @@ function format(value: unknown): string {
   return ArrayBuffer.isView(value) ? `${kind} of ${(value as Uint8Array).length} values` : kind;
 }
 
-/** A value of somebody's JSON file, for a message of one line: long ones are cut short. */
+/** A value of somebody's JSON file, or of what a caller has in its place, for a message of one line: long ones are cut short. */
 export function briefly(value: unknown): string {
   if (Array.isArray(value) && value.length > MOST_ITEMS) return `a list of ${value.length}`;
-  return cut(JSON.stringify(value) ?? 'nothing');
+  try {
+    return cut(JSON.stringify(value) ?? 'nothing');
+  } catch {
+    // A caller's may be one that JSON does not have, such as a bigint, or hold itself.
+    return format(value);
+  }
 }
 
 function cut(text: string): string {

@@ -382,7 +382,7 @@ it('grows from the weights of a smaller network', async () => {
   const grown = await callMain([...args, '--from', 'whole', '--grow', '--warmup', '0', '--lr', '1e-9'], directory);
   expect(grown).toMatchObject({
     code: 0,
-    stderr: expect.stringMatching(/\d+ parameters of [\d,]+ are those of whole/),
+    stderr: expect.stringMatching(/[\d,]+ of [\d,]+ parameters are those of whole/),
   });
   const tensors = async (out: string) =>
     readSafetensors(await readFile(join(directory, out, 'diffusion_pytorch_model.safetensors')));

@@ -214,6 +214,6 @@ export function checkParameters({ first, second, load, pace }: PlanParameters): 
     Number.isInteger(value) && value >= least && value <= most;
   if (!inRange(first, PLAN_LIMITS.first)) throw invalidArgument('plan first', 'an integer from -64 to 63', first);
   if (!inRange(second, PLAN_LIMITS.second)) throw invalidArgument('plan second', 'an integer from -8 to 7', second);
-  if (LOADS[load] === undefined) throw invalidArgument('plan load', 'an integer from 0 to 3', load);
-  if (PACES[pace] === undefined) throw invalidArgument('plan pace', 'an integer from 0 to 7', pace);
+  if (!inRange(load, [0, LOADS.length - 1])) throw invalidArgument('plan load', 'an integer from 0 to 3', load);
+  if (!inRange(pace, [0, PACES.length - 1])) throw invalidArgument('plan pace', 'an integer from 0 to 7', pace);
 }
