@@ -2,11 +2,10 @@
 import type { Size } from '../../image/image.js';
 import { fromUnit, toUnit } from '../../image/pixels.js';
 import { DrawingReader } from '../drawing/drawing-reader.js';
+import { POINT_PIXELS } from '../drawing/passes.js';
 import type { DrawingTail, TailHeader } from '../lossless/tail-header.js';
 import { type TailPicture, type TailSource, verdict } from '../lossless/tail-reader.js';
 
-/** Pixels that are read before there is a new point. */
-const GROUP_PIXELS = 64;
 const CHANNELS = 3;
 
 export class DrawingTailReader implements TailSource {
@@ -48,7 +47,7 @@ export class DrawingTailReader implements TailSource {
   }
 
   readGroup(): boolean {
-    return this.reader.read(GROUP_PIXELS);
+    return this.reader.read(POINT_PIXELS);
   }
 
   picture(): TailPicture {

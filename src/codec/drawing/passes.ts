@@ -5,6 +5,9 @@
  */
 import type { Size } from '../../image/image.js';
 
+/** Pixels that a decoder reads before there is a new point of a drawing. */
+export const POINT_PIXELS = 64;
+
 /** Pixels (x, y) with x = left, left + across, ... and y = top, top + down, ..., in rows from the top. */
 export interface Pass {
   readonly top: number;

@@ -1,6 +1,6 @@
 /** From which pass on a drawing that has not come to its end is filled up: from where that is nearer to the picture. */
 import type { RgbImage } from '../../image/image.js';
-import { type Pass, passesOf } from '../drawing/passes.js';
+import { type Pass, POINT_PIXELS, passesOf, pixelsOf } from '../drawing/passes.js';
 import { MOST_FILLED } from '../lossless/tail-header.js';
 import { ALLOWED_RISE } from './points.js';
 
@@ -42,7 +42,58 @@ export function fillingOf(image: RgbImage, samples: Uint8Array, shown: readonly 
     if (sparse > before * ALLOWED_SQUARED_RISE) return undefined;
     before = sparse;
   }
-  return last - first;
+  const filledFrom = first < last ? first + 1 : passes.length;
+  return pointsRise(image, samples, shown, passes, errors, filledFrom) ? undefined : last - first;
+}
+
+/**
+ * Whether a point is worse than the one before. A drawing that is coarse can spoil pixels one after another, and come out of a pass no worse
+ * than it went in.
+ * @param errors after each pass
+ * @param filledFrom number of the first pass while which known pixels stand for those around them
+ */
+function pointsRise(
+  image: RgbImage,
+  samples: Uint8Array,
+  shown: readonly number[],
+  passes: readonly Pass[],
+  errors: readonly PassErrors[],
+  filledFrom: number,
+): boolean {
+  const { width, height, data, alpha } = image;
+  const errorOf = (pixel: number, picture: ArrayLike<number>, at: number) => {
+    if (alpha?.[pixel] === 0) return 0;
+    let sum = 0;
+    for (let c = 0; c < 3; c++) sum += (data[3 * pixel + c] - picture[at + c]) ** 2;
+    return sum;
+  };
+  let error = errorOfShown(image, shown);
+  let before = error;
+  let known = 0;
+  const isWorse = () => {
+    const worse = error > before * ALLOWED_SQUARED_RISE;
+    before = error;
+    return worse;
+  };
+  for (const [k, pass] of passes.entries()) {
+    const { top, left, down, across } = pass;
+    const { down: rows, across: columns } = passes[Math.max(0, k - 1)].after;
+    let missing = pixelsOf(pass, image);
+    for (let y = top; y < height; y += down) {
+      for (let x = left; x < width; x += across) {
+        const pixel = y * width + x;
+        error += errorOf(pixel, samples, 3 * pixel);
+        error -=
+          k >= filledFrom
+            ? errorOf(pixel, samples, 3 * ((y - (y % rows)) * width + x - (x % columns)))
+            : errorOf(pixel, shown, 0);
+        // With its last pixel a pass is filled up.
+        if (--missing === 0) error = k + 1 >= filledFrom ? errors[k].filled : errors[k].sparse;
+        if (++known % POINT_PIXELS === 0 && isWorse()) return true;
+      }
+    }
+  }
+  return isWorse();
 }
 
 function errorsAfter(
