@@ -33,32 +33,35 @@ export function bandFile(band: Band): string {
 }
 
 /**
- * The networks of bands, to be put into that of a model.
- * @param readBand reads their weights, which are checked
- * @throws CodecError('usage') for bands without `readBand`; 'model' by the networks' `load` where weights are not what they should be
+ * A model's network with those of its bands.
+ * @param weights of all timesteps that are in no band, as stored
+ * @param readBand reads the weights of bands, which are checked
+ * @throws CodecError('model') where weights do not fit, of bands by their `load`; 'usage' for bands without `readBand`
  */
-export function networkBands(
-  bands: readonly WeightsBand[] | undefined,
-  config: UNetConfig,
-  readBand: ReadBand | undefined,
+export function createBandedUNet(
   engine: Engine,
-): Pick<UNet, 'bands'> {
-  if (!bands) return {};
+  config: UNetConfig,
+  weights: Uint8Array,
+  bands: readonly WeightsBand[] | undefined,
+  readBand: ReadBand | undefined,
+): UNet {
+  const network = createUNet(config, readSafetensors(weights));
+  if (!bands) return network;
   if (!readBand) {
     throw invalidArgument('`readBand`', `a function that reads ${bandFile(bands[0])}`, readBand);
   }
+  const load = async (band: WeightsBand) => {
+    const { least, most } = band;
+    const weights = await readBand({ least, most });
+    checkBytes(bandFile(band), weights);
+    await checkBandWeights(band, weights);
+    const network = createUNet(config, readSafetensors(weights));
+    await tryNetwork(engine, network, band);
+    return network;
+  };
   return {
-    bands: bands.map(({ sha256, ...band }) => {
-      const load = async () => {
-        const weights = await readBand(band);
-        checkBytes(bandFile(band), weights);
-        await checkBandWeights({ ...band, sha256 }, weights);
-        const network = createUNet(config, readSafetensors(weights));
-        await tryNetwork(engine, network, band);
-        return network;
-      };
-      return { ...band, load: once(load) };
-    }),
+    ...network,
+    bands: bands.map((band) => ({ least: band.least, most: band.most, load: once(() => load(band)) })),
   };
 }
 

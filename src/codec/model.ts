@@ -44,10 +44,10 @@ import {
   type Schedule,
   type ScheduleConfig,
 } from '../model/schedule.js';
-import { createUNet, withUpdate } from '../model/unet.js';
+import { withUpdate } from '../model/unet.js';
 import { createUpdate } from '../model/update.js';
 import type { Tiling } from '../model/windows.js';
-import { bandsWithin, networkBands, type ReadBand, type WeightsBand } from './bands.js';
+import { bandsWithin, createBandedUNet, type ReadBand, type WeightsBand } from './bands.js';
 import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type Covariances, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
@@ -163,7 +163,7 @@ export async function openDescribed(
 ): Promise<Model> {
   const { config, schedule, tiling, parameterization, pyramid, bands } = description;
   checkChannels(config, parameterization);
-  const network = { ...createUNet(config, readSafetensors(weights)), ...networkBands(bands, config, readBand, engine) };
+  const network = createBandedUNet(engine, config, weights, bands, readBand);
   await tryNetwork(engine, network, wholeRange(schedule));
   const updated = update && withUpdate(network, createUpdate(readSafetensors(update), network.featureChannels));
   const alone = createDenoiser(engine, network, schedule, tiling, parameterization, updated);

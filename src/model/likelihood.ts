@@ -358,7 +358,8 @@ function createMoments(): Moments {
   };
 }
 
-function estimate(values: readonly number[]): Estimate {
+/** The mean of values, and its standard error: NaN for a single one. */
+export function estimate(values: readonly number[]): Estimate {
   const value = values.reduce((sum, x) => sum + x, 0) / values.length;
   const squares = values.reduce((sum, x) => sum + (x - value) ** 2, 0);
   return { value, standardError: standardError(squares, values.length) };

@@ -5,7 +5,14 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bandFile, checkBands, checkBandWeights, networkBands, type WeightsBand } from '../codec/bands.js';
+import {
+  bandFile,
+  checkBands,
+  checkBandWeights,
+  createBandedUNet,
+  type ReadBand,
+  type WeightsBand,
+} from '../codec/bands.js';
 import { type Header, readHeader } from '../codec/format/header.js';
 import {
   CODEC_FILE,
@@ -31,7 +38,6 @@ import { checkChannels, paperParameterization } from '../model/parameterization.
 import { readSafetensors, type Tensors } from '../model/safetensors.js';
 import { createSchedule, paperSchedule } from '../model/schedule.js';
 import { type Diffusion, parseSchedulerConfig } from '../model/scheduler-config.js';
-import { createUNet } from '../model/unet.js';
 import { listParameters, matchParameters } from '../model/unet-parameters.js';
 import type { Tiling } from '../model/windows.js';
 import { exists } from './files.js';
@@ -86,7 +92,7 @@ export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
   const codec = await readJson(directory, CODEC_FILE);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
   const update = (await exists(join(directory, UPDATE_FILE))) && (await readModelFile(directory, UPDATE_FILE));
-  const readBand = (band: Band) => readModelFile(directory, bandFile(band));
+  const readBand = bandReader(directory);
   const files = { name: basename(directory), config, codec, weights, readBand, ...(update && { update }) };
   const info = { ...(await describeModel(files)), directory };
   return { info, open: (engine) => openDescribed(info, files, engine) };
@@ -166,11 +172,8 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   const schedule = createSchedule(diffusion.schedule);
   const bands = given ? undefined : earlier.bands;
   if (bands) checkBands(bands, schedule.timesteps);
-  const readBand = (band: Band) => readModelFile(directory, bandFile(band));
-  const network = {
-    ...createUNet(config, readSafetensors(await readModelFile(directory, WEIGHTS_FILE))),
-    ...networkBands(bands, config, readBand, engine),
-  };
+  const weights = await readModelFile(directory, WEIGHTS_FILE);
+  const network = createBandedUNet(engine, config, weights, bands, bandReader(directory));
   await tryNetwork(engine, network, wholeRange(schedule));
   const denoiser = createDenoiser(engine, network, schedule, tiling, parameterization);
   return {
@@ -268,6 +271,10 @@ async function readModelFile(directory: string, file: string): Promise<Uint8Arra
       throw new CodecError('model', `model ${directory}: cannot read ${file}: ${reason}${hint}`, { cause });
     },
   );
+}
+
+function bandReader(directory: string): ReadBand {
+  return (band) => readModelFile(directory, bandFile(band));
 }
 
 /** Those of the shipped models have 16 kB, one of ten thousand timesteps has 200. */

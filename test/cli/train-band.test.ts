@@ -1,13 +1,11 @@
 /** Training weights for a band of noise by the real command, of the smallest network there is and pictures of 16x16 and a little more. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/model/safetensors.js';
 import { loadModelInfo } from '../../src/node/models.js';
 import { callMain, callMainJson, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
-import { syntheticImage, toSharp } from '../helpers/fixtures.js';
-import { edit } from '../helpers/model-copy.js';
+import { trainingDirectory } from '../helpers/training-directory.js';
 
 const WEIGHTS = 'diffusion_pytorch_model.safetensors';
 const BAND = 'band-4-60.safetensors';
@@ -16,20 +14,9 @@ const BAND = 'band-4-60.safetensors';
 let directory: string;
 let document: Record<string, unknown> & { readonly rates: Record<'before' | 'after' | 'change', number> };
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-train-band-'));
-  await cp('fixtures/reference/unet-tiny', join(directory, 'tiny'), { recursive: true });
-  await cp('models/pilot/codec.json', join(directory, 'tiny/codec.json'));
-  await edit(join(directory, 'tiny'), 'codec.json', (codec) =>
-    Object.assign(codec, { about: { trainedOn: 'few', images: 12, hours: 1, update: { steps: 3 } } }),
-  );
+  const about = { trainedOn: 'few', images: 12, hours: 1, update: { steps: 3 } };
+  directory = await trainingDirectory('train-band', about);
   await writeFile(join(directory, 'tiny/README.md'), '# tiny\n');
-  await mkdir(join(directory, 'pictures'));
-  for (let i = 0; i < 6; i++) {
-    const picture = await toSharp(syntheticImage(16 + i, 16))
-      .png()
-      .toBuffer();
-    await writeFile(join(directory, 'pictures', `${i}.png`), picture);
-  }
   document = await ddpmCodecJson(run('whole', '--steps', '60', '--threads', '1'), directory);
 });
 

@@ -1,8 +1,7 @@
 /** Training an update by the real command, of the smallest network there is and pictures of 16x16 and a little more. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -14,8 +13,8 @@ import { listParameters } from '../../src/model/unet-parameters.js';
 import { readUpdateCheckpoint } from '../../src/node/checkpoint-file.js';
 import { loadModelInfo } from '../../src/node/models.js';
 import { callMain, callMainJson, ddpmCodecJson, EXECUTABLE, expectRefusal } from '../helpers/cli.js';
-import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 import { edit } from '../helpers/model-copy.js';
+import { trainingDirectory } from '../helpers/training-directory.js';
 import { waitUntil } from '../helpers/waiting.js';
 
 const UPDATE = 'update.safetensors';
@@ -25,17 +24,7 @@ const CHECKPOINT = 'training/checkpoint.safetensors';
 let directory: string;
 let document: Record<string, unknown> & { readonly gains: readonly Record<string, number>[] };
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-train-update-'));
-  await cp('fixtures/reference/unet-tiny', join(directory, 'tiny'), { recursive: true });
-  await cp('models/pilot/codec.json', join(directory, 'tiny/codec.json'));
-  await edit(join(directory, 'tiny'), 'codec.json', (codec) => Object.assign(codec, { about: { trainedOn: 'few' } }));
-  await mkdir(join(directory, 'pictures'));
-  for (let i = 0; i < 6; i++) {
-    const picture = await toSharp(syntheticImage(16 + i, 16))
-      .png()
-      .toBuffer();
-    await writeFile(join(directory, 'pictures', `${i}.png`), picture);
-  }
+  directory = await trainingDirectory('train-update', { trainedOn: 'few' });
   document = await ddpmCodecJson(run('whole', '--steps', '40', '--threads', '1'), directory);
 });
 

@@ -10,6 +10,7 @@ import { measureBandRate } from '../../model/band-rate.js';
 import { type Band, isSameBand, nameOfBand } from '../../model/bands.js';
 import { strideOf } from '../../model/config.js';
 import { createDenoiser } from '../../model/denoiser.js';
+import { estimate } from '../../model/likelihood.js';
 import { readSafetensors } from '../../model/safetensors.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import { allWeights, weightsFile } from '../../model/training/export.js';
@@ -147,18 +148,14 @@ interface Change {
 }
 
 function compare(before: readonly number[], after: readonly number[]): Change {
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const ofBefore = mean(before);
-  const changes = before.map((value, i) => (after[i] - value) / ofBefore);
-  const change = mean(changes);
-  const squares = changes.reduce((sum, value) => sum + (value - change) ** 2, 0);
-  const count = changes.length;
+  const { value: ofBefore } = estimate(before);
+  const { value: change, standardError } = estimate(before.map((value, i) => (after[i] - value) / ofBefore));
   const round = (value: number) => Number(value.toPrecision(5));
   return {
     before: round(ofBefore),
-    after: round(mean(after)),
+    after: round(estimate(after).value),
     change: round(change),
-    standardError: count > 1 ? round(Math.sqrt(squares / (count - 1) / count)) : null,
+    standardError: Number.isNaN(standardError) ? null : round(standardError),
   };
 }
 

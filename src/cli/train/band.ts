@@ -1,15 +1,17 @@
 /** `ddpm-codec train --band`: what is asked for, and whether it can be done. */
+import { join } from 'node:path';
 import { CodecError } from '../../common/errors.js';
 import type { Band } from '../../model/bands.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import type { TrainerOptions } from '../../model/training/trainer.js';
 import type { ModelInfo } from '../../node/models.js';
+import { readJsonFile } from '../../node/read.js';
 import { parseBand } from '../args.js';
 import type { Console } from '../console.js';
 import { withContext } from '../context.js';
 import type { RunFiles } from './files.js';
 import {
-  defaultSide,
+  defaultSideOf,
   type Given,
   limitsOf,
   refuseChange,
@@ -33,7 +35,6 @@ const DEFAULTS = {
   dropout: 0,
   seed: 'ddpm-codec',
 } as const;
-const LARGEST_DEFAULT_CROP = 96;
 /** Options that say what the model has decided. */
 const OF_THE_MODEL = ['config', 'from', 'prediction', 'variance', 'timesteps-sampling', 'validate-every'] as const;
 
@@ -115,18 +116,18 @@ async function trainIn(
 async function planRun(model: ModelInfo, band: Band, args: TrainArgs, { options }: Given): Promise<RunRecord> {
   const { data } = args;
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
-  const { loadWeights } = await import('../../node/models.js');
-  const { configJson } = await loadWeights(model.directory);
+  const { CONFIG_FILE } = await import('../../node/models.js');
+  const config = await readJsonFile(join(model.directory, CONFIG_FILE), 'model');
   const trainer: TrainerOptions = {
     ...DEFAULTS,
     ...model.parameterization,
     loss: model.parameterization.variance === 'learned' ? 'hybrid' : 'simple',
-    side: await defaultSide(data, Math.min(model.tiling.tile, LARGEST_DEFAULT_CROP)),
+    side: await defaultSideOf(model, data),
     ...options,
     ...{ timestepsSampling: 'log-snr', band },
   };
   return {
-    config: configJson as Record<string, unknown>,
+    config: config as Record<string, unknown>,
     options: trainer,
     bandOf: { model: args.model!, modelId: model.id },
     ...{ data, commands: [], seconds: 0 },

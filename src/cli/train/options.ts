@@ -115,6 +115,13 @@ export async function defaultSide(data: readonly string[], ofPictures: number): 
   return (await parseSources(data)).every(({ name }) => name === CIFAR10) ? CIFAR10_SIDE : ofPictures;
 }
 
+const LARGEST_MODEL_CROP = 96;
+
+/** The same for what is trained beside a model's network: its window, if that is not large. */
+export function defaultSideOf({ tiling }: ModelInfo, data: readonly string[]): Promise<number> {
+  return defaultSide(data, Math.min(tiling.tile, LARGEST_MODEL_CROP));
+}
+
 /** How far a run goes. @param byDefault steps, where neither --steps nor --hours is given @throws CodecError('usage') where nothing says */
 export function limitsOf({ steps, seconds }: Given, byDefault: number | undefined): RunLimits {
   const limits = { steps: steps ?? (seconds === undefined ? byDefault : undefined), seconds };

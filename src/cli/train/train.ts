@@ -151,6 +151,9 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
   if (args.grow && (args.update || args.band !== undefined || args.resume)) {
     throw new CodecError('usage', '--grow: only for a new network, with --from and --config');
   }
+  if (args.grow && args.from === undefined) {
+    throw new CodecError('usage', '--grow: say which model it is to grow from, with --from');
+  }
   if (args.update) return (await import('./update.js')).trainUpdate(args, given, console);
   if (args.band !== undefined) return (await import('./band.js')).trainBand(args, given, console);
   if (args.model !== undefined) {
@@ -160,9 +163,6 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
     );
   }
   const { openRunDirectory } = await import('./files.js');
-  if (args.grow && args.from === undefined) {
-    throw new CodecError('usage', '--grow: say which model it is to grow from, with --from');
-  }
   if (args.from !== undefined) await refuseModel(await directoryOf(args.from), args.out);
   const files = await openRunDirectory(args.out, { resume: args.resume, force: args.force });
   try {

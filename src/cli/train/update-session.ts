@@ -1,10 +1,10 @@
 /** `ddpm-codec train --update`: one session of training a model's update, and the copy of the model that has it. */
-import { bandFile, networkBands } from '../../codec/bands.js';
+import { bandFile, createBandedUNet } from '../../codec/bands.js';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import { openTrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
-import { type Band, wholeRange } from '../../model/bands.js';
+import { wholeRange } from '../../model/bands.js';
 import { tryNetwork } from '../../model/network.js';
 import { readSafetensors } from '../../model/safetensors.js';
 import { createSchedule } from '../../model/schedule.js';
@@ -13,7 +13,6 @@ import { weightsFile } from '../../model/training/export.js';
 import type { RunLimits } from '../../model/training/run.js';
 import type { TrainerState } from '../../model/training/state.js';
 import { createUpdateTrainer } from '../../model/training/update-trainer.js';
-import { createUNet } from '../../model/unet.js';
 import { createUpdate } from '../../model/update.js';
 import { measureUpdateGain, type UpdateGain } from '../../model/update-gain.js';
 import { writeCheckpoint } from '../../node/checkpoint-file.js';
@@ -43,11 +42,10 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
   let { record } = options;
   const { batch, side, seed } = record.options;
   const contents = await readModelContents(model);
-  const readBand = async (band: Band) => contents.get(bandFile(band))!;
-  const network = {
-    ...createUNet(model.config, readSafetensors(contents.get(WEIGHTS_FILE)!)),
-    ...networkBands(model.bands, model.config, readBand, engine),
-  };
+  const read = (name: string) => contents.get(name)!;
+  const network = createBandedUNet(engine, model.config, read(WEIGHTS_FILE), model.bands, async (band) =>
+    read(bandFile(band)),
+  );
   if (side % network.stride !== 0) {
     throw new CodecError('usage', `--crop: expected a multiple of ${network.stride} for this network, got ${side}`);
   }

@@ -6,7 +6,7 @@ import type { Console } from '../console.js';
 import { withContext } from '../context.js';
 import type { RunFiles } from './files.js';
 import {
-  defaultSide,
+  defaultSideOf,
   type Given,
   limitsOf,
   refuseChange,
@@ -19,7 +19,6 @@ import {
 /** About an hour of a core with batches of the default. */
 const DEFAULT_STEPS = 8000;
 const DEFAULT_BATCH = 4;
-const LARGEST_DEFAULT_CROP = 96;
 /** Options that are of a network's training. */
 const NETWORK_ONLY = [
   ...([
@@ -93,11 +92,7 @@ async function trainIn(
 async function planRun(model: ModelInfo, { data, model: name }: TrainArgs, { options }: Given): Promise<UpdateRecord> {
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
   const { updateShapeFor } = await import('../../model/training/update-trainer.js');
-  const {
-    batch = DEFAULT_BATCH,
-    side = await defaultSide(data, Math.min(model.tiling.tile, LARGEST_DEFAULT_CROP)),
-    seed = 'ddpm-codec',
-  } = options;
+  const { batch = DEFAULT_BATCH, side = await defaultSideOf(model, data), seed = 'ddpm-codec' } = options;
   return {
     model: name!,
     modelId: model.id,

@@ -1,0 +1,22 @@
+/** What small runs of `train` are of: the smallest network there is, as a model `tiny`, and six pictures of 16x16 and a little more. */
+import { cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { syntheticImage, toSharp } from './fixtures.js';
+import { edit } from './model-copy.js';
+
+/** @param about what `tiny` says for people @returns a new directory, to be removed, with `tiny` and `pictures` in it */
+export async function trainingDirectory(name: string, about: object): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), `ddpm-codec-${name}-`));
+  await cp('fixtures/reference/unet-tiny', join(directory, 'tiny'), { recursive: true });
+  await cp('models/pilot/codec.json', join(directory, 'tiny/codec.json'));
+  await edit(join(directory, 'tiny'), 'codec.json', (codec) => Object.assign(codec, { about }));
+  await mkdir(join(directory, 'pictures'));
+  for (let i = 0; i < 6; i++) {
+    const picture = await toSharp(syntheticImage(16 + i, 16))
+      .png()
+      .toBuffer();
+    await writeFile(join(directory, 'pictures', `${i}.png`), picture);
+  }
+  return directory;
+}
