@@ -1,0 +1,226 @@
+"""What `ddpm-codec train` does, in PyTorch and bfloat16: twice as fast on CPUs with AVX512-BF16, for long runs.
+
+    python train.py --from models/photo --data photos --out run --hours 30 --cooldown 0.3
+    python train.py --from models/photo --config four-levels.json --data photos --out run --hours 30   # another architecture
+    python train.py --from models/photo --data photos --out run --hours 3 --band 4:60                  # weights for a band
+    python train.py --from models/cifar10 --data data_batch_*.bin --out run --hours 10 --side 32 --batch 64 --band 1:1000
+
+OUT gets the average of the weights (config.json, diffusion_pytorch_model.safetensors), checkpoint.pt, from which the same
+command goes on, and log.jsonl. Timesteps are uniform in log snr over the band, so that the loss is the band's rate. Needs
+PyTorch 2, NumPy and Pillow.
+"""
+
+import argparse
+import copy
+import json
+import math
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from model_files import CONFIG, WEIGHTS, read_model, write_safetensors
+from muon import Muon
+from pictures import SIZES, Crops, read_pictures
+
+# 1000 steps with betas from 1e-4 to 0.02 (Ho et al. 2020, section 4). ABAR[t - 1] is of timestep t.
+ABAR = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+SNR = ABAR / (1 - ABAR)
+# Where the chain of the validation is looked at.
+VALIDATED = [350, 260, 215, 180, 150, 125, 104, 86, 71, 58, 47, 38, 30, 23, 17, 12, 8, 5]
+# Of the pictures, for validation: one of HELD_EVERY, from HELD_FIRST on.
+HELD_FIRST, HELD_EVERY = 7, 16
+GRADIENT_CLIP = 1.0
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--from", dest="start", required=True, help="directory of the model to begin with")
+    add("--config", help="config.json of another architecture, which begins with what fits of the model's weights")
+    add("--data", nargs="+", required=True, help="directories, .zip files of pictures, CIFAR-10's .bin files")
+    add("--out", required=True, type=Path)
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--hours", type=float, help="of training, all runs together")
+    length.add_argument("--wall", type=float, help="seconds from now until the program has ended, for a machine lent by the minute")
+    add("--batch", type=int, default=8)
+    add("--side", type=int, default=96, help="of a crop")
+    add("--late-side", type=int, help="of the crops in the last 30 %% of the run, fewer of them")
+    add("--band", default="4:400", help="LEAST:MOST timestep")
+    add("--lr", type=float, default=1e-3)
+    add("--warmup", type=int, default=100, help="steps")
+    add("--cooldown", type=float, default=0.3, help="share of the run in which the learning rate falls to 0")
+    add("--ema", type=float, default=0.998)
+    add("--threads", type=int, default=os.cpu_count())
+    add("--float32", action="store_true", help="instead of bfloat16")
+    add("--compile", action="store_true", help="pays on a GPU")
+    add("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+def timestep_at(log_snr):
+    """1..1000, the first whose log snr is not above the given ones."""
+    return torch.searchsorted(-SNR.log().float(), -log_snr).clamp(0, 999) + 1
+
+
+class Trainer:
+    """A network, the average of its weights and its optimizer. On a CPU each thread has a part of the batch to itself."""
+
+    def __init__(self, model, o):
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.parameters = list(self.model.parameters())
+        self.optimizer = Muon(self.model.named_parameters())
+        self.options, self.step, self.seen, self.seconds = o, 0, 0, 0.0
+        self.parts = o.threads if self.device.type == "cpu" else 1
+        torch.set_num_threads(1 if self.parts > 1 else o.threads)
+        self.pool = ThreadPoolExecutor(self.parts)
+        self.gradients_of = torch.compile(self.gradients) if o.compile else self.gradients
+
+    def eps(self, model, xt, t):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=not self.options.float32):
+            return model(xt.contiguous(memory_format=torch.channels_last), t - 1).float()
+
+    def gradients(self, x, t, noise):
+        """Of the simple loss (Ho et al. 2020, equation 14); and the loss."""
+        abar = ABAR.float().to(self.device)[t - 1][:, None, None, None]
+        loss = F.mse_loss(self.eps(self.model, abar.sqrt() * x + (1 - abar).sqrt() * noise, t), noise)
+        return loss.detach(), torch.autograd.grad(loss, self.parameters)
+
+    def learn(self, x, t, noise, rate):
+        """One step. Returns the loss."""
+        parts = list(self.pool.map(self.gradients_of, *(v.chunk(self.parts) for v in (x, t, noise))))
+        shares = [len(part) / len(x) for part in x.chunk(self.parts)]
+        for i, p in enumerate(self.parameters):
+            p.grad = sum(share * gradients[i] for share, (_, gradients) in zip(shares, parts))
+        torch.nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
+        self.optimizer.step(rate, self.pool.map)
+        self.step += 1
+        self.seen += len(x)
+        keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
+        return sum(share * loss for share, (loss, _) in zip(shares, parts))
+
+    @torch.no_grad()
+    def validate(self, crops):
+        """By t, on an ideal chain: snr times the squared error of x̂0. Half of it is the rate in nats a value for each e-fold of snr."""
+        side, n = self.options.side, max(16, 24 * 96 * 96 // self.options.side**2)
+        random = torch.Generator().manual_seed(0)
+        x = crops.draw(n, side, np.random.default_rng(0))
+        noise = lambda: torch.randn(x.shape, generator=random).to(self.device)
+        y, snr, errors = torch.zeros_like(x), 0.0, {}
+        for t in VALIDATED:
+            # y is x and noise of variance 1 / snr: what an observation of the snr that is new adds to it.
+            new = SNR[t - 1].item()
+            y = (snr * y + (new - snr) * x + math.sqrt(new - snr) * noise()) / new
+            snr = new
+            xhat0 = torch.cat(list(self.pool.map(lambda part: self.xhat0(part, t), y.split(8))))
+            errors[t] = F.mse_loss(xhat0, x).item() * snr
+        return errors
+
+    @torch.no_grad()
+    def xhat0(self, y, t):
+        """Of the averaged weights, from y = x_t / sqrt(abar)."""
+        abar = ABAR[t - 1].item()
+        eps = self.eps(self.average, math.sqrt(abar) * y, torch.full((len(y),), t, device=self.device))
+        return (y - math.sqrt((1 - abar) / abar) * eps).clamp(-1, 1)
+
+    def save(self, directory, config):
+        state = {"model": self.model.state_dict(), "ema": self.average.state_dict(), "optimizer": self.optimizer.state()}
+        torch.save({**state, "step": self.step, "seen": self.seen, "spent": self.seconds}, directory / "checkpoint.tmp")
+        os.replace(directory / "checkpoint.tmp", directory / "checkpoint.pt")
+        write_safetensors(directory / WEIGHTS, self.average.state_dict())
+        (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+    def resume(self, directory):
+        if not (directory / "checkpoint.pt").exists():
+            return
+        state = torch.load(directory / "checkpoint.pt", map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["ema"])
+        self.optimizer.load(state["optimizer"])
+        self.step, self.seen, self.seconds = state["step"], state["seen"], state["spent"]
+        print(f"goes on after step {self.step}, {self.seconds / 3600:.2f} h", flush=True)
+
+
+def rate_at(step, share, o):
+    """Up over the warm-up, down over the cool-down as 1 - sqrt (Hägele et al. 2024)."""
+    down = 1 if share < 1 - o.cooldown else 1 - math.sqrt((share - 1 + o.cooldown) / o.cooldown)
+    return o.lr * min(1, (step + 1) / o.warmup) * down
+
+
+def batch_of(crops, step, share, o, device):
+    """Of a step, by the seed alone: crops, their timesteps spread over the band, and noise."""
+    rng = np.random.default_rng([o.seed, step])
+    side = o.late_side if o.late_side and share >= 0.7 else o.side
+    n = max(1, round(o.batch * o.side**2 / side**2))
+    x = crops.draw(n, side, rng)
+    least, most = map(int, o.band.split(":"))
+    high, low = (SNR[t - 1].log().item() for t in (least, most))
+    spread = (rng.permutation(n) + rng.random()) / n
+    t = timestep_at(torch.from_numpy(low + (high - low) * spread).float()).to(device)
+    random = torch.Generator(device).manual_seed(o.seed * 1000003 + step)
+    return x, t, torch.randn(x.shape, generator=random, device=device)
+
+
+def train(o, began):
+    o.out.mkdir(parents=True, exist_ok=True)
+    model, config = read_model(o.start, o.config)
+    trainer = Trainer(model, o)
+    pictures = read_pictures(o.data)
+    held = pictures[HELD_FIRST::HELD_EVERY]
+    rest = [picture for i, picture in enumerate(pictures) if i % HELD_EVERY != HELD_FIRST]
+    sizes = SIZES if o.side >= 64 else SIZES[:1]
+    crops = Crops(rest, max(o.side, o.late_side or 0), trainer.device, sizes)
+    unseen = Crops(held or rest, o.side, trainer.device, sizes)
+    size = sum(p.numel() for p in trainer.parameters)
+    print(f"{len(rest)} pictures, {len(held)} held out, {size} parameters, {trainer.device}", flush=True)
+    trainer.resume(o.out)
+
+    def log(**more):
+        about = {"step": trainer.step, "seen": trainer.seen, "hours": round(trainer.seconds / 3600, 4)}
+        with open(o.out / "log.jsonl", "a") as file:
+            file.write(json.dumps({**about, **more}) + "\n")
+
+    on_gpu = trainer.device.type == "cuda"
+    if trainer.step == 0:
+        log(validation=trainer.validate(unseen))
+    # The last save and validation take a while.
+    left = o.wall - (time.time() - began) - (25 if on_gpu else 60) if o.wall else None
+    end = o.hours * 3600 if o.hours else trainer.seconds + max(0, left)
+    saved = validated = told = time.time()
+    told_seen, mean = trainer.seen, None
+    while trainer.seconds < end:
+        started, share = time.time(), trainer.seconds / end
+        rate = rate_at(trainer.step, share, o)
+        loss = trainer.learn(*batch_of(crops, trainer.step, share, o, trainer.device), rate)
+        mean = loss if mean is None else mean.lerp(loss, 0.02)
+        if trainer.step % (200 if on_gpu else 20) == 0:
+            value = mean.item()
+            if not math.isfinite(value):
+                raise SystemExit(f"The loss is {value} at step {trainer.step}. Go on from the checkpoint with a lower --lr.")
+            log(loss=round(value, 5), lr=rate)
+            speed = (trainer.seen - told_seen) / (time.time() - told)
+            print(f"{trainer.step} loss {value:.5f} lr {rate:.1e} {speed:.1f} crops/s {trainer.seconds:.0f} s", flush=True)
+            told, told_seen = time.time(), trainer.seen
+        trainer.seconds += time.time() - started
+        if time.time() - saved > (90 if on_gpu else 300):
+            trainer.save(o.out, config)
+            saved = time.time()
+        if not on_gpu and time.time() - validated > 1800:
+            log(validation=trainer.validate(unseen))
+            validated = time.time()
+    trainer.save(o.out, config)
+    errors = trainer.validate(unseen)
+    log(validation=errors)
+    print("validation", json.dumps({t: round(error, 5) for t, error in errors.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    train(options(), time.time())

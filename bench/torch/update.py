@@ -1,0 +1,174 @@
+"""What `ddpm-codec train --update` does, in PyTorch and bfloat16, for a model without bands.
+
+    python update.py --model models/photo --data photos --out update.safetensors --hours 0.5
+
+OUT is the file that lies beside the model's weights. docs/TRAINING.md says what is trained; needs what train.py needs. The
+hours are those of one core.
+"""
+
+import argparse
+import copy
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from model_files import read_model, write_safetensors
+from pictures import SIZES, Crops, read_pictures
+from train import ABAR, GRADIENT_CLIP, HELD_EVERY, HELD_FIRST, SNR, timestep_at
+
+KEPT, WIDTH, HIDDEN, OBSERVED = 12, 16, 64, 9
+OUTPUT_SCALE = 0.15
+BATCH, SIDE, DRAWS = 4, 96, 3
+LEAST, MOST = 5, 600
+LOG_RATIOS = (0.08, math.log(4))
+RATE, WARMUP, COOLDOWN, EMA = 2e-3, 100, 0.5, 0.998
+LEAST_ERROR = (0.1 / 127.5) ** 2
+VALIDATED, RATIOS = [400, 240, 110, 45, 14], [1.2, 1.5, 2, 3]
+
+
+class Levels(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear_1, self.linear_2 = nn.Linear(2, HIDDEN), nn.Linear(HIDDEN, 4 * WIDTH)
+
+    def forward(self, levels):
+        return self.linear_2(F.silu(self.linear_1(levels)))[:, :, None, None].chunk(4, 1)
+
+
+class Update(nn.Module):
+    """src/model/update.ts, with its names."""
+
+    def __init__(self, features):
+        super().__init__()
+        conv = lambda before, after, **how: nn.Conv2d(before, after, 3, padding=1, **how)
+        self.keep = conv(features, KEPT)
+        self.conv_in = conv(OBSERVED, WIDTH, bias=False)
+        self.conv_1, self.conv_2, self.conv_out = conv(WIDTH, WIDTH), conv(WIDTH, WIDTH), conv(WIDTH, 3)
+        self.levels = Levels()
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, kept, asked, later):
+        """x̂0 now. @kept: self.keep of the features of the evaluation @asked: x̂0, y and snr of it @later: y and snr now."""
+        (xhat0, y, before), (now, after) = asked, later
+        wide = lambda v: v[:, None, None, None]
+        u = (wide(after) * now - wide(before) * y) / wide(after - before)
+        deviations = [(u - xhat0) * wide((after - before).sqrt()), (y - xhat0) * wide(before.sqrt())]
+        observed = torch.cat([xhat0, *deviations], 1).contiguous(memory_format=torch.channels_last)
+        levels = torch.stack([before.log() / 3 - 1, (after / before).log() * 2 - 1], 1)
+        scale_1, shift_1, scale_2, shift_2 = self.levels(levels)
+        h = self.conv_in(observed) + F.pad(kept, (0, 0, 0, 0, 0, WIDTH - KEPT))
+        h = F.silu(h * (1 + scale_1) + shift_1)
+        h = h + F.silu(self.conv_1(h) * (1 + scale_2) + shift_2)
+        h = h + F.silu(self.conv_2(h))
+        return xhat0 + self.conv_out(h) * wide(OUTPUT_SCALE / after.sqrt())
+
+
+@torch.no_grad()
+def evaluate(model, y, t):
+    """x̂0 of the large network and its last features. @y: x_t / sqrt(abar)"""
+    abar = ABAR.float()[t - 1][:, None, None, None]
+    xt = (abar.sqrt() * y).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = model.features(xt, t - 1)
+        eps = model.conv_out(features)
+    return ((xt - (1 - abar).sqrt() * eps.float()) / abar.sqrt()).clamp(-1, 1), features.float()
+
+
+def observe(x, y, before, after):
+    """y later: that of before, and what was observed of x since then."""
+    wide = lambda v: v[:, None, None, None]
+    fresh = x + torch.randn_like(x) / wide((after - before).sqrt())
+    return (wide(before) * y + wide(after - before) * fresh) / wide(after)
+
+
+def noisy(x, t):
+    snr = SNR.float()[t - 1]
+    return x + torch.randn_like(x) / snr.sqrt()[:, None, None, None], snr
+
+
+def squared_errors(a, b):
+    return ((a - b) ** 2).mean((1, 2, 3))
+
+
+def loss_of(update, model, x, t):
+    y, before = noisy(x, t)
+    xhat0, features = evaluate(model, y, t)
+    errors = squared_errors(xhat0, x).clamp_min(LEAST_ERROR)
+    weights = (before / errors).sqrt()
+    weights = weights / (weights * errors).mean()
+    kept, losses = update.keep(features), []
+    for _ in range(DRAWS):
+        after = before * torch.empty(len(x)).uniform_(*LOG_RATIOS).exp()
+        now = observe(x, y, before, after)
+        losses.append((squared_errors(update(kept, (xhat0, y, before), (now, after)), x) * weights).mean())
+    return sum(losses) / DRAWS
+
+
+@torch.no_grad()
+def shares(update, model, x):
+    """By t and ratio: of what the large network gains in squared error by being asked anew, what the update has, too."""
+    torch.manual_seed(5)
+    found = {}
+    for t in VALIDATED:
+        asked = torch.full((len(x),), t)
+        y, before = noisy(x, asked)
+        xhat0, features = evaluate(model, y, asked)
+        error, kept, found[t] = F.mse_loss(xhat0, x), update.keep(features), []
+        for ratio in RATIOS:
+            after = before * ratio
+            now = observe(x, y, before, after)
+            anew, _ = evaluate(model, now, timestep_at(after.log()))
+            gained = error - F.mse_loss(anew, x)
+            found[t].append(round(((error - F.mse_loss(update(kept, (xhat0, y, before), (now, after)), x)) / gained).item(), 3))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", nargs="+", required=True)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--hours", type=float, default=0.5)
+    parser.add_argument("--seed", type=int, default=3)
+    o = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(o.seed)
+    model, config = read_model(o.model)
+    model.requires_grad_(False).to(memory_format=torch.channels_last)
+    update = Update(config["block_out_channels"][0]).to(memory_format=torch.channels_last)
+    average = copy.deepcopy(update)
+    optimizer = torch.optim.Adam(update.parameters(), betas=(0.9, 0.99))
+    pictures = read_pictures(o.data)
+    crops = Crops([x for i, x in enumerate(pictures) if i % HELD_EVERY != HELD_FIRST], SIDE, "cpu", SIZES)
+    unseen = Crops(pictures[HELD_FIRST::HELD_EVERY], SIDE, "cpu", SIZES).draw(24, SIDE, np.random.default_rng(5))
+    low, high = SNR[MOST - 1].log().item(), SNR[LEAST - 1].log().item()
+    began, step, mean = time.process_time(), 0, None
+    while (share := (time.process_time() - began) / (o.hours * 3600)) < 1:
+        x = crops.draw(BATCH, SIDE, np.random.default_rng([o.seed, step]))
+        t = timestep_at(low + (high - low) * (torch.arange(BATCH) + torch.rand(1)) / BATCH)
+        down = 1 if share < 1 - COOLDOWN else 1 - math.sqrt((share - 1 + COOLDOWN) / COOLDOWN)
+        optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / WARMUP) * down
+        loss = loss_of(update, model, x, t)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(update.parameters(), GRADIENT_CLIP)
+        optimizer.step()
+        step += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(update.parameters()), 1 - min(EMA, (1 + step) / (10 + step)))
+        mean = loss.item() if mean is None else 0.99 * mean + 0.01 * loss.item()
+        if step % 200 == 0:
+            print(f"{step} loss {mean:.4f} {time.process_time() - began:.0f} s", flush=True)
+    write_safetensors(o.out, average.state_dict())
+    print(f"{step} steps, shares by t at ratios {RATIOS}:", json.dumps(shares(average, model, unseen)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
