@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { type OpenBlockSearch, openSearchHere, requestOf, type SearchRequest } from '../codec/trellis/block-search.js';
 import type { Path } from '../codec/trellis/trellis.js';
 import { mapAhead } from '../common/side-by-side.js';
-import { openWorkerPool } from './worker-pool.js';
+import { openWorkerPool } from '../common/worker-pool.js';
+import { threadsOf } from './worker-pool.js';
 
 const WORKER = new URL('./search-worker.js', import.meta.url);
 /** Whether there is compiled code that a worker can load: not when TypeScript is run as it is. */
@@ -13,7 +14,7 @@ const hasWorkers = existsSync(fileURLToPath(new URL('../codec/trellis/block-code
 /** Threads for `greedy`, started at once; `sample` draws from one stream and has one thread. */
 export const openThreadedSearch: OpenBlockSearch = async (selection, seed, threads) => {
   if (selection !== 'greedy' || threads <= 1 || !hasWorkers) return openSearchHere(selection, seed, threads);
-  const pool = await openWorkerPool<SearchRequest, Path>(WORKER, undefined, threads, 'search');
+  const pool = await openWorkerPool<SearchRequest, Path>({ start: threadsOf(WORKER), count: threads, name: 'search' });
   return {
     choose: (blocks, delta, signal) =>
       mapAhead(blocks, 2 * threads, (block) => {

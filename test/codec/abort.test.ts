@@ -8,7 +8,8 @@ import { measureBound } from '../../src/model/likelihood.js';
 import { sample } from '../../src/model/sampler.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { openModel } from '../../src/node/models.js';
-import { openWorkerPool } from '../../src/node/worker-pool.js';
+import { openWorkerPool } from '../../src/common/worker-pool.js';
+import { threadsOf } from '../../src/node/worker-pool.js';
 import { counting, openBlurModel } from '../helpers/blur-model.js';
 import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';
 
@@ -164,7 +165,7 @@ test('threads do not begin what was taken back, and go on with the next', async 
     `)}`,
   );
   type Request = { readonly name: string; readonly gate?: Int32Array };
-  const pool = await openWorkerPool<Request, string[]>(script, undefined, 1, 'test');
+  const pool = await openWorkerPool<Request, string[]>({ start: threadsOf(script), count: 1, name: 'test' });
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const controller = new AbortController();
   const { signal } = controller;

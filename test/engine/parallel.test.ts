@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { type CompiledFunction, type Engine, runAll } from '../../src/engine/engine.js';
 import { openEngine } from '../../src/node/engine/index.js';
-import { openWorkerPool } from '../../src/node/worker-pool.js';
+import { openWorkerPool } from '../../src/common/worker-pool.js';
+import { threadsOf } from '../../src/node/worker-pool.js';
 
 const scaledSum = ([x, w]: tf.Tensor[]) => [tf.mul(x, w), tf.sum(x)];
 
@@ -84,7 +85,11 @@ test('inputs of the wrong size are refused before a thread sees them', async () 
 test('a worker that cannot start says why', async () => {
   const script = new URL('../../src/node/engine/onnx-worker.js', import.meta.url);
   const model = Uint8Array.of(1, 2, 3);
-  const failure = openWorkerPool(script, { model, options: {}, inputShapes: [[1]], outputCount: 1 }, 2, 'engine onnx');
+  const failure = openWorkerPool({
+    start: threadsOf(script, { model, options: {}, inputShapes: [[1]], outputCount: 1 }),
+    count: 2,
+    name: 'engine onnx',
+  });
   await expect(failure).rejects.toMatchObject({
     code: 'engine',
     message: expect.stringMatching(/^engine onnx: a worker stopped: ./),

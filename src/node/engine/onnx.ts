@@ -2,31 +2,12 @@
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import type { InferenceSession } from 'onnxruntime-node';
-import {
-  type CompiledFunction,
-  type CompileOptions,
-  checkInputs,
-  type Device,
-  type Engine,
-  type HostTensor,
-  type Precision,
-  type Shape,
-  type TensorFunction,
-} from '../../engine/engine.js';
+import { openWorkerPool } from '../../common/worker-pool.js';
+import type { Device, Engine, Precision } from '../../engine/engine.js';
+import { createOnnxEngine, type GraphRunner, type OnnxGraph, openSession } from '../../engine/onnx.js';
 import { trace } from '../../engine/tracing/backend.js';
-import { registerConvolution } from '../../engine/tracing/convolution.js';
-import { registerElementwise } from '../../engine/tracing/elementwise.js';
-import { registerFused } from '../../engine/tracing/fused.js';
-import { registerLinear } from '../../engine/tracing/linear.js';
-import { registerShapes } from '../../engine/tracing/shapes.js';
-import { openWorkerPool } from '../worker-pool.js';
+import { threadsOf } from '../worker-pool.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
-
-registerElementwise();
-registerShapes();
-registerLinear();
-registerConvolution();
-registerFused();
 
 /**
  * Weights that the copies of a graph on threads of their own may have in sum; with what ONNX Runtime makes of them they take
@@ -62,43 +43,14 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
   const device = await deviceAtHand(ort, options.device ?? 'cpu', onFallback);
   const onCpu = device === 'cpu';
   const precision = onCpu ? 'fp32' : (options.precision ?? 'fp32');
-  const open = new Set<CompiledFunction>();
-  return {
-    name: 'onnx',
+  return createOnnxEngine({
     description: `onnxruntime-node ${version}, ${DEVICE_NAMES[device]}, ${precision === 'fp16' ? 'fp16, ' : ''}${threads} thread${threads === 1 ? '' : 's'}`,
     precision,
     parallelism: onCpu ? threads : 1,
     batch: onCpu ? 1 : GPU_BATCH,
-    async compile(
-      fn: TensorFunction,
-      inputShapes: readonly Shape[],
-      constants: readonly HostTensor[] = [],
-      { parallel = false }: CompileOptions = {},
-    ) {
-      const { model, outputShapes } = trace(fn, inputShapes, constants, precision);
-      const { run, release } =
-        parallel && onCpu
-          ? await runInPool(model, inputShapes, outputShapes, threads)
-          : await runHere(ort, model, inputShapes, outputShapes, sessionOptions(threads, device));
-      const compiled: CompiledFunction = {
-        outputShapes,
-        run,
-        async dispose() {
-          if (open.delete(compiled)) await release();
-        },
-      };
-      open.add(compiled);
-      return compiled;
-    },
-    async dispose() {
-      await Promise.all([...open].map((compiled) => compiled.dispose()));
-    },
-  };
-}
-
-interface Runner {
-  readonly run: CompiledFunction['run'];
-  release(): Promise<void>;
+    open: (graph, parallel) =>
+      parallel && onCpu ? openInPool(graph, threads) : openSession(ort, graph, sessionOptions(threads, device)),
+  });
 }
 
 /** The device, or the CPU where a graph of one addition does not run on it. */
@@ -114,7 +66,8 @@ async function deviceAtHand(
   ort.env.logLevel = 'fatal';
   try {
     const { model } = trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []);
-    const { run, release } = await runHere(ort, model, [[1]], [[1]], sessionOptions(1, device));
+    const graph = { model, inputShapes: [[1]], outputShapes: [[1]] };
+    const { run, release } = await openSession(ort, graph, sessionOptions(1, device));
     await run([new Float32Array(1)]);
     await release();
     return device;
@@ -138,43 +91,14 @@ function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSessi
   };
 }
 
-async function runHere(
-  ort: OnnxRuntime['ort'],
-  model: Uint8Array,
-  inputShapes: readonly Shape[],
-  outputShapes: readonly Shape[],
-  options: InferenceSession.SessionOptions,
-): Promise<Runner> {
-  const session = await ort.InferenceSession.create(model, options);
-  return {
-    async run(inputs, signal) {
-      checkInputs(inputs, inputShapes);
-      signal?.throwIfAborted();
-      const feeds = Object.fromEntries(
-        inputs.map((data, i) => [`in${i}`, new ort.Tensor('float32', data, [...inputShapes[i]])]),
-      );
-      const results = await session.run(feeds);
-      return outputShapes.map((_, i) => results[`out${i}`].data as Float32Array);
-    },
-    release: () => session.release(),
-  };
-}
-
-async function runInPool(
-  model: Uint8Array,
-  inputShapes: readonly Shape[],
-  outputShapes: readonly Shape[],
-  threads: number,
-): Promise<Runner> {
+async function openInPool({ model, inputShapes, outputShapes }: OnnxGraph, threads: number): Promise<GraphRunner> {
   const copies = Math.max(1, Math.min(threads, Math.floor(POOL_BYTES / model.length)));
   const options = sessionOptions(Math.floor(threads / copies));
   const workerData = { model, options, inputShapes, outputCount: outputShapes.length };
-  const pool = await openWorkerPool<readonly Float32Array[], Float32Array[]>(WORKER, workerData, copies, 'engine onnx');
-  return {
-    async run(inputs, signal) {
-      checkInputs(inputs, inputShapes);
-      return pool.run(inputs, { signal });
-    },
-    release: () => pool.dispose(),
-  };
+  const pool = await openWorkerPool<readonly Float32Array[], Float32Array[]>({
+    start: threadsOf(WORKER, workerData),
+    count: copies,
+    name: 'engine onnx',
+  });
+  return { run: (inputs, signal) => pool.run(inputs, { signal }), release: () => pool.dispose() };
 }

@@ -1,0 +1,157 @@
+/**
+ * Threads that all run one script, Node's or the web's. The script posts `{ ready: true }` when it has started, and then for every
+ * message `{ request, cancelled }`, in order, `{ result }` or `{ error }` with a message. A request whose `cancelled[0]` is not 0 need
+ * not be begun.
+ */
+import { CodecError } from './errors.js';
+
+/** A thread, as the platform has it. */
+export interface Thread {
+  /** @param transfer memory that is handed over instead of copied */
+  post(message: unknown, transfer: readonly ArrayBufferLike[]): void;
+  /** Says whether there is work, for which a process has to stay alive. */
+  hold?(works: boolean): void;
+  terminate(): unknown;
+}
+
+/** What becomes of what a thread says. */
+export interface ThreadListener {
+  message(data: unknown): void;
+  error(error: Error): void;
+}
+
+export interface WorkerPool<Request, Result> {
+  /**
+   * Sends a request to the thread that has the least to do.
+   * @throws the signal's reason when it is aborted, at once; a request that has been begun is then still finished
+   */
+  run(request: Request, options?: RunOptions): Promise<Result>;
+  /** Sends the same message to all threads, which they do not answer. */
+  tell(message: unknown): void;
+  dispose(): Promise<void>;
+}
+
+export interface RunOptions {
+  /** Memory that is handed over instead of copied. */
+  readonly transfer?: readonly ArrayBufferLike[];
+  /** What has not been begun when it is aborted is not begun. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PoolOptions<Request> {
+  /** Starts a thread. */
+  start(listener: ThreadListener): Thread;
+  readonly count: number;
+  /** For messages: `engine onnx`. */
+  readonly name: string;
+  /** What a thread is sent of a request; default the request. @param thread 0..count-1 */
+  messageFor?(request: Request, thread: number): unknown;
+}
+
+interface Task<Request, Result> {
+  readonly request: Request;
+  readonly transfer: readonly ArrayBufferLike[];
+  /** In shared memory, where there is such; not 0 once nobody waits for it. */
+  readonly cancelled: Int32Array | undefined;
+  resolve(result: Result): void;
+  reject(error: Error): void;
+}
+
+/** What a thread has to do, in order. */
+interface Given<Request, Result> {
+  readonly thread: Thread;
+  readonly number: number;
+  readonly tasks: Task<Request, Result>[];
+}
+
+/** Tasks that a worker is given, so that the next one begins while the caller's thread has no time for its result. */
+const TASKS_AHEAD = 2;
+
+type Message<Result> = { ready?: true; result?: Result; error?: string };
+
+/**
+ * Starts workers.
+ * @throws CodecError('engine') when one does not start
+ */
+export async function openWorkerPool<Request, Result>(options: PoolOptions<Request>): Promise<WorkerPool<Request, Result>> {
+  type Pending = Task<Request, Result>;
+  const { start, count, name, messageFor = (request: Request) => request } = options;
+  const waiting: Pending[] = [];
+  const given: Given<Request, Result>[] = [];
+  let broken: Error | undefined;
+
+  function next(): void {
+    while (waiting.length > 0) {
+      const { thread, number, tasks } = given.reduce((a, b) => (b.tasks.length < a.tasks.length ? b : a));
+      if (tasks.length === TASKS_AHEAD) return;
+      const task = waiting.shift()!;
+      tasks.push(task);
+      thread.hold?.(true);
+      thread.post({ request: messageFor(task.request, number), cancelled: task.cancelled }, task.transfer);
+    }
+  }
+
+  function breakDown(cause: Error): Error {
+    broken ??= new CodecError('engine', `${name}: a worker stopped: ${cause.message}`, { cause });
+    for (const task of [...given.map(({ tasks }) => tasks), waiting].flatMap((tasks) => tasks.splice(0))) task.reject(broken);
+    return broken;
+  }
+
+  function answer(of: Given<Request, Result>, { result, error }: Message<Result>): void {
+    const task = of.tasks.shift();
+    if (of.tasks.length === 0) of.thread.hold?.(false);
+    if (error !== undefined) task?.reject(new CodecError('engine', `${name}: ${error}`));
+    else task?.resolve(result!);
+    next();
+  }
+
+  const startOne = (_: unknown, number: number) =>
+    new Promise<Given<Request, Result>>((resolve, reject) => {
+      const thread = start({
+        message(data) {
+          if (!(data as Message<Result>).ready) return answer(own, data as Message<Result>);
+          thread.hold?.(false);
+          resolve(own);
+        },
+        error: (error) => reject(breakDown(error)),
+      });
+      const own: Given<Request, Result> = { thread, number, tasks: [] };
+    });
+  given.push(...(await Promise.all(Array.from({ length: count }, startOne))));
+
+  return {
+    async run(request, { transfer = [], signal } = {}) {
+      if (broken) throw broken;
+      signal?.throwIfAborted();
+      const cancelled = flag();
+      let task: Pending | undefined;
+      const abort = () => {
+        if (cancelled) Atomics.store(cancelled, 0, 1);
+        const place = waiting.indexOf(task!);
+        if (place >= 0) waiting.splice(place, 1);
+        task!.reject(signal!.reason as Error);
+      };
+      try {
+        return await new Promise<Result>((resolve, reject) => {
+          task = { request, transfer, cancelled, resolve, reject };
+          signal?.addEventListener('abort', abort, { once: true });
+          waiting.push(task);
+          next();
+        });
+      } finally {
+        signal?.removeEventListener('abort', abort);
+      }
+    },
+    tell(message) {
+      for (const { thread } of given) thread.post(message, []);
+    },
+    async dispose() {
+      await Promise.all(given.map(({ thread }) => thread.terminate()));
+    },
+  };
+}
+
+/** A number that both sides see. Pages that are not cross-origin isolated have no such memory. */
+function flag(): Int32Array | undefined {
+  return typeof SharedArrayBuffer === 'undefined' ? undefined : new Int32Array(new SharedArrayBuffer(4));
+}
