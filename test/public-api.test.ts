@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { syntheticImage, toSharp } from './helpers/fixtures.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const ENTRIES = ['index', 'core', 'decode'] as const;
+const ENTRIES = ['index', 'core', 'decode', 'browser/index'] as const;
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
 const fileOf = (entry: string) => join(ROOT, 'src', `${entry}.ts`);
@@ -20,7 +20,7 @@ const { options: OPTIONS } = ts.parseJsonConfigFileContent(
   ts.sys,
   ROOT,
 );
-const program = ts.createProgram(ENTRIES.map(fileOf), OPTIONS);
+const program = ts.createProgram(ENTRIES.map(fileOf), { ...OPTIONS, lib: [...OPTIONS.lib!, 'lib.dom.d.ts'] });
 
 /** The exported symbols of an entry, as the compiler sees them. */
 function exportsOf(entry: string): { readonly name: string; readonly documented: boolean }[] {
@@ -55,7 +55,7 @@ test('package.json has an entry for each', () => {
     if (name === './package.json') continue;
     expect([readFileSync(join(ROOT, types)).length, readFileSync(join(ROOT, file)).length]).not.toContain(0);
   }
-  expect(Object.keys(PACKAGE.exports)).toEqual(['.', './decode', './core', './package.json']);
+  expect(Object.keys(PACKAGE.exports)).toEqual(['.', './decode', './core', './browser', './package.json']);
 });
 
 test('npm knows all that it is told here, also which scripts of other packages it is not to run', () => {

@@ -24,6 +24,7 @@ const ROOMS = [
   'codec/encoder',
   'codec/decoder',
   '(core)',
+  'browser',
   'node',
   'data',
   'report',
@@ -110,6 +111,8 @@ test('the rooms that run anywhere import nothing of Node and no package that nee
     '@bufbuild/protobuf/wire',
     '@tensorflow/tfjs-core',
     'msgpackr',
+    // Types alone.
+    'onnxruntime-common',
     'seedrandom',
     'valibot',
   ]);

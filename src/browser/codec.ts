@@ -1,67 +1,120 @@
 /** A codec that works in a Web Worker, so that the page stays free. */
-import type { DecodePoint, DecodeResult, EncodeOptions, EncodeProgress, EncodeResult } from '../codec/api.js';
-import { CodecError, type ErrorCode } from '../common/errors.js';
-import type { RgbImage } from '../image/image.js';
-import type { BrowserDevice } from './engine.js';
-import type { ModelSource } from './models.js';
+import type { EncodeProgress } from '../codec/api.js';
+import { checkObject } from '../common/arguments.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { checkImage } from '../image/image.js';
+import type { BrowserCodec, BrowserDecodeResult, BrowserEncodeResult, CodecOptions } from './api.js';
+import type { JobEvents, Reply, Request, SentError } from './codec-messages.js';
 
-/** How a codec is opened. */
-export interface CodecOptions {
-  /** What files and pictures are coded with, as from `readModelIndex`. */
-  readonly models: readonly ModelSource[];
-  /** Threads of WebAssembly; default one per core, up to 8. */
-  readonly threads?: number;
-  /** Default 'auto': a GPU where there is one that is not a software one, else the CPU. Lossless work is always done on the CPU. */
-  readonly device?: BrowserDevice | 'auto';
-  /** Told once what computes, and again where that changes: a GPU was not there, or was lost in the middle of work. */
-  readonly onEngine?: (description: string, because?: string) => void;
+interface Job {
+  tell(events: JobEvents): void;
+  resolve(result: BrowserEncodeResult | BrowserDecodeResult): void;
+  reject(error: unknown): void;
 }
 
-/** How much of a model has come. */
-export interface DownloadProgress {
-  readonly name: string;
-  readonly bytes: number;
-  readonly of: number;
+/**
+ * Opens a codec. Its engine and its models are opened when they are first needed.
+ * @throws CodecError('usage') for arguments that are not what they should be
+ */
+export function openCodec(options: CodecOptions): BrowserCodec {
+  checkObject('options', options);
+  const { onEngine, ...sent } = options;
+  const worker = new Worker(new URL('./codec-worker.js', import.meta.url), { type: 'module', name: 'ddpm-codec' });
+  const jobs = new Map<number, Job>();
+  let count = 0;
+  let broken: CodecError | undefined;
+  const post = (request: Request) => worker.postMessage(request);
+  post({ open: sent });
+
+  worker.addEventListener('message', ({ data }: MessageEvent<Reply>) => {
+    if ('engine' in data) {
+      onEngine?.(data.engine, data.because);
+      return;
+    }
+    const job = jobs.get(data.job);
+    if (!job) return;
+    if ('result' in data) job.resolve(data.result);
+    else if ('error' in data) job.reject(errorOf(data.error));
+    else job.tell(data);
+  });
+  worker.addEventListener('error', ({ message }) => {
+    broken = new CodecError('engine', `the codec's worker stopped: ${message || 'its script does not load'}`);
+    for (const job of jobs.values()) job.reject(broken);
+  });
+
+  /** @param begin sends the job */
+  async function run<Result>(
+    begin: (number: number) => void,
+    tell: Job['tell'],
+    signal: AbortSignal | undefined,
+  ): Promise<Result> {
+    signal?.throwIfAborted();
+    if (broken) throw broken;
+    const number = count++;
+    const abort = () => {
+      post({ job: number, abort: true });
+      jobs.get(number)?.reject(signal!.reason);
+    };
+    try {
+      return await new Promise<Result>((resolve, reject) => {
+        jobs.set(number, { tell, resolve: resolve as Job['resolve'], reject });
+        signal?.addEventListener('abort', abort, { once: true });
+        begin(number);
+      });
+    } finally {
+      jobs.delete(number);
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Sends what comes of a stream, as long as the job goes on. */
+  async function forward(job: number, source: ReadableStream<Uint8Array>): Promise<void> {
+    const reader = source.getReader();
+    try {
+      for (let { done, value } = await reader.read(); !done && jobs.has(job); { done, value } = await reader.read()) {
+        post({ job, chunk: value! });
+      }
+      post({ job, chunk: 'end' });
+    } catch (error) {
+      jobs.get(job)?.reject(error);
+      post({ job, abort: true });
+    } finally {
+      await reader.cancel().catch(() => {});
+    }
+  }
+
+  return {
+    encode(image, { signal, onProgress, onDownload, ...rest } = {}) {
+      checkImage(image);
+      const tell = ({ download, progress }: JobEvents) => {
+        if (download) onDownload?.(download);
+        if (progress !== undefined) onProgress?.(progress as EncodeProgress);
+      };
+      return run((job) => post({ job, encode: image, options: rest }), tell, signal);
+    },
+    decode(source, { signal, onProgress, onPoint, onDownload, ...rest } = {}) {
+      const isBytes = source instanceof Uint8Array;
+      if (!isBytes && !(source instanceof ReadableStream))
+        throw invalidArgument('source', 'a Uint8Array or a ReadableStream', source);
+      const tell = ({ download, progress, point }: JobEvents) => {
+        if (download) onDownload?.(download);
+        if (progress !== undefined) onProgress?.(progress as number);
+        if (point) onPoint?.(point);
+      };
+      const begin = (job: number) => {
+        post({ job, decode: isBytes ? source : 'stream', options: rest });
+        if (!isBytes) void forward(job, source);
+      };
+      return run(begin, tell, signal);
+    },
+    close() {
+      worker.terminate();
+      broken ??= new CodecError('usage', 'the codec is closed');
+      for (const job of jobs.values()) job.reject(broken);
+    },
+  };
 }
 
-interface Listeners {
-  /** Told while a model is downloaded; not where it is in the browser's cache. */
-  readonly onDownload?: (progress: DownloadProgress) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** As in `encode`; further, which model. */
-export interface BrowserEncodeOptions extends Omit<EncodeOptions, 'signal' | 'onProgress'>, Listeners {
-  /** Name of one of the models; default the one for pictures of this size. */
-  readonly model?: string;
-  readonly onProgress?: (progress: EncodeProgress) => void;
-}
-
-/** As in `decode`. */
-export interface BrowserDecodeOptions extends Listeners {
-  readonly maxBytes?: number;
-  readonly maxPixels?: number;
-  readonly tolerant?: boolean;
-  readonly progressivePoints?: number | readonly number[];
-  /** A picture for each of `progressivePoints`; of a stream, for each step as soon as it has come. */
-  readonly onPoint?: (point: BrowserPoint) => void;
-  readonly onProgress?: (fraction: number) => void;
-}
-
-/** As `DecodePoint`, without what is not sent between threads. */
-export type BrowserPoint = Omit<DecodePoint, 'unrounded'>;
-export type BrowserDecodeResult = Omit<DecodeResult, 'unrounded'> & { readonly model: string };
-export type BrowserEncodeResult = EncodeResult & { readonly model: string };
-
-/** Encodes and decodes, one job after another. */
-export interface BrowserCodec {
-  /** @throws CodecError as `encode`; the signal's reason */
-  encode(image: RgbImage, options?: BrowserEncodeOptions): Promise<BrowserEncodeResult>;
-  /**
-   * @param source all bytes of a file, or a stream such as the body of a response
-   * @throws CodecError as `decode`; the signal's reason
-   */
-  decode(source: Uint8Array | ReadableStream<Uint8Array>, options?: BrowserDecodeOptions): Promise<BrowserDecodeResult>;
-  /** Ends the worker, with all that it has. */
-  close(): void;
+function errorOf({ message, code }: SentError): Error {
+  return code ? new CodecError(code, message) : new Error(message);
 }

@@ -1,13 +1,11 @@
 /** Models by URL, kept in the browser's Cache Storage. */
-import { array, number, object, string } from 'valibot';
-import { bandFile, type ReadBand } from '../codec/bands.js';
-import { type CodecConfig, describeModel, type Model, type ModelDescription, openDescribed } from '../codec/model.js';
+import { array, object, pipe, regex, string } from 'valibot';
+import { bandFile } from '../codec/bands.js';
+import { describeModel, type Model, type ModelDescription, openDescribed } from '../codec/model.js';
 import { hexSha256 } from '../common/bytes.js';
 import { CodecError } from '../common/errors.js';
-import { checked, isObject, parseJson } from '../common/foreign.js';
+import { checked, integerFrom, parseJson } from '../common/foreign.js';
 import type { Engine } from '../engine/engine.js';
-import type { Size } from '../image/image.js';
-import type { DownloadProgress } from './codec.js';
 
 /** A file of a model. */
 export interface ModelFile {
@@ -22,7 +20,156 @@ export interface ModelSource {
   readonly name: string;
   /** Hex SHA-256, as `ddpm-codec model info` says it. */
   readonly id: string;
-  /** Of the directory, with a slash at its end. */
+  /** Of its directory, with a slash at the end. */
   readonly url: string;
   readonly files: readonly ModelFile[];
+}
+
+/** How much of a model has come. */
+export interface DownloadProgress {
+  readonly name: string;
+  readonly bytes: number;
+  readonly of: number;
+}
+
+export interface LoadModelOptions {
+  /** Told while files are downloaded; not for those that the browser has kept. */
+  readonly onDownload?: (progress: DownloadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A model whose files have come. */
+export interface LoadedModel {
+  readonly info: ModelDescription;
+  /** @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers */
+  open(engine: Engine): Promise<Model>;
+}
+
+/** Name of the store in Cache Storage. */
+const CACHE = 'ddpm-codec-models';
+/** More than any model's file that a page is asked for. */
+const LARGEST_FILE = 2 ** 30;
+
+const HASH = pipe(string(), regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'));
+const INDEX = array(
+  object({
+    name: string(),
+    id: HASH,
+    url: string(),
+    files: array(object({ name: string(), bytes: integerFrom(1, LARGEST_FILE), sha256: HASH })),
+  }),
+);
+
+/**
+ * Reads the list of models that `ddpm-codec page` serves and writes.
+ * @param url of `index.json`; those in it may be relative to it
+ * @throws CodecError('model') where it does not come or is not such a list
+ */
+export async function readModelIndex(url: string | URL, signal?: AbortSignal): Promise<ModelSource[]> {
+  const absolute = new URL(url, document.baseURI);
+  const bytes = await download(absolute, LARGEST_FILE, signal);
+  const sources = checked(INDEX, parseJson(absolute.href, bytes, 'model'), absolute.href, 'model');
+  return sources.map((source) => ({ ...source, url: new URL(source.url, absolute).href }));
+}
+
+/**
+ * Loads a model. Its files are kept by the browser; each is checked by its hash, kept or new.
+ * @throws CodecError('model') where a file does not come or is not what it should be; the signal's reason
+ */
+export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  const { name, files } = source;
+  // Weights of bands come when they are needed.
+  const first = files.filter((file) => !file.name.startsWith('band-'));
+  const of = first.reduce((sum, { bytes }) => sum + bytes, 0);
+  const arrived = new Map<string, number>();
+  const contents = new Map<string, Uint8Array>();
+  await Promise.all(
+    first.map(async (file) => {
+      const onBytes = (bytes: number) => {
+        arrived.set(file.name, bytes);
+        options.onDownload?.({ name, bytes: [...arrived.values()].reduce((a, b) => a + b, 0), of });
+      };
+      contents.set(file.name, await fileOf(source, file, options.signal, onBytes));
+    }),
+  );
+  const contentOf = (file: string) => {
+    const bytes = contents.get(file);
+    if (!bytes) throw new CodecError('model', `model ${name}: expected ${file} among its files`);
+    return bytes;
+  };
+  const jsonOf = (file: string) => parseJson(`${name}/${file}`, contentOf(file), 'model');
+  const update = contents.get('update.safetensors');
+  const parts = {
+    name,
+    config: jsonOf('config.json'),
+    codec: jsonOf('codec.json'),
+    weights: contentOf('diffusion_pytorch_model.safetensors'),
+    ...(update && { update }),
+    readBand: (band: Parameters<typeof bandFile>[0]) => {
+      const file = files.find((file) => file.name === bandFile(band));
+      if (!file) throw new CodecError('model', `model ${name}: expected ${bandFile(band)} among its files`);
+      return fileOf(source, file);
+    },
+  };
+  const info = await describeModel(parts);
+  if (info.id !== source.id) throw new CodecError('model', `model ${name}: expected id ${source.id}, got ${info.id}`);
+  return { info, open: (engine) => openDescribed(info, parts, engine) };
+}
+
+async function fileOf(
+  { url }: ModelSource,
+  { name, bytes: size, sha256 }: ModelFile,
+  signal?: AbortSignal,
+  onBytes?: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const address = new URL(name, url);
+  // Pages that are not from a secure origin have none, and private windows may refuse it.
+  const cache = await globalThis.caches?.open(CACHE).catch(() => undefined);
+  const key = new URL(`?sha256=${sha256}`, address);
+  const kept = await cache?.match(key);
+  if (kept) {
+    const bytes = new Uint8Array(await kept.arrayBuffer());
+    if ((await hexSha256(bytes)) === sha256) return bytes;
+    await cache?.delete(key);
+  }
+  const bytes = await download(address, size, signal, onBytes);
+  if ((await hexSha256(bytes)) !== sha256) {
+    throw new CodecError(
+      'model',
+      `${address}: expected ${size} bytes with SHA-256 ${sha256}, got ${bytes.length} others; load the page again`,
+    );
+  }
+  // Where there is no room it is downloaded anew next time.
+  await cache?.put(key, new Response(bytes)).catch(() => {});
+  return bytes;
+}
+
+/** @throws CodecError('model') where it does not come, or is longer than `most` bytes; the signal's reason */
+async function download(
+  url: URL,
+  most: number,
+  signal?: AbortSignal,
+  onBytes?: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await fetch(url, signal ? { signal } : {}).catch((cause: unknown) => {
+    signal?.throwIfAborted();
+    throw new CodecError('model', `${url}: does not come (${cause instanceof Error ? cause.message : cause})`, {
+      cause,
+    });
+  });
+  if (!response.ok || !response.body)
+    throw new CodecError('model', `${url}: expected the file, got HTTP ${response.status}`);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = response.body.getReader();
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+    length += value!.length;
+    if (length > most) {
+      await reader.cancel();
+      throw new CodecError('model', `${url}: expected ${most} bytes, got more`);
+    }
+    chunks.push(value!);
+    onBytes?.(length);
+  }
+  return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
 }

@@ -73,7 +73,9 @@ type Message<Result> = { ready?: true; result?: Result; error?: string };
  * Starts workers.
  * @throws CodecError('engine') when one does not start
  */
-export async function openWorkerPool<Request, Result>(options: PoolOptions<Request>): Promise<WorkerPool<Request, Result>> {
+export async function openWorkerPool<Request, Result>(
+  options: PoolOptions<Request>,
+): Promise<WorkerPool<Request, Result>> {
   type Pending = Task<Request, Result>;
   const { start, count, name, messageFor = (request: Request) => request } = options;
   const waiting: Pending[] = [];
@@ -93,7 +95,8 @@ export async function openWorkerPool<Request, Result>(options: PoolOptions<Reque
 
   function breakDown(cause: Error): Error {
     broken ??= new CodecError('engine', `${name}: a worker stopped: ${cause.message}`, { cause });
-    for (const task of [...given.map(({ tasks }) => tasks), waiting].flatMap((tasks) => tasks.splice(0))) task.reject(broken);
+    for (const task of [...given.map(({ tasks }) => tasks), waiting].flatMap((tasks) => tasks.splice(0)))
+      task.reject(broken);
     return broken;
   }
 

@@ -43,20 +43,28 @@ export interface OnnxBackend extends Pick<Engine, 'description' | 'precision' | 
   close?(): Promise<void>;
 }
 
-/** The engine of a backend. */
+/** The engine of a backend, which may change what it says of itself. */
 export function createOnnxEngine(backend: OnnxBackend): Engine {
-  const { description, precision, parallelism, batch } = backend;
   const open = new Set<CompiledFunction>();
   return {
     name: 'onnx',
-    ...{ description, precision, parallelism, batch },
+    precision: backend.precision,
+    get description() {
+      return backend.description;
+    },
+    get parallelism() {
+      return backend.parallelism;
+    },
+    get batch() {
+      return backend.batch;
+    },
     async compile(
       fn: TensorFunction,
       inputShapes: readonly Shape[],
       constants: readonly HostTensor[] = [],
       { parallel = false } = {},
     ) {
-      const { model, outputShapes } = trace(fn, inputShapes, constants, precision);
+      const { model, outputShapes } = trace(fn, inputShapes, constants, backend.precision);
       const runner = await backend.open({ model, inputShapes, outputShapes }, parallel);
       const compiled: CompiledFunction = {
         outputShapes,

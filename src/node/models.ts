@@ -25,11 +25,12 @@ import {
   openDescribed,
   parseEarlier,
 } from '../codec/model.js';
+import { modelForSize, PHOTO_MODEL } from '../codec/model-choice.js';
 import { checkText } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { isObject, parseJson } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
-import { checkSides, type Size } from '../image/image.js';
+import type { Size } from '../image/image.js';
 import { type Band, wholeRange } from '../model/bands.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser } from '../model/denoiser.js';
@@ -43,7 +44,7 @@ import type { Tiling } from '../model/windows.js';
 import { exists } from './files.js';
 import { readRegularFile } from './read.js';
 
-export { CODEC_FILE, type CodecConfig, type Model };
+export { CODEC_FILE, type CodecConfig, type Model, modelForSize, PHOTO_MODEL };
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
 export const UPDATE_FILE = 'update.safetensors';
@@ -51,18 +52,6 @@ export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** Directory of the models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
-/** Trained on photographs. */
-export const PHOTO_MODEL = 'photo';
-/** Trained on pictures of 32x32, for pictures about as small: from 40x40 pixels on the other one's files are shorter. */
-const SMALL_MODEL = 'cifar10';
-const SMALL_MODEL_PIXELS = 40 * 40;
-
-/** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
-export function modelForSize(size: Size): string {
-  checkSides(size);
-  return size.width * size.height <= SMALL_MODEL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
-}
-
 /** A model on disk, without its network running. */
 export interface ModelInfo extends ModelDescription {
   readonly directory: string;

@@ -2,13 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode as encodeHere } from '../../src/codec/encoder/encoder.js';
+import { openWorkerPool } from '../../src/common/worker-pool.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { measureBound } from '../../src/model/likelihood.js';
 import { sample } from '../../src/model/sampler.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { openModel } from '../../src/node/models.js';
-import { openWorkerPool } from '../../src/common/worker-pool.js';
 import { threadsOf } from '../../src/node/worker-pool.js';
 import { counting, openBlurModel } from '../helpers/blur-model.js';
 import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';

@@ -1,9 +1,9 @@
 /** Functions compiled to run side by side. */
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
+import { openWorkerPool } from '../../src/common/worker-pool.js';
 import { type CompiledFunction, type Engine, runAll } from '../../src/engine/engine.js';
 import { openEngine } from '../../src/node/engine/index.js';
-import { openWorkerPool } from '../../src/common/worker-pool.js';
 import { threadsOf } from '../../src/node/worker-pool.js';
 
 const scaledSum = ([x, w]: tf.Tensor[]) => [tf.mul(x, w), tf.sum(x)];

@@ -1,0 +1,171 @@
+/** Encodes and decodes on a thread of its own, one job after another. */
+import type { DecodePoint } from '../codec/api.js';
+import { decode } from '../codec/decoder/decode.js';
+import { encode } from '../codec/encoder/encoder.js';
+import { beginHeader, readHeader } from '../codec/format/header.js';
+import type { Model } from '../codec/model.js';
+import { modelForSize } from '../codec/model-choice.js';
+import { concat } from '../common/bytes.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
+import { once } from '../common/once.js';
+import type { Engine } from '../engine/engine.js';
+import type { BrowserDecodeResult, BrowserEncodeResult } from './api.js';
+import type {
+  JobEvents,
+  Reply,
+  Request,
+  SentCodecOptions,
+  SentDecodeOptions,
+  SentEncodeOptions,
+} from './codec-messages.js';
+import { openEngine } from './engine.js';
+import { loadModel, type ModelSource } from './models.js';
+import { searchOn } from './search.js';
+
+const scope = self as unknown as {
+  onmessage: (event: MessageEvent<Request>) => void;
+  postMessage(message: Reply): void;
+};
+
+interface Job {
+  readonly number: number;
+  readonly abort: AbortController;
+  /** What has come of a stream, and who waits for more. */
+  readonly chunks: (Uint8Array | 'end')[];
+  wake(): void;
+}
+
+const jobs = new Map<number, Job>();
+let options: SentCodecOptions;
+let queue: Promise<unknown> = Promise.resolve();
+
+/** Opened when they are needed; lossless work is done on the CPU. */
+const engines = { lossy: once(() => open('auto')), lossless: once(() => open('cpu')) };
+/** The model in use. */
+let present: { readonly source: ModelSource; readonly engine: Engine; readonly model: Model } | undefined;
+
+scope.onmessage = ({ data }) => {
+  if ('open' in data) {
+    options = data.open;
+  } else if ('chunk' in data) {
+    jobs.get(data.job)?.chunks.push(data.chunk);
+    jobs.get(data.job)?.wake();
+  } else if ('abort' in data) {
+    jobs.get(data.job)?.abort.abort();
+    jobs.get(data.job)?.wake();
+  } else {
+    const job: Job = { number: data.job, abort: new AbortController(), chunks: [], wake() {} };
+    jobs.set(data.job, job);
+    const work =
+      'encode' in data
+        ? () => encodeJob(job, data.encode, data.options)
+        : () => decodeJob(job, data.decode, data.options);
+    queue = queue.then(() => finish(job, work));
+  }
+};
+
+async function finish(
+  { number, abort }: Job,
+  work: () => Promise<BrowserEncodeResult | BrowserDecodeResult>,
+): Promise<void> {
+  try {
+    abort.signal.throwIfAborted();
+    scope.postMessage({ job: number, result: await work() });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    scope.postMessage({ job: number, error: { message, ...(error instanceof CodecError && { code: error.code }) } });
+  } finally {
+    jobs.delete(number);
+  }
+}
+
+async function encodeJob(
+  job: Job,
+  image: Parameters<typeof encode>[0],
+  sent: SentEncodeOptions,
+): Promise<BrowserEncodeResult> {
+  const { model: name = modelForSize(image), ...rest } = sent;
+  const source = options.models.find((source) => source.name === name);
+  if (!source) throw invalidArgument('model', options.models.map(({ name }) => name).join(', '), name);
+  const model = await modelOf(job, source, rest.lossless === true);
+  const onProgress = (progress: unknown) => tell(job, { progress });
+  const { signal } = job.abort;
+  const threads = searchOn(navigator.hardwareConcurrency || 1);
+  return { ...(await encode(image, model, { ...rest, onProgress, signal }, threads)), model: name };
+}
+
+async function decodeJob(job: Job, file: Uint8Array | 'stream', sent: SentDecodeOptions): Promise<BrowserDecodeResult> {
+  const chunks = file === 'stream' ? streamOf(job) : undefined;
+  const head = chunks ? await throughHeader(chunks) : (file as Uint8Array);
+  const { header } = readHeader(head);
+  const source = options.models.find(({ id }) => id.startsWith(header.modelId));
+  if (!source) {
+    const known = options.models.map(({ name, id }) => `${name} (${id.slice(0, 6)})`).join(', ');
+    throw new CodecError('model', `the file needs model ${header.modelId}, at hand: ${known}`);
+  }
+  const model = await modelOf(job, source, header.tail === true);
+  const callbacks = {
+    onProgress: (progress: number) => tell(job, { progress }),
+    onPoint: ({ unrounded: _, ...point }: DecodePoint) => tell(job, { point }),
+    signal: job.abort.signal,
+  };
+  const bytes = chunks ? continued(head, chunks) : head;
+  const { unrounded: _, ...result } = await decode(bytes, model, { ...sent, ...callbacks });
+  return { ...result, model: source.name };
+}
+
+function tell({ number }: Job, events: JobEvents): void {
+  scope.postMessage({ job: number, ...events });
+}
+
+async function open(device: 'auto' | 'cpu'): Promise<Engine> {
+  const onFallback = (engine: string, because: string) => scope.postMessage({ engine, because });
+  const wanted = device === 'cpu' ? device : (options.device ?? 'auto');
+  const { threads } = options;
+  const engine = await openEngine({ device: wanted, onFallback, ...(threads !== undefined && { threads }) });
+  scope.postMessage({ engine: engine.description });
+  return engine;
+}
+
+/** The model on the engine for the work; that of the work before is closed, if it was another. */
+async function modelOf(job: Job, source: ModelSource, isLossless: boolean): Promise<Model> {
+  let engine = await engines.lossy();
+  if (isLossless && engine.description.includes('WebGPU')) engine = await engines.lossless();
+  if (present?.source === source && present.engine === engine) return present.model;
+  await present?.model.dispose();
+  present = undefined;
+  const onDownload = (download: JobEvents['download']) => tell(job, { download: download! });
+  const loaded = await loadModel(source, { onDownload, signal: job.abort.signal });
+  present = { source, engine, model: await loaded.open(engine) };
+  return present.model;
+}
+
+/** What comes of a job's stream. */
+async function* streamOf(job: Job): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const chunk = job.chunks.shift();
+    if (chunk === 'end') return;
+    if (chunk) yield chunk;
+    else
+      await new Promise<void>((resolve) => {
+        job.wake = resolve;
+        if (job.chunks.length > 0 || job.abort.signal.aborted) resolve();
+      });
+    job.abort.signal.throwIfAborted();
+  }
+}
+
+/** The bytes up to where the header is whole, or all there are. */
+async function throughHeader(chunks: AsyncGenerator<Uint8Array>): Promise<Uint8Array> {
+  let bytes: Uint8Array = new Uint8Array(0);
+  for (let { done, value } = await chunks.next(); !done; { done, value } = await chunks.next()) {
+    bytes = concat(bytes, value!);
+    if (beginHeader(bytes)) break;
+  }
+  return bytes;
+}
+
+async function* continued(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield first;
+  yield* rest;
+}

@@ -1,0 +1,14 @@
+/** The models that come with the package, and which is for what. */
+import { checkSides, type Size } from '../image/image.js';
+
+/** Trained on photographs. */
+export const PHOTO_MODEL = 'photo';
+/** Trained on pictures of 32x32, for pictures about as small: from 40x40 pixels on the other one's files are shorter. */
+const SMALL_MODEL = 'cifar10';
+const SMALL_MODEL_PIXELS = 40 * 40;
+
+/** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
+export function modelForSize(size: Size): string {
+  checkSides(size);
+  return size.width * size.height <= SMALL_MODEL_PIXELS ? SMALL_MODEL : PHOTO_MODEL;
+}
