@@ -42,7 +42,9 @@ export interface BrowserDecodeOptions extends Listeners {
 
 /** As `DecodePoint`, without what is not sent between threads. */
 export type BrowserPoint = Omit<DecodePoint, 'unrounded'>;
+/** As `DecodeResult`, and the name of the model. */
 export type BrowserDecodeResult = Omit<DecodeResult, 'unrounded'> & { readonly model: string };
+/** As in `encode`, and the name of the model. */
 export type BrowserEncodeResult = EncodeResult & { readonly model: string };
 
 /** Encodes and decodes, one job after another. */

@@ -104,9 +104,15 @@ async function decodeJob(job: Job, file: Uint8Array | 'stream', sent: SentDecode
     throw new CodecError('model', `the file needs model ${header.modelId}, at hand: ${known}`);
   }
   const model = await modelOf(job, source, header.tail === true);
+  const shown = createPace();
   const callbacks = {
+    // Pictures are for the time in which nothing comes; where all is there, they take a third of it.
+    wantsPoint: () => (job.chunks.length === 0 || shown.isTime()) && shown.begin(),
     onProgress: (progress: number) => tell(job, { progress }),
-    onPoint: ({ unrounded: _, ...point }: DecodePoint) => tell(job, { point }),
+    onPoint: ({ unrounded: _, ...point }: DecodePoint) => {
+      shown.end();
+      tell(job, { point });
+    },
     signal: job.abort.signal,
   };
   const bytes = chunks ? continued(head, chunks) : head;
@@ -138,6 +144,24 @@ async function modelOf(job: Job, source: ModelSource, isLossless: boolean): Prom
   const loaded = await loadModel(source, { onDownload, signal: job.abort.signal });
   present = { source, engine, model: await loaded.open(engine) };
   return present.model;
+}
+
+/** Tells when to make another picture: after twice the time that the last one took. */
+function createPace() {
+  let began = 0;
+  let ended = 0;
+  let took = 0;
+  return {
+    isTime: () => performance.now() - ended >= 2 * took,
+    begin() {
+      began = performance.now();
+      return true;
+    },
+    end() {
+      ended = performance.now();
+      took = ended - began;
+    },
+  };
 }
 
 /** What comes of a job's stream. */

@@ -1,5 +1,5 @@
 /** Runs ONNX graphs on a thread of its own, one run after another. */
-import { type GraphRunner, type OnnxRuntimeApi, openSession } from '../engine/onnx.js';
+import { type GraphRunner, type OnnxRuntimeApi, openSession } from '../engine/onnx-session.js';
 import type { EngineSetup, GraphRelease, GraphRequest } from './engine-messages.js';
 
 type Incoming = EngineSetup | GraphRelease | { readonly request: GraphRequest };

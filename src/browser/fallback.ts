@@ -1,5 +1,6 @@
 /** A GPU may be lost in the middle of work: what it was asked is asked of the CPU then, and all that comes. */
-import type { GraphRunner, OnnxBackend, OnnxGraph } from '../engine/onnx.js';
+import type { OnnxBackend } from '../engine/onnx.js';
+import type { GraphRunner, OnnxGraph } from '../engine/onnx-session.js';
 
 /**
  * A backend that another takes the place of at the first run that fails. Runs depend on nothing but their inputs, so work goes on

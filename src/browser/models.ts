@@ -32,6 +32,7 @@ export interface DownloadProgress {
   readonly of: number;
 }
 
+/** How a model is loaded. */
 export interface LoadModelOptions {
   /** Told while files are downloaded; not for those that the browser has kept. */
   readonly onDownload?: (progress: DownloadProgress) => void;

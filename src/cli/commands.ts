@@ -8,6 +8,7 @@ import { infoCommand } from './file/info.js';
 import { truncateCommand } from './file/truncate.js';
 import { verifyCommand } from './file/verify.js';
 import { modelCommand } from './model/model.js';
+import { pageCommand } from './page/page.js';
 import { rdCommand } from './rd/rd.js';
 import { interpolateCommand } from './sample/interpolate.js';
 import { sampleCommand } from './sample/sample.js';
@@ -20,6 +21,7 @@ export const COMMANDS = [
   infoCommand,
   truncateCommand,
   verifyCommand,
+  pageCommand,
   sampleCommand,
   interpolateCommand,
   trainCommand,

@@ -200,6 +200,8 @@ export interface DecodeOptions extends DecoderOptions {
    */
   readonly progressivePoints?: number | readonly number[];
   readonly onPoint?: (point: DecodePoint) => void | Promise<void>;
+  /** Of a stream: whether `onPoint` is to get a picture of this step, which may cost an evaluation of the network. Default every step. */
+  readonly wantsPoint?: (point: DecoderPoint) => boolean;
   /** Fraction of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
 }

@@ -97,7 +97,7 @@ export const DECODE_OPTIONS = {
     describe: 'Of a file whose checksums show damage give the picture up to there',
   },
 } as const satisfies Record<
-  Exclude<keyof DecodeOptions, 'progressivePoints' | 'onPoint' | 'onProgress' | 'signal'>,
+  Exclude<keyof DecodeOptions, 'progressivePoints' | 'onPoint' | 'wantsPoint' | 'onProgress' | 'signal'>,
   Option
 >;
 
@@ -113,6 +113,7 @@ export const DECODE_ARGUMENTS = {
   ...DECODE_OPTIONS,
   progressivePoints: { type: 'own' },
   onPoint: { type: 'function' },
+  wantsPoint: { type: 'function' },
   ...WORK_ARGUMENTS,
 } as const satisfies Record<keyof DecodeOptions, ArgumentTable[string]>;
 

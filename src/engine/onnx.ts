@@ -1,5 +1,4 @@
 /** Engines of ONNX Runtime, in Node and on pages: tfjs functions are traced once into ONNX graphs. */
-import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import {
   type CompiledFunction,
   checkInputs,
@@ -8,6 +7,7 @@ import {
   type Shape,
   type TensorFunction,
 } from './engine.js';
+import type { GraphRunner, OnnxGraph } from './onnx-session.js';
 import { trace } from './tracing/backend.js';
 import { registerConvolution } from './tracing/convolution.js';
 import { registerElementwise } from './tracing/elementwise.js';
@@ -20,20 +20,6 @@ registerShapes();
 registerLinear();
 registerConvolution();
 registerFused();
-
-/** A traced function. Inputs are named in0, in1, ..., outputs out0, out1, ... */
-export interface OnnxGraph {
-  /** Serialised `ModelProto`. */
-  readonly model: Uint8Array;
-  readonly inputShapes: readonly Shape[];
-  readonly outputShapes: readonly Shape[];
-}
-
-/** A graph that can be run. */
-export interface GraphRunner {
-  run: CompiledFunction['run'];
-  release(): Promise<void>;
-}
 
 /** What runs graphs, and what the engine says of it. */
 export interface OnnxBackend extends Pick<Engine, 'description' | 'precision' | 'parallelism' | 'batch'> {
@@ -84,32 +70,5 @@ export function createOnnxEngine(backend: OnnxBackend): Engine {
       await Promise.all([...open].map((compiled) => compiled.dispose()));
       await backend.close?.();
     },
-  };
-}
-
-/** ONNX Runtime, as onnxruntime-node and onnxruntime-web have it. */
-export interface OnnxRuntimeApi {
-  readonly InferenceSession: {
-    create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
-  };
-  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
-}
-
-/** Runs a graph where it is called. */
-export async function openSession(
-  { InferenceSession, Tensor }: OnnxRuntimeApi,
-  { model, inputShapes, outputShapes }: OnnxGraph,
-  options: InferenceSession.SessionOptions,
-): Promise<GraphRunner> {
-  const session = await InferenceSession.create(model, options);
-  return {
-    async run(inputs) {
-      const feeds = Object.fromEntries(
-        inputs.map((data, i) => [`in${i}`, new Tensor('float32', data, [...inputShapes[i]])]),
-      );
-      const results = await session.run(feeds);
-      return outputShapes.map((_, i) => results[`out${i}`].data as Float32Array);
-    },
-    release: () => session.release(),
   };
 }

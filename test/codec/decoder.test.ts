@@ -149,6 +149,20 @@ describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
 });
 
 describe('a stream', () => {
+  test('gives pictures of the steps that are wanted, and asks the network for no others', async () => {
+    const bytes = files.get('lossy')!;
+    const counted = counting(model);
+    const all = await decode(Readable.from(ones(bytes)), counted.model, { wantsPoint: () => false, onPoint: () => {} });
+    const least = counted.asked.length;
+    const shown: number[] = [];
+    const wanted = { wantsPoint: ({ stepsUsed }: DecoderPoint) => stepsUsed % 3 === 1 };
+    await decode(Readable.from(ones(bytes)), counted.model, { ...wanted, onPoint: ({ stepsUsed }) => void shown.push(stepsUsed) });
+    expect(shown.slice(0, -1)).toEqual(shown.slice(0, -1).filter((step) => step % 3 === 1));
+    expect(shown.length).toBeGreaterThan(2);
+    expect(shown.at(-1)).toBe(all.stepsUsed);
+    expect(counted.asked.length - least).toBeGreaterThanOrEqual(least);
+  });
+
   test('is read no further than what is asked for', async () => {
     const bytes = files.get('lossy')!;
     let given = 0;

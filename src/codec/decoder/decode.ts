@@ -89,7 +89,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
 
 async function decodeStream(source: ByteStream, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
   const { maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY } = options;
-  const { onPoint, onProgress, reconstruction, progressivePoints } = options;
+  const { onPoint, wantsPoint = () => true, onProgress, reconstruction, progressivePoints } = options;
   if (progressivePoints !== undefined) {
     throw new CodecError(
       'usage',
@@ -112,7 +112,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
         end = point;
         break reading;
       }
-      if (onPoint && point.knownSamples === 0) {
+      if (onPoint && point.knownSamples === 0 && wantsPoint(point)) {
         await onPoint(await pictureAt(point, reconstruction, true));
         stepsShown = point.stepsUsed;
       }

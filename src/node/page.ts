@@ -1,0 +1,103 @@
+/** The page that encodes and decodes in a browser: what a web server has to give, by path. */
+import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { object, record, string } from 'valibot';
+import { bandFile } from '../codec/bands.js';
+import { CodecError } from '../common/errors.js';
+import { checked } from '../common/foreign.js';
+import { exists } from './files.js';
+import { CODEC_FILE, CONFIG_FILE, loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from './models.js';
+import { readJsonFile, readRegularFile } from './read.js';
+
+/** Where `npm run build:page` puts it. */
+const BUILT = fileURLToPath(new URL('../../page', import.meta.url));
+/** Says which of its files are those of onnxruntime-web, which is not packed with it. */
+const ENGINE_FILE = 'engine.json';
+const ENGINE = object({ version: string(), files: record(string(), string()) });
+const ENGINE_PACKAGE = 'onnxruntime-web';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+  '.wasm': 'application/wasm',
+};
+
+/** A file of the page. */
+export interface PageFile {
+  /** Media type. */
+  readonly type: string;
+  read(): Promise<Uint8Array>;
+}
+
+/**
+ * All files of the page, by their path: `index.html`, `assets/...`, `models/index.json`, `models/photo/config.json`.
+ * @param models names or directories of those that it has
+ * @throws CodecError('file') where the page is not built; 'engine' where onnxruntime-web is not there, or of another version
+ */
+export async function pageFiles(models: readonly string[]): Promise<Map<string, PageFile>> {
+  const files = new Map<string, PageFile>();
+  const add = (path: string, read: PageFile['read']) => {
+    files.set(path, { type: TYPES[extname(path)] ?? 'application/octet-stream', read });
+  };
+  for (const [path, file] of [...(await builtFiles()), ...(await engineFiles())])
+    add(path, () => readRegularFile(file));
+  const index: unknown[] = [];
+  for (const name of models) {
+    const info = await loadModelInfo(name);
+    const listed = await listFiles(info);
+    index.push({ name: info.name, id: info.id, url: `${encodeURIComponent(info.name)}/`, files: listed });
+    for (const { name: file } of listed)
+      add(`models/${info.name}/${file}`, () => readRegularFile(join(info.directory, file)));
+  }
+  add('models/index.json', async () => new TextEncoder().encode(JSON.stringify(index)));
+  return files;
+}
+
+async function builtFiles(): Promise<Map<string, string>> {
+  if (!(await exists(join(BUILT, 'index.html')))) {
+    throw new CodecError('file', `${BUILT}: the page is not built here; run "npm run build:page"`);
+  }
+  const entries = await readdir(BUILT, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  return new Map(files.map((file) => [file.slice(BUILT.length + 1).replaceAll('\\', '/'), file]));
+}
+
+/** ONNX Runtime for pages, which a clone has beside the page; where the package is installed it is a package of its own. */
+async function engineFiles(): Promise<Map<string, string>> {
+  const json = await readJsonFile(join(BUILT, ENGINE_FILE), 'file');
+  const { version, files } = checked(ENGINE, json, ENGINE_FILE, 'file');
+  const paths = Object.keys(files);
+  const there = await Promise.all(paths.map((path) => exists(join(BUILT, path))));
+  if (!there.includes(false)) return new Map();
+  const directory = engineDirectory(version);
+  return new Map(paths.map((path) => [path, join(directory, files[path])]));
+}
+
+function engineDirectory(version: string): string {
+  const install = `the page needs the package ${ENGINE_PACKAGE} ${version}; run "npm install ${ENGINE_PACKAGE}@${version}"`;
+  let directory: string;
+  try {
+    directory = dirname(createRequire(import.meta.url).resolve(`${ENGINE_PACKAGE}/wasm`));
+  } catch (cause) {
+    throw new CodecError('engine', install, { cause });
+  }
+  const found = (createRequire(import.meta.url)(join(directory, '../package.json')) as { version: string }).version;
+  if (found !== version) throw new CodecError('engine', `${install}; ${found} is installed`);
+  return directory;
+}
+
+async function listFiles({ directory, updates, bands = [] }: ModelInfo) {
+  const names = [CONFIG_FILE, CODEC_FILE, WEIGHTS_FILE, ...(updates ? [UPDATE_FILE] : []), ...bands.map(bandFile)];
+  return Promise.all(
+    names.map(async (name) => {
+      const bytes = await readRegularFile(join(directory, name));
+      return { name, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+    }),
+  );
+}

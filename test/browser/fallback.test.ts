@@ -1,0 +1,85 @@
+/** What becomes of work on a GPU that is lost. */
+import * as tf from '@tensorflow/tfjs-core';
+import { expect, test } from 'vitest';
+import { withFallback } from '../../src/browser/fallback.js';
+import { createOnnxEngine, type OnnxBackend } from '../../src/engine/onnx.js';
+
+/** A backend that gives its inputs back, and some number added. @param runs after so many it is lost */
+function backend(description: string, batch: number, added: number, runs = Number.POSITIVE_INFINITY) {
+  let done = 0;
+  const log: string[] = [];
+  const made: OnnxBackend = {
+    ...{ description, precision: 'fp32', parallelism: 1, batch },
+    async open() {
+      log.push('open');
+      return {
+        async run(inputs) {
+          if (done++ >= runs) throw new Error('device lost');
+          return inputs.map((input) => input.map((value) => value + added));
+        },
+        async release() {
+          log.push('release');
+          if (done > runs) throw new Error('device lost');
+        },
+      };
+    },
+    async close() {
+      log.push('close');
+    },
+  };
+  return { made, log };
+}
+
+const identity = ([x]: tf.Tensor[]) => [tf.add(x, 0)];
+
+test('the run that fails is done by the other backend, and all that come; that is said once', async () => {
+  const gpu = backend('gpu', 16, 100, 2);
+  const cpu = backend('cpu', 1, 0);
+  const told: string[][] = [];
+  const engine = createOnnxEngine(
+    withFallback(
+      gpu.made,
+      async () => cpu.made,
+      (...words) => told.push(words),
+    ),
+  );
+  const one = await engine.compile(identity, [[1]]);
+  const other = await engine.compile(identity, [[1]]);
+  const run = async (fn: typeof one, value: number) => [...(await fn.run([Float32Array.of(value)]))[0]];
+  expect([await run(one, 1), await run(other, 2)]).toEqual([[101], [102]]);
+  expect([engine.description, engine.batch]).toEqual(['gpu', 16]);
+  expect(cpu.log).toEqual([]);
+  expect(await Promise.all([run(one, 3), run(other, 4)])).toEqual([[3], [4]]);
+  expect(await run(one, 5)).toEqual([5]);
+  expect(told).toEqual([['cpu', 'device lost']]);
+  expect([engine.description, engine.batch]).toEqual(['cpu', 1]);
+  // What is compiled from now on does not touch the lost device.
+  await (await engine.compile(identity, [[1]])).run([Float32Array.of(6)]);
+  expect(gpu.log).toEqual(['open', 'open']);
+  await engine.dispose();
+  expect(
+    gpu.log.filter((entry) => entry === 'close').length + cpu.log.filter((entry) => entry === 'close').length,
+  ).toBe(2);
+});
+
+test('an abort is not a loss', async () => {
+  const gpu = backend('gpu', 16, 0, 0);
+  const engine = createOnnxEngine(
+    withFallback(gpu.made, async () => {
+      throw new Error('not to be opened');
+    }),
+  );
+  const fn = await engine.compile(identity, [[1]]);
+  await expect(fn.run([Float32Array.of(1)], AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+});
+
+test('where the other one does not start either, that is the error', async () => {
+  const gpu = backend('gpu', 16, 0, 0);
+  const engine = createOnnxEngine(
+    withFallback(gpu.made, async () => {
+      throw new Error('no WebAssembly');
+    }),
+  );
+  const fn = await engine.compile(identity, [[1]]);
+  await expect(fn.run([Float32Array.of(1)])).rejects.toThrow('no WebAssembly');
+});
