@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, extname, join } from 'node:path';
+import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { object, record, string } from 'valibot';
 import { bandFile } from '../codec/bands.js';
@@ -41,31 +41,45 @@ export interface PageFile {
  * @throws CodecError('file') where the page is not built; 'engine' where onnxruntime-web is not there, or of another version
  */
 export async function pageFiles(models: readonly string[]): Promise<Map<string, PageFile>> {
+  const paths = [...(await builtFiles()), ...(await engineFiles())];
+  return new Map([...paths.map(([path, file]) => [path, fileOnDisk(file)] as const), ...(await modelFiles(models))]);
+}
+
+/** Models and their index, as `readModelIndex` takes it: `models/index.json`, `models/photo/config.json`, ... */
+export async function modelFiles(models: readonly string[]): Promise<Map<string, PageFile>> {
   const files = new Map<string, PageFile>();
-  const add = (path: string, read: PageFile['read']) => {
-    files.set(path, { type: TYPES[extname(path)] ?? 'application/octet-stream', read });
-  };
-  for (const [path, file] of [...(await builtFiles()), ...(await engineFiles())])
-    add(path, () => readRegularFile(file));
   const index: unknown[] = [];
-  for (const name of models) {
-    const info = await loadModelInfo(name);
+  for (const model of models) {
+    const info = await loadModelInfo(model);
+    const { name, id, directory } = info;
     const listed = await listFiles(info);
-    index.push({ name: info.name, id: info.id, url: `${encodeURIComponent(info.name)}/`, files: listed });
-    for (const { name: file } of listed)
-      add(`models/${info.name}/${file}`, () => readRegularFile(join(info.directory, file)));
+    index.push({ name, id, url: `${encodeURIComponent(name)}/`, files: listed });
+    for (const file of listed) files.set(`models/${name}/${file.name}`, fileOnDisk(join(directory, file.name)));
   }
-  add('models/index.json', async () => new TextEncoder().encode(JSON.stringify(index)));
-  return files;
+  const json = new TextEncoder().encode(JSON.stringify(index));
+  return files.set('models/index.json', { type: TYPES['.json'], read: async () => json });
+}
+
+/** The files of a directory and those below it, by their path in it. */
+export async function directoryFiles(directory: string): Promise<Map<string, PageFile>> {
+  return new Map([...(await pathsIn(directory))].map(([path, file]) => [path, fileOnDisk(file)]));
+}
+
+function fileOnDisk(path: string): PageFile {
+  return { type: TYPES[extname(path)] ?? 'application/octet-stream', read: () => readRegularFile(path) };
+}
+
+async function pathsIn(directory: string): Promise<Map<string, string>> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  return new Map(files.map((file) => [relative(directory, file).replaceAll('\\', '/'), file]));
 }
 
 async function builtFiles(): Promise<Map<string, string>> {
   if (!(await exists(join(BUILT, 'index.html')))) {
     throw new CodecError('file', `${BUILT}: the page is not built here; run "npm run build:page"`);
   }
-  const entries = await readdir(BUILT, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-  return new Map(files.map((file) => [file.slice(BUILT.length + 1).replaceAll('\\', '/'), file]));
+  return pathsIn(BUILT);
 }
 
 /** ONNX Runtime for pages, which a clone has beside the page; where the package is installed it is a package of its own. */

@@ -156,7 +156,10 @@ describe('a stream', () => {
     const least = counted.asked.length;
     const shown: number[] = [];
     const wanted = { wantsPoint: ({ stepsUsed }: DecoderPoint) => stepsUsed % 3 === 1 };
-    await decode(Readable.from(ones(bytes)), counted.model, { ...wanted, onPoint: ({ stepsUsed }) => void shown.push(stepsUsed) });
+    await decode(Readable.from(ones(bytes)), counted.model, {
+      ...wanted,
+      onPoint: ({ stepsUsed }) => void shown.push(stepsUsed),
+    });
     expect(shown.slice(0, -1)).toEqual(shown.slice(0, -1).filter((step) => step % 3 === 1));
     expect(shown.length).toBeGreaterThan(2);
     expect(shown.at(-1)).toBe(all.stepsUsed);
