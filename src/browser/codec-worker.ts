@@ -106,7 +106,7 @@ async function decodeJob(job: Job, file: Uint8Array | 'stream', sent: SentDecode
   const model = await modelOf(job, source, header.tail === true);
   const shown = createPace();
   const callbacks = {
-    // Pictures are for the time in which nothing comes; where all is there, they take a third of it.
+    // Pictures are for the time in which nothing comes; where all is there, they take a fifth of it.
     wantsPoint: () => (job.chunks.length === 0 || shown.isTime()) && shown.begin(),
     onProgress: (progress: number) => tell(job, { progress }),
     onPoint: ({ unrounded: _, ...point }: DecodePoint) => {
@@ -133,26 +133,31 @@ async function open(device: 'auto' | 'cpu'): Promise<Engine> {
   return engine;
 }
 
+async function engineFor(isLossless: boolean): Promise<Engine> {
+  const engine = await engines.lossy();
+  return isLossless && engine.description.includes('WebGPU') ? engines.lossless() : engine;
+}
+
 /** The model on the engine for the work; that of the work before is closed, if it was another. */
 async function modelOf(job: Job, source: ModelSource, isLossless: boolean): Promise<Model> {
-  let engine = await engines.lossy();
-  if (isLossless && engine.description.includes('WebGPU')) engine = await engines.lossless();
-  if (present?.source === source && present.engine === engine) return present.model;
+  const opening = engineFor(isLossless);
+  if (present?.source === source && present.engine === (await opening)) return present.model;
   await present?.model.dispose();
   present = undefined;
   const onDownload = (download: JobEvents['download']) => tell(job, { download: download! });
-  const loaded = await loadModel(source, { onDownload, signal: job.abort.signal });
+  const loading = loadModel(source, { onDownload, signal: job.abort.signal });
+  const [engine, loaded] = await Promise.all([opening, loading]);
   present = { source, engine, model: await loaded.open(engine) };
   return present.model;
 }
 
-/** Tells when to make another picture: after twice the time that the last one took. */
+/** Tells when to make another picture: after four times what the last one took. */
 function createPace() {
   let began = 0;
   let ended = 0;
   let took = 0;
   return {
-    isTime: () => performance.now() - ended >= 2 * took,
+    isTime: () => performance.now() - ended >= 4 * took,
     begin() {
       began = performance.now();
       return true;

@@ -3,6 +3,8 @@
 /** First message: what the worker computes on. */
 export interface EngineSetup {
   readonly device: 'cpu' | 'webgpu';
+  /** A small graph, by which ONNX Runtime is started, and the device tried: [1] -> [1]. */
+  readonly probe: Uint8Array;
 }
 
 /** A run of a graph. */

@@ -1,5 +1,5 @@
 /** Runs ONNX graphs on a thread of its own, one run after another. */
-import { type GraphRunner, type OnnxRuntimeApi, openSession } from '../engine/onnx-session.js';
+import { type GraphRunner, type OnnxGraph, type OnnxRuntimeApi, openSession } from '../engine/onnx-session.js';
 import type { EngineSetup, GraphRelease, GraphRequest } from './engine-messages.js';
 
 type Incoming = EngineSetup | GraphRelease | { readonly request: GraphRequest };
@@ -23,7 +23,7 @@ async function handle(message: Incoming): Promise<void> {
   if ('device' in message) {
     provider = message.device === 'webgpu' ? 'webgpu' : 'wasm';
     runtime = load(message.device);
-    await runtime;
+    await start(message.probe);
     scope.postMessage({ ready: true });
   } else if ('release' in message) {
     const runner = graphs.get(message.release);
@@ -38,6 +38,22 @@ async function handle(message: Incoming): Promise<void> {
   }
 }
 
+/** Also the first use of the device, so that one that does not work is noticed before there is work. */
+async function start(probe: Uint8Array): Promise<void> {
+  const runner = await open({ model: probe, inputShapes: [[1]], outputShapes: [[1]] });
+  await runner.run([new Float32Array(1)]);
+  await runner.release();
+}
+
+async function open(graph: OnnxGraph): Promise<GraphRunner> {
+  const options = {
+    executionProviders: [provider],
+    graphOptimizationLevel: 'all',
+    executionMode: 'sequential',
+  } as const;
+  return openSession(await runtime!, graph, options);
+}
+
 async function load(device: EngineSetup['device']): Promise<OnnxRuntimeApi> {
   const ort = device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm');
   // Windows go side by side on threads of ours, which needs no cross-origin isolation.
@@ -47,17 +63,7 @@ async function load(device: EngineSetup['device']): Promise<OnnxRuntimeApi> {
 }
 
 async function run({ graph, model, inputShapes, outputShapes, inputs }: GraphRequest): Promise<Float32Array[]> {
-  if (model) {
-    const options = {
-      executionProviders: [provider],
-      graphOptimizationLevel: 'all',
-      executionMode: 'sequential',
-    } as const;
-    graphs.set(
-      graph,
-      runtime!.then((ort) => openSession(ort, { model, inputShapes, outputShapes }, options)),
-    );
-  }
+  if (model) graphs.set(graph, open({ model, inputShapes, outputShapes }));
   const outputs = await (await graphs.get(graph)!).run(inputs);
   // Copies: what ONNX Runtime gives may be a view of its own memory.
   return outputs.map((output) => output.slice());

@@ -2,12 +2,14 @@
  * The engine of a page: ONNX Runtime in WebAssembly, each of some workers with a thread, or on a GPU by WebGPU. A worker has one window
  * of a picture at a time, so no memory is shared, and no headers are needed on the server.
  */
+import * as tf from '@tensorflow/tfjs-core';
 import { checkOptions } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 import { openWorkerPool } from '../common/worker-pool.js';
 import type { Engine } from '../engine/engine.js';
 import { createOnnxEngine, type OnnxBackend } from '../engine/onnx.js';
 import type { GraphRunner, OnnxGraph } from '../engine/onnx-session.js';
+import { trace } from '../engine/tracing/backend.js';
 import type { EngineSetup, GraphRequest } from './engine-messages.js';
 import { withFallback } from './fallback.js';
 import { threadsOf } from './threads.js';
@@ -49,9 +51,11 @@ export async function openEngine(options: BrowserEngineOptions = {}): Promise<En
   const onCpu = () => openBackend('cpu', threads);
   if (device === 'cpu') return createOnnxEngine(await onCpu());
   const missing = await whyNoGpu(device === 'webgpu');
-  if (missing === undefined) return createOnnxEngine(withFallback(await openBackend('webgpu', 1), onCpu, onFallback));
+  const gpu = missing === undefined ? await openBackend('webgpu', 1).catch((error: Error) => error.message) : missing;
+  if (typeof gpu !== 'string') return createOnnxEngine(withFallback(gpu, onCpu, onFallback));
   const backend = await onCpu();
-  if (device === 'webgpu') onFallback?.(backend.description, missing);
+  // Nobody is told of a GPU that was neither there nor asked for.
+  if (device === 'webgpu' || missing === undefined) onFallback?.(backend.description, gpu);
   return createOnnxEngine(backend);
 }
 
@@ -74,6 +78,9 @@ interface AdapterInfo {
   readonly isFallbackAdapter?: boolean;
 }
 
+/** Adds 1 to a number. */
+const probe = () => trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []).model;
+
 async function openBackend(device: EngineSetup['device'], threads: number): Promise<OnnxBackend> {
   const name = device === 'cpu' ? 'WebAssembly' : 'WebGPU';
   /** Which graphs each thread has. */
@@ -82,7 +89,7 @@ async function openBackend(device: EngineSetup['device'], threads: number): Prom
   const create = () =>
     new Worker(new URL('./engine-worker.js', import.meta.url), { type: 'module', name: `ddpm-codec ${name}` });
   const pool = await openWorkerPool<GraphRequest, Float32Array[]>({
-    start: threadsOf(create, { device } satisfies EngineSetup),
+    start: threadsOf(create, { device, probe: probe() } satisfies EngineSetup),
     count: threads,
     name: `engine onnx (${name})`,
     messageFor(request, thread) {

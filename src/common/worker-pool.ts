@@ -80,6 +80,7 @@ export async function openWorkerPool<Request, Result>(
   const { start, count, name, messageFor = (request: Request) => request } = options;
   const waiting: Pending[] = [];
   const given: Given<Request, Result>[] = [];
+  const started: Thread[] = [];
   let broken: Error | undefined;
 
   function next(): void {
@@ -112,15 +113,23 @@ export async function openWorkerPool<Request, Result>(
     new Promise<Given<Request, Result>>((resolve, reject) => {
       const thread = start({
         message(data) {
-          if (!(data as Message<Result>).ready) return answer(own, data as Message<Result>);
+          const { ready, error } = data as Message<Result>;
+          if (!ready && !given.includes(own)) return reject(breakDown(new Error(error)));
+          if (!ready) return answer(own, data as Message<Result>);
           thread.hold?.(false);
           resolve(own);
         },
         error: (error) => reject(breakDown(error)),
       });
+      started.push(thread);
       const own: Given<Request, Result> = { thread, number, tasks: [] };
     });
-  given.push(...(await Promise.all(Array.from({ length: count }, startOne))));
+  try {
+    given.push(...(await Promise.all(Array.from({ length: count }, startOne))));
+  } catch (error) {
+    await Promise.all(started.map((thread) => thread.terminate()));
+    throw error;
+  }
 
   return {
     async run(request, { transfer = [], signal } = {}) {
