@@ -1,0 +1,100 @@
+/** How far the work is, how long it still takes, and a question where that is long. */
+import type { DownloadProgress } from 'ddpm-codec/browser';
+import { button, element, html } from './elements.js';
+import { inMegabytes, inTime } from './words.js';
+
+const section = html('progress');
+const bar = element('progress-bar', HTMLProgressElement);
+const text = html('progress-text');
+const announcement = html('announcement');
+const question = html('question');
+const questionText = html('question-text');
+
+/** Seconds of work from which it is told how long the rest takes. */
+const FIRST_GUESS = 4;
+/** Seconds that are long. */
+const LONG = 60;
+/** Parts of the work that are told to those who hear the page. */
+const TOLD = 0.25;
+
+/** What a long job may be answered with. */
+export interface LongAnswers {
+  half(): void;
+  cancel(): void;
+}
+
+/** What the page shows; a job that has been replaced shows nothing more. */
+let shown: Progress | undefined;
+
+export class Progress {
+  #label: string;
+  #start: { readonly time: number; readonly fraction: number } | undefined;
+  #told = 0;
+  #answers: LongAnswers | undefined;
+
+  /** @param answers asks once, where the work takes long */
+  constructor(label: string, answers?: LongAnswers) {
+    this.#label = label;
+    this.#answers = answers;
+    shown = this;
+    section.hidden = false;
+    question.hidden = true;
+    this.label(label);
+  }
+
+  /** A new part of the work, of unknown length until more is known. */
+  label(label: string): void {
+    this.#label = label;
+    bar.removeAttribute('value');
+    text.textContent = label;
+    announcement.textContent = label;
+  }
+
+  download({ name, bytes, of }: DownloadProgress): void {
+    bar.value = bytes / of;
+    text.textContent = `Downloading the model ${name}: ${inMegabytes(bytes)} of ${inMegabytes(of)} MB`;
+  }
+
+  /** @param fraction of all the work, 0..1 */
+  work(fraction: number, details = ''): void {
+    const time = performance.now() / 1000;
+    this.#start ??= { time, fraction };
+    bar.value = fraction;
+    const spent = time - this.#start.time;
+    const done = fraction - this.#start.fraction;
+    const left = spent < FIRST_GUESS || done <= 0 ? undefined : (spent / done) * (1 - fraction);
+    const rest = left === undefined ? '' : ` · about ${inTime(left)} left`;
+    text.textContent = `${this.#label}: ${Math.floor(100 * fraction)} %${rest}${details && ` · ${details}`}`;
+    if (fraction >= this.#told + TOLD) {
+      this.#told = fraction;
+      announcement.textContent = `${Math.floor(100 * fraction)} %${rest}`;
+    }
+    if (left !== undefined && left > LONG) this.#ask(left);
+  }
+
+  #ask(left: number): void {
+    const answers = this.#answers;
+    if (!answers) return;
+    this.#answers = undefined;
+    questionText.textContent = `This takes about ${inTime(left)} more. With sides half as long it takes about a quarter of the time.`;
+    const answer = (id: string, then: () => void) => {
+      button(id).onclick = () => {
+        question.hidden = true;
+        then();
+      };
+    };
+    answer('question-on', () => button('stop').focus());
+    answer('question-half', answers.half);
+    answer('question-cancel', answers.cancel);
+    question.hidden = false;
+    announcement.textContent = questionText.textContent;
+  }
+
+  /** @param said to those who hear the page */
+  end(said: string): void {
+    if (shown !== this) return;
+    section.hidden = true;
+    question.hidden = true;
+    announcement.textContent = said;
+  }
+}
