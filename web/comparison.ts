@@ -3,7 +3,7 @@ import type { RgbImage } from 'ddpm-codec/browser';
 import { inNumbers } from './distance.js';
 import { draw, errorMap } from './drawing.js';
 import { canvas, html } from './elements.js';
-import { type Other, OtherFiles, type OtherFormat } from './others.js';
+import { type Other, type OtherFormat, otherFiles } from './others.js';
 import type { Point } from './points.js';
 import { inBytes } from './words.js';
 
@@ -14,14 +14,14 @@ const PAUSE = 150;
 
 export class Comparison {
   readonly #original: RgbImage;
-  readonly #files: Readonly<Record<OtherFormat, OtherFiles>>;
+  readonly #files: ReturnType<typeof otherFiles>;
   readonly #onOther: (format: OtherFormat, image: RgbImage | undefined) => void;
   #latest = new AbortController();
 
   /** @param onOther told of the picture of a format; undefined while there is none */
   constructor(original: RgbImage, onOther: (format: OtherFormat, image: RgbImage | undefined) => void) {
     this.#original = original;
-    this.#files = { jpeg: new OtherFiles('jpeg', original), webp: new OtherFiles('webp', original) };
+    this.#files = otherFiles(original);
     this.#onOther = onOther;
   }
 

@@ -7,6 +7,9 @@ import { Progress } from './progress.js';
 import { closeViewer, Viewer } from './viewer.js';
 import { baseName, inBytes, sentence } from './words.js';
 
+/** Pictures that are too few for a slider. */
+const FEW_POINTS = 6;
+
 /** Decodes all bytes of a file. */
 export async function decodeFile(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
   await show(name, signal, async (seen) => {
@@ -23,14 +26,16 @@ export async function decodeUrl(url: string, signal: AbortSignal): Promise<void>
     const stream = (await request(url, signal)).pipeThrough(keeping(seen), { signal });
     const codec = await theCodec();
     const result = await codec.decode(stream, { tolerant: true, ...seen.listeners, signal });
-    // A drawing has no steps; its points on the way are made of its bytes.
-    return result.stepsTotal === 0 ? decodeBytes(seen.file, seen, signal) : result;
+    // Of what comes fast few steps are shown, and a drawing has none: once more, for the slider.
+    return seen.count() < FEW_POINTS ? decodeBytes(seen.file, seen, signal) : result;
   });
 }
 
 /** What there is of a file, on the page. */
 interface Seen {
   file: Uint8Array;
+  /** Pictures that are shown. */
+  count(): number;
   readonly listeners: Listeners;
 }
 
@@ -51,6 +56,7 @@ async function show(
   let said = 'Stopped';
   const seen: Seen = {
     file: new Uint8Array(0),
+    count: () => viewer?.count ?? 0,
     listeners: {
       onDownload: (download) => progress.download(download),
       onProgress: (fraction) => progress.work(fraction, inBytes(seen.file.length)),
@@ -133,12 +139,12 @@ function factsOf(bytes: Uint8Array): [string, string][] {
 }
 
 function resultFacts(result: BrowserDecodeResult): [string, string][] {
-  const { bytesTotal, stepsTotal, stepsUsed, model, lossless, complete, metadata } = result;
+  const { bytesTotal, stepsTotal, stepsUsed, model, lossless, complete, damaged, metadata } = result;
   return [
     ['Model', model],
     ['Bytes', bytesTotal.toLocaleString('en')],
     ['Steps', stepsTotal === 0 ? 'none: sent as a drawing, pixel by pixel' : `${stepsUsed} of ${stepsTotal}`],
-    ['Whole', complete ? 'yes' : 'no'],
+    ['Whole', damaged ? 'no, damaged' : complete ? 'yes' : 'no, cut off'],
     ['Exact', lossless ? 'yes, by its checksum' : 'no'],
     ...(metadata ? ([['Metadata', JSON.stringify(metadata)]] as [string, string][]) : []),
   ];

@@ -17,18 +17,28 @@ export interface Other {
 const BEST = 100;
 const WHITE = [255, 255, 255] as const;
 
+export function otherFiles(original: RgbImage): Record<OtherFormat, OtherFiles> {
+  // JPEG has no transparency.
+  const opaque = flatten(original, WHITE);
+  const canvas = canvasOf(original);
+  return {
+    jpeg: new OtherFiles('jpeg', opaque, opaque === original ? canvas : canvasOf(opaque)),
+    webp: new OtherFiles('webp', original, canvas),
+  };
+}
+
 /** Finds files of a format. What has been tried is kept. */
-export class OtherFiles {
+class OtherFiles {
   readonly #type: string;
   readonly #original: RgbImage;
   readonly #canvas: HTMLCanvasElement;
   readonly #tried = new Map<number, Blob>();
 
-  constructor(format: OtherFormat, original: RgbImage) {
+  /** @param canvas with the original */
+  constructor(format: OtherFormat, original: RgbImage, canvas: HTMLCanvasElement) {
     this.#type = `image/${format}`;
-    // JPEG has no transparency.
-    this.#original = format === 'jpeg' ? flatten(original, WHITE) : original;
-    this.#canvas = canvasOf(this.#original);
+    this.#original = original;
+    this.#canvas = canvas;
   }
 
   /**

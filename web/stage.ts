@@ -4,6 +4,7 @@ import { draw } from './drawing.js';
 import { canvas, html, input } from './elements.js';
 
 const frame = html('frame');
+const pair = html('pair');
 const stage = html('stage');
 const divider = input('divider');
 const actual = input('actual');
@@ -21,13 +22,14 @@ export function showSide(side: keyof typeof sides, image: RgbImage, label: strin
     resize(image);
   }
   stage.classList.toggle('one', present.left === present.right);
+  html('left-side').hidden = present.left === present.right;
 }
 
 /** Small pictures are enlarged; large ones are as wide as the page unless asked for otherwise. */
 function resize({ width, height }: RgbImage): void {
-  stage.style.setProperty('--width', String(width));
-  stage.style.setProperty('--height', String(height));
-  actualSize.hidden = width <= frame.clientWidth && height <= window.innerHeight;
+  pair.style.setProperty('--width', String(width));
+  pair.style.setProperty('--height', String(height));
+  actualSize.hidden = width <= frame.clientWidth;
 }
 
 divider.addEventListener('input', () => {

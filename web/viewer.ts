@@ -22,8 +22,8 @@ type Side = 'original' | 'whole' | 'jpeg' | 'webp';
 const LABELS: Readonly<Record<Side, string>> = {
   original: 'Original',
   whole: 'Whole file',
-  jpeg: 'JPEG of as many bytes',
-  webp: 'WebP of as many bytes',
+  jpeg: 'JPEG',
+  webp: 'WebP',
 };
 
 let shown: Viewer | undefined;
@@ -72,6 +72,11 @@ export class Viewer {
     }
     this.#offerSides(original ? ['original', 'jpeg', 'webp'] : ['whole']);
     this.#show();
+  }
+
+  /** Pictures that it has. */
+  get count(): number {
+    return this.#points.all.length;
   }
 
   /** Nothing more is shown. */
@@ -133,9 +138,10 @@ export class Viewer {
     if (!image) return;
     const chosen = left.value as Side;
     const other = this.#sides.get(chosen) ?? image;
-    rightName.textContent = this.#present ? `Right: ddpm-codec, ${inBytes(this.#present.bytes)}` : '';
+    const name = this.#present ? `ddpm-codec, ${inBytes(this.#present.bytes)}` : LABELS.original;
+    rightName.textContent = other === image ? name : `Right: ${name}`;
     showSide('left', other, LABELS[chosen]);
-    showSide('right', image, rightName.textContent || LABELS.original);
+    showSide('right', image, name);
   }
 
   #setSide(side: Side, image: RgbImage | undefined): void {
@@ -149,7 +155,6 @@ export class Viewer {
 
   #offerSides(sides: readonly Side[]): void {
     left.replaceChildren(...sides.map((side) => new Option(LABELS[side], side)));
-    left.disabled = sides.length === 1;
     for (const option of left.options) option.disabled = !['original', 'whole'].includes(option.value);
   }
 

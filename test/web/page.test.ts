@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
@@ -20,18 +21,20 @@ import { readImage, readImageBytes } from '../../src/node/image/read.js';
 import { encodePng } from '../../src/node/image/write.js';
 import { openModelFor } from '../../src/node/models.js';
 import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
-import { buildPage, type PageServer, servePage } from '../helpers/page.js';
+import { buildPage, serveBuilt, type TestServer } from '../helpers/page.js';
 import { waitUntil } from '../helpers/waiting.js';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
   existsSync(path),
 );
+/** Milliseconds: not for what is slow, but for what never comes. */
+const NEVER = 600_000;
 const SCREENSHOTS = process.env.DDPM_CODEC_SCREENSHOTS;
 
 if (CHROMIUM === undefined) console.warn('the web page is not tested: no chromium here; apt-get install chromium');
 
 describe.skipIf(CHROMIUM === undefined)('the web page', () => {
-  let server: PageServer;
+  let server: TestServer;
   let browser: Browser;
   let engine: Engine;
   /** 64x64 pixels of a photograph. */
@@ -39,7 +42,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
 
   beforeAll(async () => {
     await buildPage();
-    server = await servePage();
+    server = await serveBuilt(['photo', 'cifar10', 'pilot']);
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
     engine = await openEngine('onnx');
     small = crop(await readImage(PHOTO), { left: 210, top: 60, width: 64, height: 64 });
@@ -54,8 +57,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
   /** The page with all that its console says, and all that it asks anybody else for. */
   async function open(width = 1280, query = ''): Promise<{ page: Page; complaints: string[] }> {
     const page = await browser.newPage({ viewport: { width, height: 900 } });
-    // Not for what is slow, but for what never comes.
-    page.setDefaultTimeout(600_000);
+    page.setDefaultTimeout(NEVER);
     const complaints: string[] = [];
     page.on('console', (message) => complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(String(error)));
@@ -67,6 +69,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     return { page, complaints };
   }
 
+  const eventually = <T>(look: () => T | Promise<T>) => expect.poll(look, { timeout: NEVER });
   const choose = (page: Page, name: string, buffer: Buffer | Uint8Array) =>
     page.setInputFiles('#choose', { name, mimeType: '', buffer: Buffer.from(buffer) });
   const ended = async (page: Page) => {
@@ -118,7 +121,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     expect(rmse((await decodeHere(whole.bytes)).image, end.picture)).toBeLessThan(2);
 
     // The other formats are no larger, or it is said.
-    await expect.poll(() => page.textContent('#webp-text')).toMatch(/WebP: [\d,]+ bytes · RMSE/);
+    await eventually(() => page.textContent('#webp-text')).toMatch(/WebP: [\d,]+ bytes · RMSE/);
     for (const format of ['jpeg', 'webp']) {
       const text = (await page.textContent(`#${format}-text`))!;
       const bytes = Number(/([\d,]+) bytes/.exec(text)![1].replace(',', ''));
@@ -173,7 +176,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     expect(await at()).toBe('26%');
     expect(Number(/^([\d,]+) bytes/.exec(await numbers(page))![1])).toBeLessThanOrEqual(150);
     // JPEG has not so few bytes.
-    await expect.poll(() => page.textContent('#jpeg-text')).toContain('cannot be made smaller');
+    await eventually(() => page.textContent('#jpeg-text')).toContain('cannot be made smaller');
     await page.selectOption('#left', 'jpeg');
     expect(await picture(page, 'left-canvas')).toEqual(await picture(page, 'jpeg-canvas'));
     expect(complaints).toEqual([]);
@@ -195,7 +198,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     const { bytes: file } = await saved(page, '#download-file');
     expect(rmse((await decodeHere(file)).image, await picture(page, 'right-canvas'))).toBeLessThan(2);
     expect(rmse(photo, await picture(page, 'right-canvas'))).toBeLessThanOrEqual(8);
-    await expect.poll(() => page.textContent('#webp-text')).toContain('RMSE');
+    await eventually(() => page.textContent('#webp-text')).toContain('RMSE');
     await expectNoOverflow(page, 400);
     expect(complaints).toEqual([]);
     await screenshot(page, 'encoded-400');
@@ -232,7 +235,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     const shown: string[] = [];
     for (let i = 1; i < pieces.length; i++) {
       response!.write(bytes.subarray(pieces[i - 1], pieces[i]));
-      await expect.poll(() => numbers(page), { timeout: 600_000 }).not.toBe(shown.at(-1) ?? '');
+      await eventually(() => numbers(page)).not.toBe(shown.at(-1) ?? '');
       // Until nothing more comes of this piece.
       let last = '';
       await waitUntil(async () => {
@@ -276,7 +279,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await screenshot(page, 'damaged-1280');
 
     await choose(page, 'cut.ddc', file.subarray(0, 80));
-    await expect.poll(() => page.textContent('#message')).toContain('This file is cut off after 80 bytes.');
+    await eventually(() => page.textContent('#message')).toContain('This file is cut off after 80 bytes.');
     expect(rmse(await picture(page, 'right-canvas'), (await decodeHere(file.subarray(0, 80))).image)).toBeLessThan(2);
     expect(complaints).toEqual([]);
     await page.close();
@@ -286,13 +289,36 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     server.answer('gone.ddc', (_, response) => response.destroy());
     const { page } = await open(1280, '?file=gone.ddc');
     const message = () => page.textContent('#message');
-    await expect.poll(message).toContain('gone.ddc cannot be read');
+    await eventually(message).toContain('cannot be read: it is not there');
     await choose(page, 'note.txt', Buffer.from('no picture'));
-    await expect.poll(message).toContain('Expected a picture that this browser can show');
+    await eventually(message).toContain('Expected a picture that this browser can show');
+    const large = sharp({ create: { width: 4097, height: 4096, channels: 3, background: 'red' } });
+    await choose(page, 'large.png', await large.png().toBuffer());
+    await eventually(message).toMatch(/at most 16777216 pixels, got 4097x4096/);
     await choose(page, 'broken.ddc', Buffer.from([0xdd, 0xc6, 1, 2, 3]));
-    await expect.poll(message).toMatch(/header/);
+    await eventually(message).toMatch(/header/);
     expect(await page.isVisible('#viewer')).toBe(false);
     expect(await page.isVisible('#progress')).toBe(false);
+    await page.close();
+  });
+
+  it('asks before a long job, and takes half the size', async () => {
+    const { page, complaints } = await open();
+    await page.clock.install();
+    await page.fill('#effort', '1');
+    await page.fill('#rmse', '12');
+    const photo = crop(await readImage(PHOTO), { left: 190, top: 60, width: 96, height: 96 });
+    await choose(page, 'bird.png', await encodePng(photo));
+    await eventually(() => page.textContent('#progress-text')).toContain('%');
+    // So that it seems to take long.
+    await page.clock.fastForward('10:00');
+    await page.waitForSelector('#question', { state: 'visible' });
+    expect(await page.textContent('#question-text')).toMatch(/^This takes about .* (minutes|hours) more\./);
+    await screenshot(page, 'question-1280');
+    await page.click('#question-half');
+    await ended(page);
+    expect(await page.textContent('#facts')).toContain('48 × 48 pixels');
+    expect(complaints).toEqual([]);
     await page.close();
   });
 
