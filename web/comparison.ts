@@ -17,6 +17,7 @@ export class Comparison {
   readonly #files: ReturnType<typeof otherFiles>;
   readonly #onOther: (format: OtherFormat, image: RgbImage | undefined) => void;
   #latest = new AbortController();
+  #shown: Point | undefined;
 
   /** @param onOther told of the picture of a format; undefined while there is none */
   constructor(original: RgbImage, onOther: (format: OtherFormat, image: RgbImage | undefined) => void) {
@@ -26,8 +27,11 @@ export class Comparison {
   }
 
   /** Shows all of it for a point. */
-  async show({ image, bytes }: Point): Promise<void> {
+  async show(point: Point): Promise<void> {
+    if (point === this.#shown) return;
     this.close();
+    this.#shown = point;
+    const { image, bytes } = point;
     const { signal } = this.#latest;
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
     if (signal.aborted) return;

@@ -23,13 +23,22 @@ export async function decodeUrl(url: string, signal: AbortSignal): Promise<void>
   if (!URL.canParse(url, location.href))
     throw new CodecError('usage', `expected the address of a .ddc file, got ${url}`);
   await show(baseName(new URL(url, location.href).pathname), signal, async (seen) => {
-    const stream = (await request(url, signal)).pipeThrough(keeping(seen), { signal });
+    const stream = arriving(await request(url, signal), seen);
     const codec = await theCodec();
-    const result = await codec.decode(stream, { tolerant: true, ...seen.listeners, signal });
-    // Of what comes fast few steps are shown, and a drawing has none: once more, for the slider.
-    return seen.count() < FEW_POINTS ? decodeBytes(seen.file, seen, signal) : result;
+    try {
+      const result = await codec.decode(stream, { tolerant: true, ...seen.listeners, signal });
+      // Of what comes fast few steps are shown, and a drawing has none: once more, for the slider.
+      return seen.count() < FEW_POINTS ? await decodeBytes(seen.file, seen, signal) : result;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof BrokenOff && seen.file.length > 0) await decodeBytes(seen.file, seen, signal);
+      throw error;
+    }
   });
 }
+
+/** A download that ended before its end. */
+class BrokenOff extends CodecError {}
 
 /** What there is of a file, on the page. */
 interface Seen {
@@ -69,14 +78,14 @@ async function show(
   };
   try {
     const result = await work(seen);
-    viewer!.setFile(seen.file);
+    viewer!.setFile(seen.file, result.complete && !result.damaged);
     viewer!.describe([...factsOf(seen.file), ...resultFacts(result)]);
     said = 'Done';
     const remark = remarkOn(result);
     if (remark) say(remark);
   } catch (error) {
+    viewer?.setFile(seen.file);
     if (signal.aborted || !viewer) throw error;
-    if (seen.file.length > 0) viewer.setFile(seen.file);
     say(`${sentence(error)} This is the picture up to there.`);
     said = 'Ended by an error';
   } finally {
@@ -107,16 +116,22 @@ async function request(url: string, signal: AbortSignal): Promise<ReadableStream
   return response.body;
 }
 
-/** Passes bytes on and keeps them. */
-function keeping(seen: Seen): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
-  return new TransformStream({
-    transform(chunk, controller) {
-      const file = new Uint8Array(seen.file.length + chunk.length);
+/** Passes bytes on as they come, and keeps them. */
+function arriving(body: ReadableStream<Uint8Array<ArrayBuffer>>, seen: Seen): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = body.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read().catch((cause: unknown) => {
+        throw new BrokenOff('file', `the download broke off after ${inBytes(seen.file.length)}`, { cause });
+      });
+      if (done) return controller.close();
+      const file = new Uint8Array(seen.file.length + value.length);
       file.set(seen.file);
-      file.set(chunk, seen.file.length);
+      file.set(value, seen.file.length);
       seen.file = file;
-      controller.enqueue(chunk);
+      controller.enqueue(value);
     },
+    cancel: (reason) => reader.cancel(reason),
   });
 }
 

@@ -6,9 +6,6 @@ import { type LongAnswers, Progress } from './progress.js';
 import { Viewer } from './viewer.js';
 import { inBytes } from './words.js';
 
-/** Part of the work that is encoding; the rest is decoding. */
-const ENCODING = 0.6;
-
 /** @param answers for a picture that takes long */
 export async function encodePicture(
   name: string,
@@ -27,18 +24,18 @@ export async function encodePicture(
       ...settings,
       signal,
       onDownload,
-      onProgress: ({ fraction, bytes }) => progress.work(ENCODING * fraction, inBytes(bytes)),
+      onProgress: ({ fraction, bytes }) => progress.work(fraction, inBytes(bytes)),
     });
     const { bytes, reconstruction, steps } = result;
-    viewer.setFile(bytes);
+    viewer.setFile(bytes, true);
     viewer.add({ bytes: bytes.length, steps: steps.length - 1, image: reconstruction });
     viewer.describe(factsOf(result, settings));
-    progress.label('Decoding the file cut off at several places');
+    progress.label('The file is ready. Pictures for the slider');
     await codec.decode(bytes, {
       progressivePoints: sizesFor(original, bytes.length),
       signal,
       onDownload,
-      onProgress: (fraction) => progress.work(ENCODING + (1 - ENCODING) * fraction),
+      onProgress: (fraction) => progress.work(fraction),
       onPoint: ({ image, bytesUsed, stepsUsed }) => viewer.add({ bytes: bytesUsed, steps: stepsUsed, image }),
     });
     said = `Done: ${inBytes(bytes.length)}`;

@@ -10,8 +10,10 @@ const announcement = html('announcement');
 const question = html('question');
 const questionText = html('question-text');
 
-/** Seconds of work from which it is told how long the rest takes. */
-const FIRST_GUESS = 4;
+/** Seconds of work from which it is told how long the rest takes: the last ones, since a step may take longer than the one before. */
+const OBSERVED = 4;
+/** Seconds of the past that are forgotten. */
+const FORGOTTEN = 15;
 /** Seconds that are long. */
 const LONG = 60;
 /** Parts of the work that are told to those who hear the page. */
@@ -28,7 +30,7 @@ let shown: Progress | undefined;
 
 export class Progress {
   #label: string;
-  #start: { readonly time: number; readonly fraction: number } | undefined;
+  #past: { readonly time: number; readonly fraction: number }[] = [];
   #told = 0;
   #answers: LongAnswers | undefined;
 
@@ -45,24 +47,25 @@ export class Progress {
   /** A new part of the work, of unknown length until more is known. */
   label(label: string): void {
     this.#label = label;
+    this.#past = [];
+    this.#told = 0;
     bar.removeAttribute('value');
     text.textContent = label;
     announcement.textContent = label;
   }
 
   download({ name, bytes, of }: DownloadProgress): void {
-    bar.value = bytes / of;
-    text.textContent = `Downloading the model ${name}: ${inMegabytes(bytes)} of ${inMegabytes(of)} MB`;
+    if (bytes === of) this.label(this.#label);
+    else {
+      bar.value = bytes / of;
+      text.textContent = `Downloading the model ${name}: ${inMegabytes(bytes)} of ${inMegabytes(of)} MB`;
+    }
   }
 
-  /** @param fraction of all the work, 0..1 */
+  /** @param fraction of this part of the work, 0..1 */
   work(fraction: number, details = ''): void {
-    const time = performance.now() / 1000;
-    this.#start ??= { time, fraction };
     bar.value = fraction;
-    const spent = time - this.#start.time;
-    const done = fraction - this.#start.fraction;
-    const left = spent < FIRST_GUESS || done <= 0 ? undefined : (spent / done) * (1 - fraction);
+    const left = this.#secondsLeft(fraction);
     const rest = left === undefined ? '' : ` · about ${inTime(left)} left`;
     text.textContent = `${this.#label}: ${Math.floor(100 * fraction)} %${rest}${details && ` · ${details}`}`;
     if (fraction >= this.#told + TOLD) {
@@ -72,11 +75,22 @@ export class Progress {
     if (left !== undefined && left > LONG) this.#ask(left);
   }
 
+  /** @returns undefined while it is not known */
+  #secondsLeft(fraction: number): number | undefined {
+    const time = performance.now() / 1000;
+    const past = this.#past;
+    past.push({ time, fraction });
+    while (past.length > 2 && past[1].time < time - FORGOTTEN) past.shift();
+    const spent = time - past[0].time;
+    const done = fraction - past[0].fraction;
+    return spent < OBSERVED || done <= 0 ? undefined : (spent / done) * (1 - fraction);
+  }
+
   #ask(left: number): void {
     const answers = this.#answers;
     if (!answers) return;
     this.#answers = undefined;
-    questionText.textContent = `This takes about ${inTime(left)} more. With sides half as long it takes about a quarter of the time.`;
+    questionText.textContent = `Encoding takes about ${inTime(left)} more. With sides half as long it takes about a quarter of the time.`;
     const answer = (id: string, then: () => void) => {
       button(id).onclick = () => {
         question.hidden = true;

@@ -41,6 +41,7 @@ export class Viewer {
   readonly #comparison: Comparison | undefined;
   readonly #sides = new Map<Side, RgbImage>();
   #file: Uint8Array | undefined;
+  #isWhole = false;
   /** The slider stays at the end until somebody moves it. */
   #follows = true;
 
@@ -55,7 +56,7 @@ export class Viewer {
     this.#points = new Points(original);
     html('viewer').hidden = false;
     html('viewer-name').textContent = name;
-    facts.replaceChildren();
+    html('file-facts').hidden = true;
     slider.max = '0';
     slider.oninput = () => {
       this.#follows = false;
@@ -84,9 +85,13 @@ export class Viewer {
     this.#comparison?.close();
   }
 
-  /** All bytes of the file, or of what there is of it; it can be saved from now on. */
-  setFile(file: Uint8Array): void {
+  /**
+   * What can be saved from now on.
+   * @param isWhole then all of it belongs to the last picture, also what no picture is made of
+   */
+  setFile(file: Uint8Array, isWhole = false): void {
     this.#file = file;
+    this.#isWhole = isWhole;
     this.#show();
   }
 
@@ -112,6 +117,7 @@ export class Viewer {
       return [term, description];
     });
     facts.replaceChildren(...nodes);
+    html('file-facts').hidden = false;
   }
 
   get #present(): Point | undefined {
@@ -126,10 +132,11 @@ export class Viewer {
     button('download-picture').hidden = point === undefined;
     this.#showSides();
     if (!point) return;
-    const text = describe(point);
+    const bytes = this.#bytesOf(point);
+    const text = describe({ ...point, bytes });
     numbers.textContent = text.join(' · ');
     slider.setAttribute('aria-valuetext', text.join(', '));
-    button('download-file').textContent = `Download .ddc, ${inBytes(point.bytes)}`;
+    button('download-file').textContent = `Download .ddc, ${inBytes(bytes)}`;
     void this.#comparison?.show(point);
   }
 
@@ -138,7 +145,7 @@ export class Viewer {
     if (!image) return;
     const chosen = left.value as Side;
     const other = this.#sides.get(chosen) ?? image;
-    const name = this.#present ? `ddpm-codec, ${inBytes(this.#present.bytes)}` : LABELS.original;
+    const name = this.#present ? `ddpm-codec, ${inBytes(this.#bytesOf(this.#present))}` : LABELS.original;
     rightName.textContent = other === image ? name : `Right: ${name}`;
     showSide('left', other, LABELS[chosen]);
     showSide('right', image, name);
@@ -161,7 +168,7 @@ export class Viewer {
   #saveFile(): void {
     const point = this.#present;
     if (!point || !this.#file) return;
-    const cut = truncate(this.#file, point.bytes);
+    const cut = truncate(this.#file, this.#bytesOf(point));
     save(new Blob([cut as Uint8Array<ArrayBuffer>]), `${this.#nameAt(point)}.ddc`);
   }
 
@@ -171,8 +178,16 @@ export class Viewer {
     if (png) save(png, `${this.#nameAt(point)}.png`);
   }
 
-  #nameAt({ bytes }: Point): string {
-    return this.#points.all[this.#points.all.length - 1].bytes === bytes ? this.#name : `${this.#name}-${bytes}`;
+  #bytesOf(point: Point): number {
+    return this.#isWhole && this.#isLast(point) ? this.#file!.length : point.bytes;
+  }
+
+  #isLast(point: Point): boolean {
+    return point === this.#points.all[this.#points.all.length - 1];
+  }
+
+  #nameAt(point: Point): string {
+    return this.#isLast(point) ? this.#name : `${this.#name}-${point.bytes}`;
   }
 }
 

@@ -278,10 +278,31 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     expect(rmse(await picture(page, 'right-canvas'), here.image)).toBeLessThan(2);
     await screenshot(page, 'damaged-1280');
 
+    await choose(page, 'whole.ddc', file);
+    await eventually(() => page.textContent('#message')).toBe('');
+    await ended(page);
+    // Its metadata too.
+    expect((await saved(page, '#download-file')).bytes).toEqual(file);
     await choose(page, 'cut.ddc', file.subarray(0, 80));
     await eventually(() => page.textContent('#message')).toContain('This file is cut off after 80 bytes.');
     expect(rmse(await picture(page, 'right-canvas'), (await decodeHere(file.subarray(0, 80))).image)).toBeLessThan(2);
     expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('shows what has come of a download that breaks off', async () => {
+    const file = await readFile('fixtures/golden/photo-70x66.ddc');
+    let breakOff = () => {};
+    server.answer('broken-off.ddc', (_, response) => {
+      response.writeHead(200, { 'content-length': file.length }).write(file.subarray(0, 250));
+      breakOff = () => response.destroy();
+    });
+    const { page } = await open(1280, '?file=broken-off.ddc');
+    await page.waitForSelector('#viewer', { state: 'visible' });
+    breakOff();
+    await eventually(() => page.textContent('#message')).toMatch(/^The download broke off after 250 bytes\. /);
+    const here = await decodeHere(file.subarray(0, 250));
+    expect(rmse(await picture(page, 'right-canvas'), here.image)).toBeLessThan(2);
     await page.close();
   });
 
@@ -313,7 +334,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     // So that it seems to take long.
     await page.clock.fastForward('10:00');
     await page.waitForSelector('#question', { state: 'visible' });
-    expect(await page.textContent('#question-text')).toMatch(/^This takes about .* (minutes|hours) more\./);
+    expect(await page.textContent('#question-text')).toMatch(/^Encoding takes about .* (minutes|hours) more\./);
     await screenshot(page, 'question-1280');
     await page.click('#question-half');
     await ended(page);
