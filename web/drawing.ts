@@ -30,10 +30,10 @@ export function canvasOf(image: RgbImage): HTMLCanvasElement {
 
 /** What a picture is off by, in each colour. */
 export function errorMap(original: RgbImage, { data }: RgbImage): RgbImage {
-  const { width, height } = original;
+  const { width, height, alpha } = original;
   const map = new Uint8ClampedArray(data.length);
   for (let i = 0; i < map.length; i++) map[i] = 128 + GAIN * (data[i] - original.data[i]);
-  return { width, height, data: new Uint8Array(map.buffer) };
+  return { width, height, data: new Uint8Array(map.buffer), ...(alpha && { alpha }) };
 }
 
 /** The picture with sides of half as many pixels. */

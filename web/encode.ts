@@ -6,6 +6,9 @@ import { type LongAnswers, Progress } from './progress.js';
 import { Viewer } from './viewer.js';
 import { inBytes } from './words.js';
 
+/** Megapixels from which on it is asked at once. */
+const LARGE = 1;
+
 /** @param answers for a picture that takes long */
 export async function encodePicture(
   name: string,
@@ -17,6 +20,12 @@ export async function encodePicture(
   const viewer = new Viewer(name, original);
   const progress = new Progress('Encoding', answers);
   let said = 'Stopped';
+  const megapixels = (original.width * original.height) / 1e6;
+  if (megapixels > LARGE) {
+    progress.ask(
+      `A picture of ${megapixels.toFixed(1)} megapixels takes minutes for each of them, unless a GPU computes.`,
+    );
+  }
   try {
     const codec = await theCodec();
     const onDownload = progress.download.bind(progress);

@@ -16,6 +16,8 @@ const OBSERVED = 4;
 const FORGOTTEN = 15;
 /** Seconds that are long. */
 const LONG = 60;
+/** The first steps of a picture are done at a smaller size: the time is about as this power of the steps (measured at 500x333). */
+const STEEPNESS = 2;
 /** Parts of the work that are told to those who hear the page. */
 const TOLD = 0.25;
 
@@ -62,8 +64,9 @@ export class Progress {
     }
   }
 
-  /** @param fraction of this part of the work, 0..1 */
-  work(fraction: number, details = ''): void {
+  /** @param steps part of the steps that are done, 0..1 */
+  work(steps: number, details = ''): void {
+    const fraction = steps ** STEEPNESS;
     bar.value = fraction;
     const left = this.#secondsLeft(fraction);
     const rest = left === undefined ? '' : ` · about ${inTime(left)} left`;
@@ -72,7 +75,7 @@ export class Progress {
       this.#told = fraction;
       announcement.textContent = `${Math.floor(100 * fraction)} %${rest}`;
     }
-    if (left !== undefined && left > LONG) this.#ask(left);
+    if (left !== undefined && left > LONG) this.ask(`Encoding takes about ${inTime(left)} more.`);
   }
 
   /** @returns undefined while it is not known */
@@ -86,11 +89,12 @@ export class Progress {
     return spent < OBSERVED || done <= 0 ? undefined : (spent / done) * (1 - fraction);
   }
 
-  #ask(left: number): void {
+  /** Asks whether to go on, once; work goes on meanwhile. */
+  ask(why: string): void {
     const answers = this.#answers;
     if (!answers) return;
     this.#answers = undefined;
-    questionText.textContent = `Encoding takes about ${inTime(left)} more. With sides half as long it takes about a quarter of the time.`;
+    questionText.textContent = `${why} With sides half as long it takes about a quarter of the time.`;
     const answer = (id: string, then: () => void) => {
       button(id).onclick = () => {
         question.hidden = true;

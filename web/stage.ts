@@ -30,10 +30,12 @@ function resize({ width, height }: RgbImage): void {
   pair.style.setProperty('--width', String(width));
   pair.style.setProperty('--height', String(height));
   actualSize.hidden = width <= frame.clientWidth;
+  if (actualSize.hidden) pair.classList.remove('actual');
+  actual.checked = pair.classList.contains('actual');
 }
 
 divider.addEventListener('input', () => {
   stage.style.setProperty('--at', `${divider.value}%`);
   divider.setAttribute('aria-valuetext', `${divider.value} % of the width`);
 });
-actual.addEventListener('change', () => stage.classList.toggle('actual', actual.checked));
+actual.addEventListener('change', () => pair.classList.toggle('actual', actual.checked));

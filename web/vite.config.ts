@@ -22,9 +22,10 @@ function listEngine(): Plugin {
       const files: Record<string, string> = {};
       for (const asset of (await readdir(join(dir!, 'assets'))).filter((name) => name.endsWith('.wasm'))) {
         const content = await readFile(join(dir!, 'assets', asset));
-        for (const name of originals) {
-          if (content.equals(await readFile(join(engine, name)))) files[`assets/${asset}`] = name;
-        }
+        const contents = await Promise.all(originals.map((name) => readFile(join(engine, name))));
+        const original = originals[contents.findIndex((one) => one.equals(content))];
+        if (original === undefined) throw new Error(`${asset}: expected a file of onnxruntime-web`);
+        files[`assets/${asset}`] = original;
       }
       await writeFile(join(dir!, 'engine.json'), `${JSON.stringify({ version, files }, null, 2)}\n`);
     },
