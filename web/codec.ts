@@ -1,0 +1,29 @@
+/** The page's one codec, opened when it is first needed. */
+import { type BrowserCodec, openCodec, readModelIndex } from 'ddpm-codec/browser';
+import { html } from './elements.js';
+
+const engine = html('engine');
+
+/** Beside the page. */
+const MODELS = 'models/index.json';
+
+let opening: Promise<BrowserCodec> | undefined;
+
+export function theCodec(): Promise<BrowserCodec> {
+  opening ??= open().catch((error: unknown) => {
+    // The next job tries again.
+    opening = undefined;
+    throw error;
+  });
+  return opening;
+}
+
+async function open(): Promise<BrowserCodec> {
+  const models = await readModelIndex(MODELS);
+  return openCodec({
+    models,
+    onEngine(description, because) {
+      engine.textContent = `Computes with ${description}${because === undefined ? '' : ` (${because})`}.`;
+    },
+  });
+}

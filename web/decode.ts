@@ -1,0 +1,166 @@
+/** A file becomes a picture, while it comes. */
+import { type BrowserDecodeResult, type BrowserPoint, CodecError, readInfo } from 'ddpm-codec/browser';
+import { theCodec } from './codec.js';
+import { say } from './messages.js';
+import { sizesFor } from './points.js';
+import { Progress } from './progress.js';
+import { closeViewer, Viewer } from './viewer.js';
+import { baseName, inBytes, sentence } from './words.js';
+
+/** Pictures that are too few for a slider. */
+const FEW_POINTS = 6;
+
+/** Decodes all bytes of a file. */
+export async function decodeFile(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  await show(name, signal, async (seen) => {
+    seen.file = bytes;
+    return decodeBytes(bytes, seen, signal);
+  });
+}
+
+/** Decodes a file while it is downloaded. */
+export async function decodeUrl(url: string, signal: AbortSignal): Promise<void> {
+  if (!URL.canParse(url, location.href))
+    throw new CodecError('usage', `expected the address of a .ddc file, got ${url}`);
+  await show(baseName(new URL(url, location.href).pathname), signal, async (seen) => {
+    const stream = arriving(await request(url, signal), seen);
+    const codec = await theCodec();
+    try {
+      const result = await codec.decode(stream, { tolerant: true, ...seen.listeners, signal });
+      // Of what comes fast few steps are shown, and a drawing has none: once more, for the slider.
+      return seen.count() < FEW_POINTS ? await decodeBytes(seen.file, seen, signal) : result;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof BrokenOff && seen.file.length > 0) await decodeBytes(seen.file, seen, signal);
+      throw error;
+    }
+  });
+}
+
+/** A download that ended before its end. */
+class BrokenOff extends CodecError {}
+
+/** What there is of a file, on the page. */
+interface Seen {
+  file: Uint8Array;
+  /** Pictures that are shown. */
+  count(): number;
+  readonly listeners: Listeners;
+}
+
+interface Listeners {
+  onDownload(progress: Parameters<Progress['download']>[0]): void;
+  onProgress(fraction: number): void;
+  onPoint(point: BrowserPoint): void;
+}
+
+async function show(
+  name: string,
+  signal: AbortSignal,
+  work: (seen: Seen) => Promise<BrowserDecodeResult>,
+): Promise<void> {
+  closeViewer();
+  const progress = new Progress('Decoding');
+  let viewer: Viewer | undefined;
+  let said = 'Stopped';
+  const seen: Seen = {
+    file: new Uint8Array(0),
+    count: () => viewer?.count ?? 0,
+    listeners: {
+      onDownload: (download) => progress.download(download),
+      onProgress: (fraction) => progress.work(fraction, inBytes(seen.file.length)),
+      onPoint({ image, bytesUsed, stepsUsed }) {
+        viewer ??= new Viewer(name);
+        viewer.add({ bytes: bytesUsed, steps: stepsUsed, image });
+        viewer.describe(factsOf(seen.file));
+      },
+    },
+  };
+  try {
+    const result = await work(seen);
+    viewer!.setFile(seen.file, result.complete && !result.damaged);
+    viewer!.describe([...factsOf(seen.file), ...resultFacts(result)]);
+    said = 'Done';
+    const remark = remarkOn(result);
+    if (remark) say(remark);
+  } catch (error) {
+    viewer?.setFile(seen.file);
+    if (signal.aborted || !viewer) throw error;
+    say(`${sentence(error)} This is the picture up to there.`);
+    said = 'Ended by an error';
+  } finally {
+    progress.end(said);
+  }
+}
+
+async function decodeBytes(bytes: Uint8Array, { listeners }: Seen, signal: AbortSignal): Promise<BrowserDecodeResult> {
+  const codec = await theCodec();
+  const progressivePoints = sizesFor(readInfo(bytes), bytes.length);
+  return codec.decode(bytes, { tolerant: true, progressivePoints, ...listeners, signal });
+}
+
+/** @throws CodecError where it does not come */
+async function request(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  const response = await fetch(url, { signal }).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new CodecError(
+      'format',
+      `${url} cannot be read: it is not there, or its server does not let this page read it`,
+      {
+        cause,
+      },
+    );
+  });
+  if (!response.ok || !response.body)
+    throw new CodecError('format', `${url}: expected a .ddc file, got HTTP ${response.status}`);
+  return response.body;
+}
+
+/** Passes bytes on as they come, and keeps them. */
+function arriving(body: ReadableStream<Uint8Array<ArrayBuffer>>, seen: Seen): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = body.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read().catch((cause: unknown) => {
+        throw new BrokenOff('file', `the download broke off after ${inBytes(seen.file.length)}`, { cause });
+      });
+      if (done) return controller.close();
+      const file = new Uint8Array(seen.file.length + value.length);
+      file.set(seen.file);
+      file.set(value, seen.file.length);
+      seen.file = file;
+      controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+function remarkOn({ damaged, complete, bytesUsed, bytesTotal, trailingBytes, metadataDamaged }: BrowserDecodeResult) {
+  if (damaged)
+    return `This file is damaged. What came before the damage is shown: ${inBytes(bytesUsed)} of ${inBytes(bytesTotal)}.`;
+  if (!complete) return `This file is cut off after ${inBytes(bytesTotal)}. All that it says is shown.`;
+  if (trailingBytes > 0) return `${inBytes(trailingBytes)} after the end of the file were not read.`;
+  return metadataDamaged
+    ? 'The metadata at the end of this file are damaged. The picture is no worse for it.'
+    : undefined;
+}
+
+function factsOf(bytes: Uint8Array): [string, string][] {
+  const { width, height, alpha, checksums } = readInfo(bytes);
+  return [
+    ['Picture', `${width} × ${height} pixels${alpha ? ', with transparency' : ''}`],
+    ['Checksums', checksums ? 'yes' : 'no'],
+  ];
+}
+
+function resultFacts(result: BrowserDecodeResult): [string, string][] {
+  const { bytesTotal, stepsTotal, stepsUsed, model, lossless, complete, damaged, metadata } = result;
+  return [
+    ['Model', model],
+    ['Bytes', bytesTotal.toLocaleString('en')],
+    ['Steps', stepsTotal === 0 ? 'none: sent as a drawing, pixel by pixel' : `${stepsUsed} of ${stepsTotal}`],
+    ['Whole', damaged ? 'no, damaged' : complete ? 'yes' : 'no, cut off'],
+    ['Exact', lossless ? 'yes, by its checksum' : 'no'],
+    ...(metadata ? ([['Metadata', JSON.stringify(metadata)]] as [string, string][]) : []),
+  ];
+}

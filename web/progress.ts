@@ -1,0 +1,118 @@
+/** How far the work is, how long it still takes, and a question where that is long. */
+import type { DownloadProgress } from 'ddpm-codec/browser';
+import { button, element, html } from './elements.js';
+import { inMegabytes, inTime } from './words.js';
+
+const section = html('progress');
+const bar = element('progress-bar', HTMLProgressElement);
+const text = html('progress-text');
+const announcement = html('announcement');
+const question = html('question');
+const questionText = html('question-text');
+
+/** Seconds of work from which it is told how long the rest takes: the last ones, since a step may take longer than the one before. */
+const OBSERVED = 4;
+/** Seconds of the past that are forgotten. */
+const FORGOTTEN = 15;
+/** Seconds that are long. */
+const LONG = 60;
+/** The first steps of a picture are done at a smaller size: the time is about as this power of the steps (measured at 500x333). */
+const STEEPNESS = 2;
+/** Parts of the work that are told to those who hear the page. */
+const TOLD = 0.25;
+
+/** What a long job may be answered with. */
+export interface LongAnswers {
+  half(): void;
+  cancel(): void;
+}
+
+/** What the page shows; a job that has been replaced shows nothing more. */
+let shown: Progress | undefined;
+
+export class Progress {
+  #label: string;
+  #past: { readonly time: number; readonly fraction: number }[] = [];
+  #told = 0;
+  #answers: LongAnswers | undefined;
+
+  /** @param answers asks once, where the work takes long */
+  constructor(label: string, answers?: LongAnswers) {
+    this.#label = label;
+    this.#answers = answers;
+    shown = this;
+    section.hidden = false;
+    question.hidden = true;
+    this.label(label);
+  }
+
+  /** A new part of the work, of unknown length until more is known. */
+  label(label: string): void {
+    this.#label = label;
+    this.#past = [];
+    this.#told = 0;
+    bar.removeAttribute('value');
+    text.textContent = label;
+    announcement.textContent = label;
+  }
+
+  download({ name, bytes, of }: DownloadProgress): void {
+    if (bytes === of) this.label(this.#label);
+    else {
+      bar.value = bytes / of;
+      text.textContent = `Downloading the model ${name}: ${inMegabytes(bytes)} of ${inMegabytes(of)} MB`;
+    }
+  }
+
+  /** @param steps part of the steps that are done, 0..1 */
+  work(steps: number, details = ''): void {
+    const fraction = steps ** STEEPNESS;
+    bar.value = fraction;
+    const left = this.#secondsLeft(fraction);
+    const rest = left === undefined ? '' : ` · about ${inTime(left)} left`;
+    text.textContent = `${this.#label}: ${Math.floor(100 * fraction)} %${rest}${details && ` · ${details}`}`;
+    if (fraction >= this.#told + TOLD) {
+      this.#told = fraction;
+      announcement.textContent = `${Math.floor(100 * fraction)} %${rest}`;
+    }
+    if (left !== undefined && left > LONG) this.ask(`Encoding takes about ${inTime(left)} more.`);
+  }
+
+  /** @returns undefined while it is not known */
+  #secondsLeft(fraction: number): number | undefined {
+    const time = performance.now() / 1000;
+    const past = this.#past;
+    past.push({ time, fraction });
+    while (past.length > 2 && past[1].time < time - FORGOTTEN) past.shift();
+    const spent = time - past[0].time;
+    const done = fraction - past[0].fraction;
+    return spent < OBSERVED || done <= 0 ? undefined : (spent / done) * (1 - fraction);
+  }
+
+  /** Asks whether to go on, once; work goes on meanwhile. */
+  ask(why: string): void {
+    const answers = this.#answers;
+    if (!answers) return;
+    this.#answers = undefined;
+    questionText.textContent = `${why} With sides half as long it takes about a quarter of the time.`;
+    const answer = (id: string, then: () => void) => {
+      button(id).onclick = () => {
+        question.hidden = true;
+        then();
+      };
+    };
+    answer('question-on', () => button('stop').focus());
+    answer('question-half', answers.half);
+    answer('question-cancel', answers.cancel);
+    question.hidden = false;
+    announcement.textContent = questionText.textContent;
+  }
+
+  /** @param said to those who hear the page */
+  end(said: string): void {
+    if (shown !== this) return;
+    section.hidden = true;
+    question.hidden = true;
+    announcement.textContent = said;
+  }
+}

@@ -1,0 +1,203 @@
+/** A file at every place where it can be cut off: a slider, the picture beside another one, and what can be saved of it. */
+import { type RgbImage, truncate } from 'ddpm-codec/browser';
+import { Comparison } from './comparison.js';
+import { inNumbers } from './distance.js';
+import { save } from './download.js';
+import { canvasOf, encoded } from './drawing.js';
+import { button, element, html, input } from './elements.js';
+import { say } from './messages.js';
+import { type Point, Points } from './points.js';
+import { showSide } from './stage.js';
+import { inBytes, sentence } from './words.js';
+
+const slider = input('slider');
+const numbers = html('numbers');
+const left = element('left', HTMLSelectElement);
+const rightName = html('right-name');
+const facts = html('facts');
+
+/** What stands on the left. */
+type Side = 'original' | 'whole' | 'jpeg' | 'webp';
+
+const LABELS: Readonly<Record<Side, string>> = {
+  original: 'Original',
+  whole: 'Whole file',
+  jpeg: 'JPEG',
+  webp: 'WebP',
+};
+
+let shown: Viewer | undefined;
+
+/** What is shown is shown no longer. */
+export function closeViewer(): void {
+  shown?.close();
+  shown = undefined;
+  html('viewer').hidden = true;
+}
+
+export class Viewer {
+  readonly #name: string;
+  readonly #points: Points;
+  readonly #comparison: Comparison | undefined;
+  readonly #sides = new Map<Side, RgbImage>();
+  #file: Uint8Array | undefined;
+  #isWhole = false;
+  /** The slider stays at the end until somebody moves it. */
+  #follows = true;
+
+  /**
+   * @param name of the picture, for files that are saved
+   * @param original shown while there is nothing else, and compared with
+   */
+  constructor(name: string, original?: RgbImage) {
+    closeViewer();
+    shown = this;
+    this.#name = name;
+    this.#points = new Points(original);
+    html('viewer').hidden = false;
+    html('viewer-name').textContent = name;
+    html('file-facts').hidden = true;
+    slider.max = '0';
+    slider.oninput = () => {
+      this.#follows = false;
+      this.#show();
+    };
+    left.onchange = () => this.#showSides();
+    button('download-file').onclick = () => this.#saveFile();
+    button('download-picture').onclick = () => {
+      this.#savePicture().catch((error: unknown) => say(sentence(error)));
+    };
+    if (original) {
+      this.#sides.set('original', original);
+      this.#comparison = new Comparison(original, (format, image) => this.#setSide(format, image));
+    }
+    this.#offerSides(original ? ['original', 'jpeg', 'webp'] : ['whole']);
+    this.#show();
+  }
+
+  /** Pictures that it has. */
+  get count(): number {
+    return this.#points.all.length;
+  }
+
+  /** Nothing more is shown. */
+  close(): void {
+    this.#comparison?.close();
+  }
+
+  /**
+   * What can be saved from now on.
+   * @param isWhole then all of it belongs to the last picture, also what no picture is made of
+   */
+  setFile(file: Uint8Array, isWhole = false): void {
+    this.#file = file;
+    this.#isWhole = isWhole;
+    this.#show();
+  }
+
+  /** A picture more. Points may come in any order. */
+  add(point: Omit<Point, 'distance'>): void {
+    const present = this.#present;
+    this.#points.add(point);
+    const { all } = this.#points;
+    if (!this.#sides.has('original')) this.#sides.set('whole', all[all.length - 1].image);
+    slider.max = String(all.length - 1);
+    const same = present && all.findIndex(({ bytes }) => bytes >= present.bytes);
+    slider.value = String(this.#follows || same === undefined ? all.length - 1 : same);
+    this.#show();
+  }
+
+  /** Says what is known of the file. */
+  describe(entries: readonly (readonly [name: string, value: string])[]): void {
+    const nodes = entries.flatMap(([name, value]) => {
+      const term = document.createElement('dt');
+      const description = document.createElement('dd');
+      term.textContent = name;
+      description.textContent = value;
+      return [term, description];
+    });
+    facts.replaceChildren(...nodes);
+    html('file-facts').hidden = false;
+  }
+
+  get #present(): Point | undefined {
+    return this.#points.all[Number(slider.value)];
+  }
+
+  #show(): void {
+    const point = this.#present;
+    html('cut').hidden = point === undefined;
+    html('others').hidden = point === undefined || !this.#comparison;
+    button('download-file').hidden = point === undefined || !this.#file;
+    button('download-picture').hidden = point === undefined;
+    this.#showSides();
+    if (!point) return;
+    const bytes = this.#bytesOf(point);
+    const text = describe({ ...point, bytes });
+    numbers.textContent = text.join(' · ');
+    slider.setAttribute('aria-valuetext', text.join(', '));
+    button('download-file').textContent = `Download .ddc, ${inBytes(bytes)}`;
+    void this.#comparison?.show(point);
+  }
+
+  #showSides(): void {
+    const image = this.#present?.image ?? this.#sides.get('original');
+    if (!image) return;
+    const chosen = left.value as Side;
+    const other = this.#sides.get(chosen) ?? image;
+    const name = this.#present ? `ddpm-codec, ${inBytes(this.#bytesOf(this.#present))}` : LABELS.original;
+    rightName.textContent = other === image ? name : `Right: ${name}`;
+    showSide('left', other, LABELS[chosen]);
+    showSide('right', image, name);
+  }
+
+  #setSide(side: Side, image: RgbImage | undefined): void {
+    if (image) this.#sides.set(side, image);
+    else this.#sides.delete(side);
+    const [option] = [...left.options].filter(({ value }) => value === side);
+    option.disabled = !image;
+    if (!image && left.value === side) left.value = 'original';
+    this.#showSides();
+  }
+
+  #offerSides(sides: readonly Side[]): void {
+    left.replaceChildren(...sides.map((side) => new Option(LABELS[side], side)));
+    for (const option of left.options) option.disabled = !['original', 'whole'].includes(option.value);
+  }
+
+  #saveFile(): void {
+    const point = this.#present;
+    if (!point || !this.#file) return;
+    const cut = truncate(this.#file, this.#bytesOf(point));
+    save(new Blob([cut as Uint8Array<ArrayBuffer>]), `${this.#nameAt(point)}.ddc`);
+  }
+
+  async #savePicture(): Promise<void> {
+    const point = this.#present;
+    const png = point && (await encoded(canvasOf(point.image), 'image/png'));
+    if (png) save(png, `${this.#nameAt(point)}.png`);
+  }
+
+  #bytesOf(point: Point): number {
+    return this.#isWhole && this.#isLast(point) ? this.#file!.length : point.bytes;
+  }
+
+  #isLast(point: Point): boolean {
+    return point === this.#points.all[this.#points.all.length - 1];
+  }
+
+  #nameAt(point: Point): string {
+    return this.#isLast(point) ? this.#name : `${this.#name}-${point.bytes}`;
+  }
+}
+
+function describe({ bytes, image, distance, steps }: Point): string[] {
+  const pixels = image.width * image.height;
+  return [
+    inBytes(bytes),
+    `${((8 * bytes) / (3 * pixels)).toFixed(3)} bits/dim`,
+    `${((8 * bytes) / pixels).toFixed(3)} bpp`,
+    ...(distance ? [inNumbers(distance)] : []),
+    ...(steps > 0 ? [`${steps} ${steps === 1 ? 'step' : 'steps'}`] : []),
+  ];
+}
