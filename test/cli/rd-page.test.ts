@@ -2,7 +2,6 @@
  * report.html in a browser: Debian's chromium, where it is installed; skipped elsewhere. Screenshots go to the directory that
  * DDPM_CODEC_SCREENSHOTS names, if it does.
  */
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,15 +9,11 @@ import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodePng } from '../../src/node/image/write.js';
+import { CHROMIUM } from '../helpers/chromium.js';
 import { ddpmCodec } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
 const SCREENSHOTS = process.env.DDPM_CODEC_SCREENSHOTS;
-
-if (CHROMIUM === undefined) console.warn('report.html is not tested: no chromium here; apt-get install chromium');
 
 describe.skipIf(CHROMIUM === undefined)('report.html', () => {
   let directory: string;

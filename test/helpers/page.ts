@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type PageFile, pageFiles } from '../../src/node/page.js';
+import type { PageFile } from '../../src/node/page.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -39,9 +39,8 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** Serves the page as it is built, with models. */
-export async function serveBuilt(models: readonly string[]): Promise<TestServer> {
-  const files = await pageFiles(models);
+/** Serves files by path. */
+export async function serveFiles(files: ReadonlyMap<string, PageFile>): Promise<TestServer> {
   const own = new Map<string, RequestListener>();
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname).slice(1);

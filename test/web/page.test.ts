@@ -2,7 +2,6 @@
  * The web page in a browser: Debian's chromium, where it is installed; skipped elsewhere. Screenshots go to the directory that
  * DDPM_CODEC_SCREENSHOTS names, if it does.
  */
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -20,18 +19,15 @@ import { openEngine } from '../../src/node/engine/index.js';
 import { readImage, readImageBytes } from '../../src/node/image/read.js';
 import { encodePng } from '../../src/node/image/write.js';
 import { openModelFor } from '../../src/node/models.js';
+import { pageFiles } from '../../src/node/page.js';
+import { CHROMIUM } from '../helpers/chromium.js';
 import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
-import { buildPage, serveBuilt, type TestServer } from '../helpers/page.js';
+import { buildPage, serveFiles, type TestServer } from '../helpers/page.js';
 import { waitUntil } from '../helpers/waiting.js';
 
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
 /** Milliseconds: not for what is slow, but for what never comes. */
 const NEVER = 600_000;
 const SCREENSHOTS = process.env.DDPM_CODEC_SCREENSHOTS;
-
-if (CHROMIUM === undefined) console.warn('the web page is not tested: no chromium here; apt-get install chromium');
 
 describe.skipIf(CHROMIUM === undefined)('the web page', () => {
   let server: TestServer;
@@ -42,7 +38,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
 
   beforeAll(async () => {
     await buildPage();
-    server = await serveBuilt(['photo', 'cifar10', 'pilot']);
+    server = await serveFiles(await pageFiles(['photo', 'cifar10', 'pilot']));
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
     engine = await openEngine('onnx');
     small = crop(await readImage(PHOTO), { left: 210, top: 60, width: 64, height: 64 });

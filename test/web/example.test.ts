@@ -1,0 +1,122 @@
+/** examples/progressive, built and opened as docs/BROWSER.md says: a page of somebody's own, and how models come to it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { openModel } from '../../src/node/models.js';
+import { directoryFiles, modelFiles, type PageFile } from '../../src/node/page.js';
+import { CHROMIUM } from '../helpers/chromium.js';
+import { cifarTestImages } from '../helpers/fixtures.js';
+import { serveFiles, type TestServer } from '../helpers/page.js';
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/progressive', import.meta.url));
+/** Milliseconds: not for what is slow, but for what never comes. */
+const NEVER = 600_000;
+const WEIGHTS = 'models/cifar10/diffusion_pytorch_model.safetensors';
+
+describe.skipIf(CHROMIUM === undefined)('the example', () => {
+  let directory: string;
+  let files: Map<string, PageFile>;
+  let server: TestServer;
+  let browser: Browser;
+  /** One visitor, whose browser keeps what it has downloaded. */
+  let visitor: BrowserContext;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-example-'));
+    await build({
+      root: EXAMPLE,
+      base: './',
+      logLevel: 'warn',
+      worker: { format: 'es' },
+      build: { outDir: directory, emptyOutDir: true, target: 'es2023' },
+    });
+    files = new Map([...(await directoryFiles(directory)), ...(await modelFiles(['cifar10']))]);
+    const engine = await openEngine('onnx');
+    const model = await openModel('cifar10', engine);
+    const [image] = await cifarTestImages();
+    const { bytes } = await encode(image, model, { effort: 1, targetRmse: 12 });
+    await engine.dispose();
+    files.set('picture.ddc', { type: 'application/octet-stream', read: async () => bytes });
+    server = await serveFiles(files);
+    browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
+    visitor = await browser.newContext();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  /** What it asks for, and what goes wrong on it. */
+  async function visit(query = ''): Promise<{ page: Page; asked: string[]; errors: string[] }> {
+    const page = await visitor.newPage();
+    page.setDefaultTimeout(NEVER);
+    const asked: string[] = [];
+    const errors: string[] = [];
+    page.on('request', (request) => asked.push(request.url().slice(server.origin.length)));
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(server.origin + query);
+    return { page, asked, errors };
+  }
+
+  /** Waits for what ends it: that the picture is shown, or an error. */
+  const shown = ({ page, errors }: { page: Page; errors: string[] }) =>
+    expect.poll(async () => errors.join() || (await page.title()), { timeout: NEVER }).toMatch(/^32x32, /);
+
+  test('weights that are not those of the index are refused', async () => {
+    const weights = await files.get(WEIGHTS)!.read();
+    // Not `slice`, which of a Buffer is a view.
+    const other = Uint8Array.from(weights);
+    other[other.length - 1] ^= 1;
+    let bad = true;
+    server.answer(WEIGHTS, (_, response) => response.end(bad ? other : weights));
+    const { page, errors } = await visit();
+    await expect.poll(() => errors.join(), { timeout: NEVER }).toMatch(/safetensors: expected .* SHA-256 [0-9a-f]{64}/);
+    bad = false;
+    await page.close();
+  });
+
+  test('shows a file; the next visit downloads no model', async () => {
+    const first = await visit();
+    await shown(first);
+    const pixels = await first.page.evaluate("document.querySelector('canvas').toDataURL().length");
+    expect(pixels).toBeGreaterThan(2000);
+    expect(first.asked).toContain(WEIGHTS);
+    const second = await visit();
+    await shown(second);
+    expect(second.asked.filter((url) => url.startsWith('models/'))).toEqual(['models/index.json']);
+    expect([...first.errors, ...second.errors]).toEqual([]);
+  });
+
+  test('what was kept and is damaged is downloaded anew', async () => {
+    const page = await visitor.newPage();
+    await page.goto(server.origin);
+    await page.evaluate(async (weights) => {
+      const caches = (globalThis as unknown as { caches: { open(name: string): Promise<Kept> } }).caches;
+      type Kept = { keys(): Promise<{ url: string }[]>; put(key: unknown, response: Response): Promise<void> };
+      const kept = await caches.open('ddpm-codec-models');
+      for (const key of await kept.keys())
+        if (key.url.includes(weights)) await kept.put(key, new Response('not these'));
+    }, WEIGHTS);
+    await page.close();
+    const again = await visit();
+    await shown(again);
+    expect(again.asked.filter((url) => url.startsWith('models/'))).toEqual(['models/index.json', WEIGHTS]);
+  });
+
+  test('what is no file is refused', async () => {
+    files.set('no.ddc', {
+      type: 'application/octet-stream',
+      read: async () => new TextEncoder().encode('GIF89a, not this'),
+    });
+    const { errors } = await visit('?file=no.ddc');
+    await expect.poll(() => errors.join(), { timeout: NEVER }).toMatch(/not a \.ddc file/);
+  });
+});
