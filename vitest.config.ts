@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // The command line's tests run the built executable.
-    globalSetup: ['test/helpers/build.ts'],
+    globalSetup: ['test/helpers/build.ts', 'test/helpers/build-page.ts'],
     setupFiles: ['test/helpers/one-core.js'],
     // For what hangs, and not for what takes its time on a busy machine.
     testTimeout: 1_800_000,

@@ -1,34 +1,10 @@
-/** The web page: built once, and served with answers of a test's own. */
-import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+/** Serves a page with answers of a test's own. */
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import type { PageFile } from '../../src/node/page.js';
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Nothing but the page's own files; what WebAssembly and pictures need is allowed. */
 const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:";
-
-/** Builds the page, where what it is made of is newer. */
-export async function buildPage(): Promise<void> {
-  const built = join(ROOT, 'page', 'index.html');
-  const sources = [join(ROOT, 'web'), join(ROOT, 'dist')];
-  if (existsSync(built) && statSync(built).mtimeMs > Math.max(...sources.map(newest))) return;
-  const vite = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
-  const build = promisify(execFile)(process.execPath, [vite, 'build', 'web'], { cwd: ROOT });
-  await build.catch((error) => {
-    throw new Error(`the page was not built:\n${error.stdout}${error.stderr}`);
-  });
-}
-
-function newest(directory: string): number {
-  const paths = readdirSync(directory, { recursive: true, encoding: 'utf8' });
-  return Math.max(...paths.map((path) => statSync(join(directory, path)).mtimeMs));
-}
 
 /** A server on this machine. */
 export interface TestServer {

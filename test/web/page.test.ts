@@ -22,7 +22,7 @@ import { openModelFor } from '../../src/node/models.js';
 import { pageFiles } from '../../src/node/page.js';
 import { CHROMIUM } from '../helpers/chromium.js';
 import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
-import { buildPage, serveFiles, type TestServer } from '../helpers/page.js';
+import { serveFiles, type TestServer } from '../helpers/page.js';
 import { waitUntil } from '../helpers/waiting.js';
 
 /** Milliseconds: not for what is slow, but for what never comes. */
@@ -37,7 +37,6 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
   let small: RgbImage;
 
   beforeAll(async () => {
-    await buildPage();
     server = await serveFiles(await pageFiles(['photo', 'cifar10', 'pilot']));
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
     engine = await openEngine('onnx');

@@ -16,7 +16,7 @@ interface PageArgs extends OutputArgs {
   readonly output?: string;
   readonly port: unknown;
   readonly open: boolean;
-  readonly model: readonly string[];
+  readonly models: string;
 }
 
 const MOST_PORT = 65535;
@@ -41,12 +41,11 @@ export const pageCommand: CommandModule<object, PageArgs> = {
         },
         port: numberOption('Port to serve at; 0 is any that is free', { default: 0 }),
         open: { type: 'boolean', default: true, description: 'Open the browser' },
-        model: {
+        models: {
           type: 'string',
-          array: true,
           requiresArg: true,
-          default: ['photo', 'cifar10'],
-          description: 'Models that the page has',
+          default: 'photo,cifar10',
+          description: 'Models that the page has: names or directories',
         },
         ...outputOptions,
       } as const)
@@ -62,7 +61,9 @@ async function page(args: Arguments<PageArgs>): Promise<void> {
     throw invalidArgument('--port', `an integer from 0 to ${MOST_PORT}`, port);
   }
   const { pageFiles } = await import('../../node/page.js');
-  const files = await pageFiles(args.model);
+  const models = args.models.split(',').map((name) => name.trim());
+  if (models.includes('')) throw invalidArgument('--models', 'names or directories with commas between', args.models);
+  const files = await pageFiles(models);
   const shown = args.file === undefined ? '' : await addFile(files, args.file);
   if (args.output === undefined) await serve(files, shown, port as number, args);
   else await write(files, args.output, args);
@@ -87,7 +88,7 @@ async function write(files: ReadonlyMap<string, PageFile>, directory: string, ar
     bytes += data.length;
     await writeAtomically(path, data, args);
   }
-  console.document({ directory, files: outputs.length, bytes, models: args.model });
+  console.document({ directory, files: outputs.length, bytes, models: args.models });
   console.result(`${directory}: ${outputs.length} files, ${(bytes / 2 ** 20).toFixed(1)} MB, for any web server`);
 }
 
@@ -96,7 +97,7 @@ async function serve(files: ReadonlyMap<string, PageFile>, query: string, port: 
   const { servePage } = await import('../../node/page-server.js');
   const server = await servePage(files, port);
   const url = server.url + query;
-  console.document({ url, models: args.model });
+  console.document({ url, models: args.models });
   console.result(`${url} until Ctrl-C`);
   if (args.open) openBrowser(url);
   await new Promise<void>((resolve) => {
