@@ -11,7 +11,7 @@ const SLOW = [
   'image/contact-sheet',
   'public-api',
   'fuzz',
-  'web/{page,example}',
+  'web/{agreement,example,page}',
 ];
 
 export default mergeConfig(config, { test: { exclude: SLOW.map((files) => `test/${files}.test.ts`) } });

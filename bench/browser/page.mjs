@@ -1,4 +1,4 @@
-/** What bench/browser.mjs asks of a browser. */
+/** What bench/browser.mjs and test/web/agreement.test.ts ask of a browser. */
 import { loadModel, openCodec, openEngine, readModelIndex, readPicture } from 'ddpm-codec/browser';
 
 const models = await readModelIndex('models/index.json');
@@ -21,6 +21,12 @@ function openOne(device) {
 }
 
 const api = {
+  /** @param {string} picture base64 of a picture's file */
+  async read(picture) {
+    const { width, height, data, alpha } = await readPicture(new Blob([fromBase64(picture)]));
+    return { width, height, data: toBase64(data), ...(alpha && { alpha: toBase64(alpha) }) };
+  },
+
   /**
    * @param {string} picture base64 of a PNG
    * @param {import('ddpm-codec/browser').BrowserEncodeOptions} options
