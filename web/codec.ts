@@ -9,7 +9,9 @@ const MODELS = 'models/index.json';
 
 let opening: Promise<BrowserCodec> | undefined;
 
-export function theCodec(): Promise<BrowserCodec> {
+/** The codec; another one after a fault that has ended it. */
+export async function theCodec(): Promise<BrowserCodec> {
+  if ((await opening)?.closed) opening = undefined;
   opening ??= open().catch((error: unknown) => {
     // The next job tries again.
     opening = undefined;

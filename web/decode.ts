@@ -22,7 +22,7 @@ export async function decodeFile(name: string, bytes: Uint8Array, signal: AbortS
 export async function decodeUrl(url: string, signal: AbortSignal): Promise<void> {
   if (!URL.canParse(url, location.href))
     throw new CodecError('usage', `expected the address of a .ddc file, got ${url}`);
-  await show(baseName(new URL(url, location.href).pathname), signal, async (seen) => {
+  await show(baseName(nameIn(url)), signal, async (seen) => {
     const stream = arriving(await request(url, signal), seen);
     const codec = await theCodec();
     try {
@@ -35,6 +35,16 @@ export async function decodeUrl(url: string, signal: AbortSignal): Promise<void>
       throw error;
     }
   });
+}
+
+/** The last part of an address, as it is read. */
+function nameIn(url: string): string {
+  const { pathname } = new URL(url, location.href);
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return pathname;
+  }
 }
 
 /** A download that ended before its end. */

@@ -18,7 +18,9 @@ onFile((file) => {
     signal.throwIfAborted();
     if (file.name.endsWith('.ddc') || isCodecFile(head)) {
       setPicture(undefined);
-      await decodeFile(baseName(file.name), new Uint8Array(await file.arrayBuffer()), signal);
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      signal.throwIfAborted();
+      await decodeFile(baseName(file.name), bytes, signal);
     } else {
       const image = await readPicture(file);
       signal.throwIfAborted();

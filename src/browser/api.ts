@@ -35,7 +35,10 @@ export interface BrowserDecodeOptions extends Listeners {
   readonly maxPixels?: number;
   readonly tolerant?: boolean;
   readonly progressivePoints?: number | readonly number[];
-  /** A picture for each of `progressivePoints`; of a stream, for each step as soon as it has come. */
+  /**
+   * A picture for each of `progressivePoints`, or without them for each step; of a stream, for a step when nothing more has come yet, and
+   * otherwise so often that pictures take a fifth of the time.
+   */
   readonly onPoint?: (point: BrowserPoint) => void;
   readonly onProgress?: (fraction: number) => void;
 }
@@ -56,6 +59,8 @@ export interface BrowserCodec {
    * @throws CodecError as `decode`; the signal's reason
    */
   decode(source: Uint8Array | ReadableStream<Uint8Array>, options?: BrowserDecodeOptions): Promise<BrowserDecodeResult>;
+  /** Whether its worker has ended, by `close` or by a fault: then every job is refused. */
+  readonly closed: boolean;
   /** Ends the worker, with all that it has. */
   close(): void;
 }

@@ -23,7 +23,12 @@ export type Request =
   | { readonly open: SentCodecOptions }
   | { readonly job: number; readonly encode: RgbImage; readonly options: SentEncodeOptions }
   /** Without bytes these come in chunks; the last one is `end`. */
-  | { readonly job: number; readonly decode: Uint8Array | 'stream'; readonly options: SentDecodeOptions }
+  | {
+      readonly job: number;
+      readonly decode: Uint8Array | 'stream';
+      readonly options: SentDecodeOptions;
+      readonly wantsPoints: boolean;
+    }
   | { readonly job: number; readonly chunk: Uint8Array | 'end' }
   | { readonly job: number; readonly abort: true };
 

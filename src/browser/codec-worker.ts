@@ -10,14 +10,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { once } from '../common/once.js';
 import type { Engine } from '../engine/engine.js';
 import type { BrowserDecodeResult, BrowserEncodeResult } from './api.js';
-import type {
-  JobEvents,
-  Reply,
-  Request,
-  SentCodecOptions,
-  SentDecodeOptions,
-  SentEncodeOptions,
-} from './codec-messages.js';
+import type { JobEvents, Reply, Request, SentCodecOptions, SentEncodeOptions } from './codec-messages.js';
 import { openEngine } from './engine.js';
 import { loadModel, type ModelSource } from './models.js';
 import { searchOn } from './search.js';
@@ -35,12 +28,18 @@ interface Job {
   wake(): void;
 }
 
+type DecodeRequest = Extract<Request, { readonly wantsPoints: boolean }>;
+
 const jobs = new Map<number, Job>();
 let options: SentCodecOptions;
 let queue: Promise<unknown> = Promise.resolve();
 
 /** Opened when they are needed; lossless work is done on the CPU. */
-const engines = { lossy: once(() => open('auto')), lossless: once(() => open('cpu')) };
+let engines = createEngines();
+/** All of them, to be closed. */
+const opened: Engine[] = [];
+/** What computes, as it was last told. */
+let told: string | undefined;
 /** The model in use. */
 let present: { readonly source: ModelSource; readonly engine: Engine; readonly model: Model } | undefined;
 
@@ -56,10 +55,7 @@ scope.onmessage = ({ data }) => {
   } else {
     const job: Job = { number: data.job, abort: new AbortController(), chunks: [], wake() {} };
     jobs.set(data.job, job);
-    const work =
-      'encode' in data
-        ? () => encodeJob(job, data.encode, data.options)
-        : () => decodeJob(job, data.decode, data.options);
+    const work = 'encode' in data ? () => encodeJob(job, data.encode, data.options) : () => decodeJob(job, data);
     queue = queue.then(() => finish(job, work));
   }
 };
@@ -74,9 +70,17 @@ async function finish(
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     scope.postMessage({ job: number, error: { message, ...(error instanceof CodecError && { code: error.code }) } });
+    if (error instanceof CodecError && error.code === 'engine') await renew();
   } finally {
     jobs.delete(number);
   }
+}
+
+/** An engine that has failed is not asked again: the next job opens another. */
+async function renew(): Promise<void> {
+  present = undefined;
+  engines = createEngines();
+  for (const engine of opened.splice(0)) await engine.dispose().catch(() => {});
 }
 
 async function encodeJob(
@@ -94,7 +98,10 @@ async function encodeJob(
   return { ...(await encode(image, model, { ...rest, onProgress, signal }, threads)), model: name };
 }
 
-async function decodeJob(job: Job, file: Uint8Array | 'stream', sent: SentDecodeOptions): Promise<BrowserDecodeResult> {
+async function decodeJob(
+  job: Job,
+  { decode: file, options: sent, wantsPoints }: DecodeRequest,
+): Promise<BrowserDecodeResult> {
   const chunks = file === 'stream' ? streamOf(job) : undefined;
   const head = chunks ? await throughHeader(chunks) : (file as Uint8Array);
   const { header } = readHeader(head);
@@ -105,18 +112,23 @@ async function decodeJob(job: Job, file: Uint8Array | 'stream', sent: SentDecode
   }
   const model = await modelOf(job, source, header.tail === true);
   const shown = createPace();
-  const callbacks = {
+  const { signal } = job.abort;
+  const points = {
     // Pictures are for the time in which nothing comes; where all is there, they take a fifth of it.
     wantsPoint: () => (job.chunks.length === 0 || shown.isTime()) && shown.begin(),
-    onProgress: (progress: number) => tell(job, { progress }),
     onPoint: ({ unrounded: _, ...point }: DecodePoint) => {
       shown.end();
       tell(job, { point });
     },
-    signal: job.abort.signal,
   };
+  const onProgress = (progress: number) => tell(job, { progress });
   const bytes = chunks ? continued(head, chunks) : head;
-  const { unrounded: _, ...result } = await decode(bytes, model, { ...sent, ...callbacks });
+  const { unrounded: _, ...result } = await decode(bytes, model, {
+    ...sent,
+    onProgress,
+    signal,
+    ...(wantsPoints && points),
+  });
   return { ...result, model: source.name };
 }
 
@@ -124,29 +136,47 @@ function tell({ number }: Job, events: JobEvents): void {
   scope.postMessage({ job: number, ...events });
 }
 
+function createEngines() {
+  return { lossy: once(() => open('auto')), lossless: once(() => open('cpu')) };
+}
+
+function tellEngine(engine: string, because?: string): void {
+  if (engine === told) return;
+  told = engine;
+  scope.postMessage({ engine, ...(because !== undefined && { because }) });
+}
+
 async function open(device: 'auto' | 'cpu'): Promise<Engine> {
-  const onFallback = (engine: string, because: string) => scope.postMessage({ engine, because });
   const wanted = device === 'cpu' ? device : (options.device ?? 'auto');
   const { threads } = options;
-  const engine = await openEngine({ device: wanted, onFallback, ...(threads !== undefined && { threads }) });
-  scope.postMessage({ engine: engine.description });
+  const engine = await openEngine({
+    device: wanted,
+    onFallback: tellEngine,
+    ...(threads !== undefined && { threads }),
+  });
+  opened.push(engine);
   return engine;
 }
 
 async function engineFor(isLossless: boolean): Promise<Engine> {
   const engine = await engines.lossy();
-  return isLossless && engine.description.includes('WebGPU') ? engines.lossless() : engine;
+  return isLossless && engine.approximate ? engines.lossless() : engine;
 }
 
 /** The model on the engine for the work; that of the work before is closed, if it was another. */
 async function modelOf(job: Job, source: ModelSource, isLossless: boolean): Promise<Model> {
   const opening = engineFor(isLossless);
-  if (present?.source === source && present.engine === (await opening)) return present.model;
-  await present?.model.dispose();
+  if (present?.source === source && present.engine === (await opening)) {
+    tellEngine(present.engine.description);
+    return present.model;
+  }
+  const before = present?.model;
   present = undefined;
+  await before?.dispose();
   const onDownload = (download: JobEvents['download']) => tell(job, { download: download! });
   const loading = loadModel(source, { onDownload, signal: job.abort.signal });
   const [engine, loaded] = await Promise.all([opening, loading]);
+  tellEngine(engine.description);
   present = { source, engine, model: await loaded.open(engine) };
   return present.model;
 }

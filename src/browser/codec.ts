@@ -37,10 +37,14 @@ export function openCodec(options: CodecOptions): BrowserCodec {
     else if ('error' in data) job.reject(errorOf(data.error));
     else job.tell(data);
   });
-  worker.addEventListener('error', ({ message }) => {
-    broken = new CodecError('engine', `the codec's worker stopped: ${message || 'its script does not load'}`);
+  const breakDown = (why: string) => {
+    broken ??= new CodecError('engine', `the codec's worker stopped: ${why}; open another codec`);
+    // With those that it has started.
+    worker.terminate();
     for (const job of jobs.values()) job.reject(broken);
-  });
+  };
+  worker.addEventListener('error', ({ message }) => breakDown(message || 'its script does not load'));
+  worker.addEventListener('messageerror', () => breakDown('its answer cannot be read'));
 
   /** @param begin sends the job */
   async function run<Result>(
@@ -68,8 +72,7 @@ export function openCodec(options: CodecOptions): BrowserCodec {
   }
 
   /** Sends what comes of a stream, as long as the job goes on. */
-  async function forward(job: number, source: ReadableStream<Uint8Array>): Promise<void> {
-    const reader = source.getReader();
+  async function forward(job: number, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
     try {
       for (let { done, value } = await reader.read(); !done && jobs.has(job); { done, value } = await reader.read()) {
         post({ job, chunk: value! });
@@ -78,13 +81,11 @@ export function openCodec(options: CodecOptions): BrowserCodec {
     } catch (error) {
       jobs.get(job)?.reject(error);
       post({ job, abort: true });
-    } finally {
-      await reader.cancel().catch(() => {});
     }
   }
 
   return {
-    encode(image, { signal, onProgress, onDownload, ...rest } = {}) {
+    async encode(image, { signal, onProgress, onDownload, ...rest } = {}) {
       checkImage(image);
       const tell = ({ download, progress }: JobEvents) => {
         if (download) onDownload?.(download);
@@ -92,20 +93,32 @@ export function openCodec(options: CodecOptions): BrowserCodec {
       };
       return run((job) => post({ job, encode: image, options: rest }), tell, signal);
     },
-    decode(source, { signal, onProgress, onPoint, onDownload, ...rest } = {}) {
+    async decode(source, { signal, onProgress, onPoint, onDownload, ...rest } = {}) {
       const isBytes = source instanceof Uint8Array;
-      if (!isBytes && !(source instanceof ReadableStream))
+      if (!isBytes && !(source instanceof ReadableStream)) {
         throw invalidArgument('source', 'a Uint8Array or a ReadableStream', source);
+      }
+      if (!isBytes && source.locked)
+        throw invalidArgument('source', 'a stream that nobody reads', 'one that is locked');
+      const reader = isBytes ? undefined : source.getReader();
       const tell = ({ download, progress, point }: JobEvents) => {
         if (download) onDownload?.(download);
         if (progress !== undefined) onProgress?.(progress as number);
         if (point) onPoint?.(point);
       };
       const begin = (job: number) => {
-        post({ job, decode: isBytes ? source : 'stream', options: rest });
-        if (!isBytes) void forward(job, source);
+        post({ job, decode: isBytes ? source : 'stream', options: rest, wantsPoints: onPoint !== undefined });
+        if (reader) void forward(job, reader);
       };
-      return run(begin, tell, signal);
+      try {
+        return await run<BrowserDecodeResult>(begin, tell, signal);
+      } finally {
+        // A read that still waits ends by this.
+        void reader?.cancel().catch(() => {});
+      }
+    },
+    get closed() {
+      return broken !== undefined;
     },
     close() {
       worker.terminate();

@@ -102,6 +102,7 @@ async function openBackend(device: EngineSetup['device'], threads: number): Prom
   return {
     description: `onnxruntime-web, ${name}${device === 'cpu' ? `, ${threads} thread${threads === 1 ? '' : 's'}` : ''}`,
     precision: 'fp32',
+    approximate: device === 'webgpu',
     parallelism: threads,
     batch: device === 'cpu' ? 1 : GPU_BATCH,
     async open({ model, inputShapes, outputShapes }: OnnxGraph): Promise<GraphRunner> {

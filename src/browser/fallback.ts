@@ -19,7 +19,12 @@ export function withFallback(
     second ??= openSecond().then((backend) => {
       present = backend;
       onFallback?.(backend.description, error instanceof Error ? error.message : String(error));
+      // What it still runs fails by that, and is asked again.
+      void first.close?.().catch(() => {});
       return backend;
+    });
+    second.catch(() => {
+      second = undefined;
     });
     return second;
   }
@@ -28,6 +33,9 @@ export function withFallback(
     precision: first.precision,
     get description() {
       return present.description;
+    },
+    get approximate() {
+      return present.approximate === true;
     },
     get parallelism() {
       return present.parallelism;
@@ -40,6 +48,9 @@ export function withFallback(
       let other: Promise<GraphRunner> | undefined;
       const onSecond = (error?: unknown) => {
         other ??= fallBack(error).then((backend) => backend.open(graph, parallel));
+        other.catch(() => {
+          other = undefined;
+        });
         return other;
       };
       const own = present === first ? await first.open(graph, parallel).catch(onSecond) : await onSecond();
@@ -61,7 +72,7 @@ export function withFallback(
       };
     },
     async close() {
-      await first.close?.();
+      if (present === first) await first.close?.();
       await (await second)?.close?.();
     },
   };

@@ -127,11 +127,14 @@ async function fileOf(
   // Pages that are not from a secure origin have none, and private windows may refuse it.
   const cache = await globalThis.caches?.open(CACHE).catch(() => undefined);
   const key = new URL(`?sha256=${sha256}`, address);
-  const kept = await cache?.match(key);
+  if (!globalThis.crypto?.subtle) {
+    throw new CodecError('engine', 'expected a page from https or localhost: only there browsers compute hashes');
+  }
+  const kept = await cache?.match(key).catch(() => undefined);
   if (kept) {
     const bytes = new Uint8Array(await kept.arrayBuffer());
     if ((await hexSha256(bytes)) === sha256) return bytes;
-    await cache?.delete(key);
+    await cache?.delete(key).catch(() => false);
   }
   const bytes = await download(address, size, signal, onBytes);
   if ((await hexSha256(bytes)) !== sha256) {
@@ -152,18 +155,19 @@ async function download(
   signal?: AbortSignal,
   onBytes?: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetch(url, signal ? { signal } : {}).catch((cause: unknown) => {
+  const lost = (cause: unknown): never => {
     signal?.throwIfAborted();
-    throw new CodecError('model', `${url}: does not come (${cause instanceof Error ? cause.message : cause})`, {
-      cause,
-    });
-  });
+    const reason = cause instanceof Error ? cause.message : cause;
+    throw new CodecError('model', `${url}: does not come (${reason})`, { cause });
+  };
+  const response = await fetch(url, signal ? { signal } : {}).catch(lost);
   if (!response.ok || !response.body)
     throw new CodecError('model', `${url}: expected the file, got HTTP ${response.status}`);
   const chunks: Uint8Array[] = [];
   let length = 0;
   const reader = response.body.getReader();
-  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+  const next = () => reader.read().catch(lost);
+  for (let { done, value } = await next(); !done; { done, value } = await next()) {
     length += value!.length;
     if (length > most) {
       await reader.cancel();

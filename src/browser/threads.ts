@@ -10,7 +10,12 @@ export function threadsOf(create: () => Worker, setup?: unknown): (listener: Thr
   return ({ message, error }) => {
     const worker = create();
     worker.addEventListener('message', ({ data }) => message(data));
-    worker.addEventListener('error', (event) => error(new Error(event.message || 'its script does not load')));
+    worker.addEventListener('error', (event) => {
+      // Otherwise it is an error of whoever has started this one, too.
+      event.preventDefault();
+      error(new Error(event.message || 'its script does not load'));
+    });
+    worker.addEventListener('messageerror', () => error(new Error('its answer cannot be read')));
     if (setup !== undefined) worker.postMessage(setup);
     return {
       post: (data, transfer) => worker.postMessage(data, [...transfer] as ArrayBuffer[]),

@@ -90,7 +90,12 @@ export async function openWorkerPool<Request, Result>(
       const task = waiting.shift()!;
       tasks.push(task);
       thread.hold?.(true);
-      thread.post({ request: messageFor(task.request, number), cancelled: task.cancelled }, task.transfer);
+      try {
+        thread.post({ request: messageFor(task.request, number), cancelled: task.cancelled }, task.transfer);
+      } catch (cause) {
+        // What was not sent will not be answered.
+        breakDown(cause as Error);
+      }
     }
   }
 
@@ -158,6 +163,7 @@ export async function openWorkerPool<Request, Result>(
       for (const { thread } of given) thread.post(message, []);
     },
     async dispose() {
+      breakDown(new Error('it was closed'));
       await Promise.all(given.map(({ thread }) => thread.terminate()));
     },
   };

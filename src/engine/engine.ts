@@ -79,6 +79,8 @@ export interface Engine {
   /** For people: library, version, device, threads. */
   readonly description: string;
   readonly precision: Precision;
+  /** On a GPU, say: whether others compute the same but for the last digits is not known, so no exact samples are coded by it. */
+  readonly approximate?: boolean;
   /** Runs of a function compiled with `parallel` that go on side by side; 1 for engines that cannot. */
   readonly parallelism: number;
   /** How many images one run of a network does well to take where there are many, so that the device is busy. */

@@ -22,7 +22,8 @@ registerConvolution();
 registerFused();
 
 /** What runs graphs, and what the engine says of it. */
-export interface OnnxBackend extends Pick<Engine, 'description' | 'precision' | 'parallelism' | 'batch'> {
+export interface OnnxBackend
+  extends Pick<Engine, 'description' | 'precision' | 'approximate' | 'parallelism' | 'batch'> {
   /** @param parallel see `CompileOptions` */
   open(graph: OnnxGraph, parallel: boolean): Promise<GraphRunner>;
   /** After all graphs have been released. */
@@ -37,6 +38,9 @@ export function createOnnxEngine(backend: OnnxBackend): Engine {
     precision: backend.precision,
     get description() {
       return backend.description;
+    },
+    get approximate() {
+      return backend.approximate === true;
     },
     get parallelism() {
       return backend.parallelism;

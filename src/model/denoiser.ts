@@ -59,6 +59,8 @@ export interface Denoiser {
   readonly parallelism: number;
   /** What the engine computes in; another one gives another xhat0. */
   readonly precision: Precision;
+  /** See `Engine`: no exact samples follow from what it gives. */
+  readonly approximate?: boolean;
   /**
    * xhat0 (Eq. 15), clipped to [-1, 1].
    * @returns `into`
@@ -131,6 +133,7 @@ export function createDenoiser(
   const denoiser: Denoiser = {
     parallelism: engine.parallelism,
     precision: engine.precision,
+    ...(engine.approximate && { approximate: true }),
     predictX0: (picture, { into = new Float32Array(picture.xt.length), signal } = {}) => predict(picture, into, signal),
     dispose: () => windowed.dispose(),
   };

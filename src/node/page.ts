@@ -6,7 +6,7 @@ import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { object, record, string } from 'valibot';
 import { bandFile } from '../codec/bands.js';
-import { CodecError } from '../common/errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 import { checked } from '../common/foreign.js';
 import { exists } from './files.js';
 import { CODEC_FILE, CONFIG_FILE, loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from './models.js';
@@ -52,6 +52,8 @@ export async function modelFiles(models: readonly string[]): Promise<Map<string,
   for (const model of models) {
     const info = await loadModelInfo(model);
     const { name, id, directory } = info;
+    if (files.has(`models/${name}/${CONFIG_FILE}`))
+      throw invalidArgument('`models`', 'models of different names', models.join());
     const listed = await listFiles(info);
     index.push({ name, id, url: `${encodeURIComponent(name)}/`, files: listed });
     for (const file of listed) files.set(`models/${name}/${file.name}`, fileOnDisk(join(directory, file.name)));

@@ -55,7 +55,7 @@ test('the run that fails is done by the other backend, and all that come; that i
   expect([engine.description, engine.batch]).toEqual(['cpu', 1]);
   // What is compiled from now on does not touch the lost device.
   await (await engine.compile(identity, [[1]])).run([Float32Array.of(6)]);
-  expect(gpu.log).toEqual(['open', 'open']);
+  expect(gpu.log).toEqual(['open', 'open', 'close']);
   await engine.dispose();
   expect(
     gpu.log.filter((entry) => entry === 'close').length + cpu.log.filter((entry) => entry === 'close').length,

@@ -37,13 +37,13 @@ test('writes all that a web server needs, and names each file of a model by its 
 });
 
 test('serves the page with a file until it is interrupted', async () => {
-  const file = join(directory, 'a b.ddc');
+  const file = join(directory, 'a b#50%.ddc');
   await writeFile(file, 'a file');
   const [command, ...args] = [...EXECUTABLE, 'page', file, '--no-open', '--models', 'cifar10'];
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const line = await new Promise<string>((resolve) => child.stdout.once('data', (data) => resolve(String(data))));
   const url = new URL(line.split(' ')[0]);
-  expect(url.searchParams.get('file')).toBe('files/a b.ddc');
+  expect(url.searchParams.get('file')).toBe('files/a%20b%2350%25.ddc');
   const page = await fetch(url);
   expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
   expect(await (await fetch(new URL(url.searchParams.get('file')!, url))).text()).toBe('a file');
@@ -56,6 +56,7 @@ test.each([
   [['--port', '65536'], 2, /--port: expected an integer from 0 to 65535, got 65536/],
   [['--models', 'photo,,'], 2, /--models: expected names or directories with commas between/],
   [['--models', 'nothing'], 2, /nothing/],
+  [['--models', 'cifar10,cifar10'], 2, /models`?: expected models of different names/],
   [['nothing.ddc'], 1, /nothing\.ddc: no such file/],
 ])('%j is refused', async (args, expected, message) => {
   const { code, stderr } = await callMain(['page', '--no-open', ...args], directory);

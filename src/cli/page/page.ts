@@ -72,9 +72,10 @@ async function page(args: Arguments<PageArgs>): Promise<void> {
 /** @returns what is asked of the page so that it shows the file */
 async function addFile(files: Map<string, PageFile>, path: string): Promise<string> {
   const bytes = await readRegularFile(path);
-  const name = `files/${basename(path)}`;
-  files.set(name, { type: 'application/octet-stream', read: async () => bytes });
-  return `?file=${encodeURIComponent(name)}`;
+  const name = basename(path);
+  files.set(`files/${name}`, { type: 'application/octet-stream', read: async () => bytes });
+  // An address within an address.
+  return `?file=${encodeURIComponent(`files/${encodeURIComponent(name)}`)}`;
 }
 
 async function write(files: ReadonlyMap<string, PageFile>, directory: string, args: PageArgs): Promise<void> {

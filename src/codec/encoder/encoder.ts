@@ -49,7 +49,7 @@ export async function encode(
   checkImage(image);
   checkCodecModel(model);
   checkOption('openSearch', { type: 'function' }, openSearch);
-  const checked = checkEncodeOptions(options, model.denoiser.precision);
+  const checked = checkEncodeOptions(options, model.denoiser);
   const prepared = withoutUnseen(copyOf(image));
   // Small images are searched in no time, and coded many at a time.
   const threads = isSmall(image) ? 1 : model.denoiser.parallelism;

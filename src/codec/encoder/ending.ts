@@ -100,7 +100,8 @@ async function nearEnding(
   options: CheckedEncodeOptions,
 ): Promise<Ending | undefined> {
   const { plan, points, chain } = walk;
-  if (points.isHeld || points.steps === 0 || model.denoiser.precision !== 'fp32') return undefined;
+  if (points.isHeld || points.steps === 0 || model.denoiser.precision !== 'fp32' || model.denoiser.approximate)
+    return undefined;
   const { width, height, alpha } = image;
   const bytes = plan.bytes(points.steps, points.heldSteps);
   const xhat0 = await chain.best(options.signal);

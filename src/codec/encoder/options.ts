@@ -1,7 +1,7 @@
 /** An encoder's options, checked and with their defaults. */
 import { checkOptions } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
-import type { Precision } from '../../engine/engine.js';
+import type { Denoiser } from '../../model/denoiser.js';
 import type { EncodeOptions } from '../api.js';
 import { checkMetadata, type Metadata, writeMetadata } from '../format/metadata.js';
 import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, ENCODE_ARGUMENTS } from '../options.js';
@@ -9,10 +9,13 @@ import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, ENCODE_ARGUMENTS } from '../option
 export type CheckedEncodeOptions = ReturnType<typeof checkEncodeOptions>;
 
 /**
- * @param precision of the network
+ * @param denoiser of the model
  * @throws CodecError('usage') for values out of range and options that do not go together
  */
-export function checkEncodeOptions(options: EncodeOptions, precision: Precision) {
+export function checkEncodeOptions(
+  options: EncodeOptions,
+  { precision, approximate }: Pick<Denoiser, 'precision' | 'approximate'>,
+) {
   checkOptions('encode', ENCODE_ARGUMENTS, options);
   if (options.metadata !== undefined) checkMetadata(options.metadata);
   const { maxBytes, lossless = false } = options;
@@ -21,6 +24,9 @@ export function checkEncodeOptions(options: EncodeOptions, precision: Precision)
       'usage',
       `lossless: expected precision fp32, got ${precision}, which other machines do not round alike`,
     );
+  }
+  if (lossless && approximate) {
+    throw new CodecError('usage', 'lossless: expected an engine on the CPU; what a GPU computes may differ elsewhere');
   }
   if (lossless && (maxBytes !== undefined || options.targetRmse !== undefined)) {
     throw new CodecError('usage', '`lossless`: cannot be combined with `maxBytes` or `targetRmse`');
