@@ -113,10 +113,15 @@ describe('the packed tarball', () => {
         'docs',
         'models',
         'package.json',
+        'page',
         'published',
         'report-page',
       ].sort(),
     );
+    // Of the page all but ONNX Runtime, which is a package of its own.
+    const page = readdirSync(join(directory, 'package/page'), { recursive: true, encoding: 'utf8' });
+    expect(page).toEqual(expect.arrayContaining(['index.html', 'engine.json']));
+    expect(page.filter((name) => name.endsWith('.wasm'))).toEqual([]);
   });
 
   test('without onnxruntime-node a command says that it is slow, why, and what to do', async () => {

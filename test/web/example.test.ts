@@ -96,16 +96,16 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
   });
 
   test('what was kept and is damaged is downloaded anew', async () => {
-    const page = await visitor.newPage();
-    await page.goto(server.origin);
-    await page.evaluate(async (weights) => {
+    const before = await visit();
+    // Nothing more is kept after this.
+    await shown(before);
+    await before.page.evaluate(async (weights) => {
       const caches = (globalThis as unknown as { caches: { open(name: string): Promise<Kept> } }).caches;
       type Kept = { keys(): Promise<{ url: string }[]>; put(key: unknown, response: Response): Promise<void> };
       const kept = await caches.open('ddpm-codec-models');
       for (const key of await kept.keys())
         if (key.url.includes(weights)) await kept.put(key, new Response('not these'));
     }, WEIGHTS);
-    await page.close();
     const again = await visit();
     await shown(again);
     expect(again.asked.filter((url) => url.startsWith('models/'))).toEqual(['models/index.json', WEIGHTS]);
