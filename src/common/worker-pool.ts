@@ -129,12 +129,14 @@ export async function openWorkerPool<Request, Result>(
       started.push(thread);
       const own: Given<Request, Result> = { thread, number, tasks: [] };
     });
-  try {
-    given.push(...(await Promise.all(Array.from({ length: count }, startOne))));
-  } catch (error) {
+  const starts = await Promise.allSettled(Array.from({ length: count }, startOne));
+  const failure = starts.find((start) => start.status === 'rejected');
+  if (failure) {
+    // After all have started or failed: a thread that is ended inside of native code may take the process with it.
     await Promise.all(started.map((thread) => thread.terminate()));
-    throw error;
+    throw failure.reason;
   }
+  given.push(...starts.map((start) => (start as PromiseFulfilledResult<Given<Request, Result>>).value));
 
   return {
     async run(request, { transfer = [], signal } = {}) {
