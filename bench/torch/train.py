@@ -32,7 +32,6 @@ ABAR = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 
 SNR = ABAR / (1 - ABAR)
 # Where the chain of the validation is looked at.
 VALIDATED = [350, 260, 215, 180, 150, 125, 104, 86, 71, 58, 47, 38, 30, 23, 17, 12, 8, 5]
-# Of the pictures, for validation: one of HELD_EVERY, from HELD_FIRST on.
 HELD_FIRST, HELD_EVERY = 7, 16
 GRADIENT_CLIP = 1.0
 
@@ -102,9 +101,7 @@ class Trainer:
         self.optimizer.step(rate, self.pool.map)
         self.step += 1
         self.seen += len(x)
-        keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
+        follow(self.average, self.parameters, self.step, self.options.ema)
         return sum(share * loss for share, (loss, _) in zip(shares, parts))
 
     @torch.no_grad()
@@ -149,10 +146,22 @@ class Trainer:
         print(f"goes on after step {self.step}, {self.seconds / 3600:.2f} h", flush=True)
 
 
-def rate_at(step, share, o):
+def rate_at(step, share, lr, warmup, cooldown):
     """Up over the warm-up, down over the cool-down as 1 - sqrt (Hägele et al. 2024)."""
-    down = 1 if share < 1 - o.cooldown else 1 - math.sqrt((share - 1 + o.cooldown) / o.cooldown)
-    return o.lr * min(1, (step + 1) / o.warmup) * down
+    down = 1 if share < 1 - cooldown else 1 - math.sqrt((share - 1 + cooldown) / cooldown)
+    return lr * min(1, (step + 1) / warmup) * down
+
+
+@torch.no_grad()
+def follow(average, parameters, step, ema):
+    """The moving average of the weights, which forgets the start soon. @step: 1 for the first"""
+    torch._foreach_lerp_(list(average.parameters()), list(parameters), 1 - min(ema, (1 + step) / (10 + step)))
+
+
+def held_out(pictures):
+    """The rest, and those for validation: one of HELD_EVERY, from HELD_FIRST on."""
+    rest = [picture for i, picture in enumerate(pictures) if i % HELD_EVERY != HELD_FIRST]
+    return rest, pictures[HELD_FIRST::HELD_EVERY]
 
 
 def batch_of(crops, step, share, o, device):
@@ -174,8 +183,7 @@ def train(o, began):
     model, config = read_model(o.start, o.config)
     trainer = Trainer(model, o)
     pictures = read_pictures(o.data)
-    held = pictures[HELD_FIRST::HELD_EVERY]
-    rest = [picture for i, picture in enumerate(pictures) if i % HELD_EVERY != HELD_FIRST]
+    rest, held = held_out(pictures)
     sizes = SIZES if o.side >= 64 else SIZES[:1]
     crops = Crops(rest, max(o.side, o.late_side or 0), trainer.device, sizes)
     unseen = Crops(held or rest, o.side, trainer.device, sizes)
@@ -198,7 +206,7 @@ def train(o, began):
     told_seen, mean = trainer.seen, None
     while trainer.seconds < end:
         started, share = time.time(), trainer.seconds / end
-        rate = rate_at(trainer.step, share, o)
+        rate = rate_at(trainer.step, share, o.lr, o.warmup, o.cooldown)
         loss = trainer.learn(*batch_of(crops, trainer.step, share, o, trainer.device), rate)
         mean = loss if mean is None else mean.lerp(loss, 0.02)
         if trainer.step % (200 if on_gpu else 20) == 0:

@@ -20,7 +20,7 @@ from torch import nn
 
 from model_files import read_model, write_safetensors
 from pictures import SIZES, Crops, read_pictures
-from train import ABAR, GRADIENT_CLIP, HELD_EVERY, HELD_FIRST, SNR, timestep_at
+from train import ABAR, GRADIENT_CLIP, SNR, follow, held_out, rate_at, timestep_at
 
 KEPT, WIDTH, HIDDEN, OBSERVED = 12, 16, 64, 9
 OUTPUT_SCALE = 0.15
@@ -145,24 +145,22 @@ def main():
     update = Update(config["block_out_channels"][0]).to(memory_format=torch.channels_last)
     average = copy.deepcopy(update)
     optimizer = torch.optim.Adam(update.parameters(), betas=(0.9, 0.99))
-    pictures = read_pictures(o.data)
-    crops = Crops([x for i, x in enumerate(pictures) if i % HELD_EVERY != HELD_FIRST], SIDE, "cpu", SIZES)
-    unseen = Crops(pictures[HELD_FIRST::HELD_EVERY], SIDE, "cpu", SIZES).draw(24, SIDE, np.random.default_rng(5))
+    rest, held = held_out(read_pictures(o.data))
+    crops = Crops(rest, SIDE, "cpu", SIZES)
+    unseen = Crops(held, SIDE, "cpu", SIZES).draw(24, SIDE, np.random.default_rng(5))
     low, high = SNR[MOST - 1].log().item(), SNR[LEAST - 1].log().item()
     began, step, mean = time.process_time(), 0, None
     while (share := (time.process_time() - began) / (o.hours * 3600)) < 1:
         x = crops.draw(BATCH, SIDE, np.random.default_rng([o.seed, step]))
         t = timestep_at(low + (high - low) * (torch.arange(BATCH) + torch.rand(1)) / BATCH)
-        down = 1 if share < 1 - COOLDOWN else 1 - math.sqrt((share - 1 + COOLDOWN) / COOLDOWN)
-        optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / WARMUP) * down
+        optimizer.param_groups[0]["lr"] = rate_at(step, share, RATE, WARMUP, COOLDOWN)
         loss = loss_of(update, model, x, t)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(update.parameters(), GRADIENT_CLIP)
         optimizer.step()
         step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(update.parameters()), 1 - min(EMA, (1 + step) / (10 + step)))
+        follow(average, update.parameters(), step, EMA)
         mean = loss.item() if mean is None else 0.99 * mean + 0.01 * loss.item()
         if step % 200 == 0:
             print(f"{step} loss {mean:.4f} {time.process_time() - began:.0f} s", flush=True)

@@ -111,13 +111,13 @@ async function decodeJob(
     throw new CodecError('model', `the file needs model ${header.modelId}, at hand: ${known}`);
   }
   const model = await modelOf(job, source, header.tail === true);
-  const shown = createPace();
+  const pace = createPace();
   const { signal } = job.abort;
   const points = {
     // Pictures are for the time in which nothing comes; where all is there, they take a fifth of it.
-    wantsPoint: () => (job.chunks.length === 0 || shown.isTime()) && shown.begin(),
+    wantsPoint: () => pace.begin(job.chunks.length === 0),
     onPoint: ({ unrounded: _, ...point }: DecodePoint) => {
-      shown.end();
+      pace.end();
       tell(job, { point });
     },
   };
@@ -137,7 +137,7 @@ function tell({ number }: Job, events: JobEvents): void {
 }
 
 function createEngines() {
-  return { lossy: once(() => open('auto')), lossless: once(() => open('cpu')) };
+  return { lossy: once(() => open(options.device)), lossless: once(() => open('cpu')) };
 }
 
 function tellEngine(engine: string, because?: string): void {
@@ -146,11 +146,10 @@ function tellEngine(engine: string, because?: string): void {
   scope.postMessage({ engine, ...(because !== undefined && { because }) });
 }
 
-async function open(device: 'auto' | 'cpu'): Promise<Engine> {
-  const wanted = device === 'cpu' ? device : (options.device ?? 'auto');
+async function open(device: SentCodecOptions['device'] = 'auto'): Promise<Engine> {
   const { threads } = options;
   const engine = await openEngine({
-    device: wanted,
+    device,
     onFallback: tellEngine,
     ...(threads !== undefined && { threads }),
   });
@@ -187,10 +186,12 @@ function createPace() {
   let ended = 0;
   let took = 0;
   return {
-    isTime: () => performance.now() - ended >= 4 * took,
-    begin() {
-      began = performance.now();
-      return true;
+    /** @param isIdle then it is time in any case @returns whether one is begun */
+    begin(isIdle: boolean): boolean {
+      const now = performance.now();
+      const isTime = isIdle || now - ended >= 4 * took;
+      if (isTime) began = now;
+      return isTime;
     },
     end() {
       ended = performance.now();

@@ -40,8 +40,8 @@ async function handle(message: Incoming): Promise<void> {
 }
 
 /** Also the first use of the device, so that one that does not work is noticed before there is work. */
-async function start(probe: Uint8Array): Promise<void> {
-  const runner = await open({ model: probe, inputShapes: [[1]], outputShapes: [[1]] });
+async function start(probe: OnnxGraph): Promise<void> {
+  const runner = await open(probe);
   const [[sum]] = await runner.run([new Float32Array(1)]);
   if (sum !== 1) throw new Error(`the device computes 0 + 1 = ${sum}`);
   await runner.release();
@@ -64,8 +64,8 @@ async function load(device: EngineSetup['device']): Promise<OnnxRuntimeApi> {
   return ort;
 }
 
-async function run({ graph, model, inputShapes, outputShapes, inputs }: GraphRequest): Promise<Float32Array[]> {
-  if (model) graphs.set(graph, open({ model, inputShapes, outputShapes }));
+async function run({ graph, made, inputs }: GraphRequest): Promise<Float32Array[]> {
+  if (made) graphs.set(graph, open(made));
   const outputs = await (await graphs.get(graph)!).run(inputs);
   // Copies: what ONNX Runtime gives may be a view of its own memory.
   return outputs.map((output) => output.slice());

@@ -2,14 +2,12 @@
  * The engine of a page: ONNX Runtime in WebAssembly, each of some workers with a thread, or on a GPU by WebGPU. A worker has one window
  * of a picture at a time, so no memory is shared, and no headers are needed on the server.
  */
-import * as tf from '@tensorflow/tfjs-core';
 import { checkOptions } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 import { openWorkerPool } from '../common/worker-pool.js';
 import type { Engine } from '../engine/engine.js';
-import { createOnnxEngine, type OnnxBackend } from '../engine/onnx.js';
+import { createOnnxEngine, type OnnxBackend, traceProbe } from '../engine/onnx.js';
 import type { GraphRunner, OnnxGraph } from '../engine/onnx-session.js';
-import { trace } from '../engine/tracing/backend.js';
 import type { EngineSetup, GraphRequest } from './engine-messages.js';
 import { withFallback } from './fallback.js';
 import { threadsOf } from './threads.js';
@@ -78,24 +76,21 @@ interface AdapterInfo {
   readonly isFallbackAdapter?: boolean;
 }
 
-/** Adds 1 to a number. */
-const probe = () => trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []).model;
-
 async function openBackend(device: EngineSetup['device'], threads: number): Promise<OnnxBackend> {
   const name = device === 'cpu' ? 'WebAssembly' : 'WebGPU';
   /** Which graphs each thread has. */
   const known = Array.from({ length: threads }, () => new Set<number>());
-  const models = new Map<number, Uint8Array>();
+  const made = new Map<number, OnnxGraph>();
   const create = () =>
     new Worker(new URL('./engine-worker.js', import.meta.url), { type: 'module', name: `ddpm-codec ${name}` });
   const pool = await openWorkerPool<GraphRequest, Float32Array[]>({
-    start: threadsOf(create, { device, probe: probe() } satisfies EngineSetup),
+    start: threadsOf(create, { device, probe: traceProbe() } satisfies EngineSetup),
     count: threads,
     name: `engine onnx (${name})`,
     messageFor(request, thread) {
       if (known[thread].has(request.graph)) return request;
       known[thread].add(request.graph);
-      return { ...request, model: models.get(request.graph) };
+      return { ...request, made: made.get(request.graph) };
     },
   });
   let graphs = 0;
@@ -105,14 +100,14 @@ async function openBackend(device: EngineSetup['device'], threads: number): Prom
     approximate: device === 'webgpu',
     parallelism: threads,
     batch: device === 'cpu' ? 1 : GPU_BATCH,
-    async open({ model, inputShapes, outputShapes }: OnnxGraph): Promise<GraphRunner> {
-      const graph = graphs++;
-      models.set(graph, model);
+    async open(graph: OnnxGraph): Promise<GraphRunner> {
+      const number = graphs++;
+      made.set(number, graph);
       return {
-        run: (inputs, signal) => pool.run({ graph, inputShapes, outputShapes, inputs }, { signal }),
+        run: (inputs, signal) => pool.run({ graph: number, inputs }, { signal }),
         async release() {
-          models.delete(graph);
-          pool.tell({ release: graph });
+          made.delete(number);
+          pool.tell({ release: number });
         },
       };
     },

@@ -1,7 +1,16 @@
 /** Models by URL, kept in the browser's Cache Storage. */
 import { array, object, pipe, regex, string } from 'valibot';
 import { bandFile } from '../codec/bands.js';
-import { describeModel, type Model, type ModelDescription, openDescribed } from '../codec/model.js';
+import {
+  CODEC_FILE,
+  CONFIG_FILE,
+  describeModel,
+  type Model,
+  type ModelDescription,
+  openDescribed,
+  UPDATE_FILE,
+  WEIGHTS_FILE,
+} from '../codec/model.js';
 import { hexSha256 } from '../common/bytes.js';
 import { CodecError } from '../common/errors.js';
 import { checked, integerFrom, parseJson } from '../common/foreign.js';
@@ -99,12 +108,12 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
     return bytes;
   };
   const jsonOf = (file: string) => parseJson(`${name}/${file}`, contentOf(file), 'model');
-  const update = contents.get('update.safetensors');
+  const update = contents.get(UPDATE_FILE);
   const parts = {
     name,
-    config: jsonOf('config.json'),
-    codec: jsonOf('codec.json'),
-    weights: contentOf('diffusion_pytorch_model.safetensors'),
+    config: jsonOf(CONFIG_FILE),
+    codec: jsonOf(CODEC_FILE),
+    weights: contentOf(WEIGHTS_FILE),
     ...(update && { update }),
     readBand: (band: Parameters<typeof bandFile>[0]) => {
       const file = files.find((file) => file.name === bandFile(band));

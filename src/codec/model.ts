@@ -52,7 +52,12 @@ import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type Covariances, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
 
-/** The file that the codec adds to those of diffusers. */
+/** Names of a model's files: diffusers' own, ... */
+export const CONFIG_FILE = 'config.json';
+export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
+/** ... those of what stands beside the network, ... */
+export const UPDATE_FILE = 'update.safetensors';
+/** ... and what the codec adds. Weights of bands: {@link bandFile}. */
 export const CODEC_FILE = 'codec.json';
 
 /** What the codec needs of a model. */

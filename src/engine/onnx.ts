@@ -1,4 +1,5 @@
 /** Engines of ONNX Runtime, in Node and on pages: tfjs functions are traced once into ONNX graphs. */
+import * as tf from '@tensorflow/tfjs-core';
 import {
   type CompiledFunction,
   checkInputs,
@@ -20,6 +21,12 @@ registerShapes();
 registerLinear();
 registerConvolution();
 registerFused();
+
+/** Adds 1 to a number: to try whether a device is there. */
+export function traceProbe(): OnnxGraph {
+  const { model } = trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []);
+  return { model, inputShapes: [[1]], outputShapes: [[1]] };
+}
 
 /** What runs graphs, and what the engine says of it. */
 export interface OnnxBackend

@@ -16,6 +16,7 @@ import {
 import { type Header, readHeader } from '../codec/format/header.js';
 import {
   CODEC_FILE,
+  CONFIG_FILE,
   type CodecConfig,
   checkParameterization,
   checkTiling,
@@ -24,6 +25,8 @@ import {
   type ModelDescription,
   openDescribed,
   parseEarlier,
+  UPDATE_FILE,
+  WEIGHTS_FILE,
 } from '../codec/model.js';
 import { modelForSize, PHOTO_MODEL } from '../codec/model-choice.js';
 import { checkText } from '../common/arguments.js';
@@ -44,10 +47,7 @@ import type { Tiling } from '../model/windows.js';
 import { exists } from './files.js';
 import { readRegularFile } from './read.js';
 
-export { CODEC_FILE, type CodecConfig, type Model, modelForSize, PHOTO_MODEL };
-export const CONFIG_FILE = 'config.json';
-export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
-export const UPDATE_FILE = 'update.safetensors';
+export { CODEC_FILE, CONFIG_FILE, type CodecConfig, type Model, modelForSize, PHOTO_MODEL, UPDATE_FILE, WEIGHTS_FILE };
 export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** Directory of the models that come with the package. */

@@ -1,11 +1,11 @@
 /** The page that encodes and decodes in a browser: what a web server has to give, by path. */
-import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { object, record, string } from 'valibot';
 import { bandFile } from '../codec/bands.js';
+import { hexSha256 } from '../common/bytes.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { checked } from '../common/foreign.js';
 import { exists } from './files.js';
@@ -97,13 +97,14 @@ async function engineFiles(): Promise<Map<string, string>> {
 
 function engineDirectory(version: string): string {
   const install = `the page needs the package ${ENGINE_PACKAGE} ${version}; run "npm install ${ENGINE_PACKAGE}@${version}"`;
+  const require = createRequire(import.meta.url);
   let directory: string;
   try {
-    directory = dirname(createRequire(import.meta.url).resolve(`${ENGINE_PACKAGE}/wasm`));
+    directory = dirname(require.resolve(`${ENGINE_PACKAGE}/wasm`));
   } catch (cause) {
     throw new CodecError('engine', install, { cause });
   }
-  const found = (createRequire(import.meta.url)(join(directory, '../package.json')) as { version: string }).version;
+  const found = (require(join(directory, '../package.json')) as { version: string }).version;
   if (found !== version) throw new CodecError('engine', `${install}; ${found} is installed`);
   return directory;
 }
@@ -113,7 +114,7 @@ async function listFiles({ directory, updates, bands = [] }: ModelInfo) {
   return Promise.all(
     names.map(async (name) => {
       const bytes = await readRegularFile(join(directory, name));
-      return { name, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+      return { name, bytes: bytes.length, sha256: await hexSha256(bytes) };
     }),
   );
 }

@@ -1,10 +1,28 @@
 /** Serves a page with answers of a test's own. */
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { PageFile } from '../../src/node/page.js';
+import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
+import { directoryFiles, modelFiles, type PageFile } from '../../src/node/page.js';
 
 /** Nothing but the page's own files; what WebAssembly and pictures need is allowed. */
 const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:";
+
+/** A page of this project that Vite builds, with models, as its files. @param directory to build into */
+export async function buildWithModels(
+  root: URL,
+  directory: string,
+  models: readonly string[],
+): Promise<Map<string, PageFile>> {
+  await build({
+    root: fileURLToPath(root),
+    base: './',
+    logLevel: 'warn',
+    worker: { format: 'es' },
+    build: { outDir: directory, emptyOutDir: true, target: 'es2023' },
+  });
+  return new Map([...(await directoryFiles(directory)), ...(await modelFiles(models))]);
+}
 
 /** A server on this machine. */
 export interface TestServer {

@@ -2,10 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import sharp from 'sharp';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
@@ -17,13 +15,12 @@ import { openEngine } from '../../src/node/engine/index.js';
 import { readImage, readImageBytes } from '../../src/node/image/read.js';
 import { encodePng } from '../../src/node/image/write.js';
 import { openModel } from '../../src/node/models.js';
-import { directoryFiles, modelFiles } from '../../src/node/page.js';
 import { CHROMIUM } from '../helpers/chromium.js';
 import { PHOTO } from '../helpers/fixtures.js';
-import { serveFiles, type TestServer } from '../helpers/page.js';
+import { buildWithModels, serveFiles, type TestServer } from '../helpers/page.js';
 
 /** The page of the benchmark, which does what it is asked. */
-const ROOT = fileURLToPath(new URL('../../bench/browser', import.meta.url));
+const ROOT = new URL('../../bench/browser', import.meta.url);
 
 describe.skipIf(CHROMIUM === undefined)('a page and Node', () => {
   let directory: string;
@@ -36,14 +33,7 @@ describe.skipIf(CHROMIUM === undefined)('a page and Node', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-agreement-'));
-    await build({
-      root: ROOT,
-      base: './',
-      logLevel: 'warn',
-      worker: { format: 'es' },
-      build: { outDir: directory, emptyOutDir: true, target: 'es2023' },
-    });
-    server = await serveFiles(new Map([...(await directoryFiles(directory)), ...(await modelFiles(['cifar10']))]));
+    server = await serveFiles(await buildWithModels(ROOT, directory, ['cifar10']));
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
     page = await browser.newPage();
     page.setDefaultTimeout(1_800_000);

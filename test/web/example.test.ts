@@ -2,19 +2,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { openModel } from '../../src/node/models.js';
-import { directoryFiles, modelFiles, type PageFile } from '../../src/node/page.js';
+import type { PageFile } from '../../src/node/page.js';
 import { CHROMIUM } from '../helpers/chromium.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
-import { serveFiles, type TestServer } from '../helpers/page.js';
+import { buildWithModels, serveFiles, type TestServer } from '../helpers/page.js';
 
-const EXAMPLE = fileURLToPath(new URL('../../examples/progressive', import.meta.url));
+const EXAMPLE = new URL('../../examples/progressive', import.meta.url);
 /** Milliseconds: not for what is slow, but for what never comes. */
 const NEVER = 600_000;
 const WEIGHTS = 'models/cifar10/diffusion_pytorch_model.safetensors';
@@ -29,14 +27,7 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-example-'));
-    await build({
-      root: EXAMPLE,
-      base: './',
-      logLevel: 'warn',
-      worker: { format: 'es' },
-      build: { outDir: directory, emptyOutDir: true, target: 'es2023' },
-    });
-    files = new Map([...(await directoryFiles(directory)), ...(await modelFiles(['cifar10']))]);
+    files = await buildWithModels(EXAMPLE, directory, ['cifar10']);
     const engine = await openEngine('onnx');
     const model = await openModel('cifar10', engine);
     const [image] = await cifarTestImages();

@@ -1,5 +1,7 @@
 /** Choosing the codewords of a step's blocks; on this thread, or wherever a platform has more of them. */
 import { integerStream, uniforms } from '../../common/random.js';
+import { mapAhead } from '../../common/side-by-side.js';
+import type { WorkerPool } from '../../common/worker-pool.js';
 import { chooseGreedy, chooseSample, type Selection, type Uniform } from './block-coder.js';
 import type { Block } from './blocks.js';
 import type { BlockCode, Path } from './trellis.js';
@@ -46,8 +48,29 @@ export const openSearchHere: OpenBlockSearch = async (selection, seed) => {
   };
 };
 
+/**
+ * Searches on threads, started at once, for `greedy`; `sample` draws from one stream and has one thread.
+ * @param openPool starts so many, which answer as `chooseGreedy` does
+ */
+export function searchInPool(openPool: (threads: number) => Promise<WorkerPool<SearchRequest, Path>>): OpenBlockSearch {
+  return async (selection, seed, threads) => {
+    if (selection !== 'greedy' || threads <= 1) return openSearchHere(selection, seed, threads);
+    const pool = await openPool(threads);
+    return {
+      choose: (blocks, delta, signal) =>
+        mapAhead(blocks, 2 * threads, (block) => {
+          const { code, target, signs } = requestOf(block, delta);
+          // The block's signs are a view of those of the whole step, which would be sent along.
+          const own = signs.slice();
+          return pool.run({ code, target, signs: own }, { transfer: [target.buffer, own.buffer], signal });
+        }),
+      dispose: () => pool.dispose(),
+    };
+  };
+}
+
 /** What is asked of a block: its code and signs, and delta at its dimensions. */
-export function requestOf({ code, dimensions, signs }: Block, delta: Float32Array): SearchRequest {
+function requestOf({ code, dimensions, signs }: Block, delta: Float32Array): SearchRequest {
   const target = new Float32Array(dimensions.length);
   for (let i = 0; i < target.length; i++) target[i] = delta[dimensions[i]];
   return { code, target, signs };

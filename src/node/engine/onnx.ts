@@ -1,12 +1,10 @@
 /** The `onnx` engine: tfjs functions traced once into ONNX graphs and run by onnxruntime-node at native speed. */
 import { availableParallelism } from 'node:os';
-import * as tf from '@tensorflow/tfjs-core';
 import type { InferenceSession } from 'onnxruntime-node';
 import { openWorkerPool } from '../../common/worker-pool.js';
 import type { Device, Engine, Precision } from '../../engine/engine.js';
-import { createOnnxEngine } from '../../engine/onnx.js';
+import { createOnnxEngine, traceProbe } from '../../engine/onnx.js';
 import { type GraphRunner, type OnnxGraph, openSession } from '../../engine/onnx-session.js';
-import { trace } from '../../engine/tracing/backend.js';
 import { threadsOf } from '../worker-pool.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
 
@@ -66,9 +64,7 @@ async function deviceAtHand(
   // ONNX Runtime would tell at length what is told below.
   ort.env.logLevel = 'fatal';
   try {
-    const { model } = trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []);
-    const graph = { model, inputShapes: [[1]], outputShapes: [[1]] };
-    const { run, release } = await openSession(ort, graph, sessionOptions(1, device));
+    const { run, release } = await openSession(ort, traceProbe(), sessionOptions(1, device));
     await run([new Float32Array(1)]);
     await release();
     return device;
