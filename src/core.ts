@@ -19,7 +19,7 @@ export type {
   EncodeOptions,
   EncodeProgress,
   EncodeResult,
-  Reconstruction,
+  Realism,
   StepReport,
 } from './codec/api.js';
 export { bandFile, type ReadBand, type WeightsBand } from './codec/bands.js';

@@ -14,7 +14,7 @@ export type {
   DecoderOptions,
   DecoderPoint,
   DecoderState,
-  Reconstruction,
+  Realism,
 } from './codec/api.js';
 export { type ByteStream, decode } from './codec/decoder/decode.js';
 export { type Decoder, openDecoder } from './codec/decoder/decoder.js';

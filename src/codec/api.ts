@@ -3,8 +3,12 @@ import type { RgbImage } from '../image/image.js';
 import type { Metadata } from './format/metadata.js';
 import type { Selection } from './trellis/block-coder.js';
 
-/** What a prefix is turned into: xhat0 (lowest RMSE), ancestral sampling from x_t, or the probability-flow ODE from x_t. */
-export type Reconstruction = 'mean' | 'sample' | 'flow';
+/**
+ * Which of the pictures that the same bits allow a prefix is turned into, 0..1: 0 is xhat0, of the lowest squared error; 1 the end of the
+ * probability-flow ODE from x_t, which looks most like a picture; between them the straight line, which has the least squared error for its
+ * distance from the distribution of pictures (Freirich, Michaeli & Meir 2021, for the Wasserstein-2 distance). `sample` is a draw by the reverse process from x_t.
+ */
+export type Realism = number | 'sample';
 
 /** How far an encoder is. */
 export interface EncodeProgress {
@@ -125,11 +129,12 @@ export interface DecoderPoint {
    */
   readonly checksum: 'none' | 'pending' | 'passed';
   /**
-   * The picture, which is made when it is asked for: `mean` takes the evaluation of the network that the next step needs anyway, the
-   * other two one for every step that is left. Where samples are exact already it makes no difference.
+   * The picture, which is made when it is asked for: that of realism 0 takes the evaluation of the network that the next step needs anyway, any
+   * other one for every step that is left. Where samples are exact already it makes no difference.
+   * @param realism default 0
    * @throws CodecError('usage') when the decoder has gone on
    */
-  reconstruct(reconstruction?: Reconstruction): Promise<DecodedPicture>;
+  reconstruct(realism?: Realism): Promise<DecodedPicture>;
 }
 
 /** What a decoder waits for. */
@@ -191,8 +196,8 @@ export interface DecodeOptions extends DecoderOptions {
   readonly maxBytes?: number;
   /** Use at most this many steps. */
   readonly maxSteps?: number;
-  /** Default 'mean'. */
-  readonly reconstruction?: Reconstruction;
+  /** Default 0. */
+  readonly realism?: Realism;
   /**
    * Give `onPoint` a reconstruction at about this many points, evenly spread in bytes, the last one included; or those of the file cut
    * off at each of these sizes in bytes, and the last one. Not for a stream, whose length is not known before its end: there `onPoint`

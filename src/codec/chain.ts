@@ -7,11 +7,11 @@
 import type { Size } from '../image/image.js';
 import type { Denoiser, NetworkEvaluation, NoisyPicture, PredictOptions } from '../model/denoiser.js';
 import { checkFinite } from '../model/network.js';
-import { isBest, type Pyramid, workAt } from '../model/pyramid.js';
+import { isBest, type Pyramid, placeAsked, workAt } from '../model/pyramid.js';
 import {
   deltaScale,
+  flowAhead,
   flowCoefficients,
-  type JumpCoefficients,
   jumpCoefficients,
   jumpKlBits,
   type Schedule,
@@ -49,6 +49,17 @@ export interface Jump {
   readonly asks: boolean;
 }
 
+/** What a step of the flow leaves for the next. */
+interface FlowStep {
+  /** Where it began. */
+  readonly t: number;
+  /** How many times the picture was halved for the network. */
+  readonly halvings: number;
+  /** xhat0 as it was taken for the whole step, and its coefficient. */
+  readonly drawn: Float32Array;
+  readonly x0: number;
+}
+
 /**
  * Four arrays of the picture's size, three of 4 bytes a value and one that is made for steps with blocks, of 5; and with a model that has
  * an update what is kept of the last evaluation.
@@ -70,6 +81,8 @@ export class Chain {
   private memory: StepMemory | undefined;
   private timestep: number;
   private stepsTaken = 0;
+  /** The last step of {@link flow}; the xhat0 with which it began is in {@link z}. */
+  private flowed: FlowStep | undefined;
   private work = 0;
   /**
    * z of the next step, to be filled before {@link advance}: height * width * 3 values of variance 1. It is of use as scratch memory
@@ -204,12 +217,36 @@ export class Chain {
 
   /** x_t becomes x_s, with xhat0 and z. */
   async advance({ s, asks }: Jump, signal?: AbortSignal): Promise<void> {
-    await this.move({ s, asks }, jumpCoefficients(this.model.schedule, this.timestep, s), signal);
+    const xhat0 = await this.estimate(signal);
+    const { x0, xt, sigma } = jumpCoefficients(this.model.schedule, this.timestep, s);
+    const { state, z } = this;
+    for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i] + sigma * z[i];
+    this.moved({ s, asks });
   }
 
-  /** x_t becomes x_s by the probability-flow ODE: the deterministic step of DDIM (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0). */
+  /**
+   * x_t becomes x_s by the probability-flow ODE, with xhat0 as good as can be: a step of UniPC of second order (Zhao et al. 2023). The step is that of DDIM (Song,
+   * Meng & Ermon 2021, Eq. 12 with sigma = 0), with xhat0 drawn on to the middle of it, from where it was in the step before; and what was drawn on in that one is first
+   * put right, now that xhat0 at its end is known. The first step, and the first at another size, has none before. {@link z} is used.
+   */
   async flow(s: number, signal?: AbortSignal): Promise<void> {
-    await this.move({ s, asks: true }, flowCoefficients(this.model.schedule, this.timestep, s), signal);
+    const { state, z: before, timestep: t, model } = this;
+    const xhat0 = await this.best(signal);
+    const { x0, xt } = flowCoefficients(model.schedule, t, s);
+    const { halvings } = placeAsked(model.pyramid, model.schedule, { ...this.start, t }, true);
+    const last = this.flowed?.halvings === halvings ? this.flowed : undefined;
+    const ahead = last ? flowAhead(model.schedule, [last.t, t, s]) : 0;
+    const drawn = this.flowed?.drawn ?? new Float32Array(state.length);
+    for (let i = 0; i < state.length; i++) {
+      const now = xhat0[i];
+      const right = last ? last.x0 * ((before[i] + now) / 2 - drawn[i]) : 0;
+      const ahead0 = last ? ahead * (now - before[i]) : 0;
+      state[i] = x0 * (now + ahead0) + xt * (state[i] + right);
+      before[i] = now;
+      drawn[i] = now + ahead0;
+    }
+    this.flowed = { t, halvings, x0, drawn };
+    this.moved({ s, asks: true });
   }
 
   /** A chain in the same state that goes its own way. */
@@ -221,6 +258,7 @@ export class Chain {
       fork.xhat0 = fork.estimated;
       fork.estimation = Promise.resolve(fork.estimated);
     }
+    fork.bestEstimation = this.bestEstimation;
     fork.evaluation = this.evaluation;
     fork.asks = this.asks;
     fork.work = this.work;
@@ -229,15 +267,7 @@ export class Chain {
     return fork;
   }
 
-  private async move(
-    { s, asks }: Jump,
-    { x0, xt, sigma }: JumpCoefficients,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const xhat0 = await this.estimate(signal);
-    const { state, z } = this;
-    if (sigma === 0) for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i];
-    else for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i] + sigma * z[i];
+  private moved({ s, asks }: Jump): void {
     this.timestep = s;
     this.asks = asks;
     this.stepsTaken++;

@@ -17,7 +17,9 @@ export type OptionValue<O extends Option> = O extends ChoiceOption
   ? O['choices'][number]
   : O extends SwitchOption
     ? boolean
-    : number;
+    : O extends { readonly or: infer Word }
+      ? number | Word
+      : number;
 
 /** The values of a table's options; only those without a default may be missing. */
 export type OptionValues<T extends OptionTable> = {
@@ -78,11 +80,14 @@ export const ENCODE_OPTIONS = {
 export const DECODE_OPTIONS = {
   maxBytes: { type: 'number', integer: true, least: 0, describe: 'Decode from at most this many bytes' },
   maxSteps: { type: 'number', integer: true, least: 0, describe: 'Decode from at most this many steps' },
-  reconstruction: {
-    type: 'choice',
-    choices: ['mean', 'sample', 'flow'],
-    default: 'mean',
-    describe: 'The picture of lowest error, or one with likely detail invented: by chance, or by the probability flow',
+  realism: {
+    type: 'number',
+    least: 0,
+    most: 1,
+    or: 'sample',
+    default: 0,
+    describe:
+      'From 0, the picture of lowest error, to 1, one with all the detail that pictures have, likely if not true; above 0 it takes the time of the steps that are left. "sample" draws that detail at random',
   },
   maxPixels: {
     type: 'number',

@@ -14,6 +14,8 @@ export interface NumberOption {
   readonly most?: number;
   /** For messages: what is expected, where the range does not say it best. */
   readonly unit?: string;
+  /** A word that is taken as well. */
+  readonly or?: string;
   readonly default?: number;
   readonly describe: string;
 }
@@ -142,7 +144,7 @@ function takes(option: Argument, value: unknown): boolean {
     case 'choice':
       return option.choices.includes(value as string);
     case 'number':
-      return isWithin(option, value);
+      return isWithin(option, value) || (option.or !== undefined && value === option.or);
   }
 }
 
@@ -172,12 +174,16 @@ export function expectation(option: Argument): string {
       return `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
     }
     case 'number': {
-      const { integer, least, above, most, unit } = option;
-      const kind = integer ? 'an integer' : 'a number';
-      const of = unit === undefined ? '' : ` of ${unit}`;
-      if (least !== undefined && most !== undefined) return `${kind}${of} from ${least} to ${most}`;
-      if (above !== undefined) return `${kind}${of} above ${above}`;
-      return least === undefined ? `${kind}${of}` : `${kind}${of} of ${least} or more`;
+      const range = rangeInWords(option);
+      return option.or === undefined ? range : `${range}, or "${option.or}"`;
     }
   }
+}
+
+function rangeInWords({ integer, least, above, most, unit }: Omit<NumberOption, 'describe'>): string {
+  const kind = integer ? 'an integer' : 'a number';
+  const of = unit === undefined ? '' : ` of ${unit}`;
+  if (least !== undefined && most !== undefined) return `${kind}${of} from ${least} to ${most}`;
+  if (above !== undefined) return `${kind}${of} above ${above}`;
+  return least === undefined ? `${kind}${of}` : `${kind}${of} of ${least} or more`;
 }

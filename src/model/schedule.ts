@@ -131,6 +131,14 @@ export function flowCoefficients(schedule: Schedule, t: number, s: number): Jump
   return { x0: Math.sqrt(alphasCumprod[s]) - xt * Math.sqrt(alphasCumprod[t]), xt, sigma: 0 };
 }
 
+/**
+ * How far xhat0 is drawn on in a step t -> s of the flow, in its change since the step before, from `before` to t: half of the two steps' ratio in
+ * log snr (1 / (2 r) of DPM-Solver++(2M), Lu et al. 2022).
+ */
+export function flowAhead({ snr }: Schedule, [before, t, s]: readonly [number, number, number]): number {
+  return Math.log(snr[s] / snr[t]) / (2 * Math.log(snr[t] / snr[before]));
+}
+
 function checkJump({ timesteps }: Schedule, t: number, s: number): void {
   if (!(s >= 0 && s < t && t <= timesteps))
     throw invalidArgument('jump', `${timesteps} >= t > s >= 0`, `t = ${t}, s = ${s}`);

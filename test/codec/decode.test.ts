@@ -149,7 +149,8 @@ describe('limits', () => {
     [{ maxBytes: -1 }, /maxBytes: expected/],
     [{ maxSteps: Number.NaN }, /maxSteps: expected/],
     [{ maxSteps: 3.7 }, /maxSteps: expected an integer/],
-    [{ reconstruction: 'median' as 'mean' }, /reconstruction: expected "mean", "sample" or "flow", got "median"/],
+    [{ realism: 'median' as 'sample' }, /realism: expected a number from 0 to 1, or "sample", got "median"/],
+    [{ realism: 1.01 }, /realism: expected a number from 0 to 1, or "sample", got 1.01/],
   ])('options out of range are refused: %o', async (options, message) => {
     await expect(decode(samples[2].result.bytes, model, options)).rejects.toThrow(message);
   });
@@ -210,9 +211,9 @@ test('pictures at sizes are those of the file cut off there, and the network is 
   await expect(decode(result.bytes, model, { progressivePoints: [-1] })).rejects.toThrow(/progressivePoints: expected/);
 });
 
-test.each(['sample', 'flow'] as const)('reconstruction %s gives a picture, the same every time', async (name) => {
+test.each(['sample', 1] as const)('realism %s gives a picture, the same every time', async (realism) => {
   const { image, result } = samples[2];
-  const decodeAt = (maxSteps: number) => decode(result.bytes, model, { reconstruction: name, maxSteps });
+  const decodeAt = (maxSteps: number) => decode(result.bytes, model, { realism, maxSteps });
   const seen: DecodeResult[] = [];
   for (const steps of [1, result.steps.length - 1]) {
     const decoded = await decodeAt(steps);

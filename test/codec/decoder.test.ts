@@ -268,13 +268,13 @@ describe('points', () => {
     expect(decoder.state).toEqual({ needs: 'nothing' });
   });
 
-  test.each(['sample', 'flow'] as const)('are reconstructed by %s without touching the chain', async (kind) => {
+  test.each(['sample', 1] as const)('are reconstructed with realism %s without touching the chain', async (realism) => {
     const bytes = files.get('lossy')!;
     const decoder: Decoder = openDecoder(model);
-    for await (const point of decoder.push(bytes)) if (point.stepsUsed === 4) await point.reconstruct(kind);
+    for await (const point of decoder.push(bytes)) if (point.stepsUsed === 4) await point.reconstruct(realism);
     const { image: expected } = await decode(bytes, model);
     expect((await decoder.end().reconstruct()).image).toEqual(expected);
-    const cut = await decode(bytes, model, { maxSteps: 4, reconstruction: kind });
+    const cut = await decode(bytes, model, { maxSteps: 4, realism });
     expect(cut.stepsUsed).toBe(4);
   });
 
@@ -366,7 +366,7 @@ test('what is not bytes, a stream, a picture or an option is refused', async () 
     await expect(decode(bytes, model, { progressivePoints })).rejects.toThrow(/progressivePoints: expected/);
   }
   for await (const point of decoder.push(bytes)) {
-    await expect(point.reconstruct('bogus' as 'mean')).rejects.toThrow(/reconstruction: expected/);
+    await expect(point.reconstruct('bogus' as 'sample')).rejects.toThrow(/realism: expected/);
     break;
   }
   for (const [width, height, length] of [

@@ -1,6 +1,6 @@
 /** `ddpm-codec decode`: .ddc files to pictures, at any rate up to their own. */
 import type { Arguments, CommandModule, Options } from 'yargs';
-import type { DecodeOptions, Reconstruction } from '../../codec/api.js';
+import type { DecodeOptions, Realism } from '../../codec/api.js';
 import { decode } from '../../codec/decoder/decode.js';
 import { checkSize } from '../../codec/decoder/decoder.js';
 import { readLayout } from '../../codec/format/layout.js';
@@ -79,7 +79,7 @@ export interface DecodeReport {
   readonly trailingBytes: number;
   /** The metadata of the file are not what was written. */
   readonly metadataDamaged: boolean;
-  readonly reconstruction: Reconstruction;
+  readonly realism: Realism;
   /** From its first step to its last; in a batch others go on at the same time. */
   readonly seconds: number;
   /** How much of that was the network's. */
@@ -280,7 +280,7 @@ async function decodeCoded(
     damaged: result.damaged,
     trailingBytes: result.trailingBytes,
     metadataDamaged: result.metadataDamaged,
-    reconstruction: codec.reconstruction,
+    realism: codec.realism,
     seconds,
     networkSeconds,
     engine: engine.name,

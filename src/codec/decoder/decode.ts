@@ -1,7 +1,7 @@
 /** Decoding a file, whole or cut off, at once or from a stream: a {@link Decoder} that is given all there is. */
 import { checkOption, checkOptions, type NumberOption } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
-import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Reconstruction } from '../api.js';
+import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Realism } from '../api.js';
 import { readHeader } from '../format/header.js';
 import { bytesAfter, completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
 import { soundSteps } from '../format/sections.js';
@@ -59,7 +59,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
   const wantsTail = header.tail && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
   const end = Math.min(available, wantsTail ? (parts.tail ?? available) : boundaries[stepsUsed]);
 
-  const { onPoint, onProgress, reconstruction } = options;
+  const { onPoint, onProgress, realism } = options;
   const decoder = new Decoder(model, options);
   const stops = onPoint ? stopsFor(layout, stepsUsed, end, options.progressivePoints) : [];
   let position = 0;
@@ -69,9 +69,9 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
     }
     position = stop;
     // A point keeps its values; those of the last one are nobody else's.
-    if (stop < end) await onPoint!(await pictureAt(decoder.end(), reconstruction, true));
+    if (stop < end) await onPoint!(await pictureAt(decoder.end(), realism, true));
   }
-  const last = await pictureAt(decoder.end(), reconstruction, false);
+  const last = await pictureAt(decoder.end(), realism, false);
   if (stops.length > 0) await onPoint!(last);
   onProgress?.(1);
   const { metadata, damaged: metadataDamaged } = metadataOf(bytes, layout, parts);
@@ -89,7 +89,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
 
 async function decodeStream(source: ByteStream, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
   const { maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY } = options;
-  const { onPoint, wantsPoint = () => true, onProgress, reconstruction, progressivePoints } = options;
+  const { onPoint, wantsPoint = () => true, onProgress, realism, progressivePoints } = options;
   if (progressivePoints !== undefined) {
     throw new CodecError(
       'usage',
@@ -113,7 +113,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
         break reading;
       }
       if (onPoint && point.knownSamples === 0 && wantsPoint(point)) {
-        await onPoint(await pictureAt(point, reconstruction, true));
+        await onPoint(await pictureAt(point, realism, true));
         stepsShown = point.stepsUsed;
       }
     }
@@ -121,7 +121,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   if (!decoder.layout && bytesTotal >= maxBytes) {
     throw new CodecError('usage', `\`maxBytes\`: expected at least the bytes of the header, got ${maxBytes}`);
   }
-  const last = await pictureAt(end ?? decoder.end(), reconstruction, false);
+  const last = await pictureAt(end ?? decoder.end(), realism, false);
   if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last);
   onProgress?.(1);
   const { state, metadata, metadataDamaged, trailingBytes } = decoder;
@@ -185,11 +185,11 @@ function iteratorOf(source: ByteStream): AsyncIterator<Uint8Array> {
 /** The picture of a point. @param keep gives it values of its own */
 async function pictureAt(
   point: DecoderPoint,
-  reconstruction: Reconstruction | undefined,
+  realism: Realism | undefined,
   keep: boolean,
 ): Promise<DecodePoint & { lossless: boolean; damaged: boolean }> {
   const { stepsUsed, t, bytesUsed, knownSamples, bitsPerDim, alpha } = point;
-  const { image, unrounded, lossless, damaged } = await point.reconstruct(reconstruction);
+  const { image, unrounded, lossless, damaged } = await point.reconstruct(realism);
   const values = keep ? unrounded.slice() : unrounded;
   return { image, unrounded: values, stepsUsed, t, bytesUsed, knownSamples, bitsPerDim, alpha, lossless, damaged };
 }

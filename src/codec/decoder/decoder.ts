@@ -10,7 +10,7 @@ import { ByteQueue } from '../../common/byte-queue.js';
 import { CodecError } from '../../common/errors.js';
 import type { Size } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
-import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Reconstruction } from '../api.js';
+import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Realism } from '../api.js';
 import { BitReader } from '../bits/bitstream.js';
 import { Chain } from '../chain.js';
 import { readAlphaPlane } from '../format/alpha-plane.js';
@@ -379,8 +379,8 @@ export class Decoder {
     const known = tail?.known ?? 0;
     const hasAlpha = !header.alpha ? 'none' : alpha === undefined ? 'missing' : 'whole';
     const bytesUsed = hasAlpha === 'missing' ? headerBytes : boundaries[step] + (tail?.bytesUsed ?? waiting);
-    const reconstructAt = async (reconstruction: Reconstruction = 'mean'): Promise<DecodedPicture> => {
-      checkOption('reconstruction', DECODE_OPTIONS.reconstruction, reconstruction);
+    const reconstructAt = async (realism: Realism = 0): Promise<DecodedPicture> => {
+      checkOption('realism', DECODE_OPTIONS.realism, realism);
       const isStale = () =>
         chain.step !== step || (tail?.known ?? 0) !== known || progress.chain !== chain || progress.alpha !== alpha;
       const stale = () =>
@@ -388,11 +388,8 @@ export class Decoder {
       if (isStale()) throw stale();
       const { width, height } = header;
       const picture = tail?.picture();
-      const unrounded =
-        picture?.values ??
-        (held !== undefined && reconstruction === 'mean'
-          ? held
-          : await reconstruct(chain, [...written.slice(step), ...unwritten], reconstruction, this.options.signal));
+      const rest = [...written.slice(step), ...unwritten];
+      const unrounded = picture?.values ?? (await reconstruct({ chain, held, rest }, realism, this.options.signal));
       // The decoder may have gone on while the network was asked.
       if (isStale()) throw stale();
       const image = { width, height, data: fromUnit(unrounded), ...(alpha && { alpha }) };

@@ -1,30 +1,58 @@
 /** What a decoder shows of a state. */
-import type { Reconstruction } from '../api.js';
+import type { Realism } from '../api.js';
 import type { Chain } from '../chain.js';
 import type { PlannedStep } from '../format/plan.js';
 
+/** A state of a chain, and what is left to do from there. */
+export interface Reconstructed {
+  readonly chain: Chain;
+  /** Shown in the place of xhat0. */
+  readonly held: Float32Array | undefined;
+  /** The plan's steps that follow. */
+  readonly rest: readonly PlannedStep[];
+}
+
 /**
- * What x_t and xhat0 are turned into. `mean` is xhat0 itself, as good as can be; the other two walk the rest of the plan without information,
- * on a copy of the chain, from one evaluation of the network to the next: `sample` by the reverse process (Ho, Jain & Abbeel 2020, Eq. 11, with plain noise), `flow` by the probability-flow ODE.
- * @param rest the plan's steps that follow
- * @returns values in [-1, 1]; for `mean` the chain's own array
+ * A picture of a state: see {@link Realism}. Above realism 0 the rest of the plan is walked without information, on a copy of the chain, from one
+ * evaluation of the network to the next.
+ * @returns values in [-1, 1], good until the chain goes on
  */
 export async function reconstruct(
-  chain: Chain,
-  rest: readonly PlannedStep[],
-  reconstruction: Reconstruction,
+  { chain, held, rest }: Reconstructed,
+  realism: Realism,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
-  if (reconstruction === 'mean') return chain.best(signal);
+  const asking = rest.filter(({ asks }) => asks);
+  if (realism === 'sample') return sample(chain, asking, signal);
+  const mean = held ?? (await chain.best(signal));
+  if (realism === 0) return mean;
+  const end = await flow(chain, asking, signal);
+  return mean.map((value, i) => value + realism * (end[i] - value));
+}
+
+/** The end of the probability-flow ODE. */
+async function flow(
+  chain: Chain,
+  rest: readonly PlannedStep[],
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
+  const fork = chain.fork();
+  for (const { s } of rest) await fork.flow(s, signal);
+  return fork.best(signal);
+}
+
+/** A draw by the reverse process (Ho, Jain & Abbeel 2020, Eq. 11), with plain noise. */
+async function sample(
+  chain: Chain,
+  rest: readonly PlannedStep[],
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
   // Evaluated here, the chain need not be again.
   await chain.estimate(signal);
   const fork = chain.fork();
-  for (const jump of rest.filter(({ asks }) => asks)) {
-    if (reconstruction === 'flow') await fork.flow(jump.s, signal);
-    else {
-      fork.drawNoise();
-      await fork.advance(jump, signal);
-    }
+  for (const step of rest) {
+    fork.drawNoise();
+    await fork.advance(step, signal);
   }
   return fork.best(signal);
 }
