@@ -12,6 +12,8 @@ export interface PublishedSet {
   readonly pixels?: readonly string[];
   /** Width and height of each of them, where those of a part are near enough. */
   readonly side?: number;
+  /** Label of the curve that others are compared with unless another is asked for. */
+  readonly anchor?: string;
   readonly curves: readonly PublishedCurve[];
 }
 
@@ -19,8 +21,24 @@ export interface PublishedCurve {
   readonly label: string;
   /** Sizes of files, or sums of KL that no file was made of. */
   readonly rate: 'file' | 'kl';
+  /** Where the points are from, and their licence. */
   readonly source: string;
+  /** What kind of codec it is. */
+  readonly family?: Family;
+  /** Where its authors or others say it. */
+  readonly complexity?: Complexity;
   readonly points: readonly PublishedPoint[];
+}
+
+/** Standards and what is like them; networks trained on many pictures; networks fitted to the one picture. */
+export type Family = 'classical' | 'learned' | 'overfitted';
+
+export interface Complexity {
+  /** Thousands of multiply-adds of networks for a pixel, of the largest of its models. */
+  readonly kmacPerPixel: number;
+  /** Of decoding alone, or of the model as a whole, which codes and decodes, as its source counts them. */
+  readonly of: 'decoder' | 'model';
+  readonly source: string;
 }
 
 /** Means over the set, as published: most are means of PSNR, so that the RMSE is that of the mean. */
