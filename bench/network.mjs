@@ -9,9 +9,9 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
-import { sizeOf } from '../dist/engine/engine.js';
 import { registerGradients } from '../dist/engine/gradients.js';
 import { parseConfig } from '../dist/model/config.js';
+import { networkMultiplyAdds } from '../dist/model/multiply-adds.js';
 import { readSafetensors } from '../dist/model/safetensors.js';
 import { createUNet } from '../dist/model/unet.js';
 import { openEngine } from '../dist/node/engine/index.js';
@@ -25,9 +25,6 @@ const MODEL = fileURLToPath(new URL('../models/pilot/', import.meta.url));
 const SIDE = 32;
 const BATCHES = [1, 8];
 const TRAINING_BATCH = 16;
-/** tfjs' kernels, alone and with a bias. */
-const CONVOLUTIONS = ['Conv2D', 'FusedConv2D'];
-const MATRIX_PRODUCTS = ['BatchMatMul', '_FusedMatMul'];
 const WARM_UP = 2;
 
 /**
@@ -70,29 +67,6 @@ async function takeTurns(contenders, rounds) {
 }
 
 const round = (/** @type {number} */ value) => Number(value.toPrecision(4));
-
-/**
- * Counts the FLOPs of one evaluation, by the shapes that the eager engine's kernels meet.
- * @param {Engine} engine
- * @param {UNet} network
- */
-async function countFlops(engine, network) {
-  // Compiling evaluates once.
-  const { kernels } = await tf.profile(async () => {
-    await (await engine.compile(network.fn, shapesFor(1), network.constants)).dispose();
-    return [];
-  });
-  let flops = 0;
-  for (const { name, inputShapes, outputShapes } of kernels) {
-    const [first, second] = inputShapes.map((shape) => shape ?? []);
-    const [output] = outputShapes;
-    // Of x and a filter [height, width, in, out], each of whose columns makes one value.
-    if (CONVOLUTIONS.includes(name)) flops += 2 * sizeOf(output) * (sizeOf(second) / second[3]);
-    // Of a, each of whose values meets one row of b, whichever of the two is transposed.
-    if (MATRIX_PRODUCTS.includes(name)) flops += 2 * sizeOf(first) * output[output.length - 1];
-  }
-  return flops;
-}
 
 /**
  * The first image of every batch size and thread count against one image on one thread.
@@ -151,7 +125,7 @@ async function main(rounds) {
   const config = parseConfig(JSON.parse(await readFile(`${MODEL}config.json`, 'utf8')));
   const network = createUNet(config, readSafetensors(await readFile(`${MODEL}diffusion_pytorch_model.safetensors`)));
   const engines = [await openEngine('onnx'), await openEngine('wasm')];
-  const flops = await countFlops(engines[1], network);
+  const flops = 2 * networkMultiplyAdds(config, { width: SIDE, height: SIDE });
 
   const forward = [];
   for (const batch of BATCHES) {

@@ -45,7 +45,7 @@ import {
   type ScheduleConfig,
 } from '../model/schedule.js';
 import { withUpdate } from '../model/unet.js';
-import { createUpdate } from '../model/update.js';
+import { createUpdate, type UpdateShape } from '../model/update.js';
 import type { Tiling } from '../model/windows.js';
 import { bandsWithin, createBandedUNet, type ReadBand, type WeightsBand } from './bands.js';
 import { checkLayoutModel, type LayoutModel } from './format/layout.js';
@@ -127,6 +127,8 @@ export interface ModelDescription {
 
 /** A model ready to code with, to draw samples from and to measure. */
 export interface Model extends ModelDescription, DiffusionModel, CodecModel {
+  /** Widths of its update, where it has one. */
+  readonly updateShape?: UpdateShape;
   /** Gives back what its network holds on the engine; where the model is used again, that is made anew. */
   dispose(): Promise<void>;
 }
@@ -170,10 +172,18 @@ export async function openDescribed(
   checkChannels(config, parameterization);
   const network = createBandedUNet(engine, config, weights, bands, readBand);
   await tryNetwork(engine, network, wholeRange(schedule));
-  const updated = update && withUpdate(network, createUpdate(readSafetensors(update), network.featureChannels));
+  const updating = update && createUpdate(readSafetensors(update), network.featureChannels);
+  const updated = updating && withUpdate(network, updating);
   const alone = createDenoiser(engine, network, schedule, tiling, parameterization, updated);
   const denoiser = withPyramid(alone, schedule, pyramid);
-  return { ...description, engine, network, denoiser, dispose: () => denoiser.dispose() };
+  return {
+    ...description,
+    ...(updating && { updateShape: updating.shape }),
+    engine,
+    network,
+    denoiser,
+    dispose: () => denoiser.dispose(),
+  };
 }
 
 /**

@@ -4,7 +4,15 @@ import type { Size } from '../image/image.js';
 import { checkFinite } from './network.js';
 import { levelsOf, OBSERVED_CHANNELS, outputScale, UPDATE_REACH, type UpdateNetwork } from './update.js';
 import { openWindowed, type WindowInput } from './windowed.js';
-import { blendWindow, eachRun, eachWeightedRun, layExactWindows, type Window, windowsOf } from './windows.js';
+import {
+  blendWindow,
+  eachRun,
+  eachWeightedRun,
+  layExactWindows,
+  type Window,
+  type Windows,
+  windowsOf,
+} from './windows.js';
 
 /** Largest side of a window, in pixels. What comes out does not depend on it. */
 const LARGEST_WINDOW = 256;
@@ -50,6 +58,12 @@ export interface Updates {
   dispose(): Promise<void>;
 }
 
+/** The windows in which a picture is updated. */
+export function updateWindows({ width, height }: Size): Windows {
+  const [across, down] = [width, height].map((length) => layExactWindows(length, LARGEST_WINDOW, UPDATE_REACH));
+  return windowsOf(across, down);
+}
+
 /** Opens an update on an engine. */
 export function openUpdates(engine: Engine, update: UpdateNetwork): Updates {
   const windowed = openWindowed(engine);
@@ -67,10 +81,8 @@ export function openUpdates(engine: Engine, update: UpdateNetwork): Updates {
       });
     },
     async move(evaluated, now, into, signal) {
-      const { before, xhat0, kept, width, height } = evaluated;
-      const across = layExactWindows(width, LARGEST_WINDOW, UPDATE_REACH);
-      const down = layExactWindows(height, LARGEST_WINDOW, UPDATE_REACH);
-      const windows = windowsOf(across, down);
+      const { before, xhat0, kept } = evaluated;
+      const windows = updateWindows(evaluated);
       const levels = levelsOf(before.snr, now.snr);
       const inputs: WindowInput[] = [
         {
