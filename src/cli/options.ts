@@ -67,7 +67,7 @@ const OTHER_OPTIONS = [
     'variance',
     'update',
   ],
-  ...['learningRate', 'warmup', 't', 'steps'],
+  ...['learningRate', 'warmup', 't', 'steps', 'anchor'],
 ];
 
 /** Options of `decode` alone, that are named by messages about files that others read as well. */

@@ -44,7 +44,6 @@ interface Nodes {
  */
 export function bdRate(anchor: readonly RateQuality[], test: readonly RateQuality[]): BdResult {
   const [a, b] = [nodes('anchor curve', anchor), nodes('test curve', test)];
-  const byQuality = ({ rates, qualities }: Curve): Nodes => ({ x: qualities, y: rates.map(Math.log) });
   const { value, overlap } = meanDifference(byQuality(a), byQuality(b), 'quality');
   return { value: 100 * Math.expm1(value), overlap };
 }
@@ -60,6 +59,26 @@ export function bdQuality(anchor: readonly RateQuality[], test: readonly RateQua
   const byRate = ({ rates, qualities }: Curve): Nodes => ({ x: rates.map(Math.log), y: qualities });
   const { value, overlap } = meanDifference(byRate(a), byRate(b), 'rate');
   return { value, overlap: [Math.exp(overlap[0]), Math.exp(overlap[1])] };
+}
+
+/**
+ * What a BD-rate is the mean of: the test codec's rate against the anchor's along the qualities that both cover.
+ * @param anchor as of {@link bdRate}
+ * @param count how many qualities, evenly spaced, both ends included
+ * @returns percent by which the rate differs, at each
+ * @throws CodecError `usage`, as {@link bdRate}
+ */
+export function relativeRates(
+  anchor: readonly RateQuality[],
+  test: readonly RateQuality[],
+  count: number,
+): { readonly quality: number; readonly percent: number }[] {
+  const [a, b] = [nodes('anchor curve', anchor), nodes('test curve', test)].map(byQuality);
+  const [low, high] = overlapOf(a, b, 'quality');
+  return Array.from({ length: count }, (_, i) => {
+    const quality = low + (i * (high - low)) / (count - 1);
+    return { quality, percent: 100 * Math.expm1(valueAt(b, quality) - valueAt(a, quality)) };
+  });
 }
 
 /**
@@ -79,6 +98,10 @@ export function improving<T extends RateQuality>(points: readonly T[]): T[] {
 interface Curve {
   readonly rates: readonly number[];
   readonly qualities: readonly number[];
+}
+
+function byQuality({ rates, qualities }: Curve): Nodes {
+  return { x: qualities, y: rates.map(Math.log) };
 }
 
 /** The points in order of rate, checked. */
@@ -104,34 +127,66 @@ function nodes(name: string, points: readonly RateQuality[]): Curve {
 
 /** Mean of b - a over the x that both cover. */
 function meanDifference(a: Nodes, b: Nodes, name: string): { value: number; overlap: [number, number] } {
+  const [low, high] = overlapOf(a, b, name);
+  return { value: (integral(b, low, high) - integral(a, low, high)) / (high - low), overlap: [low, high] };
+}
+
+/** The x that both cover. */
+function overlapOf(a: Nodes, b: Nodes, name: string): [number, number] {
   const low = Math.max(a.x[0], b.x[0]);
   const high = Math.min(a.x[a.x.length - 1], b.x[b.x.length - 1]);
-  if (!(high > low)) {
-    throw new CodecError(
-      'usage',
-      `curves: expected some ${name} that both cover, but where one begins the other has ended`,
-    );
-  }
-  return { value: (integral(b, low, high) - integral(a, low, high)) / (high - low), overlap: [low, high] };
+  if (high > low) return [low, high];
+  throw new CodecError(
+    'usage',
+    `curves: expected some ${name} that both cover, but where one begins the other has ended`,
+  );
 }
 
 /** Integral from `low` to `high`, within the nodes, of the PCHIP interpolation. */
 function integral({ x, y }: Nodes, low: number, high: number): number {
-  const slopes = pchipSlopes(x, y);
   let sum = 0;
-  for (let i = 0; i + 1 < x.length; i++) {
-    const from = Math.max(low, x[i]);
-    const to = Math.min(high, x[i + 1]);
+  for (const { start, end, y: at, slope, c2, c3 } of pieces({ x, y })) {
+    const from = Math.max(low, start);
+    const to = Math.min(high, end);
     if (from >= to) continue;
-    const h = x[i + 1] - x[i];
-    const secant = (y[i + 1] - y[i]) / h;
-    // y[i] + slope u + c2 u^2 + c3 u^3 with u from x[i].
-    const c2 = (3 * secant - 2 * slopes[i] - slopes[i + 1]) / h;
-    const c3 = (slopes[i] + slopes[i + 1] - 2 * secant) / (h * h);
-    const antiderivative = (u: number) => u * (y[i] + u * (slopes[i] / 2 + u * (c2 / 3 + (u * c3) / 4)));
-    sum += antiderivative(to - x[i]) - antiderivative(from - x[i]);
+    const antiderivative = (u: number) => u * (at + u * (slope / 2 + u * (c2 / 3 + (u * c3) / 4)));
+    sum += antiderivative(to - start) - antiderivative(from - start);
   }
   return sum;
+}
+
+/** The interpolation within the nodes. */
+function valueAt(curve: Nodes, x: number): number {
+  const all = pieces(curve);
+  const { start, y, slope, c2, c3 } = all.find(({ end }) => x <= end) ?? all[all.length - 1];
+  const u = x - start;
+  return y + u * (slope + u * (c2 + u * c3));
+}
+
+/** The PCHIP interpolation between two nodes: y + slope u + c2 u^2 + c3 u^3, u from the first. */
+interface Piece {
+  readonly start: number;
+  readonly end: number;
+  readonly y: number;
+  readonly slope: number;
+  readonly c2: number;
+  readonly c3: number;
+}
+
+function pieces({ x, y }: Nodes): Piece[] {
+  const slopes = pchipSlopes(x, y);
+  return x.slice(1).map((end, i) => {
+    const h = end - x[i];
+    const secant = (y[i + 1] - y[i]) / h;
+    return {
+      start: x[i],
+      end,
+      y: y[i],
+      slope: slopes[i],
+      c2: (3 * secant - 2 * slopes[i] - slopes[i + 1]) / h,
+      c3: (slopes[i] + slopes[i + 1] - 2 * secant) / (h * h),
+    };
+  });
 }
 
 /**

@@ -1,29 +1,31 @@
-/** Figures as files: SVG as it is drawn, or PNG. */
+/** Figures as files: SVG as it is drawn, PNG, or TikZ for LaTeX. */
 import { extname } from 'node:path';
 import sharp from 'sharp';
 import { CodecError } from '../common/errors.js';
+import { tikzPicture } from './tikz.js';
 
-export type FigureFormat = 'svg' | 'png';
+export const FIGURE_FORMATS = ['svg', 'png', 'tex'] as const;
+export type FigureFormat = (typeof FIGURE_FORMATS)[number];
 
 /** Pixels of a PNG for each of the SVG's. */
 const ZOOM = 2;
 
 /**
  * The format a file name asks for.
- * @throws CodecError `usage` when its extension is neither .svg nor .png
+ * @throws CodecError `usage` when its extension is none of them
  */
 export function figureFormat(path: string): FigureFormat {
   const extension = extname(path).toLowerCase();
-  if (extension === '.svg' || extension === '.png') return extension.slice(1) as FigureFormat;
-  throw new CodecError('usage', `${path}: figures are written as .svg or .png`);
+  const format = FIGURE_FORMATS.find((one) => extension === `.${one}`);
+  if (format !== undefined) return format;
+  throw new CodecError('usage', `${path}: figures are written as .svg, .png or .tex`);
 }
 
 /** The bytes of a figure's file. */
 export async function encodeFigure(svg: string, format: FigureFormat): Promise<Uint8Array> {
-  const bytes = Buffer.from(svg);
-  return format === 'svg'
-    ? bytes
-    : sharp(bytes, { density: 72 * ZOOM })
-        .png()
-        .toBuffer();
+  if (format === 'svg') return Buffer.from(svg);
+  if (format === 'tex') return Buffer.from(tikzPicture(svg));
+  return sharp(Buffer.from(svg), { density: 72 * ZOOM })
+    .png()
+    .toBuffer();
 }

@@ -2,6 +2,7 @@
 import { createAxis, extentOf, LABEL_FONT, textWidth } from './axis.js';
 import { BELOW, figureOf, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { type Markup, markup } from './markup.js';
+import type { Family } from './published.js';
 
 /** How a curve is drawn: ours thick, an ideal coder's black, measured ones thin, published ones dashed. */
 export type LineKind = 'ours' | 'theory' | 'measured' | 'published';
@@ -10,6 +11,8 @@ export interface PlotLine {
   /** For the legend; unlike those of the other lines. */
   readonly label: string;
   readonly kind: LineKind;
+  /** Of a published line, which has a colour of it. */
+  readonly family?: Family;
   readonly points: readonly { readonly x: number; readonly y: number }[];
 }
 
@@ -28,10 +31,22 @@ export interface LinePlot {
   readonly y: PlotAxis;
   /** In the order of the legend; those without a point within the axes are left out. */
   readonly lines: readonly PlotLine[];
+  /** Where names stand: below in a legend (the default), or each beside the end of its line. */
+  readonly names?: 'legend' | 'beside';
+  /** Default: {@link PAGE_SIZE}. */
+  readonly size?: PlotSize;
 }
 
-const WIDTH = 520;
-const HEIGHT = 380;
+/** Of a plot area, in pixels. */
+export interface PlotSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** For pages and slides. */
+export const PAGE_SIZE: PlotSize = { width: 520, height: 380 };
+/** For a column of a paper, where the same letters are to be read in half the width. */
+export const COLUMN_SIZE: PlotSize = { width: 340, height: 260 };
 const LEGEND_COLUMNS = 2;
 const LEGEND_ROW = 20;
 /** Characters of a label in the legend; of a longer one the middle is left out, since names of runs differ at their ends. */
@@ -40,6 +55,10 @@ const LABEL_LENGTH = 45;
 const SWATCH = 24;
 const GAP = 8;
 const DOT_RADIUS = 2.4;
+/** From one name beside a line to the next. */
+const NAME_ROW = 14;
+/** Pixels from the area to a name beside it. */
+const LEADER = 20;
 /** What labels of the last ticks may stand out above and on the right. */
 const ABOVE = 6;
 const BESIDE = 16;
@@ -49,6 +68,12 @@ const COLOURS: Readonly<Record<LineKind, readonly string[]>> = {
   theory: '#111111 #777777'.split(' '),
   measured: '#1f77b4 #2ca02c #9467bd #ff7f0e #17becf #8c564b #aec7e8 #98df8a #c5b0d5 #ffbb78'.split(' '),
   published: '#e377c2 #8da0cb #66a61e #a6761d #66c2a5 #e6ab02 #7570b3 #fb9a99 #444444 #5f9ea0'.split(' '),
+};
+/** Of published lines of a family: shades of one colour. */
+export const FAMILY_COLOURS: Readonly<Record<Family, readonly string[]>> = {
+  classical: '#333333 #6b6b6b #8f8f8f #4d5a66 #a39a8f'.split(' '),
+  learned: '#007a5e #6a3d9a #2b8cbe #b0539d #5b8c1f #1c9e9e #8c6bb1 #d6498f #3f51b5 #00a86b #8a5a78'.split(' '),
+  overfitted: '#b35900 #d9a400 #8c5a2b'.split(' '),
 };
 const DASHES: Readonly<Record<LineKind, readonly number[]>> = {
   ours: [],
@@ -74,7 +99,7 @@ interface Curve extends Pick<PlotLine, 'label' | 'kind'> {
  * An SVG with the legend below, so that it covers nothing.
  * @returns undefined when no point is within the axes
  */
-export function linePlot({ title, x, y, lines }: LinePlot): string | undefined {
+export function linePlot({ title, x, y, lines, names = 'legend', size = PAGE_SIZE }: LinePlot): string | undefined {
   // Colours before lines are left out, so that one has the same colour by every measure.
   const colours = coloursOf(lines);
   const drawable = lines.map((line, i) => ({
@@ -85,26 +110,37 @@ export function linePlot({ title, x, y, lines }: LinePlot): string | undefined {
   const drawn = drawable.filter(({ points }) => points.some((point) => fits(point.x, x) && fits(point.y, y)));
   const visible = drawn.flatMap(({ points }) => points.filter((point) => fits(point.x, x)));
   if (visible.length === 0) return undefined;
+  const { width } = size;
+  const height = names === 'beside' ? Math.max(size.height, (drawn.length - 1) * NAME_ROW) : size.height;
   const axes = {
-    x: createAxis('x', { ...axisOptions('x', x, visible), length: WIDTH }),
-    y: createAxis('y', { ...axisOptions('y', y, visible), length: HEIGHT }),
+    x: createAxis('x', { ...axisOptions('x', x, visible), length: width }),
+    y: createAxis('y', { ...axisOptions('y', y, visible), length: height }),
   };
   const curves = drawn.map(({ points, ...line }): Curve => {
     const sorted = points.toSorted((a, b) => a.x - b.x);
     return {
       ...line,
-      dots: hasDots(line.kind, points.length),
+      dots: names === 'legend' && hasDots(line.kind, points.length),
       corners: sorted.map((point) => [axes.x.at(point.x), axes.y.at(point.y)]),
     };
   });
-  const area = { width: WIDTH, height: HEIGHT, ...axes, content: curves.map(curveMark) };
+  const area = { width, height, ...axes, content: curves.map(curveMark) };
   const left = roomLeft(area);
-  const legend = legendOf(curves);
-  const top = ABOVE + HEIGHT + BELOW + LEGEND_ROW;
+  if (names === 'beside') {
+    const beside = namesBeside(curves, { width, height });
+    return figureOf(
+      markup`<g transform="translate(${pixel(left)},${ABOVE})">${plotArea(area)}${beside.mark}</g>`,
+      left + width + beside.width,
+      ABOVE + height + BELOW,
+      title,
+    );
+  }
+  const legend = legendOf(curves, size);
+  const top = ABOVE + height + BELOW + LEGEND_ROW;
   return figureOf(
     markup`<g transform="translate(${pixel(left)},${ABOVE})">${plotArea(area)}</g>
 <g transform="translate(${pixel(left)},${top})">${legend.mark}</g>`,
-    left + Math.max(WIDTH + BESIDE, legend.width),
+    left + Math.max(width + BESIDE, legend.width),
     top + legend.height,
     title,
   );
@@ -134,8 +170,50 @@ function dotAt([x, y]: Corner): Markup {
   return markup`<circle cx="${pixel(x)}" cy="${pixel(y)}" r="${DOT_RADIUS}"/>`;
 }
 
+/** Each beside the last point of its line that is shown, no nearer to another than they can be read, with a line from there. */
+function namesBeside(curves: readonly Curve[], size: PlotSize): { readonly mark: Markup; readonly width: number } {
+  const ends = curves
+    .map((curve) => ({ ...curve, end: lastShown(curve.corners, size) }))
+    .toSorted((a, b) => a.end[1] - b.end[1]);
+  const places = spread(
+    ends.map(({ end }) => end[1]),
+    NAME_ROW,
+    size.height,
+  );
+  const labels = ends.map(({ label }) => shortened(label));
+  const mark = ends.map(
+    ({ colour, end: [x, y] }, i) =>
+      markup`<path d="M${pixel(x)},${pixel(y)}L${size.width + GAP},${pixel(places[i])}H${size.width + LEADER}" fill="none" stroke="${colour}" stroke-width="0.5"/>
+<text x="${size.width + LEADER + GAP / 2}" y="${pixel(places[i] + 4)}" fill="${colour}">${labels[i]}</text>\n`,
+  );
+  return {
+    mark: markup`${mark}`,
+    width: LEADER + GAP + Math.max(...labels.map((label) => textWidth(label, LABEL_FONT))),
+  };
+}
+
+function lastShown(corners: readonly Corner[], { width, height }: PlotSize): Corner {
+  const shown = corners.findLast(([x, y]) => x >= 0 && x <= width && y >= 0 && y <= height);
+  return shown ?? corners[corners.length - 1];
+}
+
+/** Ascending places moved apart to a distance, as little as goes, within 0..length as far as they fit. */
+function spread(wanted: readonly number[], distance: number, length: number): number[] {
+  const places = [...wanted];
+  for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i], places[i - 1] + distance);
+  let most = Math.max(length, (places.length - 1) * distance);
+  for (let i = places.length - 1; i >= 0; i--) {
+    places[i] = Math.min(places[i], most);
+    most = places[i] - distance;
+  }
+  return places;
+}
+
 /** Column by column, with its left top corner at 0, 0. */
-function legendOf(curves: readonly Curve[]): {
+function legendOf(
+  curves: readonly Curve[],
+  size: PlotSize,
+): {
   readonly mark: Markup;
   readonly width: number;
   readonly height: number;
@@ -143,7 +221,7 @@ function legendOf(curves: readonly Curve[]): {
   const labels = curves.map(({ label }) => shortened(label));
   const rows = Math.ceil(curves.length / LEGEND_COLUMNS);
   const widest = Math.max(...labels.map((label) => textWidth(label, LABEL_FONT)));
-  const column = Math.max(WIDTH / LEGEND_COLUMNS, SWATCH + GAP + widest + GAP);
+  const column = Math.max(size.width / LEGEND_COLUMNS, SWATCH + GAP + widest + GAP);
   const entries = curves.map(({ kind, colour, dots }, i) => {
     const [x, y] = [Math.floor(i / rows) * column, (i % rows) * LEGEND_ROW];
     const line = strokeOf(kind, colour, `M0,0H${SWATCH}`);
@@ -170,7 +248,12 @@ function hasDots(kind: LineKind, points: number): boolean {
   return kind === 'measured' || (kind === 'published' && points <= MOST_DOTS);
 }
 
-function coloursOf(lines: readonly { readonly kind: LineKind }[]): string[] {
-  const used = { ours: 0, theory: 0, measured: 0, published: 0 };
-  return lines.map(({ kind }) => COLOURS[kind][used[kind]++ % COLOURS[kind].length]);
+function coloursOf(lines: readonly Pick<PlotLine, 'kind' | 'family'>[]): string[] {
+  const used = new Map<readonly string[], number>();
+  return lines.map(({ kind, family }) => {
+    const colours = family === undefined ? COLOURS[kind] : FAMILY_COLOURS[family];
+    const number = used.get(colours) ?? 0;
+    used.set(colours, number + 1);
+    return colours[number % colours.length];
+  });
 }

@@ -25,6 +25,8 @@ export interface PublishedCurve {
   readonly source: string;
   /** What kind of codec it is. */
   readonly family?: Family;
+  /** In figures that not all curves of the set have room in it is drawn; where none of a set is, all are. */
+  readonly prominent?: boolean;
   /** Where its authors or others say it. */
   readonly complexity?: Complexity;
   readonly points: readonly PublishedPoint[];
@@ -78,4 +80,10 @@ export function whyNotOfSet(
 /** The curve with the paper's table 4: rate and distortion by reverse step. */
 export function paperTable({ curves }: PublishedSet): readonly PublishedPoint[] | undefined {
   return curves.find(({ points }) => points.every(({ reverseSteps }) => reverseSteps !== undefined))?.points;
+}
+
+/** The curves for figures in which not all have room, and the anchor. @param anchor its label */
+export function prominentCurves(published: PublishedSet, anchor: string | undefined): PublishedSet {
+  const some = published.curves.filter(({ prominent, label }) => prominent || label === anchor);
+  return published.curves.some(({ prominent }) => prominent) ? { ...published, curves: some } : published;
 }

@@ -2,7 +2,7 @@
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { psnrOfRmse } from '../image/metrics.js';
 import { msSsimDecibels } from '../image/ms-ssim.js';
-import { type BdResult, bdQuality, bdRate, improving, type RateQuality } from './bd-rate.js';
+import { type BdResult, bdQuality, bdRate, improving, type RateQuality, relativeRates } from './bd-rate.js';
 import type { RatePoint } from './rate-point.js';
 
 /** What a curve is made of; rates in bits per pixel. */
@@ -58,14 +58,28 @@ export function compareQualities(
   return compare(bdQuality, anchor, test, measure);
 }
 
+/** Along the qualities that both cover, by how many percent the rate of `test` differs from the anchor's; empty where {@link compareCurves} is null. */
+export function relativeRateCurve(
+  anchor: readonly CurvePoint[],
+  test: readonly CurvePoint[],
+  measure: Measure,
+  count: number,
+): { readonly quality: number; readonly percent: number }[] {
+  return orNull(() => relativeRates(qualityCurve(anchor, measure), qualityCurve(test, measure), count)) ?? [];
+}
+
 function compare(
   method: typeof bdRate,
   anchor: readonly CurvePoint[],
   test: readonly CurvePoint[],
   measure: Measure,
 ): BdResult | null {
+  return orNull(() => method(qualityCurve(anchor, measure), qualityCurve(test, measure)));
+}
+
+function orNull<T>(work: () => T): T | null {
   try {
-    return method(qualityCurve(anchor, measure), qualityCurve(test, measure));
+    return work();
   } catch (error) {
     // Too short or too far apart; what else it refuses, a quality curve does not have.
     if (error instanceof CodecError) return null;
@@ -105,9 +119,48 @@ export interface MeanPoint {
 export function meanCurve<T extends CurvePoint, K extends string = never>(
   curves: readonly (readonly T[])[],
   settingOf: (point: T) => number,
-  grid: readonly number[] = curves.flatMap((points) => points.map(settingOf)),
+  grid?: readonly number[],
   more = {} as Readonly<Record<K, (point: T) => number | null>>,
 ): (MeanPoint & Record<K, number | null>)[] {
+  const names = Object.keys(more) as K[];
+  return alignCurves(curves, settingOf, grid).map(({ setting, places }) => {
+    const here = places.map(interpolate);
+    const errors = here.map((point) => rmseOfPsnr(point.psnr));
+    const extra = names.map((name) => [name, meanOrNull(places.map((place) => linear(place, more[name])))]);
+    const { bpp, psnr, rmse, msSsim } = meanPoint(here);
+    return {
+      setting,
+      bpp,
+      bitsPerDim: bpp / 3,
+      psnr,
+      rmse,
+      meanRmse: mean(errors),
+      rootMeanMse: Math.sqrt(mean(errors.map((error) => error * error))),
+      msSsim,
+      ...(Object.fromEntries(extra) as Record<K, number | null>),
+    };
+  });
+}
+
+/**
+ * Mean curves of some of the pictures, each at the settings that the curves of all of them cover.
+ * @returns a function that is given places in `curves`, any of them any number of times, and gives the mean of these
+ */
+export function meansOfSome<T extends CurvePoint>(
+  curves: readonly (readonly T[])[],
+  settingOf: (point: T) => number,
+  grid?: readonly number[],
+): (picked: readonly number[]) => CurvePoint[] {
+  const aligned = alignCurves(curves, settingOf, grid).map(({ places }) => places.map(interpolate));
+  return (picked) => aligned.map((here) => meanPoint(picked.map((i) => here[i])));
+}
+
+/** Curves at equal settings: for each setting, in order, where it is on each of them. */
+function alignCurves<T extends CurvePoint>(
+  curves: readonly (readonly T[])[],
+  settingOf: (point: T) => number,
+  grid: readonly number[] = curves.flatMap((points) => points.map(settingOf)),
+): { readonly setting: number; readonly places: readonly Place<T>[] }[] {
   if (curves.some((points) => points.length === 0)) throw invalidArgument('curve', 'at least one point', 0);
   const sorted = curves.map((points) =>
     points.map((point) => ({ setting: settingOf(point), point })).sort((a, b) => a.setting - b.setting),
@@ -115,26 +168,24 @@ export function meanCurve<T extends CurvePoint, K extends string = never>(
   const low = Math.max(...sorted.map((points) => points[0].setting));
   const high = Math.min(...sorted.map((points) => points[points.length - 1].setting));
   const settings = [...new Set(grid)].filter((setting) => setting >= low && setting <= high).sort((a, b) => a - b);
-  const names = Object.keys(more) as K[];
-  return settings.map((setting) => {
-    const places = sorted.map((points) => placeOf(points, setting));
-    const here = places.map(interpolate);
-    const psnr = mean(here.map((point) => point.psnr));
-    const bpp = mean(here.map((point) => point.bpp));
-    const errors = here.map((point) => rmseOfPsnr(point.psnr));
-    const extra = names.map((name) => [name, meanOrNull(places.map((place) => linear(place, more[name])))]);
-    return {
-      setting,
-      bpp,
-      bitsPerDim: bpp / 3,
-      psnr,
-      rmse: rmseOfPsnr(psnr),
-      meanRmse: mean(errors),
-      rootMeanMse: Math.sqrt(mean(errors.map((error) => error * error))),
-      msSsim: meanOrNull(here.map((point) => point.msSsim)),
-      ...(Object.fromEntries(extra) as Record<K, number | null>),
-    };
-  });
+  return settings.map((setting) => ({ setting, places: sorted.map((points) => placeOf(points, setting)) }));
+}
+
+/** What one curve is at a setting. */
+interface PicturePoint {
+  readonly bpp: number;
+  readonly psnr: number;
+  readonly msSsim: number | null;
+}
+
+function meanPoint(points: readonly PicturePoint[]): PicturePoint & CurvePoint {
+  const psnr = mean(points.map((point) => point.psnr));
+  return {
+    bpp: mean(points.map(({ bpp }) => bpp)),
+    psnr,
+    rmse: rmseOfPsnr(psnr),
+    msSsim: meanOrNull(points.map(({ msSsim }) => msSsim)),
+  };
 }
 
 /** Where a setting is on a curve: between two of its points, or twice the same one. */
@@ -153,7 +204,7 @@ function placeOf<T>(points: readonly { readonly setting: number; readonly point:
   return { a: a.point, b: b.point, share: (setting - a.setting) / (b.setting - a.setting) };
 }
 
-function interpolate(place: Place<CurvePoint>): { bpp: number; psnr: number; msSsim: number | null } {
+function interpolate(place: Place<CurvePoint>): PicturePoint {
   const { a, b } = place;
   if (a === b) return { bpp: b.bpp, psnr: decibels(b, 'psnr'), msSsim: b.msSsim };
   const similarity = linear(place, (point) => (point.msSsim === null ? null : decibels(point, 'msSsim')));

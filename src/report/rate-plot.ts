@@ -1,6 +1,7 @@
 /** Figures of rate-distortion curves: quality over bits per pixel. */
 import { msSsimDecibels } from '../image/ms-ssim.js';
-import { type LineKind, linePlot } from './line-plot.js';
+import { type LineKind, type LinePlot, linePlot } from './line-plot.js';
+import type { Family } from './published.js';
 import type { Measure } from './rate-curve.js';
 
 /** A curve of a figure. */
@@ -8,6 +9,8 @@ export interface PlotCurve {
   /** For the legend; unlike those of the other curves. */
   readonly label: string;
   readonly kind: LineKind;
+  /** Of a published curve. */
+  readonly family?: Family;
   readonly points: readonly PlotPoint[];
 }
 
@@ -38,17 +41,23 @@ export function ratePlot(
   measure: Measure,
   options: PlotOptions = {},
 ): string | undefined {
+  return linePlot(rateLines(curves, measure, options));
+}
+
+/** The same before it is drawn. */
+export function rateLines(curves: readonly PlotCurve[], measure: Measure, options: PlotOptions = {}): LinePlot {
   const { title, bpp: domain = [0.03, 3] } = options;
-  return linePlot({
+  return {
     ...(title === undefined ? {} : { title }),
     x: { title: 'bits per pixel', type: 'log', domain },
     y: { title: TITLES[measure], type: 'linear' },
-    lines: curves.map(({ label, kind, points }) => ({
+    lines: curves.map(({ label, kind, family, points }) => ({
       label,
       kind,
+      ...(family && { family }),
       points: points.map((point) => ({ x: point.bpp, y: qualityOf(point, measure) })),
     })),
-  });
+  };
 }
 
 /** In dB; NaN where there is none. */

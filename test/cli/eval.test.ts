@@ -172,7 +172,7 @@ describe('refusals', () => {
     ['eval a.png --variance wide', /--variance: expected one of "beta", "beta-tilde", "learned", got "wide"/],
     ['eval a.png --variance learned', /variance: expected beta or beta-tilde for a network that gives no variance/],
     ['eval a.png --crop 0', /--crop: expected an integer of 1 or more, got 0/],
-    ['eval a.png --plot terms.pdf', /terms.pdf: figures are written as .svg or .png/],
+    ['eval a.png --plot terms.pdf', /terms.pdf: figures are written as .svg, .png or .tex/],
     ['eval a.png --plot x.svg -o x.svg', /x.svg: named by both --output and --plot/],
     ['eval a.png --fid b', /--fid: expected --features/],
     ['eval a.png --fid a.png --features b.onnx', /--fid: expected at least 2 images on either side, got 1/],

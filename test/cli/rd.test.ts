@@ -1,12 +1,16 @@
 /** The command `rd` on small pictures, whole: numbers, resuming, parts, bad pictures. */
+import { spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { psnr, rmse } from '../../src/image/metrics.js';
 import { ssim } from '../../src/image/ms-ssim.js';
+import { networkMultiplyAdds } from '../../src/model/multiply-adds.js';
 import { readImage } from '../../src/node/image/read.js';
 import { encodePng } from '../../src/node/image/write.js';
+import { loadModelInfo } from '../../src/node/models.js';
 import { callMain, callMainJson, ddpmCodec, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
@@ -42,7 +46,10 @@ function timeless(value: unknown): unknown {
 describe('rd', () => {
   it('leaves a report of numbers, figures and a page', async () => {
     expect((await readdir(at('whole'))).sort()).toEqual(
-      ['compressai', 'figures', 'images', 'images.csv', 'mean.csv', 'report.html', 'results.json', 'run.json'].sort(),
+      [
+        ...['compressai', 'figures', 'images', 'images.csv', 'mean.csv', 'report.html', 'results.json', 'run.json'],
+        'tables',
+      ].sort(),
     );
     const figures = await readdir(at('whole', 'figures'));
     for (const name of [
@@ -54,6 +61,11 @@ describe('rd', () => {
     ]) {
       expect(figures).toContain(`${name}.svg`);
       expect((await readFile(at('whole', 'figures', `${name}.png`))).subarray(1, 4).toString()).toBe('PNG');
+      expect(await readFile(at('whole', 'figures', `${name}.tex`), 'utf8')).toContain('\\begin{tikzpicture}');
+    }
+    const tables = await readdir(at('whole', 'tables'));
+    for (const name of ['rates', 'rates-bpp', 'bd', 'table4']) {
+      expect(tables).toEqual(expect.arrayContaining([`${name}.tex`, `${name}.md`]));
     }
     const { summary, failed, missing, options } = await results('whole');
     expect({ failed, missing, shard: options.shard, images: summary.images }).toEqual({
@@ -87,6 +99,27 @@ describe('rd', () => {
       expect(point.ssim).toBe(ssim(original, picture));
       expect(point.bitsPerDim).toBeCloseTo((8 * point.bytes) / 3072, 12);
     }
+  });
+
+  it('what decoding takes is an evaluation of the network for each step', async () => {
+    const { config } = await loadModelInfo('cifar10');
+    const evaluation = networkMultiplyAdds(config, { width: 32, height: 32 });
+    for (const { ours, width, height } of (await results('whole')).images) {
+      const { decodingKmac, steps } = ours['ddpm-codec'];
+      expect((decodingKmac * 1000 * width * height) / evaluation).toBeCloseTo(steps.length, 9);
+    }
+  });
+
+  it.skipIf(spawnSync('pdflatex', ['--version']).error !== undefined)('is input by a LaTeX document', async () => {
+    const paper = fileURLToPath(new URL('../../examples/paper/paper.tex', import.meta.url));
+    const { status, stdout } = spawnSync(
+      'pdflatex',
+      ['-interaction=nonstopmode', '-halt-on-error', `\\def\\report{${at('whole')}}\\input{${paper}}`],
+      { cwd: directory, encoding: 'utf8' },
+    );
+    expect(status, stdout).toBe(0);
+    expect((await readFile(at('paper.pdf'))).subarray(0, 4).toString()).toBe('%PDF');
+    expect(stdout).not.toContain('Missing character');
   });
 
   it('the bits of header and steps are those of the file, and their KL that of the points', async () => {
@@ -199,6 +232,8 @@ describe('rd', () => {
     ],
     [['--published', 'imagenet'], /--published: expected cifar10 or kodak/],
     [['--published', 'kodak'], /--published kodak: expected Kodak's 24 photographs, .* got 0 of them among 3 pictures/],
+    [['--anchor', 'avif'], /--anchor avif: expected one of ddpm-codec$/m],
+    [['--anchor', 'JPEG', '--baselines', 'jpeg,webp'], /--anchor JPEG: expected one of jpeg; jpeg444$/m],
     [['--shard', '3/2'], /--shard: expected I\/N/],
     [['--shard', '4/4'], /part 4 of 4: no images, there are only 3/],
     [['--jobs', '0'], /--jobs: expected an integer from 1/],

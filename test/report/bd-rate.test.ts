@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bdQuality, bdRate, improving, type RateQuality } from '../../src/report/bd-rate.js';
+import { bdQuality, bdRate, improving, type RateQuality, relativeRates } from '../../src/report/bd-rate.js';
 
 const curve = (...points: [rate: number, quality: number][]): RateQuality[] =>
   points.map(([rate, quality]) => ({ rate, quality }));
@@ -132,6 +132,26 @@ describe('bdRate and bdQuality', () => {
     bad(curve([1, 30], [2, 31], [2, 32], [4, 33]), /quality to rise with the rate/);
     expect(() => bdRate(good, curve([1, 33], [2, 34], [3, 35], [4, 36]))).toThrow(/some quality that both cover/);
     expect(() => bdQuality(good, curve([4, 33], [5, 34], [6, 35], [7, 36]))).toThrow(/some rate that both cover/);
+  });
+});
+
+describe('relativeRates', () => {
+  it('have the BD-rate as their mean, in logarithms, and go from end to end of the overlap', () => {
+    for (const { anchor, test } of SCIPY) {
+      const { value, overlap } = bdRate(anchor, test);
+      const rates = relativeRates(anchor, test, 10_001);
+      expect([rates[0].quality, rates.at(-1)!.quality]).toEqual(overlap.map((end) => expect.closeTo(end, 9)));
+      const logs = rates.map(({ percent }) => Math.log1p(percent / 100));
+      const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length;
+      expect(100 * Math.expm1(mean)).toBeCloseTo(value, 1);
+    }
+  });
+
+  it('are those of the points themselves where both have one', () => {
+    const anchor = curve([1, 31], [2, 32], [4, 33], [8, 34], [16, 35]);
+    const test = curve([0.5, 31], [1.5, 32], [4, 33], [16, 34], [8 * 16, 35]);
+    const percents = relativeRates(anchor, test, 5).map(({ percent }) => percent);
+    expect(percents).toEqual([-50, -25, 0, 100, 700].map((percent) => expect.closeTo(percent, 9)));
   });
 });
 

@@ -7,6 +7,7 @@ import {
   type CurvePoint,
   compareCurves,
   meanCurve,
+  meansOfSome,
   qualityCurve,
 } from '../../src/report/rate-curve.js';
 
@@ -156,4 +157,14 @@ describe('average', () => {
     expect(average([5])).toEqual({ mean: 5, standardError: null, count: 1 });
     expect(average([null])).toBe(null);
   });
+});
+
+it('meansOfSome of all pictures is their mean curve, of one its own, and of any of them at the settings that all cover', () => {
+  const curves = [straight(0, 4), straight(1, 5, 3), straight(0, 5, 7)];
+  const settingOf = ({ rmse }: CurvePoint) => -rmse;
+  const of = meansOfSome(curves, settingOf);
+  const all = meanCurve(curves, settingOf);
+  expect(of([0, 1, 2])).toMatchObject(all.map(({ bpp, rmse }) => ({ bpp, rmse })));
+  expect(of([2, 0, 1, 1, 2, 0]).map(({ bpp }) => bpp)).toEqual(all.map(({ bpp }) => expect.closeTo(bpp, 9)));
+  expect(of([1]).map(({ bpp }) => bpp)).toEqual([6, 12, 24, 48].map((bpp) => expect.closeTo(bpp, 9)));
 });

@@ -96,7 +96,7 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
         plot: {
           type: 'string',
           requiresArg: true,
-          description: 'Draw the terms over the timestep: a file .svg or .png',
+          description: 'Draw the terms over the timestep: a file .svg, .png or, for LaTeX, .tex',
         },
         model: modelOption,
         timesteps: numberOption(

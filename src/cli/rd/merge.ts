@@ -7,7 +7,7 @@ import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
 import { refuseInputs } from '../jobs.js';
 import { inReport, openReport, readFailures, readImages, readRun, saveImage } from './directory.js';
-import { finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
+import { ANCHOR_OPTION, checkAnchor, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 
 /** Parts that are named in a message. */
 const MOST_TOLD = 20;
@@ -16,6 +16,7 @@ interface MergeArgs extends OutputArgs {
   readonly reports: string[];
   readonly output: string;
   readonly published?: string;
+  readonly anchor?: string;
 }
 
 export const rdMergeCommand: CommandModule<object, MergeArgs> = {
@@ -38,6 +39,7 @@ export const rdMergeCommand: CommandModule<object, MergeArgs> = {
           description: 'Directory of the whole report',
         },
         published: PUBLISHED_OPTION,
+        anchor: ANCHOR_OPTION,
         ...outputOptions,
       } as const)
       .example('$0 rd merge parts/* -o report/', '') as never,
@@ -58,11 +60,12 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
     }
   }
   const whole: Run = { ...first.run, options: { ...first.run.options, shard: null } };
+  await checkAnchor(args.anchor, whole.options, published);
   const { images, failed } = await collect(parts);
   await inReport(args.output, async () => {
     await openReport(args.output, whole, args.force);
     for (const image of images.values()) await saveImage(args.output, image, whole.options);
-    await finishReport(args.output, whole, failed, published, console);
+    await finishReport(args.output, whole, failed, { published, anchor: args.anchor }, console);
   });
   const { imageCount } = whole.options;
   if (images.size === imageCount) return;

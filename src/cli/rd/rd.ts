@@ -27,7 +27,7 @@ import {
 import { type Console, formatDuration, openConsole } from '../console.js';
 import { finishedImages, imageFile, inReport, openReport, readImages } from './directory.js';
 import { rdMergeCommand } from './merge.js';
-import { checkPublished, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
+import { ANCHOR_OPTION, checkAnchor, checkPublished, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 import { measureElsewhere, measureHere, type Work, type WorkMessage } from './work.js';
 
 interface RdArgs extends EngineArgs, OutputArgs {
@@ -41,6 +41,7 @@ interface RdArgs extends EngineArgs, OutputArgs {
   readonly baselines?: string;
   readonly theory: boolean;
   readonly published?: string;
+  readonly anchor?: string;
   readonly seed: unknown;
   readonly background?: string;
   readonly shard?: string;
@@ -94,6 +95,7 @@ const OPTIONS = {
     description: 'Add what an ideal coder would need with the same model',
   },
   published: PUBLISHED_OPTION,
+  anchor: ANCHOR_OPTION,
   seed: numberOption('Seed of all random numbers, 0 to 4294967295', { default: 0 }),
   background: backgroundOption,
   shard: {
@@ -149,6 +151,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const shard = chooseShard(args.shard, process.env);
   const { options, images } = await checkOptions(args, shard);
   const { names } = images;
+  await checkAnchor(args.anchor, options, published);
   await checkPublished(published, images);
   await noteLowTarget(options, console);
   const { runVersions } = await import('../../report/rd/results.js');
@@ -174,7 +177,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     const { engine, device, precision, threads } = args;
     const work: Work = { directory: args.output, options, engineArgs: { engine, device, precision, threads } };
     const failed = await measure(work, waiting, names, jobs, console);
-    await finishReport(args.output, run, failed, published, console);
+    await finishReport(args.output, run, failed, { published, anchor: args.anchor }, console);
     if (failed.length === 0) return;
     throw new CodecError(
       'image',
@@ -185,7 +188,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
 
 /** Says before the work what such files have no place in. */
 async function noteLowTarget({ model, targetRmse }: RdOptions, console: Console): Promise<void> {
-  const { LEAST_PSNR } = await import('../../report/rd/summary.js');
+  const { LEAST_PSNR } = await import('../../report/rd/comparison.js');
   const psnr = psnrOfRmse(targetRmse);
   if (model === 'none' || psnr >= LEAST_PSNR) return;
   console.note(

@@ -2,8 +2,9 @@
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { ImageSet } from '../../data/image-set.js';
+import type { PublishedSet } from '../../report/published.js';
 import type { Report } from '../../report/rd/export.js';
-import type { ImageFailure, Run } from '../../report/rd/results.js';
+import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import type { Summary } from '../../report/rd/summary.js';
 import { type Console, table } from '../console.js';
 import { readImages, saveFiles } from './directory.js';
@@ -15,8 +16,33 @@ export type PublishedName = (typeof PUBLISHED_SETS)[number];
 export const PUBLISHED_OPTION = {
   type: 'string',
   requiresArg: true,
-  description: 'Draw published points beside ours: cifar10 (DDPM, UQDM, VDM, BPG, JPEG) or kodak (from CompressAI)',
+  description:
+    'Draw published points beside ours: cifar10 (DDPM, UQDM, VDM, BPG, JPEG) or kodak (VVC, AV1, HPCM, LALIC, MLIC+, ELIC, Cool-chic, C3 and others)',
 } as const;
+
+export const ANCHOR_OPTION = {
+  type: 'string',
+  requiresArg: true,
+  description:
+    'What all are compared with: a codec by its name, or a part of its label, such as avif or "VTM 9.1" [default: of --published kodak, VTM as CompressAI ran it; else the first of --baselines]',
+} as const;
+
+/** Refuses an `--anchor` that a run does not have, before anything is measured. @throws CodecError `usage` */
+export async function checkAnchor(
+  anchor: string | undefined,
+  options: RdOptions,
+  published: PublishedName | undefined,
+): Promise<void> {
+  if (anchor === undefined) return;
+  const { readPublished } = await import('../../report/published.js');
+  await findAnchor(anchor, options, published && (await readPublished(published)));
+}
+
+async function findAnchor(anchor: string, options: RdOptions, published: PublishedSet | undefined): Promise<void> {
+  const { chooseAnchor } = await import('../../report/rd/comparison.js');
+  const { anchorChoices } = await import('../../report/rd/summary.js');
+  chooseAnchor(anchorChoices(options, published), anchor, published);
+}
 
 /** `--published`, checked. */
 export function publishedSet(name: string | undefined): PublishedName | undefined {
@@ -44,37 +70,52 @@ export async function checkPublished(published: PublishedName | undefined, image
   if (reason !== undefined) throw new CodecError('usage', `--published ${published}: ${reason}`);
 }
 
-/**
- * Writes everything but the images themselves, and says what came of it.
- * @param published left out, with a note, where the images are not those of that set
- */
+/** What stands beside the results of a run. */
+export interface Beside {
+  /** Left out, with a note, where the images are not those of that set. */
+  readonly published: PublishedName | undefined;
+  /** Left out, with a note, where it is of a set that is. */
+  readonly anchor: string | undefined;
+}
+
+/** Writes everything but the images themselves, and says what came of it. */
 export async function finishReport(
   directory: string,
   run: Run,
   failed: readonly ImageFailure[],
-  published: PublishedName | undefined,
+  { published, anchor }: Beside,
   console: Console,
 ): Promise<void> {
   const { labelOf, summarise } = await import('../../report/rd/summary.js');
   const { numberFiles } = await import('../../report/rd/export.js');
   const { readPublished, whyNotOfSet } = await import('../../report/published.js');
+  const { encodeFigure, FIGURE_FORMATS } = await import('../../report/figure.js');
   const { drawFigures } = await import('../../report/rd/figures.js');
+  const { reportTables, tableFiles } = await import('../../report/rd/tables.js');
   const { reportPage } = await import('../../report/rd/page.js');
   const images = await readImages(directory, run.options);
   const set = published === undefined ? undefined : await readPublished(published);
   const reason = set && whyNotOfSet(set, images);
   if (reason !== undefined) console.note(`--published ${published} is left out: ${reason}`);
   const others = reason === undefined ? set : undefined;
-  const report: Report = { run, images, failed, summary: summarise(run, images, others) };
+  let against = anchor;
+  if (reason !== undefined && anchor !== undefined) {
+    await findAnchor(anchor, run.options, others).catch(() => {
+      console.note(`--anchor ${anchor} is left out: it is of --published ${published}`);
+      against = undefined;
+    });
+  }
+  const report: Report = { run, images, failed, summary: summarise(run, images, others, against) };
   await saveFiles(directory, numberFiles(report));
   if (images.length > 0) {
-    const figures = await drawFigures(report.summary, others);
-    for (const { name, svg, png } of figures) {
-      await saveFiles(directory, [
-        [`figures/${name}.svg`, svg],
-        [`figures/${name}.png`, png],
-      ]);
+    const figures = drawFigures(report.summary, others);
+    for (const { name, svg, column } of figures) {
+      for (const format of FIGURE_FORMATS) {
+        const file = await encodeFigure(format === 'tex' ? column : svg, format);
+        await saveFiles(directory, [[`figures/${name}.${format}`, file]]);
+      }
     }
+    await saveFiles(directory, tableFiles(reportTables(report, others)));
     await saveFiles(directory, [['report.html', await reportPage(report, figures, others)]]);
   }
   const { summary } = report;

@@ -1,10 +1,19 @@
 /** The figures of a report: the paper's figure 5, quality over rate, and what files take above an ideal coder. */
-import { encodeFigure } from '../figure.js';
-import { type LineKind, type LinePlot, linePlot, type PlotAxis, type PlotLine } from '../line-plot.js';
-import type { PublishedPoint, PublishedSet } from '../published.js';
-import type { Measure } from '../rate-curve.js';
-import { type PlotCurve, ratePlot } from '../rate-plot.js';
-import { type CodecKind, type CodecSummary, LEAST_PSNR, type MeanRdPoint, type Summary } from './summary.js';
+import {
+  COLUMN_SIZE,
+  FAMILY_COLOURS,
+  type LineKind,
+  type LinePlot,
+  linePlot,
+  type PlotAxis,
+  type PlotLine,
+} from '../line-plot.js';
+import { type PublishedPoint, type PublishedSet, prominentCurves } from '../published.js';
+import { type CurvePoint, type Measure, relativeRateCurve } from '../rate-curve.js';
+import { type PlotCurve, rateLines } from '../rate-plot.js';
+import { type ScatterPoint, scatterPlot } from '../scatter-plot.js';
+import { LEAST_PSNR, type Standings, seen } from './comparison.js';
+import { type CodecKind, type CodecSummary, labelOf, type MeanRdPoint, type Summary } from './summary.js';
 
 export interface Figure {
   /** File name without extension. */
@@ -12,7 +21,8 @@ export interface Figure {
   /** What it shows, for the page. */
   readonly caption: string;
   readonly svg: string;
-  readonly png: Uint8Array;
+  /** The same for a column of a paper, without its title, which a caption is for. */
+  readonly column: string;
 }
 
 /** By how much an axis of rates is longer than the curves on it. */
@@ -23,43 +33,45 @@ const LINES: Readonly<Record<CodecKind, LineKind>> = {
   measured: 'measured',
   payload: 'measured',
 };
+/** Of a curve against the anchor's. */
+const RELATIVE_POINTS = 100;
+/** Up to which rates against the anchor's are drawn. */
+const MOST_PERCENT = 60;
+const OUR_COLOUR = '#d62728';
 const STEPS: PlotAxis = { title: 'reverse process steps, T - t', type: 'linear' };
 const RMSE: PlotAxis = { title: 'distortion: mean RMSE, grey levels 0..255', type: 'linear', domain: [0, 80] };
 const RATE: PlotAxis = { title: 'rate, bits/dim', type: 'linear' };
 
 /** All figures there is something to draw in: at least a point within their axes. @param published drawn beside, dashed */
-export async function drawFigures(summary: Summary, published?: PublishedSet): Promise<Figure[]> {
-  const { codecs, meanImages: images } = summary;
+export function drawFigures(summary: Summary, published?: PublishedSet): Figure[] {
+  const { codecs, meanImages: images, standings } = summary;
   const title = `Mean of ${images} image${images === 1 ? '' : 's'}`;
   const [whole, payload] = [
     codecs.filter(({ kind }) => kind !== 'payload'),
     codecs.filter(({ kind }) => kind === 'payload'),
   ];
   const ours = codecs.filter(({ kind }) => kind === 'ours');
-  return (
-    await Promise.all([
-      figure5(whole, title, published),
-      quality('psnr-vs-rate', title, 'psnr', whole, published),
-      quality('ms-ssim-vs-rate', title, 'msSsim', whole, published),
-      payload.length === 0
-        ? undefined
-        : quality('psnr-vs-rate-no-container', `${title}; no such files exist of others`, 'psnr', [
-            ...ours,
-            ...payload,
-          ]),
-      overhead(ours, title),
-    ])
-  )
-    .flat()
-    .filter((figure) => figure !== undefined);
+  const some = published && prominentCurves(published, standings?.anchor);
+  return [
+    ...figure5(whole, title, some),
+    quality('psnr-vs-rate', title, 'psnr', whole, some),
+    quality('ms-ssim-vs-rate', title, 'msSsim', whole, some),
+    relativeRate(whole, title, standings, published),
+    complexity(title, standings, published),
+    imagesFigure(summary),
+    payload.length === 0
+      ? undefined
+      : quality('psnr-vs-rate-no-container', `${title}; no such files exist of others`, 'psnr', [...ours, ...payload]),
+    overhead(ours, title),
+  ].filter((figure) => figure !== undefined);
 }
 
 /** Distortion and rate over the steps of the reverse process, and over each other; axes linear, as in the paper. */
-async function figure5(
+function figure5(
   codecs: readonly CodecSummary[],
   title: string,
   published: PublishedSet | undefined,
-): Promise<(Figure | undefined)[]> {
+): (Figure | undefined)[] {
   const chains = codecs.filter(({ kind }) => kind === 'ours' || kind === 'theory');
   if (chains.length === 0) return [];
   const ours = chains.filter(({ kind }) => kind === 'ours');
@@ -70,7 +82,7 @@ async function figure5(
     curves: published.curves.filter(({ points }) => points[0].reverseSteps !== undefined),
   };
   const theirSteps = ({ reverseSteps }: PublishedPoint) => reverseSteps!;
-  return Promise.all([
+  return [
     draw('distortion-vs-steps', 'Figure 5 of the paper, left: distortion over the steps of the reverse process.', {
       title: titled(title, paper),
       x: STEPS,
@@ -106,39 +118,164 @@ async function figure5(
         ),
       ],
     }),
-  ]);
+  ];
 }
 
-async function quality(
+function quality(
   name: string,
   title: string,
   measure: Measure,
   codecs: readonly CodecSummary[],
   published?: PublishedSet,
-): Promise<Figure | undefined> {
+): Figure | undefined {
   const curves: PlotCurve[] = [
     ...codecs.map(({ label, kind, mean }) => ({ label, kind: LINES[kind], points: mean })),
-    ...(published?.curves ?? []).map(({ label, points }) => ({ label, kind: 'published' as const, points })),
+    ...(published?.curves ?? []).map(({ label, family, points }) => ({
+      label,
+      kind: 'published' as const,
+      ...(family && { family }),
+      points,
+    })),
   ].map((curve) => ({ ...curve, points: curve.points.filter(({ psnr }) => psnr >= LEAST_PSNR) }));
   const lossy = codecs.filter(({ kind, mean }) => kind !== 'theory' && mean.length > 1);
   if (!lossy.some(({ mean }) => mean.some((point) => point[measure] !== null))) return undefined;
   const rates = lossy.flatMap(({ mean }) => mean.filter(({ psnr }) => psnr >= LEAST_PSNR).map(({ bpp }) => bpp));
   if (rates.length === 0) return undefined;
   const [low, high] = [Math.min(...rates), Math.max(...rates)];
-  const svg = ratePlot(curves, measure, {
+  const plot = rateLines(curves, measure, {
     title: titled(title, published),
     bpp: [low / MARGIN, high * MARGIN],
   });
   const words = measure === 'psnr' ? 'Mean PSNR' : 'Mean MS-SSIM';
-  return figure(
+  return draw(
     name,
     `${words} over bits per pixel, logarithmic. A lossless codec has no such point and is not drawn.`,
-    svg,
+    plot,
   );
 }
 
+/** What BD-rates are means of: each codec's rate against the anchor's, over PSNR. */
+function relativeRate(
+  codecs: readonly CodecSummary[],
+  title: string,
+  standings: Standings | null,
+  published: PublishedSet | undefined,
+): Figure | undefined {
+  if (standings === null) return undefined;
+  const curves: (Pick<PlotLine, 'label' | 'kind' | 'family'> & { readonly points: readonly CurvePoint[] })[] = [
+    ...codecs
+      .filter(({ kind }) => kind !== 'theory')
+      .map(({ label, kind, mean }) => ({ label, kind: LINES[kind], points: mean })),
+    ...(published?.curves ?? [])
+      .filter(({ rate }) => rate === 'file')
+      .map(({ label, family, points }) => ({
+        label,
+        kind: 'published' as const,
+        ...(family && { family }),
+        points: points.map((point) => ({ msSsim: null, ...point })),
+      })),
+  ];
+  const anchor = curves.find(({ label }) => label === standings.anchor);
+  if (anchor === undefined) return undefined;
+  const lines = curves.flatMap(({ points, ...curve }): PlotLine[] => {
+    const relative = relativeRateCurve(seen(anchor.points), seen(points), 'psnr', RELATIVE_POINTS);
+    const line = relative.map(({ quality, percent }) => ({ x: quality, y: percent }));
+    return line.length === 0 ? [] : [{ ...curve, points: line }];
+  });
+  if (lines.length < 2) return undefined;
+  return draw(
+    'rate-vs-anchor',
+    `By how many percent the rate at a PSNR differs from that of ${standings.anchor}; BD-rates are means of these curves.`,
+    {
+      title: titled(title, published),
+      x: { title: 'PSNR, dB', type: 'linear', domain: qualityRange(lines) },
+      y: { title: `rate against ${standings.anchor}, %`, type: 'linear', domain: relativeRange(lines) },
+      lines,
+      names: 'beside',
+    },
+  );
+}
+
+/** Where ours are, or else all, and a little more. */
+function qualityRange(lines: readonly PlotLine[]): [number, number] {
+  const ours = lines.filter(({ kind }) => kind === 'ours');
+  const all = (ours.length > 0 ? ours : lines).flatMap(({ points }) => points.map(({ x }) => x));
+  return [Math.min(...all) - 0.5, Math.max(...all) + 0.5];
+}
+
+/** What is far worse is told by the tables. */
+function relativeRange(lines: readonly PlotLine[]): [number, number] {
+  const all = lines.flatMap(({ points }) => points.map(({ y }) => y));
+  return [Math.max(-100, Math.min(...all) - 5), Math.min(MOST_PERCENT, Math.max(...all) + 5)];
+}
+
+/** BD-rate over the work of decoding. */
+function complexity(
+  title: string,
+  standings: Standings | null,
+  published: PublishedSet | undefined,
+): Figure | undefined {
+  const rows = standings?.rows ?? [];
+  const numbers = { classical: 0, learned: 0, overfitted: 0 };
+  const points = rows.flatMap(({ label, kind, family, psnr, complexity }): (ScatterPoint & { ours: boolean })[] => {
+    if (!psnr?.bdRate || !(complexity && complexity.kmacPerPixel > 0)) return [];
+    const colour =
+      family === null ? OUR_COLOUR : FAMILY_COLOURS[family][numbers[family]++ % FAMILY_COLOURS[family].length];
+    return [
+      {
+        label,
+        colour,
+        x: complexity.kmacPerPixel,
+        y: psnr.bdRate.value,
+        hollow: complexity.of === 'model',
+        ours: kind === 'ours',
+      },
+    ];
+  });
+  const ours = points.filter((point) => point.ours).toSorted((a, b) => a.x - b.x);
+  if (points.length < 2 || ours.length === 0) return undefined;
+  const plot = {
+    x: { title: 'kMAC/pixel', type: 'log' },
+    y: { title: `BD-rate against ${standings!.anchor}, %`, type: 'linear' },
+    points,
+    line: ours,
+  } as const;
+  const ofAll = published === undefined ? title : `${title}, and as published of ${published.set}`;
+  return figure(
+    'bd-rate-vs-kmac',
+    'BD-rate by PSNR over the multiply-adds of networks for each pixel, decoding; rings: of the model as a whole, encoder and decoder, as its paper counts them.',
+    scatterPlot({ title: ofAll, ...plot }),
+    scatterPlot(plot),
+  );
+}
+
+/** Each image's own BD-rates, in order, of the first of ours. */
+function imagesFigure(summary: Summary): Figure | undefined {
+  const { codecs, comparisons } = summary;
+  const ours = codecs.find(({ kind }) => kind === 'ours');
+  const lines = comparisons.flatMap(({ test, anchor, measure, perImage }): PlotLine[] => {
+    const measured = codecs.some(({ name, kind }) => name === anchor && kind === 'measured');
+    const values = perImage.filter((value) => value !== null).sort((a, b) => a - b);
+    if (test !== ours?.name || measure !== 'psnr' || !measured || values.length < 2) return [];
+    return [
+      {
+        label: labelOf(anchor, summary),
+        kind: 'measured',
+        points: values.map((y, i) => ({ x: i + 1, y })),
+      },
+    ];
+  });
+  return draw('bd-rate-of-images', "Each image's own BD-rate by PSNR, ascending.", {
+    title: `Each image's own BD-rate of ${ours?.label}`,
+    x: { title: 'images, in order of BD-rate', type: 'linear' },
+    y: { title: 'BD-rate against each, %', type: 'linear' },
+    lines,
+    names: 'beside',
+  });
+}
+
 /** Bits of files over what an ideal coder would have needed for the same steps. */
-async function overhead(ours: readonly CodecSummary[], title: string): Promise<Figure | undefined> {
+function overhead(ours: readonly CodecSummary[], title: string): Figure | undefined {
   const lines = ours.map(({ label, mean }) => ({
     label,
     kind: 'ours' as const,
@@ -178,9 +315,10 @@ function publishedLines(
   x: (point: PublishedPoint) => number,
   y: (point: PublishedPoint) => number,
 ): PlotLine[] {
-  return (published?.curves ?? []).map(({ label, points }) => ({
+  return (published?.curves ?? []).map(({ label, family, points }) => ({
     label,
     kind: 'published',
+    ...(family && { family }),
     points: points.map((point) => ({ x: x(point), y: y(point) })),
   }));
 }
@@ -196,10 +334,16 @@ function highest(codecs: readonly CodecSummary[]): number {
   return Math.max(...codecs.flatMap(({ mean }) => mean.map(({ bpp }) => bpp)));
 }
 
-async function draw(name: string, caption: string, plot: LinePlot): Promise<Figure | undefined> {
-  return figure(name, caption, linePlot(plot));
+function draw(name: string, caption: string, plot: LinePlot): Figure | undefined {
+  const { title, ...untitled } = plot;
+  return figure(name, caption, linePlot(plot), linePlot({ ...untitled, size: COLUMN_SIZE }));
 }
 
-async function figure(name: string, caption: string, svg: string | undefined): Promise<Figure | undefined> {
-  return svg === undefined ? undefined : { name, caption, svg, png: await encodeFigure(svg, 'png') };
+function figure(
+  name: string,
+  caption: string,
+  svg: string | undefined,
+  column: string | undefined,
+): Figure | undefined {
+  return svg === undefined || column === undefined ? undefined : { name, caption, svg, column };
 }

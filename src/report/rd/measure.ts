@@ -8,6 +8,7 @@ import type { RgbImage } from '../../image/image.js';
 import { encodeImage } from '../../node/image/write.js';
 import type { Model } from '../../node/models.js';
 import { findBaseline, sweepBaseline } from '../baselines.js';
+import { decodingKmac } from '../complexity.js';
 import { sweepProgressive } from '../progressive-sweep.js';
 import { chainCurve, independentCurve } from '../theory.js';
 import {
@@ -81,7 +82,8 @@ export async function measureImage(
         onProgress: (fraction) => work('ours', (i + fraction) / efforts.length),
         onPicture: (picture) => i === 0 && album?.add(picture),
       });
-      ours[ourName(effort, efforts)] = { effort, fileBytes: bytes.length, ...sweep };
+      const decoding = decodingKmac(bytes, model);
+      ours[ourName(effort, efforts)] = { effort, fileBytes: bytes.length, ...sweep, decodingKmac: decoding };
       if (theory && i === 0) {
         ideal['kl-independent'] = await independentCurve(image, model, noise('independent'), (done) =>
           work('theory', done / 2),

@@ -4,13 +4,13 @@ import { basename } from 'node:path';
 import { counted } from '../../common/counted.js';
 import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
-import type { BdResult } from '../bd-rate.js';
 import { Markup as Html, markup as html, type Part } from '../markup.js';
-import { type PublishedSet, paperTable } from '../published.js';
+import type { PublishedSet } from '../published.js';
 import type { Report } from './export.js';
 import type { Figure } from './figures.js';
 import { type ImageResult, PICTURE_SIDE } from './results.js';
-import { type CodecSummary, type Comparison, LEAST_PSNR, LEVELS, labelOf, type Summary } from './summary.js';
+import type { Summary } from './summary.js';
+import { reportTables, type Table } from './tables.js';
 
 /** Script and style of the page, as files of their own. */
 const PARTS = new URL('../../../report-page/', import.meta.url);
@@ -45,11 +45,11 @@ ${new Html(style)}</style>
 <h1>${title}</h1>
 ${about(report)}
 ${shown.length === 0 ? [] : viewer(shown, report)}
-<section aria-labelledby="rates"><h2 id="rates">Rates at an RMSE</h2>${rates(report.summary.codecs)}</section>
-${comparisons(report)}
-${paper(report.summary.codecs, published)}
+${reportTables(report, published)
+  .filter(({ fileOnly }) => !fileOnly)
+  .map(tableSection)}
 <section aria-labelledby="figures"><h2 id="figures">Figures</h2>
-<p class="note">${figures.length === 0 ? 'None: no curve has a point within the axes.' : html`All of them are in <code>figures/</code> as SVG and PNG, their numbers in <code>mean.csv</code>.`}</p>
+<p class="note">${figures.length === 0 ? 'None: no curve has a point within the axes.' : html`All of them are in <code>figures/</code> as SVG, PNG and, for LaTeX, TikZ, their numbers in <code>mean.csv</code>; tables in <code>tables/</code> as LaTeX and Markdown.`}</p>
 <div class="figures">${figures.map(figurePart)}</div>
 </section>
 ${methods(report, published)}
@@ -165,108 +165,6 @@ function picturesWithin(images: readonly ImageResult[], limit: number): ImageRes
   return shown;
 }
 
-function rates(codecs: readonly CodecSummary[]): Html {
-  const head = ['bits/dim at', ...LEVELS.map((level) => `RMSE ${level}`), 'lossless', 'encode, s', 'decode, s'];
-  const rows = codecs.flatMap((codec) =>
-    codec.kind === 'ours' ? [rateRow(codec), overheadRow(codec)] : [rateRow(codec)],
-  );
-  return html`<p class="note">Mean over the images of bits/dim interpolated at that RMSE (grey levels, 0–255), ± its standard error; a
-dash where not every image comes to it, with the number that do. Seconds per image: of ours for the whole file, of others the mean over
-their qualities. “Over KL”: by how much files are larger than what an ideal coder needs for the same steps.</p>
-${dataTable('Rates at an RMSE', head, rows)}`;
-}
-
-function rateRow({ label, bitsPerDimAtRmse, losslessBitsPerDim, secondsPerImage }: CodecSummary): string[] {
-  return [
-    label,
-    ...bitsPerDimAtRmse.map(({ mean, standardError, count }) =>
-      mean === null
-        ? count === 0
-          ? '–'
-          : `– (${counted(count, 'image')})`
-        : `${mean.toFixed(4)}${plusMinus(standardError, 4)}`,
-    ),
-    losslessBitsPerDim?.toFixed(4) ?? '–',
-    ...(secondsPerImage === null
-      ? ['–', '–']
-      : [secondsPerImage.encode, secondsPerImage.decode].map((seconds) => seconds.toPrecision(2))),
-  ];
-}
-
-/** What whole files take above the KL of their own steps, header included. */
-function overheadRow({ label, bitsPerDimAtRmse }: CodecSummary): string[] {
-  const cells = bitsPerDimAtRmse.map(({ mean, klBitsPerDim }) =>
-    mean === null || klBitsPerDim === null ? '–' : `${signed(100 * (mean / klBitsPerDim - 1), 1)} %`,
-  );
-  return [`${label}: over KL`, ...cells, '–', '–', '–'];
-}
-
-function comparisons({ summary }: Report): Html | readonly Part[] {
-  if (summary.comparisons.length === 0) return [];
-  const overlap = (result: BdResult | null, digits: number, unit: string) =>
-    result === null ? '–' : `${result.overlap.map((end) => end.toFixed(digits)).join('–')} ${unit}`;
-  const rows = summary.comparisons.map(({ test, anchor, measure, bdRate, bdQuality, meanOfImages }: Comparison) => [
-    `${labelOf(test, summary)} against ${labelOf(anchor, summary)}`,
-    measure === 'psnr' ? 'PSNR' : 'MS-SSIM',
-    bdRate === null ? '–' : `${signed(bdRate.value, 1)} %`,
-    overlap(bdRate, 1, 'dB'),
-    meanOfImages === null
-      ? '–'
-      : `${signed(meanOfImages.mean, 1)}${plusMinus(meanOfImages.standardError, 1)} % (${meanOfImages.count})`,
-    bdQuality === null ? '–' : `${signed(bdQuality.value, 2)} dB`,
-    overlap(bdQuality, 3, 'bpp'),
-  ]);
-  const head = ['', 'by', 'BD-rate', 'over', 'mean of images', 'BD-quality', 'over'];
-  return html`<section aria-labelledby="bd"><h2 id="bd">BD-rate and BD-PSNR</h2>
-<p class="note">Bjøntegaard's averages of the mean curves, piecewise cubic (PCHIP) in log(rate), over the range that both curves cover, which
-is given; points below ${LEAST_PSNR} dB, where our files begin, are left out. A negative BD-rate is fewer bits at equal quality, a positive BD-PSNR better quality at equal rate. “Mean of images” is the mean of each image's own
-BD-rate, ± its standard error, with the number of images whose curves overlap.</p>
-${dataTable('BD-rate and BD-PSNR', head, rows)}</section>`;
-}
-
-/** The paper's table 4 with our columns. */
-function paper(codecs: readonly CodecSummary[], published: PublishedSet | undefined): Html | readonly Part[] {
-  const chains = codecs.filter(({ reverseSteps }) => reverseSteps.length > 0);
-  if (chains.length === 0) return [];
-  const theirs = published && paperTable(published);
-  const columns = chains.map(({ label, reverseSteps }) => ({
-    label,
-    at: (steps: number) => reverseSteps.find((point) => point.reverseSteps === steps),
-  }));
-  const steps = distinct([
-    ...chains.flatMap(({ reverseSteps }) => reverseSteps.map((point) => String(point.reverseSteps))),
-    ...(theirs ?? []).map((point) => String(point.reverseSteps)),
-  ]).map(Number);
-  const head = [
-    'reverse steps',
-    ...(theirs === undefined ? [] : ['paper: bits/dim', 'RMSE']),
-    ...columns.flatMap(({ label }) => [`${label}: bits/dim`, 'mean RMSE', 'root of mean MSE']),
-  ];
-  const rows = steps
-    .sort((a, b) => a - b)
-    .map((step) => {
-      const their = theirs?.find(({ reverseSteps }) => reverseSteps === step);
-      return [
-        String(step),
-        ...(theirs === undefined
-          ? []
-          : their === undefined
-            ? ['–', '–']
-            : [(their.bpp / 3).toFixed(5), their.rmse.toFixed(2)]),
-        ...columns.flatMap(({ at }) => {
-          const point = at(step);
-          return point === undefined
-            ? ['–', '–', '–']
-            : [point.bitsPerDim.toFixed(5), point.meanRmse.toFixed(2), point.rootMeanMse.toFixed(2)];
-        }),
-      ];
-    });
-  return html`<section aria-labelledby="table4"><h2 id="table4">Table 4 of the paper</h2>
-<p class="note">Rate and distortion at the same reverse steps T - t. Ours are sizes of files, header included, between two of their points interpolated; the
-paper's rates, like those of the ideal coders, are sums of KL that no file was made of. The last row is the prediction at t = 1.${theirs === undefined ? ' Add --published cifar10 for its columns.' : ''}</p>
-${dataTable('Table 4', head, rows)}</section>`;
-}
-
 function methods({ summary }: Report, published: PublishedSet | undefined): Html {
   const sources = distinct((published?.curves ?? []).map(({ source }) => source));
   const payload = summary.codecs.some(({ kind }) => kind === 'payload');
@@ -288,24 +186,19 @@ function methods({ summary }: Report, published: PublishedSet | undefined): Html
 }
 
 function figurePart({ caption, svg }: Figure): Html {
-  return html`<figure><div class="scroll" tabindex="0" role="img" aria-label="${caption}">${new Html(svg)}</div><figcaption>${caption}</figcaption></figure>`;
+  const [, width] = /width="(\d+)"/.exec(svg)!;
+  return html`<figure><div class="scroll" tabindex="0" role="img" aria-label="${caption}" style="--width: ${width}px">${new Html(svg)}</div><figcaption>${caption}</figcaption></figure>`;
 }
 
-function dataTable(name: string, head: readonly string[], rows: readonly (readonly string[])[]): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><table>
+function tableSection({ name, title, note, head, rows }: Table): Html {
+  return html`<section aria-labelledby="${name}"><h2 id="${name}">${title}</h2><p class="note">${note}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="${title}"><table>
 <thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
 <tbody>${rows.map(([first, ...others]) => html`<tr><th scope="row">${first}</th>${others.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody>
-</table></div>`;
+</table></div></section>
+`;
 }
 
 function distinct(values: readonly string[]): string[] {
   return [...new Set(values)];
-}
-
-function plusMinus(error: number | null, digits: number): string {
-  return error === null ? '' : ` ± ${error.toFixed(digits)}`;
-}
-
-function signed(value: number, digits: number): string {
-  return `${value > 0 ? '+' : ''}${value.toFixed(digits)}`;
 }

@@ -54,6 +54,8 @@ export interface OurCurve {
   readonly points: readonly ProgressivePoint[];
   readonly encodeSeconds: number;
   readonly networkEvaluations: number;
+  /** Thousands of multiply-adds for each pixel of decoding it whole; reports of earlier versions have none. */
+  readonly decodingKmac?: number;
 }
 
 /** `images/NNNNN-NAME.json`. */

@@ -125,6 +125,7 @@ const OUR_CURVE = object({
   points: listOf(object({ ...RATE_POINT, t: TIMESTEP, klBits: atLeast0, decodeSeconds: atLeast0 }), MOST_POINTS),
   encodeSeconds: atLeast0,
   networkEvaluations: atLeast0,
+  decodingKmac: exactOptional(atLeast0),
 });
 
 const BASELINE_CURVE = listOf(

@@ -1,19 +1,18 @@
 /** What the curves of a run come to: means, rates at a quality, comparisons. */
-import { psnrOfRmse } from '../../image/metrics.js';
 import { findBaseline } from '../baselines.js';
-import type { BdResult } from '../bd-rate.js';
 import type { PublishedSet } from '../published.js';
+import { average, bitsPerDimAt, type CurvePoint, type MeanPoint, meanCurve, meansOfSome } from '../rate-curve.js';
 import {
-  type Average,
-  average,
-  bitsPerDimAt,
-  type CurvePoint,
-  compareCurves,
-  compareQualities,
-  type MeanPoint,
-  type Measure,
-  meanCurve,
-} from '../rate-curve.js';
+  type AnchorChoice,
+  type Comparison,
+  type Contender,
+  chooseAnchor,
+  compare,
+  publishedContenders,
+  resampler,
+  type Standings,
+  standingsOf,
+} from './comparison.js';
 import { type ImageResult, ourLabel, ourName, type RdOptions, type Run, THEORY_LABELS } from './results.js';
 
 /** RMSEs at which rates are given, grey levels. */
@@ -22,12 +21,10 @@ export const LEVELS: readonly number[] = [15, 10, 7, 5, 3];
 const TABLE_SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 /** Images up to this many pixels are also compared with the others' files without their containers. */
 const SMALL_PIXELS = 64 * 64;
-/** dB below which a picture is next to nothing: our files begin there, with the bare header. */
-export const LEAST_PSNR = 15;
 /** Timesteps of a mean curve: each is this share of the one before. */
 const TIMESTEP_RATIO = 0.92;
 
-export type CodecKind = 'ours' | 'theory' | 'measured' | 'payload';
+export type CodecKind = Exclude<Contender['kind'], 'published'>;
 
 /** A point of a mean curve; what a kind of codec does not have is null. */
 export interface MeanRdPoint extends MeanPoint {
@@ -62,24 +59,12 @@ export interface CodecSummary {
   readonly losslessBitsPerDim: number | null;
   /** Of whole files: of ours to the end, of the others over the qualities; null for theory. */
   readonly secondsPerImage: { readonly encode: number; readonly decode: number } | null;
+  /** Of decoding whole files, mean of the images; of ours, where all of them have it. */
+  readonly decodingKmac: number | null;
   /** Mean of the images at equal settings: timesteps, or qualities. */
   readonly mean: readonly MeanRdPoint[];
   /** At the reverse steps of the paper's table 4; of ours and of theory. */
   readonly reverseSteps: readonly (MeanRdPoint & { readonly reverseSteps: number })[];
-}
-
-export interface Comparison {
-  /** Name of one of ours. */
-  readonly test: string;
-  /** Name of a codec of the summary, or label of a published curve. */
-  readonly anchor: string;
-  readonly measure: Measure;
-  /** Percent, of the mean curves. */
-  readonly bdRate: BdResult | null;
-  /** dB, of the mean curves. */
-  readonly bdQuality: BdResult | null;
-  /** Mean over images of their own BD-rates, percent; null against a published curve, which is a mean. */
-  readonly meanOfImages: Average | null;
 }
 
 export interface Summary {
@@ -89,6 +74,8 @@ export interface Summary {
   readonly codecs: readonly CodecSummary[];
   /** Each of ours against each of the others, and against published curves of files. */
   readonly comparisons: readonly Comparison[];
+  /** All that have files against one of them; null where there is none to compare with. */
+  readonly standings: Standings | null;
 }
 
 /** What people call a codec or a published curve by the name that a comparison has. */
@@ -104,6 +91,7 @@ interface Codec {
   readonly curves: readonly (readonly RdPoint[])[];
   readonly timesteps?: number;
   readonly secondsPerImage: CodecSummary['secondsPerImage'];
+  readonly decodingKmac: number | null;
 }
 
 interface RdPoint extends CurvePoint {
@@ -119,9 +107,16 @@ interface RdPoint extends CurvePoint {
 /**
  * Sums up a run. Every image has curves of every codec, so that all means are over the same images.
  * @param published curves of the same images
+ * @param anchor what all are compared with; default: see {@link chooseAnchor}
+ * @throws CodecError `usage` where that is none of them, or several
  */
-export function summarise({ options }: Run, images: readonly ImageResult[], published?: PublishedSet): Summary {
-  if (images.length === 0) return { images: 0, meanImages: 0, codecs: [], comparisons: [] };
+export function summarise(
+  { options }: Run,
+  images: readonly ImageResult[],
+  published?: PublishedSet,
+  anchor?: string,
+): Summary {
+  if (images.length === 0) return { images: 0, meanImages: 0, codecs: [], comparisons: [], standings: null };
   const walked = [...images.keys()].filter((i) => Object.values(images[i].ours).every(({ steps }) => steps.length > 0));
   const codecs = [
     ...ourCodecs(options, images),
@@ -132,21 +127,73 @@ export function summarise({ options }: Run, images: readonly ImageResult[], publ
       : []),
   ];
   const summaries = codecs.map((codec) => summariseCodec(codec, walked));
-  const anchors: Anchor[] = [
-    ...codecs.flatMap(({ name, kind, curves }, i) =>
-      kind === 'ours' ? [] : [{ name, mean: summaries[i].mean, curves }],
-    ),
-    ...publishedAnchors(published),
+  const contenders = [
+    ...codecs.map((codec, i) => contenderOf(codec, summaries[i], walked)),
+    ...publishedContenders(published),
   ];
-  const comparisons = codecs.flatMap((test, i) =>
-    test.kind === 'ours' ? anchors.flatMap((anchor) => compare(test, summaries[i].mean, anchor)) : [],
-  );
-  return { images: images.length, meanImages: walked.length || images.length, codecs: summaries, comparisons };
+  const [ours, others] = [true, false].map((ours) => contenders.filter(({ kind }) => (kind === 'ours') === ours));
+  const against = chooseAnchor(contenders, anchor, published);
+  return {
+    images: images.length,
+    meanImages: walked.length || images.length,
+    codecs: summaries,
+    comparisons: ours.flatMap((test) => others.flatMap((other) => compare(test, other))),
+    standings: against === undefined ? null : standingsOf(contenders, against, published),
+  };
+}
+
+/** What a run may be compared with, known before anything is measured. */
+export function anchorChoices(options: RdOptions, published: PublishedSet | undefined): AnchorChoice[] {
+  const efforts = options.model === 'none' ? [] : options.efforts;
+  return [
+    ...efforts.map((effort) => ({
+      name: ourName(effort, options.efforts),
+      label: ourLabel(effort, options),
+      kind: 'ours' as const,
+    })),
+    ...options.baselines.map((name) => ({ name, label: findBaseline(name).label, kind: 'measured' as const })),
+    ...publishedContenders(published),
+  ];
+}
+
+function contenderOf(
+  codec: Codec,
+  { mean, secondsPerImage, decodingKmac }: CodecSummary,
+  walked: readonly number[],
+): Contender {
+  const { name, label, kind, curves } = codec;
+  const along = curvesOfMean(codec, walked);
+  return {
+    name,
+    label,
+    kind,
+    mean,
+    curves,
+    ...(along.length > 1 &&
+      along.every((points) => points.length > 0) && {
+        resampled: resampler(
+          meansOfSome(along, ({ setting }) => setting, gridOf(codec)),
+          along.length,
+        ),
+      }),
+    ...(decodingKmac !== null && { complexity: { kmacPerPixel: decodingKmac, of: 'decoder' } }),
+    secondsPerImage,
+  };
+}
+
+/** The curves that a mean curve is of. */
+function curvesOfMean({ curves, timesteps }: Codec, walked: readonly number[]): Codec['curves'] {
+  return walked.length === 0 && timesteps === undefined ? curves : walked.map((i) => curves[i]);
+}
+
+/** The settings of a mean curve; undefined for all that there are. */
+function gridOf({ timesteps }: Codec): number[] | undefined {
+  return timesteps === undefined ? undefined : timestepGrid(timesteps).map((t) => -t);
 }
 
 /** @param walked places of the images that mean curves are of */
 function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
-  const { name, label, kind, curves, timesteps, secondsPerImage } = codec;
+  const { name, label, kind, curves, timesteps, secondsPerImage, decodingKmac } = codec;
   const rates = LEVELS.map((rmse) => {
     const reached = average(curves.map((points) => bitsPerDimAt(points, rmse)));
     const count = reached?.count ?? 0;
@@ -160,8 +207,8 @@ function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
       klBitsPerDim: kind === 'ours' ? (kl?.mean ?? null) : null,
     };
   });
-  const along = walked.length === 0 && timesteps === undefined ? curves : walked.map((i) => curves[i]);
-  const mean = meanOf(along, timesteps === undefined ? undefined : timestepGrid(timesteps));
+  const along = curvesOfMean(codec, walked);
+  const mean = meanOf(along, gridOf(codec));
   const table =
     timesteps === undefined ? [] : TABLE_SHARES.map((share) => Math.max(1, Math.round((1 - share) * timesteps)));
   return {
@@ -171,11 +218,15 @@ function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
     bitsPerDimAtRmse: rates,
     losslessBitsPerDim: mean.find(({ rmse }) => rmse === 0)?.bitsPerDim ?? null,
     secondsPerImage,
+    decodingKmac,
     mean,
     reverseSteps:
       timesteps === undefined
         ? []
-        : meanOf(along, table).map((point) => ({
+        : meanOf(
+            along,
+            table.map((t) => -t),
+          ).map((point) => ({
             // The network's last prediction, at t = 1, is what the paper has after T steps.
             reverseSteps: point.t === 1 ? timesteps : timesteps - point.t!,
             ...point,
@@ -195,7 +246,7 @@ function klCurve(points: readonly RdPoint[]): CurvePoint[] {
  * off, for the others the quality. Means at equal PSNR or at equal rate are other curves. Ours ends where the first of the
  * files does. An ideal coder that is done before its first step has no curve, and no mean then.
  */
-function meanOf(curves: Codec['curves'], timesteps?: readonly number[]): MeanRdPoint[] {
+function meanOf(curves: Codec['curves'], grid?: readonly number[]): MeanRdPoint[] {
   if (curves.length === 0 || curves.some((points) => points.length === 0)) return [];
   const [first] = curves[0];
   const more = {
@@ -204,7 +255,6 @@ function meanOf(curves: Codec['curves'], timesteps?: readonly number[]): MeanRdP
     encodeSeconds: (point: RdPoint) => point.encodeSeconds,
     decodeSeconds: (point: RdPoint) => point.decodeSeconds,
   };
-  const grid = timesteps?.map((t) => -t);
   const mean = meanCurve(curves, ({ setting }) => setting, grid, more);
   return mean.map((point) => ({ t: first.t === null ? null : -point.setting, ...point }));
 }
@@ -214,40 +264,6 @@ function timestepGrid(timesteps: number): number[] {
   const count = Math.ceil(Math.log(timesteps) / -Math.log(TIMESTEP_RATIO)) + 1;
   const places = Array.from({ length: count }, (_, i) => Math.max(1, Math.round(timesteps * TIMESTEP_RATIO ** i)));
   return [...new Set(places)];
-}
-
-/** What ours are compared with. */
-interface Anchor {
-  readonly name: string;
-  readonly mean: readonly CurvePoint[];
-  /** One for each image, unless only the mean is known. */
-  readonly curves?: readonly (readonly CurvePoint[])[];
-}
-
-function publishedAnchors(published: PublishedSet | undefined): Anchor[] {
-  const files = published?.curves.filter(({ rate }) => rate === 'file') ?? [];
-  return files.map(({ label, points }) => ({
-    name: label,
-    mean: points.map(({ bpp, rmse, msSsim }) => ({ bpp, rmse, msSsim: msSsim ?? null })),
-  }));
-}
-
-function compare(test: Codec, testMean: readonly CurvePoint[], anchor: Anchor): Comparison[] {
-  return (['psnr', 'msSsim'] as const).flatMap((measure): Comparison[] => {
-    const [anchored, tested] = [anchor.mean, testMean].map(seen);
-    const bdRate = compareCurves(anchored, tested, measure);
-    const bdQuality = compareQualities(anchored, tested, measure);
-    if (bdRate === null && bdQuality === null) return [];
-    const each = (anchor.curves ?? []).map(
-      (points, i) => compareCurves(seen(points), seen(test.curves[i]), measure)?.value ?? null,
-    );
-    return [{ test: test.name, anchor: anchor.name, measure, bdRate, bdQuality, meanOfImages: average(each) }];
-  });
-}
-
-/** The points of a curve that show something. */
-function seen<T extends CurvePoint>(points: readonly T[]): T[] {
-  return points.filter(({ rmse }) => psnrOfRmse(rmse) >= LEAST_PSNR);
 }
 
 function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] {
@@ -264,6 +280,9 @@ function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] 
         encode: average(files.map(({ encodeSeconds }) => encodeSeconds))!.mean,
         decode: average(files.map(({ points }) => points[points.length - 1].decodeSeconds))!.mean,
       },
+      decodingKmac: files.every(({ decodingKmac }) => decodingKmac !== undefined)
+        ? average(files.map(({ decodingKmac }) => decodingKmac!))!.mean
+        : null,
       curves: files.map(({ points, encodeSeconds }) =>
         points.map(({ t, klBits, bytes, bitsPerDim, bpp, rmse, msSsim, ssim, decodeSeconds }) => ({
           setting: -t,
@@ -289,6 +308,7 @@ function theoryCodecs(images: readonly ImageResult[]): Codec[] {
     kind: 'theory',
     timesteps: images[0].model!.timesteps,
     secondsPerImage: null,
+    decodingKmac: null,
     curves: images.map(({ theory }) =>
       theory[name]
         .filter(({ klBits }) => klBits > 0)
@@ -318,6 +338,7 @@ function baselineCodec(name: string, images: readonly ImageResult[]): Codec {
       encode: average(all.map(({ encodeSeconds }) => encodeSeconds))!.mean,
       decode: average(all.map(({ decodeSeconds }) => decodeSeconds))!.mean,
     },
+    decodingKmac: null,
     curves: sweeps.map((points) =>
       points.map(({ quality, bpp, rmse, msSsim, ssim, encodeSeconds, decodeSeconds }) => ({
         setting: quality,

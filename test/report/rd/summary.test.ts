@@ -5,6 +5,7 @@ import { drawFigures } from '../../../src/report/rd/figures.js';
 import type { ImageResult, OurCurve, Run } from '../../../src/report/rd/results.js';
 import { differences } from '../../../src/report/rd/results.js';
 import { summarise } from '../../../src/report/rd/summary.js';
+import { reportTables } from '../../../src/report/rd/tables.js';
 
 const DIMS = 128 * 128 * 3;
 
@@ -103,7 +104,7 @@ describe('drawings', () => {
     const summary = summarise(run, [drawing(0), drawing(1)]);
     expect(summary.meanImages).toBe(2);
     expect(summary.codecs.map(({ mean }) => mean.length > 0)).toEqual([false, true, true]);
-    expect((await drawFigures(summary)).length).toBeGreaterThan(0);
+    expect(drawFigures(summary).length).toBeGreaterThan(0);
   });
 });
 
@@ -159,7 +160,108 @@ describe('summarise', () => {
   });
 
   it('of no images is nothing', () => {
-    expect(summarise(run, [])).toEqual({ images: 0, meanImages: 0, codecs: [], comparisons: [] });
+    expect(summarise(run, [])).toEqual({ images: 0, meanImages: 0, codecs: [], comparisons: [], standings: null });
+  });
+});
+
+describe('standings', () => {
+  const images = [image(0, 1), image(1, 4, 3), image(2, 2, 2)];
+  const curve = (label: string, factor: number) => ({
+    label,
+    rate: 'file' as const,
+    source: `source of ${label}`,
+    points: [32, 16, 8, 4].map((rmse) => ({
+      bpp: (factor * 24 * 64_000) / rmse / DIMS,
+      rmse,
+      psnr: psnrOfRmse(rmse),
+    })),
+  });
+  const published = {
+    set: '',
+    anchor: 'VTM, first run',
+    curves: [curve('VTM, first run', 1), curve('VTM, second run', 0.98), curve('STF', 0.9)],
+  };
+  const standings = (anchor?: string, set: typeof published | undefined = published) =>
+    summarise(run, images, set, anchor).standings!;
+
+  it('are of all that have files, the best first, against the anchor of the published set', () => {
+    const { anchor, source, rows } = standings();
+    expect({ anchor, source }).toEqual({ anchor: 'VTM, first run', source: 'source of VTM, first run' });
+    const rates = rows.map(({ name, psnr }): [string, number] => [name, psnr!.bdRate!.value]);
+    // Means of three pictures whose scales are 1, 2 and 3.
+    expect(Object.fromEntries(rates)).toEqual({
+      'ddpm-codec': expect.closeTo(0, 6),
+      STF: expect.closeTo(-10, 6),
+      'VTM, second run': expect.closeTo(-2, 6),
+      'VTM, first run': expect.closeTo(0, 6),
+      webp: expect.closeTo(100, 6),
+    });
+    const values = rates.map(([, value]) => value);
+    expect(values).toEqual(values.toSorted((a, b) => a - b));
+  });
+
+  it('have intervals where both have curves of the images, and none against a published mean', () => {
+    expect(standings().rows.every(({ psnr }) => psnr!.interval === null)).toBe(true);
+    const against = standings('webp').rows;
+    const ours = against.find(({ name }) => name === 'ddpm-codec')!.psnr!;
+    // Each picture needs half the bits, and so does every resample.
+    expect(ours.interval).toEqual([expect.closeTo(-50, 6), expect.closeTo(-50, 6)]);
+    expect(ours.perImage).toEqual([-50, -50, -50].map((value) => expect.closeTo(value, 6)));
+    expect(against.find(({ name }) => name === 'STF')!.psnr!.interval).toBe(null);
+    const [comparison] = summarise(run, images).comparisons;
+    expect(comparison.interval).toEqual(ours.interval);
+    expect(summarise(run, [image(0, 1)]).comparisons[0].interval).toBe(null);
+  });
+
+  it('are against the first codec measured where nothing is published, or against what is asked for', () => {
+    expect(summarise(run, images).standings!.anchor).toBe('WebP');
+    expect(summarise(run, images).standings!.source).toBe(null);
+    expect(standings('second').anchor).toBe('VTM, second run');
+    expect(standings('VTM, second run').anchor).toBe('VTM, second run');
+    expect(standings('stf').anchor).toBe('STF');
+    expect(summarise({ ...run, options: { ...run.options, baselines: [] } }, images).standings).toBe(null);
+  });
+
+  it('refuse an anchor that is none, or several', () => {
+    expect(() => standings('avif')).toThrow(/`anchor` avif: expected one of ddpm-codec; webp; png; VTM, first run/);
+    expect(() => standings('vtm')).toThrow(/expected one of VTM, first run; VTM, second run$/);
+  });
+
+  it("are in a table, with the anchor's source, and in figures", () => {
+    const summary = summarise(run, images, published);
+    const report = { run, images, failed: [], summary };
+    const tables = reportTables(report, published);
+    const { title, note, rows } = tables.find(({ name }) => name === 'standings')!;
+    expect(title).toBe('BD-rates against VTM, first run');
+    expect(note).toContain('source of VTM, first run');
+    expect(rows.map(([label]) => label)).toContain('STF*');
+    const bpp = tables.find(({ name }) => name === 'rates-bpp')!.rows[0].slice(1, 3);
+    const perDim = tables.find(({ name }) => name === 'rates')!.rows[0].slice(1, 3);
+    bpp.forEach((cell, i) => {
+      expect(Number.parseFloat(cell)).toBeCloseTo(3 * Number.parseFloat(perDim[i]), 3);
+    });
+    const names = drawFigures(summary, published).map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['rate-vs-anchor', 'bd-rate-of-images']));
+    expect(names).not.toContain('bd-rate-vs-kmac');
+  });
+
+  it('say what decoding takes where all images have it', () => {
+    const counted = (kmac: number[]) =>
+      images.map(({ ours, ...rest }, i) => ({
+        ...rest,
+        ours: { 'ddpm-codec': { ...ours['ddpm-codec'], ...(i < kmac.length && { decodingKmac: kmac[i] }) } },
+      }));
+    const complexity = { kmacPerPixel: 900, of: 'model' as const, source: 'a paper' };
+    const set = {
+      ...published,
+      curves: [...published.curves, { ...curve('HPCM', 0.8), family: 'learned' as const, complexity }],
+    };
+    const of = (kmac: number[]) => summarise(run, counted(kmac), set);
+    const rowOf = (name: string) => of([100, 200, 600]).standings!.rows.find((row) => row.name === name)!;
+    expect(rowOf('ddpm-codec').complexity).toEqual({ kmacPerPixel: 300, of: 'decoder' });
+    expect(rowOf('HPCM').complexity).toEqual({ kmacPerPixel: 900, of: 'model' });
+    expect(of([100, 200]).standings!.rows.find(({ name }) => name === 'ddpm-codec')!.complexity).toBe(null);
+    expect(drawFigures(of([100, 200, 600]), set).map(({ name }) => name)).toContain('bd-rate-vs-kmac');
   });
 });
 
@@ -179,6 +281,6 @@ it('files that are all below the KL of their steps have a figure, too', async ()
       },
     },
   }));
-  const figures = await drawFigures(summarise(run, images));
+  const figures = drawFigures(summarise(run, images));
   expect(figures.map(({ name }) => name)).toContain('overhead-vs-rate');
 });

@@ -1,0 +1,31 @@
+/** What decoding takes, in the unit that papers compare codecs by. */
+import { readLayout } from '../codec/format/layout.js';
+import type { Model } from '../codec/model.js';
+import { evaluationMultiplyAdds, updateMultiplyAdds } from '../model/multiply-adds.js';
+import { placeAsked, workAt } from '../model/pyramid.js';
+
+/**
+ * Thousands of multiply-adds for each pixel (kMAC/pixel) of decoding a whole file that has no tail: the network and its update for all
+ * steps, and the network for the picture that is shown. Looking up codewords is not counted.
+ * @returns 0 for a file without steps
+ */
+export function decodingKmac(bytes: Uint8Array, model: Model): number {
+  const { header, written } = readLayout(bytes, model);
+  const { pyramid, schedule, config, tiling, updateShape: update } = model;
+  const place = (t: number) => ({ width: header.width, height: header.height, detail: header.detail, t });
+  const evaluation = evaluationMultiplyAdds(config, header, tiling, update);
+  let sum = 0;
+  // Where updates begin, and at which size: where the network was asked last.
+  let asked = place(schedule.timesteps);
+  for (const { s, asks } of written.slice(0, -1)) {
+    if (asks || update === undefined) {
+      asked = place(s);
+      sum += evaluation * workAt(pyramid, schedule, asked);
+    } else {
+      sum += updateMultiplyAdds(update, placeAsked(pyramid, schedule, asked).place);
+    }
+  }
+  const last = written.at(-1);
+  if (last !== undefined) sum += evaluation * workAt(pyramid, schedule, place(last.s), true);
+  return sum / (header.width * header.height) / 1000;
+}

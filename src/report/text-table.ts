@@ -1,0 +1,18 @@
+/** Tables as text. */
+import { asMarkdown } from './markup.js';
+
+export interface TextTable {
+  readonly title: string;
+  /** What it shows and how. */
+  readonly note: string;
+  readonly head: readonly string[];
+  /** Cells as they are read; the first says what the row is of. */
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** With its title and note. */
+export function markdownTable({ title, note, head, rows }: TextTable): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(asMarkdown).join(' | ')} |`;
+  const rule = `|${head.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`;
+  return [`**${asMarkdown(title)}**`, '', line(head), rule, ...rows.map(line), '', asMarkdown(note), ''].join('\n');
+}
