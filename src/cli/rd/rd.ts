@@ -119,7 +119,7 @@ export const rdCommand: CommandModule<object, RdArgs> = {
         'Usage: $0 rd <images..> -o DIRECTORY [options]\n       $0 rd merge <reports..> -o DIRECTORY\n\n' +
           'Encodes one file for each image, decodes every beginning of it, and measures: bits per dimension, RMSE, PSNR,\n' +
           'MS-SSIM, seconds. DIRECTORY gets report.html (one page, works offline), results.json, CSV, curves as CompressAI\n' +
-          'publishes them, and figures as SVG and PNG. Images are a directory, pictures, or cifar10:test[0:256].\n' +
+          'publishes them, tables and figures for pages and LaTeX. Images are a directory, pictures, or cifar10:test[0:256].\n' +
           'A run that was interrupted goes on where it was when the same command is given again. On a cluster each process\n' +
           "takes a part with --shard, or that of its SLURM array or Kubernetes Job; 'rd merge' joins the parts.",
       )
