@@ -52,6 +52,7 @@ export { flatten, fromRgba, toRgba } from './image/alpha.js';
 export type { RgbImage, Size } from './image/image.js';
 export { meanSquaredError, psnr, rmse } from './image/metrics.js';
 export { hasMsSsim, hasSsim, msSsim, ssim } from './image/ms-ssim.js';
+export { hasSsimulacra2, ssimulacra2 } from './image/ssimulacra2.js';
 export type { Band, NetworkBand } from './model/bands.js';
 export type { Denoiser, NetworkEvaluation, NoisyPicture, PredictOptions } from './model/denoiser.js';
 export type { DiffusionModel } from './model/diffusion-model.js';
