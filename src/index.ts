@@ -34,5 +34,14 @@ export {
   openModelFor,
 } from './node/models.js';
 export { type BdResult, bdQuality, bdRate, type RateQuality } from './report/bd-rate.js';
+export { type DistanceNetwork, openDistanceNetwork } from './report/distance-network.js';
 export { type FeatureNetwork, type Features, featuresOf, openFeatureNetwork } from './report/feature-network.js';
-export { fitGaussian, frechetDistance, type Gaussian, type InceptionScore, inceptionScore } from './report/fid.js';
+export {
+  fitGaussian,
+  frechetDistance,
+  frechetDistanceOfSets,
+  type Gaussian,
+  type InceptionScore,
+  inceptionScore,
+} from './report/fid.js';
+export { type KernelDistance, kernelDistance } from './report/kid.js';

@@ -7,18 +7,15 @@
  * - An output `features`, or one output of any name: [N, D] or [N, D, 1, 1].
  * - For inception scores an output `probabilities` or `logits`, [N, C].
  */
-import { stat } from 'node:fs/promises';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
-import { checkList, checkMade, checkOption, checkText } from '../common/arguments.js';
+import { checkList, checkMade } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { checkImage, type RgbImage } from '../image/image.js';
-import { loadOnnxRuntime, THREADS } from '../node/engine/onnx-runtime.js';
-import { reasonOf } from '../node/files.js';
+import { CHANNELS, openOnnxFile, runOnnx, writePicture } from './onnx-file.js';
 
 /** Pictures evaluated side by side, where the network leaves it open. */
 const BATCH = 16;
-const CHANNELS = 3;
 
 /** What a network makes of a picture. */
 export interface Features {
@@ -48,19 +45,8 @@ export interface FeatureNetwork {
  *   'engine' without onnxruntime-node
  */
 export async function openFeatureNetwork(path: string, threads?: number): Promise<FeatureNetwork> {
-  checkText('path', path);
-  checkOption('threads', THREADS, threads);
-  const status = await stat(path).catch((cause: unknown) => {
-    throw new CodecError('file', `${path}: ${reasonOf(cause)}`, { cause });
-  });
-  if (!status.isFile()) throw new CodecError('file', `${path}: expected an ONNX file, but this is not a regular file`);
-  const { ort } = await loadOnnxRuntime('a feature network');
-  const session = await ort.InferenceSession.create(path, {
-    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-    logSeverityLevel: 3,
-  }).catch((cause: unknown) => {
-    throw new CodecError('model', `${path}: not an ONNX network that can be run: ${messageOf(cause)}`, { cause });
-  });
+  const file = await openOnnxFile(path, 'a feature network', threads);
+  const { ort, session } = file;
   try {
     const input = inputOf(session, path);
     const outputs = outputsOf(session, path);
@@ -80,16 +66,12 @@ export async function openFeatureNetwork(path: string, threads?: number): Promis
         const fitted = await Promise.all(images.map((image) => resizeTo(image, size, input, path)));
         const batch = input.batch ?? images.length;
         const data = new Float32Array(batch * CHANNELS * size.width * size.height);
-        for (const [i, image] of fitted.entries()) write(image, input.layout, data, i);
+        for (const [i, image] of fitted.entries()) writePicture(image, input.layout, data, i);
         const dims =
           input.layout === 'NCHW'
             ? [batch, CHANNELS, size.height, size.width]
             : [batch, size.height, size.width, CHANNELS];
-        const results = await session
-          .run({ [input.name]: new ort.Tensor('float32', data, dims) })
-          .catch((cause: unknown) => {
-            throw new CodecError('model', `${path}: failed on [${dims}]: ${messageOf(cause)}`, { cause });
-          });
+        const results = await runOnnx(file, path, { [input.name]: new ort.Tensor('float32', data, dims) });
         const features = rowsOf(results[outputs.features] as Tensor, outputs.features, batch, path);
         const classes = outputs.classes && rowsOf(results[outputs.classes] as Tensor, outputs.classes, batch, path);
         return images.map((_, i) => ({
@@ -187,16 +169,6 @@ async function resizeTo(
   return { width, height, data };
 }
 
-function write({ width, height, data }: RgbImage, layout: Input['layout'], into: Float32Array, index: number): void {
-  const pixels = width * height;
-  const start = index * pixels * CHANNELS;
-  for (let i = 0; i < pixels; i++) {
-    for (let c = 0; c < CHANNELS; c++) {
-      into[start + (layout === 'NCHW' ? c * pixels + i : i * CHANNELS + c)] = data[i * CHANNELS + c] / 255;
-    }
-  }
-}
-
 /** A [N, D] or [N, D, 1, 1] output as N rows. */
 function rowsOf({ type, dims, data }: Tensor, name: string, batch: number, path: string): Float32Array[] {
   const [count, size, ...rest] = dims;
@@ -228,8 +200,4 @@ function probabilitiesOf(row: Float32Array, name: string, path: string): Float32
     );
   }
   return row;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,7 +2,7 @@
  * Distances between sets of images by what a network makes of them: the Fréchet inception distance (Heusel et al. 2017) and
  * the inception score (Salimans et al. 2016).
  */
-import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
+import { EigenvalueDecomposition, Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { checkArgument, checkList, checkMade } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 
@@ -82,6 +82,50 @@ export function frechetDistance(a: Gaussian, b: Gaussian): number {
   const product = symmetric(root.mmul(b.covariance).mmul(root));
   const traceOfRoot = eigen(product).realEigenvalues.reduce((sum, value) => sum + Math.sqrt(Math.max(0, value)), 0);
   return Math.max(0, means + a.covariance.trace() + b.covariance.trace() - 2 * traceOfRoot);
+}
+
+/**
+ * The {@link frechetDistance} of two sets of feature vectors. Of no more vectors than dimensions no covariance is made: with the vectors
+ * less their means as rows of X and Y the trace of the root is the sum of the singular values of X Y^T / sqrt((n - 1) (m - 1)).
+ * @throws CodecError `usage` for fewer than two vectors in a set, and vectors that are not of one length
+ */
+export function frechetDistanceOfSets(a: readonly Float32Array[], b: readonly Float32Array[]): number {
+  for (const set of [a, b]) {
+    checkList('features', set);
+    if (set.length < 2) throw invalidArgument('vectors for a covariance', 'at least 2 of each set', set.length);
+  }
+  const dimensions = a[0].length;
+  for (const vector of [...a, ...b]) checkVector('features', vector, dimensions);
+  if (Math.max(a.length, b.length) > dimensions) {
+    const [one, other] = [a, b].map((set) => {
+      const fit = fitGaussian(dimensions);
+      for (const vector of set) fit.add(vector);
+      return fit.gaussian();
+    });
+    return frechetDistance(one, other);
+  }
+  const [one, other] = [a, b].map(centred);
+  const means = one.mean.reduce((sum, mean, i) => sum + (mean - other.mean[i]) ** 2, 0);
+  const { diagonal } = new SingularValueDecomposition(one.rows.mmul(other.rows.transpose()), {
+    computeLeftSingularVectors: false,
+    computeRightSingularVectors: false,
+    autoTranspose: true,
+  });
+  const trace = ({ rows }: Centred) => rows.norm() ** 2;
+  return Math.max(0, means + trace(one) + trace(other) - 2 * diagonal.reduce((sum, value) => sum + value, 0));
+}
+
+interface Centred {
+  readonly mean: Float64Array;
+  /** Vectors less the mean, so scaled that their products add up to the covariance. */
+  readonly rows: Matrix;
+}
+
+function centred(set: readonly Float32Array[]): Centred {
+  const mean = new Float64Array(set[0].length);
+  for (const vector of set) for (const [i, value] of vector.entries()) mean[i] += value / set.length;
+  const scale = 1 / Math.sqrt(set.length - 1);
+  return { mean, rows: new Matrix(set.map((vector) => Array.from(vector, (value, i) => scale * (value - mean[i])))) };
 }
 
 function checkGaussian(gaussian: unknown): void {

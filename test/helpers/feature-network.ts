@@ -1,5 +1,7 @@
 /** Feature networks as ONNX files, small enough to know what they give. */
+import { gaussians, integerStream } from '../../src/common/random.js';
 import { encodeModel, type NodeProto } from '../../src/engine/tracing/onnx-messages.js';
+import type { RgbImage } from '../../src/image/image.js';
 
 const FLOAT = 1;
 
@@ -18,7 +20,22 @@ export interface NetworkDescription {
 }
 
 /** The bytes of an ONNX file (opset 17) of a network whose input is called `images`. */
-export function onnxFile({ input, inputType = FLOAT, nodes, constants = {}, outputs }: NetworkDescription): Uint8Array {
+export function onnxFile({ input, ...description }: NetworkDescription): Uint8Array {
+  return fileOf({ images: input }, description);
+}
+
+/** The bytes of an ONNX file of a network whose inputs are called `original` and `decoded`. */
+export function distanceFile({
+  inputs: [original, decoded],
+  ...description
+}: Omit<NetworkDescription, 'input'> & { readonly inputs: readonly (readonly Dimension[])[] }): Uint8Array {
+  return fileOf({ original, ...(decoded && { decoded }) }, description);
+}
+
+function fileOf(
+  inputs: Readonly<Record<string, readonly Dimension[]>>,
+  { inputType = FLOAT, nodes, constants = {}, outputs }: Omit<NetworkDescription, 'input'>,
+): Uint8Array {
   return encodeModel({
     irVersion: 8,
     opsetImport: [{ domain: '', version: 17 }],
@@ -31,7 +48,7 @@ export function onnxFile({ input, inputType = FLOAT, nodes, constants = {}, outp
         dataType: FLOAT,
         floatData: values,
       })),
-      input: [{ name: 'images', elemType: inputType, shape: input }],
+      input: Object.entries(inputs).map(([name, shape]) => ({ name, elemType: inputType, shape })),
       output: Object.entries(outputs).map(([name, shape]) => ({ name, elemType: FLOAT, shape })),
     },
   });
@@ -51,4 +68,93 @@ export function meanColourNetwork(input: readonly Dimension[], logits?: readonly
     ...(logits && { constants: { weights: { dims: [3, classes], values: logits.flat() } } }),
     outputs: { features: [batch, 3], ...(logits && { logits: [batch, classes] }) },
   });
+}
+
+/** Size of the kernels of the seeded networks. */
+const KERNEL = 3;
+
+interface Convolution {
+  readonly kernels: number;
+  readonly values: readonly number[];
+}
+
+function convolution(seed: string, kernels: number): Convolution {
+  const normal = gaussians(integerStream(seed));
+  return { kernels, values: Array.from({ length: kernels * 3 * KERNEL * KERNEL }, normal) };
+}
+
+/** Means over a picture of the absolute values of a convolution with nothing added at the edges. */
+function pooledResponses({ width, height, data }: RgbImage, { kernels, values }: Convolution): number[] {
+  return Array.from({ length: kernels }, (_, k) => {
+    let total = 0;
+    for (let y = 0; y + KERNEL <= height; y++) {
+      for (let x = 0; x + KERNEL <= width; x++) {
+        let sum = 0;
+        for (let c = 0; c < 3; c++) {
+          for (let v = 0; v < KERNEL; v++) {
+            for (let u = 0; u < KERNEL; u++) {
+              sum += (values[((k * 3 + c) * KERNEL + v) * KERNEL + u] * data[3 * ((y + v) * width + x + u) + c]) / 255;
+            }
+          }
+        }
+        total += Math.abs(sum);
+      }
+    }
+    return total / ((width - KERNEL + 1) * (height - KERNEL + 1));
+  });
+}
+
+/** A random network of one convolution, as a file, and its features worked out here. */
+export function seededFeatures(seed: string, dimensions: number) {
+  const layer = convolution(seed, dimensions);
+  const file = onnxFile({
+    input: ['n', 3, 'h', 'w'],
+    nodes: [
+      { opType: 'Conv', input: ['images', 'kernels'], output: ['convolved'] },
+      { opType: 'Abs', input: ['convolved'], output: ['sizes'] },
+      { opType: 'GlobalAveragePool', input: ['sizes'], output: ['features'] },
+    ],
+    constants: { kernels: { dims: [dimensions, 3, KERNEL, KERNEL], values: layer.values } },
+    outputs: { features: ['n', dimensions, 1, 1] },
+  });
+  return { file, features: (image: RgbImage) => Float32Array.from(pooledResponses(image, layer)) };
+}
+
+/**
+ * A random network that compares two pictures, as a file, and worked out here: the squared difference of the means of a convolution's
+ * responses, divided by those of the original.
+ */
+export function seededDistance(seed: string) {
+  const kernels = 4;
+  const layer = convolution(seed, kernels);
+  const branch = (name: string): NodeProto[] => [
+    { opType: 'Conv', input: [name, 'kernels'], output: [`${name}/convolved`] },
+    { opType: 'Abs', input: [`${name}/convolved`], output: [`${name}/sizes`] },
+    { opType: 'GlobalAveragePool', input: [`${name}/sizes`], output: [`${name}/pooled`] },
+  ];
+  const file = distanceFile({
+    inputs: [
+      ['n', 3, 'h', 'w'],
+      ['n', 3, 'h', 'w'],
+    ],
+    nodes: [
+      ...branch('original'),
+      ...branch('decoded'),
+      { opType: 'Sub', input: ['original/pooled', 'decoded/pooled'], output: ['difference'] },
+      { opType: 'Mul', input: ['difference', 'difference'], output: ['square'] },
+      { opType: 'Div', input: ['square', 'original/pooled'], output: ['relative'] },
+      { opType: 'Flatten', input: ['relative'], output: ['rows'] },
+      { opType: 'MatMul', input: ['rows', 'ones'], output: ['distance'] },
+    ],
+    constants: {
+      kernels: { dims: [kernels, 3, KERNEL, KERNEL], values: layer.values },
+      ones: { dims: [kernels, 1], values: Array.from({ length: kernels }, () => 1) },
+    },
+    outputs: { distance: ['n', 1] },
+  });
+  const distance = (original: RgbImage, decoded: RgbImage) => {
+    const [a, b] = [original, decoded].map((image) => pooledResponses(image, layer));
+    return a.reduce((sum, value, i) => sum + (value - b[i]) ** 2 / value, 0);
+  };
+  return { file, distance };
 }

@@ -6,6 +6,7 @@ import { gaussians, integerStream } from '../../src/common/random.js';
 import {
   fitGaussian,
   frechetDistance,
+  frechetDistanceOfSets,
   type Gaussian,
   inceptionScore,
   symmetricSquareRoot,
@@ -183,4 +184,24 @@ describe('inception score', () => {
   test('refuses no images', () => {
     expect(() => inceptionScore([])).toThrow(/at least 1, got 0/);
   });
+});
+
+test.each([
+  ['fewer than dimensions', 7, 5, 24],
+  ['as many', 24, 24, 24],
+  ['more', 40, 30, 24],
+])('of sets of vectors, %s: the distance of the Gaussians fitted to them', (_, countA, countB, dimensions) => {
+  const normal = gaussians(integerStream(`sets/${countA}`));
+  const set = (count: number, scale: number) =>
+    Array.from({ length: count }, () => Float32Array.from({ length: dimensions }, (_, i) => 5 + scale * i * normal()));
+  const sets = [set(countA, 1), set(countB, 1.3)];
+  const [a, b] = sets.map((vectors) => {
+    const fit = fitGaussian(dimensions);
+    for (const vector of vectors) fit.add(vector);
+    return fit.gaussian();
+  });
+  const distance = frechetDistanceOfSets(sets[0], sets[1]);
+  // Roots of eigenvalues that are 0 but for rounding.
+  expect(Math.abs(distance / frechetDistance(a, b) - 1)).toBeLessThan(1e-5);
+  expect(frechetDistanceOfSets(sets[0], sets[0])).toBeLessThan(1e-6 * distance);
 });
