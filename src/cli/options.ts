@@ -62,6 +62,7 @@ const OTHER_OPTIONS = [
     'background',
     'shard',
     'baselines',
+    'metrics',
     'crop',
     'loss',
     'variance',

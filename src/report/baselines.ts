@@ -163,12 +163,12 @@ function unknownBaseline(name: string): CodecError {
 
 /**
  * Encodes a picture at every quality of the codec, and measures what its files decode to.
- * @param onPoint told after each quality
+ * @param onPoint told after each quality, with the picture
  */
 export async function sweepBaseline(
   image: RgbImage,
   codec: Baseline,
-  onPoint: (point: BaselinePoint) => void = () => {},
+  onPoint: (point: BaselinePoint, decoded: RgbImage) => void | Promise<void> = () => {},
 ): Promise<BaselinePoint[]> {
   // So that no point's seconds have it.
   if (codec.format === 'jxl') await loadJpegXl();
@@ -182,7 +182,7 @@ export async function sweepBaseline(
     const seconds = { encodeSeconds: (encoded - start) / 1000, decodeSeconds: (end - encoded) / 1000 };
     const payload = payloadBytes(file, codec.format);
     points.push({ quality, ...ratePoint(image, decoded, file.length), payloadBytes: payload, ...seconds });
-    onPoint(points[points.length - 1]);
+    await onPoint(points[points.length - 1], decoded);
   }
   return points;
 }

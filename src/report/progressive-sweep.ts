@@ -47,8 +47,8 @@ export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
    * a picture costs least, and eight in a tail.
    */
   readonly points?: number;
-  /** Told what the decoder made of the file at each point. */
-  readonly onPicture?: (picture: RgbImage, point: ProgressivePoint) => void;
+  /** Told what the decoder made of the file at each point. Its time is not counted. */
+  readonly onPicture?: (picture: RgbImage, point: ProgressivePoint) => void | Promise<void>;
   /** Fraction of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
 }
@@ -76,13 +76,13 @@ export async function sweepProgressive(
   const points: ProgressivePoint[] = [];
   let begun = performance.now();
   let measuring = 0;
-  const onPoint = (reached: DecodePoint) => {
+  const onPoint = async (reached: DecodePoint) => {
     const now = performance.now();
     const measured = ratePoint(image, reached.image, reached.bytesUsed);
     const { t, stepsUsed } = reached;
     const point = { ...measured, t, klBits: steps[stepsUsed].klBits, decodeSeconds: (now - begun - measuring) / 1000 };
     points.push(point);
-    onPicture?.(reached.image, point);
+    await onPicture?.(reached.image, point);
     measuring += performance.now() - now;
   };
   const { signal } = options;

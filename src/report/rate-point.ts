@@ -18,6 +18,8 @@ export interface RatePoint {
   readonly msSsim: number | null;
   /** Of a picture too small for MS-SSIM, -1..1; null of a larger one, of less than 11 pixels a side, and of one that is transparent. */
   readonly ssim: number | null;
+  /** What else was asked for, by its name in `METRICS`; null where a picture has none. */
+  readonly metrics?: Readonly<Record<string, number | null>>;
 }
 
 /**

@@ -38,7 +38,7 @@ describe.each(LOSSY)('$name', (codec) => {
   it('sizes are of whole files, errors of what any reader makes of them', async () => {
     const qualities = [codec.qualities[0], 40, codec.qualities[codec.qualities.length - 1]];
     const seen: number[] = [];
-    const points = await sweepBaseline(image, { ...codec, qualities }, ({ quality }) => seen.push(quality));
+    const points = await sweepBaseline(image, { ...codec, qualities }, ({ quality }) => void seen.push(quality));
     expect(seen).toEqual(qualities);
     const directory = await temporaryDirectory();
     for (const { quality, bytes, payloadBytes, bpp, bitsPerDim, ...measured } of points) {

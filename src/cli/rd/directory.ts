@@ -10,10 +10,19 @@ import { asFileName } from '../../common/file-name.js';
 import { checked } from '../../common/foreign.js';
 import { exists, makeDirectory } from '../../node/files.js';
 import { LOCK_FILE, lockDirectory } from '../../node/lock.js';
-import { readJsonFile } from '../../node/read.js';
+import { readJsonFile, readRegularFile } from '../../node/read.js';
 import { isTemporary } from '../../node/write.js';
 import { formatJson } from '../../report/json.js';
-import { differences, type ImageFailure, type ImageResult, type RdOptions, type Run } from '../../report/rd/results.js';
+import {
+  differences,
+  type FeatureTable,
+  type FeatureTables,
+  featuredPictures,
+  type ImageFailure,
+  type ImageResult,
+  type RdOptions,
+  type Run,
+} from '../../report/rd/results.js';
 import { failuresSchema, imageSchema, RUN } from '../../report/rd/schema.js';
 import { writeAtomically } from '../output.js';
 import { STANDARD_STREAM } from '../streams.js';
@@ -21,6 +30,8 @@ import { STANDARD_STREAM } from '../streams.js';
 const RUN_FILE = 'run.json';
 const RESULTS_FILE = 'results.json';
 const IMAGES = 'images';
+/** Files there that are of images. */
+const MEASURED = /^\d+-.*\.(json|f32)$/;
 
 /**
  * Makes the directory and has it alone as long as the work goes on.
@@ -90,12 +101,49 @@ export async function readImages(directory: string, options: RdOptions): Promise
 
 /** Removes what an earlier run measured, and nothing else that lies there. */
 async function removeImages(directory: string): Promise<void> {
-  for (const name of await resultsIn(directory)) await rm(join(directory, IMAGES, name));
+  const names = await readdir(join(directory, IMAGES)).catch(() => []);
+  for (const name of names.filter((one) => MEASURED.test(one))) await rm(join(directory, IMAGES, name));
 }
 
 async function resultsIn(directory: string): Promise<string[]> {
   const names = await readdir(join(directory, IMAGES)).catch(() => []);
   return names.filter((name) => /^\d+-.*\.json$/.test(name));
+}
+
+/** The file of an image's features by a network. */
+function featureFile({ index, name }: Pick<ImageResult, 'index' | 'name'>, network: string): string {
+  return imageFile(index, name).replace(/\.json$/, `.${network.slice(0, 12)}.f32`);
+}
+
+/**
+ * The features of an image and of what was decoded.
+ * @throws CodecError `file` when they are not there, or not as many as its results say
+ */
+export async function readFeatures(directory: string, image: ImageResult, network: string): Promise<FeatureTable> {
+  const { patches, dimensions } = image.features![network];
+  const path = join(directory, IMAGES, featureFile(image, network));
+  const advice = `remove ${imageFile(image.index, image.name)} beside it, and its image is measured again`;
+  const bytes = await readRegularFile(path).catch((error: CodecError) => {
+    throw new CodecError('file', `${error.message}; ${advice}`, { cause: error });
+  });
+  const count = featuredPictures(image) * patches * dimensions;
+  if (bytes.length !== 4 * count) {
+    throw new CodecError('file', `${path}: expected ${4 * count} bytes, got ${bytes.length}; ${advice}`);
+  }
+  const rows = Float32Array.from({ length: count }, (_, i) => bytes.readFloatLE(4 * i));
+  if (!rows.every(Number.isFinite)) {
+    throw new CodecError('file', `${path}: expected finite numbers; ${advice}`);
+  }
+  return { patches, dimensions, rows };
+}
+
+/** All features of an image. */
+export async function readAllFeatures(directory: string, image: ImageResult): Promise<FeatureTables> {
+  const tables: Record<string, FeatureTable> = {};
+  for (const network of Object.keys(image.features ?? {})) {
+    tables[network] = await readFeatures(directory, image, network);
+  }
+  return tables;
 }
 
 /** Numbers and names of the images that are finished. */
@@ -109,12 +157,22 @@ export function imageFile(index: number, name: string): string {
 }
 
 /**
- * Saves what was measured of an image.
+ * Saves what was measured of an image; its results last, with which it is finished.
  * @throws CodecError `image` for numbers that no report can be made of, such as NaN
  */
-export async function saveImage(directory: string, result: ImageResult, options: RdOptions): Promise<void> {
+export async function saveImage(
+  directory: string,
+  result: ImageResult,
+  options: RdOptions,
+  features: FeatureTables = {},
+): Promise<void> {
   const text = formatJson(result);
   checked(imageSchema(options), JSON.parse(text), result.name, 'image');
+  for (const [network, { rows }] of Object.entries(features)) {
+    const bytes = Buffer.alloc(4 * rows.length);
+    for (const [i, value] of rows.entries()) bytes.writeFloatLE(value, 4 * i);
+    await writeAtomically(join(directory, IMAGES, featureFile(result, network)), bytes, { force: true });
+  }
   const path = join(directory, IMAGES, imageFile(result.index, result.name));
   await writeAtomically(path, Buffer.from(text), { force: true });
 }

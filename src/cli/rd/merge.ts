@@ -6,7 +6,7 @@ import { differences, type ImageFailure, type ImageResult, type Run } from '../.
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
 import { refuseInputs } from '../jobs.js';
-import { inReport, openReport, readFailures, readImages, readRun, saveImage } from './directory.js';
+import { inReport, openReport, readAllFeatures, readFailures, readImages, readRun, saveImage } from './directory.js';
 import { ANCHOR_OPTION, checkAnchor, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 
 /** Parts that are named in a message. */
@@ -64,7 +64,9 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   const { images, failed } = await collect(parts);
   await inReport(args.output, async () => {
     await openReport(args.output, whole, args.force);
-    for (const image of images.values()) await saveImage(args.output, image, whole.options);
+    for (const { directory, image } of images.values()) {
+      await saveImage(args.output, image, whole.options, await readAllFeatures(directory, image));
+    }
     await finishReport(args.output, whole, failed, { published, anchor: args.anchor }, console);
   });
   const { imageCount } = whole.options;
@@ -89,7 +91,7 @@ async function partOf(directory: string): Promise<Run> {
 
 /** All images of the parts, by number, and those that failed. @throws CodecError `file` when two parts have the same one */
 async function collect(parts: readonly Part[]) {
-  const images = new Map<number, ImageResult>();
+  const images = new Map<number, { readonly directory: string; readonly image: ImageResult }>();
   const failed = new Map<number, ImageFailure>();
   for (const { directory, run } of parts) {
     for (const image of await readImages(directory, run.options)) {
@@ -99,7 +101,7 @@ async function collect(parts: readonly Part[]) {
           `${directory}: ${image.name} is in another of these reports, too; name each part once`,
         );
       }
-      images.set(image.index, image);
+      images.set(image.index, { directory, image });
     }
     for (const failure of await readFailures(directory, run.options)) failed.set(failure.index, failure);
   }

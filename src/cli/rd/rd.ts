@@ -7,9 +7,11 @@ import type { Selection } from '../../codec/trellis/block-coder.js';
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
+import type { Size } from '../../image/image.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { parseColour } from '../../node/image/read.js';
+import type { NetworkFiles } from '../../report/rd/metrics.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import { type ChosenShard, chooseShard, imagesOfShard } from '../../report/rd/shard.js';
 import {
@@ -40,6 +42,7 @@ interface RdArgs extends EngineArgs, OutputArgs {
   readonly points?: unknown;
   readonly baselines?: string;
   readonly theory: boolean;
+  readonly metrics?: string;
   readonly published?: string;
   readonly anchor?: string;
   readonly seed: unknown;
@@ -93,6 +96,12 @@ const OPTIONS = {
     type: 'boolean',
     default: false,
     description: 'Add what an ideal coder would need with the same model',
+  },
+  metrics: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      'Measure more: of ssimulacra2, lpips=FILE.onnx, dists=FILE.onnx, fid=FILE.onnx, kid=FILE.onnx, comma between; docs/EVALUATION.md says which networks',
   },
   published: PUBLISHED_OPTION,
   anchor: ANCHOR_OPTION,
@@ -149,10 +158,11 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const jobs = integer('--jobs', args.jobs, 1, MAX_JOBS)!;
   threadsOf(args);
   const shard = chooseShard(args.shard, process.env);
-  const { options, images } = await checkOptions(args, shard);
+  const { options, networks, images } = await checkOptions(args, shard);
   const { names } = images;
   await checkAnchor(args.anchor, options, published);
   await checkPublished(published, images);
+  await checkSets(options, images);
   await noteLowTarget(options, console);
   const { runVersions } = await import('../../report/rd/results.js');
   const run: Run = { options, versions: runVersions() };
@@ -175,7 +185,12 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
       console.note(`${mine.length - waiting.length} of ${counted(mine.length, 'image')} finished already`);
     }
     const { engine, device, precision, threads } = args;
-    const work: Work = { directory: args.output, options, engineArgs: { engine, device, precision, threads } };
+    const work: Work = {
+      directory: args.output,
+      options,
+      engineArgs: { engine, device, precision, threads },
+      networks,
+    };
     const failed = await measure(work, waiting, names, jobs, console);
     await finishReport(args.output, run, failed, { published, anchor: args.anchor }, console);
     if (failed.length === 0) return;
@@ -200,7 +215,7 @@ async function noteLowTarget({ model, targetRmse }: RdOptions, console: Console)
 async function checkOptions(
   args: Arguments<RdArgs>,
   shard: ChosenShard | undefined,
-): Promise<{ options: RdOptions; images: ImageSet }> {
+): Promise<{ options: RdOptions; networks: NetworkFiles; images: ImageSet }> {
   const withModel = args.model !== 'none';
   const efforts = String(args.effort)
     .split(',')
@@ -218,12 +233,18 @@ async function checkOptions(
     points: integer('--points', args.points, 2, MAX_TIMESTEPS) ?? null,
   };
   if (args.background !== undefined) await parseColour(args.background);
+  const { openMeasures, parseMetrics } = await import('../../report/rd/metrics.js');
+  const { metrics, files: networks } =
+    args.metrics === undefined ? { metrics: [], files: {} } : await parseMetrics(args.metrics);
+  // What is wrong with a network is told before the work.
+  await (await openMeasures(metrics, networks, 1)).dispose();
   const { findBaselines } = await import('../../report/baselines.js');
   const codecs = findBaselines(baselines).map(({ name }) => name);
   const modelIds = withModel ? await idsOf(args.model) : [];
   const images = await openImageSet(args.images, { background: args.background });
   return {
     images,
+    networks,
     options: {
       images: args.images,
       imageCount: images.length,
@@ -235,10 +256,24 @@ async function checkOptions(
       selection: args.selection,
       baselines: codecs,
       theory: args.theory,
+      metrics,
       background: args.background ?? null,
       engine: args.engine,
     },
   };
+}
+
+/** Looks at all images, where sets of them are compared: their patches have to be of one size. */
+async function checkSets({ metrics }: RdOptions, images: ImageSet): Promise<void> {
+  const { checkPatches, featureNetworks } = await import('../../report/rd/metrics.js');
+  if (featureNetworks(metrics).length === 0) return;
+  const sizes: Size[] = [];
+  for (let index = 0; index < images.length; index++) {
+    // One that cannot be read is told and left out when it is measured.
+    const loaded = await images.load(index).catch(() => undefined);
+    if (loaded !== undefined) sizes.push({ width: loaded.image.width, height: loaded.image.height });
+  }
+  checkPatches(sizes);
 }
 
 /** What is begun anew is not to take the place of what is measured. */

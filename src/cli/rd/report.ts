@@ -7,7 +7,7 @@ import type { Report } from '../../report/rd/export.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import type { Summary } from '../../report/rd/summary.js';
 import { type Console, table } from '../console.js';
-import { readImages, saveFiles } from './directory.js';
+import { readFeatures, readImages, saveFiles } from './directory.js';
 
 /** Sets of published points that come with the package. */
 const PUBLISHED_SETS = ['cifar10', 'kodak'] as const;
@@ -92,6 +92,8 @@ export async function finishReport(
   const { encodeFigure, FIGURE_FORMATS } = await import('../../report/figure.js');
   const { drawFigures } = await import('../../report/rd/figures.js');
   const { reportTables, tableFiles } = await import('../../report/rd/tables.js');
+  const { drawMetricFigures, metricTables } = await import('../../report/rd/metric-report.js');
+  const { setDistances } = await import('../../report/rd/distances.js');
   const { reportPage } = await import('../../report/rd/page.js');
   const images = await readImages(directory, run.options);
   const set = published === undefined ? undefined : await readPublished(published);
@@ -105,10 +107,13 @@ export async function finishReport(
       against = undefined;
     });
   }
-  const report: Report = { run, images, failed, summary: summarise(run, images, others, against) };
+  const distances = await setDistances(run.options, images, (image, network) =>
+    readFeatures(directory, image, network),
+  );
+  const report: Report = { run, images, failed, summary: summarise(run, images, others, against), distances };
   await saveFiles(directory, numberFiles(report));
   if (images.length > 0) {
-    const figures = drawFigures(report.summary, others);
+    const figures = [...drawFigures(report.summary, others), ...drawMetricFigures(report)];
     for (const { name, svg, column } of figures) {
       for (const format of FIGURE_FORMATS) {
         const file = await encodeFigure(format === 'tex' ? column : svg, format);
@@ -119,9 +124,11 @@ export async function finishReport(
     await saveFiles(directory, [['report.html', await reportPage(report, figures, others)]]);
   }
   const { summary } = report;
-  console.document({ report: directory, images: images.length, failed, summary });
+  const measured = distances.length > 0 ? { distances } : {};
+  console.document({ report: directory, images: images.length, failed, summary, ...measured });
   if (images.length > 0) console.result(ratesTable(report));
   if (summary.comparisons.length > 0) console.result(comparisonsTable(summary, labelOf));
+  for (const { head, rows } of metricTables(report)) console.result(table([head, ...rows]));
   console.result(
     `${counted(images.length, 'image')} in ${directory}${images.length > 0 ? ', see report.html there' : ''}`,
   );

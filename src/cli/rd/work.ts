@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { CodecError } from '../../common/errors.js';
 import { openImageSet } from '../../data/image-set.js';
 import { undoAtEnd } from '../../node/process.js';
+import type { NetworkFiles } from '../../report/rd/metrics.js';
 import type { ImageFailure, RdOptions } from '../../report/rd/results.js';
-import type { EngineArgs } from '../args.js';
+import { type EngineArgs, threadsOf } from '../args.js';
 import { describeError, openConsole } from '../console.js';
 import { withContext } from '../context.js';
 import { aboutFile } from '../jobs.js';
@@ -20,6 +21,7 @@ export interface Work {
   readonly directory: string;
   readonly options: RdOptions;
   readonly engineArgs: EngineArgs;
+  readonly networks: NetworkFiles;
 }
 
 /** From a process that measures: how far it is with its image, and how that one ended. */
@@ -34,24 +36,27 @@ type Report = (message: WorkMessage) => void;
  * @throws CodecError `engine`, without which no image can succeed
  */
 export async function measureHere(work: Work, indexes: AsyncIterable<number> | Iterable<number>, report: Report) {
-  const { directory, options, engineArgs } = work;
+  const { directory, options, engineArgs, networks } = work;
   const { measureImage } = await import('../../report/rd/measure.js');
+  const { openMeasures } = await import('../../report/rd/metrics.js');
   const images = await openImageSet(options.images, { background: options.background ?? undefined });
   const silent = openConsole({ json: false, quiet: true });
-  await withContext(engineArgs, silent, async (context) => {
+  const measures = await openMeasures(options.metrics, networks, threadsOf(engineArgs));
+  const measureAll = withContext(engineArgs, silent, async (context) => {
     const withModel = options.model !== 'none';
     for await (const index of indexes) {
       const name = images.names[index];
       try {
         const { image } = await images.load(index);
-        const result = await aboutFile(name, () =>
+        const { result, features } = await aboutFile(name, () =>
           measureImage({ index, name, image }, options, {
             model: async () => (withModel ? context.model(options.model, image) : null),
             engine: async () => (withModel ? (await context.engine()).description : null),
+            measures,
             onProgress: (fraction) => report({ index, fraction }),
           }),
         );
-        await saveImage(directory, result, options);
+        await saveImage(directory, result, options, features);
         report({ index, done: true });
       } catch (error) {
         if (error instanceof CodecError && error.code === 'engine') throw error;
@@ -59,6 +64,7 @@ export async function measureHere(work: Work, indexes: AsyncIterable<number> | I
       }
     }
   });
+  await measureAll.finally(() => measures.dispose());
 }
 
 /** Measures images in `jobs` other processes, each of which takes the next one when it is free. */

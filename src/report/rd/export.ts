@@ -3,6 +3,8 @@ import { asFileName } from '../../common/file-name.js';
 import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
 import { formatJson } from '../json.js';
+import type { SetDistance } from './distances.js';
+import { metricsOf } from './metrics.js';
 import type { ImageFailure, ImageResult, Run } from './results.js';
 import type { CodecSummary, Summary } from './summary.js';
 
@@ -12,6 +14,8 @@ export interface Report {
   readonly images: readonly ImageResult[];
   readonly failed: readonly ImageFailure[];
   readonly summary: Summary;
+  /** FID and KID, where they are asked for. */
+  readonly distances: readonly SetDistance[];
 }
 
 /** Files of numbers, by path in the report. */
@@ -23,12 +27,18 @@ export function numberFiles(report: Report): [string, string][] {
   return [
     ['results.json', resultsJson(report)],
     ['images.csv', imagesCsv(report)],
-    ['mean.csv', meanCsv(report.summary)],
+    ['mean.csv', meanCsv(report.summary, pictureMetrics(report))],
+    ...(report.distances.length === 0 ? [] : [['distances.csv', distancesCsv(report)] as [string, string]]),
     ...curves,
   ];
 }
 
-function resultsJson({ run, images, failed, summary }: Report): string {
+/** Names of the metrics of pictures, in their order. */
+function pictureMetrics({ run }: Report): string[] {
+  return metricsOf(run.options.metrics, 'picture').map(({ name }) => name);
+}
+
+function resultsJson({ run, images, failed, summary, distances }: Report): string {
   const { imageCount, shard } = run.options;
   return formatJson({
     name: 'ddpm-codec rd',
@@ -40,6 +50,7 @@ function resultsJson({ run, images, failed, summary }: Report): string {
     failed,
     missing: missingImages({ imageCount, shard }, images, failed),
     summary,
+    ...(distances.length > 0 && { distances }),
   });
 }
 
@@ -69,6 +80,12 @@ function compressAi({ label, kind, mean }: CodecSummary, { run, summary }: Repor
       'ms-ssim-rgb': column(({ msSsim }) => msSsim),
       encoding_time: column(({ encodeSeconds }) => encodeSeconds),
       decoding_time: column(({ decodeSeconds }) => decodeSeconds),
+      ...Object.fromEntries(
+        metricsOf(run.options.metrics, 'picture').map(({ name }) => [
+          name,
+          column(({ metrics }) => metrics[name] ?? null),
+        ]),
+      ),
     },
   };
 }
@@ -81,24 +98,30 @@ const DESCRIPTIONS: Readonly<Record<CodecSummary['kind'], { readonly rate: strin
 };
 
 /** A line for each image, codec and point. */
-function imagesCsv({ images }: Report): string {
+function imagesCsv(report: Report): string {
+  const { images } = report;
+  const names = pictureMetrics(report);
+  const values = (metrics: Readonly<Record<string, number | null>> = {}) => names.map((name) => metrics[name] ?? null);
   const rows: unknown[][] = [
     [
       ...['image', 'codec', 't', 'quality', 'bytes', 'bits_per_dim', 'bpp', 'rmse', 'psnr', 'ms_ssim', 'ssim'],
       ...['kl_bits_per_dim', 'payload_bytes', 'encode_seconds', 'decode_seconds'],
+      ...names,
     ],
   ];
   for (const { name, width, height, ours, baselines, theory } of images) {
     const dims = 3 * width * height;
     for (const [codec, { points, encodeSeconds }] of Object.entries(ours)) {
-      for (const { t, bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim, klBits, decodeSeconds } of points) {
+      for (const { t, bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim, klBits, decodeSeconds, metrics } of points) {
         const measured = [bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim];
-        rows.push([name, codec, t, null, ...measured, klBits / dims, null, encodeSeconds, decodeSeconds]);
+        const seconds = [encodeSeconds, decodeSeconds];
+        rows.push([name, codec, t, null, ...measured, klBits / dims, null, ...seconds, ...values(metrics)]);
       }
     }
     for (const [codec, points] of Object.entries(theory)) {
       for (const { t, bitsPerDim, bpp, rmse, psnr } of points) {
-        rows.push([name, codec, t, null, null, bitsPerDim, bpp, rmse, psnr, null, null, bitsPerDim, null, null, null]);
+        const measured = [null, bitsPerDim, bpp, rmse, psnr, null, null];
+        rows.push([name, codec, t, null, ...measured, bitsPerDim, null, null, null, ...values()]);
       }
     }
     for (const [codec, points] of Object.entries(baselines)) {
@@ -106,7 +129,7 @@ function imagesCsv({ images }: Report): string {
         const { quality, bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim, payloadBytes } = point;
         const measured = [bytes, bitsPerDim, bpp, rmse, psnr, msSsim, ssim];
         const seconds = [point.encodeSeconds, point.decodeSeconds];
-        rows.push([name, codec, null, quality, ...measured, null, payloadBytes, ...seconds]);
+        rows.push([name, codec, null, quality, ...measured, null, payloadBytes, ...seconds, ...values(point.metrics)]);
       }
     }
   }
@@ -114,7 +137,7 @@ function imagesCsv({ images }: Report): string {
 }
 
 /** A line for each codec and point of its mean curve. */
-function meanCsv({ codecs }: Summary): string {
+function meanCsv({ codecs }: Summary, metrics: readonly string[]): string {
   const names = [
     't',
     'bitsPerDim',
@@ -128,8 +151,24 @@ function meanCsv({ codecs }: Summary): string {
   ] as const;
   const quality = ['mean_rmse', 'root_mean_mse', 'mean_psnr', 'mean_ms_ssim', 'mean_ssim'];
   const header = ['bits_per_dim', 'bpp', ...quality, 'kl_bits_per_dim'];
-  const rows = codecs.flatMap(({ name, mean }) => mean.map((point) => [name, ...names.map((key) => point[key])]));
-  return csv([['codec', 't', ...header], ...rows]);
+  const rows = codecs.flatMap(({ name, mean }) =>
+    mean.map((point) => [
+      name,
+      ...names.map((key) => point[key]),
+      ...metrics.map((metric) => point.metrics[metric] ?? null),
+    ]),
+  );
+  return csv([['codec', 't', ...header, ...metrics.map((metric) => `mean_${metric}`)], ...rows]);
+}
+
+/** A line for each metric of sets, codec and point. */
+function distancesCsv({ distances }: Report): string {
+  const names = ['t', 'quality', 'bitsPerDim', 'bpp', 'meanRmse', 'value', 'standardError'] as const;
+  const header = ['t', 'quality', 'bits_per_dim', 'bpp', 'mean_rmse', 'value', 'standard_error'];
+  const rows = distances.flatMap(({ metric, codec, patches, points }) =>
+    points.map((point) => [metric, codec, patches, ...names.map((name) => point[name])]),
+  );
+  return csv([['metric', 'codec', 'patches', ...header], ...rows]);
 }
 
 /** RFC 4180, with LF; what is not there is empty. */

@@ -27,7 +27,7 @@ export interface Figure {
 
 /** By how much an axis of rates is longer than the curves on it. */
 const MARGIN = 1.08;
-const LINES: Readonly<Record<CodecKind, LineKind>> = {
+export const LINES: Readonly<Record<CodecKind, LineKind>> = {
   ours: 'ours',
   theory: 'theory',
   measured: 'measured',
@@ -334,7 +334,7 @@ function highest(codecs: readonly CodecSummary[]): number {
   return Math.max(...codecs.flatMap(({ mean }) => mean.map(({ bpp }) => bpp)));
 }
 
-function draw(name: string, caption: string, plot: LinePlot): Figure | undefined {
+export function draw(name: string, caption: string, plot: LinePlot): Figure | undefined {
   const { title, ...untitled } = plot;
   return figure(name, caption, linePlot(plot), linePlot({ ...untitled, size: COLUMN_SIZE }));
 }

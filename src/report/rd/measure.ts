@@ -10,8 +10,11 @@ import type { Model } from '../../node/models.js';
 import { findBaseline, sweepBaseline } from '../baselines.js';
 import { decodingKmac } from '../complexity.js';
 import { sweepProgressive } from '../progressive-sweep.js';
+import type { RatePoint } from '../rate-point.js';
 import { chainCurve, independentCurve } from '../theory.js';
+import type { Measures } from './metrics.js';
 import {
+  type FeatureTables,
   type ImagePictures,
   type ImageResult,
   type OurCurve,
@@ -42,8 +45,15 @@ export interface Means {
   model(image: RgbImage): Promise<Model | null>;
   /** What the model runs on. */
   engine(): Promise<string | null>;
+  readonly measures: Measures;
   /** Share of the image's work that is done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
+}
+
+/** What was measured of an image, and what is kept beside that. */
+export interface Measured {
+  readonly result: ImageResult;
+  readonly features: FeatureTables;
 }
 
 /**
@@ -54,7 +64,7 @@ export async function measureImage(
   { index, name, image }: Subject,
   options: RdOptions,
   means: Means,
-): Promise<ImageResult> {
+): Promise<Measured> {
   const { efforts, selection, seed, targetRmse, points, baselines, theory } = options;
   const model = await means.model(image);
   const engine = await means.engine();
@@ -62,6 +72,7 @@ export async function measureImage(
   const ideal: Record<string, ImageResult['theory'][string]> = {};
   const pixels = pixelHash(image);
   const noise = (use: string) => integerStream(`ddpm-codec rd/${seed}/${use}/${pixels}`);
+  const collected = await collectMetrics(image, means.measures);
   const album = index < PICTURED_IMAGES ? createAlbum(image) : undefined;
   const work = shareWork(
     {
@@ -80,10 +91,14 @@ export async function measureImage(
         targetRmse,
         ...(points === null ? {} : { points }),
         onProgress: (fraction) => work('ours', (i + fraction) / efforts.length),
-        onPicture: (picture) => i === 0 && album?.add(picture),
+        onPicture: async (picture, point) => {
+          if (i === 0) album?.add(picture);
+          await collected.add(picture, point);
+        },
       });
       const decoding = decodingKmac(bytes, model);
-      ours[ourName(effort, efforts)] = { effort, fileBytes: bytes.length, ...sweep, decodingKmac: decoding };
+      const measured = { ...sweep, points: sweep.points.map(collected.complete) };
+      ours[ourName(effort, efforts)] = { effort, fileBytes: bytes.length, ...measured, decodingKmac: decoding };
       if (theory && i === 0) {
         ideal['kl-independent'] = await independentCurve(image, model, noise('independent'), (done) =>
           work('theory', done / 2),
@@ -96,10 +111,13 @@ export async function measureImage(
   }
   const others: Record<string, ImageResult['baselines'][string]> = {};
   for (const [i, codec] of baselines.entries()) {
-    others[codec] = await sweepBaseline(image, findBaseline(codec));
+    const sweep = await sweepBaseline(image, findBaseline(codec), (point, picture) => collected.add(picture, point));
+    others[codec] = sweep.map(collected.complete);
     work('baselines', (i + 1) / baselines.length);
   }
-  return {
+  const features = collected.features();
+  const sizes = Object.entries(features).map(([network, { rows, ...size }]) => [network, size] as const);
+  const result: ImageResult = {
     index,
     name,
     width: image.width,
@@ -109,8 +127,44 @@ export async function measureImage(
     ours,
     baselines: others,
     theory: ideal,
+    ...(sizes.length > 0 && { features: Object.fromEntries(sizes) }),
     machine: { node: process.version, ...(engine === null ? {} : { engine }), processor: processor() },
     ...(album === undefined || model === null ? {} : { pictures: await album.finish() }),
+  };
+  return { result, features };
+}
+
+/** Measures decoded pictures while they are there. */
+async function collectMetrics(original: RgbImage, measures: Measures) {
+  const tables = new Map<string, Float32Array[]>();
+  const keep = async (picture: RgbImage) => {
+    for (const [network, rows] of await measures.features(picture)) {
+      tables.set(network, [...(tables.get(network) ?? []), ...rows]);
+    }
+  };
+  await keep(original);
+  const patches = new Map([...tables].map(([network, rows]) => [network, rows.length]));
+  const values = new Map<RatePoint, Record<string, number | null>>();
+  return {
+    /** To be called in the order of the points. */
+    async add(picture: RgbImage, point: RatePoint): Promise<void> {
+      values.set(point, await measures.of(original, picture));
+      await keep(picture);
+    },
+    /** A point with what was measured of it. */
+    complete<P extends RatePoint>(point: P): P {
+      const metrics = values.get(point) ?? {};
+      return Object.keys(metrics).length === 0 ? point : { ...point, metrics };
+    },
+    features(): FeatureTables {
+      const found = [...tables].map(([network, rows]) => {
+        const dimensions = rows[0].length;
+        const all = new Float32Array(rows.length * dimensions);
+        for (const [i, row] of rows.entries()) all.set(row, i * dimensions);
+        return [network, { patches: patches.get(network)!, dimensions, rows: all }] as const;
+      });
+      return Object.fromEntries(found);
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import { packageVersion } from '../../node/version.js';
 import { type BaselinePoint, baselineVersions } from '../baselines.js';
 import type { ProgressivePoint, StepSize } from '../progressive-sweep.js';
 import type { TheoryPoint } from '../theory.js';
+import type { Metric } from './metrics.js';
 import type { Shard } from './shard.js';
 
 /** What decides the numbers of a run. */
@@ -32,6 +33,8 @@ export interface RdOptions {
   /** Names of codecs, in the order of `BASELINES`. */
   readonly baselines: readonly string[];
   readonly theory: boolean;
+  /** Besides PSNR and MS-SSIM. */
+  readonly metrics: readonly Metric[];
   /** Colour under transparent pixels. */
   readonly background: string | null;
   /** As asked for. */
@@ -71,9 +74,34 @@ export interface ImageResult {
   readonly ours: Readonly<Record<string, OurCurve>>;
   readonly baselines: Readonly<Record<string, readonly BaselinePoint[]>>;
   readonly theory: Readonly<Record<string, readonly TheoryPoint[]>>;
+  /** What {@link FeatureTable} has of it, by network; where FID or KID are asked for. */
+  readonly features?: Readonly<Record<string, FeatureSize>>;
   readonly machine: Readonly<Record<string, string>>;
   /** Pictures for the page; not in `results.json`. */
   readonly pictures?: ImagePictures;
+}
+
+export interface FeatureSize {
+  readonly patches: number;
+  readonly dimensions: number;
+}
+
+/**
+ * `images/NNNNN-NAME.NETWORK.f32`: the features of an image and of all that was decoded, for distances between sets. Rows of
+ * `dimensions` float32, little-endian, one for each patch: those of the image first, then of each point of our curves and of the
+ * other codecs', in their order.
+ */
+export interface FeatureTable extends FeatureSize {
+  readonly rows: Float32Array;
+}
+
+/** By the SHA-256 of the network. */
+export type FeatureTables = Readonly<Record<string, FeatureTable>>;
+
+/** Pictures of an image in a {@link FeatureTable}: the image, and all of its points. */
+export function featuredPictures({ ours, baselines }: Pick<ImageResult, 'ours' | 'baselines'>): number {
+  const curves = [...Object.values(ours).map(({ points }) => points), ...Object.values(baselines)];
+  return curves.reduce((sum, points) => sum + points.length, 1);
 }
 
 /** Side of the middle part that is kept of larger pictures. */

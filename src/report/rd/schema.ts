@@ -16,6 +16,7 @@ import {
   nullable,
   number,
   object,
+  optional,
   picklist,
   pipe,
   record,
@@ -28,6 +29,7 @@ import { parseImageSet } from '../../data/image-set.js';
 import { MAX_SIDE } from '../../image/image.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { BASELINES } from '../baselines.js';
+import { featureNetworks, METRICS, metricKind, metricsOf } from './metrics.js';
 import {
   type ImageFailure,
   type ImageResult,
@@ -64,6 +66,16 @@ const listOf = <S extends GenericSchema>(item: S, most: number) =>
 const once = <T>(words: string) => check((values: T[]) => new Set(values).size === values.length, words);
 const textRecord = record(string(), string());
 
+const METRIC = pipe(
+  object({
+    name: picklist(
+      METRICS.map(({ name }) => name),
+      'the name of a metric',
+    ),
+    network: nullable(pipe(string(), regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'))),
+  }),
+  check(({ name, network }) => metricKind(name).network === (network !== null), 'a network where the metric has one'),
+);
 const BASELINE_NAMES = BASELINES.map(({ name }) => name);
 
 const OPTIONS = pipe(
@@ -88,6 +100,13 @@ const OPTIONS = pipe(
       once<string>('each codec once'),
     ),
     theory: boolean(),
+    metrics: optional(
+      pipe(
+        array(METRIC),
+        check((metrics) => new Set(metrics.map(({ name }) => name)).size === metrics.length, 'each metric once'),
+      ),
+      [],
+    ),
     background: nullable(string()),
     engine: string(),
   }),
@@ -112,32 +131,42 @@ const RATE_POINT = {
   msSsim: nullable(within(0, 1.000001)),
   ssim: nullable(within(-1.000001, 1.000001)),
 };
+/** `metrics` of a point, where there are any. */
+type PointMetrics = Readonly<Record<string, GenericSchema<unknown, Readonly<Record<string, number | null>>>>>;
+const VALUE = nullable(pipe(number(), finite('a finite number')));
 const TIMESTEP = whole(0, MAX_TIMESTEPS);
 
-const OUR_CURVE = object({
-  effort: whole(1, MAX_EFFORT),
-  fileBytes: whole(1),
-  headerBytes: above0,
-  steps: pipe(
-    array(object({ t: TIMESTEP, bits: whole(0), klBits: atLeast0 })),
-    maxLength(MAX_TIMESTEPS, 'fewer steps'),
-  ),
-  points: listOf(object({ ...RATE_POINT, t: TIMESTEP, klBits: atLeast0, decodeSeconds: atLeast0 }), MOST_POINTS),
-  encodeSeconds: atLeast0,
-  networkEvaluations: atLeast0,
-  decodingKmac: exactOptional(atLeast0),
-});
-
-const BASELINE_CURVE = listOf(
+/** @param more what each of its points has besides */
+const ourCurve = (more: PointMetrics) =>
   object({
-    quality: whole(1, 100),
-    ...RATE_POINT,
-    payloadBytes: whole(1),
+    effort: whole(1, MAX_EFFORT),
+    fileBytes: whole(1),
+    headerBytes: above0,
+    steps: pipe(
+      array(object({ t: TIMESTEP, bits: whole(0), klBits: atLeast0 })),
+      maxLength(MAX_TIMESTEPS, 'fewer steps'),
+    ),
+    points: listOf(
+      object({ ...RATE_POINT, ...more, t: TIMESTEP, klBits: atLeast0, decodeSeconds: atLeast0 }),
+      MOST_POINTS,
+    ),
     encodeSeconds: atLeast0,
-    decodeSeconds: atLeast0,
-  }),
-  100,
-);
+    networkEvaluations: atLeast0,
+    decodingKmac: exactOptional(atLeast0),
+  });
+
+const baselineCurve = (more: PointMetrics) =>
+  listOf(
+    object({
+      quality: whole(1, 100),
+      ...RATE_POINT,
+      ...more,
+      payloadBytes: whole(1),
+      encodeSeconds: atLeast0,
+      decodeSeconds: atLeast0,
+    }),
+    100,
+  );
 
 const THEORY_CURVE = listOf(
   object({
@@ -155,6 +184,7 @@ const THEORY_CURVE = listOf(
   MOST_POINTS,
 );
 
+const FEATURES = object({ patches: whole(1), dimensions: whole(1, 2 ** 14) });
 const WEBP = pipe(string(), regex(/^[A-Za-z0-9+/]+={0,2}$/, 'a picture in base64'));
 const PICTURES = object({
   crop: object({
@@ -169,7 +199,10 @@ const PICTURES = object({
 
 /** `images/NNNNN-NAME.json` of a run, its fields in the order in which they are written: an image of it, with all the curves that it asks for. */
 export function imageSchema(options: RdOptions): GenericSchema<unknown, ImageResult> {
-  const { efforts, baselines, theory } = options;
+  const { efforts, baselines, theory, metrics } = options;
+  const values = metricsOf(metrics, 'picture').map(({ name }) => [name, VALUE] as const);
+  const more = values.length === 0 ? {} : { metrics: object(Object.fromEntries(values)) };
+  const networks = featureNetworks(metrics);
   const withModel = options.model !== 'none';
   const model = object({ name: string(), id: string(), timesteps: whole(2, MAX_TIMESTEPS) });
   const ourNames = withModel ? efforts.map((effort) => ourName(effort, efforts)) : [];
@@ -180,14 +213,16 @@ export function imageSchema(options: RdOptions): GenericSchema<unknown, ImageRes
     height: whole(1, MAX_SIDE),
     pixels: string(),
     model: withModel ? model : null_('null'),
-    ours: curves(ourNames, OUR_CURVE),
-    baselines: curves(baselines, BASELINE_CURVE),
+    ours: curves(ourNames, ourCurve(more)),
+    baselines: curves(baselines, baselineCurve(more)),
     theory: curves(withModel && theory ? Object.keys(THEORY_LABELS) : [], THEORY_CURVE),
+    features: exactOptional(curves(networks, FEATURES)),
     machine: textRecord,
     pictures: exactOptional(PICTURES),
   });
   return pipe(
     schema,
+    check(({ features }) => (features === undefined) === (networks.length === 0), 'features by each network asked for'),
     check(
       ({ ours, pictures }) =>
         pictures === undefined ||

@@ -36,6 +36,8 @@ export interface MeanRdPoint extends MeanPoint {
   readonly ssim: number | null;
   readonly encodeSeconds: number | null;
   readonly decodeSeconds: number | null;
+  /** Arithmetic means of the metrics of pictures that were asked for; null where a picture has none. */
+  readonly metrics: Readonly<Record<string, number | null>>;
 }
 
 export interface RateAtRmse {
@@ -102,6 +104,7 @@ interface RdPoint extends CurvePoint {
   readonly ssim: number | null;
   readonly encodeSeconds: number | null;
   readonly decodeSeconds: number | null;
+  readonly metrics?: Readonly<Record<string, number | null>>;
 }
 
 /**
@@ -255,8 +258,16 @@ function meanOf(curves: Codec['curves'], grid?: readonly number[]): MeanRdPoint[
     encodeSeconds: (point: RdPoint) => point.encodeSeconds,
     decodeSeconds: (point: RdPoint) => point.decodeSeconds,
   };
-  const mean = meanCurve(curves, ({ setting }) => setting, grid, more);
-  return mean.map((point) => ({ t: first.t === null ? null : -point.setting, ...point }));
+  const metrics = Object.fromEntries(
+    Object.keys(first.metrics ?? {}).map((name) => [name, (point: RdPoint) => point.metrics![name]]),
+  );
+  const setting = (point: RdPoint) => point.setting;
+  const values = meanCurve(curves, setting, grid, metrics);
+  return meanCurve(curves, setting, grid, more).map((point, i) => ({
+    t: first.t === null ? null : -point.setting,
+    ...point,
+    metrics: Object.fromEntries(Object.keys(metrics).map((name) => [name, values[i][name]])),
+  }));
 }
 
 /** From T down to 1. */
@@ -284,7 +295,7 @@ function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] 
         ? average(files.map(({ decodingKmac }) => decodingKmac!))!.mean
         : null,
       curves: files.map(({ points, encodeSeconds }) =>
-        points.map(({ t, klBits, bytes, bitsPerDim, bpp, rmse, msSsim, ssim, decodeSeconds }) => ({
+        points.map(({ t, klBits, bytes, bitsPerDim, bpp, rmse, msSsim, ssim, metrics = {}, decodeSeconds }) => ({
           setting: -t,
           t,
           bpp,
@@ -294,6 +305,7 @@ function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] 
           klBitsPerDim: (klBits * bitsPerDim) / (8 * bytes),
           encodeSeconds,
           decodeSeconds,
+          metrics,
         })),
       ),
     };
@@ -340,7 +352,7 @@ function baselineCodec(name: string, images: readonly ImageResult[]): Codec {
     },
     decodingKmac: null,
     curves: sweeps.map((points) =>
-      points.map(({ quality, bpp, rmse, msSsim, ssim, encodeSeconds, decodeSeconds }) => ({
+      points.map(({ quality, bpp, rmse, msSsim, ssim, encodeSeconds, decodeSeconds, metrics = {} }) => ({
         setting: quality,
         t: null,
         bpp,
@@ -350,6 +362,7 @@ function baselineCodec(name: string, images: readonly ImageResult[]): Codec {
         klBitsPerDim: null,
         encodeSeconds,
         decodeSeconds,
+        metrics,
       })),
     ),
   };

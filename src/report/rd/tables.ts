@@ -8,6 +8,7 @@ import { type PublishedSet, paperTable } from '../published.js';
 import { markdownTable, type TextTable } from '../text-table.js';
 import { type Comparison, LEAST_PSNR, type Standings } from './comparison.js';
 import type { Report } from './export.js';
+import { metricTables } from './metric-report.js';
 import { type CodecSummary, LEVELS, labelOf, type Summary } from './summary.js';
 
 export interface Table extends TextTable {
@@ -31,6 +32,7 @@ export function reportTables(report: Report, published?: PublishedSet): Table[] 
     ...UNITS.map((unit) => rates(summary.codecs, unit)),
     standings(summary),
     comparisons(summary),
+    ...metricTables(report),
     imagesTable(report),
     paper(summary.codecs, published),
   ].filter((table) => table !== undefined);

@@ -23,6 +23,7 @@ const run = {
     points: null,
     baselines: ['webp', 'png'],
     theory: false,
+    metrics: [],
     background: null,
     engine: 'auto',
   },

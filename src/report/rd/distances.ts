@@ -1,0 +1,172 @@
+/** FID and KID of a run: how far all that a codec decoded is from the originals, as sets. */
+import { invalidArgument } from '../../common/errors.js';
+import { frechetDistanceOfSets } from '../fid.js';
+import { kernelDistance } from '../kid.js';
+import type { RatePoint } from '../rate-point.js';
+import { metricsOf } from './metrics.js';
+import { type FeatureTable, type ImageResult, ourName, type RdOptions } from './results.js';
+
+/** Noise levels of our files that are compared, at most: about as many as other codecs have qualities. */
+const LEVELS = 16;
+
+/** A metric of sets along a codec. */
+export interface SetDistance {
+  /** By its name in `METRICS`. */
+  readonly metric: string;
+  /** By its name in the summary. */
+  readonly codec: string;
+  /** Of all images together. */
+  readonly patches: number;
+  /** Rates rise. */
+  readonly points: readonly SetPoint[];
+}
+
+/** One picture of every image, decoded at equal settings. */
+export interface SetPoint {
+  /** Timestep of ours: that of one image's point; the others' are the nearest they have. */
+  readonly t: number | null;
+  readonly quality: number | null;
+  /** Arithmetic means of the pictures compared. */
+  readonly bpp: number;
+  readonly bitsPerDim: number;
+  readonly meanRmse: number;
+  readonly value: number;
+  /** Of KID. */
+  readonly standardError: number | null;
+}
+
+/** Reads the features of an image. */
+export type FeatureReader = (image: ImageResult, network: string) => Promise<FeatureTable>;
+
+/**
+ * Compares what was decoded with the originals, codec by codec.
+ *
+ * The other codecs are compared quality by quality. Ours are compared at up to 16 noise levels, as mean curves are: of each file the point whose
+ * timestep is nearest, by its logarithm. Features have no values between points. Left out are lossless codecs, whose distance is 0, and
+ * images whose files have no steps, of all codecs.
+ * @returns nothing for fewer than two patches
+ * @throws CodecError `file` for features that do not belong together
+ */
+export async function setDistances(
+  { metrics, efforts, model, baselines }: RdOptions,
+  images: readonly ImageResult[],
+  read: FeatureReader,
+): Promise<SetDistance[]> {
+  const walked = images.filter(({ ours }) => Object.values(ours).every(({ steps }) => steps.length > 0));
+  const ours = model === 'none' ? [] : efforts.map((effort) => ourName(effort, efforts));
+  const found: SetDistance[] = [];
+  for (const { name: metric, network } of metricsOf(metrics, 'set')) {
+    for (const codec of [...ours, ...baselines]) {
+      const levels = levelsOf(codec, walked);
+      if (levels.length < 2) continue;
+      const { originals, decoded, groups } = await gather(walked, codec, levels, (image) => read(image, network!));
+      if (originals.length < 2) continue;
+      const points = levels.map((level, k): SetPoint => {
+        const distance =
+          metric === 'kid'
+            ? kernelDistance(originals, decoded[k], groups)
+            : { value: frechetDistanceOfSets(originals, decoded[k]), standardError: null };
+        return { ...level.setting, ...meansOf(level, codec, walked), ...distance };
+      });
+      found.push({ metric, codec, patches: originals.length, points });
+    }
+  }
+  return found;
+}
+
+/** A setting, and which point of each image is of it. */
+interface Level {
+  readonly setting: Pick<SetPoint, 't' | 'quality'>;
+  readonly places: readonly number[];
+}
+
+function levelsOf(codec: string, images: readonly ImageResult[]): Level[] {
+  if (images.length === 0) return [];
+  if (images[0].baselines[codec] !== undefined) {
+    return images[0].baselines[codec].map(({ quality }, i) => ({
+      setting: { t: null, quality },
+      places: images.map(() => i),
+    }));
+  }
+  const files = images.map(({ ours }) => ours[codec].points.map(({ t }) => t));
+  // All files have these levels about: they are those of the one with the fewest points.
+  const fewest = files.reduce((a, b) => (b.length < a.length ? b : a));
+  const last = Math.max(...files.map((timesteps) => timesteps[timesteps.length - 1]));
+  const levels = [...new Set(fewest)].filter((t) => t >= last);
+  return spread(levels, LEVELS).map((t) => ({
+    setting: { t, quality: null },
+    places: files.map((timesteps) => nearest(timesteps, t)),
+  }));
+}
+
+function nearest(timesteps: readonly number[], t: number): number {
+  const distances = timesteps.map((other) => Math.abs(Math.log((other + 1) / (t + 1))));
+  return distances.indexOf(Math.min(...distances));
+}
+
+/** At most `most` of some values, evenly spread, first and last included. */
+function spread<T>(values: readonly T[], most: number): T[] {
+  if (values.length <= most) return [...values];
+  return Array.from({ length: most }, (_, i) => values[Math.round((i * (values.length - 1)) / (most - 1))]);
+}
+
+function pointsOf(image: ImageResult, codec: string): readonly RatePoint[] {
+  return image.ours[codec]?.points ?? image.baselines[codec];
+}
+
+function meansOf({ places }: Level, codec: string, images: readonly ImageResult[]) {
+  const points = images.map((image, i) => pointsOf(image, codec)[places[i]]);
+  const mean = (value: (point: RatePoint) => number) =>
+    points.reduce((sum, point) => sum + value(point), 0) / points.length;
+  return {
+    bpp: mean(({ bpp }) => bpp),
+    bitsPerDim: mean(({ bitsPerDim }) => bitsPerDim),
+    meanRmse: mean(({ rmse }) => rmse),
+  };
+}
+
+/** Features of the originals, and of what was decoded at each level; patches of one image make a group. */
+async function gather(
+  images: readonly ImageResult[],
+  codec: string,
+  levels: readonly Level[],
+  read: (image: ImageResult) => Promise<FeatureTable>,
+) {
+  const originals: Float32Array[] = [];
+  const decoded = levels.map((): Float32Array[] => []);
+  const groups: number[] = [];
+  let first: FeatureTable | undefined;
+  for (const [i, image] of images.entries()) {
+    const table = await read(image);
+    first ??= table;
+    if (table.dimensions !== first.dimensions) {
+      throw invalidArgument(`features of ${image.name}`, `${first.dimensions} of each patch`, table.dimensions);
+    }
+    const before = picturesBefore(image, codec);
+    originals.push(...rowsOf(table, 0));
+    for (const [k, { places }] of levels.entries()) decoded[k].push(...rowsOf(table, before + places[i]));
+    groups.push(...Array.from({ length: table.patches }, () => i));
+  }
+  return { originals, decoded, groups };
+}
+
+/** Pictures in an image's table before those of a codec. */
+function picturesBefore({ ours, baselines }: ImageResult, codec: string): number {
+  let before = 1;
+  for (const [name, { points }] of [
+    ...Object.entries(ours),
+    ...Object.entries(baselines).map(([name, points]) => [name, { points }] as const),
+  ]) {
+    if (name === codec) break;
+    before += points.length;
+  }
+  return before;
+}
+
+/** Copies: a table would stay in memory with them. */
+function rowsOf({ patches, dimensions, rows }: FeatureTable, picture: number): Float32Array[] {
+  return Array.from({ length: patches }, (_, i) => {
+    const at = (picture * patches + i) * dimensions;
+    return rows.slice(at, at + dimensions);
+  });
+}

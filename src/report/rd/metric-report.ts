@@ -1,0 +1,132 @@
+/** Figures and tables of the metrics that a run was asked for. */
+import type { TextTable } from '../text-table.js';
+import { LEAST_PSNR } from './comparison.js';
+import type { Report } from './export.js';
+import { draw, type Figure, LINES } from './figures.js';
+import { type Metric, type MetricKind, metricKind, PATCH } from './metrics.js';
+import type { CodecKind, CodecSummary, MeanRdPoint } from './summary.js';
+
+/** Bits per pixel at which tables give metrics. */
+const RATES = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10];
+/** By how much an axis of rates is longer than the curves on it. */
+const MARGIN = 1.08;
+
+/** A metric along a codec, in order of rate. */
+interface Curve {
+  readonly label: string;
+  readonly kind: CodecKind;
+  readonly points: readonly CurvePoint[];
+}
+
+interface CurvePoint {
+  readonly bpp: number;
+  readonly value: number;
+  readonly standardError: number | null;
+}
+
+/** A metric at rates, with the name of its file. */
+export type MetricTable = TextTable & { readonly name: string };
+
+/** A figure for each metric: it over bits per pixel. */
+export function drawMetricFigures(report: Report): Figure[] {
+  const { meanImages } = report.summary;
+  const figures = report.run.options.metrics.map(({ name }): Figure | undefined => {
+    const kind = metricKind(name);
+    const curves = curvesOf(report, kind).filter(({ points }) => points.length > 1);
+    const rates = curves.flatMap(({ points }) => points.map(({ bpp }) => bpp));
+    if (rates.length === 0) return undefined;
+    return draw(`${name}-vs-rate`, `${captionOf(kind)} over bits per pixel, logarithmic.`, {
+      title: `${kind.of === 'picture' ? 'Mean of' : 'Over'} ${meanImages} image${meanImages === 1 ? '' : 's'}`,
+      x: { title: 'bits per pixel', type: 'log', domain: [Math.min(...rates) / MARGIN, Math.max(...rates) * MARGIN] },
+      y: { title: `${kind.label}, ${kind.better} is better`, type: kind.name === 'fid' ? 'log' : 'linear' },
+      lines: curves.map(({ label, kind: of, points }) => ({
+        label,
+        kind: LINES[of],
+        points: points.map(({ bpp, value }) => ({ x: bpp, y: value })),
+      })),
+    });
+  });
+  return figures.filter((figure) => figure !== undefined);
+}
+
+/** A table for each metric: of every codec at rates. */
+export function metricTables(report: Report): MetricTable[] {
+  return report.run.options.metrics.flatMap((metric): MetricTable[] => {
+    const { name } = metric;
+    const kind = metricKind(name);
+    const curves = curvesOf(report, kind);
+    const rates = RATES.filter((rate) => curves.some(({ points }) => valueAt(points, rate) !== undefined));
+    if (rates.length === 0) return [];
+    const shown = curves.filter(({ points }) => rates.some((rate) => valueAt(points, rate) !== undefined));
+    const rows = shown.map(({ label, points }) => [
+      label,
+      ...rates.map((rate) => {
+        const found = valueAt(points, rate);
+        if (found === undefined) return '–';
+        const error = found.standardError === null ? '' : ` ± ${found.standardError.toFixed(kind.digits)}`;
+        return found.value.toFixed(kind.digits) + error;
+      }),
+    ]);
+    const note = `${noteOf(metric, report)}${networkOf(metric)}. Between two points linear in log(rate).`;
+    return [{ name, title: kind.label, note, head: [`${kind.label} at bits/pixel`, ...rates.map(String)], rows }];
+  });
+}
+
+function noteOf({ name }: Metric, { distances }: Report): string {
+  const { label, of } = metricKind(name);
+  if (name === 'ssimulacra2') return 'SSIMULACRA2: version 2.1; 100 for equal pictures; for sides of 8 pixels and more';
+  if (of === 'picture') return `${label}: of whole pictures, RGB from 0 to 1, the original and what was decoded`;
+  const patches = distances.find(({ metric }) => metric === name)?.patches ?? 0;
+  const pictures = `${patches} patches of ${PATCH}×${PATCH} pixels, side by side from the origin and again ${PATCH / 2} pixels right and down; smaller pictures whole`;
+  const how =
+    name === 'kid'
+      ? 'kernel of degree 3, unbiased for pairs, ± a jackknife’s standard error over images'
+      : 'of Gaussians; it falls with the number of patches';
+  return `${label}: all originals against all that was decoded, at equal qualities or the nearest timesteps: ${pictures}; ${how}`;
+}
+
+function networkOf({ network }: Metric): string {
+  return network === null ? '' : `; network with SHA-256 ${network}`;
+}
+
+function captionOf({ label, of }: MetricKind): string {
+  return of === 'picture' ? `Mean ${label}` : `${label} of all images as a set`;
+}
+
+function curvesOf({ summary, distances }: Report, { name, of }: MetricKind): Curve[] {
+  const codecs = summary.codecs.filter(({ kind }) => kind === 'ours' || kind === 'measured');
+  return codecs.map((codec) => {
+    const points = of === 'picture' ? meanPoints(codec, name) : [];
+    const set = distances.find((distance) => distance.metric === name && distance.codec === codec.name);
+    return {
+      label: codec.label,
+      kind: codec.kind,
+      points: [...points, ...(set?.points ?? [])].sort((a, b) => a.bpp - b.bpp),
+    };
+  });
+}
+
+/** Those that show something, as in figures of PSNR. */
+function meanPoints({ mean }: CodecSummary, name: string): CurvePoint[] {
+  return mean.flatMap(({ bpp, psnr, metrics }: MeanRdPoint) => {
+    const value = metrics[name];
+    return typeof value === 'number' && psnr >= LEAST_PSNR ? [{ bpp, value, standardError: null }] : [];
+  });
+}
+
+/** Linear in log(rate) between the two points next to it. */
+function valueAt(points: readonly CurvePoint[], bpp: number): Omit<CurvePoint, 'bpp'> | undefined {
+  const after = points.findIndex((point) => point.bpp >= bpp);
+  if (after < 0) return undefined;
+  const b = points[after];
+  if (b.bpp === bpp) return b;
+  if (after === 0) return undefined;
+  const a = points[after - 1];
+  const share = Math.log(bpp / a.bpp) / Math.log(b.bpp / a.bpp);
+  const between = (from: number, to: number) => from + share * (to - from);
+  const [errorA, errorB] = [a.standardError, b.standardError];
+  return {
+    value: between(a.value, b.value),
+    standardError: errorA === null || errorB === null ? null : between(errorA, errorB),
+  };
+}
