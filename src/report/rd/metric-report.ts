@@ -1,4 +1,5 @@
 /** Figures and tables of the metrics that a run was asked for. */
+import { psnrOfRmse } from '../../image/metrics.js';
 import type { TextTable } from '../text-table.js';
 import { LEAST_PSNR } from './comparison.js';
 import type { Report } from './export.js';
@@ -101,16 +102,22 @@ function curvesOf({ summary, distances }: Report, { name, of }: MetricKind): Cur
     return {
       label: codec.label,
       kind: codec.kind,
-      points: [...points, ...(set?.points ?? [])].sort((a, b) => a.bpp - b.bpp),
+      points: [...points, ...(set?.points.filter(({ meanRmse }) => shows(psnrOfRmse(meanRmse))) ?? [])].sort(
+        (a, b) => a.bpp - b.bpp,
+      ),
     };
   });
 }
 
-/** Those that show something, as in figures of PSNR. */
+/** Whether pictures of that PSNR show something, as in figures of it. */
+function shows(psnr: number): boolean {
+  return psnr >= LEAST_PSNR;
+}
+
 function meanPoints({ mean }: CodecSummary, name: string): CurvePoint[] {
   return mean.flatMap(({ bpp, psnr, metrics }: MeanRdPoint) => {
     const value = metrics[name];
-    return typeof value === 'number' && psnr >= LEAST_PSNR ? [{ bpp, value, standardError: null }] : [];
+    return typeof value === 'number' && shows(psnr) ? [{ bpp, value, standardError: null }] : [];
   });
 }
 

@@ -36,7 +36,7 @@ export interface Metric {
   readonly network: string | null;
 }
 
-/** Sides of the patches that FID and KID are of, as in HiFiC (Mentzer et al. 2020, appendix A.7). */
+/** Sides of the patches that FID and KID are of, as in HiFiC (Mentzer et al. 2020, appendix). */
 export const PATCH = 256;
 
 /** What is known of a metric by its name. */

@@ -230,7 +230,7 @@ describe('standings', () => {
 
   it("are in a table, with the anchor's source, and in figures", () => {
     const summary = summarise(run, images, published);
-    const report = { run, images, failed: [], summary };
+    const report = { run, images, failed: [], distances: [], summary };
     const tables = reportTables(report, published);
     const { title, note, rows } = tables.find(({ name }) => name === 'standings')!;
     expect(title).toBe('BD-rates against VTM, first run');
