@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reportModel, describeModel as showModel } from '../../dist/cli/model/report.js';
-import { readImages, readRun } from '../../dist/cli/rd/directory.js';
+import { readFeatures, readImages, readRun } from '../../dist/cli/rd/directory.js';
 import { describeModel } from '../../dist/codec/model.js';
 import { parseJson } from '../../dist/common/foreign.js';
 import { listRepository } from '../../dist/data/hugging-face.js';
@@ -13,6 +13,7 @@ import { parseConfig } from '../../dist/model/config.js';
 import { findNetworkFiles, readNetwork } from '../../dist/model/import/network.js';
 import { createSchedule } from '../../dist/model/schedule.js';
 import { diffusionOf } from '../../dist/node/models.js';
+import { setDistances } from '../../dist/report/rd/distances.js';
 import { numberFiles } from '../../dist/report/rd/export.js';
 import { reportPage } from '../../dist/report/rd/page.js';
 import { differences } from '../../dist/report/rd/results.js';
@@ -115,14 +116,17 @@ async function readReport(directory) {
   if (run === undefined) throw new Error('no run');
   const images = await readImages(directory, run.options);
   differences(run, run);
-  const summary = summarise(run, images, undefined);
-  const files = numberFiles({ run, images, failed: [], summary });
+  const distances = await setDistances(run.options, images, (image, network) =>
+    readFeatures(directory, image, network),
+  );
+  const report = { run, images, failed: [], summary: summarise(run, images, undefined), distances };
+  const files = numberFiles(report);
   const outside = files.find(([name]) => !/^[\w.-]+(\/[\w.-]+)*$/.test(name) || /(^|\/)\.\.?(\/|$)/.test(name));
   if (outside) throw new Error(`writes ${outside[0]}`);
   for (const [name, text] of files) {
     if (name.endsWith('.csv') && /^"?[=@+\t\r]/m.test(text)) throw new Error(`${name} has a formula`);
   }
-  await reportPage({ run, images, failed: [], summary }, []);
+  await reportPage(report, []);
   return 'read';
 }
 

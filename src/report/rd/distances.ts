@@ -1,5 +1,5 @@
 /** FID and KID of a run: how far all that a codec decoded is from the originals, as sets. */
-import { invalidArgument } from '../../common/errors.js';
+import { CodecError } from '../../common/errors.js';
 import { frechetDistanceOfSets } from '../fid.js';
 import { kernelDistance } from '../kid.js';
 import type { RatePoint } from '../rate-point.js';
@@ -140,7 +140,10 @@ async function gather(
     const table = await read(image);
     first ??= table;
     if (table.dimensions !== first.dimensions) {
-      throw invalidArgument(`features of ${image.name}`, `${first.dimensions} of each patch`, table.dimensions);
+      throw new CodecError(
+        'file',
+        `features of ${image.name}: expected ${first.dimensions} of each patch, as of the others, got ${table.dimensions}`,
+      );
     }
     const before = picturesBefore(image, codec);
     originals.push(...rowsOf(table, 0));
