@@ -125,9 +125,9 @@ export interface DecoderPoint {
   readonly alpha: 'none' | 'missing' | 'whole';
   /**
    * Whether the steps up to here are those that were written: `pending` where their checksum is still to come, `none` in a file
-   * without.
+   * without; `failed`, only with `tolerant`, where some are not.
    */
-  readonly checksum: 'none' | 'pending' | 'passed';
+  readonly checksum: 'none' | 'pending' | 'passed' | 'failed';
   /**
    * The picture, which is made when it is asked for: that of realism 0 takes the evaluation of the network that the next step needs anyway, any
    * other one for every step that is left. Where samples are exact already it makes no difference.
@@ -159,8 +159,9 @@ export interface DecoderOptions {
   /** Refuse images with more pixels than this, before allocating. Default 2^26; more than 2^28 are refused in any case. */
   readonly maxPixels?: number;
   /**
-   * Of a file whose checksums show damage keep the last sound step, or of a lossless one the picture as it is; otherwise that is an
-   * error. Default false.
+   * Of a file whose checksums show damage make the best: a single bit that was flipped in a section of the steps is turned back, where more
+   * are wrong they are decoded as they are, and so is a lossless picture; otherwise that is an error. A tail after steps that are wrong
+   * is left out, and steps after an alpha plane that is. With `maxSteps` nothing after a sound step is used. Default false.
    */
   readonly tolerant?: boolean;
   /**

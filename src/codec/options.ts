@@ -99,7 +99,7 @@ export const DECODE_OPTIONS = {
   tolerant: {
     type: 'switch',
     default: false,
-    describe: 'Of a file whose checksums show damage give the picture up to there',
+    describe: 'Of a file whose checksums show damage make the best: turn back what one can, decode the rest as it is',
   },
 } as const satisfies Record<
   Exclude<keyof DecodeOptions, 'progressivePoints' | 'onPoint' | 'wantsPoint' | 'onProgress' | 'signal'>,

@@ -7,6 +7,7 @@ import { decode } from '../../src/codec/decoder/decode.js';
 import { type Decoder, openDecoder } from '../../src/codec/decoder/decoder.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readLayout } from '../../src/codec/format/layout.js';
+import { CHECKSUM_BITS, sectionsOf } from '../../src/codec/format/sections.js';
 import type { CodecModel } from '../../src/codec/model.js';
 import { counting } from '../helpers/blur-model.js';
 import { noiseImage, openNoiseModel } from '../helpers/noise-model.js';
@@ -56,6 +57,10 @@ const ones = (bytes: Uint8Array) =>
     bytes,
     Array.from(bytes, () => 1),
   );
+
+const flip = (bytes: Uint8Array, bit: number) => {
+  bytes[bit >>> 3] ^= 128 >> (bit & 7);
+};
 
 describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
   test('gives the same points byte by byte as at once, and the last is what decode gives', async () => {
@@ -239,12 +244,56 @@ describe('checksums', () => {
     await expect(decoder.push(bytes).next()).rejects.toBe(error);
     expect(() => decoder.end()).toThrow(error);
     expect([decoder.point, decoder.state]).toEqual([undefined, { needs: 'nothing', failure: error }]);
+  });
 
-    const tolerant = await decode(Readable.from([...ones(damaged)]), model, { tolerant: true });
-    expect(tolerant).toMatchObject({ damaged: true, complete: false, stepsUsed: sure.stepsUsed });
-    const { image: expected } = await decode(bytes, model, { maxSteps: sure.stepsUsed });
-    expect(tolerant.image).toEqual(expected);
-    expect((await decode(damaged, model, { tolerant: true })).image).toEqual(expected);
+  test('turn one flipped bit of every section back', async () => {
+    const bytes = files.get('checked')!;
+    const { image: expected, stepsUsed } = await decode(bytes, model);
+    const { boundaries, written } = readLayout(bytes, model);
+    const sections = sectionsOf(written);
+    expect(sections.length).toBeGreaterThan(1);
+    const damaged = bytes.slice();
+    for (const [i, { start, end }] of sections.entries()) {
+      const length = end + CHECKSUM_BITS - start;
+      flip(damaged, 8 * boundaries[0] + start + ((37 * (i + 1)) % length));
+    }
+    for (const source of [damaged, Readable.from([...ones(damaged)]), Readable.from([damaged])]) {
+      const tolerant = await decode(source, model, { tolerant: true });
+      expect(tolerant).toMatchObject({ damaged: true, complete: true, stepsUsed, metadata: { comment: 'a' } });
+      expect(tolerant.image).toEqual(expected);
+    }
+    const { points } = await pointsOf([damaged], { tolerant: true });
+    expect(points.every(({ checksum }) => checksum === 'passed')).toBe(true);
+  });
+
+  test('do not end a decoding that goes over more damage than that', async () => {
+    const bytes = files.get('checked')!;
+    const { boundaries, written } = readLayout(bytes, model);
+    const section = sectionsOf(written)[1];
+    const damaged = bytes.slice();
+    for (const bit of [3, 50]) flip(damaged, 8 * boundaries[0] + section.start + bit);
+    const whole = await decode(damaged, model, { tolerant: true });
+    expect(whole).toMatchObject({ damaged: true, complete: true, stepsUsed: written.length });
+    const { points, decoder } = await pointsOf(ones(damaged), { tolerant: true });
+    expect(decoder.state).toEqual({ needs: 'nothing' });
+    expect(points.at(-1)).toMatchObject({ image: whole.image, damaged: true, checksum: 'failed' });
+    const before = await decode(damaged, model, { tolerant: true, maxSteps: section.firstStep });
+    expect(before.image).toEqual((await decode(bytes, model, { maxSteps: section.firstStep })).image);
+  });
+
+  test('of steps that stay wrong leave samples out that are said of the right ones', async () => {
+    const bytes = files.get('lossless and checked')!;
+    const { boundaries, written } = readLayout(bytes, model);
+    const [{ start }] = sectionsOf(written);
+    const damaged = bytes.slice();
+    flip(damaged, 8 * boundaries[0] + start + 3);
+    const repaired = await decode(damaged, model, { tolerant: true });
+    expect(repaired).toMatchObject({ lossless: true, damaged: true, image: { data: image.data } });
+    flip(damaged, 8 * boundaries[0] + start + 50);
+    for (const source of [damaged, Readable.from([...ones(damaged)])]) {
+      const kept = await decode(source, model, { tolerant: true });
+      expect(kept).toMatchObject({ lossless: false, damaged: true, stepsUsed: written.length, knownSamples: 0 });
+    }
   });
 });
 

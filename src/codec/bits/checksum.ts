@@ -10,21 +10,25 @@ export function crc8(bytes: ArrayLike<number>): number {
   return crc ^ 0xff;
 }
 
-/** The CRC-16 of nothing. */
-export const CRC16_START = 0xffff;
+/** Bits after which the remainders of single bits by CRC-16's polynomial, (x + 1) times a primitive one of degree 15, repeat. */
+export const CRC16_PERIOD = 2 ** 15 - 1;
 
 /**
  * CRC-16 with polynomial 0x1021 and initial value 0xFFFF (CRC-16/IBM-3740) of the bits from `start` to before `end`, most
  * significant first.
- * @param before CRC-16 of the bits before these
  */
-export function crc16(bytes: Uint8Array, start = 0, end = bytes.length * 8, before = CRC16_START): number {
-  let crc = before;
+export function crc16(bytes: Uint8Array, start = 0, end = bytes.length * 8): number {
+  let crc = 0xffff;
   for (let i = start; i < end; i++) {
     const bit = (bytes[i >>> 3] >>> (7 - (i & 7))) & 1;
-    crc = ((crc >>> 15) ^ bit ? (crc << 1) ^ 0x1021 : crc << 1) & 0xffff;
+    crc = crc16Next(crc ^ (bit << 15));
   }
   return crc;
+}
+
+/** A remainder times x, by the polynomial of CRC-16. */
+export function crc16Next(remainder: number): number {
+  return (remainder & 0x8000 ? (remainder << 1) ^ 0x1021 : remainder << 1) & 0xffff;
 }
 
 /** The remainders of single bytes, polynomial 0x1EDC6F41 with its bits reversed. */

@@ -54,7 +54,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
   const sound = header.checksums ? soundSteps(bytes.subarray(boundaries[0], available), written) : written.length;
   const whole = completeSteps(layout, available);
   if (sound < whole && !tolerant) throw damagedSteps(layout, sound);
-  const stepsUsed = Math.min(whole, sound, maxSteps);
+  const stepsUsed = Math.min(whole, maxSteps);
   const parts = fileParts(bytes, layout);
   const wantsTail = header.tail && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
   const end = Math.min(available, wantsTail ? (parts.tail ?? available) : boundaries[stepsUsed]);

@@ -36,6 +36,8 @@ interface Progress {
   chain: Chain;
   /** Of the present step's end, in bits, from where the steps begin. */
   bit: number;
+  /** Of the first byte that is kept, from there. */
+  firstByte: number;
   /** What is shown in the place of the chain's picture, where the file says so. */
   held: Float32Array | undefined;
   /** The same at the beginning of the present section. */
@@ -222,6 +224,7 @@ export class Decoder {
       check: new SectionCheck(header.checksums ? layout.written : []),
       chain: Chain.begin(this.model, header),
       bit: 0,
+      firstByte: 0,
       held: blankPicture(header),
       heldAtSection: undefined,
       alpha: undefined,
@@ -253,11 +256,11 @@ export class Decoder {
   }
 
   private async readStep(progress: Progress): Promise<DecoderPoint | undefined> {
-    const { layout, chain, check } = progress;
+    const { layout, check } = progress;
+    if (check.findsDamage(this.input.view())) this.meetDamage(progress);
+    const { chain } = progress;
     const { step } = chain;
-    // The first bits of the first byte may be of the step before.
-    const offset = progress.bit & 7;
-    if (check.look(step, this.input.view(), offset) === 'failed') return this.endDamaged(progress);
+    const offset = progress.bit - 8 * progress.firstByte;
     const planned = layout.written[step];
     const bits = planned.blocks * planned.blockBits;
     const all = bits + (check.closes(step) ? CHECKSUM_BITS : 0);
@@ -273,7 +276,7 @@ export class Decoder {
     for (const block of chain.blocks(planned, layout.header.stateBits)) {
       placeCodeword(block, readBlock(block, reader), chain.z);
     }
-    check.take(step, bytes, offset, bits);
+    check.take(step);
     this.advanceTo(progress, progress.bit + all);
     if (!layout.header.heldSteps?.includes(step + 1)) progress.held = undefined;
     else progress.held ??= xhat0.slice();
@@ -282,30 +285,36 @@ export class Decoder {
     return this.pointOf(progress);
   }
 
-  /** Forgets the bytes before a bit of the payload. */
+  /** Goes on to a bit of the payload, and forgets the bytes before it, but none of a section that is not whole yet. */
   private advanceTo(progress: Progress, bit: number): void {
-    this.input.drop((bit >>> 3) - (progress.bit >>> 3));
     progress.bit = bit;
+    const firstByte = (progress.check.start ?? bit) >>> 3;
+    this.input.drop(firstByte - progress.firstByte);
+    progress.firstByte = firstByte;
   }
 
   /** After the last step comes the tail, then the metadata. */
   private endSteps(progress: Progress): void {
-    const { layout, chain } = progress;
+    const { layout, chain, check } = progress;
     if (chain.step < layout.written.length) return;
     if (progress.bit & 7) this.input.drop(1);
-    progress.stage = layout.header.tail ? 'tail' : 'metadata';
-    if (progress.stage === 'metadata' && !layout.header.metadata) progress.stage = 'complete';
+    if (!layout.header.tail) progress.stage = layout.header.metadata ? 'metadata' : 'complete';
+    // What a tail says is said of the picture of the steps that were written.
+    else if (check.hasFailed) this.stop(progress);
+    else progress.stage = 'tail';
   }
 
-  /** Ends with the last step that is known to be sound. */
-  private endDamaged(progress: Progress): undefined {
+  /**
+   * Turns a flipped bit back and begins its section again. Where more are wrong, the section is decoded as it is: a wrong symbol spoils a
+   * few stages of a block, and what the steps after it say is of use all the same.
+   */
+  private meetDamage(progress: Progress): void {
     const { layout, check } = progress;
-    if (!this.options.tolerant) throw damagedSteps(layout, check.soundSteps);
-    if (check.kept) {
-      progress.chain = check.kept;
-      progress.held = progress.heldAtSection;
-    }
-    return this.stop(progress);
+    if (!this.options.tolerant) throw damagedSteps(layout, check.stepsBefore);
+    if (!check.repair(this.input.view()) || check.kept === undefined) return;
+    progress.chain = check.kept;
+    progress.held = progress.heldAtSection;
+    progress.bit = check.start!;
   }
 
   /** Makes nothing more of the file. */
@@ -397,7 +406,7 @@ export class Decoder {
         image,
         unrounded,
         lossless: picture?.exact ?? false,
-        damaged: picture?.damaged ?? progress.stage === 'damaged',
+        damaged: check.isDamaged || (picture?.damaged ?? progress.stage === 'damaged'),
       };
     };
     return {
@@ -433,6 +442,6 @@ export function checkSize({ width, height }: Size, maxPixels: number): void {
 export function damagedSteps({ boundaries }: Layout, sound: number): CodecError {
   return new CodecError(
     'format',
-    `the file is damaged after step ${sound}, byte ${boundaries[sound]}: a checksum is wrong; \`tolerant\` gives the picture up to there`,
+    `the file is damaged after step ${sound}, byte ${boundaries[sound]}: a checksum is wrong; \`tolerant\` makes the best of it`,
   );
 }

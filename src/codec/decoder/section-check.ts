@@ -1,36 +1,45 @@
-/** Checks the sections of a file's steps as their bytes come. */
-import { BitReader } from '../bits/bitstream.js';
-import { CRC16_START, crc16 } from '../bits/checksum.js';
+/** Checks the sections of a file's steps as their bytes come, and turns back single bits that were flipped in them. */
 import type { Chain } from '../chain.js';
 import type { PlannedStep } from '../format/plan.js';
-import { CHECKSUM_BITS, type Section, sectionsOf } from '../format/sections.js';
+import { CHECKSUM_BITS, flippedBit, isSound, type Section, sectionsOf } from '../format/sections.js';
 
-/** Whether the checksum over a point's last step has come, and was right. */
-export type ChecksumState = 'none' | 'pending' | 'passed';
+/** Whether the checksum over a point's last step has come, and what it and those before it say. */
+export type ChecksumState = 'none' | 'pending' | 'passed' | 'failed';
 
 export class SectionCheck {
   private readonly sections: readonly Section[];
   /** The section that the next step is in. */
   private current = 0;
-  /** Of the bits of the current section that were used up. */
-  private crc = CRC16_START;
-  private taken = 0;
-  private hasPassed = false;
+  /** Of the current section. */
+  private verdict: Exclude<ChecksumState, 'none'> = 'pending';
+  private hasFailedBefore = false;
   private chainAtStart: Chain | undefined;
+  /** Whether any checksum was wrong, also where a bit was turned back. */
+  isDamaged = false;
 
   /** @param steps all that are written; none: there are no checksums */
   constructor(steps: readonly PlannedStep[]) {
     this.sections = sectionsOf(steps);
   }
 
-  /** Steps before the current section: what came before was right. */
-  get soundSteps(): number {
+  /** Steps before the current section. */
+  get stepsBefore(): number {
     return this.section?.firstStep ?? this.sections.at(-1)?.endStep ?? 0;
+  }
+
+  /** Where the current section begins, in bits from where the steps do; undefined after the last, and in a file without. */
+  get start(): number | undefined {
+    return this.section?.start;
   }
 
   /** The chain at the beginning of the current section, where it was kept. */
   get kept(): Chain | undefined {
     return this.chainAtStart;
+  }
+
+  /** Whether there is a section that is not what was written. */
+  get hasFailed(): boolean {
+    return this.hasFailedBefore || this.verdict === 'failed';
   }
 
   /** Whether the step, counted from 0, is the first of a section. */
@@ -45,40 +54,58 @@ export class SectionCheck {
 
   /** Keeps the chain as it is, for the case that the checksum turns out wrong; not where it has been looked at already. */
   keep(chain: Chain): void {
-    this.chainAtStart = this.hasPassed ? undefined : chain.fork();
+    this.chainAtStart = this.verdict === 'pending' ? chain.fork() : undefined;
   }
 
   /**
-   * Looks whether the current section's checksum has come, and whether it is right.
-   * @param bytes from where the next step begins, `offset` bits into them
+   * Looks whether the current section's checksum has come.
+   * @param bytes from the one that the section begins in
+   * @returns whether it has come now, and is wrong
    */
-  look(step: number, bytes: Uint8Array, offset: number): ChecksumState | 'failed' {
-    const { section } = this;
-    if (section === undefined || step >= section.endStep) return 'none';
-    if (this.hasPassed) return 'passed';
-    const end = offset + section.end - section.start - this.taken;
-    if (end + CHECKSUM_BITS > bytes.length * 8) return 'pending';
-    const found = new BitReader(bytes, end).read(CHECKSUM_BITS);
-    this.hasPassed = found === crc16(bytes, offset, end, this.crc);
-    return this.hasPassed ? 'passed' : 'failed';
+  findsDamage(bytes: Uint8Array): boolean {
+    const bits = this.bitsIn(bytes);
+    if (bits === undefined || this.verdict !== 'pending') return false;
+    this.verdict = isSound(bytes, bits) ? 'passed' : 'failed';
+    this.isDamaged ||= this.verdict === 'failed';
+    return this.verdict === 'failed';
   }
 
-  /** Uses up the bits of a step. */
-  take(step: number, bytes: Uint8Array, offset: number, bits: number): void {
-    if (this.section === undefined) return;
-    this.crc = crc16(bytes, offset, offset + bits, this.crc);
-    this.taken += bits;
+  /**
+   * Turns a flipped bit of the current section back.
+   * @param bytes from the one that the section begins in; changed
+   * @returns whether there is one with which the checksum is right
+   */
+  repair(bytes: Uint8Array): boolean {
+    const bits = this.bitsIn(bytes);
+    const flipped = bits && flippedBit(bytes, bits);
+    if (flipped === undefined) return false;
+    bytes[flipped >>> 3] ^= 128 >> (flipped & 7);
+    this.verdict = 'passed';
+    return true;
+  }
+
+  /** Goes on after a step, to the next section where it closes one. */
+  take(step: number): void {
     if (!this.closes(step)) return;
+    this.hasFailedBefore = this.hasFailed;
     this.current++;
-    this.crc = CRC16_START;
-    this.taken = 0;
-    this.hasPassed = false;
+    this.verdict = 'pending';
     this.chainAtStart = undefined;
   }
 
   /** Of the point after this many steps. */
   stateAt(steps: number): ChecksumState {
-    return steps <= this.soundSteps || this.hasPassed ? 'passed' : 'pending';
+    if (this.hasFailed) return 'failed';
+    return steps <= this.stepsBefore ? 'passed' : this.verdict;
+  }
+
+  /** Where the current section lies in bytes that begin with it; undefined where its checksum is not there yet. */
+  private bitsIn(bytes: Uint8Array): Pick<Section, 'start' | 'end'> | undefined {
+    const { section } = this;
+    if (section === undefined) return undefined;
+    const start = section.start & 7;
+    const end = start + section.end - section.start;
+    return end + CHECKSUM_BITS > bytes.length * 8 ? undefined : { start, end };
   }
 
   private get section(): Section | undefined {

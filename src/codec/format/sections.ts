@@ -3,12 +3,14 @@
  * the last step, 16 bits from which damage before them is noticed.
  */
 import { BitReader, BitWriter } from '../bits/bitstream.js';
-import { crc16 } from '../bits/checksum.js';
+import { CRC16_PERIOD, crc16, crc16Next } from '../bits/checksum.js';
 import type { PlannedStep } from './plan.js';
 
 /** A section is closed by the first step with which it has at least so many bits. */
 const SECTION_BITS = 256;
 export const CHECKSUM_BITS = 16;
+/** Of a section and its checksum: in longer ones two bits have the same remainder. */
+const MOST_REPAIRED_BITS = CRC16_PERIOD;
 
 /** Where a section of the payload lies, in bits. */
 export interface Section {
@@ -89,9 +91,38 @@ export function addChecksums(payload: Uint8Array, steps: readonly PlannedStep[])
  * @param payload from the end of the header, whole or cut off
  */
 export function soundSteps(payload: Uint8Array, steps: readonly PlannedStep[]): number {
-  for (const { firstStep, start, end } of sectionsOf(steps)) {
-    if (end + CHECKSUM_BITS > payload.length * 8) break;
-    if (new BitReader(payload, end).read(CHECKSUM_BITS) !== crc16(payload, start, end)) return firstStep;
+  for (const section of sectionsOf(steps)) {
+    if (section.end + CHECKSUM_BITS > payload.length * 8) break;
+    if (!isSound(payload, section)) return section.firstStep;
   }
   return steps.length;
+}
+
+/** Bits that a section lies in: from `start` to before `end`, and its checksum after that. */
+type SectionBits = Pick<Section, 'start' | 'end'>;
+
+/** Whether a section has its checksum, which has to be there. */
+export function isSound(bytes: Uint8Array, section: SectionBits): boolean {
+  return syndromeOf(bytes, section) === 0;
+}
+
+/**
+ * The one bit that has to be turned for a section, or its checksum, to be right; undefined where there is none. One flipped bit is always
+ * found, two are never taken for one: up to {@link MOST_REPAIRED_BITS} the code has a distance of 4.
+ */
+export function flippedBit(bytes: Uint8Array, section: SectionBits): number | undefined {
+  const end = section.end + CHECKSUM_BITS;
+  if (end - section.start > MOST_REPAIRED_BITS) return undefined;
+  const syndrome = syndromeOf(bytes, section);
+  let ofBit = 1;
+  for (let bit = end - 1; bit >= section.start; bit--) {
+    if (ofBit === syndrome) return bit;
+    ofBit = crc16Next(ofBit);
+  }
+  return undefined;
+}
+
+/** What the checksum that is there and the right one differ in. */
+function syndromeOf(bytes: Uint8Array, { start, end }: SectionBits): number {
+  return new BitReader(bytes, end).read(CHECKSUM_BITS) ^ crc16(bytes, start, end);
 }
