@@ -159,9 +159,10 @@ export interface DecoderOptions {
   /** Refuse images with more pixels than this, before allocating. Default 2^26; more than 2^28 are refused in any case. */
   readonly maxPixels?: number;
   /**
-   * Of a file whose checksums show damage make the best: a single bit that was flipped in a section of the steps is turned back, where more
-   * are wrong they are decoded as they are, and so is a lossless picture; otherwise that is an error. A tail after steps that are wrong
-   * is left out, and steps after an alpha plane that is. With `maxSteps` nothing after a sound step is used. Default false.
+   * Of a file whose checksums show damage make the best: a single bit that was flipped in a section of the steps is turned back, where
+   * more are wrong they are decoded as they are, and so is a lossless picture; otherwise that is an error. A tail after steps that are
+   * wrong is left out, and steps after an alpha plane that is. A flipped bit of the header is turned back where `decode` is given bytes,
+   * not a stream. Default false.
    */
   readonly tolerant?: boolean;
   /**

@@ -86,4 +86,13 @@ it('metadata and checksums are shown, and damage is told with the last sound ste
   const [tolerant] = (await callMainJson(['decode', 'bad.ddc', '-o', 'back.png', '--tolerant'], directory)).images;
   expect(tolerant).toMatchObject({ damaged: true, complete: true, stepsUsed: report.steps.length - 1 });
   expect(rmse(await readImage(join(directory, 'back.png')), photo)).toBeCloseTo(report.rmse, 1);
+  // Of the header, too, by which the model is found.
+  bytes[4] ^= 16;
+  await writeFile(join(directory, 'bad.ddc'), bytes);
+  const header = await callMain(['decode', 'bad.ddc', '-o', 'head.png', '--quiet'], directory);
+  expectRefusal(header, 1, /bad\.ddc: .*header is damaged.*/);
+  const mend = ['decode', 'bad.ddc', '-o', 'head.png', '--tolerant', '--progressive', 'way'];
+  const [both] = (await callMainJson(mend, directory)).images;
+  expect(both).toMatchObject({ damaged: true, complete: true, stepsUsed: report.steps.length - 1 });
+  expect(await samples('head.png')).toEqual(await samples('back.png'));
 });

@@ -266,6 +266,16 @@ describe('checksums', () => {
     expect(points.every(({ checksum }) => checksum === 'passed')).toBe(true);
   });
 
+  test('of headers, too, where all bytes are there', async () => {
+    const bytes = files.get('lossy')!;
+    const damaged = bytes.slice();
+    flip(damaged, 21);
+    await expect(decode(damaged, model)).rejects.toThrow(/header is damaged/);
+    const { image: expected } = await decode(bytes, model);
+    expect(await decode(damaged, model, { tolerant: true })).toMatchObject({ image: expected, damaged: true });
+    expect(damaged[2]).not.toBe(bytes[2]);
+  });
+
   test('do not end a decoding that goes over more damage than that', async () => {
     const bytes = files.get('checked')!;
     const { boundaries, written } = readLayout(bytes, model);

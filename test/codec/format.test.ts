@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Header, readHeader, writeHeader } from '../../src/codec/format/header.js';
+import { type Header, readHeader, repairHeader, writeHeader } from '../../src/codec/format/header.js';
+import { toHex } from '../../src/common/bytes.js';
 import { CodecError } from '../../src/common/errors.js';
 import { MAX_SIDE } from '../../src/image/image.js';
 
@@ -191,6 +192,38 @@ describe('damage', () => {
         }
       }),
     );
+  });
+
+  test('one flipped bit is turned back, two that do not move its end are left', () => {
+    const flip = (bytes: Uint8Array, bit: number) => {
+      bytes[bit >>> 3] ^= 128 >> (bit & 7);
+    };
+    const short = fc.record({
+      modelId: fc.stringMatching(/^[0-9a-f]{6}$/),
+      stepCount: fc.integer({ min: 0, max: 127 }),
+      checksums: fc.constant(true),
+    });
+    const counts = { bits: 0, mended: 0 };
+    fc.assert(
+      fc.property(short, fc.uint8Array({ minLength: 80, maxLength: 80 }), (fields, behind) => {
+        const bytes = Uint8Array.from([...writeHeader({ ...SIMPLE, ...fields }), ...behind]);
+        expect(repairHeader(bytes)).toBe(bytes);
+        for (let bit = 0; bit < 8 * readHeader(bytes).length; bit++) {
+          const damaged = bytes.slice();
+          flip(damaged, bit);
+          const repaired = repairHeader(damaged);
+          // What moves the end can make another header right.
+          expect([toHex(bytes), toHex(damaged)]).toContain(toHex(repaired));
+          counts.bits++;
+          if (repaired !== damaged) counts.mended++;
+        }
+      }),
+      { numRuns: 8, seed: 1 },
+    );
+    expect(counts.mended / counts.bits).toBeGreaterThan(0.95);
+    const bytes = writeHeader(SIMPLE);
+    for (const bit of [24, 47]) flip(bytes, bit);
+    expect(repairHeader(bytes)).toBe(bytes);
   });
 
   test('anything else never gives more than a refusal', () => {

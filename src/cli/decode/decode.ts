@@ -201,11 +201,13 @@ function checkSeveral({ output, progressive }: DecodeArgs): void {
 }
 
 function decodeFile(job: Job, settings: Settings, context: Context, console: Console): Promise<DecodeReport> {
-  return withCodedSource(job.input, (coded) => decodeCoded(coded, job, settings, context, console));
+  return withCodedSource(job.input, settings.codec.tolerant, (coded) =>
+    decodeCoded(coded, job, settings, context, console),
+  );
 }
 
 async function decodeCoded(
-  { header, source }: CodedSource,
+  { header, source, repaired = false }: CodedSource,
   job: Job,
   settings: Settings,
   context: Context,
@@ -247,7 +249,8 @@ async function decodeCoded(
   const { result, seconds, networkSeconds } = await context.code(header, model, progress, (timed) =>
     decode(bytes, timed, options),
   );
-  if (result.damaged) console.note(`${name}: a checksum is wrong; the picture may not be the one that was encoded`);
+  const damaged = result.damaged || repaired;
+  if (damaged) console.note(`${name}: a checksum is wrong; the picture may not be the one that was encoded`);
   const atRates = await several?.finish();
   const opaque = atRates?.filter(({ alpha }) => alpha === 'missing').map(({ output }) => output) ?? [];
   if (opaque.length > 0 && result.alpha !== 'missing') {
@@ -277,7 +280,7 @@ async function decodeCoded(
     alpha: result.alpha,
     complete: result.complete,
     lossless: result.lossless,
-    damaged: result.damaged,
+    damaged,
     trailingBytes: result.trailingBytes,
     metadataDamaged: result.metadataDamaged,
     realism: codec.realism,

@@ -1,6 +1,6 @@
 /** What is decoded: a file, or standard input as it comes, of which the header tells the model. */
 import type { ByteStream } from '../../codec/decoder/decode.js';
-import { beginHeader, type Header, readHeader } from '../../codec/format/header.js';
+import { beginHeader, type Header, readHeader, repairHeader } from '../../codec/format/header.js';
 import { concat } from '../../common/bytes.js';
 import { readRegularFile } from '../../node/read.js';
 import { STANDARD_STREAM, standardInput } from '../streams.js';
@@ -9,18 +9,26 @@ export interface CodedSource {
   readonly header: Header & { readonly headerBytes: number };
   /** From the first byte on. */
   readonly source: Uint8Array | ByteStream;
+  /** Whether the header was damaged. */
+  readonly repaired?: boolean;
 }
 
 /**
  * Reads a file, or as much of standard input as the header takes.
+ * @param tolerant of a file a flipped bit of the header is turned back
  * @param work is done with it; what it leaves of standard input is not waited for
  * @throws CodecError `format` when there is no whole header
  */
-export async function withCodedSource<R>(path: string, work: (coded: CodedSource) => Promise<R>): Promise<R> {
+export async function withCodedSource<R>(
+  path: string,
+  tolerant: boolean,
+  work: (coded: CodedSource) => Promise<R>,
+): Promise<R> {
   if (path !== STANDARD_STREAM) {
     const bytes = await readRegularFile(path);
-    const { header, length } = readHeader(bytes);
-    return work({ header: { ...header, headerBytes: length }, source: bytes });
+    const source = tolerant ? repairHeader(bytes) : bytes;
+    const { header, length } = readHeader(source);
+    return work({ header: { ...header, headerBytes: length }, source, repaired: source !== bytes });
   }
   const chunks = standardInput();
   try {

@@ -2,7 +2,7 @@
 import { checkOption, checkOptions, type NumberOption } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Realism } from '../api.js';
-import { readHeader } from '../format/header.js';
+import { readHeader, repairHeader } from '../format/header.js';
 import { bytesAfter, completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
 import { soundSteps } from '../format/sections.js';
 import { type CodecModel, checkCodecModel } from '../model.js';
@@ -43,8 +43,9 @@ export async function decode(
   return decodeStream(source, model, options);
 }
 
-async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
+async function decodeBytes(source: Uint8Array, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
   const { maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY, tolerant } = options;
+  const bytes = tolerant ? repairHeader(source) : source;
   checkSize(readHeader(bytes).header, options.maxPixels ?? DEFAULT_MAX_PIXELS);
   const layout = readLayout(bytes, model);
   const { header, headerBytes, written, boundaries } = layout;
@@ -80,7 +81,7 @@ async function decodeBytes(bytes: Uint8Array, model: CodecModel, options: Decode
     bytesTotal: bytes.length,
     stepsTotal: written.length,
     complete: parts.all !== undefined && bytes.length >= parts.all,
-    damaged: last.damaged || sound < whole,
+    damaged: last.damaged || sound < whole || bytes !== source,
     trailingBytes: bytesAfter(bytes, parts),
     metadataDamaged,
     ...(metadata && { metadata }),

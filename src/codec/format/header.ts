@@ -195,6 +195,42 @@ export function beginHeader(bytes: Uint8Array): ReadHeader | undefined {
   }
 }
 
+/** Bytes of a file in which {@link repairHeader} looks for a header: few are longer. */
+const REPAIRED_BYTES = 64;
+
+/**
+ * Turns a flipped bit of a header back. Headers of at most 15 bytes differ from all others of their length in four bits: a single
+ * flipped bit is found, unless it changes the length to one at which another is right, too, and of that length two are not taken for one.
+ * @returns a copy in which the header is valid; the bytes themselves where it is so already, or where there is not just one such bit
+ */
+export function repairHeader(bytes: Uint8Array): Uint8Array {
+  if (headerBits(bytes) > 0) return bytes;
+  const begin = bytes.slice(0, REPAIRED_BYTES);
+  const found: number[] = [];
+  for (let bit = 0; bit < 8 * begin.length; bit++) {
+    flip(begin, bit);
+    if (headerBits(begin) > bit) found.push(bit);
+    flip(begin, bit);
+  }
+  if (found.length !== 1) return bytes;
+  const repaired = bytes.slice();
+  flip(repaired, found[0]);
+  return repaired;
+}
+
+/** Of the valid header that the bytes begin with; 0 where there is none. */
+function headerBits(bytes: Uint8Array): number {
+  try {
+    return parseHeader(bytes).length * 8;
+  } catch {
+    return 0;
+  }
+}
+
+function flip(bytes: Uint8Array, bit: number): void {
+  bytes[bit >>> 3] ^= 128 >> (bit & 7);
+}
+
 /** Thrown where the bytes end. */
 class HeaderEnds extends Error {}
 
