@@ -147,7 +147,7 @@ function arriving(body: ReadableStream<Uint8Array<ArrayBuffer>>, seen: Seen): Re
 
 function remarkOn({ damaged, complete, bytesUsed, bytesTotal, trailingBytes, metadataDamaged }: BrowserDecodeResult) {
   if (damaged)
-    return `This file is damaged. The best that can be made of it is shown, of ${inBytes(bytesUsed)} of ${inBytes(bytesTotal)}.`;
+    return `This file is damaged. What can be made of it is shown: ${inBytes(bytesUsed)} of ${inBytes(bytesTotal)}.`;
   if (!complete) return `This file is cut off after ${inBytes(bytesTotal)}. All that it says is shown.`;
   if (trailingBytes > 0) return `${inBytes(trailingBytes)} after the end of the file were not read.`;
   return metadataDamaged

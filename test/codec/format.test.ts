@@ -221,6 +221,12 @@ describe('damage', () => {
       { numRuns: 8, seed: 1 },
     );
     expect(counts.mended / counts.bits).toBeGreaterThan(0.95);
+    // What is given stays as it is, also where its slices are no copies.
+    const buffer = Buffer.from(writeHeader(SIMPLE));
+    flip(buffer, 47);
+    const given = toHex(buffer);
+    expect(toHex(repairHeader(buffer))).toBe(toHex(writeHeader(SIMPLE)));
+    expect(toHex(buffer)).toBe(given);
     const bytes = writeHeader(SIMPLE);
     for (const bit of [24, 47]) flip(bytes, bit);
     expect(repairHeader(bytes)).toBe(bytes);

@@ -259,7 +259,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await page.close();
   });
 
-  it('of a damaged file shows what came before, and of a cut one all there is, and says so', async () => {
+  it('of a damaged file shows what can be made of it, and of a cut one all there is, and says so', async () => {
     const { page, complaints } = await open();
     const file = await readFile('fixtures/golden/checked-18x12.ddc');
     const damaged = Buffer.from(file);

@@ -205,7 +205,8 @@ const REPAIRED_BYTES = 64;
  */
 export function repairHeader(bytes: Uint8Array): Uint8Array {
   if (headerBits(bytes) > 0) return bytes;
-  const begin = bytes.slice(0, REPAIRED_BYTES);
+  // A slice of Node's Buffer is no copy.
+  const begin = new Uint8Array(bytes.subarray(0, REPAIRED_BYTES));
   const found: number[] = [];
   for (let bit = 0; bit < 8 * begin.length; bit++) {
     flip(begin, bit);
@@ -213,7 +214,7 @@ export function repairHeader(bytes: Uint8Array): Uint8Array {
     flip(begin, bit);
   }
   if (found.length !== 1) return bytes;
-  const repaired = bytes.slice();
+  const repaired = new Uint8Array(bytes);
   flip(repaired, found[0]);
   return repaired;
 }
