@@ -16,8 +16,6 @@ const OBSERVED = 4;
 const FORGOTTEN = 15;
 /** Seconds that are long. */
 const LONG = 60;
-/** The first steps of a picture are done at a smaller size: the time is about as this power of the steps (measured at 500x333). */
-const STEEPNESS = 2;
 /** Parts of the work that are told to those who hear the page. */
 const TOLD = 0.25;
 
@@ -64,9 +62,8 @@ export class Progress {
     }
   }
 
-  /** @param steps part of the steps that are done, 0..1 */
-  work(steps: number, details = ''): void {
-    const fraction = steps ** STEEPNESS;
+  /** @param fraction part of the work that is done, 0..1 */
+  work(fraction: number, details = ''): void {
     bar.value = fraction;
     const left = this.#secondsLeft(fraction);
     const rest = left === undefined ? '' : ` · about ${inTime(left)} left`;

@@ -12,7 +12,10 @@ export type Realism = number | 'sample';
 
 /** How far an encoder is. */
 export interface EncodeProgress {
-  /** Part of the work done, 0..1, as far as it can be foretold. */
+  /**
+   * Part of the work done, 0..1, never less than before, and 1 at the end. Work is counted by what the network is asked for, so that the part
+   * follows time about. Where the end depends on what comes of it, as with `targetRmse`, it is foretold from the model's profile.
+   */
   readonly fraction: number;
   /** Timestep reached, from T = 1000 down. */
   readonly t: number;
@@ -209,7 +212,7 @@ export interface DecodeOptions extends DecoderOptions {
   readonly onPoint?: (point: DecodePoint) => void | Promise<void>;
   /** Of a stream: whether `onPoint` is to get a picture of this step, which may cost an evaluation of the network. Default every step. */
   readonly wantsPoint?: (point: DecoderPoint) => boolean;
-  /** Fraction of the work done, 0..1. */
+  /** Part of the work done, 0..1, as in {@link EncodeProgress}. Of a stream pictures on the way are counted when they have been made. */
   readonly onProgress?: (fraction: number) => void;
 }
 

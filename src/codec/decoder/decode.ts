@@ -8,6 +8,7 @@ import { soundSteps } from '../format/sections.js';
 import { type CodecModel, checkCodecModel } from '../model.js';
 import { DECODE_ARGUMENTS, DEFAULT_MAX_PIXELS } from '../options.js';
 import { checkSize, Decoder, damagedSteps } from './decoder.js';
+import { DecodeProgress } from './progress.js';
 
 /** Of the option `progressivePoints`, and of each size where it is a list. */
 const PROGRESSIVE_POINTS: NumberOption = {
@@ -63,14 +64,20 @@ async function decodeBytes(source: Uint8Array, model: CodecModel, options: Decod
   const { onPoint, onProgress, realism } = options;
   const decoder = new Decoder(model, options);
   const stops = onPoint ? stopsFor(layout, stepsUsed, end, options.progressivePoints) : [];
+  const onTheWay = stops.filter((at) => at < end);
+  const pictures = onTheWay.map((at) => completeSteps(layout, at));
+  const progress = new DecodeProgress(model, layout, stepsUsed, realism, pictures);
   let position = 0;
-  for (const stop of [...stops.filter((at) => at < end), end]) {
-    for await (const { stepsUsed: step } of decoder.push(bytes.subarray(position, stop))) {
-      if (step > 0) onProgress?.(step / (stepsUsed + 1));
-    }
+  for (const stop of [...onTheWay, end]) {
+    for await (const point of decoder.push(bytes.subarray(position, stop))) onProgress?.(progress.at(point));
     position = stop;
     // A point keeps its values; those of the last one are nobody else's.
-    if (stop < end) await onPoint!(await pictureAt(decoder.end(), realism, true));
+    if (stop < end) {
+      const point = decoder.end();
+      await onPoint!(await pictureAt(point, realism, true));
+      progress.show(point.stepsUsed);
+      onProgress?.(progress.at(point));
+    }
   }
   const last = await pictureAt(decoder.end(), realism, false);
   if (stops.length > 0) await onPoint!(last);
@@ -105,10 +112,13 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   let bytesTotal = 0;
   let stepsShown = -1;
   let end: DecoderPoint | undefined;
+  let progress: DecodeProgress | undefined;
   reading: for await (const chunk of chunksOf(source, maxBytes, options.signal)) {
     bytesTotal += chunk.length;
     for await (const point of decoder.push(chunk)) {
-      onProgress?.(point.stepsUsed / (decoder.layout!.written.length + 1));
+      const layout = decoder.layout!;
+      progress ??= new DecodeProgress(model, layout, Math.min(maxSteps, layout.written.length), realism);
+      onProgress?.(progress.at(point));
       if (isLast(point)) {
         end = point;
         break reading;
@@ -116,6 +126,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
       if (onPoint && point.knownSamples === 0 && wantsPoint(point)) {
         await onPoint(await pictureAt(point, realism, true));
         stepsShown = point.stepsUsed;
+        progress.show(stepsShown);
       }
     }
   }

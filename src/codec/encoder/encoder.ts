@@ -20,13 +20,15 @@ import { TailSearch } from '../lossless/tail-search.js';
 import { type CodecModel, checkCodecModel } from '../model.js';
 import { type BlockSearch, type OpenBlockSearch, openSearchHere } from '../trellis/block-search.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
+import { risingShare } from '../work.js';
 import { DrawingChoice } from './drawing-choice.js';
 import { chooseEnding, type Ending, easyEnding } from './ending.js';
 import { FilePlan } from './file-plan.js';
 import { leastParts } from './least-bytes.js';
 import { type CheckedEncodeOptions, checkEncodeOptions } from './options.js';
-import { choosePlan } from './plan-choice.js';
+import { choosePlan, type PlanChoice } from './plan-choice.js';
 import { Points } from './points.js';
+import { EncodeProgress } from './progress.js';
 import { type Walk, walkChain } from './walk.js';
 
 /** ν for pictures of more than 128x128 pixels by effort, from 1 on. */
@@ -55,7 +57,10 @@ export async function encode(
   const threads = isSmall(image) ? 1 : model.denoiser.parallelism;
   const search = await openSearch(checked.selection, checked.seed, threads);
   try {
-    return await encodeWith(search, prepared, model, checked);
+    const result = await encodeWith(search, prepared, model, checked);
+    const { bytes, rmse, steps } = result;
+    checked.onProgress?.({ fraction: 1, t: steps[steps.length - 1].t, bytes: bytes.length, rmse });
+    return result;
   } finally {
     await search.dispose();
   }
@@ -90,12 +95,24 @@ async function encodeWith(
   const easy = easyEnding(image, blank, drawing, options);
   if (easy) return fileOf(image, options, easy, { plan: blank, points });
 
-  const choice = await choosePlan(image, model, { selection, effort, targetRmse, stateBits }, signal);
+  const share = risingShare();
+  const start = { t: model.schedule.timesteps, bytes: blank.bytes(0), rmse: points.rmse };
+  const foretell = (before: number, foretold: PlanChoice) => {
+    const [done, left] = new EncodeProgress({ ...foretold, model, image, stateBits }, options).workAt(
+      new FilePlan(model, description, foretold.parameters),
+      points,
+    );
+    options.onProgress?.({ ...start, fraction: share(done, left + before) });
+  };
+  const wish = { selection, effort, targetRmse, stateBits };
+  const onProgress = options.onProgress && foretell;
+  const choice = await choosePlan(image, model, wish, { onProgress, signal });
   const { detail, sharpens } = choice;
   const plan = new FilePlan(model, { ...description, ...(detail !== undefined && { detail }) }, choice.parameters);
   const tails = lossless ? new TailSearch(image, seed, model.schedule, model.residuals) : undefined;
+  const progress = new EncodeProgress({ ...choice, model, image, stateBits }, options, share);
   const walk = await walkChain(
-    { image, model, plan, detail, sharpens, stateBits, search, drawing, tails, points },
+    { image, model, plan, detail, sharpens, stateBits, search, drawing, tails, points, progress },
     options,
   );
   const ending = await chooseEnding(image, model, walk, drawing, tails, options);

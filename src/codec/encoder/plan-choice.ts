@@ -5,7 +5,7 @@
 import { integerStream } from '../../common/random.js';
 import { mapAhead } from '../../common/side-by-side.js';
 import { crop } from '../../image/crop.js';
-import type { RgbImage } from '../../image/image.js';
+import type { RgbImage, Size } from '../../image/image.js';
 import { toUnit } from '../../image/pixels.js';
 import { denoisingError, MEASURABLE_ERROR, measureDetail, type UnitImage } from '../../model/denoising.js';
 import { timestepOfDetail, workAt } from '../../model/pyramid.js';
@@ -69,12 +69,19 @@ export interface PlanChoice {
   readonly networkEvaluations: number;
 }
 
+/** How the choice goes on. */
+export interface PlanChoiceOptions {
+  /** Told of evaluations of the network that are left before the choice, and what would be chosen by those before. */
+  readonly onProgress?: ((left: number, choice: PlanChoice) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Measures the error of xhat0 at a few noise levels and finds the nearest place in the model's profile. */
 export async function choosePlan(
   image: RgbImage,
   model: CodecModel,
   wish: PlanWish,
-  signal?: AbortSignal,
+  { onProgress, signal }: PlanChoiceOptions = {},
 ): Promise<PlanChoice> {
   const stream = integerStream('ddc1/plan');
   const { schedule, denoiser, pyramid } = model;
@@ -90,27 +97,38 @@ export async function choosePlan(
   const [shares, bias] = near.length > 1 ? [PROBES_OF_SAMPLES, SAMPLE_BIAS] : [PROBES, 0];
   const probes = [...new Set(shares.map((share) => Math.max(1, Math.round(share * schedule.timesteps))))];
   const places = probes.flatMap((t, probe) => samplesAt(t).map((sample) => ({ t, probe, ...sample })));
+  const workOf = ({ width, height, t }: Size & { readonly t: number }) =>
+    (workAt(pyramid, schedule, { width, height, t, detail }) * width * height) / (image.width * image.height);
   // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
   const measured = mapAhead(places, denoiser.parallelism, async ({ t, probe, x0, width, height }) => ({
     probe,
     error: await denoisingError({ x0, width, height, detail }, t, model, stream, signal),
     dimensions: x0.length,
-    work: workAt(pyramid, schedule, { width, height, t, detail }) * (x0.length / image.data.length),
+    work: workOf({ width, height, t }),
   }));
   const sums = probes.map(() => ({ error: 0, dimensions: 0 }));
   let networkEvaluations = work / (image.width * image.height);
+  let left = places.reduce((sum, place) => sum + workOf(place), 0);
+  const picture = { width: image.width, height: image.height, detail };
+  const choose = () => {
+    const known = sums.flatMap(({ error, dimensions }, i) =>
+      dimensions === 0 ? [] : [{ t: probes[i], log: Math.log2(Math.max(error / dimensions, MEASURABLE_ERROR)) - bias }],
+    );
+    const place = nearestPlace(
+      model.profile,
+      known.map(({ t }) => t),
+      known.map(({ log }) => log),
+    );
+    return { ...paceFor(picture, model, place, wish), detail, networkEvaluations };
+  };
   for await (const { probe, error, dimensions, work } of measured) {
     sums[probe].error += error;
     sums[probe].dimensions += dimensions;
     networkEvaluations += work;
+    left -= work;
+    onProgress?.(left, choose());
   }
-  const logErrors = sums.map(
-    ({ error, dimensions }) => Math.log2(Math.max(error / dimensions, MEASURABLE_ERROR)) - bias,
-  );
-  const place = nearestPlace(model.profile, probes, logErrors);
-  const load = wish.selection === 'greedy' ? 0 : 1;
-  const picture = { width: image.width, height: image.height, detail };
-  return { ...paceFor(picture, model, { ...place, load }, wish), detail, networkEvaluations };
+  return choose();
 }
 
 /** The integer place whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
@@ -145,9 +163,10 @@ const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
 function paceFor(
   picture: PlannedPicture,
   model: CodecModel,
-  place: Omit<PlanParameters, 'pace'>,
+  { first, second }: Pick<PlanParameters, 'first' | 'second'>,
   { selection, effort, targetRmse, stateBits }: PlanWish,
 ): Pick<PlanChoice, 'parameters' | 'sharpens'> {
+  const place = { first, second, load: selection === 'greedy' ? 0 : 1 };
   const pixels = picture.width * picture.height;
   const longest = PACE_OF_EFFORT[effort - 1];
   const greedy = selection === 'greedy';

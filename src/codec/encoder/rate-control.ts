@@ -25,9 +25,6 @@ const IMPROVEMENT = 0.05;
 /** A step of fewer bits saves nothing by an early end: to say where takes two or three bytes. */
 const LEAST_BITS = 64;
 
-/** RMSE of a picture of which nothing is known, about. */
-const UNKNOWN_RMSE = 64;
-
 /**
  * Ends the next step early if it is the last one and longer than it has to be, which saves a tenth of a photograph's file or more.
  * @param points of the steps so far, the last of the present state, which is above the target
@@ -62,19 +59,4 @@ export function stopInTime(
 /** Whether the next step may come to the target, or this state has, so that its best picture is worth knowing. @param rmse of the chain's own */
 export function isNearTarget(rmse: number, { t, s }: PlannedStep, { snr }: Schedule, targetRmse: number): boolean {
   return rmse * (1 - IMPROVEMENT) * (snr[s] / snr[t]) ** STEEPEST <= targetRmse;
-}
-
-/** How much of the work is done, 0..1, by the limit that is nearest. @param rmse reached with this many steps */
-export function shareDone(
-  plan: FilePlan,
-  stepsDone: number,
-  rmse: number,
-  { maxBytes, targetRmse, heldSteps }: Limits,
-): number {
-  const byPlan = plan.steps.length === 0 ? 1 : stepsDone / plan.steps.length;
-  const bySize = plan.bytes(stepsDone, heldSteps) / maxBytes;
-  // About evenly in the logarithm of the RMSE.
-  const byQuality =
-    targetRmse > 0 ? Math.log(UNKNOWN_RMSE / Math.max(rmse, targetRmse)) / Math.log(UNKNOWN_RMSE / targetRmse) : 0;
-  return Math.max(0, Math.min(1, Math.max(byPlan, bySize, byQuality)));
 }

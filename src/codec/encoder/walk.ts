@@ -15,7 +15,8 @@ import type { DrawingChoice } from './drawing-choice.js';
 import type { FilePlan } from './file-plan.js';
 import type { CheckedEncodeOptions } from './options.js';
 import type { Points } from './points.js';
-import { isNearTarget, shareDone, stopInTime } from './rate-control.js';
+import type { EncodeProgress } from './progress.js';
+import { isNearTarget, stopInTime } from './rate-control.js';
 import { errorOf, type Shaping, shapeTarget } from './target.js';
 
 /** A tail of residuals has at least so many bits for each sample: what it takes to agree on centres (docs/LOSSLESS.md). */
@@ -37,6 +38,7 @@ export interface WalkStart {
   /** Looks for the best end of a lossless file. */
   readonly tails: TailSearch | undefined;
   readonly points: Points;
+  readonly progress: EncodeProgress;
 }
 
 /** Where a walk has come to. */
@@ -51,7 +53,7 @@ export interface Walk {
 
 /** Walks as far as it is of use. */
 export async function walkChain(start: WalkStart, options: CheckedEncodeOptions): Promise<Walk> {
-  const { image, model, detail, sharpens, drawing, tails, points } = start;
+  const { image, model, detail, sharpens, drawing, tails, points, progress } = start;
   const { seed, maxBytes, targetRmse, lossless, signal } = options;
   const small = isSmall(image);
   const paths = new BitWriter();
@@ -74,7 +76,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     };
     if (isEnd || (!lossless && isNearTarget(points.rmse, plan.steps[step], model.schedule, targetRmse)))
       await improve();
-    const fraction = shareDone(plan, step, points.rmse, limits);
+    const fraction = progress.at(plan, points);
     options.onProgress?.({ fraction, t, bytes: plan.bytes(step, heldSteps), rmse: points.rmse });
     if (!points.isHeld && (chain.isBest || isEnd)) {
       tails?.consider(step, t, paths.length, await chain.best(signal), isEnd);

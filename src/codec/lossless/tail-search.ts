@@ -12,7 +12,7 @@ import type { TailContext } from './tail.js';
 import { chooseTail, type WrittenTail, writeTail } from './tail-writer.js';
 
 /** Of larger pictures the tail's length is measured on the middle only, a square of this side. */
-const MEASURED_SIDE = 256;
+export const MEASURED_SIDE = 256;
 
 interface Candidate {
   readonly steps: number;

@@ -1,0 +1,63 @@
+/** How far a decoding is, by its work. */
+import type { DecoderPoint, Realism } from '../api.js';
+import type { Layout } from '../format/layout.js';
+import type { PlanModel } from '../format/plan.js';
+import { ChainWork, risingShare } from '../work.js';
+
+/** Work of reading a tail, as a share of that of an evaluation of the network. */
+const TAIL_WORK = 0.4;
+
+export class DecodeProgress {
+  private readonly work: ChainWork;
+  private readonly share = risingShare();
+  private readonly samples: number;
+  private readonly tail: number;
+  /** Of pictures on the way that are still to come, and of those that were shown. */
+  private toShow: number;
+  private shown = 0;
+
+  /**
+   * @param steps that are decoded
+   * @param realism of the pictures
+   * @param pictures after how many steps there are pictures on the way, as far as that is known
+   */
+  constructor(
+    model: PlanModel,
+    { header, written, unwritten }: Layout,
+    private readonly steps: number,
+    private readonly realism: Realism = 0,
+    pictures: readonly number[] = [],
+  ) {
+    this.work = new ChainWork(model, header, [...written, ...unwritten]);
+    this.samples = header.width * header.height * 3;
+    this.tail = header.tail && steps === written.length ? TAIL_WORK : 0;
+    this.toShow = pictures.reduce((sum, step) => sum + this.onTheWay(step), 0);
+  }
+
+  /** @returns share of the work that is done at a point, 0..1 */
+  at({ stepsUsed, knownSamples }: Pick<DecoderPoint, 'stepsUsed' | 'knownSamples'>): number {
+    const { work, steps, shown, toShow, tail } = this;
+    // A tail begins with the picture that the steps make.
+    const last = (work.shown(steps) || work.estimate(steps)) + (tail > 0 ? 0 : this.onward(steps));
+    const known = knownSamples > 0 ? last + (tail * knownSamples) / this.samples : 0;
+    const done = work.through(stepsUsed) + shown + known;
+    return this.share(done, work.through(steps) + last + tail + shown + toShow - done);
+  }
+
+  /** A picture on the way was made. */
+  show(step: number): void {
+    const picture = this.onTheWay(step);
+    this.shown += picture;
+    this.toShow = Math.max(0, this.toShow - picture);
+  }
+
+  /** Of the last step's picture it is counted in any case. */
+  private onTheWay(step: number): number {
+    return step < this.steps ? this.work.shown(step) + this.onward(step) : 0;
+  }
+
+  /** Of going on from a step to the end of the plan, which pictures of any realism take. */
+  private onward(step: number): number {
+    return this.realism === 0 ? 0 : this.work.onward(step);
+  }
+}

@@ -1,0 +1,119 @@
+/** How far an encoding is, by its work; where its end depends on what comes of it, by what the model's profile leads to expect. */
+import { firstThat } from '../../common/search.js';
+import type { Size } from '../../image/image.js';
+import { expectedErrors, type PlanModel, type PlanParameters } from '../format/plan.js';
+import { LEAST_SNR } from '../lossless/agreement.js';
+import { MEASURED_SIDE } from '../lossless/tail-search.js';
+import { ChainWork, risingShare } from '../work.js';
+import type { FilePlan } from './file-plan.js';
+import type { CheckedEncodeOptions } from './options.js';
+import type { Points } from './points.js';
+import { isNearTarget } from './rate-control.js';
+
+/** Work of searching a bit's codewords, for each state of the trellis, as a share of the network's for a pixel (`photo`, ν = 11, 13 and 16). */
+const STATE_WORK = 1 / 4096;
+/** Work of measuring a tail, and of writing one, as shares of that of an evaluation of the network. */
+const MEASURING_WORK = 0.5;
+const WRITING_WORK = 1;
+
+/** In the model's scale they are 1. */
+const GREY_LEVELS = 127.5;
+
+/** What is encoded, and how. */
+export interface EncodedChain {
+  readonly model: PlanModel;
+  readonly image: Size;
+  readonly detail: number | undefined;
+  readonly parameters: PlanParameters;
+  /** ν. */
+  readonly stateBits: number;
+  readonly sharpens: boolean;
+  /** Evaluations of the network before the first step. */
+  readonly networkEvaluations: number;
+}
+
+export class EncodeProgress {
+  private readonly errors: Float64Array;
+  private plan: FilePlan | undefined;
+  /** Work up to each point of the plan. */
+  private upTo: readonly number[] = [];
+  /** Work of the picture that is shown at each. */
+  private shown: readonly number[] = [];
+
+  /** @param share told of the work before it, too */
+  constructor(
+    private readonly chain: EncodedChain,
+    private readonly options: CheckedEncodeOptions,
+    private readonly share = risingShare(),
+  ) {
+    const { model, parameters } = chain;
+    this.errors = expectedErrors(model.profile, parameters.first, parameters.second);
+  }
+
+  /** @returns share of the work that is done at the last point, 0..1 */
+  at(plan: FilePlan, points: Points): number {
+    return this.share(...this.workAt(plan, points));
+  }
+
+  /** Work that is done at the last point, and that is left; in evaluations of the network. */
+  workAt(plan: FilePlan, points: Points): [done: number, left: number] {
+    if (plan !== this.plan) this.take(plan);
+    const { steps, isExact, heldSteps } = points;
+    const { upTo, shown } = this;
+    const { end, asked } = this.foretell(plan, points);
+    const wereShown = isExact.map((isShown, point) => (isShown && !heldSteps.includes(point) ? shown[point] : 0));
+    const done = this.chain.networkEvaluations + upTo[steps] + sum(wereShown);
+    const hasTail = this.options.lossless || (end === plan.steps.length && this.options.targetRmse === 0);
+    return [done, upTo[end] - upTo[steps] + sum(asked.map((point) => shown[point])) + (hasTail ? WRITING_WORK : 0)];
+  }
+
+  private take(plan: FilePlan): void {
+    const { model, image, detail, stateBits, sharpens } = this.chain;
+    const { width, height } = image;
+    const { steps } = plan;
+    const work = new ChainWork(model, { width, height, detail }, steps);
+    const bitWork = (STATE_WORK * 2 ** stateBits) / (width * height);
+    const tailWork =
+      (MEASURING_WORK * Math.min(MEASURED_SIDE, width) * Math.min(MEASURED_SIDE, height)) / (width * height);
+    /** Of steps and points so far, further than the chain's own. */
+    let further = 0;
+    this.shown = [0, ...steps].map((_, point) => work.shown(point));
+    this.upTo = [0, ...steps].map((_, point) => {
+      if (point > 0) {
+        const { blocks, blockBits, s } = steps[point - 1];
+        further += blocks * blockBits * bitWork + (sharpens ? work.estimate(point - 1) : 0);
+        const isConsidered = this.shown[point] === 0 && model.schedule.snr[s] >= LEAST_SNR;
+        if (this.options.lossless && isConsidered) further += tailWork;
+      }
+      return work.through(point) + work.estimate(point) + further;
+    });
+    this.plan = plan;
+  }
+
+  /** After how many steps the file will end, and after which ones its best picture will be asked for. */
+  private foretell(plan: FilePlan, { steps, rmse, heldSteps, isHeld }: Points): { end: number; asked: number[] } {
+    const { maxBytes, targetRmse, lossless } = this.options;
+    const { schedule } = this.chain.model;
+    const all = plan.steps.length;
+    const errorAfter = (step: number) => this.errors[step === 0 ? schedule.timesteps : plan.steps[step - 1].s];
+    // The profile says all there is to say, before there is a picture of the chain's own.
+    const scale = steps === 0 || isHeld ? GREY_LEVELS : rmse / Math.sqrt(errorAfter(steps));
+    const longest =
+      maxBytes === Number.POSITIVE_INFINITY
+        ? all
+        : (firstThat(steps + 1, all, (count) => plan.bytes(count, heldSteps) > maxBytes) ?? all);
+    const asked: number[] = [];
+    for (let point = steps; ; point++) {
+      const foretold = point === steps ? rmse : scale * Math.sqrt(errorAfter(point));
+      const isEnd = point === longest || (!lossless && foretold <= targetRmse);
+      const isNear = isEnd || (!lossless && isNearTarget(foretold, plan.steps[point], schedule, targetRmse));
+      // Of the present one it has been.
+      if (isNear && point > steps) asked.push(point);
+      if (isEnd) return { end: point, asked };
+    }
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}

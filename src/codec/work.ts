@@ -1,0 +1,66 @@
+/**
+ * How much work a chain is. Encoder and decoder tell by it how far they are, and it follows time about: early steps ask the network for a
+ * smaller picture, and after most steps it is not asked at all. The unit is an evaluation of the network on the whole picture.
+ */
+import { isBest, placeAsked, workAt } from '../model/pyramid.js';
+import { CODING_WORK, type PlanModel, type PlannedPicture, type PlannedStep, UPDATE_WORK } from './format/plan.js';
+
+export class ChainWork {
+  private readonly before: readonly number[];
+
+  /** @param steps of the plan, from its first one on */
+  constructor(
+    private readonly model: PlanModel,
+    private readonly picture: PlannedPicture,
+    private readonly steps: readonly PlannedStep[],
+  ) {
+    const before = [0];
+    for (let i = 0; i < steps.length; i++) before.push(before[i] + this.estimate(i) + CODING_WORK);
+    this.before = before;
+  }
+
+  /** Of the first n steps, n = 0 .. steps, without xhat0 of the state that they lead to. */
+  through(steps: number): number {
+    return this.before[steps];
+  }
+
+  /** Of xhat0 after so many steps, by which the next one is coded. */
+  estimate(step: number): number {
+    const place = this.placeAfter(step);
+    if (place === undefined) return 0;
+    const { schedule, pyramid } = this.model;
+    if (this.steps[step - 1].asks) return workAt(pyramid, schedule, place);
+    return UPDATE_WORK / 4 ** placeAsked(pyramid, schedule, place).halvings;
+  }
+
+  /** Of the picture that is shown after so many steps, further than {@link estimate}: 0 where it is the same. */
+  shown(step: number): number {
+    const place = this.placeAfter(step);
+    if (place === undefined) return 0;
+    const { schedule, pyramid } = this.model;
+    const isSame = this.steps[step - 1].asks && isBest(pyramid, schedule, place);
+    return isSame ? 0 : workAt(pyramid, schedule, place, true);
+  }
+
+  /** Of the best xhat0 after each of the steps that follow, where the network is asked. */
+  onward(step: number): number {
+    const { schedule, pyramid } = this.model;
+    const rest = this.steps.slice(step).filter(({ asks }) => asks);
+    return rest.reduce((sum, { s }) => sum + workAt(pyramid, schedule, { ...this.picture, t: s }, true), 0);
+  }
+
+  /** @returns undefined before the first step: of x_T nobody asks */
+  private placeAfter(step: number) {
+    return step === 0 ? undefined : { ...this.picture, t: this.steps[step - 1].s };
+  }
+}
+
+/** Makes shares of work never fall, and stay in 0..1: what is still to come is foretold anew at each step. */
+export function risingShare(): (done: number, left: number) => number {
+  let last = 0;
+  return (done, left) => {
+    const share = done + left > 0 ? done / (done + left) : 0;
+    last = Math.max(last, Math.min(1, share));
+    return last;
+  };
+}

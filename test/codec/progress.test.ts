@@ -1,0 +1,146 @@
+/** What encoder and decoder say of how far they are: by the pixels that the network is asked for, not by steps. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EncodeOptions, EncodeProgress, EncodeResult } from '../../src/codec/api.js';
+import { decode } from '../../src/codec/decoder/decode.js';
+import { encode } from '../../src/codec/encoder/encoder.js';
+import { risingShare } from '../../src/codec/work.js';
+import { type Engine, sizeOf } from '../../src/engine/engine.js';
+import { crop } from '../../src/image/crop.js';
+import type { RgbImage } from '../../src/image/image.js';
+import { openEngine } from '../../src/node/engine/index.js';
+import { readImage } from '../../src/node/image/read.js';
+import { type Model, openModel } from '../../src/node/models.js';
+import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
+
+/** How far shares may be off: codewords, updates and tails are work, too, and windows overlap. */
+const ALLOWED = 0.12;
+/** Numbers in the weights of a network; an update has fewer. */
+const NETWORK = 1e6;
+
+let engine: Engine;
+let model: Model;
+let image: RgbImage;
+/** Pixels that the network was asked for, those of updates by their share of the time. */
+let pixels = 0;
+
+/** The engine, with the pixels noted. */
+function counting(inner: Engine): Engine {
+  return {
+    ...inner,
+    async compile(fn, shapes, constants = [], options) {
+      const compiled = await inner.compile(fn, shapes, constants, options);
+      const [height, width] = shapes[0].slice(-3);
+      const isNetwork = constants.reduce((sum, { shape }) => sum + sizeOf(shape), 0) > NETWORK;
+      return {
+        ...compiled,
+        run(inputs, signal) {
+          pixels += (height * width) / (isNetwork ? 1 : 16);
+          return compiled.run(inputs, signal);
+        },
+      };
+    },
+  };
+}
+
+beforeAll(async () => {
+  engine = counting(await openEngine('onnx'));
+  model = await openModel('photo', engine);
+  // Large enough for its early steps to be done at half the size.
+  image = crop(await readImage(PHOTO), { left: 160, top: 30, width: 176, height: 104 });
+});
+
+afterAll(async () => {
+  await model?.dispose();
+  await engine?.dispose();
+});
+
+interface Said {
+  readonly fraction: number;
+  readonly pixels: number;
+}
+
+/** How far fractions are off the shares of all pixels at most. */
+function largestError(said: readonly Said[], from: number, to: number): number {
+  return Math.max(...said.map((one) => Math.abs(one.fraction - (one.pixels - from) / (to - from))));
+}
+
+function expectRising(fractions: readonly number[]): void {
+  expect(fractions).toEqual([...fractions].sort((a, b) => a - b));
+  expect(fractions[0]).toBeGreaterThanOrEqual(0);
+  expect(fractions.at(-1)).toBe(1);
+}
+
+async function encoded(
+  options: EncodeOptions,
+): Promise<{ result: EncodeResult; said: (Said & EncodeProgress)[]; error: number }> {
+  const said: (Said & EncodeProgress)[] = [];
+  const from = pixels;
+  const onProgress = (progress: EncodeProgress) => void said.push({ ...progress, pixels });
+  const result = await encode(image, model, { effort: 1, ...options, onProgress });
+  return { result, said, error: largestError(said, from, pixels) };
+}
+
+describe('encoding says how much of its work is done', () => {
+  test.each([
+    ['of so many bytes', { maxBytes: 700 }],
+    ['of a quality, whose end is foretold', { targetRmse: 8 }],
+  ])('for a file %s', async (_, options) => {
+    const { result, said, error } = await encoded(options);
+    expectRising(said.map(({ fraction }) => fraction));
+    expect(error).toBeLessThan(ALLOWED);
+    expect(said.at(-1)).toMatchObject({ bytes: result.bytes.length, rmse: result.rmse });
+    // By steps it would be another share.
+    const steps = said.filter(({ t }) => t < 1000);
+    const bySteps = steps.map((one, i) => ({ fraction: (i + 1) / steps.length, pixels: one.pixels }));
+    expect(largestError(bySteps, 0, pixels)).toBeGreaterThan(0.2);
+  });
+
+  test('of what takes no steps, too', async () => {
+    const fractions: number[] = [];
+    const plain = { width: 40, height: 30, data: new Uint8Array(3600).fill(77) };
+    for (const easy of [plain, syntheticImage(7, 5)]) {
+      fractions.length = 0;
+      await encode(easy, model, {
+        effort: 1,
+        targetRmse: 6,
+        onProgress: ({ fraction }) => void fractions.push(fraction),
+      });
+      expectRising(fractions);
+    }
+  });
+});
+
+describe('decoding says how much of its work is done', () => {
+  let file: Uint8Array;
+  beforeAll(async () => {
+    file = (await encode(image, model, { effort: 1, maxBytes: 1200 })).bytes;
+  });
+
+  test.each([
+    ['without pictures on the way', {}],
+    ['with pictures on the way', { progressivePoints: 6, onPoint() {} }],
+    ['of some steps', { maxSteps: 20 }],
+  ])('%s', async (_, options) => {
+    const said: Said[] = [];
+    const from = pixels;
+    await decode(file, model, { ...options, onProgress: (fraction) => void said.push({ fraction, pixels }) });
+    expectRising(said.map(({ fraction }) => fraction));
+    expect(largestError(said, from, pixels)).toBeLessThan(ALLOWED);
+  });
+
+  test('of a stream', async () => {
+    const said: Said[] = [];
+    const from = pixels;
+    async function* stream() {
+      for (let at = 0; at < file.length; at += 100) yield file.subarray(at, at + 100);
+    }
+    await decode(stream(), model, { onProgress: (fraction) => void said.push({ fraction, pixels }) });
+    expectRising(said.map(({ fraction }) => fraction));
+    expect(largestError(said, from, pixels)).toBeLessThan(ALLOWED);
+  });
+});
+
+test('a share that is foretold anew never falls', () => {
+  const share = risingShare();
+  expect([share(0, 0), share(1, 3), share(2, 8), share(3, 1), share(4, 0)]).toEqual([0, 0.25, 0.25, 0.75, 1]);
+});
