@@ -83,7 +83,8 @@ export async function readModelIndex(url: string | URL, signal?: AbortSignal): P
 }
 
 /**
- * Loads a model. Its files are kept by the browser; each is checked by its hash, kept or new.
+ * Loads a model. Its files are kept by the browser, in the place of those that were at its address before; each is checked by its hash,
+ * kept or new.
  * @throws CodecError('model') where a file does not come or is not what it should be; the signal's reason
  */
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<LoadedModel> {
@@ -123,19 +124,20 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
   };
   const info = await describeModel(parts);
   if (info.id !== source.id) throw new CodecError('model', `model ${name}: expected id ${source.id}, got ${info.id}`);
+  await forgetOthers(source);
   return { info, open: (engine) => openDescribed(info, parts, engine) };
 }
 
 async function fileOf(
-  { url }: ModelSource,
-  { name, bytes: size, sha256 }: ModelFile,
+  source: ModelSource,
+  file: ModelFile,
   signal?: AbortSignal,
   onBytes?: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const address = new URL(name, url);
-  // Pages that are not from a secure origin have none, and private windows may refuse it.
-  const cache = await globalThis.caches?.open(CACHE).catch(() => undefined);
-  const key = new URL(`?sha256=${sha256}`, address);
+  const { bytes: size, sha256 } = file;
+  const address = new URL(file.name, source.url);
+  const key = keyOf(source, file);
+  const cache = await openCache();
   if (!globalThis.crypto?.subtle) {
     throw new CodecError('engine', 'expected a page from https or localhost: only there browsers compute hashes');
   }
@@ -155,6 +157,29 @@ async function fileOf(
   // Where there is no room it is downloaded anew next time.
   await cache?.put(key, new Response(bytes)).catch(() => {});
   return bytes;
+}
+
+/** Pages that are not from a secure origin have none, and private windows may refuse it. */
+async function openCache(): Promise<Cache | undefined> {
+  return globalThis.caches?.open(CACHE).catch(() => undefined);
+}
+
+function keyOf({ url }: ModelSource, { name, sha256 }: ModelFile): URL {
+  return new URL(`?sha256=${sha256}`, new URL(name, url));
+}
+
+/** Removes from the browser's store the files that were at a model's address and are not the model's any more. */
+async function forgetOthers(source: ModelSource): Promise<void> {
+  const present = new Set(source.files.map((file) => keyOf(source, file).href));
+  const directory = new URL('.', source.url).href;
+  try {
+    const cache = await openCache();
+    for (const { url } of (await cache?.keys()) ?? []) {
+      if (new URL('.', url).href === directory && !present.has(url)) await cache!.delete(url);
+    }
+  } catch {
+    // They are in nobody's way but that of the room they take.
+  }
 }
 
 /** @throws CodecError('model') where it does not come, or is longer than `most` bytes; the signal's reason */

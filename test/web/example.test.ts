@@ -102,6 +102,26 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
     expect(again.asked.filter((url) => url.startsWith('models/'))).toEqual(['models/index.json', WEIGHTS]);
   });
 
+  test('files that a model had before are not kept any longer, and those of other models are', async () => {
+    const before = await visit();
+    await shown(before);
+    // As of a model of other files at this address, and of one that is still there.
+    const [old, gone, other] = ['cifar10/config.json', 'cifar10/gone.json', 'other/config.json'].map(
+      (name) => `models/${name}?sha256=${'0'.repeat(64)}`,
+    );
+    const kept = () =>
+      before.page.evaluate<string[]>(
+        `(async () => (await (await caches.open('ddpm-codec-models')).keys()).map(({ url }) => url.slice(location.origin.length + 1)))()`,
+      );
+    const present = await kept();
+    await before.page.evaluate(
+      `caches.open('ddpm-codec-models').then((cache) => Promise.all(${JSON.stringify([old, gone, other])}.map((url) => cache.put(url, new Response('old')))))`,
+    );
+    expect(await kept()).toHaveLength(present.length + 3);
+    await shown(await visit());
+    expect((await kept()).sort()).toEqual([...present, other].sort());
+  });
+
   test('what is no file is refused', async () => {
     files.set('no.ddc', {
       type: 'application/octet-stream',
