@@ -1,4 +1,4 @@
-/** What bench/browser.mjs and test/web/agreement.test.ts ask of a browser. */
+/** What bench/browser.mjs and tests in test/web ask of a browser. */
 import { loadModel, openCodec, openEngine, readModelIndex, readPicture } from 'ddpm-codec/browser';
 
 const models = await readModelIndex('models/index.json');
@@ -62,6 +62,42 @@ const api = {
     const seconds = (performance.now() - began) / 1000;
     codec.close();
     return { pixels: toBase64(image.data), lossless, seconds, points, shown, engines };
+  },
+
+  /**
+   * Decodes a stream that has no end, behind the encoding of a picture. How much of it was read by the time that was done, and in the end.
+   * @param {string} file base64, the beginning of the stream
+   * @param {{ picture: string, chunk: number, maxBytes?: number, abort?: boolean }} options `abort` ends it after the encoding
+   */
+  async endless(file, { picture, chunk, maxBytes, abort = false }) {
+    const { codec } = openOne('cpu');
+    const encoding = codec.encode(await readPicture(new Blob([fromBase64(picture)])), { effort: 1, targetRmse: 12 });
+    const whole = fromBase64(file);
+    const controller = new AbortController();
+    let read = 0;
+    let cancelled = false;
+    const stream = new ReadableStream({
+      async pull(to) {
+        // Otherwise nothing else would have its turn.
+        await new Promise((resolve) => setTimeout(resolve));
+        const piece = new Uint8Array(chunk);
+        piece.set(whole.subarray(read, read + chunk));
+        read += chunk;
+        to.enqueue(piece);
+      },
+      cancel() {
+        cancelled = true;
+      },
+    });
+    const decoding = codec
+      .decode(stream, { signal: controller.signal, ...(maxBytes !== undefined && { maxBytes }) })
+      .then(({ image }) => toBase64(image.data), String);
+    await encoding;
+    const readBefore = read;
+    if (abort) controller.abort(new Error('no more'));
+    const end = await decoding;
+    codec.close();
+    return { readBefore, read, cancelled, end };
   },
 
   /**

@@ -55,7 +55,8 @@ export interface BrowserCodec {
   /** @throws CodecError as `encode`; the signal's reason */
   encode(image: RgbImage, options?: BrowserEncodeOptions): Promise<BrowserEncodeResult>;
   /**
-   * @param source all bytes of a file, or a stream such as the body of a response
+   * @param source all bytes of a file, or a stream such as the body of a response; of that no more is read than decoding goes on, but for
+   *   64 KiB and a chunk, and it is cancelled where decoding ends before it
    * @throws CodecError as `decode`; the signal's reason
    */
   decode(source: Uint8Array | ReadableStream<Uint8Array>, options?: BrowserDecodeOptions): Promise<BrowserDecodeResult>;

@@ -22,7 +22,7 @@ export type SentDecodeOptions = Omit<BrowserDecodeOptions, Told>;
 export type Request =
   | { readonly open: SentCodecOptions }
   | { readonly job: number; readonly encode: RgbImage; readonly options: SentEncodeOptions }
-  /** Without bytes these come in chunks; the last one is `end`. */
+  /** Without bytes these come in chunks, as far as they are asked for; the last one is `end`. */
   | {
       readonly job: number;
       readonly decode: Uint8Array | 'stream';
@@ -34,6 +34,8 @@ export type Request =
 
 /** What a job says before its end. */
 export interface JobEvents {
+  /** Asks for so many bytes more of the stream, or its end. */
+  readonly wants?: number;
   readonly download?: DownloadProgress;
   /** Of encoding, an `EncodeProgress`; of decoding, a fraction. */
   readonly progress?: unknown;

@@ -30,6 +30,9 @@ interface Job {
 
 type DecodeRequest = Extract<Request, { readonly wantsPoints: boolean }>;
 
+/** Bytes of a stream that are waiting here at most, but for the rest of a chunk: a file may be longer than there is memory for. */
+const BYTES_AHEAD = 65_536;
+
 const jobs = new Map<number, Job>();
 let options: SentCodecOptions;
 let queue: Promise<unknown> = Promise.resolve();
@@ -55,6 +58,7 @@ scope.onmessage = ({ data }) => {
   } else {
     const job: Job = { number: data.job, abort: new AbortController(), chunks: [], wake() {} };
     jobs.set(data.job, job);
+    if ('decode' in data && data.decode === 'stream') tell(job, { wants: BYTES_AHEAD });
     const work = 'encode' in data ? () => encodeJob(job, data.encode, data.options) : () => decodeJob(job, data);
     queue = queue.then(() => finish(job, work));
   }
@@ -205,8 +209,10 @@ async function* streamOf(job: Job): AsyncGenerator<Uint8Array> {
   for (;;) {
     const chunk = job.chunks.shift();
     if (chunk === 'end') return;
-    if (chunk) yield chunk;
-    else
+    if (chunk) {
+      tell(job, { wants: chunk.length });
+      yield chunk;
+    } else
       await new Promise<void>((resolve) => {
         job.wake = resolve;
         if (job.chunks.length > 0 || job.abort.signal.aborted) resolve();

@@ -71,17 +71,30 @@ export function openCodec(options: CodecOptions): BrowserCodec {
     }
   }
 
-  /** Sends what comes of a stream, as long as the job goes on. */
-  async function forward(job: number, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-    try {
-      for (let { done, value } = await reader.read(); !done && jobs.has(job); { done, value } = await reader.read()) {
-        post({ job, chunk: value! });
+  /** Sends what is asked for of a stream, as long as the job goes on. @returns how more is asked for */
+  function forward(job: number, reader: ReadableStreamDefaultReader<Uint8Array>): (bytes: number) => void {
+    let wanted = 0;
+    let isReading = false;
+    async function send(): Promise<void> {
+      isReading = true;
+      while (wanted > 0 && jobs.has(job)) {
+        const { done, value } = await reader.read();
+        if (!done && !(value instanceof Uint8Array)) {
+          throw invalidArgument('stream', 'chunks that are Uint8Arrays', value);
+        }
+        wanted -= done ? wanted : value.length;
+        post({ job, chunk: done ? 'end' : value });
       }
-      post({ job, chunk: 'end' });
-    } catch (error) {
-      jobs.get(job)?.reject(error);
-      post({ job, abort: true });
+      isReading = false;
     }
+    return (bytes) => {
+      wanted += bytes;
+      if (isReading) return;
+      send().catch((error) => {
+        jobs.get(job)?.reject(error);
+        post({ job, abort: true });
+      });
+    };
   }
 
   return {
@@ -101,14 +114,16 @@ export function openCodec(options: CodecOptions): BrowserCodec {
       if (!isBytes && source.locked)
         throw invalidArgument('source', 'a stream that nobody reads', 'one that is locked');
       const reader = isBytes ? undefined : source.getReader();
-      const tell = ({ download, progress, point }: JobEvents) => {
+      let send: ((bytes: number) => void) | undefined;
+      const tell = ({ wants, download, progress, point }: JobEvents) => {
+        if (wants !== undefined) send?.(wants);
         if (download) onDownload?.(download);
         if (progress !== undefined) onProgress?.(progress as number);
         if (point) onPoint?.(point);
       };
       const begin = (job: number) => {
+        if (reader) send = forward(job, reader);
         post({ job, decode: isBytes ? source : 'stream', options: rest, wantsPoints: onPoint !== undefined });
-        if (reader) void forward(job, reader);
       };
       try {
         return await run<BrowserDecodeResult>(begin, tell, signal);
