@@ -120,6 +120,7 @@ describe('decoding says how much of its work is done', () => {
     ['without pictures on the way', {}],
     ['with pictures on the way', { progressivePoints: 6, onPoint() {} }],
     ['of some steps', { maxSteps: 20 }],
+    ['of a picture that the network draws on', { maxSteps: 30, realism: 1 }],
   ])('%s', async (_, options) => {
     const said: Said[] = [];
     const from = pixels;

@@ -68,7 +68,7 @@ export const LOADS = [1, 0.75, 0.5, 1.25] as const;
 export const PACES = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08] as const;
 
 /** Work of coding a step, as a share of that of an evaluation at full size. What a step may waste is proportional to its work. */
-export const CODING_WORK = 1 / 24;
+const CODING_WORK = 1 / 24;
 /** Work of an update, as a share of that of the evaluation it takes the place of. */
 export const UPDATE_WORK = 1 / 16;
 /** Share of T from which on there are updates: in more noise the network is asked after every step. */
