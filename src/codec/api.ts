@@ -209,7 +209,8 @@ export interface DecodeOptions extends DecoderOptions {
    * gets every step.
    */
   readonly progressivePoints?: number | readonly number[];
-  readonly onPoint?: (point: DecodePoint) => void | Promise<void>;
+  /** @param at the same place, of which pictures of another realism can be made while it is awaited */
+  readonly onPoint?: (point: DecodePoint, at: DecoderPoint) => void | Promise<void>;
   /** Of a stream: whether `onPoint` is to get a picture of this step, which may cost an evaluation of the network. Default every step. */
   readonly wantsPoint?: (point: DecoderPoint) => boolean;
   /** Part of the work done, 0..1, as in {@link EncodeProgress}. Of a stream pictures on the way are counted when they have been made. */

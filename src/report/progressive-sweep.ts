@@ -1,9 +1,11 @@
 /** The rate-distortion curve of one progressive file: encoded once, decoded along its steps and its tail. */
-import type { DecodePoint, EncodeOptions } from '../codec/api.js';
+import type { DecodePoint, DecoderPoint, EncodeOptions } from '../codec/api.js';
 import { decode } from '../codec/decoder/decode.js';
+import { between } from '../codec/decoder/reconstruction.js';
 import { readLayout } from '../codec/format/layout.js';
 import type { CodecModel } from '../codec/model.js';
 import type { RgbImage } from '../image/image.js';
+import { fromUnit } from '../image/pixels.js';
 import { encode } from '../node/encode.js';
 import { type RatePoint, ratePoint } from './rate-point.js';
 
@@ -13,7 +15,7 @@ export interface ProgressivePoint extends RatePoint {
   readonly t: number;
   /** Sum of KL(q||p) of the steps so far, in bits. */
   readonly klBits: number;
-  /** Wall clock of decoding up to here, measuring left out. */
+  /** Wall clock of decoding up to here, with this picture, measuring and other pictures left out. */
   readonly decodeSeconds: number;
 }
 
@@ -33,8 +35,8 @@ export interface ProgressiveSweep {
   readonly headerBytes: number;
   /** `bytes` has 8 headerBytes bits and those of the steps, rounded up to a byte, then those of a tail. */
   readonly steps: readonly StepSize[];
-  /** The bare header first, then those along the steps ({@link SweepOptions.points}); last those in a tail. */
-  readonly points: readonly ProgressivePoint[];
+  /** For each realism: the bare header first, then points along the steps ({@link SweepOptions.points}); last those in a tail. */
+  readonly curves: readonly (readonly ProgressivePoint[])[];
   /** Wall clock of making the file. */
   readonly encodeSeconds: number;
   /** Of the encoder, on the whole picture. */
@@ -47,8 +49,13 @@ export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
    * a picture costs least, and eight in a tail.
    */
   readonly points?: number;
-  /** Told what the decoder made of the file at each point. Its time is not counted. */
-  readonly onPicture?: (picture: RgbImage, point: ProgressivePoint) => void | Promise<void>;
+  /** With which points are decoded, each 0..1; default 0 alone. */
+  readonly realisms?: readonly number[];
+  /**
+   * Told what the decoder made of the file at each point, in the order of `realisms` there. Its time is not counted.
+   * @param curve index of the realism
+   */
+  readonly onPicture?: (picture: RgbImage, point: ProgressivePoint, curve: number) => void | Promise<void>;
   /** Fraction of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
 }
@@ -65,7 +72,7 @@ const TAIL_POINTS = 8;
 export async function sweepProgressive(
   image: RgbImage,
   model: CodecModel,
-  { points: wanted, onPicture, onProgress, ...options }: SweepOptions = {},
+  { points: wanted, realisms = [0], onPicture, onProgress, ...options }: SweepOptions = {},
 ): Promise<ProgressiveSweep> {
   const start = performance.now();
   const { bytes, steps, tailBytes, networkEvaluations } = await encode(image, model, {
@@ -73,16 +80,23 @@ export async function sweepProgressive(
     onProgress: ({ fraction }) => onProgress?.(fraction / 2),
   });
   const encodeSeconds = (performance.now() - start) / 1000;
-  const points: ProgressivePoint[] = [];
+  const curves = realisms.map((): ProgressivePoint[] => []);
   let begun = performance.now();
   let measuring = 0;
-  const onPoint = async (reached: DecodePoint) => {
+  const onPoint = async (reached: DecodePoint, at: DecoderPoint) => {
     const now = performance.now();
-    const measured = ratePoint(image, reached.image, reached.bytesUsed);
-    const { t, stepsUsed } = reached;
-    const point = { ...measured, t, klBits: steps[stepsUsed].klBits, decodeSeconds: (now - begun - measuring) / 1000 };
-    points.push(point);
-    await onPicture?.(reached.image, point);
+    const { t, stepsUsed, bytesUsed, unrounded } = reached;
+    const flow = realisms.some((realism) => realism > 0) ? (await at.reconstruct(1)).unrounded : unrounded;
+    const walked = performance.now() - now;
+    for (const [i, realism] of realisms.entries()) {
+      const picture =
+        realism === 0 ? reached.image : { ...reached.image, data: fromUnit(between(unrounded, flow, realism)) };
+      const decodeSeconds = (now - begun - measuring + (realism === 0 ? 0 : walked)) / 1000;
+      const measured = ratePoint(image, picture, bytesUsed);
+      const point = { ...measured, t, klBits: steps[stepsUsed].klBits, decodeSeconds };
+      curves[i].push(point);
+      await onPicture?.(picture, point, i);
+    }
     measuring += performance.now() - now;
   };
   const { signal } = options;
@@ -111,7 +125,7 @@ export async function sweepProgressive(
       bits: bits - steps[i].bits,
       klBits: klBits - steps[i].klBits,
     })),
-    points,
+    curves,
     encodeSeconds,
     networkEvaluations,
   };

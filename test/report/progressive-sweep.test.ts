@@ -23,7 +23,8 @@ it('has a point for every step, each that of the file cut off there', async () =
   const options = { targetRmse: 10, seed: 3 };
   const progress: number[] = [];
   const sweep = await sweepProgressive(image, model, { ...options, onProgress: (fraction) => progress.push(fraction) });
-  const { points, networkEvaluations, encodeSeconds, headerBytes, steps } = sweep;
+  const { networkEvaluations, encodeSeconds, headerBytes, steps } = sweep;
+  const [points] = sweep.curves;
   const file = await encode(image, model, options);
   expect(sweep.bytes).toEqual(file.bytes);
   expect(headerBytes).toBe(readHeader(file.bytes).length);
@@ -55,15 +56,15 @@ it('has a point for every step, each that of the file cut off there', async () =
     points: 3,
     onPicture: (picture) => void pictures.push(rmse(picture, image)),
   });
-  expect(few.points.map(({ rmse }) => rmse)).toEqual(pictures);
-  expect(few.points.length).toBe(4);
-  expect(few.points.at(-1)).toMatchObject({ bytes: file.bytes.length });
+  expect(few.curves[0].map(({ rmse }) => rmse)).toEqual(pictures);
+  expect(few.curves[0].length).toBe(4);
+  expect(few.curves[0].at(-1)).toMatchObject({ bytes: file.bytes.length });
 
   const drawn = await sweepProgressive(flagImage(), model, { targetRmse: 1 });
   expect(drawn.steps).toEqual([]);
-  expect(drawn.points.length).toBe(9);
-  expect(drawn.points.at(-1)).toMatchObject({ bytes: drawn.bytes.length, klBits: 0, t: 1000 });
-  expect(drawn.points.at(-1)!.rmse).toBeLessThanOrEqual(1);
+  expect(drawn.curves[0].length).toBe(9);
+  expect(drawn.curves[0].at(-1)).toMatchObject({ bytes: drawn.bytes.length, klBits: 0, t: 1000 });
+  expect(drawn.curves[0].at(-1)!.rmse).toBeLessThanOrEqual(1);
   await model.dispose();
   await engine.dispose();
 });

@@ -12,6 +12,7 @@ import { psnrOfRmse } from '../../image/metrics.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { parseColour } from '../../node/image/read.js';
 import type { NetworkFiles } from '../../report/rd/metrics.js';
+import { parseRealisms } from '../../report/rd/realisms.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import { type ChosenShard, chooseShard, imagesOfShard } from '../../report/rd/shard.js';
 import {
@@ -37,6 +38,7 @@ interface RdArgs extends EngineArgs, OutputArgs {
   readonly output: string;
   readonly model: string;
   readonly effort: unknown;
+  readonly realism: unknown;
   readonly selection: Selection;
   readonly 'target-rmse': unknown;
   readonly points?: unknown;
@@ -75,6 +77,12 @@ const OPTIONS = {
     requiresArg: true,
     default: DEFAULT_EFFORT,
     description: `As for encode, 1 to ${MAX_EFFORT}; several, such as 1,5,9, make a curve each`,
+  },
+  realism: {
+    requiresArg: true,
+    default: 0,
+    description:
+      'As for decode, 0 to 1; several, such as 0,0.5,1, make a curve each of the same files, and a figure of distance from pictures over error',
   },
   selection: {
     choices: ['greedy', 'sample'] as const,
@@ -221,6 +229,7 @@ async function checkOptions(
     .split(',')
     .map((text) => integer('--effort', asNumber(text.trim()), 1, MAX_EFFORT)!);
   if (new Set(efforts).size < efforts.length) throw invalidArgument('--effort', 'each effort once', args.effort);
+  const realisms = parseRealisms('--realism', String(args.realism));
   const baselines = args.baselines === undefined ? [] : args.baselines.split(',').map((name) => name.trim());
   if (!withModel && baselines.length === 0) {
     throw new CodecError('usage', '--model none: expected --baselines, there would be nothing to measure');
@@ -228,6 +237,7 @@ async function checkOptions(
   if (!withModel && args.theory) throw new CodecError('usage', '--theory: is of a model; leave --model none out');
   const checked = {
     efforts,
+    realisms,
     seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels')!,
     points: integer('--points', args.points, 2, MAX_TIMESTEPS) ?? null,

@@ -92,7 +92,7 @@ export async function finishReport(
   const { encodeFigure, FIGURE_FORMATS } = await import('../../report/figure.js');
   const { drawFigures } = await import('../../report/rd/figures.js');
   const { reportTables, tableFiles } = await import('../../report/rd/tables.js');
-  const { drawMetricFigures, metricTables } = await import('../../report/rd/metric-report.js');
+  const { drawMetricFigures, drawRealismFigures, metricTables } = await import('../../report/rd/metric-report.js');
   const { setDistances } = await import('../../report/rd/distances.js');
   const { reportPage } = await import('../../report/rd/page.js');
   const images = await readImages(directory, run.options);
@@ -113,7 +113,11 @@ export async function finishReport(
   const report: Report = { run, images, failed, summary: summarise(run, images, others, against), distances };
   await saveFiles(directory, numberFiles(report));
   if (images.length > 0) {
-    const figures = [...drawFigures(report.summary, others), ...drawMetricFigures(report)];
+    const figures = [
+      ...drawFigures(report.summary, others),
+      ...drawMetricFigures(report),
+      ...drawRealismFigures(report),
+    ];
     for (const { name, svg, column } of figures) {
       for (const format of FIGURE_FORMATS) {
         const file = await encodeFigure(format === 'tex' ? column : svg, format);

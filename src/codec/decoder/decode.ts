@@ -74,13 +74,14 @@ async function decodeBytes(source: Uint8Array, model: CodecModel, options: Decod
     // A point keeps its values; those of the last one are nobody else's.
     if (stop < end) {
       const point = decoder.end();
-      await onPoint!(await pictureAt(point, realism, true));
+      await onPoint!(await pictureAt(point, realism, true), point);
       progress.show(point.stepsUsed);
       onProgress?.(progress.at(point));
     }
   }
-  const last = await pictureAt(decoder.end(), realism, false);
-  if (stops.length > 0) await onPoint!(last);
+  const lastPoint = decoder.end();
+  const last = await pictureAt(lastPoint, realism, false);
+  if (stops.length > 0) await onPoint!(last, lastPoint);
   onProgress?.(1);
   const { metadata, damaged: metadataDamaged } = metadataOf(bytes, layout, parts);
   return {
@@ -124,7 +125,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
         break reading;
       }
       if (onPoint && point.knownSamples === 0 && wantsPoint(point)) {
-        await onPoint(await pictureAt(point, realism, true));
+        await onPoint(await pictureAt(point, realism, true), point);
         stepsShown = point.stepsUsed;
         progress.show(stepsShown);
       }
@@ -133,8 +134,9 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   if (!decoder.layout && bytesTotal >= maxBytes) {
     throw new CodecError('usage', `\`maxBytes\`: expected at least the bytes of the header, got ${maxBytes}`);
   }
-  const last = await pictureAt(end ?? decoder.end(), realism, false);
-  if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last);
+  const lastPoint = end ?? decoder.end();
+  const last = await pictureAt(lastPoint, realism, false);
+  if (last.stepsUsed !== stepsShown || last.knownSamples > 0) await onPoint?.(last, lastPoint);
   onProgress?.(1);
   const { state, metadata, metadataDamaged, trailingBytes } = decoder;
   return {

@@ -26,8 +26,12 @@ export async function reconstruct(
   if (realism === 'sample') return sample(chain, asking, signal);
   const mean = held ?? (await chain.best(signal));
   if (realism === 0) return mean;
-  const end = await flow(chain, asking, signal);
-  return mean.map((value, i) => value + realism * (end[i] - value));
+  return between(mean, await flow(chain, asking, signal), realism);
+}
+
+/** The picture of a realism: on the straight line between those of realism 0 and 1. */
+export function between(mean: Float32Array, flow: Float32Array, realism: number): Float32Array {
+  return mean.map((value, i) => value + realism * (flow[i] - value));
 }
 
 /** The end of the probability-flow ODE. */

@@ -4,7 +4,7 @@ import { frechetDistanceOfSets } from '../fid.js';
 import { kernelDistance } from '../kid.js';
 import type { RatePoint } from '../rate-point.js';
 import { metricsOf } from './metrics.js';
-import { type FeatureTable, type ImageResult, ourName, type RdOptions } from './results.js';
+import { type FeatureTable, type ImageResult, ourSettings, type RdOptions } from './results.js';
 
 /** Noise levels of our files that are compared, at most: about as many as other codecs have qualities. */
 const LEVELS = 16;
@@ -48,12 +48,13 @@ export type FeatureReader = (image: ImageResult, network: string) => Promise<Fea
  * @throws CodecError `file` for features that do not belong together
  */
 export async function setDistances(
-  { metrics, efforts, model, baselines }: RdOptions,
+  options: RdOptions,
   images: readonly ImageResult[],
   read: FeatureReader,
 ): Promise<SetDistance[]> {
   const walked = images.filter(({ ours }) => Object.values(ours).every(({ steps }) => steps.length > 0));
-  const ours = model === 'none' ? [] : efforts.map((effort) => ourName(effort, efforts));
+  const { metrics, baselines } = options;
+  const ours = ourSettings(options).map(({ name }) => name);
   const found: SetDistance[] = [];
   for (const { name: metric, network } of metricsOf(metrics, 'set')) {
     for (const codec of [...ours, ...baselines]) {
@@ -105,7 +106,7 @@ function nearest(timesteps: readonly number[], t: number): number {
 }
 
 /** At most `most` of some values, evenly spread, first and last included. */
-function spread<T>(values: readonly T[], most: number): T[] {
+export function spread<T>(values: readonly T[], most: number): T[] {
   if (values.length <= most) return [...values];
   return Array.from({ length: most }, (_, i) => values[Math.round((i * (values.length - 1)) / (most - 1))]);
 }

@@ -18,7 +18,7 @@ import {
   type ImagePictures,
   type ImageResult,
   type OurCurve,
-  ourName,
+  ourSettings,
   PICTURE_SIDE,
   type RdOptions,
 } from './results.js';
@@ -65,9 +65,10 @@ export async function measureImage(
   options: RdOptions,
   means: Means,
 ): Promise<Measured> {
-  const { efforts, selection, seed, targetRmse, points, baselines, theory } = options;
+  const { efforts, realisms, selection, seed, targetRmse, points, baselines, theory } = options;
   const model = await means.model(image);
   const engine = await means.engine();
+  const settings = ourSettings(options);
   const ours: Record<string, OurCurve> = {};
   const ideal: Record<string, ImageResult['theory'][string]> = {};
   const pixels = pixelHash(image);
@@ -84,21 +85,29 @@ export async function measureImage(
   );
   if (model !== null) {
     for (const [i, effort] of efforts.entries()) {
-      const { bytes, ...sweep } = await sweepProgressive(image, model, {
+      const { bytes, curves, ...file } = await sweepProgressive(image, model, {
         effort,
+        realisms,
         selection,
         seed,
         targetRmse,
         ...(points === null ? {} : { points }),
         onProgress: (fraction) => work('ours', (i + fraction) / efforts.length),
-        onPicture: async (picture, point) => {
-          if (i === 0) album?.add(picture);
+        onPicture: async (picture, point, curve) => {
+          if (i === 0 && curve === 0) album?.add(picture);
           await collected.add(picture, point);
         },
       });
       const decoding = decodingKmac(bytes, model);
-      const measured = { ...sweep, points: sweep.points.map(collected.complete) };
-      ours[ourName(effort, efforts)] = { effort, fileBytes: bytes.length, ...measured, decodingKmac: decoding };
+      for (const [curve, { name, realism }] of settings.filter((setting) => setting.effort === effort).entries()) {
+        const points = curves[curve].map(collected.complete);
+        const { headerBytes, steps, encodeSeconds, networkEvaluations } = file;
+        ours[name] = {
+          ...{ effort, fileBytes: bytes.length, headerBytes, steps, points, encodeSeconds, networkEvaluations },
+          // That of a picture of more realism is not worked out.
+          ...(realism === 0 && { decodingKmac: decoding }),
+        };
+      }
       if (theory && i === 0) {
         ideal['kl-independent'] = await independentCurve(image, model, noise('independent'), (done) =>
           work('theory', done / 2),

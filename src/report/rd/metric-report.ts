@@ -2,9 +2,11 @@
 import { psnrOfRmse } from '../../image/metrics.js';
 import type { TextTable } from '../text-table.js';
 import { LEAST_PSNR } from './comparison.js';
+import { spread } from './distances.js';
 import type { Report } from './export.js';
 import { draw, type Figure, LINES } from './figures.js';
 import { type Metric, type MetricKind, metricKind, PATCH } from './metrics.js';
+import { ourSettings } from './results.js';
 import type { CodecKind, CodecSummary, MeanRdPoint } from './summary.js';
 
 /** Bits per pixel at which tables give metrics. */
@@ -48,6 +50,53 @@ export function drawMetricFigures(report: Report): Figure[] {
     });
   });
   return figures.filter((figure) => figure !== undefined);
+}
+
+/** At most so many rates are lines of a figure. */
+const MOST_RATES = 6;
+
+/**
+ * A figure for each metric of sets where files were decoded with several realisms: the distance from the originals over the error, a line for each rate
+ * (Blau & Michaeli 2019). One realism more is one point on.
+ */
+export function drawRealismFigures(report: Report): Figure[] {
+  const settings = ourSettings(report.run.options);
+  return report.run.options.metrics.flatMap(({ name }): Figure[] => {
+    const kind = metricKind(name);
+    if (kind.of !== 'set') return [];
+    const efforts = [...new Set(settings.map(({ effort }) => effort))];
+    return efforts.flatMap((effort) => {
+      const dial = settings.filter((setting) => setting.effort === effort).sort((a, b) => a.realism - b.realism);
+      const along = dial.map((setting) =>
+        report.distances.find((one) => one.metric === name && one.codec === setting.name),
+      );
+      const first = along[0];
+      if (dial.length < 2 || first === undefined || along.some((one) => one?.points.length !== first.points.length))
+        return [];
+      const shown = spread(
+        first.points.map((_, i) => i).filter((i) => shows(psnrOfRmse(first.points[i].meanRmse))),
+        MOST_RATES,
+      );
+      if (shown.length === 0) return [];
+      const ending = efforts.length > 1 ? `-effort-${effort}` : '';
+      const values = dial.map(({ realism }) => realism).join(', ');
+      const drawn = draw(
+        `${name}-vs-rmse${ending}`,
+        `${captionOf(kind)} over mean RMSE, realism ${values} on each line.`,
+        {
+          title: `Realism ${values}, at equal files`,
+          x: { title: 'mean RMSE, grey levels', type: 'linear' },
+          y: { title: `${kind.label}, ${kind.better} is better`, type: 'linear' },
+          lines: shown.map((i) => ({
+            label: `${first.points[i].bpp.toPrecision(2)} bits/pixel`,
+            kind: 'ours',
+            points: along.map((one) => ({ x: one!.points[i].meanRmse, y: one!.points[i].value })),
+          })),
+        },
+      );
+      return drawn === undefined ? [] : [drawn];
+    });
+  });
 }
 
 /** A table for each metric: of every codec at rates. */

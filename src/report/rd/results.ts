@@ -24,6 +24,8 @@ export interface RdOptions {
   readonly modelIds: readonly string[];
   /** One file for each. */
   readonly efforts: readonly number[];
+  /** One curve of each file for each. */
+  readonly realisms: readonly number[];
   readonly selection: Selection;
   readonly seed: number;
   /** Where files end, in grey levels. */
@@ -47,7 +49,7 @@ export interface Run {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** A file of ours, cut off at all of its points. */
+/** A file of ours, cut off at all of its points, and decoded with one realism. */
 export interface OurCurve {
   readonly effort: number;
   readonly fileBytes: number;
@@ -129,15 +131,32 @@ export const THEORY_LABELS: Readonly<Record<string, string>> = {
   'kl-chain': "ideal coder, the file's chain",
 };
 
-/** The name of our codec at an effort, among those of a run. */
-export function ourName(effort: number, efforts: readonly number[]): string {
-  return efforts.length === 1 ? 'ddpm-codec' : `ddpm-codec-effort-${effort}`;
+/** What a curve of ours is of. */
+export interface OurSetting {
+  /** Of the codec in a report. */
+  readonly name: string;
+  /** For legends. */
+  readonly label: string;
+  readonly effort: number;
+  readonly realism: number;
 }
 
-/** For legends. */
-export function ourLabel(effort: number, { efforts, selection }: RdOptions): string {
-  const named = efforts.length > 1 || effort !== DEFAULT_EFFORT ? `, effort ${effort}` : '';
-  return `ddpm-codec${named}${selection === 'sample' ? ', selection by sampling' : ''}`;
+/** The curves of ours in a run, in their order: none without a model. */
+export function ourSettings({ model, efforts, realisms, selection }: RdOptions): OurSetting[] {
+  if (model === 'none') return [];
+  return efforts.flatMap((effort) =>
+    realisms.map((realism) => {
+      const ofEffort = efforts.length > 1 ? `-effort-${effort}` : '';
+      const ofRealism = realisms.length > 1 ? `-realism-${realism}` : '';
+      const labels = [
+        'ddpm-codec',
+        ...(efforts.length > 1 || effort !== DEFAULT_EFFORT ? [`effort ${effort}`] : []),
+        ...(realisms.length > 1 || realism !== 0 ? [`realism ${realism}`] : []),
+        ...(selection === 'sample' ? ['selection by sampling'] : []),
+      ];
+      return { name: `ddpm-codec${ofEffort}${ofRealism}`, label: labels.join(', '), effort, realism };
+    }),
+  );
 }
 
 /** Of everything that numbers depend on but the machine. */

@@ -30,10 +30,11 @@ import { MAX_SIDE } from '../../image/image.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { BASELINES } from '../baselines.js';
 import { featureNetworks, METRICS, metricKind, metricsOf } from './metrics.js';
+import { MOST_REALISMS } from './realisms.js';
 import {
   type ImageFailure,
   type ImageResult,
-  ourName,
+  ourSettings,
   PICTURE_SIDE,
   type RdOptions,
   type Run,
@@ -91,6 +92,8 @@ const OPTIONS = pipe(
     model: string(),
     modelIds: array(string()),
     efforts: pipe(listOf(whole(1, MAX_EFFORT), MAX_EFFORT), once<number>('each effort once')),
+    // Of reports of earlier versions.
+    realisms: optional(pipe(listOf(within(0, 1), MOST_REALISMS), once<number>('each realism once')), [0]),
     selection: picklist(['greedy', 'sample'], 'greedy or sample'),
     seed: whole(0, MOST_SEED),
     targetRmse: above0,
@@ -199,13 +202,13 @@ const PICTURES = object({
 
 /** `images/NNNNN-NAME.json` of a run, its fields in the order in which they are written: an image of it, with all the curves that it asks for. */
 export function imageSchema(options: RdOptions): GenericSchema<unknown, ImageResult> {
-  const { efforts, baselines, theory, metrics } = options;
+  const { baselines, theory, metrics } = options;
   const values = metricsOf(metrics, 'picture').map(({ name }) => [name, VALUE] as const);
   const more = values.length === 0 ? {} : { metrics: object(Object.fromEntries(values)) };
   const networks = featureNetworks(metrics);
   const withModel = options.model !== 'none';
   const model = object({ name: string(), id: string(), timesteps: whole(2, MAX_TIMESTEPS) });
-  const ourNames = withModel ? efforts.map((effort) => ourName(effort, efforts)) : [];
+  const ourNames = ourSettings(options).map(({ name }) => name);
   const schema: GenericSchema<unknown, ImageResult> = object({
     index: indexIn(options),
     name: string(),

@@ -13,7 +13,7 @@ import {
   type Standings,
   standingsOf,
 } from './comparison.js';
-import { type ImageResult, ourLabel, ourName, type RdOptions, type Run, THEORY_LABELS } from './results.js';
+import { type ImageResult, ourSettings, type RdOptions, type Run, THEORY_LABELS } from './results.js';
 
 /** RMSEs at which rates are given, grey levels. */
 export const LEVELS: readonly number[] = [15, 10, 7, 5, 3];
@@ -147,13 +147,8 @@ export function summarise(
 
 /** What a run may be compared with, known before anything is measured. */
 export function anchorChoices(options: RdOptions, published: PublishedSet | undefined): AnchorChoice[] {
-  const efforts = options.model === 'none' ? [] : options.efforts;
   return [
-    ...efforts.map((effort) => ({
-      name: ourName(effort, options.efforts),
-      label: ourLabel(effort, options),
-      kind: 'ours' as const,
-    })),
+    ...ourSettings(options).map(({ name, label }) => ({ name, label, kind: 'ours' as const })),
     ...options.baselines.map((name) => ({ name, label: findBaseline(name).label, kind: 'measured' as const })),
     ...publishedContenders(published),
   ];
@@ -278,13 +273,11 @@ function timestepGrid(timesteps: number): number[] {
 }
 
 function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] {
-  const efforts = options.model === 'none' ? [] : options.efforts;
-  return efforts.map((effort) => {
-    const name = ourName(effort, options.efforts);
+  return ourSettings(options).map(({ name, label }) => {
     const files = images.map(({ ours }) => ours[name]);
     return {
       name,
-      label: ourLabel(effort, options),
+      label,
       kind: 'ours',
       timesteps: images[0].model!.timesteps,
       secondsPerImage: {

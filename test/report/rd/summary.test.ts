@@ -17,6 +17,7 @@ const run = {
     model: 'auto',
     modelIds: ['1'],
     efforts: [5],
+    realisms: [0],
     selection: 'greedy',
     seed: 0,
     targetRmse: 3,

@@ -1,0 +1,71 @@
+/** `rd --realism`: the same files decoded along the dial. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { rmse } from '../../src/image/metrics.js';
+import { readImage } from '../../src/node/image/read.js';
+import { encodePng } from '../../src/node/image/write.js';
+import { callMain, callMainJson } from '../helpers/cli.js';
+import { seededFeatures } from '../helpers/feature-network.js';
+import { cifarTestImages } from '../helpers/fixtures.js';
+
+let directory: string;
+const at = (...names: string[]) => join(directory, ...names);
+// biome-ignore lint/suspicious/noExplicitAny: JSON under test
+type Json = any;
+const NAMES = ['ddpm-codec-realism-0', 'ddpm-codec-realism-0.5', 'ddpm-codec-realism-1'];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-rd-realism-'));
+  await mkdir(at('in'));
+  const images = await cifarTestImages();
+  for (const i of [0, 1]) await writeFile(at('in', `${i}.png`), await encodePng(images[i]));
+  await writeFile(at('features.onnx'), seededFeatures('features', 6).file);
+  const options = ['--effort', '1', '--target-rmse', '12', '--points', '3', '--realism', '0,0.5,1'];
+  const { code, stderr } = await callMain(
+    ['rd', 'in', '-o', 'report', ...options, '--metrics', 'kid=features.onnx'],
+    directory,
+  );
+  expect(code, stderr).toBe(0);
+});
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+it('measures one file along the dial: the same bytes, and an error that rises with realism', async () => {
+  const { images } = JSON.parse(await readFile(at('report', 'results.json'), 'utf8'));
+  for (const { ours } of images) {
+    expect(Object.keys(ours)).toEqual(NAMES);
+    const [mean, half, flow] = NAMES.map((name) => ours[name].points);
+    const bytes = (points: Json[]) => points.map((point) => point.bytes);
+    expect([bytes(half), bytes(flow)]).toEqual([bytes(mean), bytes(mean)]);
+    for (const [i, { rmse }] of mean.entries()) {
+      expect(half[i].rmse).toBeGreaterThanOrEqual(rmse);
+      expect(flow[i].rmse).toBeGreaterThan(half[i].rmse);
+    }
+  }
+});
+
+it('measures what decode makes', async () => {
+  const { images } = JSON.parse(await readFile(at('report', 'results.json'), 'utf8'));
+  const { points } = images[1].ours['ddpm-codec-realism-0.5'];
+  const { bytes, rmse: measured } = points[1];
+  await callMainJson(['encode', at('in', '1.png'), '-o', at('1.ddc'), '--effort', '1', '--target-rmse', '12']);
+  await callMainJson(['decode', at('1.ddc'), '-o', at('half.png'), '--bytes', String(bytes), '--realism', '0.5']);
+  expect(rmse(await readImage(at('half.png')), await readImage(at('in', '1.png')))).toBe(measured);
+});
+
+it('compares sets along the dial, and draws the distance over the error', async () => {
+  const { distances } = JSON.parse(await readFile(at('report', 'results.json'), 'utf8'));
+  expect(distances.map(({ codec }: Json) => codec)).toEqual(NAMES);
+  const svg = await readFile(at('report', 'figures', 'kid-vs-rmse.svg'), 'utf8');
+  expect(svg).toMatch(/Realism 0, 0\.5, 1/);
+});
+
+it.each(['2', '0,0', 'flow', '-0.5', '0,,1'])('refuses --realism %s', async (realism) => {
+  const { code, stderr } = await callMain(['rd', 'in', '-o', 'other', `--realism=${realism}`], directory);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/--realism: expected numbers from 0 to 1 with commas between/),
+  ]);
+});
