@@ -101,7 +101,10 @@ async function measureFiles(model, count, onProgress) {
   for (let i = 0; i < count; i++) {
     // The first of the test set, as everyone has them.
     const image = cifar10Image(splits.test.images, i);
-    const { bytes, curves: [points] } = await sweepProgressive(image, model, { targetRmse: TARGET });
+    const {
+      bytes,
+      curves: [points],
+    } = await sweepProgressive(image, model, { targetRmse: TARGET });
     format = readHeader(bytes).header.version;
     for (const [k, level] of LEVELS.entries()) {
       const rate = bitsPerDimAt(points, level);

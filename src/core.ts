@@ -26,7 +26,7 @@ export { bandFile, type ReadBand, type WeightsBand } from './codec/bands.js';
 export { type ByteStream, decode } from './codec/decoder/decode.js';
 export { type Decoder, openDecoder } from './codec/decoder/decoder.js';
 export { encode } from './codec/encoder/encoder.js';
-export { type Header, readHeader, writeHeader } from './codec/format/header.js';
+export { type Header, readHeader, repairHeader, writeHeader } from './codec/format/header.js';
 export { type DamagedPart, type FileInfo, readInfo, truncate } from './codec/format/info.js';
 export type { Layout, LayoutModel } from './codec/format/layout.js';
 export type { Metadata } from './codec/format/metadata.js';

@@ -1,5 +1,5 @@
 /** A file becomes a picture, while it comes. */
-import { type BrowserDecodeResult, type BrowserPoint, CodecError, readInfo } from 'ddpm-codec/browser';
+import { type BrowserDecodeResult, type BrowserPoint, CodecError, readInfo, repairHeader } from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
 import { say } from './messages.js';
 import { sizesFor } from './points.js';
@@ -105,7 +105,7 @@ async function show(
 
 async function decodeBytes(bytes: Uint8Array, { listeners }: Seen, signal: AbortSignal): Promise<BrowserDecodeResult> {
   const codec = await theCodec();
-  const progressivePoints = sizesFor(readInfo(bytes), bytes.length);
+  const progressivePoints = sizesFor(readInfo(repairHeader(bytes)), bytes.length);
   return codec.decode(bytes, { tolerant: true, progressivePoints, ...listeners, signal });
 }
 
@@ -156,7 +156,7 @@ function remarkOn({ damaged, complete, bytesUsed, bytesTotal, trailingBytes, met
 }
 
 function factsOf(bytes: Uint8Array): [string, string][] {
-  const { width, height, alpha, checksums } = readInfo(bytes);
+  const { width, height, alpha, checksums } = readInfo(repairHeader(bytes));
   return [
     ['Picture', `${width} × ${height} pixels${alpha ? ', with transparency' : ''}`],
     ['Checksums', checksums ? 'yes' : 'no'],

@@ -1,5 +1,5 @@
 /** Options and results of a page's codec. */
-import type { DecodePoint, DecodeResult, EncodeOptions, EncodeProgress, EncodeResult } from '../codec/api.js';
+import type { DecodePoint, DecodeResult, EncodeOptions, EncodeProgress, EncodeResult, Realism } from '../codec/api.js';
 import type { RgbImage } from '../image/image.js';
 import type { BrowserDevice } from './engine.js';
 import type { DownloadProgress, ModelSource } from './models.js';
@@ -34,6 +34,8 @@ export interface BrowserDecodeOptions extends Listeners {
   readonly maxBytes?: number;
   readonly maxPixels?: number;
   readonly tolerant?: boolean;
+  /** Default 0. */
+  readonly realism?: Realism;
   readonly progressivePoints?: number | readonly number[];
   /**
    * A picture for each of `progressivePoints`, or without them for each step; of a stream, for a step when nothing more has come yet, and

@@ -2,7 +2,7 @@
 import type { DecodePoint } from '../codec/api.js';
 import { decode } from '../codec/decoder/decode.js';
 import { encode } from '../codec/encoder/encoder.js';
-import { beginHeader, readHeader } from '../codec/format/header.js';
+import { beginHeader, readHeader, repairHeader } from '../codec/format/header.js';
 import type { Model } from '../codec/model.js';
 import { modelForSize } from '../codec/model-choice.js';
 import { concat } from '../common/bytes.js';
@@ -108,7 +108,7 @@ async function decodeJob(
 ): Promise<BrowserDecodeResult> {
   const chunks = file === 'stream' ? streamOf(job) : undefined;
   const head = chunks ? await throughHeader(chunks) : (file as Uint8Array);
-  const { header } = readHeader(head);
+  const { header } = readHeader(chunks || !sent.tolerant ? head : repairHeader(head));
   const source = options.models.find(({ id }) => id.startsWith(header.modelId));
   if (!source) {
     const known = options.models.map(({ name, id }) => `${name} (${id.slice(0, 6)})`).join(', ');

@@ -61,7 +61,7 @@ interface FlowStep {
 }
 
 /**
- * Four arrays of the picture's size, three of 4 bytes a value and one that is made for steps with blocks, of 5; and with a model that has
+ * Four arrays of the picture's size (and one more for {@link Chain.flow}), three of 4 bytes a value and one that is made for steps with blocks, of 5; and with a model that has
  * an update what is kept of the last evaluation.
  */
 export class Chain {
@@ -72,8 +72,9 @@ export class Chain {
   private estimation: Promise<Float32Array> | undefined;
   /** The same, once it is there. */
   private xhat0: Float32Array | undefined;
-  /** The same as good as can be. */
+  /** The same as good as can be, and once it is there. */
   private bestEstimation: Promise<Float32Array> | undefined;
+  private bestXhat0: Float32Array | undefined;
   /** Whether the network is asked at the present state. */
   private asks = true;
   /** The network's last, where that is kept. */
@@ -164,10 +165,7 @@ export class Chain {
    */
   best(signal?: AbortSignal): Promise<Float32Array> {
     if (this.isBest) return this.estimate(signal);
-    this.bestEstimation ??= this.ask(this.state, signal, { best: true }).catch((error: unknown) => {
-      this.bestEstimation = undefined;
-      throw error;
-    });
+    this.bestEstimation ??= this.askBest(signal);
     return this.bestEstimation;
   }
 
@@ -221,13 +219,15 @@ export class Chain {
     const { x0, xt, sigma } = jumpCoefficients(this.model.schedule, this.timestep, s);
     const { state, z } = this;
     for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i] + sigma * z[i];
+    this.flowed = undefined;
     this.moved({ s, asks });
   }
 
   /**
-   * x_t becomes x_s by the probability-flow ODE, with xhat0 as good as can be: a step of UniPC of second order (Zhao et al. 2023). The step is that of DDIM (Song,
-   * Meng & Ermon 2021, Eq. 12 with sigma = 0), with xhat0 drawn on to the middle of it, from where it was in the step before; and what was drawn on in that one is first
-   * put right, now that xhat0 at its end is known. The first step, and the first at another size, has none before. {@link z} is used.
+   * x_t becomes x_s by the probability-flow ODE, with xhat0 as good as can be: a step of UniPC of second order (Zhao et al. 2023). It is DDIM's step (Song,
+   * Meng & Ermon 2021, Eq. 12 with sigma = 0) with xhat0 of the step's middle, which is extrapolated from the step before. That step is corrected
+   * first: its own middle is known by now. The first step is DDIM's, and so is the first at another size of the network's picture. {@link z} is
+   * overwritten.
    */
   async flow(s: number, signal?: AbortSignal): Promise<void> {
     const { state, z: before, timestep: t, model } = this;
@@ -258,7 +258,7 @@ export class Chain {
       fork.xhat0 = fork.estimated;
       fork.estimation = Promise.resolve(fork.estimated);
     }
-    fork.bestEstimation = this.bestEstimation;
+    if (this.bestXhat0) fork.bestEstimation = Promise.resolve(this.bestXhat0);
     fork.evaluation = this.evaluation;
     fork.asks = this.asks;
     fork.work = this.work;
@@ -274,6 +274,7 @@ export class Chain {
     this.xhat0 = undefined;
     this.estimation = undefined;
     this.bestEstimation = undefined;
+    this.bestXhat0 = undefined;
   }
 
   private async evaluate(signal: AbortSignal | undefined): Promise<Float32Array> {
@@ -283,6 +284,16 @@ export class Chain {
     } catch (error) {
       // Who asks again is not refused for it.
       this.estimation = undefined;
+      throw error;
+    }
+  }
+
+  private async askBest(signal: AbortSignal | undefined): Promise<Float32Array> {
+    try {
+      this.bestXhat0 = await this.ask(this.state, signal, { best: true });
+      return this.bestXhat0;
+    } catch (error) {
+      this.bestEstimation = undefined;
       throw error;
     }
   }

@@ -13,7 +13,7 @@ import {
   type ReadBand,
   type WeightsBand,
 } from '../codec/bands.js';
-import { type Header, readHeader } from '../codec/format/header.js';
+import { type Header, readHeader, repairHeader } from '../codec/format/header.js';
 import {
   CODEC_FILE,
   CONFIG_FILE,
@@ -100,14 +100,14 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
 
 /**
  * Opens the model that a file was made with, or the shipped one for a picture.
- * @param what a `.ddc` file, or at least its header; or a picture's size
+ * @param what a `.ddc` file, or at least its header, of which one bit may be flipped; or a picture's size
  * @param nameOrDirectory for a file: the only model to look at
  * @throws CodecError('model') when it is not at hand; 'format' for a damaged header
  */
 export async function openModelFor(what: Uint8Array | Size, engine: Engine, nameOrDirectory?: string): Promise<Model> {
   checkEngine(engine);
   if (!(what instanceof Uint8Array)) return openModel(nameOrDirectory ?? modelForSize(what), engine);
-  return (await findModel(readHeader(what).header, nameOrDirectory)).open(engine);
+  return (await findModel(readHeader(repairHeader(what)).header, nameOrDirectory)).open(engine);
 }
 
 /**

@@ -2,7 +2,7 @@
 import { checkList } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 
-/** Pairs are taken within blocks of at most so many vectors: the cost is their square. */
+/** Pairs are taken within blocks of about so many vectors at most, whole groups: the cost is their square. */
 const BLOCK = 1000;
 /** Parts of which one after the other is left out, for the standard error. */
 const PARTS = 10;
@@ -18,7 +18,8 @@ export interface KernelDistance {
  * Squared maximum mean discrepancy with the kernel (x y / D + 1)^3, D the dimensions of the features: the mean over pairs i, j of
  * different vectors of k(a_i, a_j) + k(b_i, b_j) - k(a_i, b_j) - k(a_j, b_i). It is the U-statistic of Gretton et al. (2012, Lemma 6), unbiased also where
  * a_i and b_i belong together, as a picture and what was decoded do; common implementations count k(a_i, b_i), too, and are too low there.
- * Of more than 1,000 vectors it is the mean over blocks of them.
+ * Vectors of one group belong together as well: unless there is only one, pairs within a group are left out. Of more than 1,000 vectors it is the mean over
+ * the pairs within blocks of them.
  *
  * The standard error is a jackknife's: ten parts, one after the other left out.
  * @param groups of each pair of vectors the group, from 0, which stays together in a block and a part: patches of one picture. By default
@@ -42,10 +43,19 @@ export function kernelDistance(
   const place = new Map(order.map((group, i) => [group, i]));
   const parts = Math.min(PARTS, order.length);
   const blocks = Math.ceil(a.length / BLOCK);
+  const sizes = new Array<number>(order.length).fill(0);
+  for (const group of groups) sizes[place.get(group)!]++;
+  // By how many vectors the groups before have.
+  let before = 0;
+  const blockOf = sizes.map((size) => {
+    const block = Math.floor((before * blocks) / a.length);
+    before += size;
+    return block;
+  });
   const members = Array.from({ length: blocks }, (): Member[] => []);
   for (const [i, group] of groups.entries()) {
     const at = place.get(group)!;
-    members[Math.floor(at / parts) % blocks].push({ a: a[i], b: b[i], part: at % parts });
+    members[blockOf[at]].push({ a: a[i], b: b[i], part: at % parts, group: order.length > 1 ? group : i });
   }
   const sums = members.map((block) => pairSums(block, parts));
   const value = meanOf(sums);
@@ -60,6 +70,8 @@ interface Member {
   readonly a: Float32Array;
   readonly b: Float32Array;
   readonly part: number;
+  /** Pairs of one are left out. */
+  readonly group: number;
 }
 
 /** Sum and number of the pairs of a block, by the parts that both are of. */
@@ -73,6 +85,7 @@ function pairSums(block: readonly Member[], parts: number): PairSums {
   const [sums, counts] = [table(), table()];
   for (const [i, one] of block.entries()) {
     for (const other of block.slice(0, i)) {
+      if (one.group === other.group) continue;
       const { a, b, part } = one;
       sums[part][other.part] += kernel(a, other.a) + kernel(b, other.b) - kernel(a, other.b) - kernel(other.a, b);
       counts[part][other.part]++;
@@ -81,10 +94,10 @@ function pairSums(block: readonly Member[], parts: number): PairSums {
   return { sums, counts };
 }
 
-/** Over blocks, those without a pair left out. @param without a part */
+/** Over the pairs of all blocks. @param without a part */
 function meanOf(blocks: readonly PairSums[], without?: number): number {
-  const means = blocks.flatMap(({ sums, counts }) => {
-    let [sum, count] = [0, 0];
+  let [sum, count] = [0, 0];
+  for (const { sums, counts } of blocks) {
     for (let i = 0; i < sums.length; i++) {
       for (let j = 0; j < sums.length; j++) {
         if (i === without || j === without) continue;
@@ -92,9 +105,8 @@ function meanOf(blocks: readonly PairSums[], without?: number): number {
         count += counts[i][j];
       }
     }
-    return count === 0 ? [] : [sum / count];
-  });
-  return means.reduce((sum, mean) => sum + mean, 0) / means.length;
+  }
+  return sum / count;
 }
 
 function kernel(x: Float32Array, y: Float32Array): number {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rmse } from '../../src/image/metrics.js';
 import { readImage } from '../../src/node/image/read.js';
 import { encodePng } from '../../src/node/image/write.js';
+import { kernelDistance } from '../../src/report/kid.js';
 import { callMain, callMainJson } from '../helpers/cli.js';
 import { seededFeatures } from '../helpers/feature-network.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
@@ -14,6 +15,8 @@ let directory: string;
 const at = (...names: string[]) => join(directory, ...names);
 // biome-ignore lint/suspicious/noExplicitAny: JSON under test
 type Json = any;
+const FILE = ['--effort', '1', '--target-rmse', '12'];
+const features = seededFeatures('features', 6);
 const NAMES = ['ddpm-codec-realism-0', 'ddpm-codec-realism-0.5', 'ddpm-codec-realism-1'];
 
 beforeAll(async () => {
@@ -21,7 +24,7 @@ beforeAll(async () => {
   await mkdir(at('in'));
   const images = await cifarTestImages();
   for (const i of [0, 1]) await writeFile(at('in', `${i}.png`), await encodePng(images[i]));
-  await writeFile(at('features.onnx'), seededFeatures('features', 6).file);
+  await writeFile(at('features.onnx'), features.file);
   const options = ['--effort', '1', '--target-rmse', '12', '--points', '3', '--realism', '0,0.5,1'];
   const { code, stderr } = await callMain(
     ['rd', 'in', '-o', 'report', ...options, '--metrics', 'kid=features.onnx'],
@@ -58,6 +61,27 @@ it('measures what decode makes', async () => {
 it('compares sets along the dial, and draws the distance over the error', async () => {
   const { distances } = JSON.parse(await readFile(at('report', 'results.json'), 'utf8'));
   expect(distances.map(({ codec }: Json) => codec)).toEqual(NAMES);
+  const { images } = JSON.parse(await readFile(at('report', 'results.json'), 'utf8'));
+  const [first, last] = [distances[1].points[0], distances[1].points.at(-1)];
+  for (const { t, value } of [first, last]) {
+    const rows: Float32Array[] = [];
+    for (const [i, { ours }] of images.entries()) {
+      const { points } = ours['ddpm-codec-realism-0.5'];
+      const near = (point: Json) => Math.abs(Math.log((point.t + 1) / (t + 1)));
+      const { bytes } = points.reduce((a: Json, b: Json) => (near(b) < near(a) ? b : a));
+      await callMainJson([...['encode', at('in', `${i}.png`), '-o', at('one.ddc'), '--force'], ...FILE]);
+      await callMainJson([
+        ...['decode', at('one.ddc'), '-o', at('one.png'), '--force'],
+        '--bytes',
+        `${bytes}`,
+        '--realism',
+        '0.5',
+      ]);
+      rows.push(features.features(await readImage(at('one.png'))));
+    }
+    const originals = [await readImage(at('in', '0.png')), await readImage(at('in', '1.png'))].map(features.features);
+    expect(value).toBeCloseTo(kernelDistance(originals, rows).value, 4);
+  }
   const svg = await readFile(at('report', 'figures', 'kid-vs-rmse.svg'), 'utf8');
   expect(svg).toMatch(/Realism 0, 0\.5, 1/);
 });

@@ -6,13 +6,14 @@ import { crc16 } from '../../src/codec/bits/checksum.js';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readInfo } from '../../src/codec/format/info.js';
+import { readLayout } from '../../src/codec/format/layout.js';
 import { type Metadata, MOST_METADATA_BYTES, readMetadata, writeMetadata } from '../../src/codec/format/metadata.js';
 import type { PlannedStep } from '../../src/codec/format/plan.js';
 import { addChecksums, flippedBit, sectionsOf, soundSteps, stepEnds } from '../../src/codec/format/sections.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
 import { openEngine } from '../../src/node/engine/index.js';
-import { type Model, openModel } from '../../src/node/models.js';
+import { type Model, openModel, openModelFor } from '../../src/node/models.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
 const steps: fc.Arbitrary<PlannedStep[]> = fc.array(
@@ -178,6 +179,24 @@ describe('files', () => {
     const before = await decode(damaged, model, { tolerant: true, maxSteps });
     expect(before.image.data).toEqual((await decode(bytes, model, { maxSteps })).image.data);
     expect(rmse(kept.image, image)).toBeLessThan(rmse(before.image, image));
+  });
+
+  test('of one flipped bit nothing is seen anywhere in its section, and one of the header is no hindrance', async () => {
+    const { bytes } = await encode(image, model, { effort: 1, targetRmse: 5, checksums: true });
+    const { boundaries, written } = readLayout(bytes, model);
+    const [section] = sectionsOf(written).filter(({ firstStep, endStep }) => endStep - firstStep > 1);
+    const damaged = bytes.slice();
+    damaged[boundaries[0] + ((section.start + 12) >>> 3)] ^= 4;
+    const maxSteps = section.firstStep + 1;
+    const cut = await decode(damaged, model, { tolerant: true, maxSteps });
+    expect([cut.damaged, cut.image]).toEqual([true, (await decode(bytes, model, { maxSteps })).image]);
+    const inHeader = bytes.slice();
+    inHeader[3] ^= 16;
+    const found = await openModelFor(inHeader, model.engine, 'pilot');
+    const whole = await decode(inHeader, found, { tolerant: true });
+    expect([whole.damaged, whole.image]).toEqual([true, (await decode(bytes, model)).image]);
+    await expect(decode(inHeader, found)).rejects.toThrow();
+    await found.dispose();
   });
 
   test('lossless ones too', async () => {

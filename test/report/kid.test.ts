@@ -26,12 +26,43 @@ describe('value', () => {
     expect(kernelDistance(b, a).value).toBeCloseTo(direct(a, b), 10);
   });
 
-  test('of more than 1,000 vectors is the mean over blocks, each of a share of the groups', () => {
+  test('of more than 1,000 vectors is the mean over blocks', () => {
     const [a, b] = [vectors('many/a', 1200, 2), vectors('many/b', 1200, 2, 0.3)];
     const block = (index: number) => (set: readonly Float32Array[]) =>
-      set.filter((_, i) => Math.floor(i / 10) % 2 === index);
+      set.filter((_, i) => Math.floor(i / 600) === index);
     const blocks = [0, 1].map((index) => direct(block(index)(a), block(index)(b)));
     expect(kernelDistance(a, b).value).toBeCloseTo((blocks[0] + blocks[1]) / 2, 10);
+  });
+
+  test('has no bias where vectors of a group are alike: pairs within one are left out', () => {
+    const twice = (set: readonly Float32Array[]) => set.flatMap((vector) => [vector, vector]);
+    const groups = Array.from({ length: 46 }, (_, i) => Math.floor(i / 2));
+    const [a, b] = [vectors('a', 23, 5), vectors('b', 23, 5, 0.4)];
+    expect(kernelDistance(twice(a), twice(b), groups).value).toBeCloseTo(direct(a, b), 10);
+    expect(kernelDistance(twice(a), twice(b)).value).not.toBeCloseTo(direct(a, b), 3);
+    // One group is all there is.
+    expect(
+      kernelDistance(
+        a,
+        b,
+        a.map(() => 0),
+      ).value,
+    ).toBeCloseTo(direct(a, b), 10);
+  });
+
+  test('has blocks of about 1,000 vectors, however many are in a group', () => {
+    const [a, b] = [vectors('large/a', 2400, 2), vectors('large/b', 2400, 2, 0.3)];
+    const groups = a.map((_, i) => Math.floor(i / 300));
+    let [sum, count] = [0, 0];
+    for (let i = 0; i < a.length; i++) {
+      for (let j = 0; j < i; j++) {
+        // 2,400 are 3 blocks: groups 0 to 2, 3 to 5, 6 and 7.
+        if (groups[i] === groups[j] || Math.floor(groups[i] / 3) !== Math.floor(groups[j] / 3)) continue;
+        sum += kernel(a[i], a[j]) + kernel(b[i], b[j]) - kernel(a[i], b[j]) - kernel(a[j], b[i]);
+        count++;
+      }
+    }
+    expect(kernelDistance(a, b, groups).value).toBeCloseTo(sum / count, 10);
   });
 
   test('of a set and itself is 0, and no less', () => {

@@ -24,7 +24,7 @@ export const ANCHOR_OPTION = {
   type: 'string',
   requiresArg: true,
   description:
-    'What all are compared with: a codec by its name, or a part of its label, such as avif or "VTM 9.1" [default: of --published kodak, VTM as CompressAI ran it; else the first of --baselines]',
+    'What all are compared with: a codec by its name, or a part of its label, such as avif or "VTM 9.1" [default: of --published kodak, VTM as CompressAI ran it; else the first codec of --baselines in the order of the report]',
 } as const;
 
 /** Refuses an `--anchor` that a run does not have, before anything is measured. @throws CodecError `usage` */

@@ -65,3 +65,8 @@ export class BitReader {
     return value;
   }
 }
+
+/** Turns a bit, counted from the first of the first byte. */
+export function flipBit(bytes: Uint8Array, bit: number): void {
+  bytes[bit >>> 3] ^= 128 >> (bit & 7);
+}

@@ -4,7 +4,7 @@ import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Realism } from '../api.js';
 import { readHeader, repairHeader } from '../format/header.js';
 import { bytesAfter, completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
-import { soundSteps } from '../format/sections.js';
+import { repairSections, soundSteps } from '../format/sections.js';
 import { type CodecModel, checkCodecModel } from '../model.js';
 import { DECODE_ARGUMENTS, DEFAULT_MAX_PIXELS } from '../options.js';
 import { checkSize, Decoder, damagedSteps } from './decoder.js';
@@ -46,7 +46,7 @@ export async function decode(
 
 async function decodeBytes(source: Uint8Array, model: CodecModel, options: DecodeOptions): Promise<DecodeResult> {
   const { maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY, tolerant } = options;
-  const bytes = tolerant ? repairHeader(source) : source;
+  let bytes = tolerant ? repairHeader(source) : source;
   checkSize(readHeader(bytes).header, options.maxPixels ?? DEFAULT_MAX_PIXELS);
   const layout = readLayout(bytes, model);
   const { header, headerBytes, written, boundaries } = layout;
@@ -55,7 +55,12 @@ async function decodeBytes(source: Uint8Array, model: CodecModel, options: Decod
   // Nobody should wait for a picture to learn that the file is damaged.
   const sound = header.checksums ? soundSteps(bytes.subarray(boundaries[0], available), written) : written.length;
   const whole = completeSteps(layout, available);
-  if (sound < whole && !tolerant) throw damagedSteps(layout, sound);
+  if (sound < whole) {
+    if (!tolerant) throw damagedSteps(layout, sound);
+    // Also where less is used than the end of a section.
+    bytes = new Uint8Array(bytes);
+    repairSections(bytes.subarray(boundaries[0], available), written);
+  }
   const stepsUsed = Math.min(whole, maxSteps);
   const parts = fileParts(bytes, layout);
   const wantsTail = header.tail && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;

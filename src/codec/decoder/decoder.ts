@@ -3,7 +3,8 @@
  * of the last step that is whole.
  *
  * Bytes are used up as they are decoded; what is kept is the state of the chain, of the lossless tail where that has begun, and the
- * bytes of a step or section that is not whole yet. Each step is decoded once, and for what it needs of the network that is asked once.
+ * bytes of a step or section that is not whole yet. Each step is decoded once, and for what it needs of the network that is asked once;
+ * only a section in which a bit was flipped is decoded again, where that is tolerated.
  */
 import { checkBytes, checkOption, checkOptions } from '../../common/arguments.js';
 import { ByteQueue } from '../../common/byte-queue.js';

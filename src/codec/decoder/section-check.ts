@@ -1,4 +1,5 @@
 /** Checks the sections of a file's steps as their bytes come, and turns back single bits that were flipped in them. */
+import { flipBit } from '../bits/bitstream.js';
 import type { Chain } from '../chain.js';
 import type { PlannedStep } from '../format/plan.js';
 import { CHECKSUM_BITS, flippedBit, isSound, type Section, sectionsOf } from '../format/sections.js';
@@ -79,7 +80,7 @@ export class SectionCheck {
     const bits = this.bitsIn(bytes);
     const flipped = bits && flippedBit(bytes, bits);
     if (flipped === undefined) return false;
-    bytes[flipped >>> 3] ^= 128 >> (flipped & 7);
+    flipBit(bytes, flipped);
     this.verdict = 'passed';
     return true;
   }
@@ -95,7 +96,7 @@ export class SectionCheck {
 
   /** Of the point after this many steps. */
   stateAt(steps: number): ChecksumState {
-    if (this.hasFailed) return 'failed';
+    if (this.hasFailedBefore) return 'failed';
     return steps <= this.stepsBefore ? 'passed' : this.verdict;
   }
 

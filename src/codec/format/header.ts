@@ -20,6 +20,7 @@ import { checkArgument, checkBytes, checkList, checkObject, checkOptions } from 
 import { fromHex, toHex } from '../../common/bytes.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { MAX_SIDE } from '../../image/image.js';
+import { flipBit } from '../bits/bitstream.js';
 import { crc8 } from '../bits/checksum.js';
 import { leb128, readLeb128 } from '../bits/leb128.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
@@ -209,13 +210,13 @@ export function repairHeader(bytes: Uint8Array): Uint8Array {
   const begin = new Uint8Array(bytes.subarray(0, REPAIRED_BYTES));
   const found: number[] = [];
   for (let bit = 0; bit < 8 * begin.length; bit++) {
-    flip(begin, bit);
+    flipBit(begin, bit);
     if (headerBits(begin) > bit) found.push(bit);
-    flip(begin, bit);
+    flipBit(begin, bit);
   }
   if (found.length !== 1) return bytes;
   const repaired = new Uint8Array(bytes);
-  flip(repaired, found[0]);
+  flipBit(repaired, found[0]);
   return repaired;
 }
 
@@ -226,10 +227,6 @@ function headerBits(bytes: Uint8Array): number {
   } catch {
     return 0;
   }
-}
-
-function flip(bytes: Uint8Array, bit: number): void {
-  bytes[bit >>> 3] ^= 128 >> (bit & 7);
 }
 
 /** Thrown where the bytes end. */

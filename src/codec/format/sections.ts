@@ -2,7 +2,7 @@
  * Checksums within the steps, where an encoder is asked for them: after every run of steps of 256 bits or more, and after
  * the last step, 16 bits from which damage before them is noticed.
  */
-import { BitReader, BitWriter } from '../bits/bitstream.js';
+import { BitReader, BitWriter, flipBit } from '../bits/bitstream.js';
 import { CRC16_PERIOD, crc16, crc16Next } from '../bits/checksum.js';
 import type { PlannedStep } from './plan.js';
 
@@ -120,6 +120,19 @@ export function flippedBit(bytes: Uint8Array, section: SectionBits): number | un
     ofBit = crc16Next(ofBit);
   }
   return undefined;
+}
+
+/**
+ * Turns back the flipped bits of sections that have just one each.
+ * @param payload from the end of the header, whole or cut off; changed
+ * @param steps all that are written
+ */
+export function repairSections(payload: Uint8Array, steps: readonly PlannedStep[]): void {
+  for (const section of sectionsOf(steps)) {
+    if (section.end + CHECKSUM_BITS > payload.length * 8) return;
+    const flipped = isSound(payload, section) ? undefined : flippedBit(payload, section);
+    if (flipped !== undefined) flipBit(payload, flipped);
+  }
 }
 
 /** What the checksum that is there and the right one differ in. */

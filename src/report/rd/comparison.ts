@@ -188,7 +188,10 @@ export function standingsOf(
   };
 }
 
-/** @param along the curves that mean curves are of */
+/**
+ * @param means the mean curve of some images, by their places
+ * @param count of all images
+ */
 export function resampler(
   means: (picked: readonly number[]) => readonly CurvePoint[],
   count: number,

@@ -100,7 +100,7 @@ export async function measureImage(
       });
       const decoding = decodingKmac(bytes, model);
       for (const [curve, { name, realism }] of settings.filter((setting) => setting.effort === effort).entries()) {
-        const points = curves[curve].map(collected.complete);
+        const points = collected.complete(curves[curve]);
         const { headerBytes, steps, encodeSeconds, networkEvaluations } = file;
         ours[name] = {
           ...{ effort, fileBytes: bytes.length, headerBytes, steps, points, encodeSeconds, networkEvaluations },
@@ -121,7 +121,7 @@ export async function measureImage(
   const others: Record<string, ImageResult['baselines'][string]> = {};
   for (const [i, codec] of baselines.entries()) {
     const sweep = await sweepBaseline(image, findBaseline(codec), (point, picture) => collected.add(picture, point));
-    others[codec] = sweep.map(collected.complete);
+    others[codec] = collected.complete(sweep);
     work('baselines', (i + 1) / baselines.length);
   }
   const features = collected.features();
@@ -145,25 +145,23 @@ export async function measureImage(
 
 /** Measures decoded pictures while they are there. */
 async function collectMetrics(original: RgbImage, measures: Measures) {
-  const tables = new Map<string, Float32Array[]>();
-  const keep = async (picture: RgbImage) => {
-    for (const [network, rows] of await measures.features(picture)) {
-      tables.set(network, [...(tables.get(network) ?? []), ...rows]);
-    }
-  };
-  await keep(original);
+  const tables = new Map([...(await measures.features(original))].map(([network, rows]) => [network, [...rows]]));
   const patches = new Map([...tables].map(([network, rows]) => [network, rows.length]));
   const values = new Map<RatePoint, Record<string, number | null>>();
+  const features = new Map<RatePoint, Awaited<ReturnType<Measures['features']>>>();
   return {
-    /** To be called in the order of the points. */
     async add(picture: RgbImage, point: RatePoint): Promise<void> {
       values.set(point, await measures.of(original, picture));
-      await keep(picture);
+      features.set(point, await measures.features(picture));
     },
-    /** A point with what was measured of it. */
-    complete<P extends RatePoint>(point: P): P {
-      const metrics = values.get(point) ?? {};
-      return Object.keys(metrics).length === 0 ? point : { ...point, metrics };
+    /** The points of a curve with what was measured of them; curve by curve, in the order of {@link FeatureTable}. */
+    complete<P extends RatePoint>(curve: readonly P[]): P[] {
+      return curve.map((point) => {
+        for (const [network, rows] of features.get(point) ?? []) tables.get(network)!.push(...rows);
+        features.delete(point);
+        const metrics = values.get(point) ?? {};
+        return Object.keys(metrics).length === 0 ? point : { ...point, metrics };
+      });
     },
     features(): FeatureTables {
       const found = [...tables].map(([network, rows]) => {

@@ -88,8 +88,9 @@ export function drawRealismFigures(report: Report): Figure[] {
           x: { title: 'mean RMSE, grey levels', type: 'linear' },
           y: { title: `${kind.label}, ${kind.better} is better`, type: 'linear' },
           lines: shown.map((i) => ({
-            label: `${first.points[i].bpp.toPrecision(2)} bits/pixel`,
-            kind: 'ours',
+            label: `${first.points[i].bpp.toPrecision(3)} bits/pixel`,
+            // These have dots, and colours enough.
+            kind: 'measured',
             points: along.map((one) => ({ x: one!.points[i].meanRmse, y: one!.points[i].value })),
           })),
         },
