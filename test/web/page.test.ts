@@ -272,6 +272,12 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     expect(here.stepsUsed).toBeGreaterThan(0);
     expect(rmse(await picture(page, 'right-canvas'), here.image)).toBeLessThan(2);
     await screenshot(page, 'damaged-1280');
+    const inHeader = Buffer.from(file);
+    inHeader[3] ^= 0x10;
+    await choose(page, 'header.ddc', inHeader);
+    await ended(page);
+    expect(await page.textContent('#message')).toMatch(/This file is damaged\. .* \d+ bytes of 134 bytes\./);
+    expect(rmse(await picture(page, 'right-canvas'), (await decodeHere(file)).image)).toBeLessThan(2);
 
     await choose(page, 'whole.ddc', file);
     await eventually(() => page.textContent('#message')).toBe('');
