@@ -35,6 +35,11 @@ const gaussian = (): unknown => {
     fit.add(Float32Array.from(vector));
   return fit.gaussian();
 };
+const vectors = [
+  [0, 1],
+  [1, 0],
+  [2, 2],
+].map((values) => Float32Array.from(values));
 const drawn = { count: 1, width: 8, height: 8, seed: 'x', steps: 1 };
 const state = new Float32Array(192);
 
@@ -45,6 +50,7 @@ const GOOD: Readonly<Record<string, () => readonly unknown[]>> = {
   decode: () => [bytes, model, { maxSteps: 0 }],
   openDecoder: () => [model, {}],
   readHeader: () => [bytes],
+  repairHeader: () => [bytes],
   writeHeader: () => [header()],
   readInfo: () => [bytes, model],
   truncate: () => [bytes, bytes.length],
@@ -59,6 +65,8 @@ const GOOD: Readonly<Record<string, () => readonly unknown[]>> = {
   hasMsSsim: () => [image],
   hasSsim: () => [image],
   msSsim: () => [syntheticImage(170, 170), syntheticImage(170, 170)],
+  hasSsimulacra2: () => [image],
+  ssimulacra2: () => [image, image],
   ssim: () => [syntheticImage(16, 16), syntheticImage(16, 16)],
   bandFile: () => [{ least: 4, most: 60 }],
   interpolate: () => [model, image, image, { t: 0, lambdas: [0.5], seed: 'x' }],
@@ -87,6 +95,9 @@ const GOOD: Readonly<Record<string, () => readonly unknown[]>> = {
   bdRate: () => [curve, curve],
   featuresOf: () => [[], { evaluate: () => [], batch: 1 }],
   fitGaussian: () => [2],
+  frechetDistanceOfSets: () => [vectors, vectors],
+  kernelDistance: () => [vectors, vectors, [0, 1, 2]],
+  openDistanceNetwork: () => ['/nowhere', 1],
   frechetDistance: () => [gaussian(), gaussian()],
   inceptionScore: () => [[Float32Array.of(0.5, 0.5)], 1],
   openFeatureNetwork: () => ['/nowhere', 1],

@@ -94,6 +94,7 @@ export function frechetDistanceOfSets(a: readonly Float32Array[], b: readonly Fl
     checkList('features', set);
     if (set.length < 2) throw invalidArgument('vectors for a covariance', 'at least 2 of each set', set.length);
   }
+  checkVector('features', a[0]);
   const dimensions = a[0].length;
   for (const vector of [...a, ...b]) checkVector('features', vector, dimensions);
   if (Math.max(a.length, b.length) > dimensions) {

@@ -29,22 +29,25 @@ export interface KernelDistance {
 export function kernelDistance(
   a: readonly Float32Array[],
   b: readonly Float32Array[],
-  groups: readonly number[] = a.map((_, i) => i),
+  groups?: readonly number[],
 ): KernelDistance {
   for (const set of [a, b]) checkList('features', set);
+  const groupOf = groups ?? a.map((_, i) => i);
+  checkList('groups', groupOf);
   if (a.length < 2) throw invalidArgument('vectors', 'at least 2', a.length);
-  for (const [name, { length }] of Object.entries({ features: b, groups })) {
+  for (const [name, { length }] of Object.entries({ features: b, groups: groupOf })) {
     if (length !== a.length) throw invalidArgument(name, `${a.length}, as many as vectors of the first set`, length);
   }
-  for (const vector of [...a, ...b]) {
+  for (const vector of [...a, ...b] as readonly unknown[]) {
+    if (!(vector instanceof Float32Array)) throw invalidArgument('features', 'vectors as Float32Arrays', vector);
     if (vector.length !== a[0].length) throw invalidArgument('features', `${a[0].length} values`, vector.length);
   }
-  const order = [...new Set(groups)];
+  const order = [...new Set(groupOf)];
   const place = new Map(order.map((group, i) => [group, i]));
   const parts = Math.min(PARTS, order.length);
   const blocks = Math.ceil(a.length / BLOCK);
   const sizes = new Array<number>(order.length).fill(0);
-  for (const group of groups) sizes[place.get(group)!]++;
+  for (const group of groupOf) sizes[place.get(group)!]++;
   // By how many vectors the groups before have.
   let before = 0;
   const blockOf = sizes.map((size) => {
@@ -53,7 +56,7 @@ export function kernelDistance(
     return block;
   });
   const members = Array.from({ length: blocks }, (): Member[] => []);
-  for (const [i, group] of groups.entries()) {
+  for (const [i, group] of groupOf.entries()) {
     const at = place.get(group)!;
     members[blockOf[at]].push({ a: a[i], b: b[i], part: at % parts, group: order.length > 1 ? group : i });
   }

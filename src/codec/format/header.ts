@@ -205,6 +205,7 @@ const REPAIRED_BYTES = 64;
  * @returns a copy in which the header is valid; the bytes themselves where it is so already, or where there is not just one such bit
  */
 export function repairHeader(bytes: Uint8Array): Uint8Array {
+  checkBytes('repairHeader', bytes);
   if (headerBits(bytes) > 0) return bytes;
   // A slice of Node's Buffer is no copy.
   const begin = new Uint8Array(bytes.subarray(0, REPAIRED_BYTES));
