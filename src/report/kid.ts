@@ -2,7 +2,7 @@
 import { checkList } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 
-/** Pairs are taken within blocks of about so many vectors at most, whole groups: the cost is their square. */
+/** Pairs are taken within blocks of about so many vectors, of whole groups and two of them at least: the cost is their square. */
 const BLOCK = 1000;
 /** Parts of which one after the other is left out, for the standard error. */
 const PARTS = 10;
@@ -45,20 +45,13 @@ export function kernelDistance(
   const order = [...new Set(groupOf)];
   const place = new Map(order.map((group, i) => [group, i]));
   const parts = Math.min(PARTS, order.length);
-  const blocks = Math.ceil(a.length / BLOCK);
-  const sizes = new Array<number>(order.length).fill(0);
-  for (const group of groupOf) sizes[place.get(group)!]++;
-  // By how many vectors the groups before have.
-  let before = 0;
-  const blockOf = sizes.map((size) => {
-    const block = Math.floor((before * blocks) / a.length);
-    before += size;
-    return block;
-  });
+  // Each has two groups at least, or there would be no pair in it.
+  const blocks = Math.max(1, Math.min(Math.ceil(a.length / BLOCK), Math.floor(order.length / 2)));
   const members = Array.from({ length: blocks }, (): Member[] => []);
   for (const [i, group] of groupOf.entries()) {
     const at = place.get(group)!;
-    members[blockOf[at]].push({ a: a[i], b: b[i], part: at % parts, group: order.length > 1 ? group : i });
+    const block = Math.floor((at * blocks) / order.length);
+    members[block].push({ a: a[i], b: b[i], part: at % parts, group: order.length > 1 ? group : i });
   }
   const sums = members.map((block) => pairSums(block, parts));
   const value = meanOf(sums);

@@ -65,6 +65,14 @@ describe('value', () => {
     expect(kernelDistance(a, b, groups).value).toBeCloseTo(sum / count, 10);
   });
 
+  test('has pairs in every block, also where one group would fill it', () => {
+    const [a, b] = [vectors('few/a', 2100, 2), vectors('few/b', 2100, 2, 0.3)];
+    const groups = a.map((_, i) => Math.floor(i / 700));
+    const { value, standardError } = kernelDistance(a, b, groups);
+    expect(value).toBeGreaterThan(0);
+    expect(standardError).toBeGreaterThan(0);
+  });
+
   test('of a set and itself is 0, and no less', () => {
     const a = vectors('same', 12, 6);
     expect(kernelDistance(a, a).value).toBeCloseTo(0, 12);
