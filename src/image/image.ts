@@ -1,5 +1,5 @@
 import { checkObject } from '../common/arguments.js';
-import { invalidArgument } from '../common/errors.js';
+import { CodecError, invalidArgument } from '../common/errors.js';
 
 /** Largest width and height of a picture. */
 export const MAX_SIDE = 2 ** 24;
@@ -26,6 +26,12 @@ export interface RgbImage extends Size {
    * stands in `data` for pixels that are fully transparent has no meaning.
    */
   readonly alpha?: Uint8Array;
+}
+
+/** @throws CodecError('image') for pictures that have not the same size */
+export function checkSameSize(a: Size, b: Size): void {
+  if (a.width === b.width && a.height === b.height) return;
+  throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
 }
 
 /**

@@ -1,6 +1,5 @@
 /** How far two pictures are apart. */
-import { CodecError } from '../common/errors.js';
-import { checkImage, type RgbImage } from './image.js';
+import { checkImage, checkSameSize, type RgbImage } from './image.js';
 
 /**
  * Mean over all samples (pixels x 3 channels) of the squared difference of 8-bit values; 0..65025. Of pictures that are transparent in
@@ -10,9 +9,7 @@ import { checkImage, type RgbImage } from './image.js';
  */
 export function meanSquaredError(a: RgbImage, b: RgbImage): number {
   for (const image of [a, b]) checkImage(image);
-  if (a.width !== b.width || a.height !== b.height) {
-    throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
-  }
+  checkSameSize(a, b);
   // Integers below 2^53 for every picture that fits in memory, so the sum is exact.
   let sum = 0;
   let count = 0;

@@ -9,7 +9,7 @@
  */
 import { CodecError } from '../common/errors.js';
 import { checkOpaque } from './alpha.js';
-import { checkImage, checkSides, type RgbImage, type Size } from './image.js';
+import { checkImage, checkSameSize, checkSides, type RgbImage, type Size } from './image.js';
 
 /** Exponents of the scales, the finest first (Wang et al. 2003, section 3.2). */
 const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
@@ -77,9 +77,7 @@ export function msSsimDecibels(value: number): number {
 
 function meanOfChannels(a: RgbImage, b: RgbImage, compare: (a: Plane, b: Plane) => number): number {
   for (const image of [a, b]) checkOpaque(image, 'SSIM');
-  if (a.width !== b.width || a.height !== b.height) {
-    throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
-  }
+  checkSameSize(a, b);
   const [red, green, blue] = [0, 1, 2].map((c) => compare(channel(a, c), channel(b, c)));
   return (red + green + blue) / 3;
 }

@@ -13,7 +13,7 @@
  */
 import { CodecError } from '../common/errors.js';
 import { checkOpaque } from './alpha.js';
-import { checkImage, checkSides, type RgbImage, type Size } from './image.js';
+import { checkImage, checkSameSize, checkSides, type RgbImage, type Size } from './image.js';
 
 /** To single precision. A product and a sum within one are rounded once, as by the fused instruction of processors. */
 const f32 = Math.fround;
@@ -110,14 +110,11 @@ export function ssimulacra2(original: RgbImage, decoded: RgbImage): number {
     checkImage(image);
     checkOpaque(image, 'SSIMULACRA2');
   }
-  const { width, height } = original;
-  if (width !== decoded.width || height !== decoded.height) {
-    throw new CodecError('image', `cannot compare ${width}x${height} with ${decoded.width}x${decoded.height} pixels`);
-  }
+  checkSameSize(original, decoded);
   if (!hasSsimulacra2(original)) {
     throw new CodecError(
       'image',
-      `SSIMULACRA2: expected sides of ${LEAST_SIDE} pixels or more, got ${width}x${height}`,
+      `SSIMULACRA2: expected sides of ${LEAST_SIDE} pixels or more, got ${original.width}x${original.height}`,
     );
   }
   let [a, b] = [original, decoded].map(linearLight);

@@ -8,7 +8,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { CodecError } from '../common/errors.js';
 import { checkOpaque } from '../image/alpha.js';
-import { checkImage, type RgbImage } from '../image/image.js';
+import { checkImage, checkSameSize, type RgbImage } from '../image/image.js';
 import { CHANNELS, openOnnxFile, runOnnx, writePicture } from './onnx-file.js';
 
 /** A network that says how far two pictures are apart. */
@@ -38,13 +38,8 @@ export async function openDistanceNetwork(path: string, threads?: number): Promi
           checkImage(image);
           checkOpaque(image, path);
         }
+        checkSameSize(original, decoded);
         const { width, height } = original;
-        if (width !== decoded.width || height !== decoded.height) {
-          throw new CodecError(
-            'image',
-            `cannot compare ${width}x${height} with ${decoded.width}x${decoded.height} pixels`,
-          );
-        }
         const tensor = (image: RgbImage) => {
           const data = new Float32Array(CHANNELS * width * height);
           writePicture(image, 'NCHW', data);

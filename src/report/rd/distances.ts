@@ -1,5 +1,6 @@
 /** FID and KID of a run: how far all that a codec decoded is from the originals, as sets. */
 import { CodecError } from '../../common/errors.js';
+import { evenlySpread } from '../../common/evenly-spread.js';
 import { frechetDistanceOfSets } from '../fid.js';
 import { kernelDistance } from '../kid.js';
 import type { RatePoint } from '../rate-point.js';
@@ -94,7 +95,7 @@ function levelsOf(codec: string, images: readonly ImageResult[]): Level[] {
   const fewest = files.reduce((a, b) => (b.length < a.length ? b : a));
   const last = Math.max(...files.map((timesteps) => timesteps[timesteps.length - 1]));
   const levels = [...new Set(fewest)].filter((t) => t >= last);
-  return spread(levels, LEVELS).map((t) => ({
+  return evenlySpread(levels, LEVELS).map((t) => ({
     setting: { t, quality: null },
     places: files.map((timesteps) => nearest(timesteps, t)),
   }));
@@ -103,12 +104,6 @@ function levelsOf(codec: string, images: readonly ImageResult[]): Level[] {
 function nearest(timesteps: readonly number[], t: number): number {
   const distances = timesteps.map((other) => Math.abs(Math.log((other + 1) / (t + 1))));
   return distances.indexOf(Math.min(...distances));
-}
-
-/** At most `most` of some values, evenly spread, first and last included. */
-export function spread<T>(values: readonly T[], most: number): T[] {
-  if (values.length <= most) return [...values];
-  return Array.from({ length: most }, (_, i) => values[Math.round((i * (values.length - 1)) / (most - 1))]);
 }
 
 function pointsOf(image: ImageResult, codec: string): readonly RatePoint[] {

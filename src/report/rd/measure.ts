@@ -1,6 +1,7 @@
 /** All curves of one image. */
 
 import { availableParallelism, cpus } from 'node:os';
+import { evenlySpread } from '../../common/evenly-spread.js';
 import { integerStream } from '../../common/random.js';
 import { pixelHash } from '../../data/pixel-hash.js';
 import { crop, middleOf } from '../../image/crop.js';
@@ -201,18 +202,12 @@ function createAlbum(original: RgbImage) {
     add: (picture: RgbImage) => void pictures.push(crop(picture, part)),
     async finish(): Promise<ImagePictures> {
       const points = [];
-      for (const index of spread(pictures.length, PICTURES)) {
+      for (const index of evenlySpread([...pictures.keys()], PICTURES)) {
         points.push({ index, picture: await base64(pictures[index]) });
       }
       return { crop: part, original: await base64(crop(original, part)), points };
     },
   };
-}
-
-/** At most `most` of the numbers 0..length-1, evenly spread, first and last included. */
-function spread(length: number, most: number): number[] {
-  if (length <= most) return Array.from({ length }, (_, i) => i);
-  return Array.from({ length: most }, (_, i) => Math.round((i * (length - 1)) / (most - 1)));
 }
 
 async function base64(image: RgbImage): Promise<string> {

@@ -1,8 +1,8 @@
 /** Figures and tables of the metrics that a run was asked for. */
+import { evenlySpread } from '../../common/evenly-spread.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import type { TextTable } from '../text-table.js';
 import { LEAST_PSNR } from './comparison.js';
-import { spread } from './distances.js';
 import type { Report } from './export.js';
 import { draw, type Figure, LINES } from './figures.js';
 import { type Metric, type MetricKind, metricKind, PATCH } from './metrics.js';
@@ -73,7 +73,7 @@ export function drawRealismFigures(report: Report): Figure[] {
       const first = along[0];
       if (dial.length < 2 || first === undefined || along.some((one) => one?.points.length !== first.points.length))
         return [];
-      const shown = spread(
+      const shown = evenlySpread(
         first.points.map((_, i) => i).filter((i) => shows(psnrOfRmse(first.points[i].meanRmse))),
         MOST_RATES,
       );
