@@ -2,7 +2,7 @@
 import { type BrowserDecodeResult, type BrowserPoint, CodecError, readInfo, repairHeader } from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
 import { say } from './messages.js';
-import { sizesFor } from './points.js';
+import { pointOf, sizesFor } from './points.js';
 import { Progress } from './progress.js';
 import { closeViewer, Viewer } from './viewer.js';
 import { baseName, inBytes, sentence } from './words.js';
@@ -79,9 +79,9 @@ async function show(
     listeners: {
       onDownload: (download) => progress.download(download),
       onProgress: (fraction) => progress.work(fraction, inBytes(seen.file.length)),
-      onPoint({ image, bytesUsed, stepsUsed }) {
+      onPoint(point) {
         viewer ??= new Viewer(name);
-        viewer.add({ bytes: bytesUsed, steps: stepsUsed, image });
+        viewer.add(pointOf(point));
         viewer.describe(factsOf(seen.file));
       },
     },
@@ -99,6 +99,7 @@ async function show(
     say(`${sentence(error)} This is the picture up to there.`);
     said = 'Ended by an error';
   } finally {
+    viewer?.offerRealism();
     progress.end(said);
   }
 }

@@ -1,7 +1,7 @@
 /** A picture becomes a file, and the file the pictures of its truncations. */
 import type { BrowserEncodeOptions, BrowserEncodeResult, RgbImage } from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
-import { sizesFor } from './points.js';
+import { pointOf, sizesFor } from './points.js';
 import { type LongAnswers, Progress } from './progress.js';
 import { Viewer } from './viewer.js';
 import { inBytes } from './words.js';
@@ -35,9 +35,9 @@ export async function encodePicture(
       onDownload,
       onProgress: ({ fraction, bytes }) => progress.work(fraction, inBytes(bytes)),
     });
-    const { bytes, reconstruction, steps } = result;
+    const { bytes, reconstruction, steps, tailBytes } = result;
     viewer.setFile(bytes, true);
-    viewer.add({ bytes: bytes.length, steps: steps.length - 1, image: reconstruction });
+    viewer.add({ bytes: bytes.length, steps: steps.length - 1, image: reconstruction, isExact: tailBytes > 0 });
     viewer.describe(factsOf(result, settings));
     progress.label('The file is ready. Pictures for the slider');
     await codec.decode(bytes, {
@@ -45,10 +45,11 @@ export async function encodePicture(
       signal,
       onDownload,
       onProgress: (fraction) => progress.work(fraction),
-      onPoint: ({ image, bytesUsed, stepsUsed }) => viewer.add({ bytes: bytesUsed, steps: stepsUsed, image }),
+      onPoint: (point) => viewer.add(pointOf(point)),
     });
     said = `Done: ${inBytes(bytes.length)}`;
   } finally {
+    viewer.offerRealism();
     progress.end(said);
   }
 }

@@ -10,7 +10,6 @@ export async function run(work: (signal: AbortSignal) => Promise<void>): Promise
   present?.abort();
   const own = new AbortController();
   present = own;
-  say('');
   try {
     await work(own.signal);
   } catch (error) {

@@ -1,5 +1,5 @@
 /** The pictures of a file at rising sizes, as many of them as there is memory for. */
-import type { RgbImage, Size } from 'ddpm-codec/browser';
+import type { BrowserPoint, RgbImage, Size } from 'ddpm-codec/browser';
 import { type Distance, distance } from './distance.js';
 
 /** A picture, and how much of the file it takes. */
@@ -7,8 +7,15 @@ export interface Point {
   readonly bytes: number;
   readonly steps: number;
   readonly image: RgbImage;
+  /** Whether samples are exact already: nothing of them is left to the realism of the decoder. */
+  readonly isExact: boolean;
   /** From the original, where there is one. */
   readonly distance?: Distance;
+}
+
+/** A point of a decoder. */
+export function pointOf({ bytesUsed, stepsUsed, knownSamples, image }: BrowserPoint): Omit<Point, 'distance'> {
+  return { bytes: bytesUsed, steps: stepsUsed, image, isExact: knownSamples > 0 };
 }
 
 /** Of all the pictures together. */

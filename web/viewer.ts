@@ -7,6 +7,7 @@ import { canvasOf, encoded } from './drawing.js';
 import { button, element, html, input } from './elements.js';
 import { say } from './messages.js';
 import { type Point, Points } from './points.js';
+import { RealismDial } from './realism.js';
 import { showSide } from './stage.js';
 import { inBytes, sentence } from './words.js';
 
@@ -17,29 +18,34 @@ const rightName = html('right-name');
 const facts = html('facts');
 
 /** What stands on the left. */
-type Side = 'original' | 'whole' | 'jpeg' | 'webp';
+type Side = 'original' | 'whole' | 'mean' | 'jpeg' | 'webp';
 
 const LABELS: Readonly<Record<Side, string>> = {
   original: 'Original',
   whole: 'Whole file',
+  mean: 'These bytes, realism 0',
   jpeg: 'JPEG',
   webp: 'WebP',
 };
 
 let shown: Viewer | undefined;
 
-/** What is shown is shown no longer. */
+/** What is shown is shown no longer, and what was said of it. */
 export function closeViewer(): void {
   shown?.close();
   shown = undefined;
   html('viewer').hidden = true;
+  say('');
 }
 
 export class Viewer {
   readonly #name: string;
   readonly #points: Points;
   readonly #comparison: Comparison | undefined;
+  readonly #dial: RealismDial;
   readonly #sides = new Map<Side, RgbImage>();
+  /** The point at the slider's place, as the dial wants it. */
+  #seen: ReturnType<RealismDial['apply']> | undefined;
   #file: Uint8Array | undefined;
   #isWhole = false;
   /** The slider stays at the end until somebody moves it. */
@@ -54,6 +60,11 @@ export class Viewer {
     shown = this;
     this.#name = name;
     this.#points = new Points(original);
+    this.#dial = new RealismDial({
+      original,
+      bytesOf: (point) => ({ file: this.#file!, maxBytes: this.#bytesOf(point) }),
+      onChange: () => this.#show(),
+    });
     html('viewer').hidden = false;
     html('viewer-name').textContent = name;
     html('file-facts').hidden = true;
@@ -71,7 +82,7 @@ export class Viewer {
       this.#sides.set('original', original);
       this.#comparison = new Comparison(original, (format, image) => this.#setSide(format, image));
     }
-    this.#offerSides(original ? ['original', 'jpeg', 'webp'] : ['whole']);
+    this.#offerSides(original ? ['original', 'mean', 'jpeg', 'webp'] : ['whole', 'mean']);
     this.#show();
   }
 
@@ -83,6 +94,7 @@ export class Viewer {
   /** Nothing more is shown. */
   close(): void {
     this.#comparison?.close();
+    this.#dial.close();
   }
 
   /**
@@ -93,6 +105,11 @@ export class Viewer {
     this.#file = file;
     this.#isWhole = isWhole;
     this.#show();
+  }
+
+  /** The file can be decoded to pictures of any realism, from now on. */
+  offerRealism(): void {
+    if (shown === this && this.#file && this.#present) this.#dial.offer();
   }
 
   /** A picture more. Points may come in any order. */
@@ -125,14 +142,16 @@ export class Viewer {
   }
 
   #show(): void {
-    const point = this.#present;
-    html('cut').hidden = point === undefined;
-    html('others').hidden = point === undefined || !this.#comparison;
-    button('download-file').hidden = point === undefined || !this.#file;
-    button('download-picture').hidden = point === undefined;
-    this.#showSides();
-    if (!point) return;
-    const bytes = this.#bytesOf(point);
+    const present = this.#present;
+    html('cut').hidden = present === undefined;
+    html('others').hidden = present === undefined || !this.#comparison;
+    button('download-file').hidden = present === undefined || !this.#file;
+    button('download-picture').hidden = present === undefined;
+    this.#seen = present && this.#dial.apply(present);
+    this.#setSide('mean', this.#seen && this.#seen.realism > 0 ? present?.image : undefined);
+    if (!present || !this.#seen) return;
+    const { point } = this.#seen;
+    const bytes = this.#bytesOf(present);
     const text = describe({ ...point, bytes });
     numbers.textContent = text.join(' · ');
     slider.setAttribute('aria-valuetext', text.join(', '));
@@ -141,11 +160,13 @@ export class Viewer {
   }
 
   #showSides(): void {
-    const image = this.#present?.image ?? this.#sides.get('original');
+    const present = this.#present;
+    const image = this.#seen?.point.image ?? this.#sides.get('original');
     if (!image) return;
     const chosen = left.value as Side;
     const other = this.#sides.get(chosen) ?? image;
-    const name = this.#present ? `ddpm-codec, ${inBytes(this.#bytesOf(this.#present))}` : LABELS.original;
+    const realism = this.#seen?.realism ? `, realism ${this.#seen.realism}` : '';
+    const name = present ? `ddpm-codec, ${inBytes(this.#bytesOf(present))}${realism}` : LABELS.original;
     rightName.textContent = other === image ? name : `Right: ${name}`;
     showSide('left', other, LABELS[chosen]);
     showSide('right', image, name);
@@ -156,7 +177,7 @@ export class Viewer {
     else this.#sides.delete(side);
     const [option] = [...left.options].filter(({ value }) => value === side);
     option.disabled = !image;
-    if (!image && left.value === side) left.value = 'original';
+    if (!image && left.value === side) left.selectedIndex = 0;
     this.#showSides();
   }
 
@@ -173,9 +194,11 @@ export class Viewer {
   }
 
   async #savePicture(): Promise<void> {
-    const point = this.#present;
-    const png = point && (await encoded(canvasOf(point.image), 'image/png'));
-    if (png) save(png, `${this.#nameAt(point)}.png`);
+    const [present, seen] = [this.#present, this.#seen];
+    if (!present || !seen) return;
+    const name = `${this.#nameAt(present)}${seen.realism > 0 ? `-realism-${seen.realism}` : ''}.png`;
+    const png = await encoded(canvasOf(seen.point.image), 'image/png');
+    if (png) save(png, name);
   }
 
   #bytesOf(point: Point): number {

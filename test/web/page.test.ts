@@ -202,6 +202,55 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await page.close();
   });
 
+  it('turns a truncation from least error to most realistic, and stops making it', async () => {
+    const { page, complaints } = await open();
+    await page.check('input[value=bytes]');
+    await page.fill('#bytes', '300');
+    await page.fill('#effort', '1');
+    await choose(page, 'bird.png', await encodePng(small));
+    await ended(page);
+    const { bytes } = await saved(page, '#download-file');
+    const mean = await picture(page, 'right-canvas');
+    const error = async () => Number(/RMSE ([\d.]+)/.exec(await numbers(page))![1]);
+    const least = await error();
+    const name = () => page.textContent('#right-name');
+
+    await page.focus('#realism');
+    await page.keyboard.press('End');
+    await page.waitForSelector('#progress', { state: 'visible' });
+    await page.click('#stop');
+    await page.waitForSelector('#progress', { state: 'hidden' });
+    expect(await page.inputValue('#realism')).toBe('0');
+    expect(await picture(page, 'right-canvas')).toEqual(mean);
+
+    await page.focus('#realism');
+    await page.keyboard.press('End');
+    await eventually(name).toMatch(/, realism 1$/);
+    const realistic = await picture(page, 'right-canvas');
+    const here = await decode(bytes, await openModelFor(bytes, engine), { realism: 1 });
+    expect(rmse(here.image, realistic)).toBeLessThan(2);
+    expect(await error()).toBeGreaterThan(least);
+    expect(await error()).toBeCloseTo(rmse(small, realistic), 1);
+    const { name: file, bytes: png } = await saved(page, '#download-picture');
+    expect(file).toBe('bird-realism-1.png');
+    expect(await readImageBytes(png, file)).toEqual(realistic);
+    await page.selectOption('#left', 'mean');
+    expect(await picture(page, 'left-canvas')).toEqual(mean);
+    await screenshot(page, 'realism-1280');
+
+    // Between them nothing is decoded.
+    await page.focus('#realism');
+    for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowLeft');
+    await eventually(name).toMatch(/, realism 0\.5$/);
+    const half = mean.data.map((value, i) => Math.round(value + 0.5 * (realistic.data[i] - value)));
+    expect(rmse({ ...mean, data: half }, await picture(page, 'right-canvas'))).toBeLessThan(0.71);
+    await page.keyboard.press('Home');
+    expect(await picture(page, 'right-canvas')).toEqual(mean);
+    expect(await page.inputValue('#left')).toBe('original');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('sends a drawing without loss', async () => {
     const { page, complaints } = await open();
     const drawing = syntheticImage(40, 30);
@@ -209,6 +258,8 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await choose(page, 'drawing.png', await encodePng(drawing));
     await ended(page);
     expect(await numbers(page)).toContain('equal to the original');
+    // Nothing is left to the decoder.
+    expect(await page.isDisabled('#realism')).toBe(true);
     const { bytes } = await saved(page, '#download-file');
     expect((await decodeHere(bytes)).image).toEqual(drawing);
     expect(complaints).toEqual([]);
