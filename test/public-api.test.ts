@@ -1,6 +1,6 @@
 /** What the package promises to those who import it: documented, typed, and nothing loaded that is not needed. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -8,11 +8,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WEIGHTS_FILE } from '../src/node/models.js';
 import { syntheticImage, toSharp } from './helpers/fixtures.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ENTRIES = ['index', 'core', 'decode', 'browser/index'] as const;
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+/** Those that are installed with it. */
+const MODELS = ['cifar10', 'photo'];
 
 const fileOf = (entry: string) => join(ROOT, 'src', `${entry}.ts`);
 const { options: OPTIONS } = ts.parseJsonConfigFileContent(
@@ -102,7 +105,7 @@ describe('the packed tarball', () => {
     const stdout = execFileSync(process.execPath, ['script.js'], { cwd: directory, encoding: 'utf8' });
     expect(stdout.trim()).toBe('true true function nothing');
     // Neither sources nor tests are in it.
-    expect(readdirSync(join(directory, 'package')).sort()).toEqual(
+    expect(readdirSync(join(directory, 'node_modules/ddpm-codec')).sort()).toEqual(
       [
         'CHANGELOG.md',
         'LICENSE',
@@ -111,15 +114,20 @@ describe('the packed tarball', () => {
         'bin',
         'dist',
         'docs',
-        'models',
         'package.json',
         'page',
         'published',
         'report-page',
       ].sort(),
     );
+    for (const name of MODELS) {
+      const files = readdirSync(join(directory, `node_modules/ddpm-codec-model-${name}`));
+      expect(files).toEqual(
+        expect.arrayContaining(['LICENSE', 'README.md', 'codec.json', 'config.json', WEIGHTS_FILE]),
+      );
+    }
     // Of the page all but ONNX Runtime, which is a package of its own.
-    const page = readdirSync(join(directory, 'package/page'), { recursive: true, encoding: 'utf8' });
+    const page = readdirSync(join(directory, 'node_modules/ddpm-codec/page'), { recursive: true, encoding: 'utf8' });
     expect(page).toEqual(expect.arrayContaining(['index.html', 'engine.json']));
     expect(page.filter((name) => name.endsWith('.wasm'))).toEqual([]);
   });
@@ -141,22 +149,24 @@ describe('the packed tarball', () => {
   });
 });
 
-/** Installs the packed tarball in a user's directory. */
+/** Installs the packed tarballs, ours and those of the models that it depends on, in a user's directory. */
 function install(directory: string): void {
-  const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', directory], {
+  const workspaces = ['--include-workspace-root', ...MODELS.flatMap((name) => ['--workspace', `models/${name}`])];
+  const packed: { name: string; filename: string }[] = JSON.parse(
+    execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', directory, ...workspaces], {
       cwd: ROOT,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }),
   );
-  execFileSync('tar', ['-xzf', filename], { cwd: directory });
   const modules = join(directory, 'node_modules');
-  mkdirSync(modules);
-  cpSync(join(directory, 'package'), join(modules, 'ddpm-codec'), { recursive: true });
-  // Its dependencies are those that are installed here; what it does not depend on it does not find.
+  for (const { name, filename } of packed) {
+    mkdirSync(join(modules, name), { recursive: true });
+    execFileSync('tar', ['-xzf', filename, '--strip-components', '1', '-C', join(modules, name)], { cwd: directory });
+  }
+  // Its other dependencies are those that are installed here; what it does not depend on it does not find.
   const wanted = [
-    ...Object.keys(PACKAGE.dependencies),
+    ...Object.keys(PACKAGE.dependencies).filter((name) => !packed.some((one) => one.name === name)),
     ...Object.keys(PACKAGE.optionalDependencies),
     '@types/node',
     '@types',

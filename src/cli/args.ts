@@ -45,7 +45,7 @@ export const engineOptions = {
 
 /** Of commands that take a model for pictures of some size. */
 export const modelOption = {
-  description: 'Name of a shipped model or a model directory; auto is the shipped one for pictures of that size',
+  description: 'Name of a model (ddpm-codec model list) or its directory; auto is the one for pictures of that size',
   type: 'string',
   requiresArg: true,
   default: 'auto',
@@ -53,7 +53,7 @@ export const modelOption = {
 
 /** Of commands that read .ddc files, which say themselves which model they need. */
 export const modelOfFileOption = {
-  description: 'Directory of the model, when it is not one of those shipped',
+  description: 'Name or directory of the model, where its id does not find it',
   type: 'string',
   requiresArg: true,
 } as const satisfies Options;

@@ -31,7 +31,7 @@ export interface Context {
    * @throws CodecError `model` when there is none or it is not usable
    */
   modelInfo(nameOrDirectory: string, size?: Size): Promise<ModelInfo>;
-  /** The model of that name or directory; `auto` is the shipped one for pictures of this size. */
+  /** The model of that name or directory; `auto` is the default for pictures of this size. */
   model(nameOrDirectory: string, size: Size): Promise<Model>;
   /**
    * The model a file was made with.

@@ -94,32 +94,58 @@ function conventional(name: string, version: string): string {
 async function pack({ name, hash, bytes, onBytes }: Download, path: string, patience: number): Promise<void> {
   await makeDirectory(dirname(path));
   await inTemporaryDirectory(path, async (directory) => {
-    const cache = join(directory, 'cache');
-    const stop = new AbortController();
-    let before = { got: 0, at: Date.now() };
-    const timer = setInterval(async () => {
-      const got = await sizeOf(cache);
-      onBytes?.(Math.min(got, bytes));
-      if (got > bytes + MOST_BESIDE) stop.abort(new Error(`more than the ${bytes} bytes that it has`));
-      if (got > before.got) before = { got, at: Date.now() };
-      else if (Date.now() - before.at > patience) stop.abort(new Error(noAnswer(patience)));
-    }, LOOK);
-    try {
-      // Its own cache, or it would keep a second copy.
-      const config = { pack_destination: directory, cache };
-      await npm(['pack', name], { config, signal: stop.signal });
-    } catch (cause) {
-      if (cause instanceof NpmMissing) throw cause;
-      throw new CodecError('file', `cannot fetch ${name}: ${reasonOf(cause)}`, { cause });
-    } finally {
-      clearInterval(timer);
-    }
-    const tarball = (await readdir(directory)).find((file) => file.endsWith('.tgz'));
-    if (tarball === undefined) throw new CodecError('file', `cannot fetch ${name}: npm left no tarball`);
-    await checkDownloaded(name, join(directory, tarball), hash);
+    const onGot = (got: number) => onBytes?.(Math.min(got, bytes));
+    const tarball = await npmPack(name, directory, { most: bytes, onBytes: onGot, patience });
+    await checkDownloaded(name, tarball, hash);
     onBytes?.(bytes);
-    await rename(join(directory, tarball), path);
+    await rename(tarball, path);
   });
+}
+
+export interface NpmPackOptions {
+  /** Bytes that the package may have. */
+  readonly most: number;
+  /** Told how many are there. */
+  readonly onBytes?: (got: number) => void;
+  /** Milliseconds in which npm has to bring some; default 2 minutes. */
+  readonly patience?: number;
+}
+
+/**
+ * Lets npm fetch a package, which it checks by the hash that the registry has of it.
+ * @param spec `name` or `name@version`
+ * @param directory an empty one
+ * @returns where the tarball is
+ * @throws NpmMissing, CodecError('file')
+ */
+export async function npmPack(
+  spec: string,
+  directory: string,
+  { most, onBytes, patience = PATIENCE }: NpmPackOptions,
+): Promise<string> {
+  const cache = join(directory, 'cache');
+  const stop = new AbortController();
+  let before = { got: 0, at: Date.now() };
+  const timer = setInterval(async () => {
+    const got = await sizeOf(cache);
+    onBytes?.(got);
+    if (got > most + MOST_BESIDE) stop.abort(new Error(`more than the ${most} bytes that it may have`));
+    if (got > before.got) before = { got, at: Date.now() };
+    else if (Date.now() - before.at > patience) stop.abort(new Error(noAnswer(patience)));
+  }, LOOK);
+  try {
+    // Its own cache, or it would keep a second copy.
+    const config = { pack_destination: directory, cache };
+    await npm(['pack', spec], { config, signal: stop.signal });
+  } catch (cause) {
+    if (cause instanceof NpmMissing) throw cause;
+    throw new CodecError('file', `cannot fetch ${spec}: ${reasonOf(cause)}`, { cause });
+  } finally {
+    clearInterval(timer);
+  }
+  const tarball = (await readdir(directory)).find((file) => file.endsWith('.tgz'));
+  if (tarball === undefined) throw new CodecError('file', `cannot fetch ${spec}: npm left no tarball`);
+  return join(directory, tarball);
 }
 
 /** Bytes of the files in a directory that changes meanwhile. */

@@ -1,10 +1,9 @@
 /**
  * Models on disk: a directory with `config.json` and `diffusion_pytorch_model.safetensors` as diffusers has them, and `codec.json`
- * with what the codec needs and diffusers does not. Some come with the package and have names.
+ * with what the codec needs and diffusers does not. Those of packages and of the store have names.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   bandFile,
   checkBands,
@@ -44,14 +43,13 @@ import { createSchedule, paperSchedule } from '../model/schedule.js';
 import { type Diffusion, parseSchedulerConfig } from '../model/scheduler-config.js';
 import { listParameters, matchParameters } from '../model/unet-parameters.js';
 import type { Tiling } from '../model/windows.js';
-import { exists } from './files.js';
+import { exists, isDirectory } from './files.js';
+import { isIdPrefix, type ModelPlace, packagedModels, storedModels } from './model-places.js';
 import { readRegularFile } from './read.js';
 
 export { CODEC_FILE, CONFIG_FILE, type CodecConfig, type Model, modelForSize, PHOTO_MODEL, UPDATE_FILE, WEIGHTS_FILE };
 export const SCHEDULER_FILE = 'scheduler_config.json';
 
-/** Directory of the models that come with the package. */
-const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url));
 /** A model on disk, without its network running. */
 export interface ModelInfo extends ModelDescription {
   readonly directory: string;
@@ -64,25 +62,41 @@ export interface LoadedModel {
   open(engine: Engine): Promise<Model>;
 }
 
-/** The models that come with the package, by name. */
+/**
+ * The models of packages, those that come with this one among them, then those of the store.
+ * @throws CodecError as {@link loadModel}
+ */
 export async function listModels(): Promise<ModelInfo[]> {
-  const names = await modelNames();
-  return Promise.all(names.map((name) => loadModelInfo(name)));
+  const places = [...(await packagedModels()), ...(await storedModels())];
+  return Promise.all(places.map(async (place) => (await loadAt(place)).info));
 }
 
 /**
  * Reads a model's files.
- * @param nameOrDirectory a shipped model's name or a directory
- * @throws CodecError('usage') when there is no such model, 'model' when its files are not what they should be
+ * @param nameOrDirectory name of a model that comes with the package, of another package or of the store; 6 or more digits that the id of one
+ *   in the store begins with; or a directory
+ * @throws CodecError('usage') when there is no such model or more than one, 'model' when its files are not what they should be
  */
 export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
-  const directory = await resolveDirectory(nameOrDirectory);
+  return loadAt(await placeOf(nameOrDirectory));
+}
+
+async function loadAt({ name, directory, id }: ModelPlace & { readonly id?: string }): Promise<LoadedModel> {
+  const model = await loadFrom(directory, name);
+  if (id === undefined || model.info.id === id) return model;
+  throw new CodecError(
+    'model',
+    `model ${directory}: expected the id ${id}, got ${model.info.id}; it was changed, remove it and add it again`,
+  );
+}
+
+async function loadFrom(directory: string, name: string): Promise<LoadedModel> {
   const config = await readJson(directory, CONFIG_FILE);
   const codec = await readJson(directory, CODEC_FILE);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
   const update = (await exists(join(directory, UPDATE_FILE))) && (await readModelFile(directory, UPDATE_FILE));
   const readBand = bandReader(directory);
-  const files = { name: basename(directory), config, codec, weights, readBand, ...(update && { update }) };
+  const files = { name, config, codec, weights, readBand, ...(update && { update }) };
   const info = { ...(await describeModel(files)), directory };
   return { info, open: (engine) => openDescribed(info, files, engine) };
 }
@@ -99,7 +113,7 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
 }
 
 /**
- * Opens the model that a file was made with, or the shipped one for a picture.
+ * Opens the model that a file was made with, or the default one for a picture.
  * @param what a `.ddc` file, or at least its header, of which one bit may be flipped; or a picture's size
  * @param nameOrDirectory for a file: the only model to look at
  * @throws CodecError('model') when it is not at hand; 'format' for a damaged header
@@ -111,31 +125,45 @@ export async function openModelFor(what: Uint8Array | Size, engine: Engine, name
 }
 
 /**
- * The shipped model that a file was made with, or the one named.
- * @param header of the file; by the picture's size it is known where to look first
- * @throws CodecError('model') when there is none
+ * The model that a file was made with: of a package, of the store, or the one named.
+ * @throws CodecError('model') when there is none, or several whose ids begin alike
  */
-export async function findModel(
-  header: Pick<Header, 'modelId' | 'width' | 'height'>,
-  nameOrDirectory?: string,
-): Promise<LoadedModel> {
-  const likely = modelForSize(header);
-  const { modelId } = header;
+export async function findModel({ modelId }: Pick<Header, 'modelId'>, nameOrDirectory?: string): Promise<LoadedModel> {
   checkText('modelId', modelId);
-  const shipped = await modelNames();
-  const names =
-    nameOrDirectory === undefined
-      ? new Set([likely, ...shipped].filter((name) => shipped.includes(name)))
-      : [nameOrDirectory];
   const known: string[] = [];
-  for (const name of names) {
-    const model = await loadModel(name);
-    if (model.info.id.startsWith(modelId)) return model;
-    known.push(`${model.info.name} (${model.info.id.slice(0, 6)})`);
+  const found: LoadedModel[] = [];
+  const take = (model: LoadedModel) => {
+    const { id, name } = model.info;
+    known.push(`${name} (${id.slice(0, modelId.length)})`);
+    if (id.startsWith(modelId) && found.every(({ info }) => info.id !== id)) found.push(model);
+  };
+  if (nameOrDirectory !== undefined) take(await loadModel(nameOrDirectory));
+  else {
+    for (const place of await packagedModels()) {
+      const model = await loadAt(place).catch((error: unknown) => {
+        // One of others is no reason not to read a file.
+        if (!(error instanceof CodecError)) throw error;
+        known.push(`${place.name} (unreadable: ${error.message})`);
+      });
+      if (model) take(model);
+    }
+    for (const place of await storedModels()) {
+      if (place.id.startsWith(modelId)) take(await loadAt(place));
+      else known.push(`${place.name} (${place.id.slice(0, modelId.length)})`);
+    }
   }
+  const [model, another] = found;
+  if (another) {
+    const names = found.map(({ info }) => `${info.directory} (${info.id})`).join(' and ');
+    throw new CodecError(
+      'model',
+      `the file needs model ${modelId}, as ids of several begin: ${names}; name one as \`model\``,
+    );
+  }
+  if (model) return model;
   throw new CodecError(
     'model',
-    `the file needs model ${modelId}, at hand: ${known.join(', ')}; name its directory as \`model\``,
+    `the file needs model ${modelId}, at hand: ${known.join(', ')}; where it is to be had, "ddpm-codec model add" puts it into the store, or name its directory as \`model\``,
   );
 }
 
@@ -214,40 +242,46 @@ export interface ModelWeights {
  * @throws CodecError('model') as {@link loadModel}, but for `codec.json`, which need not be there
  */
 export async function loadWeights(nameOrDirectory: string, band?: WeightsBand): Promise<ModelWeights> {
-  const directory = await resolveDirectory(nameOrDirectory);
+  const { directory, name } = await placeOf(nameOrDirectory);
   const configJson = await readJson(directory, CONFIG_FILE);
   const config = parseConfig(configJson);
   const { about, bands = [] } = await readEarlier(directory);
   const weights = await readModelFile(directory, band ? bandFile(band) : WEIGHTS_FILE);
   if (band) await checkBandWeights(band, weights);
   const tensors = matchParameters(listParameters(config), readSafetensors(weights));
-  return { name: basename(directory), directory, configJson, config, tensors, bands, about };
+  return { name, directory, configJson, config, tensors, bands, about };
 }
 
 const BAND_FILE = /^band-\d+-\d+\.safetensors$/;
 
-/** Names of a directory's files that are of the very weights beside them, and of no others: the update's, and those of bands. */
+/** Whether a file of this name is of the very weights beside it, and of no others: the update's, and those of bands. */
+export function isDependentFile(name: string): boolean {
+  return name === UPDATE_FILE || BAND_FILE.test(name);
+}
+
+/** Names of a directory's files of which {@link isDependentFile} is true. */
 export async function dependentFiles(directory: string): Promise<string[]> {
   const names = await readdir(directory).catch(() => [] as string[]);
-  return names.filter((name) => name === UPDATE_FILE || BAND_FILE.test(name)).sort();
+  return names.filter(isDependentFile).sort();
 }
 
-async function modelNames(): Promise<string[]> {
-  const entries = await readdir(SHIPPED, { withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-}
-
-async function resolveDirectory(nameOrDirectory: string): Promise<string> {
-  checkText('model', nameOrDirectory, 'a name or a directory');
-  const names = await modelNames();
-  if (names.includes(nameOrDirectory)) return join(SHIPPED, nameOrDirectory);
-  const directory = resolve(nameOrDirectory);
-  const isDirectory = await readdir(directory).then(
-    () => true,
-    () => false,
-  );
-  if (isDirectory) return directory;
-  throw invalidArgument('`model`', `${names.join(', ')} or a directory`, nameOrDirectory);
+/** Where a model is that somebody names. A directory of the same name as a model is reached by `./name`. */
+async function placeOf(text: string): Promise<ModelPlace & { readonly id?: string }> {
+  checkText('model', text, 'a name or a directory');
+  const packaged = await packagedModels();
+  const stored = await storedModels();
+  const [first] = packaged.filter(({ name }) => name === text);
+  if (first) return first;
+  const meant = stored.filter(({ name, id }) => name === text || (isIdPrefix(text) && id.startsWith(text)));
+  if (meant.length === 1) return meant[0];
+  if (meant.length > 1) {
+    const ids = meant.map(({ id }) => id.slice(0, 12)).join(' or ');
+    throw invalidArgument('`model`', `one of several in the store, ${ids}`, text);
+  }
+  const directory = resolve(text);
+  if (await isDirectory(directory)) return { name: basename(directory), directory };
+  const names = [...packaged, ...stored].map(({ name }) => name);
+  throw invalidArgument('`model`', `${[...new Set(names)].join(', ')} or a directory`, text);
 }
 
 async function readModelFile(directory: string, file: string): Promise<Uint8Array> {

@@ -80,7 +80,7 @@ describe('arguments', () => {
     ['encode a.png -o -- b.png', /-o: expected a value after it/],
     ['encode a.png --engine.x onnx', /unknown option: --engine.x/],
     ['info a.ddc --file a.ddc', /--file: is given without a flag/],
-    ['model lisst x', /unknown command: lisst; expected one of import, export, list, info;/],
+    ['model lisst x', /unknown command: lisst; expected one of add, remove, import, export, list, info;/],
     ['model foo', /unknown command: foo; expected/],
     ['model import', /expected <source> \(Directory, file, or owner\/name\);/],
     ['calibrate', /expected <model> \(Model directory\) and <inputs\.\.> \(Training pictures/],

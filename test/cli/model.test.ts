@@ -204,7 +204,7 @@ it('calibrates an import on one picture, whose bound has no standard error, and 
 });
 
 it.each([
-  ['model', /expected an action: import, export, list or info/],
+  ['model', /expected an action: add, remove, import, export, list or info/],
   ['model import a', /expected --out/],
   ['model import --out a', /see --help/],
   ['model export pilot', /expected --out/],

@@ -197,19 +197,24 @@ function runForBytes(
   });
 }
 
-/** Runs `ddpm-codec` and gives its `--json` document; fails the test when it does not end with exit code 0. */
 // biome-ignore lint/suspicious/noExplicitAny: a document is whatever the test says it is
-export async function ddpmCodecJson(args: readonly string[], cwd?: string): Promise<any> {
+type Document = any;
+
+/** Runs `ddpm-codec` and gives its `--json` document; fails the test when it does not end with exit code 0. */
+export async function ddpmCodecJson(args: readonly string[], cwd?: string): Promise<Document> {
   return documentOf(await ddpmCodec([...args, '--json'], cwd));
 }
 
 /** The same of {@link callMain}. */
-// biome-ignore lint/suspicious/noExplicitAny: as above
-export async function callMainJson(args: readonly string[], cwd?: string): Promise<any> {
-  return documentOf(await callMain([...args, '--json'], cwd));
+export async function callMainJson(
+  args: readonly string[],
+  cwd?: string,
+  environment?: Readonly<Record<string, string>>,
+): Promise<Document> {
+  return documentOf(await callMain([...args, '--json'], cwd, environment));
 }
 
-function documentOf({ code, stdout, stderr }: RunResult) {
+function documentOf({ code, stdout, stderr }: RunResult): Document {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout);
 }

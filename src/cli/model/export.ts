@@ -36,7 +36,7 @@ export const modelExportCommand: CommandModule<object, ExportArgs> = {
           'Writes a directory that diffusers loads: UNet2DModel.from_pretrained(dir), DDPMScheduler.from_pretrained(dir),\n' +
           "DDPMPipeline.from_pretrained(dir), of diffusers 0.17 or newer: attention has today's names (to_q, to_k, to_v, to_out.0).",
       )
-      .positional('model', { type: 'string', description: 'A shipped model or a directory' })
+      .positional('model', { type: 'string', description: 'Name of a model or a directory' })
       .options({
         out: { type: 'string', requiresArg: true, demandOption: true, description: 'Directory to write to' },
         band: {
@@ -47,7 +47,7 @@ export const modelExportCommand: CommandModule<object, ExportArgs> = {
         half: { type: 'boolean', default: false, description: 'Round the weights to half precision' },
         ...outputOptions,
       } as const)
-      .example('$0 model export pilot --out pilot-diffusers/', 'in single precision') as never,
+      .example('$0 model export photo --out photo-diffusers/', 'in single precision') as never,
   handler: exportModel,
 };
 

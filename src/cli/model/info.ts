@@ -28,25 +28,29 @@ export const modelInfoCommand: CommandModule<object, InfoArgs> = {
         'Usage: $0 model info <model> [options]\n\n' +
           'Shows architecture, size, noise schedule, and what is known of training and quality. No network is run.',
       )
-      .positional('model', { type: 'string', description: 'A shipped model or a directory' })
+      .positional('model', {
+        type: 'string',
+        description: 'Name of a model, digits that its id begins with, or a directory',
+      })
       .options({ json: outputOptions.json } as const)
-      .example('$0 model info pilot', 'a shipped model')
+      .example('$0 model info photo', 'one that comes with ddpm-codec')
       .example('$0 model info models/ddpm-cifar10 --json', 'one of your own, for programs') as never,
   handler: showModel,
 };
 
 export const modelListCommand: CommandModule<object, ListArgs> = {
   command: 'list [directory]',
-  describe: 'List the shipped models and those of a directory',
+  describe: 'List the models that have names, and those of a directory',
   builder: (yargs) =>
     yargs
       .usage(
         'Usage: $0 model list [directory] [options]\n\n' +
-          'Lists the models that come with ddpm-codec, and those in the directories of a directory.',
+          'Lists the models that come with ddpm-codec, those of other packages (ddpm-codec-model-NAME) and of your store, and those\n' +
+          'in the directories of a directory.',
       )
       .positional('directory', { type: 'string', description: `Where your models are [default: ${OWN_MODELS}]` })
       .options({ json: outputOptions.json } as const)
-      .example('$0 model list', 'shipped ones and those in models/') as never,
+      .example('$0 model list', 'those with names, and those in models/') as never,
   handler: listAll,
 };
 
@@ -76,7 +80,7 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
     if (!(await exists(join(path, CODEC_FILE))) && !(await exists(join(path, WEIGHTS_FILE)))) continue;
     found++;
     try {
-      // In full it is no shipped model's name.
+      // In full it is no model's name.
       const info = await loadModelInfo(resolve(path));
       if (!known.has(info.directory)) models.push(await reportModel(info));
     } catch (error) {
@@ -84,7 +88,7 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
       console.note(`${path}: ${console.wordsFor(error)}`);
     }
   }
-  if (found === 0) console.note(`no models in the directories of ${resolve(directory)}; these come with ddpm-codec`);
+  if (found === 0) console.note(`no models in the directories of ${resolve(directory)}; these are at hand everywhere`);
   console.document({ models });
   const rows = models.map(({ name, id, parameters, config }) => [
     name,

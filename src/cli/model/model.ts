@@ -1,25 +1,29 @@
-/** `ddpm-codec model`: networks of others in and out, and what there is. */
+/** `ddpm-codec model`: models into the store, networks of others in and out, and what there is. */
 import type { CommandModule } from 'yargs';
+import { modelAddCommand, modelRemoveCommand } from './add.js';
 import { modelExportCommand } from './export.js';
 import { modelImportCommand } from './import.js';
 import { modelInfoCommand, modelListCommand } from './info.js';
 
 export const modelCommand: CommandModule = {
   command: 'model',
-  describe: 'Import, export, list and describe models',
+  describe: 'Add, import, export, list and describe models',
   builder: (yargs) =>
     yargs
       .usage(
         'Usage: $0 model <action> [options]\n\n' +
           'Models are directories with config.json and diffusion_pytorch_model.safetensors, as diffusers has them, and\n' +
-          'codec.json. Every command takes one as --model.',
+          'codec.json. Every command takes one as --model; those of packages and of the store are found by their ids, too.',
       )
+      .command(modelAddCommand)
+      .command(modelRemoveCommand)
       .command(modelImportCommand)
       .command(modelExportCommand)
       .command(modelListCommand)
       .command(modelInfoCommand)
-      .demandCommand(1, 'expected an action: import, export, list or info')
+      .demandCommand(1, 'expected an action: add, remove, import, export, list or info')
       .example('$0 model import google/ddpm-cifar10-32 --out models/ddpm-cifar10', "fetch the authors' network")
+      .example('$0 model add someone/photo-2', 'a finished model, so that its files can be read')
       .example('$0 model list', 'what there is')
       .epilogue("'ddpm-codec model <action> --help' explains an action."),
   handler() {},

@@ -82,7 +82,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           requiresArg: true,
         },
         model: {
-          description: 'With --update and --band: a shipped model or a model directory',
+          description: 'With --update and --band: name of a model or a directory',
           type: 'string',
           requiresArg: true,
         },

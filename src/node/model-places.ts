@@ -1,0 +1,89 @@
+/**
+ * Where models are found by name or id: in npm packages called `ddpm-codec-model-NAME`, those that this package depends on among them, and
+ * in the user's store.
+ */
+import { readdir, realpath } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MODEL_ID_DIGITS } from '../codec/format/header.js';
+
+/** A directory with a model's files. */
+export interface ModelPlace {
+  readonly name: string;
+  readonly directory: string;
+}
+
+/** A model in the store. */
+export interface StoredModel extends ModelPlace {
+  /** Hex. */
+  readonly id: string;
+}
+
+/** What the names of packages with a model begin with. */
+export const MODEL_PACKAGE = 'ddpm-codec-model-';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ID = /^[0-9a-f]{64}$/;
+
+/** Whether a text is what the id of a model may be told by: its first digits, as many as a file has of it or more. */
+export function isIdPrefix(text: string): boolean {
+  return text.length >= MODEL_ID_DIGITS && /^[0-9a-f]{1,64}$/.test(text);
+}
+
+/**
+ * Models of packages that Node would find from this package, then from the working directory; of one name the nearest. No code of
+ * them is run.
+ */
+export async function packagedModels(): Promise<ModelPlace[]> {
+  const found = new Map<string, string>();
+  for (const modules of new Set([...modulesAbove(ROOT), ...modulesAbove(workingDirectory())])) {
+    const packages = await readdir(modules).catch(() => []);
+    for (const name of packages.filter((name) => name.startsWith(MODEL_PACKAGE)).sort()) {
+      const model = name.slice(MODEL_PACKAGE.length);
+      if (!found.has(model)) found.set(model, await realpath(join(modules, name)));
+    }
+  }
+  return [...found].map(([name, directory]) => ({ name, directory }));
+}
+
+/** DDPM_CODEC_MODELS if it is set, else where the platform keeps what programs need for long. */
+export function storeDirectory(): string {
+  const { DDPM_CODEC_MODELS, XDG_DATA_HOME, LOCALAPPDATA } = process.env;
+  if (DDPM_CODEC_MODELS) return resolve(DDPM_CODEC_MODELS);
+  const home = homedir();
+  if (process.platform === 'darwin') return join(home, 'Library', 'Application Support', 'ddpm-codec', 'models');
+  if (process.platform === 'win32') {
+    return join(LOCALAPPDATA ?? join(home, 'AppData', 'Local'), 'ddpm-codec', 'models');
+  }
+  return join(XDG_DATA_HOME || join(home, '.local', 'share'), 'ddpm-codec', 'models');
+}
+
+/** Models in the store, each in `ID/NAME`, by name. */
+export async function storedModels(): Promise<StoredModel[]> {
+  const store = storeDirectory();
+  const ids = (await readdir(store).catch(() => [])).filter((name) => ID.test(name));
+  const models = await Promise.all(
+    ids.map(async (id) => {
+      const names = await readdir(join(store, id)).catch(() => []);
+      return names.map((name) => ({ id, name, directory: join(store, id, name) }));
+    }),
+  );
+  return models.flat().sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1));
+}
+
+/** Directories of packages that Node looks into from a directory. */
+function modulesAbove(directory: string): string[] {
+  const modules = basename(directory) === 'node_modules' ? directory : join(directory, 'node_modules');
+  const parent = dirname(directory);
+  return parent === directory ? [modules] : [modules, ...modulesAbove(parent)];
+}
+
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    // It was deleted.
+    return ROOT;
+  }
+}
