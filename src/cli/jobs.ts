@@ -75,8 +75,8 @@ export async function planJobs(paths: readonly string[], options: JobOptions): P
 export type JobEntry<R> = R | { readonly input: string; readonly error: { code: string; message: string } };
 
 /**
- * Makes the directory for the outputs and does the jobs, in a batch some of them side by side; what is told of them is told in
- * their order. An error in a batch is told in its turn, and the next file follows.
+ * Makes the directory for the outputs and does the jobs; those of a batch run side by side and are reported in their order. An error in
+ * a batch is reported in its turn, and the next file follows.
  * @param perform makes one output, and gives what is to be told about it
  * @param line what a person is told about a result
  * @param documentKey name of the list of results in the `--json` document

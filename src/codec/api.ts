@@ -47,7 +47,7 @@ export interface EncodeOptions {
   readonly lossless?: boolean;
   /** Add 16 bits after every 32 bytes or more of steps, from which damage is noticed. Default false. */
   readonly checksums?: boolean;
-  /** Said at the end of the file. With a network in half precision that is said, too. */
+  /** Written at the end of the file, which also records that the network ran in half precision, if it did. */
   readonly metadata?: Metadata;
   readonly onProgress?: (progress: EncodeProgress) => void;
   /** Ends the work: no window of the network is begun after it is aborted, and the promise rejects with its reason. */

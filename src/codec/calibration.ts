@@ -216,7 +216,7 @@ function bestShares(compared: readonly SizesCompared[]): Float64Array {
 const RESIDUAL_KNOTS = [1, 2, 3, 5, 8, 13, 21];
 
 /**
- * Measures how the errors of xhat0 hang together, for lossless tails.
+ * Measures the covariances of the errors of xhat0, for lossless tails.
  * @param images training images
  */
 export async function calibrateResiduals(

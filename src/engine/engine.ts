@@ -83,7 +83,7 @@ export interface Engine {
   readonly approximate?: boolean;
   /** Runs of a function compiled with `parallel` that go on side by side; 1 for engines that cannot. */
   readonly parallelism: number;
-  /** How many images one run of a network does well to take where there are many, so that the device is busy. */
+  /** Images that one run of a network should take, where there are as many, to keep the device busy. */
   readonly batch: number;
   /**
    * Compiles `fn` for these input shapes.

@@ -280,8 +280,8 @@ export function halve(image: Float32Array, width: number, height: number): Float
 }
 
 /**
- * Weights by which a pixel is told from its neighbours on the left, at distance 2 and 1, when it is cut in halves: those of the
- * polynomial of fourth degree that has the means of the five as its own. The right half has them reversed in sign.
+ * A pixel is split into two halves by the quartic polynomial that has the same means over it and its two neighbours on each side. These are
+ * the weights of the left neighbours, at distance 2 and 1, in the left half. In the right half their signs are reversed.
  */
 const FAR = 3 / 128;
 const NEAR = 22 / 128;

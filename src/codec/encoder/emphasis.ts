@@ -2,10 +2,10 @@
  * Which parts of an error are worth their bits now: reverse water-filling for a chain whose noise is white.
  *
  * A bit takes most off the squared error where the error's variance is largest; of components below the water level the
- * rate-distortion function sends nothing at all (Cover & Thomas, Elements of Information Theory, 10.3.3). In a chain all components have
- * the same noise, so that each is sent in proportion to its error: the flat wall and the colour of everything, too, long
- * before that is of use. Of what is sent of a component of which the variance v is left, the denoiser takes over the share
- * J = v snr. Where J << 1 it hardly moves, and nothing is lost by waiting.
+ * rate-distortion function sends nothing at all (Cover & Thomas, Elements of Information Theory, 10.3.3). A chain adds the same noise to
+ * all components, so it sends each in proportion to its error, even flat areas and colour, long before that helps. Let v be the
+ * variance of a component that is still unknown. The denoiser adopts the share J = v snr of what is sent of it. Where J << 1 its estimate
+ * hardly moves, and waiting loses nothing.
  *
  * Components are those of 8x8 cosine transforms of luma and two chromas. Only the encoder does this, and from
  * the errors it has: the decoder takes what comes.

@@ -33,8 +33,8 @@ const MOST_SAMPLES = 8;
 /** Where pictures are denoised at half their size, which sees farther, samples are so many times as large. */
 const FAR = 4;
 /**
- * What is taken off log2 errors of samples: they have edges where the picture goes on, and bits for more error than there is are
- * worse than too few, because what they send too much leaves still less error to the next step.
+ * Subtracted from the log2 errors measured on samples. A sample has edges where the picture goes on, so its error is overestimated; and
+ * planning for too large an error costs more than planning for too small a one, because the surplus bits also shrink the next step's error.
  */
 const SAMPLE_BIAS = 0.2;
 
