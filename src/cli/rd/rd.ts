@@ -13,7 +13,7 @@ import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { parseColour } from '../../node/image/read.js';
 import type { NetworkFiles } from '../../report/rd/metrics.js';
 import { parseRealisms } from '../../report/rd/realisms.js';
-import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
+import { type ImageFailure, MOST_SEED, MOST_SEEDS, type RdOptions, type Run } from '../../report/rd/results.js';
 import { type ChosenShard, chooseShard, imagesOfShard } from '../../report/rd/shard.js';
 import {
   asNumber,
@@ -113,7 +113,12 @@ const OPTIONS = {
   },
   published: PUBLISHED_OPTION,
   anchor: ANCHOR_OPTION,
-  seed: numberOption('Seed of all random numbers, 0 to 4294967295', { default: 0 }),
+  seed: {
+    requiresArg: true,
+    default: 0,
+    description:
+      'Seed of all random numbers, 0 to 4294967295; several, such as 0,1,2, make files of each, and a table of how far they scatter',
+  },
   background: backgroundOption,
   shard: {
     type: 'string',
@@ -225,10 +230,9 @@ async function checkOptions(
   shard: ChosenShard | undefined,
 ): Promise<{ options: RdOptions; networks: NetworkFiles; images: ImageSet }> {
   const withModel = args.model !== 'none';
-  const efforts = String(args.effort)
-    .split(',')
-    .map((text) => integer('--effort', asNumber(text.trim()), 1, MAX_EFFORT)!);
-  if (new Set(efforts).size < efforts.length) throw invalidArgument('--effort', 'each effort once', args.effort);
+  const efforts = integers('--effort', args.effort, 1, MAX_EFFORT);
+  const seeds = integers('--seed', args.seed, 0, MOST_SEED);
+  if (seeds.length > MOST_SEEDS) throw invalidArgument('--seed', `at most ${MOST_SEEDS} seeds`, args.seed);
   const realisms = parseRealisms('--realism', String(args.realism));
   const baselines = args.baselines === undefined ? [] : args.baselines.split(',').map((name) => name.trim());
   if (!withModel && baselines.length === 0) {
@@ -237,8 +241,8 @@ async function checkOptions(
   if (!withModel && args.theory) throw new CodecError('usage', '--theory: is of a model; leave --model none out');
   const checked = {
     efforts,
+    seeds,
     realisms,
-    seed: integer('--seed', args.seed, 0, 2 ** 32 - 1)!,
     targetRmse: positive('--target-rmse', args['target-rmse'], 'grey levels')!,
     points: integer('--points', args.points, 2, MAX_TIMESTEPS) ?? null,
   };
@@ -271,6 +275,15 @@ async function checkOptions(
       engine: args.engine,
     },
   };
+}
+
+/** Integers with commas between, each once. */
+function integers(option: string, list: unknown, least: number, most: number): number[] {
+  const values = String(list)
+    .split(',')
+    .map((text) => integer(option, asNumber(text.trim()), least, most)!);
+  if (new Set(values).size === values.length) return values;
+  throw invalidArgument(option, 'each number once', list);
 }
 
 /** Looks at all images, where sets of them are compared: their patches have to be of one size. */

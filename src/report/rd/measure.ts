@@ -19,6 +19,7 @@ import {
   type ImagePictures,
   type ImageResult,
   type OurCurve,
+  ourFiles,
   ourSettings,
   PICTURE_SIDE,
   type RdOptions,
@@ -66,26 +67,27 @@ export async function measureImage(
   options: RdOptions,
   means: Means,
 ): Promise<Measured> {
-  const { efforts, realisms, selection, seed, targetRmse, points, baselines, theory } = options;
+  const { realisms, selection, seeds, targetRmse, points, baselines, theory } = options;
   const model = await means.model(image);
   const engine = await means.engine();
+  const files = ourFiles(options);
   const settings = ourSettings(options);
   const ours: Record<string, OurCurve> = {};
   const ideal: Record<string, ImageResult['theory'][string]> = {};
   const pixels = pixelHash(image);
-  const noise = (use: string) => integerStream(`ddpm-codec rd/${seed}/${use}/${pixels}`);
+  const noise = (use: string) => integerStream(`ddpm-codec rd/${seeds[0]}/${use}/${pixels}`);
   const collected = await collectMetrics(image, means.measures);
   const album = index < PICTURED_IMAGES ? createAlbum(image) : undefined;
   const work = shareWork(
     {
-      ours: model === null ? 0 : efforts.length,
+      ours: model === null ? 0 : files.length,
       theory: theory ? IDEAL_WORK : 0,
       baselines: baselines.length * BASELINE_WORK,
     },
     means.onProgress,
   );
   if (model !== null) {
-    for (const [i, effort] of efforts.entries()) {
+    for (const [i, { effort, seed }] of files.entries()) {
       const { bytes, curves, ...file } = await sweepProgressive(image, model, {
         effort,
         realisms,
@@ -93,14 +95,15 @@ export async function measureImage(
         seed,
         targetRmse,
         ...(points === null ? {} : { points }),
-        onProgress: (fraction) => work('ours', (i + fraction) / efforts.length),
+        onProgress: (fraction) => work('ours', (i + fraction) / files.length),
         onPicture: async (picture, point, curve) => {
           if (i === 0 && curve === 0) album?.add(picture);
           await collected.add(picture, point);
         },
       });
       const decoding = decodingKmac(bytes, model);
-      for (const [curve, { name, realism }] of settings.filter((setting) => setting.effort === effort).entries()) {
+      const ofFile = settings.slice(i * realisms.length, (i + 1) * realisms.length);
+      for (const [curve, { name, realism }] of ofFile.entries()) {
         const points = collected.complete(curves[curve]);
         const { headerBytes, steps, encodeSeconds, networkEvaluations } = file;
         ours[name] = {

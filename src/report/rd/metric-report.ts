@@ -6,7 +6,7 @@ import { LEAST_PSNR } from './comparison.js';
 import type { Report } from './export.js';
 import { draw, type Figure, LINES } from './figures.js';
 import { type Metric, type MetricKind, metricKind, PATCH } from './metrics.js';
-import { ourSettings } from './results.js';
+import { ourFiles, ourSettings } from './results.js';
 import type { CodecKind, CodecSummary, MeanRdPoint } from './summary.js';
 
 /** Bits per pixel at which tables give metrics. */
@@ -64,9 +64,11 @@ export function drawRealismFigures(report: Report): Figure[] {
   return report.run.options.metrics.flatMap(({ name }): Figure[] => {
     const kind = metricKind(name);
     if (kind.of !== 'set') return [];
-    const efforts = [...new Set(settings.map(({ effort }) => effort))];
-    return efforts.flatMap((effort) => {
-      const dial = settings.filter((setting) => setting.effort === effort).sort((a, b) => a.realism - b.realism);
+    const files = ourFiles(report.run.options);
+    return files.flatMap((file) => {
+      const dial = settings
+        .filter(({ effort, seed }) => effort === file.effort && seed === file.seed)
+        .sort((a, b) => a.realism - b.realism);
       const along = dial.map((setting) =>
         report.distances.find((one) => one.metric === name && one.codec === setting.name),
       );
@@ -78,10 +80,12 @@ export function drawRealismFigures(report: Report): Figure[] {
         MOST_RATES,
       );
       if (shown.length === 0) return [];
-      const ending = efforts.length > 1 ? `-effort-${effort}` : '';
+      const { efforts, seeds } = report.run.options;
+      const ofEffort = efforts.length > 1 ? `-effort-${file.effort}` : '';
+      const ofSeed = seeds.length > 1 ? `-seed-${file.seed}` : '';
       const values = dial.map(({ realism }) => realism).join(', ');
       const drawn = draw(
-        `${name}-vs-rmse${ending}`,
+        `${name}-vs-rmse${ofEffort}${ofSeed}`,
         `${captionOf(kind)} over mean RMSE, realism ${values} on each line.`,
         {
           title: `Realism ${values}, at equal files`,

@@ -72,7 +72,7 @@ function about({ run, images, failed, summary }: Report): Html {
     ['model', models.join(', ')],
     [
       'our files',
-      `effort ${options.efforts.join(', ')}, realism ${options.realisms.join(', ')}, selection ${options.selection}, seed ${options.seed}, to RMSE ${options.targetRmse}`,
+      `effort ${options.efforts.join(', ')}, realism ${options.realisms.join(', ')}, selection ${options.selection}, seed ${options.seeds.join(', ')}, to RMSE ${options.targetRmse}`,
     ],
     [
       'versions',

@@ -22,12 +22,13 @@ export interface RdOptions {
   readonly model: string;
   /** Of the models that can be used: first 12 digits. */
   readonly modelIds: readonly string[];
-  /** One file for each. */
+  /** One file for each of these ... */
   readonly efforts: readonly number[];
+  /** ... with each of these. */
+  readonly seeds: readonly number[];
   /** One curve of each file for each. */
   readonly realisms: readonly number[];
   readonly selection: Selection;
-  readonly seed: number;
   /** Where files end, in grey levels. */
   readonly targetRmse: number;
   /** Points of a file that are measured besides its bare header; null for all. */
@@ -131,6 +132,11 @@ export const THEORY_LABELS: Readonly<Record<string, string>> = {
   'kl-chain': "ideal coder, the file's chain",
 };
 
+/** The largest seed of a file. */
+export const MOST_SEED = 2 ** 32 - 1;
+/** Seeds of a run: more than anybody measures. */
+export const MOST_SEEDS = 20;
+
 /** What a curve of ours is of. */
 export interface OurSetting {
   /** Of the codec in a report. */
@@ -138,23 +144,34 @@ export interface OurSetting {
   /** For legends. */
   readonly label: string;
   readonly effort: number;
+  readonly seed: number;
   readonly realism: number;
 }
 
-/** The curves of ours in a run, in their order: none without a model. */
-export function ourSettings({ model, efforts, realisms, selection }: RdOptions): OurSetting[] {
-  if (model === 'none') return [];
-  return efforts.flatMap((effort) =>
+/** A file of ours in a run. */
+export type OurFile = Pick<OurSetting, 'effort' | 'seed'>;
+
+/** The files of ours in a run, in their order: none without a model. */
+export function ourFiles({ model, efforts, seeds }: RdOptions): OurFile[] {
+  return model === 'none' ? [] : efforts.flatMap((effort) => seeds.map((seed) => ({ effort, seed })));
+}
+
+/** The curves of ours in a run, in their order: for each file one for each realism. */
+export function ourSettings(options: RdOptions): OurSetting[] {
+  const { efforts, seeds, realisms, selection } = options;
+  return ourFiles(options).flatMap(({ effort, seed }) =>
     realisms.map((realism) => {
       const ofEffort = efforts.length > 1 ? `-effort-${effort}` : '';
+      const ofSeed = seeds.length > 1 ? `-seed-${seed}` : '';
       const ofRealism = realisms.length > 1 ? `-realism-${realism}` : '';
       const labels = [
         'ddpm-codec',
         ...(efforts.length > 1 || effort !== DEFAULT_EFFORT ? [`effort ${effort}`] : []),
         ...(realisms.length > 1 || realism !== 0 ? [`realism ${realism}`] : []),
+        ...(seeds.length > 1 ? [`seed ${seed}`] : []),
         ...(selection === 'sample' ? ['selection by sampling'] : []),
       ];
-      return { name: `ddpm-codec${ofEffort}${ofRealism}`, label: labels.join(', '), effort, realism };
+      return { name: `ddpm-codec${ofEffort}${ofSeed}${ofRealism}`, label: labels.join(', '), effort, seed, realism };
     }),
   );
 }

@@ -23,8 +23,10 @@ import {
   regex,
   string,
   transform,
+  unknown,
 } from 'valibot';
 import { MAX_EFFORT } from '../../codec/options.js';
+import { isObject } from '../../common/foreign.js';
 import { parseImageSet } from '../../data/image-set.js';
 import { MAX_SIDE } from '../../image/image.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
@@ -34,6 +36,8 @@ import { MOST_REALISMS } from './realisms.js';
 import {
   type ImageFailure,
   type ImageResult,
+  MOST_SEED,
+  MOST_SEEDS,
   ourSettings,
   PICTURE_SIDE,
   type RdOptions,
@@ -45,7 +49,6 @@ import {
 const MOST_IMAGES = 2 ** 24;
 /** Of a curve: one for each step of the longest chain, and some in a tail. */
 const MOST_POINTS = MAX_TIMESTEPS + 100;
-const MOST_SEED = 2 ** 32 - 1;
 const MOST_SAFE = Number.MAX_SAFE_INTEGER;
 
 const whole = (least: number, most = MOST_SAFE) => {
@@ -79,7 +82,16 @@ const METRIC = pipe(
 );
 const BASELINE_NAMES = BASELINES.map(({ name }) => name);
 
+/** Of reports of earlier versions, which had one seed. */
+function withSeeds(options: unknown): unknown {
+  return isObject(options) && 'seed' in options && !('seeds' in options)
+    ? { ...options, seeds: [options.seed] }
+    : options;
+}
+
 const OPTIONS = pipe(
+  unknown(),
+  transform(withSeeds),
   object({
     images: listOf(pipe(string(), check(isImageSet, 'the name of images')), MOST_IMAGES),
     imageCount: whole(1, MOST_IMAGES),
@@ -92,10 +104,10 @@ const OPTIONS = pipe(
     model: string(),
     modelIds: array(string()),
     efforts: pipe(listOf(whole(1, MAX_EFFORT), MAX_EFFORT), once<number>('each effort once')),
+    seeds: pipe(listOf(whole(0, MOST_SEED), MOST_SEEDS), once<number>('each seed once')),
     // Of reports of earlier versions.
     realisms: optional(pipe(listOf(within(0, 1), MOST_REALISMS), once<number>('each realism once')), [0]),
     selection: picklist(['greedy', 'sample'], 'greedy or sample'),
-    seed: whole(0, MOST_SEED),
     targetRmse: above0,
     points: nullable(whole(2, MAX_TIMESTEPS)),
     baselines: pipe(

@@ -69,6 +69,23 @@ export interface CodecSummary {
   readonly reverseSteps: readonly (MeanRdPoint & { readonly reverseSteps: number })[];
 }
 
+/** How much of a result is chance: what files with other seeds come to. */
+export interface Scatter {
+  /** Of our files, without the seed. */
+  readonly label: string;
+  readonly seeds: number;
+  /** Over the seeds, of the mean over the images; null unless every image comes to that RMSE with every seed. */
+  readonly bitsPerDimAtRmse: readonly { readonly rmse: number; readonly over: Spread | null }[];
+  /** Of BD-rates by PSNR, percent; null where one of them is. */
+  readonly bdRates: readonly { readonly anchor: string; readonly over: Spread | null }[];
+}
+
+export interface Spread {
+  readonly mean: number;
+  /** Sample standard deviation. */
+  readonly deviation: number;
+}
+
 export interface Summary {
   readonly images: number;
   /** Images that the mean curves are of: those whose files have steps. Drawings have none; where all are, the others' means are of all. */
@@ -76,6 +93,8 @@ export interface Summary {
   readonly codecs: readonly CodecSummary[];
   /** Each of ours against each of the others, and against published curves of files. */
   readonly comparisons: readonly Comparison[];
+  /** Over seeds, for each effort and realism; empty with one seed. */
+  readonly scatter: readonly Scatter[];
   /** All that have files against one of them; null where there is none to compare with. */
   readonly standings: Standings | null;
 }
@@ -119,7 +138,8 @@ export function summarise(
   published?: PublishedSet,
   anchor?: string,
 ): Summary {
-  if (images.length === 0) return { images: 0, meanImages: 0, codecs: [], comparisons: [], standings: null };
+  if (images.length === 0)
+    return { images: 0, meanImages: 0, codecs: [], comparisons: [], scatter: [], standings: null };
   const walked = [...images.keys()].filter((i) => Object.values(images[i].ours).every(({ steps }) => steps.length > 0));
   const codecs = [
     ...ourCodecs(options, images),
@@ -136,13 +156,48 @@ export function summarise(
   ];
   const [ours, others] = [true, false].map((ours) => contenders.filter(({ kind }) => (kind === 'ours') === ours));
   const against = chooseAnchor(contenders, anchor, published);
+  const comparisons = ours.flatMap((test) => others.flatMap((other) => compare(test, other)));
   return {
     images: images.length,
     meanImages: walked.length || images.length,
     codecs: summaries,
-    comparisons: ours.flatMap((test) => others.flatMap((other) => compare(test, other))),
+    comparisons,
+    scatter: scatterOf(options, summaries, comparisons),
     standings: against === undefined ? null : standingsOf(contenders, against, published),
   };
+}
+
+function scatterOf(options: RdOptions, codecs: readonly CodecSummary[], comparisons: readonly Comparison[]): Scatter[] {
+  const { seeds } = options;
+  if (seeds.length < 2) return [];
+  const settings = ourSettings(options);
+  return ourSettings({ ...options, seeds: [seeds[0]] }).map(({ label, effort, realism }) => {
+    const names = settings
+      .filter((setting) => setting.effort === effort && setting.realism === realism)
+      .map(({ name }) => name);
+    const summaries = names.map((name) => codecs.find((codec) => codec.name === name)!);
+    const bdRates = comparisons.filter(({ test, measure }) => names.includes(test) && measure === 'psnr');
+    const anchors = [...new Set(bdRates.map(({ anchor }) => anchor))];
+    return {
+      label,
+      seeds: seeds.length,
+      bitsPerDimAtRmse: LEVELS.map((rmse, i) => ({
+        rmse,
+        over: spread(summaries.map(({ bitsPerDimAtRmse }) => bitsPerDimAtRmse[i].mean)),
+      })),
+      bdRates: anchors.map((anchor) => ({
+        anchor,
+        over: spread(bdRates.filter((one) => one.anchor === anchor).map(({ bdRate }) => bdRate?.value ?? null)),
+      })),
+    };
+  });
+}
+
+/** @returns null where a value is */
+function spread(values: readonly (number | null)[]): Spread | null {
+  const found = average(values);
+  if (found === null || found.count < values.length || found.standardError === null) return null;
+  return { mean: found.mean, deviation: found.standardError * Math.sqrt(found.count) };
 }
 
 /** What a run may be compared with, known before anything is measured. */

@@ -9,7 +9,7 @@ import { markdownTable, type TextTable } from '../text-table.js';
 import { type Comparison, LEAST_PSNR, type Standings } from './comparison.js';
 import type { Report } from './export.js';
 import { metricTables } from './metric-report.js';
-import { type CodecSummary, LEVELS, labelOf, type Summary } from './summary.js';
+import { type CodecSummary, LEVELS, labelOf, type Spread, type Summary } from './summary.js';
 
 export interface Table extends TextTable {
   /** File name without extension; of its section on the page. */
@@ -31,6 +31,7 @@ export function reportTables(report: Report, published?: PublishedSet): Table[] 
   return [
     ...UNITS.map((unit) => rates(summary.codecs, unit)),
     standings(summary),
+    scatter(summary),
     comparisons(summary),
     ...metricTables(report),
     imagesTable(report),
@@ -100,6 +101,29 @@ function standings({ standings }: Summary): Table | undefined {
     note: `${aboutAnchor(standings)} BD-rates of the mean curves in percent, negative where fewer bits are needed at equal quality; PCHIP of log(rate), over the qualities that both curves cover. ${ABOUT_INTERVALS} kMAC/pixel: thousands of multiply-adds of networks for a pixel, decoding; † of the model as a whole, encoder and decoder, as its paper counts them. Seconds per image as measured here. * published, not measured here.`,
     head: ['', 'PSNR, %', '95 %', 'MS-SSIM, %', '95 %', 'kMAC/pixel', 'encode, s', 'decode, s'],
     rows,
+  });
+}
+
+function scatter(summary: Summary): Table | undefined {
+  const { scatter } = summary;
+  if (scatter.length === 0) return undefined;
+  const [{ bdRates, seeds }] = scatter;
+  const cell = (over: Spread | null, digits: number) =>
+    over === null ? '–' : `${over.mean.toFixed(digits)} ± ${over.deviation.toFixed(digits)}`;
+  return withoutEmptyColumns({
+    name: 'scatter',
+    title: 'Scatter over seeds',
+    note: `Files of the same images with ${seeds} seeds: mean over the seeds ± their standard deviation, of mean bits/dim at an RMSE and of BD-rates by PSNR in percent.`,
+    head: [
+      'bits/dim at',
+      ...LEVELS.map((level) => `RMSE ${level}`),
+      ...bdRates.map(({ anchor }) => `BD-rate against ${labelOf(anchor, summary)}, %`),
+    ],
+    rows: scatter.map(({ label, bitsPerDimAtRmse, bdRates }) => [
+      label,
+      ...bitsPerDimAtRmse.map(({ over }) => cell(over, 5)),
+      ...bdRates.map(({ over }) => cell(over, 2)),
+    ]),
   });
 }
 

@@ -17,9 +17,9 @@ const run = {
     model: 'auto',
     modelIds: ['1'],
     efforts: [5],
+    seeds: [0],
     realisms: [0],
     selection: 'greedy',
-    seed: 0,
     targetRmse: 3,
     points: null,
     baselines: ['webp', 'png'],
@@ -162,7 +162,14 @@ describe('summarise', () => {
   });
 
   it('of no images is nothing', () => {
-    expect(summarise(run, [])).toEqual({ images: 0, meanImages: 0, codecs: [], comparisons: [], standings: null });
+    expect(summarise(run, [])).toEqual({
+      images: 0,
+      meanImages: 0,
+      codecs: [],
+      comparisons: [],
+      scatter: [],
+      standings: null,
+    });
   });
 });
 
@@ -268,9 +275,9 @@ describe('standings', () => {
 });
 
 it('differences name what two runs were made with', () => {
-  const other = { options: { ...run.options, seed: 1, shard: { index: 0, count: 2 } }, versions: { format: '3' } };
+  const other = { options: { ...run.options, seeds: [1], shard: { index: 0, count: 2 } }, versions: { format: '3' } };
   expect(differences(run, run)).toEqual([]);
-  expect(differences(run, other, ['shard'])).toEqual(['version of format "2", now "3"', 'seed 0, now 1']);
+  expect(differences(run, other, ['shard'])).toEqual(['version of format "2", now "3"', 'seeds [0], now [1]']);
 });
 
 it('files that are all below the KL of their steps have a figure, too', async () => {
