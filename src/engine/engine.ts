@@ -16,12 +16,12 @@ export const DEVICES = ['cpu', 'cuda', 'webgpu'] as const;
 /** What the onnx engine computes on: an execution provider of ONNX Runtime. */
 export type Device = (typeof DEVICES)[number];
 
+/** All precisions that there are. */
+export const PRECISIONS = ['fp32', 'fp16'] as const;
 /**
  * Numbers that convolutions and matrix products take and give on a GPU. With `fp16` everything between them stays float32, as
  * with PyTorch's autocast; what comes out differs from `fp32` in the third digit.
  */
-export const PRECISIONS = ['fp32', 'fp16'] as const;
-/** Numbers that convolutions and matrix products take and give on a GPU, see {@link PRECISIONS}. */
 export type Precision = (typeof PRECISIONS)[number];
 
 /** Sizes of a tensor, outermost first. */

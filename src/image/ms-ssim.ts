@@ -34,7 +34,7 @@ interface Plane {
 
 /**
  * MS-SSIM of two pictures, 0..1; 1 for equal ones. The order does not matter.
- * @throws CodecError `image` when their sizes differ, one is transparent, or a side is not above {@link MS_SSIM_SIDE}
+ * @throws CodecError `image` when their sizes differ, one is transparent, or a side has 160 pixels or fewer
  */
 export function msSsim(a: RgbImage, b: RgbImage): number {
   for (const image of [a, b]) checkImage(image);

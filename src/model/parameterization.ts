@@ -6,21 +6,21 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import type { UNetConfig } from './config.js';
 import { jumpCoefficients, type Schedule } from './schedule.js';
 
+/** All that a network may predict. */
+export const PREDICTIONS = ['eps', 'mu', 'x0', 'v'] as const;
 /**
  * The network predicts the noise eps, the posterior mean mu-tilde_t (Eq. 7), x_0, or v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0
  * (Salimans & Ho 2022, section 4): the noise where there is little of it, the picture where there is nothing else, so that
  * its errors are never amplified.
  */
-export const PREDICTIONS = ['eps', 'mu', 'x0', 'v'] as const;
-/** What a network predicts, see {@link PREDICTIONS}. */
 export type Prediction = (typeof PREDICTIONS)[number];
 
+/** All variances that there are. */
+export const VARIANCES = ['beta', 'beta-tilde', 'learned'] as const;
 /**
  * The variance of p(x_{t-1}|x_t): beta_t, beta-tilde_t (Eq. 7), or learned, interpolated between the two in the log by
  * further output channels (Nichol & Dhariwal 2021, Eq. 15; the paper's own learned diagonal is unstable).
  */
-export const VARIANCES = ['beta', 'beta-tilde', 'learned'] as const;
-/** The variance of p(x_{t-1}|x_t), see {@link VARIANCES}. */
 export type Variance = (typeof VARIANCES)[number];
 
 /** What a network's output means. */

@@ -14,9 +14,9 @@ import { compileNetwork } from './network.js';
 import { outputChannels, VARIANCES, type Variance, x0Coefficients } from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
-/** `ddpm` draws x_s from p(x_s|x_t); `ddim` follows the probability-flow ODE, where x_T decides everything. */
+/** All ways to walk the reverse process. */
 export const SAMPLERS = ['ddpm', 'ddim'] as const;
-/** How the reverse process is walked, see {@link SAMPLERS}. */
+/** How the reverse process is walked: `ddpm` draws x_s from p(x_s|x_t); `ddim` follows the probability-flow ODE, where x_T decides everything. */
 export type Sampler = (typeof SAMPLERS)[number];
 
 /** How the reverse process is walked. */

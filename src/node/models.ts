@@ -64,7 +64,7 @@ export interface LoadedModel {
 
 /**
  * The models of packages, those that come with this one among them, then those of the store.
- * @throws CodecError as {@link loadModel}
+ * @throws CodecError('model') when the files of one are not what they should be
  */
 export async function listModels(): Promise<ModelInfo[]> {
   const places = [...(await packagedModels()), ...(await storedModels())];
@@ -101,12 +101,15 @@ async function loadFrom(directory: string, name: string): Promise<LoadedModel> {
   return { info, open: (engine) => openDescribed(info, files, engine) };
 }
 
-/** What a model is. @throws as {@link loadModel} */
+/** What a model is. @throws CodecError('usage') when there is no such model, 'model' when its files are not what they should be */
 export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo> {
   return (await loadModel(nameOrDirectory)).info;
 }
 
-/** Opens a model on an engine. @throws as {@link loadModel}, and when the weights do not fit the architecture */
+/**
+ * Opens a model on an engine.
+ * @throws CodecError('usage') when there is no such model, 'model' when its files are not what they should be or do not fit each other
+ */
 export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
   checkEngine(engine);
   return (await loadModel(nameOrDirectory)).open(engine);

@@ -47,7 +47,7 @@ export interface ReadImageOptions {
  * embedded ICC profile, and of PNG's cICP, gAMA and cHRM as browsers show them.
  *
  * @throws CodecError `file` when the file is missing or unreadable; `image` when it is not a picture, is truncated or
- *   corrupt, has more than {@link MAX_INPUT_PIXELS} pixels, has samples that are not unsigned with 8 or 16 bits, has colours
+ *   corrupt, has more than 2^26 pixels (8192 x 8192), has samples that are not unsigned with 8 or 16 bits, has colours
  *   of high dynamic range by cICP; `usage` when the path is not a string or the background not a colour.
  */
 export async function readImage(path: string, options: ReadImageOptions = {}): Promise<RgbImage> {
