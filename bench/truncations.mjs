@@ -42,5 +42,7 @@ for (const end of ends) {
 await model.dispose();
 await engine.dispose();
 // The sheet is to be looked at, not measured.
-const sheet = await toSharp(await contactSheet(tiles)).webp({ quality: 90 }).toBuffer();
+const sheet = await toSharp(await contactSheet(tiles))
+  .webp({ quality: 90 })
+  .toBuffer();
 await writeAtomically(values.output, sheet, values);

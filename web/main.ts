@@ -7,6 +7,7 @@ import { encodePicture } from './encode.js';
 import { onFile } from './intake.js';
 import { run, stop } from './jobs.js';
 import { onAgain, readSettings } from './settings.js';
+import { closeViewer } from './viewer.js';
 import { baseName } from './words.js';
 
 /** The picture that can be encoded once more. */
@@ -14,6 +15,7 @@ let picture: { readonly name: string; readonly image: RgbImage } | undefined;
 
 onFile((file) => {
   void run(async (signal) => {
+    closeViewer();
     const head = new Uint8Array(await file.slice(0, 2).arrayBuffer());
     signal.throwIfAborted();
     if (file.name.endsWith('.ddc') || isCodecFile(head)) {

@@ -4,8 +4,10 @@ import { theCodec } from './codec.js';
 import { distance } from './distance.js';
 import { html, input } from './elements.js';
 import { run, stop } from './jobs.js';
+import { unsay } from './messages.js';
 import type { Point } from './points.js';
 import { Progress } from './progress.js';
+import { sentence } from './words.js';
 
 const section = html('dial');
 const dial = input('realism');
@@ -27,12 +29,14 @@ export interface Dialled {
 
 export class RealismDial {
   readonly #of: Dialled;
-  /** Those of realism 1 that have been made, the latest last. */
+  /** Those of realism 1 that have been made, the one that was shown last at the end. */
   readonly #pictures = new Map<Point, RgbImage>();
   #mixed: { readonly point: Point; readonly realism: number; readonly result: Point } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** What is being made. */
-  #making: Point | undefined;
+  /** What is wanted, or being made. */
+  #making: { readonly point: Point } | undefined;
+  /** What went wrong with the last one, as it was said. */
+  #fault = '';
 
   constructor(of: Dialled) {
     this.#of = of;
@@ -57,17 +61,23 @@ export class RealismDial {
     this.#making = undefined;
   }
 
+  /** Whether it is turned, at a point where that makes a difference. */
+  isTurned(point: Point): boolean {
+    return !section.hidden && !point.isExact && dial.valueAsNumber > 0;
+  }
+
   /**
    * A point as the dial wants it, where the pictures for it are there; they are made otherwise.
    * @returns the point itself where it does not, or not yet
    */
   apply(point: Point): { readonly point: Point; readonly realism: number } {
     dial.disabled = point.isExact;
-    const realism = section.hidden || point.isExact ? 0 : dial.valueAsNumber;
-    const flow = this.#pictures.get(point);
-    if (realism === 0 || flow) this.#want(undefined);
-    else this.#want(point);
-    if (realism === 0 || !flow) return { point, realism: 0 };
+    value.textContent = point.isExact ? 'exact' : dial.value;
+    const realism = this.isTurned(point) ? dial.valueAsNumber : 0;
+    const flow = realism > 0 ? this.#pictures.get(point) : undefined;
+    this.#want(realism > 0 && !flow ? point : undefined);
+    if (!flow) return { point, realism: 0 };
+    this.#keep(point, flow);
     if (this.#mixed?.point !== point || this.#mixed.realism !== realism) {
       this.#mixed = { point, realism, result: this.#mix(point, flow, realism) };
     }
@@ -82,17 +92,18 @@ export class RealismDial {
 
   /** Makes the picture of a point after a while, unless another one is wanted before. */
   #want(point: Point | undefined): void {
+    if (point === this.#making?.point) return;
     clearTimeout(this.#timer);
-    if (point === this.#making) return;
-    if (this.#making) {
-      this.#making = undefined;
-      stop();
-    }
-    if (point) this.#timer = setTimeout(() => void run((signal) => this.#make(point, signal)), PAUSE);
+    const wasRunning = this.#making !== undefined;
+    const making = point && { point };
+    this.#making = making;
+    if (wasRunning) stop();
+    if (making) this.#timer = setTimeout(() => void run((signal) => this.#make(making, signal)), PAUSE);
   }
 
-  async #make(point: Point, signal: AbortSignal): Promise<void> {
-    this.#making = point;
+  async #make(making: { readonly point: Point }, signal: AbortSignal): Promise<void> {
+    const { point } = making;
+    unsay(this.#fault);
     const progress = new Progress('The most realistic picture of these bytes');
     let said = 'Stopped';
     try {
@@ -108,9 +119,12 @@ export class RealismDial {
       });
       this.#keep(point, image);
       said = 'Done';
+    } catch (error) {
+      if (!signal.aborted) this.#fault = sentence(error);
+      throw error;
     } finally {
       progress.end(said);
-      if (this.#making === point) {
+      if (this.#making === making) {
         this.#making = undefined;
         // Who stops it does not want it.
         if (!this.#pictures.has(point)) set(0);
@@ -120,6 +134,7 @@ export class RealismDial {
   }
 
   #keep(point: Point, image: RgbImage): void {
+    this.#pictures.delete(point);
     this.#pictures.set(point, image);
     const most = Math.max(1, Math.floor(MEMORY / image.data.length));
     const [oldest] = this.#pictures.keys();

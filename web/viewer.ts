@@ -148,7 +148,7 @@ export class Viewer {
     button('download-file').hidden = present === undefined || !this.#file;
     button('download-picture').hidden = present === undefined;
     this.#seen = present && this.#dial.apply(present);
-    this.#setSide('mean', this.#seen && this.#seen.realism > 0 ? present?.image : undefined);
+    this.#setSide('mean', present && this.#dial.isTurned(present) ? present.image : undefined);
     if (!present || !this.#seen) return;
     const { point } = this.#seen;
     const bytes = this.#bytesOf(present);

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from fused import compile_fused
 from model_files import CONFIG, WEIGHTS, read_model, write_safetensors
 from muon import Muon
 from pictures import SIZES, Crops, read_pictures
@@ -181,6 +182,11 @@ def batch_of(crops, step, share, o, device):
 def train(o, began):
     o.out.mkdir(parents=True, exist_ok=True)
     model, config = read_model(o.start, o.config)
+    if not (o.float32 or torch.cuda.is_available()):
+        try:
+            compile_fused()
+        except Exception as error:
+            print(f"goes on without the compiled function, a third slower: {error}", flush=True)
     trainer = Trainer(model, o)
     pictures = read_pictures(o.data)
     rest, held = held_out(pictures)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fused import norm_silu
+
 # What a config.json must say for this network to be the one it describes.
 EXPECTED = {"act_fn": "silu", "attention_head_dim": None, "downsample_padding": 0, "flip_sin_to_cos": False, "freq_shift": 1}
 
@@ -25,8 +27,8 @@ class Resnet(nn.Module):
         self.conv_shortcut = nn.Conv2d(before, after, 1) if before != after else None
 
     def forward(self, x, embedding):
-        h = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(embedding)[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(norm_silu(self.norm1, x))
+        h = self.conv2(norm_silu(self.norm2, h, self.time_emb_proj(embedding)))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
@@ -154,7 +156,7 @@ class UNet(nn.Module):
                 h = block.layer(i, torch.cat([h, skips.pop()], 1), embedding)
             if block.upsamplers is not None:
                 h = block.upsamplers[0](h)
-        return F.silu(self.conv_norm_out(h))
+        return norm_silu(self.conv_norm_out, h)
 
     def forward(self, x, t):
         return self.conv_out(self.features(x, t))

@@ -53,7 +53,7 @@ export const modelOption = {
 
 /** Of commands that read .ddc files, which say themselves which model they need. */
 export const modelOfFileOption = {
-  description: 'Name or directory of the model, where its id does not find it',
+  description: 'Name or directory of the model; default: it is found by the id in the file',
   type: 'string',
   requiresArg: true,
 } as const satisfies Options;

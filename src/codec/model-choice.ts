@@ -6,6 +6,8 @@ export const PHOTO_MODEL = 'photo';
 /** Trained on pictures of 32x32, for pictures about as small: from 40x40 pixels on the other one's files are shorter. */
 const SMALL_MODEL = 'cifar10';
 const SMALL_MODEL_PIXELS = 40 * 40;
+/** All that {@link modelForSize} may choose. */
+export const DEFAULT_MODELS: readonly string[] = [SMALL_MODEL, PHOTO_MODEL];
 
 /** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
 export function modelForSize(size: Size): string {

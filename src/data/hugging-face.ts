@@ -120,7 +120,7 @@ async function getJson(id: string, what: string): Promise<unknown> {
     }
     throw new CodecError(
       'file',
-      `cannot reach ${endpoint()}: ${reasonOf(rootOf(cause))}; without a connection, put config.json, scheduler_config.json and diffusion_pytorch_model.safetensors (or .bin) of ${ENDPOINT}/${id} into a directory and give that`,
+      `cannot reach ${endpoint()}: ${reasonOf(rootOf(cause))}; without a connection, put config.json, scheduler_config.json and diffusion_pytorch_model.safetensors (or .bin) of ${ENDPOINT}/${id} into a directory, of a finished model codec.json, too, and give that`,
       { cause },
     );
   }

@@ -5,7 +5,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { MODEL_PACKAGE } from '../node/model-places.js';
 import { isModelFile } from '../node/model-store.js';
 import { CODEC_FILE } from '../node/models.js';
-import { readRegularFile } from '../node/read.js';
+import { checkReadable, readRegularFile } from '../node/read.js';
 import { inTemporaryDirectory, writeWhole } from '../node/write.js';
 import { npmPack } from './fetch-package.js';
 import { fetchFile, isRepositoryId, listRepository } from './hugging-face.js';
@@ -27,16 +27,17 @@ export interface ModelSource {
 /** Bytes that a model may have, packed or not. */
 const MOST_BYTES = 2 ** 32;
 /** A package of the registry, with a version or a tag. */
-const PACKAGE = /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(@[\w.^~-]+)?$/;
+const PACKAGE = /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(@[\w.~-]+)?$/;
 
 /**
- * Finds out what a text names: a directory or a tarball (.tgz, .tar.gz) where there is one, an address (https://), `npm:` and a package, a
+ * Finds out what a text names: a directory or a tarball (.tgz, .tar.gz) where there is one, an address (https:// or http://), `npm:` and a package, a
  * package whose name begins with `ddpm-codec-model-` or a scope, or `owner/name` of the Hugging Face Hub. Nothing is fetched yet.
  * @throws CodecError('usage') for none of these
  */
 export async function findModelSource(text: string): Promise<ModelSource> {
   const status = await stat(text).catch(() => undefined);
-  if (status?.isDirectory()) return { name: basename(resolve(text)), fill: (to) => copyFrom(text, to) };
+  if (status?.isDirectory()) return { name: modelName(basename(resolve(text))), fill: (to) => copyFrom(text, to) };
+  if (status) await checkReadable(text);
   if (status) return { name: nameOfTarball(text), fill: (to) => unpackModel(text, to) };
   if (/^https?:\/\//.test(text)) return fromAddress(text);
   const spec = text.replace(/^npm:/, '');
@@ -73,7 +74,7 @@ function fromAddress(address: string): ModelSource {
 }
 
 function fromRegistry(spec: string): ModelSource {
-  const name = basename(spec.replace(/(?<=.)@.*$/, '')).replace(new RegExp(`^${MODEL_PACKAGE}`), '');
+  const name = modelName(basename(spec.replace(/(?<=.)@.*$/, '')));
   const fill: ModelSource['fill'] = (to) =>
     inTemporaryDirectory(to, async (directory) => {
       const tarball = await npmPack(spec, directory, { most: MOST_BYTES }).catch((cause: unknown) => {
@@ -122,6 +123,10 @@ function checkThere(names: readonly string[], where: string, instead = ''): void
 
 function nameOfTarball(path: string): string {
   const file = basename(path).replace(/\.tar(?=\.gz$)/, '');
-  const name = basename(file, extname(file));
-  return name.replace(new RegExp(`^${MODEL_PACKAGE}`), '').replace(/-\d+\.\d+\.\d+.*$/, '');
+  return modelName(basename(file, extname(file)).replace(/-\d+\.\d+\.\d+.*$/, ''));
+}
+
+/** Of a package's name. */
+function modelName(name: string): string {
+  return name.startsWith(MODEL_PACKAGE) ? name.slice(MODEL_PACKAGE.length) : name;
 }

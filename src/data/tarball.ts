@@ -69,7 +69,8 @@ export async function unpackBeside(
         if (type === 'File' && basename(path) === name) directories.push(directoryOf(path));
       },
     });
-    const [from] = directories.sort((a, b) => a.length - b.length);
+    const depth = (path: string) => path.split('/').length;
+    const [from] = directories.sort((a, b) => depth(a) - depth(b));
     if (from === undefined) return false;
     const filter = (path: string, entry: object) =>
       directoryOf(path) === from && wanted(basename(path)) && 'type' in entry && entry.type === 'File';

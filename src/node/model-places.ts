@@ -41,7 +41,9 @@ export async function packagedModels(): Promise<ModelPlace[]> {
     const packages = await readdir(modules).catch(() => []);
     for (const name of packages.filter((name) => name.startsWith(MODEL_PACKAGE)).sort()) {
       const model = name.slice(MODEL_PACKAGE.length);
-      if (!found.has(model)) found.set(model, await realpath(join(modules, name)));
+      // None for a link that leads nowhere.
+      const directory = await realpath(join(modules, name)).catch(() => undefined);
+      if (directory !== undefined && !found.has(model)) found.set(model, directory);
     }
   }
   return [...found].map(([name, directory]) => ({ name, directory }));
@@ -65,11 +67,18 @@ export async function storedModels(): Promise<StoredModel[]> {
   const ids = (await readdir(store).catch(() => [])).filter((name) => ID.test(name));
   const models = await Promise.all(
     ids.map(async (id) => {
-      const names = await readdir(join(store, id)).catch(() => []);
+      const entries = await readdir(join(store, id), { withFileTypes: true }).catch(() => []);
+      // A system may put files of its own beside it.
+      const names = entries.filter((entry) => entry.isDirectory() && isModelName(entry.name)).map(({ name }) => name);
       return names.map((name) => ({ id, name, directory: join(store, id, name) }));
     }),
   );
   return models.flat().sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1));
+}
+
+/** Whether a text can be a model's name in the store: that of a directory on any system, and no word that `--model` has. */
+export function isModelName(text: string): boolean {
+  return /^[a-z0-9][\w.-]{0,63}$/i.test(text) && !/\.$|^(auto|none|con|prn|aux|nul|(com|lpt)\d)(\.|$)/i.test(text);
 }
 
 /** Directories of packages that Node looks into from a directory. */

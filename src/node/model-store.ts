@@ -6,7 +6,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { readSafetensors } from '../model/safetensors.js';
 import { createUpdate } from '../model/update.js';
 import { makeDirectory, reasonOf } from './files.js';
-import { isIdPrefix, type StoredModel, storeDirectory, storedModels } from './model-places.js';
+import { isIdPrefix, isModelName, type StoredModel, storeDirectory, storedModels } from './model-places.js';
 import {
   CODEC_FILE,
   CONFIG_FILE,
@@ -14,6 +14,8 @@ import {
   loadModelInfo,
   loadWeights,
   type ModelInfo,
+  type NamedModel,
+  readNamedModels,
   SCHEDULER_FILE,
   UPDATE_FILE,
   WEIGHTS_FILE,
@@ -42,52 +44,53 @@ export interface Stored {
  * @param name what it will be called
  * @param expected hex digits that its id begins with, where they are known
  * @param fill writes the model's files into a directory
- * @throws CodecError('usage') for what is no name or not the model expected; 'model' for files that are not whole, or where another model
- *   there has the same first 24 bits of id, which is all that a file says of its model; 'file'
+ * @throws CodecError('usage') for a name that is none or is another model's, and for another model than the expected one; 'model' for files that are
+ *   not whole, or where a model there has the same first 24 bits of id, which is all that a file says of its model; 'file'
  */
 export async function storeModel(
   name: string,
   expected: string | undefined,
   fill: (directory: string) => Promise<void>,
 ): Promise<Stored> {
-  checkName(name);
+  if (!isModelName(name)) {
+    const wanted =
+      'letters, digits, ".", "_" and "-", at most 64, the first a letter or digit, and no word of a system';
+    throw invalidArgument('name', `${wanted}; give one with --name`, name);
+  }
   const store = storeDirectory();
   await makeDirectory(store);
-  return inTemporaryDirectory(join(store, name), async (temporary) => {
-    const directory = join(temporary, name);
-    await mkdir(directory);
-    await fill(directory);
-    const info = await checkModel(directory).catch((error: unknown) => {
-      if (!(error instanceof CodecError)) throw error;
-      // Not where it is for the moment.
-      const reason = error.message.replace(`model ${directory}: `, '');
-      throw new CodecError(error.code, `${name}: ${reason}`, { cause: error });
-    });
-    const { id } = info;
-    if (expected !== undefined && !id.startsWith(expected))
-      throw invalidArgument('id', `one that begins with ${expected}`, id);
-    const others = (await storedModels()).filter((other) => other.id.startsWith(id.slice(0, MODEL_ID_DIGITS)));
-    const same = others.find((other) => other.id === id);
-    if (same) return { info: await loadModelInfo(same.id), isNew: false };
-    const [other] = others;
-    if (other) {
-      throw new CodecError(
-        'model',
-        `files could not tell ${name} (${id}) from ${other.name} (${other.id}), which is in the store: their ids begin alike`,
-      );
-    }
-    const target = join(store, id);
-    await rename(temporary, target).catch((cause) => {
-      throw new CodecError('file', `${target}: cannot make this directory: ${reasonOf(cause)}`, { cause });
-    });
-    return { info: { ...info, directory: join(target, name) }, isNew: true };
-  });
+  return aboutStore(() =>
+    inTemporaryDirectory(join(store, name), async (temporary) => {
+      const directory = join(temporary, name);
+      await mkdir(directory);
+      await fill(directory);
+      const info = await checkModel(directory, name);
+      if (expected !== undefined && !info.id.startsWith(expected)) {
+        throw invalidArgument('id', `one that begins with ${expected}`, info.id);
+      }
+      const known = await storedAs(info.id);
+      if (known) return { info: known, isNew: false };
+      await checkUnambiguous(name, info.id);
+      const target = join(store, info.id);
+      // What is left of one that was there.
+      await rm(target, { recursive: true, force: true });
+      try {
+        await rename(temporary, target);
+      } catch (error) {
+        // Another process may have been quicker.
+        const other = await storedAs(info.id);
+        if (!other) throw error;
+        return { info: other, isNew: false };
+      }
+      return { info: { ...info, directory: join(target, name) }, isNew: true };
+    }),
+  );
 }
 
 /**
  * Takes a model out of the store.
  * @param nameOrId id: 6 hex digits or more that it begins with
- * @throws CodecError('usage') unless there is exactly one
+ * @throws CodecError('usage') unless there is exactly one; 'file'
  */
 export async function removeModel(nameOrId: string): Promise<StoredModel> {
   const stored = await storedModels();
@@ -97,24 +100,62 @@ export async function removeModel(nameOrId: string): Promise<StoredModel> {
     const known = (meant.length > 0 ? meant : stored).map(({ name, id }) => `${name} (${id.slice(0, 12)})`).join(', ');
     throw invalidArgument('model', known === '' ? 'a model in the store, which is empty' : `one of ${known}`, nameOrId);
   }
-  await rm(dirname(model.directory), { recursive: true });
+  const directory = dirname(model.directory);
+  await aboutStore(() =>
+    // Nobody finds half of it.
+    inTemporaryDirectory(directory, (temporary) => rename(directory, join(temporary, model.id))),
+  );
   return model;
 }
 
-/** Reads all of a model. @throws CodecError('model') when something of it is missing or does not fit */
-async function checkModel(directory: string): Promise<ModelInfo> {
-  const info = await loadModelInfo(directory);
-  const { bands = [], updates, config } = info;
-  for (const band of [undefined, ...bands]) await loadWeights(directory, band);
-  if (updates) {
-    const update = readSafetensors(await readRegularFile(join(directory, UPDATE_FILE)));
-    createUpdate(update, config.blockOutChannels[0]);
-  }
-  return info;
+/** A model of the store that can be read. */
+async function storedAs(id: string): Promise<ModelInfo | undefined> {
+  const stored = (await storedModels()).some((model) => model.id === id);
+  return stored ? loadModelInfo(id).catch(() => undefined) : undefined;
 }
 
-/** One that is a directory's on any system. */
-function checkName(name: string): void {
-  if (/^[a-z0-9][\w.-]{0,63}$/i.test(name)) return;
-  throw invalidArgument('name', 'letters, digits, ".", "_" and "-", at most 64, the first a letter or digit', name);
+/** @throws CodecError where another model has the name, or its files could not be told from those of this one */
+async function checkUnambiguous(name: string, id: string): Promise<void> {
+  const named = await readNamedModels();
+  const digits = id.slice(0, MODEL_ID_DIGITS);
+  const alike = named.flatMap((one) => ('model' in one && one.model.info.id !== id ? [one.model.info] : []));
+  const twin = alike.find((other) => other.id.startsWith(digits));
+  if (twin) {
+    throw new CodecError(
+      'model',
+      `files could not tell ${name} (${id}) from ${twin.name} (${twin.id}): their ids begin alike`,
+    );
+  }
+  const isAnother = (one: NamedModel) => !('model' in one) || one.model.info.id !== id;
+  if (named.some((one) => one.place.name === name && isAnother(one))) {
+    throw invalidArgument('name', 'one that no model has (ddpm-codec model list); give one with --name', name);
+  }
+}
+
+/** Reads all of a model. @throws CodecError('model') when something of it is missing or does not fit */
+async function checkModel(directory: string, name: string): Promise<ModelInfo> {
+  try {
+    const info = await loadModelInfo(directory);
+    const { bands = [], updates, config } = info;
+    for (const band of [undefined, ...bands]) await loadWeights(directory, band);
+    if (updates) {
+      const update = readSafetensors(await readRegularFile(join(directory, UPDATE_FILE)));
+      createUpdate(update, config.blockOutChannels[0]);
+    }
+    return info;
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    // Not where it is for the moment.
+    const reason = error.message.replace(`model ${directory}: `, '');
+    throw new CodecError(error.code, `${name}: ${reason}`, { cause: error });
+  }
+}
+
+async function aboutStore<R>(work: () => Promise<R>): Promise<R> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof CodecError) throw cause;
+    throw new CodecError('file', `the store of models, ${storeDirectory()}: ${reasonOf(cause)}`, { cause });
+  }
 }

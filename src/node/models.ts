@@ -12,7 +12,7 @@ import {
   type ReadBand,
   type WeightsBand,
 } from '../codec/bands.js';
-import { type Header, readHeader, repairHeader } from '../codec/format/header.js';
+import { type Header, MODEL_ID_DIGITS, readHeader, repairHeader } from '../codec/format/header.js';
 import {
   CODEC_FILE,
   CONFIG_FILE,
@@ -27,7 +27,7 @@ import {
   UPDATE_FILE,
   WEIGHTS_FILE,
 } from '../codec/model.js';
-import { modelForSize, PHOTO_MODEL } from '../codec/model-choice.js';
+import { DEFAULT_MODELS, modelForSize, PHOTO_MODEL } from '../codec/model-choice.js';
 import { checkText } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { isObject, parseJson } from '../common/foreign.js';
@@ -47,7 +47,17 @@ import { exists, isDirectory } from './files.js';
 import { isIdPrefix, type ModelPlace, packagedModels, storedModels } from './model-places.js';
 import { readRegularFile } from './read.js';
 
-export { CODEC_FILE, CONFIG_FILE, type CodecConfig, type Model, modelForSize, PHOTO_MODEL, UPDATE_FILE, WEIGHTS_FILE };
+export {
+  CODEC_FILE,
+  CONFIG_FILE,
+  type CodecConfig,
+  DEFAULT_MODELS,
+  type Model,
+  modelForSize,
+  PHOTO_MODEL,
+  UPDATE_FILE,
+  WEIGHTS_FILE,
+};
 export const SCHEDULER_FILE = 'scheduler_config.json';
 
 /** A model on disk, without its network running. */
@@ -62,13 +72,29 @@ export interface LoadedModel {
   open(engine: Engine): Promise<Model>;
 }
 
-/**
- * The models of packages, those that come with this one among them, then those of the store.
- * @throws CodecError('model') when the files of one are not what they should be
- */
-export async function listModels(): Promise<ModelInfo[]> {
+/** A model that has a name, or why it cannot be read. */
+export type NamedModel =
+  | { readonly place: ModelPlace; readonly model: LoadedModel }
+  | { readonly place: ModelPlace; readonly error: CodecError };
+
+/** Models of packages, those that come with this one among them, then those of the store. */
+export async function readNamedModels(): Promise<NamedModel[]> {
   const places = [...(await packagedModels()), ...(await storedModels())];
-  return Promise.all(places.map(async (place) => (await loadAt(place)).info));
+  return Promise.all(places.map(tryLoad));
+}
+
+/** What {@link readNamedModels} finds, as far as it can be read. */
+export async function listModels(): Promise<ModelInfo[]> {
+  return (await readNamedModels()).flatMap((one) => ('model' in one ? [one.model.info] : []));
+}
+
+async function tryLoad(place: Place): Promise<NamedModel> {
+  try {
+    return { place, model: await loadAt(place) };
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return { place, error };
+  }
 }
 
 /**
@@ -81,7 +107,10 @@ export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
   return loadAt(await placeOf(nameOrDirectory));
 }
 
-async function loadAt({ name, directory, id }: ModelPlace & { readonly id?: string }): Promise<LoadedModel> {
+/** With the id that it has to have, where that is known. */
+type Place = ModelPlace & { readonly id?: string };
+
+async function loadAt({ name, directory, id }: Place): Promise<LoadedModel> {
   const model = await loadFrom(directory, name);
   if (id === undefined || model.info.id === id) return model;
   throw new CodecError(
@@ -133,41 +162,36 @@ export async function openModelFor(what: Uint8Array | Size, engine: Engine, name
  */
 export async function findModel({ modelId }: Pick<Header, 'modelId'>, nameOrDirectory?: string): Promise<LoadedModel> {
   checkText('modelId', modelId);
-  const known: string[] = [];
-  const found: LoadedModel[] = [];
-  const take = (model: LoadedModel) => {
-    const { id, name } = model.info;
-    known.push(`${name} (${id.slice(0, modelId.length)})`);
-    if (id.startsWith(modelId) && found.every(({ info }) => info.id !== id)) found.push(model);
-  };
-  if (nameOrDirectory !== undefined) take(await loadModel(nameOrDirectory));
-  else {
-    for (const place of await packagedModels()) {
-      const model = await loadAt(place).catch((error: unknown) => {
-        // One of others is no reason not to read a file.
-        if (!(error instanceof CodecError)) throw error;
-        known.push(`${place.name} (unreadable: ${error.message})`);
-      });
-      if (model) take(model);
-    }
-    for (const place of await storedModels()) {
-      if (place.id.startsWith(modelId)) take(await loadAt(place));
-      else known.push(`${place.name} (${place.id.slice(0, modelId.length)})`);
-    }
-  }
-  const [model, another] = found;
-  if (another) {
+  const all =
+    nameOrDirectory === undefined ? await modelsThatFit(modelId) : [await tryLoad(await placeOf(nameOrDirectory))];
+  const read = all.flatMap((one) => ('model' in one ? [one.model] : []));
+  const fitting = read.filter(({ info }) => info.id.startsWith(modelId));
+  const found = fitting.filter(({ info }, i) => fitting.findIndex((other) => other.info.id === info.id) === i);
+  if (found.length === 1) return found[0];
+  if (found.length > 1) {
     const names = found.map(({ info }) => `${info.directory} (${info.id})`).join(' and ');
-    throw new CodecError(
-      'model',
-      `the file needs model ${modelId}, as ids of several begin: ${names}; name one as \`model\``,
-    );
+    throw new CodecError('model', `several models fit the file's id ${modelId}: ${names}; choose one with \`model\``);
   }
-  if (model) return model;
+  // One that was asked for, or is the only one.
+  if (nameOrDirectory !== undefined && 'error' in all[0]) throw all[0].error;
+  const known = all.map((one) =>
+    'model' in one ? idAndName(one.model.info) : `${one.place.name} (unreadable: ${one.error.message})`,
+  );
+  if (nameOrDirectory === undefined) known.push(...(await storedModels()).map(idAndName));
   throw new CodecError(
     'model',
-    `the file needs model ${modelId}, at hand: ${known.join(', ')}; where it is to be had, "ddpm-codec model add" puts it into the store, or name its directory as \`model\``,
+    `the file needs model ${modelId}, at hand: ${known.join(', ') || 'none'}; put it into the store with "ddpm-codec model add", or name its directory as \`model\``,
   );
+}
+
+function idAndName({ name, id }: Pick<ModelInfo, 'name' | 'id'>): string {
+  return `${name} (${id.slice(0, MODEL_ID_DIGITS)})`;
+}
+
+/** Models of packages, and those of the store whose ids begin so. */
+async function modelsThatFit(modelId: string): Promise<NamedModel[]> {
+  const stored = (await storedModels()).filter(({ id }) => id.startsWith(modelId));
+  return Promise.all([...(await packagedModels()), ...stored].map(tryLoad));
 }
 
 /**
@@ -269,7 +293,7 @@ export async function dependentFiles(directory: string): Promise<string[]> {
 }
 
 /** Where a model is that somebody names. A directory of the same name as a model is reached by `./name`. */
-async function placeOf(text: string): Promise<ModelPlace & { readonly id?: string }> {
+async function placeOf(text: string): Promise<Place> {
   checkText('model', text, 'a name or a directory');
   const packaged = await packagedModels();
   const stored = await storedModels();

@@ -78,7 +78,7 @@ describe('model list', () => {
     await mkdir(join(directory, 'below/pictures'), { recursive: true });
     const { stdout, stderr } = await run('model list below');
     expect(stdout).toMatch(/^cifar10 /m);
-    expect(stderr).toMatch(/^ddpm-codec: no models in the directories of .*below; these are at hand everywhere\n$/);
+    expect(stderr).toMatch(/^ddpm-codec: no models in the directories of .*below; these have names here\n$/);
   });
 
   it('names what is a model in part', async () => {

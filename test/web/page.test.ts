@@ -242,6 +242,16 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await page.focus('#realism');
     for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowLeft');
     await eventually(name).toMatch(/, realism 0\.5$/);
+    await page.focus('#slider');
+    await page.keyboard.press('ArrowLeft');
+    expect(await name()).not.toContain('realism');
+    await eventually(name).toMatch(/, realism 0\.5$/);
+    expect(await page.inputValue('#left')).toBe('mean');
+    expect(await picture(page, 'left-canvas')).not.toEqual(mean);
+    // The other one is still there.
+    await page.keyboard.press('ArrowRight');
+    expect(await name()).toMatch(/, realism 0\.5$/);
+    await page.focus('#realism');
     const half = mean.data.map((value, i) => Math.round(value + 0.5 * (realistic.data[i] - value)));
     expect(rmse({ ...mean, data: half }, await picture(page, 'right-canvas'))).toBeLessThan(0.71);
     await page.keyboard.press('Home');
@@ -260,6 +270,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     expect(await numbers(page)).toContain('equal to the original');
     // Nothing is left to the decoder.
     expect(await page.isDisabled('#realism')).toBe(true);
+    expect(await page.textContent('#realism-value')).toBe('exact');
     const { bytes } = await saved(page, '#download-file');
     expect((await decodeHere(bytes)).image).toEqual(drawing);
     expect(complaints).toEqual([]);

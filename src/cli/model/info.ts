@@ -30,7 +30,7 @@ export const modelInfoCommand: CommandModule<object, InfoArgs> = {
       )
       .positional('model', {
         type: 'string',
-        description: 'Name of a model, digits that its id begins with, or a directory',
+        description: 'Name of a model, digits that the id of a stored one begins with, or a directory',
       })
       .options({ json: outputOptions.json } as const)
       .example('$0 model info photo', 'one that comes with ddpm-codec')
@@ -64,8 +64,12 @@ async function showModel(args: Arguments<InfoArgs>): Promise<void> {
 
 async function listAll(args: Arguments<ListArgs>): Promise<void> {
   const console = openConsole({ json: args.json, quiet: false });
-  const { listModels, loadModelInfo, CODEC_FILE, WEIGHTS_FILE } = await import('../../node/models.js');
-  const models: ModelReport[] = await Promise.all((await listModels()).map(reportModel));
+  const { readNamedModels, loadModelInfo, CODEC_FILE, WEIGHTS_FILE } = await import('../../node/models.js');
+  const models: ModelReport[] = [];
+  for (const one of await readNamedModels()) {
+    if ('model' in one) models.push(await reportModel(one.model.info));
+    else console.note(`${one.place.name}: ${console.wordsFor(one.error)}`);
+  }
   const known = new Set(models.map(({ directory }) => directory));
   const { directory = OWN_MODELS } = args;
   const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
@@ -88,7 +92,7 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
       console.note(`${path}: ${console.wordsFor(error)}`);
     }
   }
-  if (found === 0) console.note(`no models in the directories of ${resolve(directory)}; these are at hand everywhere`);
+  if (found === 0) console.note(`no models in the directories of ${resolve(directory)}; these have names here`);
   console.document({ models });
   const rows = models.map(({ name, id, parameters, config }) => [
     name,

@@ -117,7 +117,7 @@ const OPTIONS = {
     requiresArg: true,
     default: 0,
     description:
-      'Seed of all random numbers, 0 to 4294967295; several, such as 0,1,2, make files of each, and a table of how far they scatter',
+      'Seed of all random numbers, 0 to 4294967295; several, such as 0,1,2, make files of each, which takes the time of each, and a table of how far they scatter',
   },
   background: backgroundOption,
   shard: {
@@ -312,8 +312,8 @@ async function refuseInside(directory: string, names: readonly string[]): Promis
 
 /** Of the model named, or of all that `auto` may mean. */
 async function idsOf(model: string): Promise<string[]> {
-  const { listModels, loadModelInfo } = await import('../../node/models.js');
-  const infos = model === 'auto' ? await listModels() : [await loadModelInfo(model)];
+  const { DEFAULT_MODELS, loadModelInfo } = await import('../../node/models.js');
+  const infos = await Promise.all((model === 'auto' ? DEFAULT_MODELS : [model]).map(loadModelInfo));
   return infos.map(({ id }) => id.slice(0, 12));
 }
 

@@ -76,7 +76,7 @@ export interface Scatter {
   readonly seeds: number;
   /** Over the seeds, of the mean over the images; null unless every image comes to that RMSE with every seed. */
   readonly bitsPerDimAtRmse: readonly { readonly rmse: number; readonly over: Spread | null }[];
-  /** Of BD-rates by PSNR, percent; null where one of them is. */
+  /** Of BD-rates by PSNR, percent, against the same codecs for all of ours; null unless there is one for every seed. */
   readonly bdRates: readonly { readonly anchor: string; readonly over: Spread | null }[];
 }
 
@@ -171,13 +171,15 @@ function scatterOf(options: RdOptions, codecs: readonly CodecSummary[], comparis
   const { seeds } = options;
   if (seeds.length < 2) return [];
   const settings = ourSettings(options);
+  const byPsnr = comparisons.filter(({ measure }) => measure === 'psnr');
+  const anchors = [...new Set(byPsnr.map(({ anchor }) => anchor))];
   return ourSettings({ ...options, seeds: [seeds[0]] }).map(({ label, effort, realism }) => {
     const names = settings
       .filter((setting) => setting.effort === effort && setting.realism === realism)
       .map(({ name }) => name);
     const summaries = names.map((name) => codecs.find((codec) => codec.name === name)!);
-    const bdRates = comparisons.filter(({ test, measure }) => names.includes(test) && measure === 'psnr');
-    const anchors = [...new Set(bdRates.map(({ anchor }) => anchor))];
+    const bdRateOf = (name: string, anchor: string) =>
+      byPsnr.find((one) => one.test === name && one.anchor === anchor)?.bdRate?.value ?? null;
     return {
       label,
       seeds: seeds.length,
@@ -185,10 +187,7 @@ function scatterOf(options: RdOptions, codecs: readonly CodecSummary[], comparis
         rmse,
         over: spread(summaries.map(({ bitsPerDimAtRmse }) => bitsPerDimAtRmse[i].mean)),
       })),
-      bdRates: anchors.map((anchor) => ({
-        anchor,
-        over: spread(bdRates.filter((one) => one.anchor === anchor).map(({ bdRate }) => bdRate?.value ?? null)),
-      })),
+      bdRates: anchors.map((anchor) => ({ anchor, over: spread(names.map((name) => bdRateOf(name, anchor))) })),
     };
   });
 }
