@@ -1,30 +1,31 @@
 /**
- * The inner loops of the trellis, in AssemblyScript for WebAssembly with 128-bit vectors: transforms of codebooks, and Viterbi's step.
- * `src/codec/trellis/kernels.ts` calls them; `npm run build:kernels` compiles them. All arguments that are `usize` are places in memory, in
- * bytes.
+ * The inner loops of the trellis, in AssemblyScript for WebAssembly with 128-bit vectors: the transforms of codebooks,
+ * and the Viterbi step. `src/codec/trellis/kernels.ts` calls them; `npm run build:kernels` compiles them. Arguments of
+ * type `usize` are places in memory, in bytes.
  */
 
 /** Bits of a symbol: 16 branches leave a state, and 16 enter it. */
 const SYMBOL_BITS = 4;
 const BRANCHES = 1 << SYMBOL_BITS;
 const BYTES = 4;
-/** In a vector. */
+/** Numbers in a vector. */
 const LANES = 4;
 const VECTOR = LANES * BYTES;
 
-/** Four sign bits, the least significant first, in the places of the signs of four numbers. */
+/** Four sign bits, the least significant first, moved to the sign bits of four numbers. */
 function signsOf(bits: i32): v128 {
   const ones = v128.and(i32x4.splat(bits), i32x4(1, 2, 4, 8));
   return v128.shl<i32>(i32x4.ne(ones, i32x4.splat(0)), 31);
 }
 
 /**
- * H S y for one sign vector after another, S its signs.
+ * H S y for one sign vector after another; S has its signs on the diagonal.
  * @param y `size` floats
  * @param size of the Walsh-Hadamard matrix H, a power of two of at least 16
  * @param words packed signs, 32 to a word
  * @param wordsPerVector from one sign vector to the next
- * @param out results begin `step` floats apart; each overwrites what lies past that of the one before: room for (vectors - 1) step + size
+ * @param out results begin `step` floats apart; each overwrites the part of the previous one beyond `step`: room for
+ *   (vectors - 1) step + size
  */
 export function transformSigned(
   y: usize,
@@ -58,10 +59,10 @@ function transform4(a: v128): v128 {
   return f32x4.add(low, high);
 }
 
-/** What is left of H of this size when each four have been through that of size 4. */
+/** The remaining levels of H of this size, after H of size 4 has been applied to each group of four. */
 function transformRest(a: usize, size: i32): void {
   let h = LANES;
-  // Two levels at a time halve the passes over memory; an odd one is done first.
+  // Two levels at a time halve the passes over memory. If their number is odd, one level is done first.
   if (ctz(size) & 1) {
     for (let i = 0; i < size; i += 2 * h) {
       const p = a + <usize>(i * BYTES);
@@ -95,9 +96,9 @@ function transformRest(a: usize, size: i32): void {
 }
 
 /**
- * Viterbi's step, as `src/codec/trellis/trellis.ts` has it: for every state q the largest of the metrics of the 16 branches into it, and
- * which one it was, the first of equal ones. The branches into an even state and into the next one share states and scores, but for the
- * sign, so that 8 such pairs are done together.
+ * The Viterbi step, as in `src/codec/trellis/trellis.ts`: for every state q the largest metric of the 16 branches into
+ * it, and the branch that it came from, the first of equal ones. The branches into an even state and into the next one
+ * share states and scores except for the sign, so 8 such pairs are done together.
  * @param states 2^stateBits
  * @param before floats, the metrics of the states
  * @param halves floats, 8 for each state: scores of the branches of even index
@@ -143,7 +144,7 @@ export function extend(states: i32, before: usize, halves: usize, after: usize, 
     v128.store(to, v128.shuffle<f32>(even0, odd0, 2, 6, 3, 7), VECTOR);
     v128.store(to, v128.shuffle<f32>(even1, odd1, 0, 4, 1, 5), 2 * VECTOR);
     v128.store(to, v128.shuffle<f32>(even1, odd1, 2, 6, 3, 7), 3 * VECTOR);
-    // Two choices to 16 bits: the even state's in the lower byte.
+    // Two choices per 16 bits: the even state's in the lower byte.
     const low = v128.or(evenChoice0, v128.shl<i32>(oddChoice0, 8));
     const high = v128.or(evenChoice1, v128.shl<i32>(oddChoice1, 8));
     v128.store(choices + <usize>(group * BRANCHES), v128.narrow<i32>(low, high));

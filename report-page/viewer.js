@@ -1,6 +1,6 @@
 /**
- * The viewer of report.html: an image, a slider over the rate, what the decoder made of the file cut off there, and how far that
- * is from the original. Its data is in the page itself; nothing is fetched.
+ * The viewer of report.html: an image, a slider over the rate, the picture decoded from the file truncated at that rate,
+ * and its distance from the original. Its data is in the page itself; nothing is fetched.
  *
  * @typedef {{ picture: string, bytes: number, bitsPerDim: number, rmse: number, psnr: number | null, msSsim: number | null,
  *   ssim: number | null, t: number, klBits: number }} Point
@@ -8,7 +8,7 @@
  *   all of width x height
  */
 
-/** How many times the error is enlarged; middle grey is none. */
+/** Factor by which errors are amplified; middle grey is no error. */
 const GAIN = 4;
 
 /**
@@ -35,7 +35,7 @@ const canvases = {
 
 /** @type {Picture[]} */
 const pictures = JSON.parse(data.textContent ?? '[]');
-/** Number of the newest request, so that a picture that is decoded late does not replace a newer one. */
+/** Number of the latest request, so that a picture that is decoded late does not replace a newer one. */
 let latest = 0;
 
 /** @param {string} base64 */

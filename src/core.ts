@@ -1,7 +1,7 @@
 /**
- * What runs anywhere: encoding, decoding and sampling on an engine that the caller brings. Nothing here, or imported from here, needs
- * Node, threads, a file system or a package for pictures. Codewords are made in WebAssembly with vectors; a page with a content security policy has to
- * allow that (`wasm-unsafe-eval`).
+ * The part that runs anywhere: encoding, decoding and sampling on an engine that the caller provides. Neither this
+ * module nor its imports need Node, threads, a file system or a package for pictures. Codewords are made in WebAssembly
+ * with SIMD; a page with a content security policy has to allow that (`wasm-unsafe-eval`).
  *
  * @example
  * import { createModel, decode } from 'ddpm-codec/core';

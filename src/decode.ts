@@ -1,5 +1,5 @@
 /**
- * Decoding alone, in Node: nothing is loaded but the decoder, an engine and the models.
+ * Decoding alone, in Node: loads only the decoder, an engine and the models.
  *
  * @example
  * import { decode, openEngine, openModelFor } from 'ddpm-codec/decode';

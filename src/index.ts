@@ -1,5 +1,5 @@
 /**
- * ddpm-codec as a library for Node: what the command line is made of.
+ * ddpm-codec as a library for Node: the functions that the command line is built on.
  *
  * @example
  * import { decode, encode, encodePng, openEngine, openModelFor, readImage } from 'ddpm-codec';

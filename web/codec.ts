@@ -1,15 +1,15 @@
-/** The page's one codec, opened when it is first needed. */
+/** The page's only codec, opened on first use. */
 import { type BrowserCodec, openCodec, readModelIndex } from 'ddpm-codec/browser';
 import { html } from './elements.js';
 
 const engine = html('engine');
 
-/** Beside the page. */
+/** Relative to the page. */
 const MODELS = 'models/index.json';
 
 let opening: Promise<BrowserCodec> | undefined;
 
-/** The codec; another one after a fault that has ended it. */
+/** The codec; a new one after a fault that ended the old one. */
 export async function theCodec(): Promise<BrowserCodec> {
   if ((await opening)?.closed) opening = undefined;
   opening ??= open().catch((error: unknown) => {

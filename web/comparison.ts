@@ -1,4 +1,6 @@
-/** How far a file's picture is from the original, and what other formats make of as many bytes. */
+/**
+ * Shows how far a file's picture is from the original, and what other formats achieve with the same number of bytes.
+ */
 import type { RgbImage } from 'ddpm-codec/browser';
 import { inNumbers } from './distance.js';
 import { draw, errorMap } from './drawing.js';
@@ -9,7 +11,7 @@ import { inBytes } from './words.js';
 
 const NAMES = { jpeg: 'JPEG', webp: 'WebP' } as const;
 const FORMATS = ['jpeg', 'webp'] as const;
-/** Milliseconds without a movement of the slider, before other formats are tried. */
+/** Milliseconds that the slider must rest before other formats are tried. */
 const PAUSE = 150;
 
 export class Comparison {
@@ -19,14 +21,14 @@ export class Comparison {
   #latest = new AbortController();
   #shown: Point | undefined;
 
-  /** @param onOther told of the picture of a format; undefined while there is none */
+  /** @param onOther called with the picture of a format; undefined while there is none */
   constructor(original: RgbImage, onOther: (format: OtherFormat, image: RgbImage | undefined) => void) {
     this.#original = original;
     this.#files = otherFiles(original);
     this.#onOther = onOther;
   }
 
-  /** Shows all of it for a point. */
+  /** Updates the comparison for a point. */
   async show(point: Point): Promise<void> {
     if (point === this.#shown) return;
     this.close();
@@ -39,7 +41,7 @@ export class Comparison {
     for (const format of FORMATS) await this.#try(format, bytes, signal);
   }
 
-  /** Nothing is shown after this, unless it is asked for. */
+  /** Stops updates until the next `show`. */
   close(): void {
     this.#latest.abort();
     this.#latest = new AbortController();

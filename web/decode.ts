@@ -1,4 +1,4 @@
-/** A file becomes a picture, while it comes. */
+/** Decodes a file to a picture while it arrives. */
 import { type BrowserDecodeResult, type BrowserPoint, CodecError, readInfo, repairHeader } from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
 import { say } from './messages.js';
@@ -7,7 +7,7 @@ import { Progress } from './progress.js';
 import { closeViewer, Viewer } from './viewer.js';
 import { baseName, inBytes, sentence } from './words.js';
 
-/** Pictures that are too few for a slider. */
+/** Fewer pictures than this are too few for a slider. */
 const FEW_POINTS = 6;
 
 /** Decodes all bytes of a file. */
@@ -27,7 +27,7 @@ export async function decodeUrl(url: string, signal: AbortSignal): Promise<void>
     const codec = await theCodec();
     try {
       const result = await codec.decode(stream, { tolerant: true, ...seen.listeners, signal });
-      // Of what comes fast few steps are shown, and a drawing has none: once more, for the slider.
+      // A fast download shows few steps, and a drawing has none: decode once more, for the slider.
       return seen.count() < FEW_POINTS ? await decodeBytes(seen.file, seen, signal) : result;
     } catch (error) {
       signal.throwIfAborted();
@@ -37,7 +37,7 @@ export async function decodeUrl(url: string, signal: AbortSignal): Promise<void>
   });
 }
 
-/** The last part of an address, as it is read. */
+/** The last part of an address, decoded for people. */
 function nameIn(url: string): string {
   const { pathname } = new URL(url, location.href);
   try {
@@ -47,13 +47,13 @@ function nameIn(url: string): string {
   }
 }
 
-/** A download that ended before its end. */
+/** A download that broke off. */
 class BrokenOff extends CodecError {}
 
-/** What there is of a file, on the page. */
+/** The part of a file that has arrived, and its display. */
 interface Seen {
   file: Uint8Array;
-  /** Pictures that are shown. */
+  /** Number of pictures on the slider. */
   count(): number;
   readonly listeners: Listeners;
 }
@@ -110,7 +110,7 @@ async function decodeBytes(bytes: Uint8Array, { listeners }: Seen, signal: Abort
   return codec.decode(bytes, { tolerant: true, progressivePoints, ...listeners, signal });
 }
 
-/** @throws CodecError where it does not come */
+/** @throws CodecError where it cannot be loaded */
 async function request(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
   const response = await fetch(url, { signal }).catch((cause: unknown) => {
     signal.throwIfAborted();
@@ -127,7 +127,7 @@ async function request(url: string, signal: AbortSignal): Promise<ReadableStream
   return response.body;
 }
 
-/** Passes bytes on as they come, and keeps them. */
+/** Passes bytes on as they arrive, and keeps them. */
 function arriving(body: ReadableStream<Uint8Array<ArrayBuffer>>, seen: Seen): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   return new ReadableStream({

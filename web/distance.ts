@@ -2,9 +2,9 @@
 import { psnr, type RgbImage, rmse } from 'ddpm-codec/browser';
 
 export interface Distance {
-  /** Grey levels, 0..255. */
+  /** In grey levels, 0..255. */
   readonly rmse: number;
-  /** dB; Infinity when equal. */
+  /** In dB; Infinity for equal pictures. */
   readonly psnr: number;
 }
 

@@ -1,9 +1,9 @@
-/** Pictures on canvases. */
+/** Draws pictures on canvases. */
 import { fromRgba, type RgbImage, toRgba } from 'ddpm-codec/browser';
 
-/** How many times the error is enlarged; middle grey is none. */
+/** Factor by which errors are amplified; middle grey is no error. */
 const GAIN = 4;
-/** Pixels of pictures whose pixels are to be seen. */
+/** Up to this many pixels, single pixels should be visible. */
 const SMALL = 256 * 256;
 
 /** @throws Error where the browser has no memory for it */
@@ -28,7 +28,7 @@ export function canvasOf(image: RgbImage): HTMLCanvasElement {
   return canvas;
 }
 
-/** What a picture is off by, in each colour. */
+/** The amplified error of a picture, in each colour. */
 export function errorMap(original: RgbImage, { data }: RgbImage): RgbImage {
   const { width, height, alpha } = original;
   const map = new Uint8ClampedArray(data.length);
@@ -36,7 +36,7 @@ export function errorMap(original: RgbImage, { data }: RgbImage): RgbImage {
   return { width, height, data: new Uint8Array(map.buffer), ...(alpha && { alpha }) };
 }
 
-/** The picture with sides of half as many pixels. */
+/** The picture at half the width and height. */
 export function halved(image: RgbImage): RgbImage {
   const half = document.createElement('canvas');
   half.width = Math.max(1, Math.round(image.width / 2));

@@ -1,6 +1,6 @@
 /** Elements of the page by their ids. */
 
-/** @throws Error where the page has none of this type */
+/** @throws Error where the page has no element of this id and type */
 export function element<T extends Element>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
   if (!(found instanceof type)) throw new Error(`#${id} is missing`);

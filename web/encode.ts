@@ -1,4 +1,4 @@
-/** A picture becomes a file, and the file the pictures of its truncations. */
+/** Encodes a picture to a file, and decodes the file at several sizes. */
 import type { BrowserEncodeOptions, BrowserEncodeResult, RgbImage } from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
 import { pointOf, sizesFor } from './points.js';
@@ -6,7 +6,7 @@ import { type LongAnswers, Progress } from './progress.js';
 import { Viewer } from './viewer.js';
 import { inBytes } from './words.js';
 
-/** Megapixels from which on it is asked at once. */
+/** Megapixels above which the page asks before it begins. */
 const LARGE = 1;
 
 /** @param answers for a picture that takes long */

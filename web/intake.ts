@@ -6,7 +6,7 @@ export function onFile(take: (file: File) => void): void {
   choose.addEventListener('change', () => {
     const [file] = choose.files ?? [];
     if (file) take(file);
-    // So that the same one can be chosen again.
+    // Allows choosing the same file again.
     choose.value = '';
   });
   document.addEventListener('dragover', (event) => {

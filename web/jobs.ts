@@ -1,11 +1,11 @@
-/** One job at a time: a new one ends the one before. */
+/** Runs one job at a time: a new one ends the previous one. */
 import { button } from './elements.js';
 import { say } from './messages.js';
 import { sentence } from './words.js';
 
 let present: AbortController | undefined;
 
-/** Does work; its error is shown on the page. */
+/** Runs a job, and shows its error on the page. */
 export async function run(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   present?.abort();
   const own = new AbortController();

@@ -10,7 +10,7 @@ import { onAgain, readSettings } from './settings.js';
 import { closeViewer } from './viewer.js';
 import { baseName } from './words.js';
 
-/** The picture that can be encoded once more. */
+/** The last picture, for encoding it again. */
 let picture: { readonly name: string; readonly image: RgbImage } | undefined;
 
 onFile((file) => {
@@ -52,7 +52,7 @@ function setPicture(given: typeof picture): void {
   button('again').hidden = given === undefined;
 }
 
-/** The magic number, with any version. */
+/** Checks for the magic number, with any version. */
 function isCodecFile([first, second]: Uint8Array): boolean {
   return first === 0xdd && second >> 4 === 0xc;
 }

@@ -1,9 +1,9 @@
-/** What went wrong, and what else is to be said. */
+/** Shows errors and other messages. */
 import { html } from './elements.js';
 
 const message = html('message');
 
-/** Takes back what was said, unless something else has been said since. */
+/** Removes a message, unless another one has replaced it. */
 export function unsay(text: string): void {
   if (message.textContent === text) say('');
 }

@@ -1,4 +1,4 @@
-/** The same picture as the browser's canvas writes it in other formats, at about the same size. */
+/** The same picture in other formats at about the same size, as written by the browser's canvas. */
 import { flatten, type RgbImage, readPicture } from 'ddpm-codec/browser';
 import { type Distance, distance } from './distance.js';
 import { canvasOf, encoded } from './drawing.js';
@@ -10,7 +10,7 @@ export interface Other {
   readonly image: RgbImage;
   readonly bytes: number;
   readonly distance: Distance;
-  /** False where the smallest that the canvas makes is larger than asked for. */
+  /** False where even the canvas's smallest file is larger than requested. */
   readonly fits: boolean;
 }
 
@@ -27,7 +27,7 @@ export function otherFiles(original: RgbImage): Record<OtherFormat, OtherFiles> 
   };
 }
 
-/** Finds files of a format. What has been tried is kept. */
+/** Finds files of a format, and remembers earlier attempts. */
 class OtherFiles {
   readonly #type: string;
   readonly #original: RgbImage;
@@ -42,7 +42,7 @@ class OtherFiles {
   }
 
   /**
-   * The file of highest quality that is not larger, or the smallest.
+   * The file of the highest quality within this size, or else the smallest file.
    * @returns undefined where the canvas does not write the format
    * @throws the signal's reason
    */
@@ -68,7 +68,7 @@ class OtherFiles {
     const known = this.#tried.get(quality);
     if (known) return known;
     const blob = await encoded(this.#canvas, this.#type, quality / BEST);
-    // A canvas writes PNG in the place of what it does not know.
+    // A canvas writes PNG instead of formats that it does not know.
     if (blob?.type !== this.#type) return undefined;
     this.#tried.set(quality, blob);
     return blob;

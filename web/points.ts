@@ -1,24 +1,24 @@
-/** The pictures of a file at rising sizes, as many of them as there is memory for. */
+/** The pictures of a file at increasing sizes, as many as memory allows. */
 import type { BrowserPoint, RgbImage, Size } from 'ddpm-codec/browser';
 import { type Distance, distance } from './distance.js';
 
-/** A picture, and how much of the file it takes. */
+/** A picture, and how much of the file it needs. */
 export interface Point {
   readonly bytes: number;
   readonly steps: number;
   readonly image: RgbImage;
-  /** Whether samples are exact already: nothing of them is left to the realism of the decoder. */
+  /** Whether the samples are exact already, so that the decoder's realism has no effect. */
   readonly isExact: boolean;
-  /** From the original, where there is one. */
+  /** Distance from the original, where there is one. */
   readonly distance?: Distance;
 }
 
-/** A point of a decoder. */
+/** Converts a point of a decoder. */
 export function pointOf({ bytesUsed, stepsUsed, knownSamples, image }: BrowserPoint): Omit<Point, 'distance'> {
   return { bytes: bytesUsed, steps: stepsUsed, image, isExact: knownSamples > 0 };
 }
 
-/** Of all the pictures together. */
+/** Maximum bytes of all pictures together. */
 const MEMORY = 400e6;
 const MOST_POINTS = 24;
 const POINTS_OF_A_FILE = 12;
@@ -26,10 +26,10 @@ const POINTS_OF_A_FILE = 12;
 const capacity = ({ width, height }: Size) =>
   Math.max(3, Math.min(MOST_POINTS, Math.floor(MEMORY / (3 * width * height))));
 
-/** Where a size is among others: at low rates a byte makes more of a difference. */
+/** Position of a size on the slider: at low rates a byte makes a larger difference. */
 const position = ({ bytes }: Point) => Math.sqrt(bytes);
 
-/** Sizes to decode a file of so many bytes at. */
+/** The sizes at which to decode a file of this many bytes. */
 export function sizesFor(size: Size, bytes: number): number[] {
   const count = Math.min(POINTS_OF_A_FILE, capacity(size));
   return Array.from({ length: count }, (_, i) => Math.ceil(bytes * ((i + 1) / count) ** 2));
@@ -43,12 +43,12 @@ export class Points {
     this.#original = original;
   }
 
-  /** In the order of their sizes. */
+  /** In ascending order of size. */
   get all(): readonly Point[] {
     return this.#all;
   }
 
-  /** Adds one; of two of the same size the newer is kept. */
+  /** Adds a point; of two with the same size the newer one stays. */
   add(point: Omit<Point, 'distance'>): void {
     const at = this.#all.findIndex(({ bytes }) => bytes >= point.bytes);
     const full: Point = { ...point, ...(this.#original && { distance: distance(this.#original, point.image) }) };
@@ -57,7 +57,7 @@ export class Points {
     if (this.#all.length > capacity(point.image)) this.#all.splice(this.#leastMissed(), 1);
   }
 
-  /** The one whose neighbours are nearest to each other; never the first or the last. */
+  /** Index of the point whose neighbours are closest to each other; never the first or the last. */
   #leastMissed(): number {
     const gap = (i: number) => position(this.#all[i + 1]) - position(this.#all[i - 1]);
     let least = 1;

@@ -1,4 +1,4 @@
-/** How far the work is, how long it still takes, and a question where that is long. */
+/** Shows the progress of work and the time left, and asks a question where that is long. */
 import type { DownloadProgress } from 'ddpm-codec/browser';
 import { button, element, html } from './elements.js';
 import { inMegabytes, inTime } from './words.js';
@@ -10,22 +10,25 @@ const announcement = html('announcement');
 const question = html('question');
 const questionText = html('question-text');
 
-/** Seconds of work from which it is told how long the rest takes: the last ones, since a step may take longer than the one before. */
+/**
+ * Seconds of observed work needed to estimate the time left. The estimate uses the latest work, since a step may take
+ * longer than the one before.
+ */
 const OBSERVED = 4;
-/** Seconds of the past that are forgotten. */
+/** Older progress, in seconds, is forgotten. */
 const FORGOTTEN = 15;
-/** Seconds that are long. */
+/** Seconds that count as long. */
 const LONG = 60;
-/** Parts of the work that are told to those who hear the page. */
+/** Steps of progress that screen readers announce, as a fraction. */
 const TOLD = 0.25;
 
-/** What a long job may be answered with. */
+/** The user's answers about a long job. */
 export interface LongAnswers {
   half(): void;
   cancel(): void;
 }
 
-/** What the page shows; a job that has been replaced shows nothing more. */
+/** The progress on display; a job that has been replaced shows no more. */
 let shown: Progress | undefined;
 
 export class Progress {
@@ -34,7 +37,7 @@ export class Progress {
   #told = 0;
   #answers: LongAnswers | undefined;
 
-  /** @param answers asks once, where the work takes long */
+  /** @param answers if given, the page asks once where the work takes long */
   constructor(label: string, answers?: LongAnswers) {
     this.#label = label;
     this.#answers = answers;
@@ -44,7 +47,7 @@ export class Progress {
     this.label(label);
   }
 
-  /** A new part of the work, of unknown length until more is known. */
+  /** Begins a new part of the work. Its length is unknown at first. */
   label(label: string): void {
     this.#label = label;
     this.#past = [];
@@ -62,7 +65,7 @@ export class Progress {
     }
   }
 
-  /** @param fraction part of the work that is done, 0..1 */
+  /** @param fraction of the work that is done, 0..1 */
   work(fraction: number, details = ''): void {
     bar.value = fraction;
     const left = this.#secondsLeft(fraction);
@@ -75,7 +78,7 @@ export class Progress {
     if (left !== undefined && left > LONG) this.ask(`Encoding takes about ${inTime(left)} more.`);
   }
 
-  /** @returns undefined while it is not known */
+  /** @returns undefined while it is unknown */
   #secondsLeft(fraction: number): number | undefined {
     const time = performance.now() / 1000;
     const past = this.#past;
@@ -86,7 +89,7 @@ export class Progress {
     return spent < OBSERVED || done <= 0 ? undefined : (spent / done) * (1 - fraction);
   }
 
-  /** Asks whether to go on, once; work goes on meanwhile. */
+  /** Asks once whether to go on; the work continues in the meantime. */
   ask(why: string): void {
     const answers = this.#answers;
     if (!answers) return;
@@ -105,7 +108,7 @@ export class Progress {
     announcement.textContent = questionText.textContent;
   }
 
-  /** @param said to those who hear the page */
+  /** @param said announced to screen readers */
   end(said: string): void {
     if (shown !== this) return;
     section.hidden = true;

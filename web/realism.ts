@@ -1,4 +1,4 @@
-/** A dial between the picture of least error and the most realistic one of the same bytes. */
+/** A dial between the picture of least error and the most realistic one, from the same bytes. */
 import type { RgbImage } from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
 import { distance } from './distance.js';
@@ -13,29 +13,29 @@ const section = html('dial');
 const dial = input('realism');
 const value = html('realism-value');
 
-/** Milliseconds without a movement before the most realistic picture is made: that takes longer than decoding does. */
+/** Milliseconds that the dial must rest before the most realistic picture is made, which takes longer than decoding. */
 const PAUSE = 300;
-/** Of the most realistic pictures together. */
+/** Maximum bytes of all most realistic pictures together. */
 const MEMORY = 100e6;
 
-/** What the dial needs of a file. */
+/** What the dial needs to know about a file. */
 export interface Dialled {
   readonly original: RgbImage | undefined;
-  /** The file, and how much of it a point takes. */
+  /** The file, and how much of it a point uses. */
   bytesOf(point: Point): { readonly file: Uint8Array; readonly maxBytes: number };
-  /** Told when there is something else to show. */
+  /** Called when the picture to show has changed. */
   onChange(): void;
 }
 
 export class RealismDial {
   readonly #of: Dialled;
-  /** Those of realism 1 that have been made, the one that was shown last at the end. */
+  /** Finished pictures of realism 1, the most recently shown last. */
   readonly #pictures = new Map<Point, RgbImage>();
   #mixed: { readonly point: Point; readonly realism: number; readonly result: Point } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** What is wanted, or being made. */
+  /** The point whose picture is wanted or being made. */
   #making: { readonly point: Point } | undefined;
-  /** What went wrong with the last one, as it was said. */
+  /** The error message about the last picture. */
   #fault = '';
 
   constructor(of: Dialled) {
@@ -48,27 +48,27 @@ export class RealismDial {
     };
   }
 
-  /** From now on it can be used. */
+  /** Makes the dial available. */
   offer(): void {
     section.hidden = false;
     this.#of.onChange();
   }
 
-  /** Nothing more is made. */
+  /** Stops making pictures, and hides the dial. */
   close(): void {
     section.hidden = true;
     clearTimeout(this.#timer);
     this.#making = undefined;
   }
 
-  /** Whether it is turned, at a point where that makes a difference. */
+  /** Whether the dial is turned, and makes a difference at this point. */
   isTurned(point: Point): boolean {
     return !section.hidden && !point.isExact && dial.valueAsNumber > 0;
   }
 
   /**
-   * A point as the dial wants it, where the pictures for it are there; they are made otherwise.
-   * @returns the point itself where it does not, or not yet
+   * The point with the dial's realism. If its picture is missing, it is made.
+   * @returns the point itself at realism 0, or while the picture is missing
    */
   apply(point: Point): { readonly point: Point; readonly realism: number } {
     dial.disabled = point.isExact;
@@ -90,7 +90,7 @@ export class RealismDial {
     return { ...point, image, ...(original && { distance: distance(original, image) }) };
   }
 
-  /** Makes the picture of a point after a while, unless another one is wanted before. */
+  /** Makes the picture of a point after a pause, unless another one is wanted by then. */
   #want(point: Point | undefined): void {
     if (point === this.#making?.point) return;
     clearTimeout(this.#timer);
@@ -126,7 +126,7 @@ export class RealismDial {
       progress.end(said);
       if (this.#making === making) {
         this.#making = undefined;
-        // Who stops it does not want it.
+        // Whoever stops it does not want it.
         if (!this.#pictures.has(point)) set(0);
         this.#of.onChange();
       }
@@ -147,7 +147,7 @@ function set(realism: number): void {
   value.textContent = String(realism);
 }
 
-/** On the straight line between the pictures of realism 0 and 1. */
+/** Interpolates linearly between the pictures of realism 0 and 1. */
 function between(mean: RgbImage, flow: RgbImage, realism: number): RgbImage {
   const data = new Uint8ClampedArray(mean.data.length);
   for (let i = 0; i < data.length; i++) data[i] = mean.data[i] + realism * (flow.data[i] - mean.data[i]);

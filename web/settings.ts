@@ -1,4 +1,4 @@
-/** What the page asks before encoding. */
+/** The settings for encoding on the page. */
 import type { BrowserEncodeOptions } from 'ddpm-codec/browser';
 import { element, html, input } from './elements.js';
 
@@ -14,7 +14,7 @@ for (const name of ['rmse', 'bytes']) {
   });
 }
 
-/** @returns undefined where a number is none; the browser has said so */
+/** @returns undefined where a number is invalid; the browser has reported it */
 export function readSettings(): BrowserEncodeOptions | undefined {
   if (!form.reportValidity()) return undefined;
   return { effort: effort.valueAsNumber, ...stopOf(String(new FormData(form).get('stop'))) };
@@ -25,7 +25,7 @@ function stopOf(choice: string): BrowserEncodeOptions {
   return choice === 'bytes' ? { maxBytes: input('bytes').valueAsNumber } : { targetRmse: input('rmse').valueAsNumber };
 }
 
-/** Told when the picture is to be encoded once more. */
+/** Calls `listener` when the picture is to be encoded again. */
 export function onAgain(listener: () => void): void {
   form.addEventListener('submit', (event) => {
     event.preventDefault();

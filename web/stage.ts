@@ -1,4 +1,4 @@
-/** Two pictures over each other, with a divider between them. */
+/** Two overlaid pictures with a divider between them. */
 import type { RgbImage } from 'ddpm-codec/browser';
 import { draw } from './drawing.js';
 import { canvas, html, input } from './elements.js';
@@ -10,10 +10,10 @@ const divider = input('divider');
 const actual = input('actual');
 const actualSize = html('actual-size');
 const sides = { left: canvas('left-canvas'), right: canvas('right-canvas') };
-/** What each side shows. */
+/** The picture on each side. */
 const present: { left?: RgbImage; right?: RgbImage } = {};
 
-/** @param label what is seen there */
+/** @param label describes the picture */
 export function showSide(side: keyof typeof sides, image: RgbImage, label: string): void {
   sides[side].setAttribute('aria-label', label);
   if (present[side] !== image) {
@@ -25,7 +25,7 @@ export function showSide(side: keyof typeof sides, image: RgbImage, label: strin
   html('left-side').hidden = present.left === present.right;
 }
 
-/** Small pictures are enlarged; large ones are as wide as the page unless asked for otherwise. */
+/** Enlarges small pictures; large ones are as wide as the page, unless the user chooses their actual size. */
 function resize({ width, height }: RgbImage): void {
   pair.style.setProperty('--width', String(width));
   pair.style.setProperty('--height', String(height));

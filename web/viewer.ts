@@ -1,4 +1,4 @@
-/** A file at every place where it can be cut off: a slider, the picture beside another one, and what can be saved of it. */
+/** A file at every point where it can be truncated: a slider, the picture beside another one, and downloads. */
 import { type RgbImage, truncate } from 'ddpm-codec/browser';
 import { Comparison } from './comparison.js';
 import { inNumbers } from './distance.js';
@@ -17,7 +17,7 @@ const left = element('left', HTMLSelectElement);
 const rightName = html('right-name');
 const facts = html('facts');
 
-/** What stands on the left. */
+/** The picture on the left. */
 type Side = 'original' | 'whole' | 'mean' | 'jpeg' | 'webp';
 
 const LABELS: Readonly<Record<Side, string>> = {
@@ -30,7 +30,7 @@ const LABELS: Readonly<Record<Side, string>> = {
 
 let shown: Viewer | undefined;
 
-/** What is shown is shown no longer, and what was said of it. */
+/** Closes the viewer, and removes its message. */
 export function closeViewer(): void {
   shown?.close();
   shown = undefined;
@@ -44,16 +44,16 @@ export class Viewer {
   readonly #comparison: Comparison | undefined;
   readonly #dial: RealismDial;
   readonly #sides = new Map<Side, RgbImage>();
-  /** The point at the slider's place, as the dial wants it. */
+  /** The point at the slider's position, with the dial's realism. */
   #seen: ReturnType<RealismDial['apply']> | undefined;
   #file: Uint8Array | undefined;
   #isWhole = false;
-  /** The slider stays at the end until somebody moves it. */
+  /** Whether the slider stays at the end; so it does until the user moves it. */
   #follows = true;
 
   /**
-   * @param name of the picture, for files that are saved
-   * @param original shown while there is nothing else, and compared with
+   * @param name of the picture, for saved files
+   * @param original shown while there is nothing else, and used for comparison
    */
   constructor(name: string, original?: RgbImage) {
     closeViewer();
@@ -86,20 +86,20 @@ export class Viewer {
     this.#show();
   }
 
-  /** Pictures that it has. */
+  /** Number of pictures. */
   get count(): number {
     return this.#points.all.length;
   }
 
-  /** Nothing more is shown. */
+  /** Stops all updates. */
   close(): void {
     this.#comparison?.close();
     this.#dial.close();
   }
 
   /**
-   * What can be saved from now on.
-   * @param isWhole then all of it belongs to the last picture, also what no picture is made of
+   * Sets the file for saving.
+   * @param isWhole whether the last picture uses all of it, including bytes that do not affect pictures
    */
   setFile(file: Uint8Array, isWhole = false): void {
     this.#file = file;
@@ -107,12 +107,12 @@ export class Viewer {
     this.#show();
   }
 
-  /** The file can be decoded to pictures of any realism, from now on. */
+  /** Makes the dial of realism available: from now on the file can be decoded. */
   offerRealism(): void {
     if (shown === this && this.#file && this.#present) this.#dial.offer();
   }
 
-  /** A picture more. Points may come in any order. */
+  /** Adds a picture. Points may come in any order. */
   add(point: Omit<Point, 'distance'>): void {
     const present = this.#present;
     this.#points.add(point);
@@ -124,7 +124,7 @@ export class Viewer {
     this.#show();
   }
 
-  /** Says what is known of the file. */
+  /** Lists facts about the file. */
   describe(entries: readonly (readonly [name: string, value: string])[]): void {
     const nodes = entries.flatMap(([name, value]) => {
       const term = document.createElement('dt');

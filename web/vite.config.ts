@@ -1,4 +1,4 @@
-/** Builds the page into `page`, with nothing but files of its own. */
+/** Builds the page into `page`; it loads no files from elsewhere. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -11,7 +11,10 @@ export default defineConfig({
   plugins: [listEngine()],
 });
 
-/** Writes `engine.json`: which files are those of onnxruntime-web, byte by byte. They need not be packed with the page. */
+/**
+ * Writes `engine.json`, which lists the files that are byte for byte those of onnxruntime-web. They need not be packed
+ * with the page.
+ */
 function listEngine(): Plugin {
   const engine = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
   return {

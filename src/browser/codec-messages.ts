@@ -1,4 +1,4 @@
-/** What a page and its codec's worker say to each other. */
+/** Messages between a page and its codec's worker. */
 import type { ErrorCode } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 import type {
@@ -11,7 +11,7 @@ import type {
 } from './api.js';
 import type { DownloadProgress } from './models.js';
 
-/** Options that are told as events, or by a message of their own. */
+/** Options that are sent as events, or in a separate message. */
 type Told = 'signal' | 'onProgress' | 'onPoint' | 'onDownload' | 'onEngine';
 
 export type SentCodecOptions = Omit<CodecOptions, Told>;
@@ -22,7 +22,7 @@ export type SentDecodeOptions = Omit<BrowserDecodeOptions, Told>;
 export type Request =
   | { readonly open: SentCodecOptions }
   | { readonly job: number; readonly encode: RgbImage; readonly options: SentEncodeOptions }
-  /** Without bytes these come in chunks, as far as they are asked for; the last one is `end`. */
+  /** A stream's bytes come in chunks, as many as the worker requests; the last one is `end`. */
   | {
       readonly job: number;
       readonly decode: Uint8Array | 'stream';
@@ -32,19 +32,19 @@ export type Request =
   | { readonly job: number; readonly chunk: Uint8Array | 'end' }
   | { readonly job: number; readonly abort: true };
 
-/** What a job says before its end. */
+/** A job's messages before its result. */
 export interface JobEvents {
-  /** Asks for so many bytes more of the stream, or its end. */
+  /** Requests this many more bytes of the stream, or its end. */
   readonly wants?: number;
   readonly download?: DownloadProgress;
-  /** Of encoding, an `EncodeProgress`; of decoding, a fraction. */
+  /** For encoding an `EncodeProgress`, for decoding a fraction. */
   readonly progress?: unknown;
   readonly point?: BrowserPoint;
 }
 
 export interface SentError {
   readonly message: string;
-  /** Of a `CodecError`. */
+  /** Code of a `CodecError`. */
   readonly code?: ErrorCode;
 }
 

@@ -1,4 +1,4 @@
-/** Encodes and decodes on a thread of its own, one job after another. */
+/** Encodes and decodes on a separate thread, one job after another. */
 import type { DecodePoint } from '../codec/api.js';
 import { decode } from '../codec/decoder/decode.js';
 import { encode } from '../codec/encoder/encoder.js';
@@ -23,25 +23,25 @@ const scope = self as unknown as {
 interface Job {
   readonly number: number;
   readonly abort: AbortController;
-  /** What has come of a stream, and who waits for more. */
+  /** Chunks of a stream that have arrived; `wake` resumes a job that waits for more. */
   readonly chunks: (Uint8Array | 'end')[];
   wake(): void;
 }
 
 type DecodeRequest = Extract<Request, { readonly wantsPoints: boolean }>;
 
-/** Bytes of a stream that are waiting here at most, but for the rest of a chunk: a file may be longer than there is memory for. */
+/** Maximum bytes of a stream that wait here, apart from the rest of a chunk: a file may be larger than memory. */
 const BYTES_AHEAD = 65_536;
 
 const jobs = new Map<number, Job>();
 let options: SentCodecOptions;
 let queue: Promise<unknown> = Promise.resolve();
 
-/** Opened when they are needed; lossless work is done on the CPU. */
+/** Opened on demand; lossless work runs on the CPU. */
 let engines = createEngines();
-/** All of them, to be closed. */
+/** All opened engines, to be closed. */
 const opened: Engine[] = [];
-/** What computes, as it was last told. */
+/** The description of what computes, as last sent. */
 let told: string | undefined;
 /** The model in use. */
 let present: { readonly source: ModelSource; readonly engine: Engine; readonly model: Model } | undefined;
@@ -80,7 +80,7 @@ async function finish(
   }
 }
 
-/** An engine that has failed is not asked again: the next job opens another. */
+/** Discards engines that have failed: the next job opens new ones. */
 async function renew(): Promise<void> {
   present = undefined;
   engines = createEngines();
@@ -118,7 +118,7 @@ async function decodeJob(
   const pace = createPace();
   const { signal } = job.abort;
   const points = {
-    // Pictures are for the time in which nothing comes; where all is there, they take a fifth of it.
+    // Make pictures while no bytes arrive; where all bytes are there, pictures take a fifth of the time.
     wantsPoint: () => pace.begin(job.chunks.length === 0),
     onPoint: ({ unrounded: _, ...point }: DecodePoint) => {
       pace.end();
@@ -166,7 +166,7 @@ async function engineFor(isLossless: boolean): Promise<Engine> {
   return isLossless && engine.approximate ? engines.lossless() : engine;
 }
 
-/** The model on the engine for the work; that of the work before is closed, if it was another. */
+/** The model on the engine for this work; closes the previous model, if it was a different one. */
 async function modelOf(job: Job, source: ModelSource, isLossless: boolean): Promise<Model> {
   const opening = engineFor(isLossless);
   if (present?.source === source && present.engine === (await opening)) {
@@ -184,13 +184,13 @@ async function modelOf(job: Job, source: ModelSource, isLossless: boolean): Prom
   return present.model;
 }
 
-/** Tells when to make another picture: after four times what the last one took. */
+/** Decides when to make the next picture: after four times what the last one took. */
 function createPace() {
   let began = 0;
   let ended = 0;
   let took = 0;
   return {
-    /** @param isIdle then it is time in any case @returns whether one is begun */
+    /** @param isIdle whether to make one in any case @returns whether one begins */
     begin(isIdle: boolean): boolean {
       const now = performance.now();
       const isTime = isIdle || now - ended >= 4 * took;
@@ -204,7 +204,7 @@ function createPace() {
   };
 }
 
-/** What comes of a job's stream. */
+/** The chunks of a job's stream. */
 async function* streamOf(job: Job): AsyncGenerator<Uint8Array> {
   for (;;) {
     const chunk = job.chunks.shift();
@@ -221,7 +221,7 @@ async function* streamOf(job: Job): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** The bytes up to where the header is whole, or all there are. */
+/** The bytes up to the chunk that completes the header, or all bytes if none does. */
 async function throughHeader(chunks: AsyncGenerator<Uint8Array>): Promise<Uint8Array> {
   let bytes: Uint8Array = new Uint8Array(0);
   for (let { done, value } = await chunks.next(); !done; { done, value } = await chunks.next()) {

@@ -13,8 +13,8 @@ interface Job {
 }
 
 /**
- * Opens a codec. Its engine and its models are opened when they are first needed.
- * @throws CodecError('usage') for arguments that are not what they should be
+ * Opens a codec. It opens its engine and its models on first use.
+ * @throws CodecError('usage') for invalid arguments
  */
 export function openCodec(options: CodecOptions): BrowserCodec {
   checkObject('options', options);
@@ -39,7 +39,7 @@ export function openCodec(options: CodecOptions): BrowserCodec {
   });
   const breakDown = (why: string) => {
     broken ??= new CodecError('engine', `the codec's worker stopped: ${why}; open another codec`);
-    // With those that it has started.
+    // Also ends the workers that it has started.
     worker.terminate();
     for (const job of jobs.values()) job.reject(broken);
   };
@@ -71,7 +71,7 @@ export function openCodec(options: CodecOptions): BrowserCodec {
     }
   }
 
-  /** Sends what is asked for of a stream, as long as the job goes on. @returns how more is asked for */
+  /** Sends the requested bytes of a stream, as long as the job runs. @returns a function that requests more */
   function forward(job: number, reader: ReadableStreamDefaultReader<Uint8Array>): (bytes: number) => void {
     let wanted = 0;
     let isReading = false;
@@ -128,7 +128,7 @@ export function openCodec(options: CodecOptions): BrowserCodec {
       try {
         return await run<BrowserDecodeResult>(begin, tell, signal);
       } finally {
-        // A read that still waits ends by this.
+        // Ends a read that is still waiting.
         void reader?.cancel().catch(() => {});
       }
     },

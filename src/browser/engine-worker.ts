@@ -1,4 +1,4 @@
-/** Runs ONNX graphs on a thread of its own, one run after another. */
+/** Runs ONNX graphs on a separate thread, one run after another. */
 import { type GraphRunner, type OnnxGraph, type OnnxRuntimeApi, openSession } from '../engine/onnx-session.js';
 import type { EngineSetup, GraphRelease, GraphRequest } from './engine-messages.js';
 
@@ -12,7 +12,7 @@ const scope = self as unknown as {
 const graphs = new Map<number, Promise<GraphRunner>>();
 let runtime: Promise<OnnxRuntimeApi> | undefined;
 let provider: 'wasm' | 'webgpu' = 'wasm';
-/** What is done, in the order in which it was asked for. */
+/** Handles messages in the order of their arrival. */
 let queue: Promise<unknown> = Promise.resolve();
 
 scope.onmessage = ({ data }) => {
@@ -28,7 +28,7 @@ async function handle(message: Incoming): Promise<void> {
   } else if ('release' in message) {
     const runner = graphs.get(message.release);
     graphs.delete(message.release);
-    // Nobody waits for this: an answer would be taken for that of a run.
+    // No answer is sent: it would be taken for that of a run.
     await runner?.then((one) => one.release()).catch(() => {});
   } else {
     const outputs = await run(message.request);
@@ -39,7 +39,7 @@ async function handle(message: Incoming): Promise<void> {
   }
 }
 
-/** Also the first use of the device, so that one that does not work is noticed before there is work. */
+/** Runs the probe, so that a broken device is noticed before there is work. */
 async function start(probe: OnnxGraph): Promise<void> {
   const runner = await open(probe);
   const [[sum]] = await runner.run([new Float32Array(1)]);
@@ -58,7 +58,7 @@ async function open(graph: OnnxGraph): Promise<GraphRunner> {
 
 async function load(device: EngineSetup['device']): Promise<OnnxRuntimeApi> {
   const ort = device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm');
-  // Windows go side by side on threads of ours, which needs no cross-origin isolation.
+  // Our own threads run windows side by side, which needs no cross-origin isolation.
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = 'error';
   return ort;
@@ -67,7 +67,7 @@ async function load(device: EngineSetup['device']): Promise<OnnxRuntimeApi> {
 async function run({ graph, made, inputs }: GraphRequest): Promise<Float32Array[]> {
   if (made) graphs.set(graph, open(made));
   const outputs = await (await graphs.get(graph)!).run(inputs);
-  // Copies: what ONNX Runtime gives may be a view of its own memory.
+  // Copies, since ONNX Runtime may return views of its own memory.
   return outputs.map((output) => output.slice());
 }
 

@@ -1,6 +1,6 @@
 /**
- * The engine of a page: ONNX Runtime in WebAssembly, each of some workers with a thread, or on a GPU by WebGPU. A worker has one window
- * of a picture at a time, so no memory is shared, and no headers are needed on the server.
+ * The engine of a page: ONNX Runtime in WebAssembly, on several single-threaded workers, or on a GPU by WebGPU. A
+ * worker runs one window of a picture at a time. No memory is shared, so the server needs no special headers.
  */
 import { checkOptions } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
@@ -12,18 +12,18 @@ import type { EngineSetup, GraphRequest } from './engine-messages.js';
 import { withFallback } from './fallback.js';
 import { threadsOf } from './threads.js';
 
-/** What a page computes on. */
+/** Where a page computes. */
 export type BrowserDevice = 'cpu' | 'webgpu';
 
 const DEVICES = ['auto', 'cpu', 'webgpu'] as const;
 
-/** How an engine is opened. */
+/** Options for opening an engine. */
 export interface BrowserEngineOptions {
-  /** Threads of WebAssembly; default one per core, up to 8. */
+  /** Number of WebAssembly threads; default one per core, up to 8. */
   readonly threads?: number;
-  /** Default 'auto': a GPU where there is one that is not a software one, else the CPU. */
+  /** Default 'auto': a GPU, if there is one and it is not emulated in software, otherwise the CPU. */
   readonly device?: BrowserDevice | 'auto';
-  /** Told when the CPU takes the place of a GPU: what computes now, and why. */
+  /** Called when the CPU takes the place of a GPU: with what computes now, and why. */
   readonly onFallback?: (description: string, because: string) => void;
 }
 
@@ -33,14 +33,14 @@ const ARGUMENTS = {
   onFallback: { type: 'function' },
 } as const;
 
-/** Each thread has its own copy of ONNX Runtime and of the weights. */
+/** Default limit: each thread has its own copy of ONNX Runtime and of the weights. */
 const MOST_THREADS = 8;
-/** Windows that keep a GPU busy. */
+/** Number of windows that keep a GPU busy. */
 const GPU_BATCH = 16;
 
 /**
- * Opens the engine. Needs the package onnxruntime-web.
- * @throws CodecError('engine') where WebAssembly does not start; 'usage' for arguments that are not what they should be
+ * Opens the engine. It needs the package onnxruntime-web.
+ * @throws CodecError('engine') where WebAssembly does not start; 'usage' for invalid arguments
  */
 export async function openEngine(options: BrowserEngineOptions = {}): Promise<Engine> {
   checkOptions('openEngine', ARGUMENTS, options);
@@ -52,12 +52,12 @@ export async function openEngine(options: BrowserEngineOptions = {}): Promise<En
   const gpu = missing === undefined ? await openBackend('webgpu', 1).catch((error: Error) => error.message) : missing;
   if (typeof gpu !== 'string') return createOnnxEngine(withFallback(gpu, onCpu, onFallback));
   const backend = await onCpu();
-  // Nobody is told of a GPU that was neither there nor asked for.
+  // Stay silent about a GPU that is missing and was not requested.
   if (device === 'webgpu' || missing === undefined) onFallback?.(backend.description, gpu);
   return createOnnxEngine(backend);
 }
 
-/** @param anyAdapter also one that computes on the CPU */
+/** @param anyAdapter accept an adapter that computes on the CPU, too */
 async function whyNoGpu(anyAdapter: boolean): Promise<string | undefined> {
   const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<{ info?: AdapterInfo } | null> } };
   if (!gpu) return 'this browser has no WebGPU, or not on this page';
@@ -78,7 +78,7 @@ interface AdapterInfo {
 
 async function openBackend(device: EngineSetup['device'], threads: number): Promise<OnnxBackend> {
   const name = device === 'cpu' ? 'WebAssembly' : 'WebGPU';
-  /** Which graphs each thread has. */
+  /** The graphs that each thread has. */
   const known = Array.from({ length: threads }, () => new Set<number>());
   const made = new Map<number, OnnxGraph>();
   const create = () =>

@@ -1,11 +1,11 @@
-/** A GPU may be lost in the middle of work: what it was asked is asked of the CPU then, and all that comes. */
+/** Handles the loss of a GPU during work: its runs are repeated on the CPU, and so are all later ones. */
 import type { OnnxBackend } from '../engine/onnx.js';
 import type { GraphRunner, OnnxGraph } from '../engine/onnx-session.js';
 
 /**
- * A backend that another takes the place of at the first run that fails. Runs depend on nothing but their inputs, so work goes on
- * from where it is.
- * @param onFallback told what computes from now on, and why
+ * A backend that is replaced by another at the first run that fails. Runs depend only on their inputs, so work
+ * continues where it was.
+ * @param onFallback called with what computes from then on, and why
  */
 export function withFallback(
   first: OnnxBackend,
@@ -19,7 +19,7 @@ export function withFallback(
     second ??= openSecond().then((backend) => {
       present = backend;
       onFallback?.(backend.description, error instanceof Error ? error.message : String(error));
-      // What it still runs fails by that, and is asked again.
+      // Its running requests fail by this, and are repeated.
       void first.close?.().catch(() => {});
       return backend;
     });
@@ -65,7 +65,7 @@ export function withFallback(
           }
         },
         async release() {
-          // What was lost with its device cannot be released.
+          // A runner cannot be released if its device was lost.
           await own.release().catch(() => {});
           await (await other)?.release();
         },

@@ -1,6 +1,7 @@
 /**
- * The codec on a page: all of `ddpm-codec/core`, an engine that the page has, models by URL, and a codec in a worker. Nothing leaves the
- * machine. Workers are loaded by `new Worker(new URL(...))`, which bundlers know; the engine is the package onnxruntime-web.
+ * The codec on a page: all of `ddpm-codec/core`, an engine for the page, models by URL, and a codec in a worker. No
+ * data leaves the machine. Workers are loaded by `new Worker(new URL(...))`, which bundlers recognise; the engine uses
+ * the package onnxruntime-web.
  *
  * @example
  * import { openCodec, readModelIndex, toRgba } from 'ddpm-codec/browser';

@@ -1,4 +1,4 @@
-/** Models by URL, kept in the browser's Cache Storage. */
+/** Loads models by URL, and keeps them in the browser's Cache Storage. */
 import { array, object, pipe, regex, string } from 'valibot';
 import { bandFile } from '../codec/bands.js';
 import {
@@ -20,44 +20,44 @@ import type { Engine } from '../engine/engine.js';
 export interface ModelFile {
   readonly name: string;
   readonly bytes: number;
-  /** Hex. */
+  /** SHA-256 in hex. */
   readonly sha256: string;
 }
 
-/** Where a model is to be had. */
+/** Location of a model. */
 export interface ModelSource {
   readonly name: string;
-  /** Hex SHA-256, as `ddpm-codec model info` says it. */
+  /** SHA-256 in hex, as in the output of `ddpm-codec model info`. */
   readonly id: string;
-  /** Of its directory, with a slash at the end. */
+  /** Of its directory, with a trailing slash. */
   readonly url: string;
   readonly files: readonly ModelFile[];
 }
 
-/** How much of a model has come. */
+/** How much of a model has arrived. */
 export interface DownloadProgress {
   readonly name: string;
   readonly bytes: number;
   readonly of: number;
 }
 
-/** How a model is loaded. */
+/** Options for loading a model. */
 export interface LoadModelOptions {
-  /** Told while files are downloaded; not for those that the browser has kept. */
+  /** Called while files are downloaded; not for those in the browser's cache. */
   readonly onDownload?: (progress: DownloadProgress) => void;
   readonly signal?: AbortSignal;
 }
 
-/** A model whose files have come. */
+/** A model whose files have been loaded. */
 export interface LoadedModel {
   readonly info: ModelDescription;
-  /** @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers */
+  /** @throws CodecError('model') when the weights do not fit the architecture, or the network's output is not finite */
   open(engine: Engine): Promise<Model>;
 }
 
-/** Name of the store in Cache Storage. */
+/** Name of the cache in Cache Storage. */
 const CACHE = 'ddpm-codec-models';
-/** More than any model's file that a page is asked for. */
+/** Larger than any file of a model that a page has to load. */
 const LARGEST_FILE = 2 ** 30;
 
 const HASH = pipe(string(), regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'));
@@ -72,8 +72,8 @@ const INDEX = array(
 
 /**
  * Reads the list of models that `ddpm-codec page` serves and writes.
- * @param url of `index.json`; those in it may be relative to it
- * @throws CodecError('model') where it does not come or is not such a list
+ * @param url of `index.json`; its URLs may be relative to it
+ * @throws CodecError('model') where it cannot be loaded or is not such a list
  */
 export async function readModelIndex(url: string | URL, signal?: AbortSignal): Promise<ModelSource[]> {
   const absolute = new URL(url, document.baseURI);
@@ -83,13 +83,13 @@ export async function readModelIndex(url: string | URL, signal?: AbortSignal): P
 }
 
 /**
- * Loads a model. Its files are kept by the browser, in the place of those that were at its address before; each is checked by its hash,
- * kept or new.
- * @throws CodecError('model') where a file does not come or is not what it should be; the signal's reason
+ * Loads a model. The browser keeps its files, replacing earlier ones at the same address. Every file is checked by its
+ * hash, whether cached or new.
+ * @throws CodecError('model') where a file cannot be loaded or is not the expected one; the signal's reason
  */
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const { name, files } = source;
-  // Weights of bands come when they are needed.
+  // Weights of bands are loaded on demand.
   const first = files.filter((file) => !file.name.startsWith('band-'));
   const of = first.reduce((sum, { bytes }) => sum + bytes, 0);
   const arrived = new Map<string, number>();
@@ -154,12 +154,12 @@ async function fileOf(
       `${address}: expected ${size} bytes with SHA-256 ${sha256}, got ${bytes.length} others; load the page again`,
     );
   }
-  // Where there is no room it is downloaded anew next time.
+  // Without room in the cache, it is downloaded again next time.
   await cache?.put(key, new Response(bytes)).catch(() => {});
   return bytes;
 }
 
-/** Pages that are not from a secure origin have none, and private windows may refuse it. */
+/** The cache. It is undefined on pages from an insecure origin, and may be refused in private windows. */
 async function openCache(): Promise<Cache | undefined> {
   return globalThis.caches?.open(CACHE).catch(() => undefined);
 }
@@ -168,7 +168,7 @@ function keyOf({ url }: ModelSource, { name, sha256 }: ModelFile): URL {
   return new URL(`?sha256=${sha256}`, new URL(name, url));
 }
 
-/** Removes from the browser's store the files that were at a model's address and are not the model's any more. */
+/** Removes cached files at a model's address that no longer belong to the model. */
 async function forgetOthers(source: ModelSource): Promise<void> {
   const present = new Set(source.files.map((file) => keyOf(source, file).href));
   const directory = new URL('.', source.url).href;
@@ -178,11 +178,11 @@ async function forgetOthers(source: ModelSource): Promise<void> {
       if (new URL('.', url).href === directory && !present.has(url)) await cache!.delete(url);
     }
   } catch {
-    // They are in nobody's way but that of the room they take.
+    // They only take up space.
   }
 }
 
-/** @throws CodecError('model') where it does not come, or is longer than `most` bytes; the signal's reason */
+/** @throws CodecError('model') where it cannot be loaded, or is longer than `most` bytes; the signal's reason */
 async function download(
   url: URL,
   most: number,

@@ -1,15 +1,17 @@
-/** Pictures as a page gets them: files that are dropped, pasted or chosen. */
+/** Pictures that users give to a page: files that are dropped, pasted or chosen. */
 import { CodecError } from '../common/errors.js';
 import { fromRgba } from '../image/alpha.js';
 import type { RgbImage } from '../image/image.js';
 
-/** Largest picture that a page takes, in pixels. */
+/** Maximum size of a picture on a page, in pixels. */
 export const MAX_PAGE_PIXELS = 4096 * 4096;
 
 /**
- * Reads a picture as the browser shows it: its EXIF orientation applied, its colours converted to sRGB, its opacity kept. The browser
- * decides which formats it can read. Without WebGL 2, colours of low opacity come as coarse as a canvas has them.
- * @throws CodecError('image') for what the browser cannot read, and for more than {@link MAX_PAGE_PIXELS} pixels
+ * Reads a picture as the browser shows it: its EXIF orientation is applied, its colours are converted to sRGB, its
+ * opacity is kept. The browser decides which formats it can read. Without WebGL 2, colours of low opacity have only the
+ * precision of a canvas.
+ * @throws CodecError('image') for anything that the browser cannot read, and for more than {@link MAX_PAGE_PIXELS}
+ *   pixels
  */
 export async function readPicture(blob: Blob): Promise<RgbImage> {
   const bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image', premultiplyAlpha: 'none' }).catch(
@@ -33,7 +35,10 @@ export async function readPicture(blob: Blob): Promise<RgbImage> {
   }
 }
 
-/** The pixels by way of a canvas, which keeps colours multiplied by their opacity: those of low opacity come back coarse. */
+/**
+ * Reads the pixels through a canvas. It stores colours multiplied by their opacity, so those of low opacity lose
+ * precision.
+ */
 function fromCanvas(bitmap: ImageBitmap): Uint8ClampedArray {
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext('2d', { colorSpace: 'srgb', willReadFrequently: true });
@@ -43,9 +48,9 @@ function fromCanvas(bitmap: ImageBitmap): Uint8ClampedArray {
 }
 
 /**
- * The pixels by way of a texture of WebGL, which keeps colours as they are.
- * @param seen those of a canvas, whose opacity is right
- * @returns undefined where this browser does not do it
+ * Reads the pixels through a WebGL texture, which leaves colours unchanged.
+ * @param seen pixels from a canvas, whose opacity is right
+ * @returns undefined where this browser does not support it
  */
 function fromTexture(bitmap: ImageBitmap, seen: Uint8ClampedArray): Uint8Array | undefined {
   const { width, height } = bitmap;
@@ -62,7 +67,7 @@ function fromTexture(bitmap: ImageBitmap, seen: Uint8ClampedArray): Uint8Array |
     if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) !== gl.FRAMEBUFFER_COMPLETE) return undefined;
     const pixels = new Uint8Array(width * height * 4);
     gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-    // A device that is lost, or has no memory, gives others.
+    // A device that is lost or out of memory returns wrong pixels.
     return gl.getError() === gl.NO_ERROR && hasOpacityOf(pixels, seen) ? pixels : undefined;
   } finally {
     gl.getExtension('WEBGL_lose_context')?.loseContext();

@@ -1,4 +1,4 @@
-/** Chooses blocks' codewords on a thread of its own. */
+/** Chooses codewords of blocks on a separate thread. */
 import { chooseGreedy } from '../codec/trellis/block-coder.js';
 import type { SearchRequest } from '../codec/trellis/block-search.js';
 

@@ -2,8 +2,8 @@
 import type { Thread, ThreadListener } from '../common/worker-pool.js';
 
 /**
- * How a thread is started.
- * @param create makes the worker; `new Worker(new URL(...))` stands there, so that bundlers see it
+ * Describes how to start a thread.
+ * @param create makes the worker; it contains `new Worker(new URL(...))`, so that bundlers see it
  * @param setup sent to it first, if anything
  */
 export function threadsOf(create: () => Worker, setup?: unknown): (listener: ThreadListener) => Thread {
@@ -11,7 +11,7 @@ export function threadsOf(create: () => Worker, setup?: unknown): (listener: Thr
     const worker = create();
     worker.addEventListener('message', ({ data }) => message(data));
     worker.addEventListener('error', (event) => {
-      // Otherwise it is an error of whoever has started this one, too.
+      // Otherwise the error would also reach the context that started this one.
       event.preventDefault();
       error(new Error(event.message || 'its script does not load'));
     });

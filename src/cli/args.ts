@@ -1,10 +1,10 @@
-/** Options that several commands share, and the checks of numbers. */
+/** Options that several commands share, and checks of numbers. */
 import type { Options } from 'yargs';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { DEVICES, type Device, PRECISIONS, type Precision } from '../engine/engine.js';
 import type { Band } from '../model/bands.js';
 
-/** Most threads that may be asked for; more than any machine has cores is a typing error. */
+/** Maximum number of threads; no machine has as many cores, so more is a typing error. */
 const MAX_THREADS = 1024;
 
 export const ENGINES = ['auto', 'onnx', 'wasm', 'tensorflow'] as const;
@@ -18,7 +18,7 @@ export function numberOption(description: string, more: Options = {}): Options {
   return { description, requiresArg: true, coerce: asNumber, ...more };
 }
 
-/** What is not a number stays as it was typed. */
+/** Returns anything but a number unchanged. */
 export function asNumber(typed: unknown): unknown {
   return typeof typed === 'string' && NUMBER.test(typed) ? Number(typed) : typed;
 }
@@ -43,7 +43,7 @@ export const engineOptions = {
   threads: numberOption('CPU threads of the engine [default: the engine decides]'),
 } satisfies Record<string, Options>;
 
-/** Of commands that take a model for pictures of some size. */
+/** For commands that take a model for pictures of some size. */
 export const modelOption = {
   description: 'Name of a model (ddpm-codec model list) or its directory; auto is the one for pictures of that size',
   type: 'string',
@@ -51,14 +51,14 @@ export const modelOption = {
   default: 'auto',
 } as const satisfies Options;
 
-/** Of commands that read .ddc files, which say themselves which model they need. */
+/** For commands that read .ddc files, which name the model that they need. */
 export const modelOfFileOption = {
   description: 'Name or directory of the model; default: it is found by the id in the file',
   type: 'string',
   requiresArg: true,
 } as const satisfies Options;
 
-/** Of commands that read pictures. */
+/** For commands that read pictures. */
 export const backgroundOption = {
   description: 'Colour under transparent pixels, such as white or #336699; without it they are refused',
   type: 'string',
@@ -134,9 +134,9 @@ export function bytesForRate(bitsPerDim: number, size: { readonly width: number;
 }
 
 /**
- * The number of bytes that a size or a rate, both checked already, allow a file to have.
- * @param least of a file of that picture
- * @throws CodecError `usage` when that is less than what a file has at least
+ * The number of bytes that a size or a rate allows a file to have; both are checked already.
+ * @param least minimum size of a file of that picture
+ * @throws CodecError `usage` when that is less than the minimum
  */
 export function byteBudget(
   { bytes, rate }: { readonly bytes?: number | undefined; readonly rate?: number | undefined },

@@ -1,4 +1,4 @@
-/** Which commands there are, in the order of the help. */
+/** The commands, in the order of the help. */
 import type { CommandModule } from 'yargs';
 import { dataCommand } from './data/data.js';
 import { decodeCommand } from './decode/decode.js';
@@ -32,7 +32,7 @@ export const COMMANDS = [
   rdCommand,
 ] as unknown as readonly CommandModule[];
 
-/** What a command is called: the first word of its usage. */
+/** A command's name: the first word of its usage. */
 export function nameOf({ command }: CommandModule): string {
   return String(command).split(' ')[0];
 }

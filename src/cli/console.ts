@@ -9,25 +9,31 @@ import { withFlags } from './options.js';
 const NAME = 'ddpm-codec';
 
 /**
- * Where a command says things; `--json` and `--quiet` decide what comes through. Names and texts of others may be in all of it: what
- * would act on a terminal is shown as {@link printable} has it, a line break within a line, too.
+ * A command's output; `--json` and `--quiet` decide what is shown. All of it may contain names and texts of others:
+ * characters that would act on a terminal, and line breaks within a line, are shown as {@link printable} shows them.
  */
 export interface Console {
   /**
-   * A line about a result that is in a file, or some, on stdout unless the result itself goes there; not with `--json` or `--quiet`.
+   * One or more lines about a result that is in a file. They go to stdout, unless the result itself goes there; not
+   * with `--json` or `--quiet`.
    */
   result(text: string | readonly string[]): void;
-  /** The result itself, for people, likewise, but the run fails where it cannot be written. */
+  /** The result itself, for people. Like `result`, but the run fails where it cannot be written. */
   answer(text: string | readonly string[]): void;
-  /** Something about the run worth knowing, on stderr; not with `--json` or `--quiet`. */
+  /** Useful information about the run, on stderr; not with `--json` or `--quiet`. */
   note(text: string): void;
-  /** An error, one line on stderr, always. */
+  /** An error, one line on stderr, in every mode. */
   error(error: unknown): void;
-  /** The same line for a document. */
+  /** The text of such a line, for a document. */
   wordsFor(error: unknown): string;
-  /** The one document of a run with `--json`; nothing without. The run fails where not all of it arrives. */
+  /**
+   * The single document of a run with `--json`; without it nothing is written. The run fails if it cannot be written in
+   * full.
+   */
   document(value: unknown): void;
-  /** A progress bar on stderr, if that is a terminal, from the first update on. Of several at a time the first is shown. */
+  /**
+   * A progress bar on stderr, if that is a terminal, from the first update on. Of several open bars the first is shown.
+   */
   progress(label: string): Progress;
 }
 
@@ -37,9 +43,9 @@ export interface Progress {
   stop(): void;
 }
 
-/** What of a command's arguments its console heeds. */
+/** The arguments that a console depends on. */
 export interface ConsoleArgs extends Pick<OutputArgs, 'json' | 'quiet'> {
-  /** The command's name, first, as yargs has it. */
+  /** The command's name first, as in yargs. */
   readonly _?: readonly (string | number)[];
 }
 
@@ -70,8 +76,8 @@ export function openConsole(
 }
 
 /**
- * An error as one line, in which options are flags. A defect of this program is marked as such; DDPM_CODEC_DEBUG=1 shows where it
- * comes from.
+ * An error as one line, with options written as flags. Internal errors are marked as such; DDPM_CODEC_DEBUG=1 shows
+ * where they come from.
  * @param command whose flags they are
  */
 export function describeError(error: unknown, command?: string): string {
@@ -89,7 +95,7 @@ export function toJson(value: unknown): string {
 /**
  * Rows as lines with aligned columns, two spaces apart.
  * @param cells of the rows; a column is as wide as its widest cell
- * @param left columns that are aligned to the left; the others, numbers, are to the right
+ * @param left columns that are aligned left; the others hold numbers and are aligned right
  */
 export function table(cells: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
   const rows = cells.map((row) => row.map(printable));
@@ -105,14 +111,14 @@ export function formatSeconds(seconds: number): string {
   return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
 }
 
-/** Duration of long work for people. */
+/** Duration of long work, for people. */
 export function formatDuration(seconds: number): string {
   if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Says how long work that begins now will still take, from the share of it that is done. */
+/** Estimates the time left of work that begins now, from the fraction that is done. */
 export function remainingTime(): (fraction: number) => string {
   const start = performance.now();
   return (fraction) => {
@@ -125,7 +131,7 @@ function oneLine(text: string): string {
   return text.trim().replace(/\s*[\r\n]+\s*/g, '; ');
 }
 
-/** The bars of a console: there is a line for one of them, which is its own until it stops. */
+/** The bars of a console: there is one line, and a bar keeps it until it stops. */
 function progressBars() {
   const open: Progress[] = [];
   let bar: SingleBar | undefined;
@@ -134,7 +140,7 @@ function progressBars() {
     bar = undefined;
   };
   return {
-    /** Clears the line for something else; the next update brings the bar back. */
+    /** Clears the line for other output; the next update brings the bar back. */
     hide,
     open(label: string): Progress {
       const progress: Progress = {
@@ -161,7 +167,7 @@ function startBar(label: string): SingleBar {
     stream: process.stderr,
     clearOnComplete: true,
     barsize: 24,
-    // With gracefulExit the first Ctrl-C would only stop the bar; without, the terminal must not need restoring.
+    // With gracefulExit the first Ctrl-C would only stop the bar. Without it, the bar must leave nothing to restore.
     gracefulExit: false,
     hideCursor: false,
     linewrap: true,

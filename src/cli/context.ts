@@ -1,8 +1,7 @@
 /**
- * The engine and the models of one run, opened when they are first needed and closed at its end.
+ * The engine and the models of one run, opened on first use and closed at the end.
  *
- * Engine, network and codec are imported on demand: `--help` and every refusal of bad arguments come before the time
- * it takes to load them.
+ * Engine, network and codec are imported on demand: `--help` and errors about arguments do not wait for them to load.
  */
 import { availableParallelism } from 'node:os';
 import type { Header } from '../codec/format/header.js';
@@ -16,46 +15,48 @@ import { type EngineArgs, threadsOf } from './args.js';
 import type { Console, Progress } from './console.js';
 import { aboutFile } from './jobs.js';
 
-/** Jobs of a batch that are begun ahead; how many of their pictures are coded at a time is for {@link Context.code}. */
+/** Number of jobs of a batch to begin ahead; {@link Context.code} limits how many pictures are coded at a time. */
 export function jobsAhead(args: EngineArgs): number {
   return threadsOf(args) ?? availableParallelism();
 }
 
-/** What a file says of its model and its picture's size. */
+/** What a file's header says about its model and its picture's size. */
 export type FileHeader = Pick<Header, 'modelId' | 'width' | 'height'>;
 
 export interface Context {
   /**
    * Reads a model's description, before an engine is opened.
-   * @param size of the pictures, where it is known; of those that `auto` may mean it is any without it
+   * @param size of the pictures, where it is known; without it, `auto` stands for any of its models
    * @throws CodecError `model` when there is none or it is not usable
    */
   modelInfo(nameOrDirectory: string, size?: Size): Promise<ModelInfo>;
-  /** The model of that name or directory; `auto` is the default for pictures of this size. */
+  /** The model of that name or directory; `auto` is the default model for pictures of this size. */
   model(nameOrDirectory: string, size: Size): Promise<Model>;
   /**
-   * The model a file was made with.
+   * The model that a file was made with.
    * @param header of the file
-   * @param nameOrDirectory the only one to look at
+   * @param nameOrDirectory the only model to consider
    */
   modelOfFile(header: FileHeader, nameOrDirectory?: string): Promise<Model>;
   /**
-   * Says, once for each model, what it is and runs on. Called when work begins, so that most refusals stay one line.
+   * Prints a model's name and its engine, once per model. It is called when work begins, so that most errors stay one
+   * line.
    */
   announce(model: Pick<Model, 'name' | 'id'>, engine: Engine): void;
-  /** The engine; opened by the first model. */
+  /** The engine; opened with the first model. */
   engine(): Promise<Engine>;
   /**
-   * Codes a picture: small ones side by side, as many as keep the engine busy, since a window alone leaves threads without
-   * work. A larger one has windows enough, and memory of its own for each of its pixels: it waits until it is alone.
-   * @param progress of its own; shown from the beginning of the work to its end
-   * @param work with the model given, as it is but that its network is timed
-   * @returns also how long the work took, without waiting, and how much of that for the network
+   * Codes a picture. Small pictures are coded side by side, as many as keep the engine busy, since a single window
+   * leaves threads idle. A larger picture has enough windows, and needs memory for each of its pixels: it waits until
+   * it is alone.
+   * @param progress of this picture; shown from the beginning of the work to its end
+   * @param work gets the model, with its network timed
+   * @returns also how long the work took, without waiting, and the network's share of that
    */
   code<R>(size: Size, model: Model, progress: Progress, work: (model: Model) => Promise<R>): Promise<Timed<R>>;
 }
 
-/** Runs `work` with a context, and disposes what it opened whatever happens. */
+/** Runs `work` with a context, and disposes of what it opened, also after an error. */
 export async function withContext<R>(
   args: EngineArgs,
   console: Console,
@@ -63,7 +64,7 @@ export async function withContext<R>(
 ): Promise<R> {
   const threads = threadsOf(args);
   checkDevice(args.engine, args);
-  /** By name, directory or the id in a file: what is on disk is read once, and a model is opened once whatever it is called. */
+  /** By name, directory or the id in a file: files are read once, and a model is opened once under whatever name. */
   const loaded = new Map<string, Promise<LoadedModel>>();
   const models = new Map<string, Promise<Model>>();
   const announced = new Set<string>();
@@ -84,7 +85,7 @@ export async function withContext<R>(
     },
     async code(size, model, progress, work) {
       const { parallelism } = await context.engine();
-      // One more than there are threads, so that none waits while a codeword is looked for.
+      // One more than threads, so that the engine stays busy while one picture searches for a codeword.
       const capacity = parallelism === 1 ? 1 : parallelism + 1;
       room ??= createRoom(capacity);
       const coding = room(isSmall(size) ? 1 : capacity, async () => {

@@ -1,7 +1,7 @@
-/** How a measured mean is said. */
+/** Formats measured means. */
 import type { Estimate } from '../model/likelihood.js';
 
-/** With its standard error, which one image does not have: NaN, and in JSON null. */
+/** A mean with its standard error, which is NaN (null in JSON) for a single image. */
 export function describeEstimate({ value, standardError }: Estimate, digits: number): string {
   const error = Number.isFinite(standardError) ? ` ± ${standardError.toFixed(digits)}` : '';
   return `${value.toFixed(digits)}${error}`;

@@ -1,4 +1,4 @@
-/** Which files a command reads and writes, settled before any work begins. */
+/** The files that a command reads and writes, decided before any work begins. */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { counted } from '../common/counted.js';
@@ -11,45 +11,48 @@ import type { Console } from './console.js';
 import { checkResult } from './output.js';
 import { inputName, STANDARD_STREAM } from './streams.js';
 
-/** One file to be made from one file. */
+/** One input file and its output. */
 export interface Job {
   readonly input: string;
   readonly output: string;
-  /** The files that are made, where it is not the one named by `output`. */
+  /** The files to write, where they differ from the one named by `output`. */
   readonly outputs?: readonly string[];
 }
 
-/** The files that a job makes. */
+/** The files that a job writes. */
 export function outputsOf({ output, outputs = [output] }: Job): readonly string[] {
   return outputs;
 }
 
 export interface JobPlan {
   readonly jobs: readonly Job[];
-  /** Directory the outputs go to, if one was named: {@link runJobs} makes it. */
+  /** Directory of the outputs, if one was named: {@link runJobs} makes it. */
   readonly directory?: string;
-  /** More than one input was named, or a directory: each file fails for itself. */
+  /** Whether the user named several inputs, or a directory: each file then fails on its own. */
   readonly batch: boolean;
 }
 
 export interface JobOptions {
-  /** `-o`: a file for one input, `-` standard output; a directory for several, or where it is one or ends in a slash. */
+  /**
+   * `-o`: a file for one input, or `-` for standard output; a directory for several inputs, or where it exists as one
+   * or ends in a slash.
+   */
   readonly output?: string | undefined;
-  /** Extensions, lower case, of the files that are taken from a directory. */
+  /** Extensions, in lower case, of the files to take from a directory. */
   readonly extensions: readonly string[];
-  /** What these files are called in messages. */
+  /** Name of this kind of file in messages. */
   readonly kind: string;
-  /** The name of an output in the directory it goes to, from the base name of its input. */
+  /** Name of an output in its directory, from the base name of its input. */
   readonly outputName: (inputName: string) => string;
-  /** The files that are made instead of one output. */
+  /** The files to write instead of one output. */
   readonly variants?: ((output: string) => readonly string[]) | undefined;
 }
 
 /**
- * Pairs inputs with outputs. A directory stands for its files with one of the extensions, sorted, not those in
- * directories below, and `-` for standard input. Without `output` each result is put beside its input.
- * @throws CodecError `usage` when two results would have the same name or one that of an input, or standard input or output is not
- *   alone; `file` when a directory cannot be read or has no such files
+ * Pairs inputs with outputs. A directory stands for its files with one of the extensions, sorted, without
+ * subdirectories; `-` stands for standard input. Without `output` each result goes beside its input.
+ * @throws CodecError `usage` when two results would have the same name, when a result would have the name of an input,
+ *   or when standard input or output is not alone; `file` when a directory cannot be read or has no such files
  */
 export async function planJobs(paths: readonly string[], options: JobOptions): Promise<JobPlan> {
   const expanded = await Promise.all(paths.map((path) => expand(path, options)));
@@ -71,17 +74,18 @@ export async function planJobs(paths: readonly string[], options: JobOptions): P
   return toDirectory ? { jobs, batch, directory: output } : { jobs, batch };
 }
 
-/** What a batch knows about a file: its result, or what went wrong. */
+/** A batch's entry for a file: its result, or its error. */
 export type JobEntry<R> = R | { readonly input: string; readonly error: { code: string; message: string } };
 
 /**
- * Makes the directory for the outputs and does the jobs; those of a batch run side by side and are reported in their order. An error in
- * a batch is reported in its turn, and the next file follows.
- * @param perform makes one output, and gives what is to be told about it
- * @param line what a person is told about a result
+ * Makes the directory for the outputs and runs the jobs. The jobs of a batch run side by side and are reported in
+ * order. An error in a batch is reported in its turn, and the next file follows.
+ * @param perform makes one output, and returns the report on it
+ * @param line describes a result for people
  * @param documentKey name of the list of results in the `--json` document
- * @param ahead jobs that may be begun before one that is not done
- * @throws an error of the engine; the error of a single file; for a batch, once all is done, one CodecError that counts the failures
+ * @param ahead jobs that may begin while an earlier one is unfinished
+ * @throws an error of the engine; the error of a single file; for a batch, once all is done, one CodecError that counts
+ *   the failures
  */
 export async function runJobs<R>(
   { jobs, batch, directory }: JobPlan,
@@ -100,7 +104,7 @@ export async function runJobs<R>(
     failures.push(error);
     entries[at] = { input: jobs[at].input, error: { code: codeOf(error), message: console.wordsFor(error) } };
   };
-  // All files first: nobody should wait for nine results to learn that the tenth cannot be made.
+  // Check all files first: nobody should wait for nine results to learn that the tenth is impossible.
   for (const [at, job] of jobs.entries()) {
     try {
       for (const output of outputsOf(job)) await checkResult(output, { force });
@@ -134,7 +138,7 @@ export async function runJobs<R>(
   throw new CodecError('file', `${failures.length} of ${counted(jobs.length, 'file')} failed, see above`);
 }
 
-/** Does something with a file or model, and sees to it that an expected failure names it. */
+/** Works on a file or model, and puts its name into expected errors. */
 export async function aboutFile<R>(name: string, work: () => R | Promise<R>): Promise<R> {
   try {
     return await work();
@@ -153,7 +157,7 @@ async function expand(path: string, options: JobOptions): Promise<{ files: strin
   return { files: await listFiles(path, options.extensions, options.kind), isDirectory: true };
 }
 
-/** A stream is one file without a name. */
+/** Standard input or output counts as one file without a name. */
 function checkStreams(
   paths: readonly string[],
   output: string | undefined,
@@ -197,7 +201,7 @@ async function refuseCollisions(all: readonly Job[]): Promise<void> {
 }
 
 /**
- * Sources are never touched: refuses to write where something is read, also where a link leads there.
+ * Refuses outputs that are also inputs, even by way of a link, so that sources are never overwritten.
  * @throws CodecError `usage` when an output is one of the inputs
  */
 export async function refuseInputs(outputs: readonly string[], inputs: readonly string[]): Promise<void> {
@@ -212,12 +216,12 @@ export async function refuseInputs(outputs: readonly string[], inputs: readonly 
   }
 }
 
-/** {@link placeOf} what an output makes or replaces, also where a link leads to it. */
+/** {@link placeOf} the file that an output creates or replaces, following links. */
 async function targetPlace(output: string): Promise<string> {
   return placeOf(await targetOf(output).catch(() => output));
 }
 
-/** A path with the links in its directory followed, so that one place has one name. */
+/** A path with links in its directory resolved, so that each place has a single name. */
 export async function placeOf(path: string): Promise<string> {
   const full = resolve(path);
   const directory = await realpath(dirname(full)).catch(() => dirname(full));

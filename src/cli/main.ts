@@ -1,4 +1,4 @@
-/** The command line: which commands there are, how errors end a run. */
+/** The command line: sets up the commands, and turns errors into exit codes. */
 import yargs from 'yargs';
 import { CodecError } from '../common/errors.js';
 import { checkWorkingDirectory } from '../node/files.js';
@@ -10,13 +10,13 @@ import { checkKnown, refuse } from './refusal.js';
 import { cannotPrint } from './streams.js';
 import { checkTyped, END_OF_OPTIONS, markPlain, unmark } from './typed.js';
 
-/** Widest line of help. */
+/** Maximum width of the help. */
 const HELP_WIDTH = 120;
 
 /**
  * Runs a command line.
  * @param args arguments after the program's name
- * @returns exit code: 0, 1 for what is wrong with data or the machine, 2 for what is wrong with the arguments
+ * @returns exit code: 0, 1 for a fault of the data or the machine, 2 for a fault of the arguments
  */
 export async function main(args: readonly string[]): Promise<0 | 1 | 2> {
   outliveConsoles();
@@ -70,9 +70,9 @@ function parser(args: readonly string[]) {
     .strict()
     .option(END_OF_OPTIONS, { type: 'boolean', hidden: true })
     .parserConfiguration({
-      // Otherwise each unknown option is reported twice, as max-rat and maxRat.
+      // Otherwise unknown options are reported twice, as max-rat and maxRat.
       'camel-case-expansion': false,
-      // Not a file named 1e3 as 1000, and not 1 and 1 as 2; `numberOption` reads numbers.
+      // Keeps a file named 1e3 from becoming 1000, and a repeated 1 from becoming 2; `numberOption` reads numbers.
       'parse-numbers': false,
       'dot-notation': false,
     })

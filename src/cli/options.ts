@@ -1,6 +1,6 @@
 /**
- * The codec's options as arguments of the command line. yargs' options are made of the tables in `src/codec/options.ts`, and what
- * yargs gives is read back into what the library takes: an option that is added there is one here.
+ * The codec's options as arguments of the command line. The tables in `src/codec/options.ts` define both yargs' options
+ * and how their values are read back for the library. An option that is added there also exists here.
  */
 import type { Options } from 'yargs';
 import { DECODE_OPTIONS, ENCODE_OPTIONS, type OptionValues } from '../codec/options.js';
@@ -8,10 +8,10 @@ import { checkOption, type Option, type OptionTable } from '../common/arguments.
 import { numberOption } from './args.js';
 import { flagOf } from './typed.js';
 
-/** Flags, by the library's name of what they say, where that is not the same with hyphens. */
+/** Flags by the library's name of the option, where they differ from that name with hyphens. */
 export type FlagNames = Readonly<Record<string, string>>;
 
-/** `--rate` is a third way to say how much of a file to use, so that these are as short. */
+/** Short names, like that of `--rate`, the third way to limit how much of a file is used. */
 export const DECODE_FLAG_NAMES: FlagNames = { maxBytes: 'bytes', maxSteps: 'steps' };
 
 /** The options of a table for yargs, by flag. */
@@ -23,7 +23,7 @@ export function flagsFor(table: OptionTable, names: FlagNames = {}): Record<stri
 
 /**
  * Reads the flags of a table's options.
- * @returns the options for the library; what has no default and was not given is missing
+ * @returns the options for the library, without those that have neither a value nor a default
  * @throws CodecError `usage` for a value that an option does not take
  */
 export function readFlags<T extends OptionTable>(
@@ -38,7 +38,7 @@ export function readFlags<T extends OptionTable>(
   return Object.fromEntries(values.filter(([, value]) => value !== undefined)) as OptionValues<T>;
 }
 
-/** A table's options as a report has them: all of them, null where there is neither a value nor a default. */
+/** A table's options in a report: all of them, null where there is neither a value nor a default. */
 export type ReportedOptions<T extends OptionTable> = {
   readonly [N in keyof OptionValues<T>]-?:
     | Exclude<OptionValues<T>[N], undefined>
@@ -50,7 +50,7 @@ export function reportedOptions<T extends OptionTable>(table: T, values: OptionV
   return Object.fromEntries(Object.keys(table).map((name) => [name, given[name] ?? null])) as ReportedOptions<T>;
 }
 
-/** Options of the library that its messages name and no table has. */
+/** Options that the library's messages name and that are in no table. */
 const OTHER_OPTIONS = [
   'band',
   ...[
@@ -71,17 +71,17 @@ const OTHER_OPTIONS = [
   ...['learningRate', 'warmup', 't', 'steps', 'anchor'],
 ];
 
-/** Options of `decode` alone, that are named by messages about files that others read as well. */
+/** Options of `decode` alone. Messages name them for files that other commands read as well. */
 const OF_DECODE = new Set(['tolerant', 'maxSteps']);
 
-/** Commands that are told their model by its place, without a flag. */
+/** Commands that take their model as a positional argument. */
 const MODEL_BY_PLACE = new Set(['model', 'calibrate']);
 
 const OPTION_NAMES = new Set([...Object.keys(ENCODE_OPTIONS), ...Object.keys(DECODE_OPTIONS), ...OTHER_OPTIONS]);
 
 /**
- * A message of the library in the words of the command line: the options that it names in backticks as flags.
- * @param command that is run: for all but `encode` `maxBytes` is how much of a file is used
+ * Translates a message of the library to the command line: options in backticks become flags.
+ * @param command that is running: except for `encode`, `maxBytes` limits how much of a file is used
  */
 export function withFlags(message: string, command: string | undefined): string {
   const names: FlagNames = {

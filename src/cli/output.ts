@@ -1,4 +1,4 @@
-/** Writing results, with what is in the way said for people. */
+/** Writes results, and explains to people what prevents it. */
 import { constants, type Stats } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
@@ -14,18 +14,21 @@ export interface WriteOptions {
   readonly force: boolean;
 }
 
-/** Writes what a command makes of one input: to a file, or where `-o -` says so to standard output. Whole or not at all. */
+/**
+ * Writes a command's result for one input to a file, or to standard output for `-o -`. It is written whole or not at
+ * all.
+ */
 export async function writeResult(path: string, data: Uint8Array, options: WriteOptions): Promise<void> {
   await (path === STANDARD_STREAM ? writeStandardOutput(data) : writeAtomically(path, data, options));
 }
 
-/** The format of a picture that {@link writeResult} gets: standard output has no extension that would say it. */
+/** The format of a picture for {@link writeResult}: standard output has no extension to tell it. */
 export function formatOf(path: string): OutputFormat {
   return path === STANDARD_STREAM ? 'png' : outputFormat(path);
 }
 
 /**
- * Refuses a name that would say that a coded file is a picture.
+ * Refuses a coded file's name that would present it as a picture.
  * @throws CodecError `usage` for a picture's extension
  */
 export function checkCodedName(path: string | undefined): void {
@@ -52,11 +55,11 @@ export async function writeAtomically(path: string, data: Uint8Array, { force }:
 }
 
 /**
- * Says before long work what would make {@link writeAtomically} fail after it.
+ * Reports, before long work, what would make {@link writeAtomically} fail afterwards.
  * @param path where a result will be written; its directory must exist
- * @param instead what can be done where the path is a pipe or device
- * @throws CodecError `file` when the path is not that of a regular file, exists and `force` is not set, or its directory is missing or
- *   not writable; of a symbolic link all that is of what it leads to
+ * @param instead advice where the path is a pipe or device
+ * @throws CodecError `file` when the path exists and is not a regular file, when it exists and `force` is not set, or
+ *   when its directory is missing or not writable; for a symbolic link all that applies to its target
  */
 export async function checkWritable(
   path: string,

@@ -1,4 +1,4 @@
-/** Pictures that people name: files, or `-` for standard input. */
+/** Reads pictures that the user names: files, or `-` for standard input. */
 import type { RgbImage } from '../image/image.js';
 import { opaque, type ReadImageOptions, readImage, readImageBytes } from '../node/image/read.js';
 import { inputName, readInput, STANDARD_STREAM } from './streams.js';
@@ -9,7 +9,10 @@ export async function readPicture(path: string, options: ReadImageOptions): Prom
   return readImageBytes(await readInput(path), inputName(path), options);
 }
 
-/** A picture for what has no use for transparency. @throws CodecError as {@link readPicture}, and `image` for one that is transparent */
+/**
+ * Reads a picture for uses that do not support transparency.
+ * @throws CodecError as {@link readPicture}, and `image` for a transparent one
+ */
 export async function readOpaquePicture(path: string, options: ReadImageOptions): Promise<RgbImage> {
   return opaque(await readPicture(path, options), inputName(path));
 }

@@ -1,10 +1,10 @@
-/** Work that may take minutes shows that it is alive: by a bar, or where there is no terminal for one by a line a minute. */
+/** Shows that work of minutes is alive: with a bar, or without a terminal with a line a minute. */
 import { type Console, type Progress, remainingTime } from './console.js';
 
 /** Seconds between lines. */
 const TELL_EVERY = 60;
 
-/** As {@link Console.progress}; the note of an update is by default how long is left. */
+/** Like {@link Console.progress}; by default the note of an update is the time left. */
 export function openProgress(console: Console, label: string): Progress {
   const bar = console.progress(label);
   const remaining = remainingTime();

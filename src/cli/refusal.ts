@@ -1,10 +1,10 @@
-/** What yargs refuses, in words that say what was expected. */
+/** Rewords yargs' errors to say what was expected. */
 import yargs, { type CommandModule } from 'yargs';
 import { CodecError } from '../common/errors.js';
 import { COMMANDS, nameOf } from './commands.js';
 import { flagOf, unmarkText } from './typed.js';
 
-/** What yargs knows of the command that is run; its types leave this out. */
+/** yargs' knowledge of the current command; its types omit this. */
 interface Known {
   getOptions(): {
     readonly key: Readonly<Record<string, unknown>>;
@@ -19,7 +19,7 @@ interface Known {
 
 type Words = string | ((found: readonly string[], known: Known) => string);
 
-/** yargs' words for what it refuses, and clearer ones. */
+/** yargs' error messages, and clearer ones. */
 const REWORDED: readonly (readonly [RegExp, Words])[] = [
   [/^Not enough non-option arguments: .*/s, (_, known) => describeArguments(known)],
   [/^Not enough arguments following: (.)$/, '-$1: expected a value after it'],
@@ -33,7 +33,7 @@ const REWORDED: readonly (readonly [RegExp, Words])[] = [
   [/^Unknown commands?: (.*)$/, ([, names], known) => describeCommand(names, known)],
 ];
 
-/** What yargs finds wrong is about arguments, and points to the help; what a command throws passes through. */
+/** yargs' own errors are about arguments, and point to the help; errors that a command throws pass through. */
 export function refuse(message: string | null, error: Error | undefined, cli: unknown): never {
   if (error !== undefined && error.name !== 'YError') throw error;
   const problem = unmarkText(message ?? error?.message ?? 'bad arguments').trim();
@@ -45,8 +45,8 @@ export function refuse(message: string | null, error: Error | undefined, cli: un
 
 /**
  * Refuses options that the command does not have.
- * @param parsed what yargs made of the arguments
- * @throws CodecError `usage` naming the commands that have it
+ * @param parsed the arguments as yargs parsed them
+ * @throws CodecError `usage` naming the commands that have the option
  */
 export function checkKnown(parsed: Readonly<Record<string, unknown>>, cli: unknown): void {
   const { key, alias } = (cli as Known).getOptions();
@@ -64,7 +64,7 @@ function optionsOf({ builder }: CommandModule): ReadonlySet<string> {
   return new Set(Object.keys((cli as unknown as Known).getOptions().key));
 }
 
-/** What a command takes by place, with what its help says of that. */
+/** A command's positional arguments, with their descriptions from the help. */
 function describeArguments(known: Known): string {
   const descriptions = known.getInternalMethods().getUsageInstance().getDescriptions();
   const expected = placesOf(known)
@@ -73,12 +73,12 @@ function describeArguments(known: Known): string {
   return `expected ${expected.join(' and ')}`;
 }
 
-/** The arguments by place of the command that is run, as its usage has them: `<model>`, `<inputs..>`. */
+/** The positional arguments of the current command, as in its usage: `<model>`, `<inputs..>`. */
 function placesOf(known: Known): string[] {
   return (known.getInternalMethods().getContext().fullCommands.at(-1) ?? '').split(' ').slice(1);
 }
 
-/** A word that is neither a command nor, where there are none, an argument. */
+/** Message about a word that is not a command, or, for a command without subcommands, not an argument. */
 function describeCommand(names: string, known: Known): string {
   const commands = known.getInternalMethods().getCommandInstance().getCommands();
   if (commands.length === 0) return `unknown argument: ${names}`;

@@ -1,6 +1,6 @@
-/** How steps of a file are said. */
+/** Formats the steps of a file. */
 
-/** Of how many steps a picture is; a drawing has none. */
+/** How many steps a picture is decoded from; a drawing has none. */
 export function describeSteps(used: number, total: number): string {
   return total === 0 ? 'no steps' : `step ${used} of ${total}`;
 }

@@ -1,4 +1,4 @@
-/** Standard input and output in the place of files, by the name `-`; a file of that name is `./-`. */
+/** Standard input and output in place of files, by the name `-`; a file of that name is `./-`. */
 import { constants, readFileSync, readlinkSync } from 'node:fs';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
@@ -6,15 +6,15 @@ import { readRegularFile } from '../node/read.js';
 
 export const STANDARD_STREAM = '-';
 
-/** Most that is read into memory, as of a file. */
+/** Maximum bytes that are read into memory, the same as for a file. */
 const MAX_BYTES = 2 ** 31;
 
-/** An input in messages. */
+/** An input's name in messages. */
 export function inputName(path: string): string {
   return path === STANDARD_STREAM ? 'standard input' : path;
 }
 
-/** An output in messages. */
+/** An output's name in messages. */
 export function outputName(path: string): string {
   return path === STANDARD_STREAM ? 'standard output' : path;
 }
@@ -36,7 +36,8 @@ export async function readInput(path: string): Promise<Buffer> {
 }
 
 /**
- * Standard input as it comes. Whoever does not take all of it has to call `return`, or the process waits for its end.
+ * Standard input as it arrives. A caller that does not read all of it has to call `return`, or the process waits for
+ * its end.
  * @throws CodecError `usage` where it is a terminal, `file` when it cannot be read
  */
 export async function* standardInput(): AsyncGenerator<Buffer, void, undefined> {
@@ -55,7 +56,7 @@ export async function* standardInput(): AsyncGenerator<Buffer, void, undefined> 
 
 /**
  * Writes to standard output.
- * @throws CodecError `file` when not all of it arrives
+ * @throws CodecError `file` when not all of it can be written
  */
 export function writeStandardOutput(data: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -65,7 +66,7 @@ export function writeStandardOutput(data: Uint8Array): Promise<void> {
   });
 }
 
-/** What is lost on standard output, in words. */
+/** The error for output lost on standard output. */
 export function cannotPrint(cause: NodeJS.ErrnoException): CodecError {
   const reason =
     cause.code === 'EPIPE' ? 'its reader closed it before all was written' : `cannot write: ${reasonOf(cause)}`;
@@ -73,8 +74,8 @@ export function cannotPrint(cause: NodeJS.ErrnoException): CodecError {
 }
 
 /**
- * Where lines about results go: not where the result itself does.
- * @throws CodecError `usage` when a result is to go where it cannot: to a terminal, or between the lines of a document
+ * The stream for lines about results: not the one that the result itself goes to.
+ * @throws CodecError `usage` when a result cannot go where it should: to a terminal, or between the lines of a document
  */
 export function streamForLines(
   { output, json }: { readonly output?: string | undefined; readonly json: boolean },
@@ -92,8 +93,8 @@ export function streamForLines(
 }
 
 /**
- * Whether the process was started without a standard output (`>&-`). Node then opens /dev/null in its place, for reading, too, which
- * nobody does who wants to have nothing written. Known on Linux alone.
+ * Whether the process was started without a standard output (`>&-`). Node then opens /dev/null in its place, and opens
+ * it for reading, too. A user who redirects output to /dev/null does not do that. It can be detected on Linux only.
  */
 function isStandardOutputClosed(): boolean {
   try {

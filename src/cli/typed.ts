@@ -1,32 +1,33 @@
 /**
- * What is typed is what a command gets, or is refused: yargs drops `-` and what follows `--`, takes every value of a switch but `true`
- * for false, lets a positional argument that is named as an option as well vanish, and knows no empty values.
+ * Ensures that commands get what was typed, or refuse it. yargs drops `-` and what follows `--`, takes every value of a
+ * switch but `true` for false, loses a positional argument that is also named as an option, and has no notion of empty
+ * values.
  */
 import { CodecError, invalidArgument } from '../common/errors.js';
 
-/** Begins what yargs is to take for a plain argument, whatever it looks like; no argument has a zero in it. */
+/** Marks an argument that yargs must take as plain, whatever it looks like; no argument contains a zero character. */
 const MARK = '\0';
 
-/** A switch that stands for `--`. Nobody can type it. */
+/** A switch in place of `--`. Nobody can type it. */
 export const END_OF_OPTIONS = MARK;
 
 /** Arguments that may have several values: positional ones, and yargs' own list of them. */
 const LISTS = new Set(['_', 'inputs', 'files', 'data', 'images', 'reports', 'shared-latents']);
 
-/** Options that are neither names nor choices, and may be anything. */
+/** Options that take any text, unlike names and choices. */
 const TEXTS = new Set(['comment', 'seed']);
 
 /** Names for which `-` is standard input or output. */
 const STREAMS = new Set(['inputs', 'files', 'file', 'a', 'b', 'against', 'output']);
 
-/** The arguments for yargs: `-` and all that follows `--` are none of options. */
+/** Prepares the arguments for yargs: marks `-` and everything after `--` as plain arguments. */
 export function markPlain(args: readonly string[]): string[] {
   const [options, plain] = atEndOfOptions(args);
   const marked = options.map((one) => (one === '-' ? MARK + one : one));
   return plain === undefined ? marked : [...marked, `--${END_OF_OPTIONS}`, ...plain.map((one) => MARK + one)];
 }
 
-/** What yargs made of them, as it was typed. */
+/** Restores yargs' parsed values to what was typed. */
 export function unmark(parsed: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const restore = (value: unknown) => (typeof value === 'string' ? unmarkText(value) : value);
   return Object.fromEntries(
@@ -34,12 +35,12 @@ export function unmark(parsed: Readonly<Record<string, unknown>>): Record<string
   );
 }
 
-/** A message of yargs about them. */
+/** Removes the marks from a message of yargs. */
 export function unmarkText(text: string): string {
   return text.replaceAll(MARK, '');
 }
 
-/** What yargs knows of a command's arguments; its types leave this out. */
+/** yargs' knowledge of a command's arguments; its types omit this. */
 interface Known {
   getOptions(): {
     readonly boolean: readonly string[];
@@ -52,7 +53,7 @@ interface Known {
 /**
  * Checks what yargs does not.
  * @param args as they were typed
- * @throws CodecError `usage` for what would be lost
+ * @throws CodecError `usage` for values that would be lost
  */
 export function checkTyped(parsed: Readonly<Record<string, unknown>>, args: readonly string[], yargs: unknown): void {
   const known = yargs as Known;
@@ -65,7 +66,7 @@ export function checkTyped(parsed: Readonly<Record<string, unknown>>, args: read
   for (const [name, value] of Object.entries(parsed)) {
     if (aliases.has(name)) continue;
     const isList = LISTS.has(name);
-    // Only one of them can have been meant.
+    // Only one of them can be intended.
     if (Array.isArray(value) && !isList) throw new CodecError('usage', `${flagOf(name)}: given more than once`);
     const values: readonly unknown[] = isList && Array.isArray(value) ? value : [value];
     const shown = positional.has(name) ? name : flagOf(name);
@@ -79,12 +80,12 @@ export function checkTyped(parsed: Readonly<Record<string, unknown>>, args: read
   }
 }
 
-/** An option as it is typed. */
+/** An option in its typed form. */
 export function flagOf(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-/** Checks one option, with its value where that is joined to it. */
+/** Checks one option, with its value where that is attached. */
 function checkOption(
   option: string,
   switches: ReadonlySet<string>,

@@ -4,17 +4,19 @@ import type { Metadata } from './format/metadata.js';
 import type { Selection } from './trellis/block-coder.js';
 
 /**
- * Which of the pictures that the same bits allow a prefix is turned into, 0..1: 0 is xhat0, of the lowest squared error; 1 the end of the
- * probability-flow ODE from x_t, which looks most like a picture; between them the straight line, which has the least squared error for its
- * distance from the distribution of pictures (Freirich, Michaeli & Meir 2021, for the Wasserstein-2 distance). `sample` is a draw by the reverse process from x_t.
+ * Selects one of the pictures that fit the bits of a prefix, 0..1. 0 is xhat0, with the lowest squared error. 1 is the
+ * end of the probability-flow ODE from x_t, which looks most natural. Values between them lie on the straight line,
+ * which has the least squared error for its distance from the distribution of pictures (Freirich, Michaeli & Meir 2021,
+ * for the Wasserstein-2 distance). `sample` is a draw from the reverse process that starts at x_t.
  */
 export type Realism = number | 'sample';
 
-/** How far an encoder is. */
+/** The progress of an encoder. */
 export interface EncodeProgress {
   /**
-   * Part of the work done, 0..1, never less than before, and 1 at the end. Work is counted by what the network is asked for, so that the part
-   * follows time about. Where the end depends on what comes of it, as with `targetRmse`, it is foretold from the model's profile.
+   * Fraction of the work done, 0..1. It never falls and is 1 at the end. Work is measured in network evaluations, so
+   * the fraction roughly follows time. Where the end depends on results, as with `targetRmse`, it is predicted from the
+   * model's profile.
    */
   readonly fraction: number;
   /** Timestep reached, from T = 1000 down. */
@@ -22,17 +24,18 @@ export interface EncodeProgress {
   /** File size so far. */
   readonly bytes: number;
   /**
-   * RMSE of what a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. Where the encoder did not ask the
-   * network, but moved what it said last, it is the RMSE of that: a decoder asks, and is a little better.
+   * RMSE of the image that a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. Where
+   * the encoder did not ask the network but moved its last output, this is the RMSE of the moved output. A decoder asks
+   * the network and is slightly better.
    */
   readonly rmse: number;
 }
 
-/** How an image is encoded, and where the file ends; without a size or a quality at an RMSE of 3. */
+/** How an image is encoded, and where the file ends: at an RMSE of 3 unless a size or a quality is set. */
 export interface EncodeOptions {
   /**
-   * 1..9, default 5: time for fewer bits. Of small pictures each level takes twice the search for codewords of the one before; larger ones
-   * get more states or more steps.
+   * 1..9, default 5. More effort takes more time and gives smaller files. For small pictures each level doubles the
+   * search for codewords; larger pictures get more states or more steps.
    */
   readonly effort?: number;
   /** Default 'greedy'. */
@@ -41,20 +44,20 @@ export interface EncodeOptions {
   readonly seed?: number;
   /** Stop before the file would exceed this many bytes. */
   readonly maxBytes?: number;
-  /** Above 0: stop at the first step whose RMSE (8-bit, mean reconstruction) is at or below this. */
+  /** Above 0: stop at the first step whose RMSE (8-bit, mean reconstruction) is at or below this value. */
   readonly targetRmse?: number;
-  /** Send the exact picture after the steps, of which there are then as many as make the file smallest. Default false. */
+  /** Send the exact picture after the steps. The number of steps is then the one with the smallest file. Default false. */
   readonly lossless?: boolean;
-  /** Add 16 bits after every 32 bytes or more of steps, from which damage is noticed. Default false. */
+  /** Add a 16-bit checksum after every 32 bytes or more of steps, to detect damage. Default false. */
   readonly checksums?: boolean;
-  /** Written at the end of the file, which also records that the network ran in half precision, if it did. */
+  /** Written at the end of the file, together with a note if the network ran in half precision. */
   readonly metadata?: Metadata;
   readonly onProgress?: (progress: EncodeProgress) => void;
-  /** Ends the work: no window of the network is begun after it is aborted, and the promise rejects with its reason. */
+  /** Cancels the work: after the abort no window of the network starts, and the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** One step boundary of a file: everything up to here can be decoded. The first entry is that before any step. */
+/** One step boundary of a file: everything up to it can be decoded. The first entry is the state before any step. */
 export interface StepReport {
   /** Timestep reached. */
   readonly t: number;
@@ -62,11 +65,14 @@ export interface StepReport {
   readonly bits: number;
   /** Sum of KL(q||p) up to here, in bits: what an ideal coder would have needed. */
   readonly klBits: number;
-  /** RMSE of the 8-bit mean reconstruction at this point, 0..255 scale; but see {@link EncodeProgress.rmse}. The last is exact. */
+  /**
+   * RMSE of the 8-bit mean reconstruction at this point, 0..255 scale; see {@link EncodeProgress.rmse} for when it is
+   * approximate. The last one is exact.
+   */
   readonly rmse: number;
 }
 
-/** An encoded image and how it came about. */
+/** An encoded image with its statistics. */
 export interface EncodeResult {
   /** The whole `.ddc` file. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -75,8 +81,8 @@ export interface EncodeResult {
   /** 8 * bytes.length / (width * height * 3). */
   readonly bitsPerDim: number;
   /**
-   * Of the whole file: the 8-bit mean reconstruction, or the samples of its tail. Of a picture that is transparent in parts it is of the
-   * colours that are seen: pixels of any opacity above 0 count, each as much as any other.
+   * RMSE of the whole file: of the 8-bit mean reconstruction, or of the samples of its tail. For pictures with
+   * transparency only visible colours count: all pixels with an opacity above 0, with equal weight.
    */
   readonly rmse: number;
   readonly psnr: number;
@@ -86,30 +92,31 @@ export interface EncodeResult {
   readonly alphaBytes: number;
   /** Bytes of the tail, 0 without one. */
   readonly tailBytes: number;
-  /** Of the whole picture: evaluations of parts of it, or of it at a smaller size, count by their share of the work. */
-  readonly networkEvaluations: number;
   /**
-   * What ended the file: the target RMSE is met, the next step would have gone past `maxBytes`, or every sample is sent exactly.
+   * In evaluations of the network on the whole picture. Evaluations of parts, or at a smaller size, count by their
+   * share of the work.
    */
+  readonly networkEvaluations: number;
+  /** What ended the file: the target RMSE is met, the next step would have exceeded `maxBytes`, or every sample is sent exactly. */
   readonly stoppedBy: 'target' | 'maxBytes' | 'exact';
-  /** Whether the target RMSE is met; absent where none was asked for. It always is, where `maxBytes` leaves the room. */
+  /** Whether the target RMSE is met; absent without a target. Always true unless `maxBytes` is too small for it. */
   readonly targetMet?: boolean;
-  /** What a decoder makes of the whole file. */
+  /** The image that a decoder makes of the whole file. */
   readonly reconstruction: RgbImage;
 }
 
-/** Which picture a state of the chain is turned into: see {@link DecoderPoint.reconstruct}. */
+/** A picture reconstructed from a state of the chain: see {@link DecoderPoint.reconstruct}. */
 export interface DecodedPicture {
   readonly image: RgbImage;
-  /** The same before rounding to 8 bits: values in [-1, 1], in the order of `image.data`. Good until the decoder goes on. */
+  /** The same before rounding to 8 bits: values in [-1, 1], in the order of `image.data`. Valid until the decoder goes on. */
   readonly unrounded: Float32Array;
-  /** True when the picture is the encoder's, to the bit, by its checksum. */
+  /** True when the picture is identical to the encoder's, as its checksum shows. */
   readonly lossless: boolean;
   /** True when a checksum shows that the file is damaged; only with `tolerant`. */
   readonly damaged: boolean;
 }
 
-/** A place in a file at which what came before decodes. */
+/** A place in a file up to which the bytes can be decoded. */
 export interface DecoderPoint {
   /** Steps decoded; 0 for the bare header. */
   readonly stepsUsed: number;
@@ -117,85 +124,85 @@ export interface DecoderPoint {
   readonly t: number;
   /** Bytes up to here. */
   readonly bytesUsed: number;
-  /** Samples, of width * height * 3, that a tail has sent. */
+  /** Samples, of width * height * 3, that a tail has sent so far. */
   readonly knownSamples: number;
   /** bytesUsed in bits / (width * height * 3). */
   readonly bitsPerDim: number;
   /**
-   * Of the alpha plane, which comes before the steps: `missing` up to where it is whole, the picture is opaque there; `none` in a file
-   * without.
+   * State of the alpha plane, which comes before the steps. `missing` until it is complete; the picture is opaque until
+   * then. `none` in a file without one.
    */
   readonly alpha: 'none' | 'missing' | 'whole';
   /**
-   * Whether the steps up to here are those that were written: `pending` where their checksum is still to come, `none` in a file
-   * without; `failed`, only with `tolerant`, where some are not.
+   * Whether the steps up to here are undamaged. `pending` where their checksum is still to come; `none` in a file
+   * without checksums; `failed`, only with `tolerant`, where some steps are damaged.
    */
   readonly checksum: 'none' | 'pending' | 'passed' | 'failed';
   /**
-   * The picture, which is made when it is asked for: that of realism 0 takes the evaluation of the network that the next step needs anyway, any
-   * other one for every step that is left. Where samples are exact already it makes no difference.
+   * Makes the picture. Realism 0 takes the network evaluation that the next step needs anyway; any other realism takes
+   * an evaluation for every remaining step. Realism makes no difference where samples are already exact.
    * @param realism default 0
    * @throws CodecError('usage') when the decoder has gone on
    */
   reconstruct(realism?: Realism): Promise<DecodedPicture>;
 }
 
-/** What a decoder waits for. */
+/** What a decoder is waiting for. */
 export type DecoderState =
-  /** The header is not whole. */
+  /** The header is incomplete. */
   | { readonly needs: 'header' }
-  /** The alpha plane goes on; for so many bytes, once it has said how many. */
+  /** The alpha plane is incomplete; `bytes` are still missing, once its length is known. */
   | { readonly needs: 'alpha'; readonly bytes?: number }
-  /** So many bytes more, and `step` of `steps` is whole. */
+  /** After this many more bytes, `step` of `steps` is complete. */
   | { readonly needs: 'step'; readonly step: number; readonly steps: number; readonly bytes: number }
-  /** The tail goes on; for so many bytes, once its own header has said how many. */
+  /** The tail is incomplete; `bytes` are still missing, once its header gives its length. */
   | { readonly needs: 'tail'; readonly bytes?: number }
   | { readonly needs: 'metadata' }
   /**
-   * The file is whole; or it is damaged after a step and nothing more is made of it, only with `tolerant`; or decoding has ended with an
-   * error.
+   * The file is complete. Or it is damaged after a step and the rest is not decoded, only with `tolerant`. Or decoding
+   * has ended with an error.
    */
   | { readonly needs: 'nothing'; readonly damagedAfterStep?: number; readonly failure?: unknown };
 
-/** How a decoder deals with what it is given. */
+/** How a decoder treats its input. */
 export interface DecoderOptions {
-  /** Refuse images with more pixels than this, before allocating. Default 2^26; more than 2^28 are refused in any case. */
+  /** Refuse images with more pixels than this before allocating memory. Default 2^26; more than 2^28 are always refused. */
   readonly maxPixels?: number;
   /**
-   * Of a file whose checksums show damage make the best: a single bit that was flipped in a section of the steps is turned back, where
-   * more are wrong they are decoded as they are, and so is a lossless picture; otherwise that is an error. A tail after steps that are
-   * wrong is left out, and steps after an alpha plane that is. A flipped bit of the header is turned back where `decode` is given bytes,
-   * not a stream. Default false.
+   * Decode as much as possible of a file whose checksums show damage, instead of throwing an error. A single flipped
+   * bit in a section of the steps is corrected. With more errors a section is decoded as it is, and so is a lossless
+   * picture. A tail after damaged steps is left out, and so are steps after a damaged alpha plane. A flipped bit of the
+   * header is corrected where `decode` is given bytes, not a stream. Default false.
    */
   readonly tolerant?: boolean;
   /**
-   * Ends the work: no window of the network is begun after it is aborted, and points are refused with its reason. The decoder cannot go
-   * on after that.
+   * Cancels the work: after the abort no window of the network starts, and points reject with the signal's reason. The
+   * decoder cannot continue after that.
    */
   readonly signal?: AbortSignal;
 }
 
-/** A picture of a file on the way, or at its end. */
+/** A picture of a file, intermediate or final. */
 export interface DecodePoint {
   readonly image: RgbImage;
   /** The same before rounding to 8 bits: values in [-1, 1], in the order of `image.data`. */
   readonly unrounded: Float32Array;
   readonly stepsUsed: number;
   readonly t: number;
-  /** Bytes up to the last complete step that was used, or as much of a tail as there is. */
+  /** Bytes up to the last complete step that was used, or up to the last byte of the tail that is there. */
   readonly bytesUsed: number;
   /** Samples, of width * height * 3, that a tail has sent. */
   readonly knownSamples: number;
   /** bytesUsed in bits / (width * height * 3). */
   readonly bitsPerDim: number;
   /**
-   * Of the alpha plane, which comes before the steps: `missing` up to where it is whole, the picture is opaque there; `none` in a file
-   * without.
+   * State of the alpha plane, which comes before the steps. `missing` until it is complete; the picture is opaque until
+   * then. `none` in a file without one.
    */
   readonly alpha: 'none' | 'missing' | 'whole';
 }
 
-/** How a file is decoded, and how far. */
+/** How a file is decoded, and how much of it. */
 export interface DecodeOptions extends DecoderOptions {
   /** Use at most this many bytes of the file. */
   readonly maxBytes?: number;
@@ -204,34 +211,37 @@ export interface DecodeOptions extends DecoderOptions {
   /** Default 0. */
   readonly realism?: Realism;
   /**
-   * Give `onPoint` a reconstruction at about this many points, evenly spread in bytes, the last one included; or those of the file cut
-   * off at each of these sizes in bytes, and the last one. Not for a stream, whose length is not known before its end: there `onPoint`
-   * gets every step.
+   * A number: give `onPoint` a reconstruction at about this many points, evenly spaced in bytes, the last one included.
+   * A list: give it one for the file truncated at each of these sizes in bytes, and the last one. Not for a stream,
+   * whose length is unknown until its end: there `onPoint` gets every step.
    */
   readonly progressivePoints?: number | readonly number[];
-  /** @param at the same place, of which pictures of another realism can be made while it is awaited */
+  /** @param at the decoder's point; while the callback is awaited it can make pictures of another realism */
   readonly onPoint?: (point: DecodePoint, at: DecoderPoint) => void | Promise<void>;
-  /** Of a stream: whether `onPoint` is to get a picture of this step, which may cost an evaluation of the network. Default every step. */
+  /** For a stream: whether `onPoint` gets a picture of this step, which may cost a network evaluation. Default: every step. */
   readonly wantsPoint?: (point: DecoderPoint) => boolean;
-  /** Part of the work done, 0..1, as in {@link EncodeProgress}. Of a stream pictures on the way are counted when they have been made. */
+  /**
+   * Fraction of the work done, 0..1, as in {@link EncodeProgress}. For a stream, intermediate pictures count once they
+   * have been made.
+   */
   readonly onProgress?: (fraction: number) => void;
 }
 
 /** A decoded file. */
 export interface DecodeResult extends DecodePoint {
-  /** Length of the file that was given; of a stream as much as was read. */
+  /** Length of the given file; for a stream, the number of bytes read. */
   readonly bytesTotal: number;
   readonly stepsTotal: number;
-  /** True when the file holds everything its encoder wrote; of a stream when it was read and decoded up to there. */
+  /** True when the file holds everything its encoder wrote; for a stream, when it was read and decoded to that point. */
   readonly complete: boolean;
-  /** True when the picture is the encoder's, to the bit, by its checksum. */
+  /** True when the picture is identical to the encoder's, as its checksum shows. */
   readonly lossless: boolean;
   /** True when a checksum shows that the file is damaged; only with `tolerant`. */
   readonly damaged: boolean;
-  /** Bytes after the end of the file, which nothing reads; of a stream those that were. */
+  /** Unused bytes after the end of the file; for a stream, those that were read. */
   readonly trailingBytes: number;
-  /** The metadata at the end of the file are not what was written; the picture is no worse for it. */
+  /** The metadata at the end of the file are damaged; this does not affect the picture. */
   readonly metadataDamaged: boolean;
-  /** Where the file has them whole; of a stream when it was read up to there. */
+  /** Present where the file holds complete metadata; for a stream, where it was read to that point. */
   readonly metadata?: Metadata;
 }

@@ -1,4 +1,4 @@
-/** Weights of bands of noise as a model's files have them. */
+/** Weights for noise bands, as stored in a model's files. */
 import { array, check, maxLength, minLength, pipe, regex, string } from 'valibot';
 import { checkArgument, checkBytes, checkObject } from '../common/arguments.js';
 import { hexSha256 } from '../common/bytes.js';
@@ -13,7 +13,7 @@ import { readSafetensors } from '../model/safetensors.js';
 import { MAX_TIMESTEPS } from '../model/schedule.js';
 import { createUNet, type UNet } from '../model/unet.js';
 
-/** A band of timesteps with weights of its own, in a file of their own ({@link bandFile}). */
+/** A band of timesteps with its own weights in a file of their own ({@link bandFile}). */
 export interface WeightsBand extends Band {
   /** Hex SHA-256 of that file. */
   readonly sha256: string;
@@ -24,7 +24,10 @@ export type ReadBand = (band: Band) => Promise<Uint8Array>;
 
 const TIMESTEP = { type: 'number', integer: true, least: 1, most: MAX_TIMESTEPS } as const;
 
-/** Name of the file of a band's weights: `band-4-60.safetensors`. @throws CodecError('usage') for what is no band */
+/**
+ * Name of the weights file of a band: `band-4-60.safetensors`.
+ * @throws CodecError('usage') for an invalid band
+ */
 export function bandFile(band: Band): string {
   checkObject('band', band);
   checkArgument('band least', TIMESTEP, band.least);
@@ -33,10 +36,11 @@ export function bandFile(band: Band): string {
 }
 
 /**
- * A model's network with those of its bands.
- * @param weights of all timesteps that are in no band, as stored
- * @param readBand reads the weights of bands, which are checked
- * @throws CodecError('model') where weights do not fit, of bands by their `load`; 'usage' for bands without `readBand`
+ * A model's network together with those of its bands.
+ * @param weights as stored, for all timesteps outside the bands
+ * @param readBand reads the weights of bands; they are checked
+ * @throws CodecError('model') where weights do not fit, for bands from their `load`; 'usage' for bands without
+ *   `readBand`
  */
 export function createBandedUNet(
   engine: Engine,
@@ -65,7 +69,7 @@ export function createBandedUNet(
   };
 }
 
-/** @throws CodecError('model') unless they are the weights that `codec.json` names */
+/** @throws CodecError('model') unless the weights match the hash in `codec.json` */
 export async function checkBandWeights(band: WeightsBand, weights: Uint8Array): Promise<void> {
   const found = await hexSha256(weights);
   if (found === band.sha256) return;
@@ -75,7 +79,7 @@ export async function checkBandWeights(band: WeightsBand, weights: Uint8Array): 
   );
 }
 
-/** More would each have too little to be good at. */
+/** With more bands, each would have too few timesteps to be useful. */
 export const MOST_BANDS = 8;
 
 /** The bands of `codec.json`. @param timesteps T */
@@ -94,7 +98,10 @@ export function bandsWithin(timesteps: number) {
   );
 }
 
-/** Refuses bands that a schedule of so many timesteps does not have. @throws CodecError('model') */
+/**
+ * Refuses bands outside the timesteps of a schedule.
+ * @throws CodecError('model')
+ */
 export function checkBands(bands: readonly WeightsBand[], timesteps: number): void {
   checked(objectOf({ bands: bandsWithin(timesteps) }), { bands }, 'codec.json');
 }

@@ -1,8 +1,8 @@
 /**
- * Calibration: measuring a model's profile on training images, so that plans fit it.
+ * Calibration: measures a model's profile on training images, so that plans fit the model.
  *
  * For every image the error of xhat0 is measured at a few noise levels (x_t drawn from q, as for the ideal
- * rate-distortion curve); the profile is the mean of its log2 over the images and its two principal components.
+ * rate-distortion curve). The profile is the mean of its log2 over the images and its first two principal components.
  */
 import { checkList, checkMade, checkOptions, WORK_ARGUMENTS } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
@@ -44,23 +44,27 @@ import {
   solve,
 } from './lossless/residuals.js';
 
-/** Where the profile is measured, in T/1000; between them log2 error is linear in log2 snr. */
+/** Timesteps at which the profile is measured, in T/1000. Between them log2 error is linear in log2 snr. */
 const KNOTS = [
   1000, 900, 800, 700, 620, 550, 480, 420, 360, 300, 250, 210, 175, 145, 120, 100, 82, 66, 53, 42, 33, 25, 19, 14, 10,
   7, 5, 3, 2, 1,
 ];
 
-/** So many images say how images differ from each other; with fewer that is assumed, see {@link assumedComponents}. */
+/**
+ * This many images are enough to measure how images differ. With fewer, the differences are assumed, see
+ * {@link assumedComponents}.
+ */
 export const ENOUGH_IMAGES = 8;
 
-/** The header's range of a coordinate covers this many standard deviations of the training images each way. */
+/** The header's range of each coordinate covers this many standard deviations of the training images in each direction. */
 const RANGE_IN_DEVIATIONS = [8, 4] as const;
 
 /**
  * Measures a profile.
- * @param images training images, best a hundred or more; never ones that results are reported on. Fewer than 8 only say how hard
- *   images are, not how they differ: that is then assumed to be about as in the shipped models. Not to be changed before the promise settles
- * @throws CodecError('usage') without images, and for arguments that are not what they should be
+ * @param images training images, best a hundred or more; never ones that results are reported on. Fewer than 8 only
+ *   show how hard images are, not how they differ; the differences are then assumed to be about those of the shipped
+ *   models. Must not be changed before the promise settles
+ * @throws CodecError('usage') without images, and for invalid arguments
  */
 export async function calibrate(
   images: readonly RgbImage[],
@@ -84,7 +88,7 @@ export async function calibrate(
       for (const [k, t] of knots.entries()) yield { row: rows[i], k, t, x0, width, height };
     }
   }
-  // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
+  // Each task draws its noise before it waits for the network, so that the draws happen in the order of the tasks.
   const measured = mapAhead(places(), model.denoiser.parallelism, async ({ row, k, t, x0, width, height }) => {
     const error = await denoisingError({ x0, width, height }, t, model, stream, signal);
     row[k] = Math.log2(Math.max(error / x0.length, MEASURABLE_ERROR));
@@ -94,22 +98,25 @@ export async function calibrate(
   return fitProfile(schedule, knots, rows);
 }
 
-/** Where a picture's sizes are compared, in T/1000, from little noise to much. */
+/** Timesteps at which the sizes of a picture are compared, in T/1000, from little noise to much. */
 const PYRAMID_KNOTS = [70, 110, 160, 210, 260, 320, 400, 500];
-/** One of so many images is enough for that, of many. */
+/** Of many images, every one in this many is enough for the comparison. */
 const PYRAMID_EVERY = 4;
-/** What half the size may cost in squared error, in log2: a twentieth, as it is a quarter of the work, and its steps are the shorter for it. */
+/**
+ * How much half the size may cost in squared error, in log2: a twentieth. It takes a quarter of the work, and its steps
+ * are shorter for that.
+ */
 const HALF_MAY_COST = Math.log2(1.05);
-/** Keeps shares small where nothing says what they should be. */
+/** Keeps shares small where the data do not determine them. */
 const SHARES_RIDGE = 1e-4;
 
 /**
- * Measures which shares of the estimate from a quarter of the size are best in shapes of each size, and from which timestep on pictures are
- * about as well denoised at half their size as by both (docs/DESIGN.md).
- * @param images training images, also ones full of detail
- * @param model as it is without a pyramid
+ * Measures the best shares of the estimate at a quarter of the size, for shapes of each size, and the timestep from
+ * which images are denoised about as well at half their size as with both (docs/DESIGN.md).
+ * @param images training images, some of them full of detail
+ * @param model without a pyramid
  * @param leastSide see {@link Pyramid}
- * @returns undefined where they never are, or are too small to be halved
+ * @returns undefined where half the size is never good enough, or the images are too small to be halved
  */
 export async function calibratePyramid(
   images: readonly RgbImage[],
@@ -125,7 +132,7 @@ export async function calibratePyramid(
   const parts: number[][] = [];
   const losses: number[] = [];
   for (const [k, t] of knots.entries()) {
-    // Smaller pictures are at lower timesteps, whose shares are known by now.
+    // Smaller versions of the picture are at lower timesteps, whose shares are known by now.
     const shares = k > 0 ? { timesteps, parts } : undefined;
     const below = withPyramid(denoiser, schedule, { halfFrom: schedule.timesteps + 1, leastSide, shares });
     const compared: SizesCompared[] = [];
@@ -151,13 +158,13 @@ export async function calibratePyramid(
   return { halfFrom, leastSide, shares: { timesteps, parts } };
 }
 
-/** Squared errors of a picture's xhat0, in sums over its values. */
+/** Squared errors of a picture's xhat0, as sums over its values. */
 interface SizesCompared {
   readonly ofHalf: number;
   readonly ofItself: number;
-  /** Less is not measurable. */
+  /** Smaller errors are not measurable. */
   readonly least: number;
-  /** What a whole share of the quarter adds in shapes of each size: its products with the error and with each other. */
+  /** Effect of a full share of the quarter for shapes of each size: its products with the error and with the other sizes. */
   readonly withError: readonly number[];
   readonly withEachOther: readonly (readonly number[])[];
 }
@@ -200,7 +207,7 @@ function errorWith({ ofItself, least, withError, withEachOther }: SizesCompared,
   );
 }
 
-/** The shares with the least mean squared error, each picture's as a share of its own without the quarter. */
+/** The shares with the least mean squared error; each picture's error is relative to its own error without the quarter. */
 function bestShares(compared: readonly SizesCompared[]): Float64Array {
   const mean = (value: (one: SizesCompared) => number) =>
     compared.reduce((sum, one) => sum + value(one) / Math.max(one.ofItself, one.least), 0) / compared.length;
@@ -212,7 +219,7 @@ function bestShares(compared: readonly SizesCompared[]): Float64Array {
   return solve(matrix, right)!;
 }
 
-/** Where residuals are measured, in T/1000: lossless files end their chains at one of the last steps. */
+/** Timesteps at which residuals are measured, in T/1000: lossless files end their chains at one of the last steps. */
 const RESIDUAL_KNOTS = [1, 2, 3, 5, 8, 13, 21];
 
 /**
@@ -243,9 +250,7 @@ export async function calibrateResiduals(
   return { timesteps, covariances };
 }
 
-/**
- * The profile of log2 errors measured at `knots` (descending timesteps, from T to 1), one row per image.
- */
+/** Fits the profile to log2 errors measured at `knots` (descending timesteps, from T to 1), one row per image. */
 export function fitProfile(schedule: Schedule, knots: readonly number[], rows: readonly Float64Array[]): Profile {
   const mean = Float64Array.from(knots, (_, k) => rows.reduce((sum, row) => sum + row[k], 0) / rows.length);
   const centred = rows.map((row) => row.map((value, k) => value - mean[k]));
@@ -260,13 +265,16 @@ export function fitProfile(schedule: Schedule, knots: readonly number[], rows: r
 }
 
 interface Component {
-  /** Unit vector; its largest element is positive, so that a higher coordinate is a harder image. */
+  /** Unit vector. Its largest element is positive, so that a higher coordinate means a harder image. */
   readonly direction: Float64Array;
-  /** Standard deviation of the rows along it. */
+  /** Standard deviation of the rows along this direction. */
   readonly deviation: number;
 }
 
-/** About how pictures differ in the shipped models: harder or easier where the bits are, and more so in much or in little noise. */
+/**
+ * Approximate differences between pictures in the shipped models: harder or easier where most bits are, and harder in
+ * much or in little noise.
+ */
 function assumedComponents(length: number): [Component, Component] {
   const along = (wave: (angle: number) => number) =>
     Float64Array.from({ length }, (_, k) => Math.sqrt(2 / length) * wave((Math.PI * (k + 0.5)) / length));
@@ -305,7 +313,7 @@ function leadingComponent(rows: readonly Float64Array[]): Component {
   return { direction, deviation: Math.sqrt(variance) };
 }
 
-/** Values at knots to integers in 1/256 at t = 1..T, linear in log2 snr. */
+/** Interpolates values at knots to integers in 1/256 at t = 1..T, linearly in log2 snr. */
 function interpolate({ snr, timesteps }: Schedule, knots: readonly number[], values: Float64Array): number[] {
   const result: number[] = [];
   for (let t = 1; t <= timesteps; t++) {

@@ -1,8 +1,8 @@
 /**
- * The chain that encoder and decoder walk together: x_T from the seed, then for every step t -> s of a plan
- * x_s = mean_p(x_t, xhat0) + sigma z (Ho, Jain & Abbeel 2020, Algorithms 3 and 4, with jumps), where z is put together from the
- * codewords of the step's blocks. What is done with it is for others: an encoder chooses the codewords, a decoder reads them, a
- * reconstruction goes on without any.
+ * The chain that encoder and decoder walk together. It starts at x_T from the seed. Each step t -> s of a plan computes
+ * x_s = mean_p(x_t, xhat0) + sigma z (Ho, Jain & Abbeel 2020, Algorithms 3 and 4, with jumps), where z consists of the
+ * codewords of the step's blocks. The chain does not know where z comes from: an encoder chooses the codewords, a
+ * decoder reads them, and a reconstruction continues without any.
  */
 import type { Size } from '../image/image.js';
 import type { Denoiser, NetworkEvaluation, NoisyPicture, PredictOptions } from '../model/denoiser.js';
@@ -19,20 +19,20 @@ import {
 import type { PlannedPicture } from './format/plan.js';
 import { type Block, type BlockCounts, noise, type StepMemory, stepBlocks, stepMemory } from './trellis/blocks.js';
 
-/** What a chain needs of a model. */
+/** The part of a model that a chain needs. */
 export interface ChainModel {
   readonly schedule: Schedule;
   readonly denoiser: Denoiser;
   readonly pyramid?: Pyramid;
 }
 
-/** Which chain it is: the same for both ends of a file. */
+/** Identifies a chain; the same at both ends of a file. */
 export interface ChainStart extends PlannedPicture {
-  /** Names x_T, permutations and signs. */
+  /** Seed for x_T, permutations and signs. */
   readonly seed: number;
 }
 
-/** xhat0 of a state that was moved a little, and what its difference from xhat0 is to be multiplied with. */
+/** xhat0 of a slightly moved state, and the factor for its difference from xhat0. */
 export interface Derivative {
   readonly moved: Float32Array;
   readonly factor: number;
@@ -41,53 +41,54 @@ export interface Derivative {
 /** Step of the finite difference of {@link Chain.derivative}, in standard deviations of the noise in x_t. */
 const DERIVATIVE_STEP = 0.05;
 
-/** Where a step leads. */
+/** The target of a step. */
 export interface Jump {
   /** Timestep. */
   readonly s: number;
-  /** Whether the network is asked for xhat0 there; otherwise what it said last is moved. */
+  /** Whether the network is asked for xhat0 there; otherwise its last output is moved. */
   readonly asks: boolean;
 }
 
-/** What a step of the flow leaves for the next. */
+/** What a step of the flow keeps for the next one. */
 interface FlowStep {
-  /** Where it began. */
+  /** Timestep where the step began. */
   readonly t: number;
   /** How many times the picture was halved for the network. */
   readonly halvings: number;
-  /** xhat0 as it was taken for the whole step, and its coefficient. */
+  /** The xhat0 that the whole step used, and its coefficient. */
   readonly drawn: Float32Array;
   readonly x0: number;
 }
 
 /**
- * Four arrays of the picture's size (and one more for {@link Chain.flow}), three of 4 bytes a value and one that is made for steps with blocks, of 5; and with a model that has
- * an update what is kept of the last evaluation.
+ * The state of a chain. It holds four arrays of the picture's size (and one more for {@link Chain.flow}): three of 4
+ * bytes per value, and one of 5 that is made for steps with blocks. With a model that has an update, it also holds what
+ * is kept of the last evaluation.
  */
 export class Chain {
   /** x_t. */
   private readonly state: Float32Array;
   private readonly estimated: Float32Array;
-  /** xhat0 of the present state, once it has been asked for; whoever asks next waits for the same one. */
+  /** xhat0 of the present state, once it has been requested; all callers wait for the same promise. */
   private estimation: Promise<Float32Array> | undefined;
-  /** The same, once it is there. */
+  /** The resolved value of `estimation`. */
   private xhat0: Float32Array | undefined;
-  /** The same as good as can be, and once it is there. */
+  /** The best xhat0 of the present state as a promise, and its value once resolved. */
   private bestEstimation: Promise<Float32Array> | undefined;
   private bestXhat0: Float32Array | undefined;
   /** Whether the network is asked at the present state. */
   private asks = true;
-  /** The network's last, where that is kept. */
+  /** The network's last evaluation, where it is kept. */
   private evaluation: NetworkEvaluation | undefined;
   private memory: StepMemory | undefined;
   private timestep: number;
   private stepsTaken = 0;
-  /** The last step of {@link flow}; the xhat0 with which it began is in {@link z}. */
+  /** The last step of {@link flow}; {@link z} holds the xhat0 at which it began. */
   private flowed: FlowStep | undefined;
   private work = 0;
   /**
-   * z of the next step, to be filled before {@link advance}: height * width * 3 values of variance 1. It is of use as scratch memory
-   * before that.
+   * z of the next step, to be filled before {@link advance}: height * width * 3 values of variance 1. Until then it
+   * serves as scratch memory.
    */
   readonly z: Float32Array;
 
@@ -102,7 +103,7 @@ export class Chain {
     this.timestep = model.schedule.timesteps;
   }
 
-  /** Begins a chain: x_T has variance 1 and depends on the seed alone. */
+  /** Begins a chain. x_T has variance 1 and depends on the seed alone. */
   static begin(model: ChainModel, start: ChainStart): Chain {
     const chain = new Chain(model, start);
     noise(start.seed, 0, chain.state);
@@ -129,12 +130,12 @@ export class Chain {
     return this.model.schedule.snr[this.timestep];
   }
 
-  /** Whether x_t knows anything of a picture: x_T does not. */
+  /** Whether x_t contains any information about a picture: x_T does not. */
   get isInformed(): boolean {
     return this.timestep < this.model.schedule.timesteps;
   }
 
-  /** Whether {@link estimate} is as good as {@link best}, and the same. */
+  /** Whether {@link estimate} and {@link best} are the same. */
   get isBest(): boolean {
     return (
       !this.isInformed ||
@@ -142,16 +143,17 @@ export class Chain {
     );
   }
 
-  /** The network's work so far, in evaluations of the whole picture at its full size; updates are not counted. */
+  /** The network's work so far, in evaluations of the whole picture at full size; updates are not counted. */
   get networkEvaluations(): number {
     return this.work;
   }
 
   /**
-   * xhat0 of the present state, in [-1, 1], by which the next step is coded: the network's, asked once for a state, or moved from what it
-   * said last. Of x_T it is not asked: that knows nothing of the picture, so xhat0 is 0, mid-grey. (A network that predicts noise would
-   * have its output amplified 157 times there, and with it the last bits in which engines differ.)
-   * @returns an array of the chain's own, good until {@link advance}
+   * xhat0 of the present state, in [-1, 1], for coding the next step. It comes from the network, which is asked once
+   * per state, or from moving the network's last output. At x_T the network is not asked, because x_T contains nothing
+   * of the picture; xhat0 is 0, mid-grey. (A network that predicts noise would have its output amplified 157 times
+   * there, and with it the last bits, in which engines differ.)
+   * @returns an array owned by the chain, valid until {@link advance}
    */
   estimate(signal?: AbortSignal): Promise<Float32Array> {
     this.estimation ??= this.evaluate(signal);
@@ -159,9 +161,9 @@ export class Chain {
   }
 
   /**
-   * xhat0 of the present state as good as can be, which is what a picture shows: the network is asked for it, unless it was. What comes
-   * after does not depend on it.
-   * @returns an array of the chain's own, good until {@link advance}
+   * The best xhat0 of the present state, which a displayed picture shows. The network is asked for it, unless it was
+   * asked already. The rest of the chain does not depend on it.
+   * @returns an array owned by the chain, valid until {@link advance}
    */
   best(signal?: AbortSignal): Promise<Float32Array> {
     if (this.isBest) return this.estimate(signal);
@@ -169,14 +171,14 @@ export class Chain {
     return this.bestEstimation;
   }
 
-  /** Whether xhat0 of the present state is moved from what the network said last. */
+  /** Whether xhat0 of the present state is moved from the network's last output. */
   private get isMoved(): boolean {
     return !this.asks && this.evaluation !== undefined;
   }
 
   /**
-   * How xhat0 answers to a change of the state, which is the posterior covariance of x_0 up to scale: J e is about
-   * factor * (moved - xhat0). One evaluation of the network, or an update.
+   * The response of xhat0 to a change of the state, which is the posterior covariance of x_0 up to scale: J e is about
+   * factor * (moved - xhat0). Takes one evaluation of the network, or an update.
    * @param error e, the direction; height * width * 3 values
    * @returns undefined where e is 0
    */
@@ -197,23 +199,23 @@ export class Chain {
     return jumpKlBits(this.model.schedule, this.timestep, s, squaredError);
   }
 
-  /** What x_0 - xhat0 is to be multiplied with to give delta, the mean of z under q for a step to s. */
+  /** The factor that turns x_0 - xhat0 into delta, the mean of z under q for a step to s. */
   deltaScale(s: number): number {
     return deltaScale(this.model.schedule, this.timestep, s);
   }
 
-  /** Blocks of the next step, good until those of another are asked for. */
+  /** Blocks of the next step, valid until the blocks of another step are requested. */
   blocks(planned: BlockCounts, stateBits: number): Block[] {
     this.memory ??= stepMemory(this.state.length);
     return stepBlocks(this.start.seed, this.stepsTaken + 1, planned, stateBits, this.memory);
   }
 
-  /** Fills z for a step in which nothing is sent. */
+  /** Fills z for a step that sends nothing. */
   drawNoise(): void {
     noise(this.start.seed, this.stepsTaken + 1, this.z);
   }
 
-  /** x_t becomes x_s, with xhat0 and z. */
+  /** Advances x_t to x_s, using xhat0 and z. */
   async advance({ s, asks }: Jump, signal?: AbortSignal): Promise<void> {
     const xhat0 = await this.estimate(signal);
     const { x0, xt, sigma } = jumpCoefficients(this.model.schedule, this.timestep, s);
@@ -224,9 +226,10 @@ export class Chain {
   }
 
   /**
-   * x_t becomes x_s by the probability-flow ODE, with xhat0 as good as can be: a step of UniPC of second order (Zhao et al. 2023). It is DDIM's step (Song,
-   * Meng & Ermon 2021, Eq. 12 with sigma = 0) with xhat0 of the step's middle, which is extrapolated from the step before. That step is corrected
-   * first: its own middle is known by now. The first step is DDIM's, and so is the first at another size of the network's picture. {@link z} is
+   * Advances x_t to x_s along the probability-flow ODE with the best xhat0, by a second-order step of UniPC (Zhao et
+   * al. 2023). This is DDIM's step (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0) with xhat0 at the middle of the
+   * step, extrapolated from the previous step. The previous step is corrected first, because its own middle is known by
+   * now. The first step is plain DDIM, and so is the first one at another size of the network's picture. {@link z} is
    * overwritten.
    */
   async flow(s: number, signal?: AbortSignal): Promise<void> {
@@ -249,7 +252,7 @@ export class Chain {
     this.moved({ s, asks: true });
   }
 
-  /** A chain in the same state that goes its own way. */
+  /** A copy of the chain in the same state, independent from then on. */
   fork(): Chain {
     const fork = new Chain(this.model, this.start);
     fork.state.set(this.state);
@@ -282,7 +285,7 @@ export class Chain {
       this.xhat0 = this.isInformed ? await this.ofNetwork(signal) : this.estimated.fill(0);
       return this.xhat0;
     } catch (error) {
-      // Who asks again is not refused for it.
+      // A later request may try again.
       this.estimation = undefined;
       throw error;
     }
@@ -309,7 +312,7 @@ export class Chain {
     const picture = this.picture();
     if (this.isMoved) return this.evaluation!.move(picture, { into: estimated, signal });
     if (!model.denoiser.evaluate) return this.ask(this.state, signal, { into: estimated });
-    // There is no room for two.
+    // There is no memory for two evaluations.
     this.evaluation = undefined;
     this.work += workAt(model.pyramid, model.schedule, picture);
     this.evaluation = await model.denoiser.evaluate(picture, { signal });
@@ -331,7 +334,7 @@ export class Chain {
     signal?.throwIfAborted();
     this.work += workAt(this.model.pyramid, this.model.schedule, picture, best);
     const xhat0 = await this.model.denoiser.predictX0(picture, { into, signal, best });
-    // Coding ends only where numbers are some, and a denoiser may be anybody's.
+    // Coding works only with finite numbers, and a denoiser may come from anybody.
     checkFinite(xhat0);
     return xhat0;
   }

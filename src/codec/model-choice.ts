@@ -1,12 +1,12 @@
-/** The models that come with the package, and which is for what. */
+/** The models that come with the package, and when to use each. */
 import { checkSides, type Size } from '../image/image.js';
 
 /** Trained on photographs. */
 export const PHOTO_MODEL = 'photo';
-/** Trained on pictures of 32x32, for pictures about as small: from 40x40 pixels on the other one's files are shorter. */
+/** Trained on pictures of 32x32, for pictures of about that size. From 40x40 pixels on, the other model's files are shorter. */
 const SMALL_MODEL = 'cifar10';
 const SMALL_MODEL_PIXELS = 40 * 40;
-/** All that {@link modelForSize} may choose. */
+/** All models that {@link modelForSize} may choose. */
 export const DEFAULT_MODELS: readonly string[] = [SMALL_MODEL, PHOTO_MODEL];
 
 /** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */

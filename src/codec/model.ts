@@ -1,5 +1,5 @@
 /**
- * A model to code with: a diffusion model, and what the codec has to know of it. It is put together from the contents of its
+ * A model for coding: a diffusion model with the additional data of the codec. It is made from the contents of its
  * files, wherever these come from.
  */
 import {
@@ -52,40 +52,40 @@ import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type Covariances, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
 
-/** Names of a model's files: diffusers' own, ... */
+/** Names of a model's files: those of diffusers, ... */
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'diffusion_pytorch_model.safetensors';
-/** ... those of what stands beside the network, ... */
+/** ... the weights beside the network, ... */
 export const UPDATE_FILE = 'update.safetensors';
-/** ... and what the codec adds. Weights of bands: {@link bandFile}. */
+/** ... and the codec's own file. For the weights of bands see {@link bandFile}. */
 export const CODEC_FILE = 'codec.json';
 
-/** What the codec needs of a model. */
+/** The parts of a model that the codec needs. */
 export interface CodecModel extends LayoutModel {
   readonly denoiser: Denoiser;
 }
 
-/** @throws CodecError('usage') for what is no model that can be coded with */
+/** @throws CodecError('usage') for an object that is not a model for coding */
 export function checkCodecModel(model: unknown): asserts model is CodecModel {
   checkLayoutModel(model);
   const { denoiser } = model as Partial<CodecModel>;
   checkMade('model', denoiser, WHERE_FROM, { predictX0: 'function', precision: 'string' });
 }
 
-/** `codec.json`. All of it but `about` decides what files look like and is part of the model's id. */
+/** `codec.json`. Everything except `about` affects files and is part of the model's id. */
 export interface CodecConfig {
   readonly schedule: ScheduleConfig;
   readonly tiling: Tiling;
   readonly profile: Profile;
-  /** What the network's output means; without it, the noise (`eps`). */
+  /** What the network's output means; default: the noise (`eps`). */
   readonly parameterization?: Parameterization;
-  /** Without it pictures are denoised at their own size at all timesteps. */
+  /** Without a pyramid, pictures are denoised at their own size at all timesteps. */
   readonly pyramid?: Pyramid;
-  /** What lossless tails start from; without it they are longer. */
+  /** Statistics that lossless tails start from; without them tails are longer. */
   readonly residuals?: ResidualStatistics;
-  /** Bands of noise with weights of their own, ascending; other timesteps have those of the model. */
+  /** Noise bands with their own weights, ascending; all other timesteps use the model's weights. */
   readonly bands?: readonly WeightsBand[];
-  /** For people: how the profile and the weights came about. */
+  /** For people: the origin of the profile and the weights. */
   readonly about?: unknown;
 }
 
@@ -93,7 +93,7 @@ export interface CodecConfig {
 export interface ModelFiles {
   /** For people. */
   readonly name: string;
-  /** `config.json`, parsed: the network's architecture as diffusers has it. */
+  /** `config.json`, parsed: the network's architecture in diffusers' form. */
   readonly config: unknown;
   /** `codec.json`, parsed. */
   readonly codec: unknown;
@@ -101,14 +101,14 @@ export interface ModelFiles {
   readonly weights: Uint8Array;
   /** `update.safetensors`, where there is one. */
   readonly update?: Uint8Array;
-  /** Reads the weights of a band that `codec.json` names ({@link bandFile}). It is called when they are first needed, if ever. */
+  /** Reads the weights of a band that `codec.json` names ({@link bandFile}). Called when they are first needed, if ever. */
   readonly readBand?: ReadBand;
 }
 
-/** What a model is, without its network running. */
+/** A description of a model, without a running network. */
 export interface ModelDescription {
   readonly name: string;
-  /** Hex SHA-256 of the weights, the update's weights, the architecture, and what of codec.json decoding depends on. */
+  /** Hex SHA-256 of the weights, the update's weights, the architecture, and the parts of codec.json that decoding depends on. */
   readonly id: string;
   readonly config: UNetConfig;
   readonly schedule: Schedule;
@@ -118,24 +118,24 @@ export interface ModelDescription {
   readonly residuals?: ResidualStatistics;
   readonly parameterization: Parameterization;
   readonly pyramid?: Pyramid;
-  /** Whether it has an update. */
+  /** Whether the model has an update. */
   readonly updates?: boolean;
   readonly bands?: readonly WeightsBand[];
-  /** What `codec.json` says for people of how the model came about. */
+  /** Remarks in `codec.json` for people on the model's origin. */
   readonly about: unknown;
 }
 
-/** A model ready to code with, to draw samples from and to measure. */
+/** A model ready to code with, to sample from and to measure. */
 export interface Model extends ModelDescription, DiffusionModel, CodecModel {
   /** Widths of its update, where it has one. */
   readonly updateShape?: UpdateShape;
-  /** Gives back what its network holds on the engine; where the model is used again, that is made anew. */
+  /** Frees the network's resources on the engine. If the model is used again, they are made anew. */
   dispose(): Promise<void>;
 }
 
 /**
  * Reads and hashes a model's files.
- * @throws CodecError('model') when they are not what they should be
+ * @throws CodecError('model') when they are invalid
  */
 export async function describeModel({ name, config, codec, weights, update }: ModelFiles): Promise<ModelDescription> {
   const architecture = parseConfig(config);
@@ -161,7 +161,8 @@ export async function describeModel({ name, config, codec, weights, update }: Mo
 /**
  * Opens a model on an engine.
  * @param description of {@link describeModel}, for the same files
- * @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers
+ * @throws CodecError('model') when the weights do not fit the architecture, or the network gives numbers that are not
+ *   finite
  */
 export async function openDescribed(
   description: ModelDescription,
@@ -188,8 +189,8 @@ export async function openDescribed(
 
 /**
  * Opens a model from the contents of its files.
- * @param files whose weights are not to be changed as long as the model is used
- * @throws CodecError('model') when they are not what they should be, or do not fit each other; 'usage' for other arguments that are not
+ * @param files their weights must not be changed as long as the model is used
+ * @throws CodecError('model') when the files are invalid or do not fit each other; 'usage' for other invalid arguments
  */
 export async function createModel(files: ModelFiles, engine: Engine): Promise<Model> {
   checkObject('files', files);
@@ -201,7 +202,10 @@ export async function createModel(files: ModelFiles, engine: Engine): Promise<Mo
   return openDescribed(await describeModel(files), files, engine);
 }
 
-/** Checks `codec.json`. @throws CodecError('model') naming what is wrong by its path */
+/**
+ * Checks `codec.json`.
+ * @throws CodecError('model') naming the path of the first error
+ */
 export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
   const { schedule } = checked(objectOf({ schedule: SCHEDULE }), json, CODEC_FILE);
   createSchedule(schedule);
@@ -222,7 +226,10 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
   };
 }
 
-/** What calibrating a model anew takes from its earlier `codec.json`. @throws CodecError('model') as {@link parseCodecConfig} */
+/**
+ * The parts of an earlier `codec.json` that are kept when a model is calibrated anew.
+ * @throws CodecError('model') as {@link parseCodecConfig}
+ */
 export function parseEarlier(
   json: unknown,
 ): Partial<Pick<CodecConfig, 'schedule' | 'parameterization' | 'bands' | 'about'>> {
@@ -234,7 +241,10 @@ export function parseEarlier(
   );
 }
 
-/** Refuses a parameterisation that is not known. @throws CodecError('model') */
+/**
+ * Refuses an unknown parameterisation.
+ * @throws CodecError('model')
+ */
 export function checkParameterization(parameterization: Parameterization): void {
   checked(PARAMETERIZATION, parameterization, 'parameterization');
 }
@@ -253,7 +263,7 @@ const SCHEDULE = objectOf({
 
 const PARAMETERIZATION = objectOf({ prediction: oneOf(PREDICTIONS), variance: oneOf(VARIANCES) });
 
-/** Pixels a side: the memory for a window grows with its area, and with attention faster. */
+/** In pixels. A window's memory grows with its area, and with attention even faster. */
 export const MOST_TILE = 2048;
 
 function tilingOf(config: UNetConfig) {
@@ -268,7 +278,7 @@ function tilingOf(config: UNetConfig) {
   );
 }
 
-/** What depends on T and on the network. */
+/** The schemas that depend on T and on the network. */
 function partsOf(timesteps: number, config: UNetConfig) {
   const curve = custom<number[]>(
     (value) => Array.isArray(value) && value.length === timesteps && value.every(Number.isSafeInteger),
@@ -286,7 +296,7 @@ function partsOf(timesteps: number, config: UNetConfig) {
   };
 }
 
-/** Of estimates from a quarter of the size: linear between their timesteps. */
+/** Shares of the estimates from a quarter of the size; linear between their timesteps. */
 const SHARES = pipe(
   objectOf({
     timesteps: custom<number[]>(isAscending, 'timesteps, each above the one before'),
@@ -310,7 +320,7 @@ function isShares(parts: unknown): boolean {
   );
 }
 
-/** Tables take time to check. */
+/** Limited because tables take time to check. */
 const MOST_TABLES = 64;
 
 const RESIDUALS = pipe(
@@ -324,7 +334,7 @@ const RESIDUALS = pipe(
   check(({ timesteps, covariances }) => timesteps.length === covariances.length, 'a table for each timestep'),
 );
 
-/** Whether tails can be coded with it; numbers are of a size that files can send. */
+/** Whether tails can be coded with the table; its numbers must be of a size that files can send. */
 function isTable(table: unknown): boolean {
   const isCovariance = (value: unknown) => Number.isInteger(value) && Math.abs(value as number) < 2 ** 15;
   return (
@@ -335,12 +345,12 @@ function isTable(table: unknown): boolean {
   );
 }
 
-/** Of one picture there is no error, which JSON has as null. */
+/** With a single picture there is no standard error; JSON has null for it. */
 const ESTIMATE = objectOf({ value: number(), standardError: nullable(number()) });
 const BOUND = nullish(
   objectOf({ prior: ESTIMATE, diffusion: ESTIMATE, decoder: ESTIMATE, total: ESTIMATE, images: number() }),
 );
-/** Remarks are for people and may be anything; where they are a list of what is known, it is of what it should be. */
+/** Remarks are for people and may be anything. Where they have known keys, the values are checked. */
 const remarks = {
   about: optional(
     lazy((about) =>
@@ -360,7 +370,7 @@ const remarks = {
   ),
 };
 
-/** Without the keys that say nothing, so that models from before they were known keep their id. */
+/** Omits keys with default values, so that older models, made before these keys existed, keep their id. */
 function withoutDefaults({ patchSize, timeScaleShift, ...architecture }: UNetConfig): object {
   return { ...architecture, ...(patchSize !== 1 && { patchSize }), ...(timeScaleShift && { timeScaleShift }) };
 }
@@ -374,7 +384,7 @@ function canonicalJson(value: unknown): string {
   );
 }
 
-/** Hex SHA-256 of a text and bytes after it. */
+/** Hex SHA-256 of a text followed by bytes. */
 async function idOf(text: string, bytes: Uint8Array, more: Uint8Array = new Uint8Array()): Promise<string> {
   return hexSha256(concat(new TextEncoder().encode(text), bytes, more));
 }

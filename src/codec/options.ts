@@ -1,6 +1,6 @@
 /**
- * The options of encoding and decoding, each described once: the library checks by these, the command line makes its arguments and
- * its help of them, and a test holds the tables of the documentation against them.
+ * The options of encoding and decoding, each described once. The library checks arguments by these tables, the command
+ * line makes its arguments and its help from them, and a test compares the documentation's tables with them.
  */
 import {
   type ArgumentTable,
@@ -12,7 +12,7 @@ import {
 } from '../common/arguments.js';
 import type { DecodeOptions, DecoderOptions, EncodeOptions } from './api.js';
 
-/** What an option takes. */
+/** The type of an option's value. */
 export type OptionValue<O extends Option> = O extends ChoiceOption
   ? O['choices'][number]
   : O extends SwitchOption
@@ -21,7 +21,7 @@ export type OptionValue<O extends Option> = O extends ChoiceOption
       ? number | Word
       : number;
 
-/** The values of a table's options; only those without a default may be missing. */
+/** The values of a table's options; options without a default may be missing. */
 export type OptionValues<T extends OptionTable> = {
   readonly [N in keyof T as T[N] extends { readonly default: unknown } ? N : never]: OptionValue<T[N]>;
 } & { readonly [N in keyof T as T[N] extends { readonly default: unknown } ? never : N]?: OptionValue<T[N]> };
@@ -33,7 +33,7 @@ export const MAX_EFFORT = 9;
 /** Images with more pixels are refused before anything is allocated, unless the caller raises this. */
 export const DEFAULT_MAX_PIXELS = 2 ** 26;
 
-/** Of `encode`. */
+/** Options of `encode`. */
 export const ENCODE_OPTIONS = {
   effort: {
     type: 'number',
@@ -76,7 +76,7 @@ export const ENCODE_OPTIONS = {
   },
 } as const satisfies Record<Exclude<keyof EncodeOptions, 'metadata' | 'onProgress' | 'signal'>, Option>;
 
-/** Of `decode`. */
+/** Options of `decode`. */
 export const DECODE_OPTIONS = {
   maxBytes: { type: 'number', integer: true, least: 0, describe: 'Decode from at most this many bytes' },
   maxSteps: { type: 'number', integer: true, least: 0, describe: 'Decode from at most this many steps' },
@@ -106,14 +106,14 @@ export const DECODE_OPTIONS = {
   Option
 >;
 
-/** All that the library's `encode` takes. */
+/** All arguments of the library's `encode`. */
 export const ENCODE_ARGUMENTS = {
   ...ENCODE_OPTIONS,
   metadata: { type: 'own' },
   ...WORK_ARGUMENTS,
 } as const satisfies Record<keyof EncodeOptions, ArgumentTable[string]>;
 
-/** All that the library's `decode` takes. */
+/** All arguments of the library's `decode`. */
 export const DECODE_ARGUMENTS = {
   ...DECODE_OPTIONS,
   progressivePoints: { type: 'own' },
@@ -122,7 +122,7 @@ export const DECODE_ARGUMENTS = {
   ...WORK_ARGUMENTS,
 } as const satisfies Record<keyof DecodeOptions, ArgumentTable[string]>;
 
-/** All that the library's `openDecoder` takes. */
+/** All arguments of the library's `openDecoder`. */
 export const DECODER_ARGUMENTS = {
   maxPixels: DECODE_OPTIONS.maxPixels,
   tolerant: DECODE_OPTIONS.tolerant,

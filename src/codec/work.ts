@@ -1,17 +1,21 @@
 /**
- * How much work a chain is. Encoder and decoder tell by it how far they are, and it follows time about: early steps ask the network for a
- * smaller picture, and after most steps it is not asked at all. The unit is an evaluation of the network on the whole picture.
+ * Measures the work of a chain. Encoder and decoder report their progress in it. It roughly follows time: early steps
+ * ask the network for a smaller picture, and after most steps the network is not asked at all. The unit is an
+ * evaluation of the network on the whole picture.
  */
 import { isBest, placeAsked, workAt } from '../model/pyramid.js';
 import { type PlanModel, type PlannedPicture, type PlannedStep, UPDATE_WORK } from './format/plan.js';
 
-/** Work of a step besides the network's and the search for codewords: from 1/60 in decoders to 1/30 in encoders, at 192x128 on two threads. */
+/**
+ * Work of a step besides the network and the search for codewords: from 1/60 in decoders to 1/30 in encoders, at
+ * 192x128 on two threads.
+ */
 const STEP_WORK = 1 / 45;
 
 export class ChainWork {
   private readonly before: readonly number[];
 
-  /** @param steps of the plan, from its first one on */
+  /** @param steps of the plan, from the first one on */
   constructor(
     private readonly model: PlanModel,
     private readonly picture: PlannedPicture,
@@ -22,12 +26,12 @@ export class ChainWork {
     this.before = before;
   }
 
-  /** Of the first n steps, n = 0 .. steps, without xhat0 of the state that they lead to. */
+  /** Work of the first n steps, n = 0 .. steps, without xhat0 of the state that they lead to. */
   through(steps: number): number {
     return this.before[steps];
   }
 
-  /** Of xhat0 after so many steps, by which the next one is coded. */
+  /** Work of the xhat0 after this many steps, for coding the next one. */
   estimate(step: number): number {
     const place = this.placeAfter(step);
     if (place === undefined) return 0;
@@ -36,7 +40,7 @@ export class ChainWork {
     return UPDATE_WORK / 4 ** placeAsked(pyramid, schedule, place).halvings;
   }
 
-  /** Of the picture that is shown after so many steps, further than {@link estimate}: 0 where it is the same. */
+  /** Work of the picture shown after this many steps, beyond {@link estimate}: 0 where it is the same. */
   shown(step: number): number {
     const place = this.placeAfter(step);
     if (place === undefined) return 0;
@@ -45,20 +49,20 @@ export class ChainWork {
     return isSame ? 0 : workAt(pyramid, schedule, place, true);
   }
 
-  /** Of the best xhat0 after each of the steps that follow, where the network is asked. */
+  /** Work of the best xhat0 after each of the remaining steps at which the network is asked. */
   onward(step: number): number {
     const { schedule, pyramid } = this.model;
     const rest = this.steps.slice(step).filter(({ asks }) => asks);
     return rest.reduce((sum, { s }) => sum + workAt(pyramid, schedule, { ...this.picture, t: s }, true), 0);
   }
 
-  /** @returns undefined before the first step: of x_T nobody asks */
+  /** @returns undefined before the first step, because the network is never asked at x_T */
   private placeAfter(step: number) {
     return step === 0 ? undefined : { ...this.picture, t: this.steps[step - 1].s };
   }
 }
 
-/** Makes shares of work never fall, and stay in 0..1: what is still to come is foretold anew at each step. */
+/** Makes a progress fraction in 0..1 that never falls, although the remaining work is predicted anew at each step. */
 export function risingShare(): (done: number, left: number) => number {
   let last = 0;
   return (done, left) => {

@@ -1,6 +1,6 @@
 /**
- * Checks of what callers give. Every public function looks at its arguments before it does anything, so that nothing behind it meets a
- * value of the wrong type, and what is wrong is said in a {@link CodecError} `usage`.
+ * Argument checks. Every public function checks its arguments before it does anything else, so no code behind it meets
+ * a value of the wrong type. A bad argument raises a {@link CodecError} `usage`.
  */
 import { invalidArgument } from './errors.js';
 
@@ -12,9 +12,9 @@ export interface NumberOption {
   /** Excluded. */
   readonly above?: number;
   readonly most?: number;
-  /** For messages: what is expected, where the range does not say it best. */
+  /** For messages: what is expected, where the range alone does not describe it well. */
   readonly unit?: string;
-  /** A word that is taken as well. */
+  /** A word that is accepted as well. */
   readonly or?: string;
   readonly default?: number;
   readonly describe: string;
@@ -37,10 +37,13 @@ export type Option = NumberOption | ChoiceOption | SwitchOption;
 
 export type OptionTable = Readonly<Record<string, Option>>;
 
-/** What only a program can give, or what the function that takes it checks by itself (`own`). */
+/** Arguments that only a program can pass, or that the function checks by itself (`own`). */
 type Given = 'function' | 'signal' | 'text' | 'own';
 
-/** What a function of the library takes: options as above, shorter where nobody needs a description, and what only a program gives. */
+/**
+ * The arguments of a library function: options as above, without a description where nobody needs one, and arguments
+ * that only a program can pass.
+ */
 export type ArgumentTable = Readonly<
   Record<
     string,
@@ -54,16 +57,16 @@ export type ArgumentTable = Readonly<
 
 type Argument = ArgumentTable[string];
 
-/** What every long work takes: see `WorkOptions`. */
+/** The arguments of every long-running function: see `WorkOptions`. */
 export const WORK_ARGUMENTS = {
   onProgress: { type: 'function' },
   signal: { type: 'signal' },
 } as const satisfies ArgumentTable;
 
 /**
- * Checks the options of a function, their names as well: a slip in one would go unnoticed otherwise.
- * @param of the function, for messages
- * @throws CodecError('usage') naming the first that is not there or not what it should be
+ * Checks the options of a function. Unknown names are refused too, because a misspelt one would go unnoticed otherwise.
+ * @param of name of the function, for messages
+ * @throws CodecError('usage') naming the first option that is unknown or has a wrong value
  */
 export function checkOptions(of: string, table: ArgumentTable, options: unknown): void {
   checkObject(`${of}: options`, options);
@@ -77,7 +80,7 @@ export function checkOptions(of: string, table: ArgumentTable, options: unknown)
  * Checks a value.
  * @param name of the option, for the message
  * @returns the value, or the option's default where it is undefined
- * @throws CodecError('usage') when it is not one that the option takes
+ * @throws CodecError('usage') when the option does not accept the value
  */
 export function checkOption(name: string, option: Argument, value: unknown): unknown {
   if (value === undefined) return 'default' in option ? option.default : undefined;
@@ -85,35 +88,35 @@ export function checkOption(name: string, option: Argument, value: unknown): unk
   return value;
 }
 
-/** The same for a value that has to be there. */
+/** The same for a value that is required. */
 export function checkArgument(name: string, option: Argument, value: unknown): void {
   if (value === undefined || !takes(option, value)) throw invalidArgument(name, expectation(option), value);
 }
 
-/** @throws CodecError('usage') for what is not a string */
+/** @throws CodecError('usage') unless the value is a string */
 export function checkText(name: string, value: unknown, expected = 'a string'): asserts value is string {
   if (typeof value !== 'string') throw invalidArgument(name, expected, value);
 }
 
-/** @throws CodecError('usage') for what is not a Uint8Array */
+/** @throws CodecError('usage') unless the value is a Uint8Array */
 export function checkBytes(name: string, value: unknown): asserts value is Uint8Array {
   if (!(value instanceof Uint8Array)) throw invalidArgument(name, 'a Uint8Array', value);
 }
 
-/** @throws CodecError('usage') for what has no properties: null, undefined, numbers, texts, and lists */
+/** @throws CodecError('usage') for values that are no objects: null, undefined, numbers, strings, and also lists */
 export function checkObject(name: string, value: unknown, expected = 'an object'): asserts value is object {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalidArgument(name, expected, value);
 }
 
-/** @throws CodecError('usage') for what is not an array */
+/** @throws CodecError('usage') unless the value is an array */
 export function checkList(name: string, value: unknown, expected = 'a list'): asserts value is readonly unknown[] {
   if (!Array.isArray(value)) throw invalidArgument(name, expected, value);
 }
 
 /**
- * Checks something that the library made, such as a model.
- * @param expected in words: where one gets it
- * @param parts by which it is known
+ * Checks an object that the library made, such as a model.
+ * @param expected where one gets such an object, in words
+ * @param parts the properties that identify it
  */
 export function checkMade(
   name: string,
@@ -156,7 +159,7 @@ function isWithin(option: Omit<NumberOption, 'describe'>, value: unknown): boole
   return value >= least && value > above && value <= (most ?? Number.POSITIVE_INFINITY);
 }
 
-/** What an option takes, in words: "an integer from 1 to 9". */
+/** The values that an option accepts, in words: "an integer from 1 to 9". */
 export function expectation(option: Argument): string {
   switch (option.type) {
     case 'own':

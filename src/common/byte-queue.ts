@@ -1,4 +1,4 @@
-/** Bytes that have come and were not used yet. */
+/** A queue of bytes that have arrived but are not used yet. */
 
 const LEAST_CAPACITY = 1024;
 
@@ -7,12 +7,12 @@ export class ByteQueue {
   private start = 0;
   private end = 0;
 
-  /** Bytes that are there. */
+  /** Number of bytes in the queue. */
   get length(): number {
     return this.end - this.start;
   }
 
-  /** A view of them, good until the next call of another method. */
+  /** A view of the bytes, valid until the next call of another method. */
   view(): Uint8Array {
     return this.buffer.subarray(this.start, this.end);
   }
@@ -24,19 +24,19 @@ export class ByteQueue {
     this.end += bytes.length;
   }
 
-  /** The first ones, or as many as there are, and forgets them. */
+  /** Removes and returns the first `count` bytes, or all there are if fewer. */
   take(count: number): Uint8Array {
     const taken = this.view().slice(0, count);
     this.drop(taken.length);
     return taken;
   }
 
-  /** Forgets the first ones. */
+  /** Drops the first `count` bytes. */
   drop(count: number): void {
     this.start += count;
   }
 
-  /** At least doubles what is held, so that many small pieces cost no more than one. */
+  /** At least doubles the capacity, so that many small pieces cost no more than one large piece. */
   private makeRoom(more: number): void {
     const held = this.view();
     const needed = held.length + more;

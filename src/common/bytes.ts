@@ -1,6 +1,6 @@
 /** Byte arrays, without Node's Buffer. */
 
-/** One after the other. */
+/** Concatenates byte arrays. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let position = 0;

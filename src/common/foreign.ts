@@ -1,4 +1,4 @@
-/** What somebody else wrote, checked at the door: JSON, and its shape. */
+/** Validation of foreign data: JSON and its shape. */
 import {
   check,
   custom,
@@ -15,14 +15,14 @@ import {
 } from 'valibot';
 import { briefly, CodecError, type ErrorCode } from './errors.js';
 
-/** Strings, which stay, and the numbers that Python writes and JSON does not have. */
+/** Matches strings, which stay as they are, and the numbers that Python writes but JSON lacks. */
 const STRING_OR_NO_NUMBER = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;
 
 /**
  * Parses JSON. Python's Infinity and NaN become strings, which are refused where a number is expected.
  * @param name of the file in messages
  * @param code of the error
- * @throws CodecError when it is not JSON, or nested deeper than any document is
+ * @throws CodecError when the bytes are not JSON, or nested deeper than any real document
  */
 export function parseJson(name: string, bytes: Uint8Array, code: ErrorCode = 'model'): unknown {
   const text = new TextDecoder().decode(bytes);
@@ -35,10 +35,10 @@ export function parseJson(name: string, bytes: Uint8Array, code: ErrorCode = 'mo
   }
 }
 
-/** Of lists and objects in each other. A level takes a byte of a file, and fifty times that of memory. */
+/** Most levels of nested lists and objects. A level takes a byte of the file, but fifty times that in memory. */
 const MOST_DEPTH = 64;
 
-/** How deep lists and objects of JSON are nested. */
+/** Nesting depth of the lists and objects in a JSON text. */
 function depthOf(text: string): number {
   let depth = 0;
   let most = 0;
@@ -53,7 +53,7 @@ function depthOf(text: string): number {
   return most;
 }
 
-/** An object that has these entries, and may have others. A list is none. */
+/** An object with at least these entries. Lists are refused. */
 export function objectOf<E extends ObjectEntries>(entries: E) {
   return pipe(custom<Record<string, unknown>>(isObject, 'an object'), looseObject(entries));
 }
@@ -67,7 +67,7 @@ export function oneOf<const T extends readonly string[]>(known: T) {
   return picklist(known, known.join(', '));
 }
 
-/** An integer of a range. */
+/** An integer in a range. */
 export function integerFrom(least: number, most = Number.MAX_SAFE_INTEGER) {
   const words = `an integer from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`;
   return pipe(
@@ -76,7 +76,7 @@ export function integerFrom(least: number, most = Number.MAX_SAFE_INTEGER) {
   );
 }
 
-/** A finite number of a range. */
+/** A finite number in a range. */
 export function numberFrom(least: number, most = Number.MAX_VALUE) {
   const words = `a number from ${least}${most === Number.MAX_VALUE ? '' : ` to ${most}`}`;
   return pipe(
@@ -86,10 +86,11 @@ export function numberFrom(least: number, most = Number.MAX_VALUE) {
 }
 
 /**
- * The value, if it has the shape. A schema's own message is what was expected, as in `integer('an integer')`.
+ * Returns the value if it matches the schema. A schema's own message says what was expected, as in
+ * `integer('an integer')`.
  * @param name of the file in messages
  * @param code of the error
- * @throws CodecError naming the first thing that is wrong by its path, as in `profile.mean.3`, what was expected and what came
+ * @throws CodecError for the first error: its path, as in `profile.mean.3`, what was expected and what came
  */
 export function checked<S extends GenericSchema>(
   schema: S,

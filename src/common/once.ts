@@ -1,4 +1,4 @@
-/** Work that is done when it is first asked for, and whose result is the same for all who ask. A failure is not kept: who asks next begins anew. */
+/** Runs `work` at the first call and gives every caller the same result. A failure is not kept: the next call starts again. */
 export function once<T>(work: () => Promise<T>): () => Promise<T> {
   let result: Promise<T> | undefined;
   return () => {

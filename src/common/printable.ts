@@ -1,14 +1,15 @@
-/** Text that did not come from us, made fit for a terminal and a page. */
+/** Makes foreign text safe to print in a terminal and on a page. */
 
 /**
- * What acts instead of being seen: control characters, C1 and DEL among them, separators of lines and paragraphs, and what turns the
- * direction of text or is invisible. Joiners stay: Persian, Indic scripts and emoji need them.
+ * Characters that act instead of being visible: control characters (C1 and DEL among them), line and paragraph
+ * separators, characters that change the text direction, and invisible ones. Joiners stay: Persian, Indic scripts and
+ * emoji need them.
  */
 const UNSEEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 /**
- * One line of text in which nothing acts on what shows it: in the place of each such character stands its escape, as in `\u001b`. In a
- * document of JSON that is the same text.
+ * One line of text in which no character acts on the terminal or page. Each such character is replaced by its escape,
+ * as in `\u001b`. In a JSON document the escape means the same text.
  */
 export function printable(text: string): string {
   return text.replace(UNSEEN, (character) => character.split('').map(escapeOf).join(''));

@@ -1,10 +1,11 @@
 /**
  * The random numbers that encoder and decoder share.
  *
- * Every use has its own named stream of the package seedrandom's `tychei` with string seeding, so that any step can be
- * reproduced without running through the others. That is Tyche-i (Neves & Araujo 2011) but for one word: the low half of
- * the last rotation comes from c instead of d (test/random.test.ts has the recurrence). Only 32-bit integers are
- * drawn; signs are their bits, and the one multiplication (in `shuffle`) is a single correctly rounded double operation.
+ * Every use has its own named stream: the `tychei` generator of the package seedrandom, seeded with a string. So any
+ * step can be reproduced without running through the others. The generator is Tyche-i (Neves & Araujo 2011) except for
+ * one word: the low half of the last rotation comes from c instead of d (test/random.test.ts has the recurrence). Only
+ * 32-bit integers are drawn. Signs are their bits, and the one multiplication (in `shuffle`) is a single correctly
+ * rounded double operation.
  */
 import seedrandom from 'seedrandom';
 
@@ -51,7 +52,7 @@ export function uniforms(stream: IntegerStream): () => number {
   return () => (stream() >>> 0) / 0x100000000;
 }
 
-/** Normal deviates (Box-Muller), for training and the encoder's own use: log and cos are not the same on every machine. */
+/** Normal deviates (Box-Muller). Only for training and the encoder's own use: log and cos are not the same on every machine. */
 export function gaussians(stream: IntegerStream): () => number {
   return () => {
     const radius = Math.sqrt(-2 * Math.log(((stream() >>> 0) + 1) / 0x100000000));

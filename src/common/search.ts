@@ -1,7 +1,8 @@
-/** Looking for a number. */
+/** Binary search. */
 
 /**
- * The first of the integers least .. most for which something holds, which goes on to hold after it; found by halving.
+ * The first of the integers least .. most for which a monotonic condition holds, found by bisection. Once the condition
+ * holds it must hold for all larger integers.
  * @returns undefined where there is none
  */
 export function firstThat(least: number, most: number, holds: (value: number) => boolean): number | undefined {

@@ -1,8 +1,9 @@
-/** Asynchronous work side by side: results in order, and never more at a time than is good. */
+/** Concurrent asynchronous work: results in order, with a limit on how much runs at a time. */
 
 /**
- * Does work on one item after another and gives the results in their order, while up to `ahead` further ones go on. Items
- * are taken when their turn comes. A failure comes in its turn; when the work ends early, what goes on is awaited before.
+ * Maps items asynchronously and yields the results in order, while up to `ahead` further items are in progress. An item
+ * is taken only when its turn comes. A failure is thrown at its turn. When the iteration ends early, work in progress
+ * is awaited first.
  */
 export async function* mapAhead<T, R>(
   items: Iterable<T>,
@@ -13,7 +14,7 @@ export async function* mapAhead<T, R>(
   try {
     for (const item of items) {
       const result = work(item);
-      // Met where its turn comes; until then a failure is not one that nobody handles.
+      // The error is thrown when its turn comes; until then it must not count as an unhandled rejection.
       result.catch(() => {});
       running.push(result);
       if (running.length > ahead) yield await running.shift()!;
@@ -25,12 +26,15 @@ export async function* mapAhead<T, R>(
 }
 
 /**
- * Room for work of different sizes side by side.
- * @param size room that the work takes, at most all there is
+ * Limited capacity for concurrent work of different sizes.
+ * @param size capacity that the work takes, at most the whole
  */
 export type Room = <R>(size: number, work: () => Promise<R>) => Promise<R>;
 
-/** Work is begun in the order it is brought, as soon as what goes on leaves room for it. @param capacity all the room */
+/**
+ * Work starts in the order of the calls, as soon as enough capacity is free.
+ * @param capacity the whole capacity
+ */
 export function createRoom(capacity: number): Room {
   let free = capacity;
   const waiting: { readonly size: number; begin(): void }[] = [];

@@ -1,7 +1,7 @@
-/** Work that takes seconds or longer: how it tells how far it is, and how it is ended. */
+/** Options of work that takes seconds or longer: progress and cancellation. */
 export interface WorkOptions {
-  /** Share of the work done, 0..1. */
+  /** Fraction of the work done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
-  /** Ends the work: no evaluation of the network is begun after it is aborted, and the promise rejects with its reason. */
+  /** Cancels the work: after the abort no evaluation of the network starts, and the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }

@@ -1,20 +1,20 @@
 /**
- * Threads that all run one script, Node's or the web's. The script posts `{ ready: true }` when it has started, and then for every
- * message `{ request, cancelled }`, in order, `{ result }` or `{ error }` with a message. A request whose `cancelled[0]` is not 0 need
- * not be begun.
+ * Threads that all run one script, in Node or on the web. The script posts `{ ready: true }` when it has started. For
+ * every message `{ request, cancelled }` it then posts, in order, `{ result }` or `{ error }` with a message. It may
+ * skip a request whose `cancelled[0]` is not 0.
  */
 import { CodecError } from './errors.js';
 
-/** A thread, as the platform has it. */
+/** A thread of the platform. */
 export interface Thread {
-  /** @param transfer memory that is handed over instead of copied */
+  /** @param transfer memory that is transferred instead of copied */
   post(message: unknown, transfer: readonly ArrayBufferLike[]): void;
-  /** Says whether there is work, for which a process has to stay alive. */
+  /** Tells the thread whether there is work. While there is, the process has to stay alive. */
   hold?(works: boolean): void;
   terminate(): unknown;
 }
 
-/** What becomes of what a thread says. */
+/** Receives a thread's messages and errors. */
 export interface ThreadListener {
   message(data: unknown): void;
   error(error: Error): void;
@@ -23,18 +23,18 @@ export interface ThreadListener {
 export interface WorkerPool<Request, Result> {
   /**
    * Sends a request to the thread that has the least to do.
-   * @throws the signal's reason when it is aborted, at once; a request that has been begun is then still finished
+   * @throws the signal's reason as soon as it is aborted; a request that has started is still finished
    */
   run(request: Request, options?: RunOptions): Promise<Result>;
-  /** Sends the same message to all threads, which they do not answer. */
+  /** Sends the same message to all threads, which do not answer it. */
   tell(message: unknown): void;
   dispose(): Promise<void>;
 }
 
 export interface RunOptions {
-  /** Memory that is handed over instead of copied. */
+  /** Memory that is transferred instead of copied. */
   readonly transfer?: readonly ArrayBufferLike[];
-  /** What has not been begun when it is aborted is not begun. */
+  /** A request that has not started when the signal is aborted is never started. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -44,27 +44,30 @@ export interface PoolOptions<Request> {
   readonly count: number;
   /** For messages: `engine onnx`. */
   readonly name: string;
-  /** What a thread is sent of a request; default the request. @param thread 0..count-1 */
+  /**
+   * The message that a thread gets for a request; default: the request itself.
+   * @param thread 0..count-1
+   */
   messageFor?(request: Request, thread: number): unknown;
 }
 
 interface Task<Request, Result> {
   readonly request: Request;
   readonly transfer: readonly ArrayBufferLike[];
-  /** In shared memory, where there is such; not 0 once nobody waits for it. */
+  /** In shared memory, where the platform has it; not 0 once nobody waits for the result. */
   readonly cancelled: Int32Array | undefined;
   resolve(result: Result): void;
   reject(error: Error): void;
 }
 
-/** What a thread has to do, in order. */
+/** A thread and its tasks, in order. */
 interface Given<Request, Result> {
   readonly thread: Thread;
   readonly number: number;
   readonly tasks: Task<Request, Result>[];
 }
 
-/** Tasks that a worker is given, so that the next one begins while the caller's thread has no time for its result. */
+/** Tasks queued at a worker, so that the next one can start while the caller's thread is too busy to take the result. */
 const TASKS_AHEAD = 2;
 
 type Message<Result> = { ready?: true; result?: Result; error?: string };
@@ -93,7 +96,7 @@ export async function openWorkerPool<Request, Result>(
       try {
         thread.post({ request: messageFor(task.request, number), cancelled: task.cancelled }, task.transfer);
       } catch (cause) {
-        // What was not sent will not be answered.
+        // A request that could not be sent will never be answered.
         breakDown(cause as Error);
       }
     }
@@ -132,7 +135,7 @@ export async function openWorkerPool<Request, Result>(
   const starts = await Promise.allSettled(Array.from({ length: count }, startOne));
   const failure = starts.find((start) => start.status === 'rejected');
   if (failure) {
-    // After all have started or failed: a thread that is ended inside of native code may take the process with it.
+    // Only after all have started or failed: terminating a thread inside native code may take the process with it.
     await Promise.all(started.map((thread) => thread.terminate()));
     throw failure.reason;
   }
@@ -171,7 +174,7 @@ export async function openWorkerPool<Request, Result>(
   };
 }
 
-/** A number that both sides see. Pages that are not cross-origin isolated have no such memory. */
+/** A number that both sides can see. Pages that are not cross-origin isolated have no shared memory. */
 function flag(): Int32Array | undefined {
   return typeof SharedArrayBuffer === 'undefined' ? undefined : new Int32Array(new SharedArrayBuffer(4));
 }

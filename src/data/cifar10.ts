@@ -1,6 +1,6 @@
 /**
- * CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test images of 32x32 pixels. Kept in the cache directory as one
- * file per split, image after image, 3072 bytes each: rows from the top, pixels interleaved R, G, B.
+ * CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test images of 32x32 pixels. The cache directory has one file
+ * per split, with 3072 bytes for each image: rows from the top, pixels interleaved R, G, B.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ import { cacheDirectory } from './cache.js';
 export type Cifar10Split = 'train' | 'test';
 
 export const CIFAR10_SIDE = 32;
-/** Bytes of an image. */
+/** Bytes per image. */
 export const CIFAR10_IMAGE = CIFAR10_SIDE * CIFAR10_SIDE * 3;
 export const CIFAR10_COUNTS: Readonly<Record<Cifar10Split, number>> = { train: 50_000, test: 10_000 };
 
-/** Image `index` of a split, a view of its images. */
+/** Image `index` of a split, as a view. */
 export function cifar10Image(images: Uint8Array, index: number): RgbImage {
   const data = images.subarray(index * CIFAR10_IMAGE, (index + 1) * CIFAR10_IMAGE);
   return { width: CIFAR10_SIDE, height: CIFAR10_SIDE, data };
@@ -34,7 +34,7 @@ export function cifar10File(split: Cifar10Split, cache = cacheDirectory()): stri
   return join(cache, 'cifar10', `${split}.bin`);
 }
 
-/** Where the checksums are kept that the images had when they were stored. */
+/** File with the checksums that the images had when they were stored. */
 export function checksumsFile(cache = cacheDirectory()): string {
   return join(cache, 'cifar10', 'checksums.json');
 }

@@ -1,4 +1,4 @@
-/** Downloads of a known size that go on where they were interrupted. */
+/** Downloads files of a known size, and resumes interrupted downloads. */
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
@@ -9,26 +9,27 @@ import { makeDirectory, reasonOf } from '../node/files.js';
 import { type Answer, request, rootOf } from './http.js';
 
 export interface Download {
-  /** For people. */
+  /** Name of the file, for people. */
   readonly name: string;
   readonly url: string;
   /** `algorithm` of node:crypto; `prefix` is hashed before the file. */
   readonly hash: { readonly algorithm: string; readonly prefix?: string; readonly digest: string };
-  /** Announced; no more are taken. */
+  /** The expected size; no more bytes are accepted. */
   readonly bytes: number;
-  /** Bytes that are there, and are there at the end. */
+  /** Called with the number of bytes received so far, including those of an earlier call, up to the final number. */
   readonly onBytes?: (got: number) => void;
-  /** Milliseconds in which some bytes have to come; default 30 s. */
+  /** Milliseconds without enough bytes after which the connection counts as broken; default 30 s. */
   readonly patience?: number;
 }
 
-/** A connection that breaks is taken up again where it broke, as long as each brings something. */
+/** Attempts for a file. A broken connection is resumed, as long as each attempt brings some bytes. */
 const MOST_ATTEMPTS = 10;
 
 /**
- * Downloads a file to `path`. What an earlier call got before it was interrupted is kept beside it, and gone on from.
- * @throws CodecError('file') when the server cannot be reached, stalls or sends more than it should, the disk is full, or the bytes are
- *   not the expected ones; its cause says which
+ * Downloads a file to `path`. After an interruption the received bytes are kept beside it, and the next call resumes
+ * from there.
+ * @throws CodecError('file') when the server cannot be reached, stalls or sends too much, when the disk is full, or
+ *   when the bytes are not the expected ones; its cause says which
  */
 export async function download(wanted: Download, path: string): Promise<void> {
   const { name, hash, bytes } = wanted;
@@ -38,9 +39,9 @@ export async function download(wanted: Download, path: string): Promise<void> {
     let before = -1;
     for (let attempt = 1; ; attempt++) {
       const have = await sizeOf(partial);
-      // It is all there, or too much, which the hash will tell.
+      // Everything has arrived, or too much, which the hash will show.
       if (have > 0 && have >= bytes) break;
-      // Another attempt is only worth it when the last one brought something.
+      // Another attempt only makes sense if the last one brought some bytes.
       const last = attempt === MOST_ATTEMPTS || have === before;
       before = have;
       try {
@@ -60,7 +61,7 @@ export async function download(wanted: Download, path: string): Promise<void> {
   await rename(partial, path);
 }
 
-/** Removes a file that is not the expected one. @throws CodecError('file') when it is not */
+/** Removes a file that is not the expected one. @throws CodecError('file') in that case */
 export async function checkDownloaded(name: string, path: string, hash: Download['hash']): Promise<void> {
   const found = await digestOf(path, hash);
   if (found === hash.digest) return;
@@ -71,16 +72,16 @@ export async function checkDownloaded(name: string, path: string, hash: Download
   );
 }
 
-/** Whether a file is there and is the expected one. */
+/** Whether the file exists and is the expected one. */
 export async function isDownloaded(path: string, hash: Download['hash']): Promise<boolean> {
   return (await sizeOf(path)) > 0 && (await digestOf(path, hash)) === hash.digest;
 }
 
-/** Of a server that has no more than what is there. */
+/** Status of a server that has no bytes beyond the requested offset. */
 const RANGE_NOT_SATISFIABLE = 416;
 const PARTIAL_CONTENT = 206;
 
-/** Asks for what is missing after `have` bytes. */
+/** Requests the bytes after the first `have`. */
 async function fetchRest(wanted: Download, partial: string, have: number): Promise<void> {
   const { url, patience } = wanted;
   const options = {
@@ -92,7 +93,7 @@ async function fetchRest(wanted: Download, partial: string, have: number): Promi
   });
 }
 
-/** Appends what is missing after `have` bytes, or begins anew where the server sends the whole. */
+/** Appends the bytes after the first `have`, or starts over where the server sends the whole file. */
 async function append(
   { status, length, body }: Answer,
   path: string,
@@ -113,7 +114,7 @@ async function append(
       check(got);
       onBytes?.(got);
       yield chunk;
-      // Whether the server ends here is not waited for.
+      // Do not wait for the server to end the response.
       if (got === bytes) return;
     }
   }
@@ -134,7 +135,7 @@ function isBrokenConnection(error: unknown): boolean {
   return ['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ETIMEDOUT', 'EPIPE', 'UND_ERR_SOCKET'].includes(code ?? '');
 }
 
-/** In hexadecimal. */
+/** The digest in hexadecimal. */
 async function digestOf(path: string, { algorithm, prefix = '' }: Download['hash']): Promise<string> {
   const hash = createHash(algorithm).update(prefix);
   await pipeline(createReadStream(path), hash);

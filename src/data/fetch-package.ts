@@ -1,9 +1,9 @@
 /**
- * Fetching a package's tarball from the user's npm registry.
+ * Fetches a package's tarball from the user's npm registry.
  *
- * npm says where the tarball is, and it is downloaded from there so that what an interruption leaves is gone on from. Where
- * that is refused, as by a registry that wants credentials or from behind a proxy, npm itself fetches it, which can do all
- * that, but always begins anew.
+ * npm tells the tarball's address. It is downloaded directly, so that an interrupted download can be resumed. Where a
+ * direct download is refused, for example by a registry with credentials or because of a proxy, npm fetches the tarball
+ * itself. npm handles these cases, but always starts from the beginning.
  */
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -19,28 +19,30 @@ export interface PackageFile {
   readonly version: string;
   /** `sha512-` and the base64 digest of the tarball. */
   readonly integrity: string;
-  /** Of the tarball. */
+  /** Size of the tarball. */
   readonly bytes: number;
 }
 
 export interface FetchOptions {
-  /** Share that is there, 0..1. */
+  /** Called with the fraction that has arrived, 0..1. */
   readonly onProgress?: (fraction: number) => void;
-  /** Milliseconds in which npm has to answer, and to bring some bytes; default 2 minutes. */
+  /** Milliseconds that npm has to answer, and to bring more bytes; default 2 minutes. */
   readonly patience?: number;
 }
 
-/** npm's own default, for machines without npm. */
+/** npm's default registry, for machines without npm. */
 const REGISTRY = 'https://registry.npmjs.org';
-/** Milliseconds between looks at what npm has fetched. */
+/** Milliseconds between checks of what npm has fetched. */
 const LOOK = 200;
 const PATIENCE = 120_000;
-/** Bytes that npm keeps beside the tarball: what the registry says about the package. */
+/** Allowance for what npm stores beside the tarball: the registry's information about the package. */
 const MOST_BESIDE = 2 ** 24;
 
 /**
- * Fetches the tarball to `path`. What an earlier call got before it was interrupted is kept beside it, and gone on from.
- * @throws CodecError('file') when the registry cannot be reached, the disk is full, or the bytes are not the expected ones
+ * Fetches the tarball to `path`. After an interruption the received bytes are kept beside it, and the next call resumes
+ * from there.
+ * @throws CodecError('file') when the registry cannot be reached, the disk is full, or the bytes are not the expected
+ *   ones
  */
 export async function fetchPackage(
   file: PackageFile,
@@ -75,7 +77,7 @@ async function tarballOf({ name, version }: PackageFile, patience: number): Prom
     const reason = signal.aborted ? noAnswer(patience) : reasonOf(cause);
     throw new CodecError('file', `cannot fetch ${name}@${version}: ${reason}`, { cause });
   });
-  // Before version 11, npm says nothing of a version that is not there.
+  // Before version 11, npm prints nothing for a version that does not exist.
   if (typeof url !== 'string') throw new CodecError('file', `the npm registry has no ${name}@${version}`);
   return url;
 }
@@ -84,7 +86,7 @@ function noAnswer(patience: number): string {
   return `nothing came from the npm registry in ${patience / 1000} s`;
 }
 
-/** Where all registries have tarballs. */
+/** Address of a tarball by the convention of all registries. */
 function conventional(name: string, version: string): string {
   const registry = process.env.npm_config_registry || REGISTRY;
   return `${registry.replace(/\/+$/, '')}/${name}/-/${name.replace(/^.*\//, '')}-${version}.tgz`;
@@ -103,19 +105,19 @@ async function pack({ name, hash, bytes, onBytes }: Download, path: string, pati
 }
 
 export interface NpmPackOptions {
-  /** Bytes that the package may have. */
+  /** Maximum size of the package in bytes. */
   readonly most: number;
-  /** Told how many are there. */
+  /** Called with the number of bytes that have arrived. */
   readonly onBytes?: (got: number) => void;
-  /** Milliseconds in which npm has to bring some; default 2 minutes. */
+  /** Milliseconds that npm has to bring more bytes; default 2 minutes. */
   readonly patience?: number;
 }
 
 /**
- * Lets npm fetch a package, which it checks by the hash that the registry has of it.
+ * Lets npm fetch a package and check it against the registry's hash.
  * @param spec `name` or `name@version`
  * @param directory an empty one
- * @returns where the tarball is
+ * @returns path of the tarball
  * @throws NpmMissing, CodecError('file')
  */
 export async function npmPack(
@@ -134,7 +136,7 @@ export async function npmPack(
     else if (Date.now() - before.at > patience) stop.abort(new Error(noAnswer(patience)));
   }, LOOK);
   try {
-    // Its own cache, or it would keep a second copy.
+    // A separate cache: in the user's, npm would keep a second copy.
     const config = { pack_destination: directory, cache };
     await npm(['pack', spec], { config, signal: stop.signal });
   } catch (cause) {
@@ -148,7 +150,7 @@ export async function npmPack(
   return join(directory, tarball);
 }
 
-/** Bytes of the files in a directory that changes meanwhile. */
+/** Total size of the files in a directory that may change meanwhile. */
 async function sizeOf(directory: string): Promise<number> {
   const names = await readdir(directory, { recursive: true }).catch(() => []);
   const statuses = await Promise.all(names.map((name) => stat(join(directory, name)).catch(() => undefined)));

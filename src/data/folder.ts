@@ -1,6 +1,6 @@
 /**
- * Directories of pictures. Files are decoded by sharp, off the main thread, when they are first needed, and kept in memory
- * as long as there is room: a small set is decoded once, a large one again and again.
+ * Directories of pictures. sharp decodes files off the main thread when they are first needed. Decoded pictures stay in
+ * memory as long as there is room: a small set is decoded once, a large one repeatedly.
  */
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -14,15 +14,15 @@ import { checkReadable } from '../node/read.js';
 import type { ImageSource, SkippedFile } from './source.js';
 import { mayBeTestPicture, testPictureOf } from './test-pictures.js';
 
-/** Bytes of decoded images that are kept, by default. */
+/** Default limit of decoded images in memory, in bytes. */
 const MEMORY = 1.5 * 2 ** 30;
 const MOST_HALVINGS = 2;
-/** Files looked at side by side when a directory is opened. */
+/** Number of files checked concurrently when a directory is opened. */
 const AT_ONCE = 8;
 
 /**
- * @param side of the crops that will be taken; smaller pictures are left out, and those of known test sets
- * @throws CodecError('file') when the directory cannot be read or holds no picture that can be used
+ * @param side of the crops; smaller pictures are left out, and so are those of known test sets
+ * @throws CodecError('file') when the directory cannot be read or holds no usable picture
  */
 export async function openFolder(
   directory: string,
@@ -48,11 +48,11 @@ export async function openFolder(
     throw new CodecError('file', `${directory}: expected pictures of at least ${side}x${side} pixels, found ${found}`);
   }
 
-  /** Decoded images, the one used last at the end. */
+  /** Decoded images, the most recently used last. */
   const kept = new Map<number, { images: Promise<readonly RgbImage[] | undefined>; bytes: number }>();
   let bytesKept = 0;
 
-  /** Those that cannot be decoded, which is found out once. */
+  /** Images that cannot be decoded; each is tried once. */
   const broken = new Set<number>();
 
   async function decode(index: number): Promise<readonly RgbImage[] | undefined> {
@@ -124,13 +124,13 @@ async function whyTestPicture(path: string): Promise<string | undefined> {
   return known === undefined ? undefined : `${known}, on which results are reported`;
 }
 
-/** Why a picture that has metadata does not become one to train on. */
+/** The reason why a picture with readable metadata cannot be used for training. */
 function reasonWithoutPath(path: string, error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
 }
 
-/** The image, its half, its quarter, as long as a crop fits. */
+/** The image, its half and its quarter, as long as a crop fits. */
 function pyramid(image: RgbImage, side: number): RgbImage[] {
   const images = [image];
   while (images.length <= MOST_HALVINGS) {

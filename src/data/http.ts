@@ -1,9 +1,9 @@
 /**
- * Requests to servers that are not ours. What they may do is decided here:
+ * Requests to foreign servers. A server may:
  *
- * - send on to another place, on any host, a few times; over HTTP or HTTPS, and never from HTTPS to HTTP;
- * - send the bytes as they are, in no encoding that was not asked for;
- * - take their time, as long as some bytes come.
+ * - redirect to another address, on any host, a few times; over HTTP or HTTPS, and never from HTTPS to HTTP;
+ * - send the bytes as they are, without any encoding that was not requested;
+ * - take its time, as long as some bytes arrive.
  *
  * No credentials are sent.
  */
@@ -11,31 +11,31 @@
 import { parseJson } from '../common/foreign.js';
 
 const MOST_REDIRECTS = 5;
-/** Bytes that a connection has to bring within the milliseconds after which it counts as broken. */
+/** Bytes that must arrive within the milliseconds of patience; otherwise the connection counts as broken. */
 const LEAST_BYTES = 4096;
 const PATIENCE = 30_000;
-/** Answers of JSON are smaller, and come sooner. */
+/** Limits of size and time for JSON answers. */
 const LARGEST_JSON = 64 * 2 ** 20;
 const LONGEST_JSON = 120_000;
 
-/** What a server sends. */
+/** A server's response. */
 export interface Answer {
   readonly status: number;
-  /** Bytes of the body, where the server says how many. */
+  /** Length of the body, where the server states it. */
   readonly length: number | undefined;
-  /** To be taken once; what is left of it when the request is over is not waited for. */
+  /** Can be read once. The rest is discarded when the request ends. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 
 export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Statuses that are answers, too, beside those of success. */
+  /** Statuses to accept besides those of success. */
   readonly statuses?: readonly number[];
-  /** Milliseconds in which some bytes have to come; default 30 s. */
+  /** Milliseconds within which some bytes have to arrive; default 30 s. */
   readonly patience?: number;
 }
 
-/** No answer came that could be taken: the server is not there, refuses, or sends what is not allowed. */
+/** No acceptable answer: the server is unreachable, refuses, or sends something that is not allowed. */
 export class Unanswered extends Error {
   /** @param status of the server's refusal */
   constructor(
@@ -48,9 +48,9 @@ export class Unanswered extends Error {
 }
 
 /**
- * Asks a server for something.
- * @param take is given the answer; the request is over when it has returned
- * @throws Unanswered; an error with the code ETIMEDOUT when too few bytes come; what `take` throws
+ * Sends a request to a server.
+ * @param take receives the answer; the request ends when it returns
+ * @throws Unanswered; an error with the code ETIMEDOUT when too few bytes arrive; what `take` throws
  */
 export async function request<T>(
   url: string,
@@ -83,8 +83,8 @@ export async function request<T>(
 }
 
 /**
- * Asks a server for JSON, of at most 64 MiB and for at most two minutes.
- * @throws as {@link request}, Unanswered for more or what takes longer; CodecError `file` for what is not JSON
+ * Requests JSON, of at most 64 MiB and for at most two minutes.
+ * @throws as {@link request}, Unanswered beyond these limits; CodecError `file` for anything but JSON
  */
 export async function requestJson(url: string, patience?: number): Promise<unknown> {
   const late = Date.now() + LONGEST_JSON;
@@ -105,7 +105,7 @@ export async function requestJson(url: string, patience?: number): Promise<unkno
   });
 }
 
-/** Follows a server that sends on to another place. */
+/** Follows redirects. */
 async function follow(url: URL, init: RequestInit, left = MOST_REDIRECTS): Promise<Response> {
   const response = await fetch(url.href, { ...init, redirect: 'manual' });
   const location = response.headers.get('location');
@@ -120,7 +120,7 @@ async function follow(url: URL, init: RequestInit, left = MOST_REDIRECTS): Promi
   return follow(next, init, left - 1);
 }
 
-/** The body, telling each time that enough of it has come. */
+/** The body; `onEnough` is called whenever enough bytes have arrived. */
 async function* watched(body: ReadableStream<Uint8Array> | null, onEnough: () => void): AsyncGenerator<Uint8Array> {
   if (body === null) return;
   let bytes = 0;
@@ -139,7 +139,7 @@ function stalled(patience: number): Error {
   return Object.assign(new Error(message), { code: 'ETIMEDOUT' });
 }
 
-/** Node's fetch says "fetch failed" or "terminated", and why in the cause. */
+/** Finds the underlying error: Node's fetch says "fetch failed" or "terminated", with the reason in the cause. */
 export function rootOf(error: unknown): unknown {
   const wraps = error instanceof TypeError || error instanceof Unanswered;
   return wraps && error.cause !== undefined ? rootOf(error.cause) : error;

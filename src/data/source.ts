@@ -2,16 +2,16 @@
 import type { RgbImage } from '../image/image.js';
 
 export interface ImageSource {
-  /** For people: 'CIFAR-10', 'photos/'. */
+  /** Name for people: 'CIFAR-10', 'photos/'. */
   readonly name: string;
-  /** Images that can be used. */
+  /** Number of usable images. */
   readonly count: number;
   /**
-   * The image at full size and at half and quarter size as far as both sides stay at least a crop's; undefined when it
-   * turns out to be broken, which is always so for the same image.
+   * The image at full size, and at half and quarter size as long as both sides are at least a crop's; undefined when
+   * the image turns out to be broken. A broken image is undefined every time.
    */
   scales(index: number): Promise<readonly RgbImage[] | undefined>;
-  /** Files that were left out, and why. More may come as files are decoded. */
+  /** Files that were left out, with reasons. More may be added as files are decoded. */
   readonly skipped: readonly SkippedFile[];
 }
 

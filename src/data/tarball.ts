@@ -1,4 +1,4 @@
-/** Tarballs of others: fetched from an address, and unpacked as far as is wanted of them. */
+/** Foreign tarballs: fetches them from an address, and unpacks the wanted files. */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { basename } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -10,9 +10,9 @@ import { request, rootOf } from './http.js';
 
 /**
  * Fetches a file of unknown size and contents.
- * @param most bytes that it may have
- * @param onProgress share that is there, 0..1, where the server says how much there is
- * @throws CodecError('file') where it cannot be had whole
+ * @param most maximum size in bytes
+ * @param onProgress called with the fraction that has arrived, 0..1, where the server states the size
+ * @throws CodecError('file') where it cannot be fetched completely
  */
 export async function fetchTarball(
   address: string,
@@ -40,18 +40,18 @@ export async function fetchTarball(
 }
 
 export interface UnpackOptions {
-  /** Whether a file of this name is unpacked; links and directories are not. */
+  /** Whether to unpack a file of this name; links and directories are never unpacked. */
   readonly wanted: (name: string) => boolean;
-  /** Bytes that the tarball may unpack to. */
+  /** Maximum unpacked size in bytes. */
   readonly most: number;
-  /** What it is called in messages. */
+  /** Its name in messages. */
   readonly label: string;
 }
 
 /**
- * Unpacks the files that are beside a file of this name, of several the outermost.
+ * Unpacks the files beside a file of this name; of several such files the outermost one counts.
  * @returns false where there is none
- * @throws CodecError('file') for what is no gzipped tarball, or a larger one
+ * @throws CodecError('file') for anything but a gzipped tarball, and for one that is too large
  */
 export async function unpackBeside(
   name: string,
@@ -81,7 +81,7 @@ export async function unpackBeside(
   }
 }
 
-/** Refuses what grows without end, before anything of it is looked at. */
+/** Checks the unpacked size before reading any contents, as protection against archives that grow without end. */
 async function checkUnpacked(tarball: string, most: number): Promise<void> {
   let bytes = 0;
   await pipeline(createReadStream(tarball), createGunzip(), async (chunks: AsyncIterable<Uint8Array>) => {
@@ -92,7 +92,7 @@ async function checkUnpacked(tarball: string, most: number): Promise<void> {
   });
 }
 
-/** With the slash at its end. */
+/** The directory, with a trailing slash. */
 function directoryOf(path: string): string {
   return path.slice(0, path.length - basename(path).length);
 }

@@ -28,7 +28,7 @@ export const KODAK_HASHES: readonly string[] = [
   'e3e3ccc3e795b82a',
 ];
 
-/** Of the images of CIFAR-10's test split the first bytes, sorted, in base64. */
+/** The first bytes of the hashes of CIFAR-10's test images, sorted, in base64. */
 export const CIFAR10_TEST_HASHES =
   'AAAa01gABWVrUgALclMiABJrU5EAEyDO2QAT8FVwABRbjQYAF/qdogAbgzjTAB2C31QAK97UhAAwX4+3ADQsO+oANfZCZAA1/PELADdMmEMAOB' +
   'f/2QA9lt9OAEb7MMoASBZ//wBJLUtsAFQ2iAYAWDUUUQBfjxJqAGgjx78AeCzUgACLhfkgAJNmRKAAoicyigCpB2YgAKmABMQAvohKIQC/ARoe' +

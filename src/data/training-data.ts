@@ -1,6 +1,6 @@
 /**
- * What a training run sees: crops in random order, turned over at random, from one or several sets of images. The crops of a
- * step follow from the seed and the step alone, so a run can be taken up anywhere.
+ * The data of a training run: crops in random order, mirrored at random, from one or several sets of images. The crops
+ * of a step depend only on the seed and the step, so a run can be resumed anywhere.
  */
 
 import { counted } from '../common/counted.js';
@@ -15,12 +15,12 @@ import { createOrder } from './order.js';
 import type { ImageSource, SkippedFile } from './source.js';
 
 export interface TrainingData {
-  /** For people and the model card. */
+  /** Description for people and the model card. */
   readonly description: string;
   readonly trainingImages: number;
-  /** Held out: 0 where there is one image only. */
+  /** Number of held-out images: 0 where there is only one image. */
   readonly validationImages: number;
-  /** Whether CIFAR-10 is all there is. */
+  /** Whether CIFAR-10 is the only set. */
   readonly isCifar10: boolean;
   /**
    * Crops for one step, each mirrored with probability 1/2: count * side * side * 3 bytes, R, G, B interleaved. A pure
@@ -29,22 +29,22 @@ export interface TrainingData {
    */
   batch(step: number, count: number): Promise<Uint8Array>;
   /**
-   * Crops of held-out images, which `batch` never gives: at most `most`, spread evenly over the images, over their scales and,
-   * where there are fewer images than crops, over their area. The same whatever the seed. Of training images where none are held
-   * out, or none of those can be decoded.
+   * Crops of held-out images, which `batch` never returns: at most `most`. They are spread evenly over the images and
+   * their scales, and, where there are fewer images than crops, over the area of the images. They do not depend on the
+   * seed. Training images are used where none are held out, or none of those can be decoded.
    */
   validation(most: number): Promise<{ readonly crops: PictureCrop[]; readonly heldOut: boolean }>;
   /**
-   * Training images likewise, for calibration; at least one, where `batch` has not thrown.
-   * @param side of the crops, as far as the images are that large
+   * Crops of training images, chosen in the same way, for calibration; at least one, where `batch` has not thrown.
+   * @param side maximum side of the crops; smaller images give smaller crops
    */
   calibration(most: number, side: number): Promise<RgbImage[]>;
-  /** Files that were left out so far, and why. */
+  /** Files left out so far, with reasons. */
   readonly skipped: readonly SkippedFile[];
   dispose(): Promise<void>;
 }
 
-/** A crop, with the number of its picture: those of one picture have the same. */
+/** A crop, with a number that all crops of one picture share. */
 export interface PictureCrop extends RgbImage {
   readonly picture: number;
 }
@@ -52,24 +52,24 @@ export interface PictureCrop extends RgbImage {
 export interface TrainingDataOptions {
   /** Width and height of the crops in pixels. */
   readonly side: number;
-  /** Name of all random choices. */
+  /** Seed of all random choices. */
   readonly seed: string;
-  /** Cache directory that holds CIFAR-10; default the user's. */
+  /** Cache directory that holds CIFAR-10; by default the user's. */
   readonly cache?: string;
 }
 
-/** The name of CIFAR-10's training split among sets. */
+/** Name of CIFAR-10's training split among the sets. */
 export const CIFAR10 = 'cifar10';
 
-/** One image of so many of each set is held out; of small sets one of sixteen, up to eight. */
+/** One in this many images of each set is held out; for small sets one in sixteen, up to eight. */
 const HELD_OUT = 100;
 const HELD_OUT_OF_FEW = 16;
 const HELD_OUT_OF_FEW_MOST = 8;
 
 /**
- * @param sources `cifar10` (its training split) or directories of pictures, each with an optional share of the crops as in
- *   `photos=0.8`; without shares all sets have equal ones
- * @throws CodecError('usage') for shares that make no sense, 'file' for data that is not there or cannot be used
+ * @param sources `cifar10` (its training split) or directories of pictures, each with an optional share of the crops as
+ *   in `photos=0.8`; without shares all sets get equal ones
+ * @throws CodecError('usage') for invalid shares, 'file' for data that is missing or unusable
  */
 export async function openTrainingData(
   sources: readonly string[],
@@ -87,7 +87,7 @@ export async function openTrainingData(
   async function drawCrop(into: Uint8Array, number: number, draws: readonly number[]): Promise<void> {
     const { set, position } = pick(number);
     const { source, training, order } = sets[set];
-    // A broken image is replaced by the one after it.
+    // A broken image is replaced by the next one.
     for (let i = 0; i < training.length; i++) {
       const images = await source.scales(training[order.at(position + i)]);
       if (!images) continue;
@@ -141,8 +141,9 @@ interface TrainingSet {
 }
 
 /**
- * Sets and their shares of the crops. A directory of that whole name is no share: `a=1` may be one.
- * @throws CodecError('usage') for shares that make no sense
+ * Parses sets and their shares of the crops. If a directory has the whole text as its name, as `a=1` may, there is no
+ * share.
+ * @throws CodecError('usage') for invalid shares
  */
 export async function parseSources(sources: readonly string[]): Promise<{ name: string; share: number }[]> {
   if (sources.length === 0) throw invalidArgument('data', 'cifar10 or directories', 'nothing');
@@ -159,7 +160,7 @@ export async function parseSources(sources: readonly string[]): Promise<{ name: 
   const given = parsed.reduce((sum, { share = 0 }) => sum + share, 0);
   const open = parsed.filter(({ share }) => share === undefined).length;
   const left = 1 - given;
-  // Sets without a share divide what is left evenly.
+  // Sets without a share divide the rest evenly.
   if (open > 0 && left <= 0) throw invalidArgument('shares', 'a sum below 1, with a set that has none', given);
   return parsed.map(({ name, share }) => ({ name, share: share ?? left / open }));
 }
@@ -180,7 +181,7 @@ async function openCifar10Source(side: number, cache: string | undefined): Promi
   };
 }
 
-/** Holds images out at even distances, whatever the seed. */
+/** Holds out images at even distances, independent of the seed. */
 function split(source: ImageSource, share: number, seed: string): TrainingSet {
   const { count } = source;
   const few = Math.min(HELD_OUT_OF_FEW_MOST, Math.floor(count / HELD_OUT_OF_FEW));
@@ -191,10 +192,10 @@ function split(source: ImageSource, share: number, seed: string): TrainingSet {
   return { source, share, training, heldOut, order: createOrder(training.length, seed) };
 }
 
-/** The golden ratio: its multiples are spread as evenly as can be. */
+/** The golden ratio: the fractional parts of its multiples are spread as evenly as possible. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** Which set a crop comes from, and how many of the set's crops there were before it. */
+/** Determines the set that a crop comes from, and the number of earlier crops from that set. */
 function createPicker(shares: readonly number[]): (crop: number) => { set: number; position: number } {
   const total = shares.reduce((sum, share) => sum + share, 0);
   const setOf = (crop: number) => {
@@ -237,8 +238,8 @@ function mirror(square: Uint8Array, side: number): void {
 const PLASTIC = 1.324717957244746;
 
 /**
- * Crops as `TrainingData.validation` has them: first one of each image, then further ones as long as they differ.
- * @param largest side; crops of smaller images are squares as large as those allow
+ * Crops as `TrainingData.validation` describes: first one of each image, then more as long as they differ.
+ * @param largest maximum side; smaller images give the largest square that fits
  */
 async function evenCrops(
   sets: readonly TrainingSet[],
@@ -261,7 +262,7 @@ async function evenCrops(
   const chosen: typeof all = [];
   const seen = new Set<number>();
   for (let i = 0; i < count; i++) {
-    // A broken image is replaced by the one after it.
+    // A broken image is replaced by the next one.
     for (let at = Math.floor(((i + 0.5) * all.length) / count); seen.size < all.length; at = (at + 1) % all.length) {
       if (seen.size === seen.add(at).size) continue;
       const scales = await all[at].source.scales(all[at].index);

@@ -1,4 +1,4 @@
-/** Engines that run tfjs functions as they are, on one of tfjs' own backends. */
+/** Engines that run tfjs functions directly, on one of tfjs' own backends. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument, checkText } from '../common/arguments.js';
 import { type CompiledFunction, checkInputs, type Engine, type EngineName } from './engine.js';
@@ -6,8 +6,8 @@ import { type CompiledFunction, checkInputs, type Engine, type EngineName } from
 /**
  * An engine on a registered tfjs backend.
  * @param backend its name in tfjs; must be initialised already
- * @param batch images of a run that make good use of it
- * @throws CodecError('usage') for arguments that are not what they should be
+ * @param batch images per run that use the backend well
+ * @throws CodecError('usage') for invalid arguments
  */
 export function createEagerEngine(name: EngineName, backend: string, description: string, batch: number): Engine {
   for (const [what, text] of Object.entries({ name, backend, description })) checkText(what, text);
@@ -26,7 +26,7 @@ export function createEagerEngine(name: EngineName, backend: string, description
           let results: { data: Float32Array; shape: number[] }[] = [];
           tf.tidy(() => {
             const tensors = inputs.map((data, i) => tf.tensor(data, [...inputShapes[i]]));
-            // Copies: dataSync may give a view of memory that the backend uses again.
+            // Copies, because dataSync may return a view of memory that the backend reuses.
             const outputs = fn(tensors, weights) as tf.Tensor[];
             results = outputs.map((t) => ({ data: Float32Array.from(t.dataSync()), shape: t.shape }));
           });
@@ -51,7 +51,10 @@ export function createEagerEngine(name: EngineName, backend: string, description
   };
 }
 
-/** Runs synchronous work on a backend and restores tfjs' global choice, so that engines can be used side by side. */
+/**
+ * Runs synchronous work on a backend, then restores tfjs' global choice of backend, so that several engines can be used
+ * at once.
+ */
 function onBackend<T>(backend: string, work: () => T): T {
   const previous = tf.getBackend();
   void tf.setBackend(backend);

@@ -1,5 +1,5 @@
 /**
- * What an engine is: something that runs functions written in TensorFlow.js.
+ * The engine interface: an engine runs functions written in TensorFlow.js.
  *
  * The network, the losses and the optimiser are plain functions over tfjs tensors (`src/model`). An engine compiles
  * such a function once for fixed input shapes and then runs it on typed arrays.
@@ -8,19 +8,19 @@ import { checkMade } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
 
-/** The engines by name. */
+/** Names of the engines. */
 export type EngineName = 'onnx' | 'wasm' | 'tensorflow';
 
-/** What the onnx engine computes on: an execution provider of ONNX Runtime. */
+/** Devices of the onnx engine: execution providers of ONNX Runtime. */
 export const DEVICES = ['cpu', 'cuda', 'webgpu'] as const;
-/** What the onnx engine computes on: an execution provider of ONNX Runtime. */
+/** A device of the onnx engine: an execution provider of ONNX Runtime. */
 export type Device = (typeof DEVICES)[number];
 
-/** All precisions that there are. */
+/** All precisions. */
 export const PRECISIONS = ['fp32', 'fp16'] as const;
 /**
- * Numbers that convolutions and matrix products take and give on a GPU. With `fp16` everything between them stays float32, as
- * with PyTorch's autocast; what comes out differs from `fp32` in the third digit.
+ * Number format of the inputs and outputs of convolutions and matrix products on a GPU. With `fp16` everything between
+ * them stays float32, as in PyTorch's autocast; results differ from `fp32` in the third digit.
  */
 export type Precision = (typeof PRECISIONS)[number];
 
@@ -34,8 +34,8 @@ export interface HostTensor {
 }
 
 /**
- * A `tf.Tensor` of TensorFlow.js, as far as it matters here. That package's own types are kept out of the public ones, because they
- * do not compile under every user's options.
+ * The part of TensorFlow.js's `tf.Tensor` that is needed here. The public types do not use that package's own types,
+ * because those do not compile under every user's options.
  */
 export interface Tensor {
   readonly shape: number[];
@@ -43,8 +43,9 @@ export interface Tensor {
 }
 
 /**
- * A pure function over tfjs tensors. It must not read tensor values (no `dataSync`) and its control flow may depend
- * on shapes only, so that it can be traced. Written as a method, so that one over `tf.Tensor` is one.
+ * A pure function over tfjs tensors. So that it can be traced, it must not read tensor values (no `dataSync`), and its
+ * control flow may depend on shapes only. It is declared as a method so that a function over `tf.Tensor` is assignable
+ * to it.
  */
 export type TensorFunction = { run(inputs: Tensor[], constants: Tensor[]): Tensor[] }['run'];
 
@@ -55,7 +56,7 @@ export interface CompiledFunction {
   /**
    * Runs the function.
    * @param inputs one array per input shape, row-major, of exactly that many elements; not modified
-   * @param signal when it is aborted before the run has begun, the run is not begun
+   * @param signal when it is aborted before the run has started, the run does not start
    * @returns one new array per output
    * @throws the signal's reason
    */
@@ -63,12 +64,13 @@ export interface CompiledFunction {
   dispose(): Promise<void>;
 }
 
-/** How a function is going to be run. */
+/** How a compiled function will be used. */
 export interface CompileOptions {
   /**
-   * For many independent runs, as of the parts of a training batch: each run uses one thread (with very large weights a few), in
-   * the background, and as many go on at a time as the engine has threads. Faster in sum than one run on all threads, and what a run computes does
-   * not depend on their number. Inputs may then be in shared memory, which is not copied to the threads.
+   * For many independent runs, such as the parts of a training batch. Each run uses one thread in the background (with
+   * very large weights a few), and as many runs go on at a time as the engine has threads. This gives a higher
+   * throughput than one run on all threads, and the result of a run does not depend on the number of threads. Inputs
+   * may then be in shared memory, which is not copied to the threads.
    */
   readonly parallel?: boolean;
 }
@@ -79,15 +81,18 @@ export interface Engine {
   /** For people: library, version, device, threads. */
   readonly description: string;
   readonly precision: Precision;
-  /** On a GPU, say: whether others compute the same but for the last digits is not known, so no exact samples are coded by it. */
+  /**
+   * Set where nobody knows whether other machines compute the same results apart from the last digits, as on a GPU.
+   * Such an engine codes no exact samples.
+   */
   readonly approximate?: boolean;
-  /** Runs of a function compiled with `parallel` that go on side by side; 1 for engines that cannot. */
+  /** Number of runs of a function compiled with `parallel` that go on at a time; 1 for engines without support for it. */
   readonly parallelism: number;
-  /** Images that one run of a network should take, where there are as many, to keep the device busy. */
+  /** Images per run of a network that keep the device busy, where there are that many. */
   readonly batch: number;
   /**
    * Compiles `fn` for these input shapes.
-   * @param constants tensors that stay the same from run to run (weights); given to `fn` as its second argument
+   * @param constants tensors that stay the same from run to run (weights); passed to `fn` as its second argument
    */
   compile(
     fn: TensorFunction,
@@ -99,8 +104,8 @@ export interface Engine {
 }
 
 /**
- * Runs a function on one input after another and gives the results in their order, while further runs go on: twice as
- * many as the engine has threads, of one thread one. Inputs are made when their turn comes.
+ * Runs a function on one input after another and yields the results in order, while further runs go on: twice as many
+ * as the engine has threads, or one on a single thread. Inputs are made only when their turn comes.
  */
 export function runAll(
   engine: Engine,
@@ -108,12 +113,12 @@ export function runAll(
   inputs: Iterable<readonly Float32Array[]>,
   signal?: AbortSignal,
 ): AsyncGenerator<Float32Array[]> {
-  // Results are taken in order, and a thread that is done early should not wait for a slower one.
+  // Results are taken in order, and a thread that finishes early should not wait for a slower one.
   const ahead = engine.parallelism > 1 ? 2 * engine.parallelism : 1;
   return mapAhead(inputs, ahead, (input) => fn.run(input, signal));
 }
 
-/** @throws CodecError('usage') for an unknown device or precision, and those that the engine or the device does not have */
+/** @throws CodecError('usage') for an unknown device or precision, or one that the engine or the device lacks */
 export function checkDevice(
   engine: EngineName | 'auto',
   { device, precision }: { readonly device?: Device | undefined; readonly precision?: Precision | undefined },
@@ -139,7 +144,7 @@ export function sizeOf(shape: Shape): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
 }
 
-/** Refuses inputs that do not fit the shapes a function was compiled for. */
+/** Refuses inputs that do not match the compiled shapes. */
 export function checkInputs(inputs: readonly Float32Array[], shapes: readonly Shape[]): void {
   if (inputs.length !== shapes.length) throw invalidArgument('inputs', `${shapes.length} arrays`, inputs.length);
   shapes.forEach((shape, i) => {
@@ -148,7 +153,7 @@ export function checkInputs(inputs: readonly Float32Array[], shapes: readonly Sh
   });
 }
 
-/** @throws CodecError('usage') for what is no engine */
+/** @throws CodecError('usage') for an object that is not an engine */
 export function checkEngine(engine: unknown): asserts engine is Engine {
   checkMade('engine', engine, 'an engine, as from `openEngine` or `createEagerEngine`', {
     compile: 'function',

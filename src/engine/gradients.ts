@@ -1,18 +1,19 @@
 /**
- * Gradients of the tfjs operations that the loss of a network consists of; those of `ops.ts` are with their operations.
- * Only training needs them.
+ * Gradients of the tfjs operations in the loss of a network; the operations of `ops.ts` define their own. Only training
+ * needs them.
  *
- * `@tensorflow/tfjs-core` has gradients of all its operations, but registers none, and the files that they are in
- * (dist/gradients) load with a bundler only. The union package, which registers them in Node, brings 240 MB with it. So
- * these are registered here one by one. Operations and their order are those of tfjs' own, so that results are the same
- * to the last bit. All tensors are float32.
+ * `@tensorflow/tfjs-core` has gradients for all its operations but registers none, and the files with them
+ * (dist/gradients) load only through a bundler. The union package, which registers them in Node, brings 240 MB with it.
+ * So these gradients are registered here one by one. They use tfjs' own operations in tfjs' order, so that results are
+ * the same to the last bit. All tensors are float32.
  */
 import * as tf from '@tensorflow/tfjs-core';
 
 /**
- * How to differentiate a kernel: which of its inputs and outputs are kept for it, and for
- * @param dy gradient with respect to the output @param saved what was kept @param attributes the kernel's
- * the gradients with respect to the inputs by their names; those that nobody asks for are not computed.
+ * How to differentiate a kernel: which inputs and outputs to keep, and a function that gives the gradients with respect
+ * to the inputs, by name. A gradient that nobody asks for is not computed.
+ * @param dy gradient with respect to the output @param saved the tensors that were kept @param attributes the kernel's
+ *   attributes
  */
 interface Gradient<Dy = tf.Tensor> {
   readonly inputsToSave?: string[];
@@ -22,7 +23,7 @@ interface Gradient<Dy = tf.Tensor> {
   gradient(dy: Dy, saved: tf.Tensor[], attributes: Attributes): Record<string, () => tf.Tensor> | (() => tf.Tensor)[];
 }
 
-/** Those of all kernels here; each has its own of them. */
+/** The attributes of all kernels here; each kernel has some of them. */
 interface Attributes {
   readonly axis: number | number[];
   readonly dim: number;
@@ -33,7 +34,7 @@ interface Attributes {
 }
 
 const ELEMENTWISE: Record<string, Gradient> = {
-  /** Reshaped in any case, to be a tensor of its own: tfjs disposes of one when it adds another to it. */
+  /** Always reshaped, so that each gradient is a tensor of its own: tfjs disposes a gradient when it adds another one to it. */
   [tf.Add]: {
     inputsToSave: ['a', 'b'],
     gradient: (dy, [a, b]) => ({
@@ -55,7 +56,7 @@ const ELEMENTWISE: Record<string, Gradient> = {
       b: () => sumTo(tf.mul(dy, a), b),
     }),
   },
-  /** Of operands of the same shape. */
+  /** For operands of the same shape. */
   [tf.SquaredDifference]: {
     inputsToSave: ['a', 'b'],
     gradient: (dy, [a, b]) => ({
@@ -63,7 +64,7 @@ const ELEMENTWISE: Record<string, Gradient> = {
       b: () => tf.mul(dy, tf.mul(2, tf.sub(b, a))),
     }),
   },
-  /** Of operands of the same shape, or of the one that is not broadcast. */
+  /** For operands of the same shape; otherwise for the operand that is not broadcast. */
   [tf.Maximum]: {
     inputsToSave: ['a', 'b'],
     gradient: (dy, [a, b]) => ({
@@ -100,7 +101,7 @@ const REDUCTIONS: Record<string, Gradient> = {
 };
 
 const SHAPES: Record<string, Gradient> = {
-  /** What tfjs runs where an operation has nothing to do, such as the transpose of a vector. */
+  /** tfjs runs this kernel where an operation has nothing to do, such as the transpose of a vector. */
   [tf.Identity]: { gradient: (dy) => ({ x: () => tf.clone(dy) }) },
   [tf.Reshape]: { inputsToSave: ['x'], gradient: (dy, [x]) => ({ x: () => tf.reshape(dy, x.shape) }) },
   [tf.Transpose]: {
@@ -131,7 +132,7 @@ const SPLIT: Gradient<tf.Tensor[]> = {
   gradient: (parts, _, { axis }) => ({ x: () => tf.concat(parts, axis as number) }),
 };
 
-/** For C = A B: dA = dC B', dB = A' dC; where an operand is given transposed, so is its gradient. */
+/** For C = A B: dA = dC B', dB = A' dC. The gradient of an operand that is passed transposed is transposed as well. */
 const MAT_MUL: Gradient = {
   inputsToSave: ['a', 'b'],
   gradient: (dy, [a, b], { transposeA, transposeB }) => ({
@@ -148,19 +149,19 @@ export function registerGradients(): void {
   }
 }
 
-/** In an operand's shape, what came of broadcasting it. */
+/** The gradient of a broadcast operand, in the operand's shape. */
 function sumTo(dy: tf.Tensor, operand: tf.Tensor): tf.Tensor {
   const sum = sumBroadcast(dy, operand);
   return sum === dy ? dy : tf.reshape(sum, operand.shape);
 }
 
-/** Sum over the axes along which an operand was broadcast; its shape lacks them, or is 1 there. */
+/** Sum over the axes along which an operand was broadcast; the operand's shape lacks these axes or is 1 there. */
 function sumBroadcast(dy: tf.Tensor, operand: tf.Tensor): tf.Tensor {
   const axes = tf.broadcast_util.getReductionAxes(operand.shape, dy.shape);
   return axes.length > 0 ? tf.sum(dy, axes) : dy;
 }
 
-/** What was summed over axes, repeated along them. */
+/** Repeats a sum along the axes that it was taken over. */
 function repeatAlong(dy: tf.Tensor, shape: number[], axis: number | number[]): tf.Tensor {
   const axes = tf.util.parseAxisParam(axis, shape);
   const kept = shape.map((size, i) => (axes.includes(i) ? 1 : size));

@@ -22,22 +22,22 @@ registerLinear();
 registerConvolution();
 registerFused();
 
-/** Adds 1 to a number: to try whether a device is there. */
+/** A graph that adds 1 to a number, to test whether a device works. */
 export function traceProbe(): OnnxGraph {
   const { model } = trace(([x]: tf.Tensor[]) => [tf.add(x, 1)], [[1]], []);
   return { model, inputShapes: [[1]], outputShapes: [[1]] };
 }
 
-/** What runs graphs, and what the engine says of it. */
+/** Runs graphs, and describes the engine. */
 export interface OnnxBackend
   extends Pick<Engine, 'description' | 'precision' | 'approximate' | 'parallelism' | 'batch'> {
   /** @param parallel see `CompileOptions` */
   open(graph: OnnxGraph, parallel: boolean): Promise<GraphRunner>;
-  /** After all graphs have been released. */
+  /** Called after all graphs have been released. */
   close?(): Promise<void>;
 }
 
-/** The engine of a backend, which may change what it says of itself. */
+/** Makes the engine of a backend. Its properties are read at every access, because the backend may change them. */
 export function createOnnxEngine(backend: OnnxBackend): Engine {
   const open = new Set<CompiledFunction>();
   return {

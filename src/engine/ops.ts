@@ -1,10 +1,10 @@
 /**
- * Operations of the network that tfjs lacks, or that an engine can run better than tfjs' own composition. Each is plain
- * tfjs where the backend has no kernel of its name, and has its gradient written out.
+ * Operations of the network that tfjs lacks, or that an engine can run better than tfjs' own composition of kernels.
+ * Where the backend has no kernel of that name, each falls back to plain tfjs. Each defines its own gradient.
  */
 import * as tf from '@tensorflow/tfjs-core';
 
-/** x, gamma, beta -> y; with attribute `training` -> y, the normalised values, and 1 / deviation as the gradient needs them. */
+/** x, gamma, beta -> y; with the attribute `training` -> y, and for the gradient the normalised values and 1 / deviation. */
 export const GROUP_NORM_KERNEL = 'DdpmCodecGroupNorm';
 /** dy, normal, inverse, gamma -> dx, dgamma, dbeta. */
 export const GROUP_NORM_GRADIENT_KERNEL = 'DdpmCodecGroupNormGradient';
@@ -64,7 +64,7 @@ export function conv2d(
         return [
           tf.conv2dTranspose(dy, kernel, kept.shape, strides, pad),
           filterGradient(kept, dy, kernel.shape, strides, pad),
-          // Per image first, because the gradient of a shift per image and channel needs the same sums.
+          // Summed per image first, because the gradient of a shift per image and channel needs the same sums.
           tf.sum(tf.sum(dy, [1, 2]), 0),
         ];
       },
@@ -86,7 +86,8 @@ function filterGradient(
     const attributes = { strides, pad, dataFormat: 'NHWC', dimRoundingMode: undefined, filterShape };
     return runKernel(FILTER_GRADIENT_KERNEL, { x, dy }, attributes);
   }
-  // One matrix product per filter position, (input shifted to it)^T dy: for the wasm backend, which has no such kernel.
+  // One matrix product per filter position, (input shifted to it)^T dy, for the wasm backend, which has no kernel for
+  // this gradient.
   const [rows, columns, inChannels, outChannels] = filterShape;
   const { padInfo } = tf.backend_util.computeConv2DInfo(x.shape, filterShape, strides, 1, pad);
   const padded = tf.pad<tf.Tensor4D>(x, [
@@ -109,8 +110,8 @@ function filterGradient(
 }
 
 /**
- * Group normalisation (Wu & He 2018) over [N, H, W, C]: each group of C / groups neighbouring channels of an image is
- * brought to mean 0 and variance 1, then scaled and shifted per channel.
+ * Group normalisation (Wu & He 2018) over [N, H, W, C]: normalises each group of C / groups neighbouring channels of an
+ * image to mean 0 and variance 1, then scales and shifts each channel.
  * @param gamma scale, [C] @param beta shift, [C]
  */
 export function groupNorm(x: tf.Tensor4D, gamma: tf.Tensor1D, beta: tf.Tensor1D, groups: number, epsilon: number) {
@@ -124,7 +125,7 @@ export function groupNorm(x: tf.Tensor4D, gamma: tf.Tensor1D, beta: tf.Tensor1D,
   return op(x, gamma, beta) as tf.Tensor4D;
 }
 
-/** What came of it, and for training the normalised values in x's shape and 1 / deviation, [N, 1, groups, 1]. */
+/** The output, and for training the normalised values in x's shape and 1 / deviation, [N, 1, groups, 1]. */
 function groupNormForward(
   x: tf.Tensor4D,
   gamma: tf.Tensor1D,
@@ -142,7 +143,7 @@ function groupNormForward(
   return [tf.add(tf.mul(normal, gamma), beta), normal, inverse];
 }
 
-/** With n the normalised values and means over a group: dx = inverse (gamma dy - mean(gamma dy) - n mean(gamma dy n)). */
+/** dx = inverse (gamma dy - mean(gamma dy) - n mean(gamma dy n)), where n are the normalised values and means are over a group. */
 function groupNormGradient(dy: tf.Tensor4D, [normal, inverse, gamma]: tf.Tensor[], groups: number): tf.Tensor[] {
   if (hasKernel(GROUP_NORM_GRADIENT_KERNEL)) {
     return runKernel(GROUP_NORM_GRADIENT_KERNEL, { dy, normal, inverse, gamma }, { groups });

@@ -1,18 +1,18 @@
-/** Pictures that are transparent in parts. */
+/** Images with transparency. */
 import { checkArgument, checkList } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { checkImage, MAX_SIDE, type RgbImage } from './image.js';
 
 const OPAQUE = 255;
-/** What is seen nowhere is mid-grey. */
+/** Pixels that nobody sees are mid-grey. */
 const UNSEEN = 128;
 
 /**
  * A picture from pixels with opacity, such as those of a canvas.
  * @param width in pixels
  * @param rgba height * width * 4 bytes, not premultiplied
- * @returns without an alpha plane where all is opaque
- * @throws CodecError('usage') for what is not so many bytes
+ * @returns a picture without an alpha plane where all pixels are opaque
+ * @throws CodecError('usage') for a wrong number of bytes
  */
 export function fromRgba(rgba: Uint8Array | Uint8ClampedArray, width: number): RgbImage {
   checkArgument('width', { type: 'number', integer: true, least: 1, most: MAX_SIDE }, width);
@@ -43,10 +43,10 @@ export function toRgba(image: RgbImage): Uint8Array {
 }
 
 /**
- * A picture as it looks over a colour, composed in sRGB values as browsers do.
+ * A picture composited over a background colour, in sRGB values as browsers do.
  * @param background R, G, B, 0..255 each
- * @returns a picture without transparency: the same, where there was none
- * @throws CodecError('usage') for what is no picture or no colour
+ * @returns a picture without transparency; the same picture if it had none
+ * @throws CodecError('usage') for an invalid picture or colour
  */
 export function flatten(image: RgbImage, background: readonly [number, number, number]): RgbImage {
   checkImage(image);
@@ -61,30 +61,33 @@ export function flatten(image: RgbImage, background: readonly [number, number, n
   return { width, height, data };
 }
 
-/** @throws CodecError('image') for a picture with an alpha plane, which the work called `what` has no use for */
+/** @throws CodecError('image') for a picture with an alpha plane; `what` names the work that cannot use one */
 export function checkOpaque({ alpha }: RgbImage, what: string): void {
   if (alpha === undefined) return;
   throw new CodecError('image', `${what}: expected a picture without transparency; \`flatten\` puts a colour under it`);
 }
 
-/** Whether nothing is seen through any pixel. @param alpha one byte for each */
+/**
+ * Whether all pixels are opaque.
+ * @param alpha one byte per pixel
+ */
 export function isOpaque(alpha: Uint8Array): boolean {
   return alpha.every((opacity) => opacity === OPAQUE);
 }
 
-/** A size of the picture in {@link spreadColours}. */
+/** One resolution of the picture in {@link spreadColours}. */
 interface Level {
   readonly width: number;
   readonly height: number;
   readonly colours: Uint8Array;
-  /** 0 for pixels whose colour is still to be found. */
+  /** 0 for pixels whose colour is still unknown. */
   readonly isKnown: Uint8Array;
 }
 
 /**
- * Gives pixels that are fully transparent the colours of what is seen around them, smoothly, so that a codec has little to do with them:
- * the picture is halved until all is known, and on the way back what is not known is taken from the smaller picture (pull-push; Gortler
- * et al. 1996, "The Lumigraph").
+ * Fills fully transparent pixels smoothly with the colours of the visible pixels around them, so that they cost a codec
+ * little. The picture is halved until every pixel is known. On the way back, unknown pixels are taken from the smaller
+ * picture (pull-push; Gortler et al. 1996, "The Lumigraph").
  */
 export function spreadColours(image: RgbImage, alpha: Uint8Array): RgbImage {
   const { width, height } = image;
@@ -96,7 +99,7 @@ export function spreadColours(image: RgbImage, alpha: Uint8Array): RgbImage {
   return { ...image, data: levels[0].colours };
 }
 
-/** The means of what is known of 2x2 pixels. */
+/** The mean of the known pixels in each 2x2 block. */
 function halved({ width, height, colours, isKnown }: Level): Level {
   const [columns, rows] = [Math.ceil(width / 2), Math.ceil(height / 2)];
   const sums = new Uint16Array(columns * rows * 3);
@@ -113,13 +116,13 @@ function halved({ width, height, colours, isKnown }: Level): Level {
   return { width: columns, height: rows, colours: means, isKnown: counts };
 }
 
-/** Fills what is not known by linear interpolation of a picture of half the size, all of which is. */
+/** Fills unknown pixels by linear interpolation of a picture of half the size, in which all pixels are known. */
 function fillFrom(half: Level, { width, height, colours, isKnown }: Level): void {
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       if (isKnown[i]) continue;
       const [row, column] = [y >> 1, x >> 1];
-      // The nearer one counts three times as much; past the edge it stands for the other as well.
+      // The nearer pixel has three times the weight. Past the edge it replaces the other one as well.
       const otherRow = Math.min(half.height - 1, Math.max(0, row + (y & 1 ? 1 : -1)));
       const otherColumn = Math.min(half.width - 1, Math.max(0, column + (x & 1 ? 1 : -1)));
       for (let c = 0; c < 3; c++) {

@@ -1,4 +1,4 @@
-/** Cutting pictures. */
+/** Cropping pictures. */
 import type { RgbImage, Size } from './image.js';
 
 /** A part of a picture, in pixels. */
@@ -17,8 +17,8 @@ export function middleOf(picture: Size, most: number): Rectangle {
 }
 
 /**
- * A part of interleaved values, three to a pixel.
- * @param columns width of the picture that they are of
+ * Copies a rectangle of interleaved values, three per pixel.
+ * @param columns width of the picture that the values belong to
  * @param into width * height * 3 values
  * @returns `into`
  */
@@ -35,7 +35,7 @@ export function cropInto<Values extends Uint8Array | Float32Array>(
   return into;
 }
 
-/** A part of a picture, which has to be inside of it. */
+/** A rectangle of a picture. It has to lie inside the picture. */
 export function crop(image: RgbImage, part: Rectangle): RgbImage {
   const { width, height } = part;
   const data = cropInto(image.data, image.width, part, new Uint8Array(width * height * 3));

@@ -10,7 +10,10 @@ export interface Size {
   readonly height: number;
 }
 
-/** Pictures of up to so many pixels are small: one window of a network at most, few bits, and time for all that saves some. */
+/**
+ * Images of up to this many pixels are small: they fit in one window of a network, have few bits, and leave time for
+ * everything that saves bits.
+ */
 const SMALL_PIXELS = 64 * 64;
 
 export function isSmall({ width, height }: Size): boolean {
@@ -22,22 +25,22 @@ export interface RgbImage extends Size {
   /** width * height * 3 bytes. */
   readonly data: Uint8Array;
   /**
-   * Opacity, a byte for each pixel: 0 transparent, 255 opaque; colours are not premultiplied. There is none where all is opaque. What
-   * stands in `data` for pixels that are fully transparent has no meaning.
+   * Opacity, one byte per pixel: 0 transparent, 255 opaque; colours are not premultiplied. Absent where all pixels are
+   * opaque. The values in `data` of fully transparent pixels have no meaning.
    */
   readonly alpha?: Uint8Array;
 }
 
-/** @throws CodecError('image') for pictures that have not the same size */
+/** @throws CodecError('image') for pictures of different sizes */
 export function checkSameSize(a: Size, b: Size): void {
   if (a.width === b.width && a.height === b.height) return;
   throw new CodecError('image', `cannot compare ${a.width}x${a.height} with ${b.width}x${b.height} pixels`);
 }
 
 /**
- * Checks what somebody gives for a picture.
+ * Checks a picture from a caller.
  * @param name of the argument in messages
- * @throws CodecError('usage') for what is none
+ * @throws CodecError('usage') for an invalid picture
  */
 export function checkImage(image: unknown, name = 'image'): asserts image is RgbImage {
   checkSides(image, name);
@@ -50,7 +53,7 @@ export function checkImage(image: unknown, name = 'image'): asserts image is Rgb
   }
 }
 
-/** @throws CodecError('usage') for what has no width and height that a picture can have */
+/** @throws CodecError('usage') unless width and height are valid for a picture */
 export function checkSides(size: unknown, name = 'size'): asserts size is Size {
   checkObject(name, size, 'an object with width and height');
   for (const side of ['width', 'height'] as const) {

@@ -1,11 +1,11 @@
-/** How far two pictures are apart. */
+/** Distances between two pictures. */
 import { checkImage, checkSameSize, type RgbImage } from './image.js';
 
 /**
- * Mean over all samples (pixels x 3 channels) of the squared difference of 8-bit values; 0..65025. Of pictures that are transparent in
- * parts the colours count that are seen: samples of pixels that have some opacity in both, each as much as any other; 0 where there are
- * none. Opacity itself is not compared.
- * @throws CodecError `image` for pictures of different sizes, `usage` for what is none
+ * Mean over all samples (pixels x 3 channels) of the squared difference of 8-bit values; 0..65025. Of pictures with
+ * transparency only the visible colours count: the samples of pixels that have some opacity in both pictures, all with
+ * equal weight; 0 if there are none. Opacity itself is not compared.
+ * @throws CodecError `image` for pictures of different sizes, `usage` for invalid pictures
  */
 export function meanSquaredError(a: RgbImage, b: RgbImage): number {
   for (const image of [a, b]) checkImage(image);
@@ -24,17 +24,17 @@ export function meanSquaredError(a: RgbImage, b: RgbImage): number {
   return count === 0 ? 0 : sum / count;
 }
 
-/** Root of the {@link meanSquaredError}, in grey levels, 0..255: the paper's distortion. */
+/** Square root of the {@link meanSquaredError}, in grey levels, 0..255: the paper's distortion. */
 export function rmse(a: RgbImage, b: RgbImage): number {
   return Math.sqrt(meanSquaredError(a, b));
 }
 
-/** Peak signal-to-noise ratio, 10 log10(255^2 / MSE) in dB, over the three channels together; Infinity when equal. */
+/** Peak signal-to-noise ratio, 10 log10(255^2 / MSE) in dB, over the three channels together; Infinity for equal images. */
 export function psnr(a: RgbImage, b: RgbImage): number {
   return psnrOfRmse(rmse(a, b));
 }
 
-/** The PSNR in dB that a root mean squared error in grey levels amounts to; Infinity for 0. */
+/** The PSNR in dB for a root mean squared error in grey levels; Infinity for 0. */
 export function psnrOfRmse(rootMeanSquare: number): number {
   return rootMeanSquare === 0 ? Number.POSITIVE_INFINITY : 20 * Math.log10(255 / rootMeanSquare);
 }

@@ -1,11 +1,12 @@
 /**
- * Multi-scale structural similarity (Wang, Simoncelli & Bovik, Asilomar 2003), in the variant that figures of learned
- * codecs have: that of pytorch_msssim, which CompressAI measures with. Five scales; an 11-tap Gaussian window only
- * where all of it is inside; every channel of RGB for itself, then their mean; halving by averages of 2x2, where a row
- * of zeros is put before an odd number of rows and a column before an odd number of columns.
+ * Multi-scale structural similarity (Wang, Simoncelli & Bovik, Asilomar 2003), in the variant that papers on learned
+ * codecs report: that of pytorch_msssim, which CompressAI uses. It has five scales and an 11-tap Gaussian window,
+ * applied only where it fits entirely inside the image. Each channel of RGB is measured by itself; the result is their
+ * mean. Images are halved by averaging 2x2 pixels. An odd number of rows gets a row of zeros in front, an odd number of
+ * columns a column of zeros.
  *
- * Of the libraries on npm none is this measure: `@blazediff/ssim` takes the luma, reflects at the borders and halves
- * another way, `image-ms-ssim` (2015) has blocks in the place of the window, `ssim.js` has one scale.
+ * No library on npm computes this measure: `@blazediff/ssim` takes the luma, reflects at the borders and halves another
+ * way, `image-ms-ssim` (2015) uses blocks instead of the window, `ssim.js` has one scale.
  */
 import { CodecError } from '../common/errors.js';
 import { checkOpaque } from './alpha.js';
@@ -19,7 +20,7 @@ const SIGMA = 1.5;
 const C1 = (0.01 * 255) ** 2;
 const C2 = (0.03 * 255) ** 2;
 
-/** Both sides of a picture must have more pixels than this, for the window to move on the coarsest scale. */
+/** Both sides of a picture must have more pixels than this, so that the window fits at the coarsest scale. */
 export const MS_SSIM_SIDE = (TAPS - 1) * 2 ** (WEIGHTS.length - 1);
 
 /** The window along one axis; its sum is 1. */
@@ -70,7 +71,7 @@ export function hasMsSsim(size: Size): boolean {
   return Math.min(size.width, size.height) > MS_SSIM_SIDE;
 }
 
-/** An MS-SSIM as it is drawn, -10 log10(1 - x) in dB; Infinity for 1. */
+/** MS-SSIM as it is plotted, -10 log10(1 - x) in dB; Infinity for 1. */
 export function msSsimDecibels(value: number): number {
   return 10 * Math.log10(1 / (1 - value));
 }
@@ -87,7 +88,8 @@ function ofPlanes(a: Plane, b: Plane): number {
   for (const [scale, weight] of WEIGHTS.entries()) {
     const { contrast, similarity } = meanSimilarity(a, b);
     const last = scale === WEIGHTS.length - 1;
-    // Opposite structure gives negative means, which have no power; they count as none in common.
+    // Opposite structure gives negative means, which cannot be raised to a fractional power; they count as no
+    // similarity.
     product *= Math.max(0, last ? similarity : contrast) ** weight;
     if (!last) [a, b] = [downsample(a), downsample(b)];
   }
@@ -95,14 +97,14 @@ function ofPlanes(a: Plane, b: Plane): number {
 }
 
 /**
- * Means over all positions of the window: of contrast and structure, (2 cov + C2) / (var a + var b + C2), and of that
- * times luminance, (2 mean a mean b + C1) / (mean a ^2 + mean b ^2 + C1).
+ * Means over all positions of the window. `contrast` is that of contrast and structure, (2 cov + C2) / (var a + var b +
+ * C2); `similarity` is that of the same times luminance, (2 mean a mean b + C1) / (mean a ^2 + mean b ^2 + C1).
  */
 function meanSimilarity(a: Plane, b: Plane): { contrast: number; similarity: number } {
   const width = a.width - TAPS + 1;
   const height = a.height - TAPS + 1;
-  // The latest rows, smoothed from left to right: a, b, a^2 + b^2 and ab, one after the other. Only the sum of the
-  // variances is needed, so four quantities are enough.
+  // The latest rows, smoothed from left to right: a, b, a^2 + b^2 and ab, one after the other. Four quantities are
+  // enough, because only the sum of the variances is needed.
   const rows = Array.from({ length: TAPS }, () => new Float64Array(4 * width));
   const products = [2, 3].map(() => new Float64Array(a.width));
   const sums = new Float64Array(4 * width);
@@ -150,7 +152,7 @@ function smoothRow(a: Plane, b: Plane, y: number, products: readonly Float64Arra
   });
 }
 
-/** Averages of 2x2 pixels. An odd side gets zeros in front of it, and they count, as in pytorch_msssim. */
+/** Averages of 2x2 pixels. An odd side gets zeros in front of it, and the zeros count, as in pytorch_msssim. */
 function downsample(plane: Plane): Plane {
   const oddX = plane.width % 2;
   const oddY = plane.height % 2;

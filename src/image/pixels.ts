@@ -1,4 +1,4 @@
-/** 8-bit samples and the model's scale: 0..255 is [-1, 1]. */
+/** Conversion between 8-bit samples and the model's scale: 0..255 maps to [-1, 1]. */
 
 /** Bytes to [-1, 1]. */
 export function toUnit(bytes: Uint8Array): Float32Array {

@@ -1,34 +1,36 @@
 /**
- * SSIMULACRA 2.1 (Jon Sneyers, Cloudinary, 2022 and 2023): how much worse a picture looks than its original. Up to six
- * scales of both pictures in XYB, the colours of JPEG XL. On each, three maps of errors for each component: 1 - SSIM
- * without its luminance denominator; edges that were not there, such as ringing and blocks; and edges that are lost. Of each
- * map the mean and the fourth root of the mean fourth power, weighted by what was fitted to people's opinions.
+ * SSIMULACRA 2.1 (Jon Sneyers, Cloudinary, 2022 and 2023): how much worse a picture looks than its original. It
+ * compares up to six scales of both pictures in XYB, the colour space of JPEG XL. Each scale gives three error maps per
+ * component: 1 - SSIM without its luminance denominator; added edges, such as ringing and blocking; and lost edges.
+ * Each map contributes its mean and the fourth root of its mean fourth power, with weights that were fitted to people's
+ * opinions.
  *
- * The numbers here (weights, polynomial, offsets of the components) are those of github.com/cloudinary/ssimulacra2, those of XYB
- * of github.com/libjxl/libjxl; both are under the 3-clause BSD licence. The window is Charalampidis' sum of three cosines
- * (Recursive implementation of the Gaussian filter using truncated cosine functions, IEEE Transactions on Signal Processing 64(14),
- * 2016), a recursion that they have in single precision. So it is here, rounded where they round on a processor with
- * fused multiplication and addition: errors stay in a row to its end, count where a picture is flat, and so are part of the
- * score, which exact sums would make up to 1 higher.
+ * The numbers here (weights, polynomial, offsets of the components) are those of github.com/cloudinary/ssimulacra2; the
+ * numbers of XYB are those of github.com/libjxl/libjxl. Both are under the 3-clause BSD licence.
+ *
+ * The window is Charalampidis' sum of three cosines (Recursive implementation of the Gaussian filter using truncated
+ * cosine functions, IEEE Transactions on Signal Processing 64(14), 2016), a recursion that they compute in single
+ * precision. This code rounds where they round on a processor with fused multiply-add. Rounding errors persist to the
+ * end of a row and count where a picture is flat, so they are part of the score; exact sums would raise it by up to 1.
  */
 import { CodecError } from '../common/errors.js';
 import { checkOpaque } from './alpha.js';
 import { checkImage, checkSameSize, checkSides, type RgbImage, type Size } from './image.js';
 
-/** To single precision. A product and a sum within one are rounded once, as by the fused instruction of processors. */
+/** Rounds to single precision. A product and a sum inside one call are rounded once, as by a fused multiply-add instruction. */
 const f32 = Math.fround;
 
-/** Of the finest picture; and a scale that is smaller than this is the last one. */
+/** Least side of the finest scale. A scale smaller than this is the last one. */
 const LEAST_SIDE = 8;
 const SCALES = 6;
 const COMPONENTS = 3;
-/** Of the contrast in SSIM. */
+/** The stabilising constant of the contrast term in SSIM. */
 const C2 = f32(0.0009);
 
-/** What two shares leave of 1. */
+/** What remains of 1 after two shares. */
 const rest = (a: number, b: number) => f32(f32(1 - f32(a)) - f32(b));
 const [SHORT_RED, SHORT_GREEN] = [0.24342268924547819, 0.20476744424496821];
-/** Of red, green and blue light in what the long, the medium and the short cones take up. */
+/** How much the long, medium and short cones absorb of red, green and blue light. */
 const ABSORBANCE = [
   [0.3, rest(0.078, 0.3), 0.078],
   [0.23, rest(0.078, 0.23), 0.078],
@@ -36,15 +38,15 @@ const ABSORBANCE = [
 ].map((row) => row.map(f32));
 const BIAS = f32(0.0037930732552754493);
 const DARK = f32(Math.cbrt(BIAS));
-/** So that each component is about 0..1. */
+/** These bring each component to about 0..1. */
 const [X_SCALE, X_OFFSET, Y_OFFSET, B_OFFSET] = [14, 0.42, 0.01, 0.55].map(f32);
 
-/** Of a picture, its square and so on: what is smoothed of each component. */
+/** Quantities smoothed for each component: a, b, a^2, b^2 and ab. */
 const QUANTITIES = 5;
 const SIGMA = 1.5;
 /** Pixels from the middle of the window to where it is 0. */
 const RADIUS = 5;
-/** Values of a row that are worked out together. */
+/** Values of a row that are computed together. */
 const LANES = 4;
 const WINDOW = cosineWindow();
 
@@ -78,7 +80,10 @@ const WEIGHTS = [
 const MAPS = 3;
 const WEIGHTS_PER_SCALE = 2 * MAPS;
 
-/** Linear light of an sRGB level: the power as libjxl's quotient of two polynomials, whose coefficients rise with the exponent. */
+/**
+ * Linear light of an sRGB level. The power function is libjxl's quotient of two polynomials, with coefficients in
+ * ascending order of the exponent.
+ */
 const LINEAR = Float32Array.from({ length: 256 }, (_, level) => {
   const value = f32(level * f32(1 / 255));
   const polynomial = (coefficients: readonly number[]) =>
@@ -101,8 +106,8 @@ export function hasSsimulacra2(size: Size): boolean {
 }
 
 /**
- * SSIMULACRA 2.1 of a picture, sRGB both: 100 for equal ones, about 90 where people see no difference side by side, 70 for
- * high, 50 for medium and 30 for low quality; without a lower end. The order matters.
+ * SSIMULACRA 2.1 of a decoded picture; both are sRGB: 100 for equal pictures, about 90 where people see no difference
+ * side by side, 70 for high, 50 for medium and 30 for low quality; no lower bound. The order matters.
  * @throws CodecError `image` when their sizes differ, one is transparent, or a side has fewer than 8 pixels
  */
 export function ssimulacra2(original: RgbImage, decoded: RgbImage): number {
@@ -126,9 +131,10 @@ export function ssimulacra2(original: RgbImage, decoded: RgbImage): number {
   return scoreOf(scales);
 }
 
-/** @param scales of each what {@link normsOf} gives */
+/** @param scales the output of {@link normsOf} for each scale */
 function scoreOf(scales: readonly (readonly Float64Array[])[]): number {
-  // As in the original, weights are taken one after the other: where scales are missing, those of the next component follow.
+  // As in the original, weights are used consecutively: where scales are missing, the weights of the next component
+  // move up.
   let sum = 0;
   let next = 0;
   for (let component = 0; component < COMPONENTS; component++) {
@@ -141,12 +147,12 @@ function scoreOf(scales: readonly (readonly Float64Array[])[]): number {
   return fitted > 0 ? 100 - 10 * fitted ** 0.6276336467831387 : 100;
 }
 
-/** Of each component the mean of the three maps, and then the fourth roots of their mean fourth powers. */
+/** For each component, the means of the three maps and then the fourth roots of their mean fourth powers. */
 function normsOf(a: LinearPicture, b: LinearPicture): Float64Array[] {
   const { width, height } = a;
   const ring = createRing(width);
   const sums = Array.from({ length: COMPONENTS }, () => new Float64Array(WEIGHTS_PER_SCALE));
-  // The window of row y ends before row y + RADIUS, and its recursion begins as far above the picture.
+  // The window of row y ends before row y + RADIUS, and its recursion starts equally far above the picture.
   for (let y = 1 - RADIUS; y < height; y++) {
     const newest = y + RADIUS - 1;
     ring.add(newest < height ? [rowOf(a, newest), rowOf(b, newest)] : undefined);
@@ -162,7 +168,7 @@ function normsOf(a: LinearPicture, b: LinearPicture): Float64Array[] {
   return sums;
 }
 
-/** A row of a component of both pictures, and what is under the window around its pixels. */
+/** A row of one component of both pictures, and the windowed means around its pixels. */
 interface Smoothed {
   readonly a: Float32Array;
   readonly b: Float32Array;
@@ -189,7 +195,7 @@ function add(sums: Float64Array, map: number, error: number): void {
   sums[MAPS + map] += square * square;
 }
 
-/** The latest rows of both pictures, as many as the window's recursion has. Outside of the pictures all is 0. */
+/** The latest rows of both pictures, as many as the window's recursion needs. Everything outside the pictures is 0. */
 function createRing(width: number) {
   const rows = 2 * RADIUS + 1;
   const row = () => new Float32Array(width);
@@ -203,7 +209,7 @@ function createRing(width: number) {
   let newest = -1;
   const at = (age: number) => places[(newest - age + rows) % rows];
   return {
-    /** @param pair a row of linear RGB of each; undefined below the pictures */
+    /** @param pair a row of linear RGB of each picture; undefined below the pictures */
     add(pair: readonly Float32Array[] | undefined): void {
       newest = (newest + 1) % rows;
       const { values, smooth } = at(0);
@@ -222,7 +228,7 @@ function createRing(width: number) {
         for (const [i, one] of [a, b, squareA, squareB, product].entries()) smoothRow(one, smooth[QUANTITIES * c + i]);
       }
     },
-    /** A row on, of the one RADIUS - 1 above the newest. Overwritten by the next call. */
+    /** Advances by a row and returns the one RADIUS - 1 above the newest. The result is overwritten by the next call. */
     smooth(component: number): Smoothed {
       const [first, last] = [at(2 * RADIUS).smooth, at(0).smooth];
       for (const [i, mean] of means.entries()) {
@@ -236,12 +242,13 @@ function createRing(width: number) {
 }
 
 /**
- * A row under the window, from left to right: one by one at its ends, and between them four at a time, each of which follows from the
- * last two before them, as in the original.
+ * Smooths a row with the window, from left to right. The values at the ends are computed one by one, those between four
+ * at a time, each from the last two before the four, as in the original.
  */
 function smoothRow(row: Float32Array, out: Float32Array): void {
   const { length } = row;
-  // What comes in on the right and what leaves on the left of the window, from the first place where it touches the row.
+  // Samples that enter the window on the right and leave it on the left, from the first position where it touches the
+  // row.
   const begin = 1 - RADIUS;
   const ends = new Float32Array(length - begin);
   for (let i = 0; i < ends.length; i++) {
@@ -277,7 +284,7 @@ function smoothRow(row: Float32Array, out: Float32Array): void {
 
 /**
  * The next row under the window, from top to bottom.
- * @param states of each cosine its last row and the one before, which take turns
+ * @param states for each cosine the last row and the one before, which take turns
  */
 function smoothDown(top: Float32Array, bottom: Float32Array, states: Float32Array[][], out: Float32Array): void {
   const [first, second, third] = WINDOW.map(({ gain, feedback }, k) => {
@@ -305,20 +312,20 @@ function toXyb(rgb: Float32Array, [outX, outY, outB]: readonly Float32Array[]): 
   }
 }
 
-/** The cube root of what cones take up, 0 in the dark. */
+/** The cube root of the cone absorption, shifted to 0 for black. */
 function response(rgb: Float32Array, at: number, shares: readonly number[]): number {
   const mixed = f32(shares[0] * rgb[at] + f32(shares[1] * rgb[at + 1] + f32(shares[2] * rgb[at + 2] + BIAS)));
   const inverse = inverseCubeRoot(mixed);
   return f32(f32(inverse * inverse) * mixed - DARK);
 }
 
-/** One number's bits. */
+/** Views of the bits of one float. */
 const FLOAT = new Float32Array(1);
 const BITS = new Int32Array(FLOAT.buffer);
 const THIRD = f32(1 / 3);
 const FOUR_THIRDS = f32(4 / 3);
 
-/** x^(-1/3) of a positive number by Newton's method, from a third of its exponent. */
+/** x^(-1/3) of a positive number by Newton's method, starting from a third of its exponent. */
 function inverseCubeRoot(x: number): number {
   FLOAT[0] = x;
   BITS[0] = 0x54800000 - (BITS[0] >> 23) * 0x002aaaaa;
@@ -358,19 +365,19 @@ function halve({ width, height, data }: LinearPicture): LinearPicture {
   return { width: halfWidth, height: halfHeight, data: half };
 }
 
-/** A cosine of the window, cut off where it is 0, as a recursion over the sums of what comes in and what leaves. */
+/** One cosine of the window, truncated where it is 0, as a recursion over the sums of the entering and leaving samples. */
 interface Cosine {
   readonly gain: number;
   readonly feedback: number;
-  /** Of the next {@link LANES} values: how each depends on the first of the inputs, and on the last value and the one before. */
+  /** For the next {@link LANES} values: their coefficients of the first inputs, of the last value, and of the value before it. */
   readonly byInput: readonly number[];
   readonly byLast: readonly number[];
   readonly byBefore: readonly number[];
 }
 
 /**
- * The window is the sum over k = 1, 3, 5 of b_k cos(k pi n / (2 RADIUS)). It adds up to 1, its variance is SIGMA^2, and of those it is the
- * closest to the cosine series of a Gaussian.
+ * The window is the sum over k = 1, 3, 5 of b_k cos(k pi n / (2 RADIUS)). Its sum is 1 and its variance SIGMA^2. Among
+ * such windows it is the closest to the cosine series of a Gaussian.
  */
 function cosineWindow(): Cosine[] {
   const frequencies = [1, 3, 5].map((k) => (k * Math.PI) / (2 * RADIUS));
@@ -378,13 +385,13 @@ function cosineWindow(): Cosine[] {
   const sums = frequencies.map((w, i) => signs[i] / Math.tan(w / 2));
   const moments = frequencies.map((w, i) => (signs[i] * sums[i] ** 2) / Math.sin(w));
   const series = frequencies.map((w) => Math.exp(-((SIGMA * w) ** 2) / 2) / RADIUS);
-  // Both conditions leave a line of solutions along `free`, and the series is projected on it.
+  // The two constraints leave a line of solutions along `free`, onto which the series is projected.
   const free = cross(sums, moments);
   const amplitudes = solve([sums, moments, free], [1, RADIUS ** 2 - SIGMA ** 2, dot(free, series)]);
   return frequencies.map((w, i) => {
     const gain = -amplitudes[i] * Math.cos(w * (RADIUS + 1));
     const feedback = 2 * Math.cos(w);
-    // 1, 2 cos w, ...: what a value of 1 leads to, after 0.
+    // 1, 2 cos w, ...: the response to a value of 1 that follows a 0.
     const unrolled = [0, 1];
     while (unrolled.length < LANES + 2) unrolled.push(feedback * unrolled.at(-1)! - unrolled.at(-2)!);
     return {
@@ -407,7 +414,7 @@ function cross(a: Vector, b: Vector): number[] {
   return [0, 1, 2].map((i) => a[(i + 1) % 3] * b[(i + 2) % 3] - a[(i + 2) % 3] * b[(i + 1) % 3]);
 }
 
-/** By Cramer's rule. */
+/** Solves a 3x3 linear system by Cramer's rule. */
 function solve([a, b, c]: readonly Vector[], [p, q, r]: Vector): number[] {
   const determinant = dot(a, cross(b, c));
   const parts = [cross(b, c), cross(c, a), cross(a, b)];

@@ -1,4 +1,4 @@
-/** The rate of a band of noise, which is what weights of its own are to lower. */
+/** Measures the rate of a noise band, which weights of its own are meant to lower. */
 import { checkList } from '../common/arguments.js';
 import { integerStream } from '../common/random.js';
 import { mapAhead } from '../common/side-by-side.js';
@@ -9,15 +9,16 @@ import type { Denoiser } from './denoiser.js';
 import { denoisingError } from './denoising.js';
 import type { Schedule } from './schedule.js';
 
-/** Timesteps at which each picture is denoised, evenly spread in log snr. */
+/** Number of timesteps at which each picture is denoised, evenly spaced in log snr. */
 const STRATA = 8;
 const SEED = 'ddpm-codec/band-rate';
 
 /**
- * Bits per dimension that an ideal coder with endlessly short steps spends between the ends of a band: half the squared error of xhat0,
- * integrated over the signal-to-noise ratio.
- * @param images of any size, best ones that training has not seen
- * @returns for each image; the noise is the same for all denoisers, so that two of them compare in pairs
+ * Bits per dimension that an ideal coder with infinitely short steps spends between the ends of a band: half the
+ * squared error of xhat0, integrated over the signal-to-noise ratio.
+ * @param images of any size, preferably ones that training has not seen
+ * @returns the rate of each image; the noise is the same for all denoisers, so that two denoisers can be compared in
+ *   pairs
  */
 export async function measureBandRate(
   images: readonly RgbImage[],
@@ -45,7 +46,7 @@ export async function measureBandRate(
   return rates;
 }
 
-/** The timestep of a band whose log snr is nearest. */
+/** The timestep of a band with the nearest log snr. */
 function timestepNear({ snr }: Schedule, { least, most }: Band, logSnr: number): number {
   let t = least;
   while (t < most && Math.log(snr[t] * snr[t + 1]) > 2 * logSnr) t++;

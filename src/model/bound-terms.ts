@@ -13,10 +13,10 @@ import { jumpCoefficients, type Schedule } from './schedule.js';
 
 const CHANNELS = 3;
 
-/** How p(x_{t-1}|x_t) is made of what a network says. */
+/** How p(x_{t-1}|x_t) follows from a network's output. */
 export interface ReverseProcess {
   readonly schedule: Schedule;
-  /** What the network was trained for. */
+  /** The parameterisation that the network was trained with. */
   readonly parameterization: Parameterization;
   /** Variance of p; `learned` only where the network gives one. */
   readonly variance: Variance;
@@ -24,7 +24,7 @@ export interface ReverseProcess {
   readonly clip: boolean;
 }
 
-/** What one evaluation of the network at t says of an image. */
+/** One term of the bound, from one evaluation of the network at t. */
 export interface TermValue {
   /** L_{t-1} in nats, summed over the image. */
   readonly nats: number;
@@ -33,8 +33,8 @@ export interface TermValue {
 }
 
 /**
- * L_{t-1}: for t >= 2 KL(q(x_{t-1}|x_t, x_0) || p(x_{t-1}|x_t)), whose means differ by their part of x_0 - xhat0; for t = 1
- * -log p(x_0|x_1), the mean of whose discretised Gaussian is xhat0 (Eq. 13).
+ * L_{t-1}. For t >= 2 it is KL(q(x_{t-1}|x_t, x_0) || p(x_{t-1}|x_t)); the two means differ by their coefficient times
+ * x_0 - xhat0. For t = 1 it is -log p(x_0|x_1), a discretised Gaussian with mean xhat0 (Eq. 13).
  * @param xt drawn from q(x_t|x_0)
  * @param output of the network for x_t and t
  */
@@ -72,7 +72,8 @@ export function boundTerm(
 const BIN = 2 / 255;
 
 /**
- * Log probability of a grey level under a Gaussian cut into the 256 levels' bins, the outer ones open (section 3.3).
+ * Log probability of a grey level under a Gaussian integrated over the level's bin; the two outer of the 256 bins are
+ * open (section 3.3).
  * @param x a level as -1 + 2 k / 255
  */
 export function logDiscretizedGaussian(x: number, mean: number, sigma: number): number {

@@ -8,8 +8,8 @@ export interface UNetConfig {
   readonly inChannels: number;
   readonly outChannels: number;
   /**
-   * Side of the squares of pixels that are one position of the network, their values its channels (pixel-unshuffle; the
-   * output likewise). Not in diffusers, whose networks have 1.
+   * Side of the square pixel patches that form one position of the network; a patch's values are the channels
+   * (pixel-unshuffle; the output likewise). Not in diffusers, whose networks have 1.
    */
   readonly patchSize: number;
   readonly blockOutChannels: readonly number[];
@@ -23,9 +23,9 @@ export interface UNetConfig {
   readonly normNumGroups: number;
   readonly normEps: number;
   /**
-   * How time acts in residual blocks (resnet_time_scale_shift): false, it is added before the second normalisation; true, it
-   * scales and shifts what comes out of it (Dhariwal & Nichol 2021, AdaGN). As in diffusers the attention in the middle
-   * then has no normalisation.
+   * How time acts in residual blocks (resnet_time_scale_shift). If false, it is added before the second normalisation.
+   * If true, it scales and shifts the normalisation's output (Dhariwal & Nichol 2021, AdaGN). As in diffusers, the
+   * attention in the middle then has no normalisation.
    */
   readonly timeScaleShift: boolean;
   readonly freqShift: number;
@@ -34,7 +34,7 @@ export interface UNetConfig {
   readonly centerInputSample: boolean;
 }
 
-/** Width and height that the network takes are multiples of this. */
+/** Width and height of the network's input are multiples of this. */
 export function strideOf({ patchSize, blockOutChannels }: UNetConfig): number {
   return patchSize * 2 ** (blockOutChannels.length - 1);
 }
@@ -91,7 +91,7 @@ export function parseConfig(json: unknown): UNetConfig {
   };
 }
 
-/** Keys of diffusers of which this network has only these values; the first is diffusers' default. */
+/** Keys of diffusers for which this network supports only these values; the first is diffusers' default. */
 const SUPPORTED: Record<string, readonly unknown[]> = {
   _class_name: ['UNet2DModel'],
   act_fn: ['silu', 'swish'],
@@ -107,23 +107,26 @@ const SUPPORTED: Record<string, readonly unknown[]> = {
   mid_block_type: ['UNetMidBlock2D'],
 };
 
-/** Channels of the embedded time, as a multiple of those at the full resolution. */
+/** Channels of the time embedding, as a multiple of those at the full resolution. */
 const TIME_FACTOR = 4;
 
-/** diffusers' blocks, which fit four levels only. */
+/** diffusers' default blocks, which fit four levels only. */
 const DEFAULT_DOWN = ['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D'];
 const DEFAULT_UP = ['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D'];
 
 /**
- * More levels and layers than any network has, and sizes of which one tensor alone would be too large: lists of layers and the smallest
- * picture stay small whatever a file says.
+ * More levels and layers than in any real network, and sizes with which a single tensor would be too large. With these
+ * limits, lists of layers and the smallest picture stay small whatever a file says.
  */
 const MOST_LEVELS = 7;
 const MOST_LAYERS = 64;
 const MOST_PATCH = 32;
 const MOST_CHANNELS = 2 ** 16;
 
-/** Keys of diffusers of which this network has only these values; null is one, and no stand-in for the default. */
+/**
+ * Keys of diffusers for which this network supports only these values. Null is a value of its own, not a placeholder
+ * for the default.
+ */
 const supported = Object.fromEntries(
   Object.entries(SUPPORTED).map(([key, values]) => [
     key,
@@ -144,7 +147,7 @@ const channels = custom<number[]>(
 );
 const positive = integerFrom(1, MOST_CHANNELS);
 
-/** What is not there has diffusers' default, and null where that is no value. */
+/** A missing key has diffusers' default, and so has null where it is not a valid value. */
 const CONFIG = objectOf({
   ...supported,
   block_out_channels: nullish(channels, [224, 448, 672, 896]),

@@ -1,9 +1,9 @@
 /**
- * A denoiser gives xhat0 from x_t for images of any size; this one asks a U-Net, tile by tile.
+ * A denoiser computes xhat0 from x_t for images of any size. This one uses a U-Net, tile by tile.
  *
- * x_t is one field over the whole image. Only the network sees tiles: windows of equal size on an even grid that overlap
- * by at least `overlap` pixels, whose predictions are blended with linear ramps. Images smaller than a tile are one
- * window, mirrored to the next multiple of the network's stride; that padding is never coded.
+ * x_t is a single field over the whole image; only the network sees tiles. Tiles are windows of equal size on a regular
+ * grid that overlap by at least `overlap` pixels. Their predictions are blended with linear ramps. An image smaller
+ * than a tile is one window, mirrored to the next multiple of the network's stride; that padding is never coded.
  */
 
 import { invalidArgument } from '../common/errors.js';
@@ -18,57 +18,58 @@ import { type Observation, openUpdates } from './updates.js';
 import { openWindowed } from './windowed.js';
 import { blendWindow, eachRun, layWindows, type Tiling, type Window, windowsOf } from './windows.js';
 
-/** A picture in noise. */
+/** A noisy picture. */
 export interface NoisyPicture extends Size {
   /** x_t: height * width * 3 values, rows from the top, channels interleaved. Not modified. */
   readonly xt: Float32Array;
   /** Timestep of x_t, 1..T. */
   readonly t: number;
-  /** Signal-to-noise ratio of x_t where it is not quite that of the timestep. */
+  /** Signal-to-noise ratio of x_t where it differs slightly from that of the timestep. */
   readonly snr?: number;
-  /** How full of detail it is, from 0, smooth, to 3: a model's pyramid begins the later. Default 2. */
+  /** How detailed the picture is, from 0, smooth, to 3. The more detail, the later a model's pyramid begins. Default 2. */
   readonly detail?: number | undefined;
 }
 
-/** An evaluation of the network that later states of the same chain can start from. */
+/** An evaluation of the network from which later states of the same chain can be computed. */
 export interface NetworkEvaluation {
-  /** As of `predictX0`; the evaluation's own array. */
+  /** As from `predictX0`, in an array owned by the evaluation. */
   readonly xhat0: Float32Array;
   /**
-   * xhat0 of a later state, in [-1, 1], without asking the network: what it said, moved by what has come since.
-   * @param now a picture of the same size in less noise, into which the one of the evaluation has been led
+   * xhat0 of a later state, in [-1, 1], without asking the network: its last output, moved by the information that has
+   * arrived since.
+   * @param now a later state of the evaluation's chain: the same size, with less noise
    * @returns `into`
    * @throws as `predictX0`
    */
   move(now: NoisyPicture, options?: PredictOptions): Promise<Float32Array>;
 }
 
-/** How xhat0 is asked for. */
+/** Options of a request for xhat0. */
 export interface PredictOptions {
-  /** Where the result goes, of the layout of x_t but another array; default a new one. */
+  /** Where the result is written, in the layout of x_t but a different array; default: a new one. */
   readonly into?: Float32Array | undefined;
-  /** When it is aborted no more windows are begun. */
+  /** When it is aborted, no more windows start. */
   readonly signal?: AbortSignal | undefined;
-  /** As well as can be, for a picture that is shown; default: as well as is worth the work for a step of a chain. */
+  /** Best quality, for a picture that is shown. Default: as good as is worth the work for a step of a chain. */
   readonly best?: boolean | undefined;
 }
 
-/** Gives xhat0, the picture as it is expected to be without its noise. */
+/** Computes xhat0, the expected picture without its noise. */
 export interface Denoiser {
-  /** Threads that calls side by side keep busy. What a call gives does not depend on others. */
+  /** Number of threads that concurrent calls keep busy. The result of a call does not depend on other calls. */
   readonly parallelism: number;
-  /** What the engine computes in; another one gives another xhat0. */
+  /** Precision of the engine; another precision gives another xhat0. */
   readonly precision: Precision;
-  /** See `Engine`: no exact samples follow from what it gives. */
+  /** See `Engine`: where it is set, the results cannot be used to code exact samples. */
   readonly approximate?: boolean;
   /**
    * xhat0 (Eq. 15), clipped to [-1, 1].
    * @returns `into`
-   * @throws CodecError('usage') for a timestep or an array that does not fit, CodecError('model') where the network gives something
-   *   else than finite numbers; the signal's reason when it is aborted
+   * @throws CodecError('usage') for a timestep or an array that does not fit, CodecError('model') where the network
+   *   gives numbers that are not finite; the signal's reason when it is aborted
    */
   predictX0(picture: NoisyPicture, options?: PredictOptions): Promise<Float32Array>;
-  /** The same, keeping what moves it later; where the model has an update. */
+  /** The same, keeping the data that `move` needs; present where the model has an update. */
   evaluate?(picture: NoisyPicture, options?: Pick<PredictOptions, 'signal'>): Promise<NetworkEvaluation>;
   dispose(): Promise<void>;
 }
@@ -76,11 +77,11 @@ export interface Denoiser {
 /** A network with its update. */
 export interface UpdatedNetwork {
   readonly update: UpdateNetwork;
-  /** The network with what the update keeps as its second output. */
+  /** The network with a second output, which the update keeps. */
   readonly keeping: NoisePredictor;
 }
 
-/** A denoiser around a network. The last few functions that were compiled are kept until `dispose`. */
+/** Makes a denoiser around a network. The last few compiled functions are kept until `dispose`. */
 export function createDenoiser(
   engine: Engine,
   network: NoisePredictor,
@@ -89,12 +90,12 @@ export function createDenoiser(
   { prediction }: Pick<Parameterization, 'prediction'> = paperParameterization,
   updated?: UpdatedNetwork,
 ): Denoiser {
-  // One function for all evaluations: each that is compiled has threads and memory of its own.
+  // The same function serves all evaluations, because each compiled function has threads and memory of its own.
   const asked = updated?.keeping ?? network;
   const { stride } = asked;
   const windowed = openWindowed(engine);
 
-  /** @param take is given the further outputs */
+  /** @param take is called with the second output of each window */
   async function predict(
     picture: NoisyPicture,
     into: Float32Array,
@@ -168,7 +169,7 @@ export function createDenoiser(
   };
 }
 
-/** Into [-1, 1], in place. */
+/** Clips to [-1, 1], in place. */
 export function clip(values: Float32Array): Float32Array {
   for (let i = 0; i < values.length; i++) values[i] = Math.max(-1, Math.min(1, values[i]));
   return values;

@@ -1,4 +1,4 @@
-/** Denoising pictures that noise was put on: how good xhat0 is. */
+/** Denoises pictures with added noise, to measure how good xhat0 is. */
 import { gaussians, type IntegerStream, integerStream } from '../common/random.js';
 import { mapAhead } from '../common/side-by-side.js';
 import type { Size } from '../image/image.js';
@@ -19,7 +19,10 @@ interface DenoisingModel {
   readonly denoiser: Denoiser;
 }
 
-/** x_t ~ q(x_t|x_0). @param stream of the noise */
+/**
+ * Draws x_t ~ q(x_t|x_0).
+ * @param stream of the noise
+ */
 export function putNoise(
   { x0, width, height, detail }: UnitImage,
   t: number,
@@ -44,7 +47,7 @@ export async function denoise(
   return denoiser.predictX0(putNoise(picture, t, schedule, stream), { signal });
 }
 
-/** Sum of |x_0 - xhat0(x_t)|^2 as of {@link denoise}, the error that the ideal rate-distortion curve is made of. */
+/** Sum of |x_0 - xhat0(x_t)|^2 as of {@link denoise}: the error behind the ideal rate-distortion curve. */
 export async function denoisingError(
   picture: UnitImage,
   t: number,
@@ -62,14 +65,14 @@ export function squaredDifference(a: Float32Array, b: Float32Array): number {
   return sum;
 }
 
-/** Squared error per dimension below which a measurement says nothing: a hundredth of a grey level, squared. */
+/** Squared error per dimension below which a measurement is meaningless: a hundredth of a grey level, squared. */
 export const MEASURABLE_ERROR = (0.01 / 127.5) ** 2;
 
 /**
- * Measures how full of detail a picture is, which decides from where on its chain is at half its size.
+ * Measures how detailed a picture is. This decides from where on its chain is denoised at half its size.
  * @param samples parts of the picture, large enough to be halved
- * @returns 0..3, see {@link NoisyPicture}, undefined where the model or the samples leave nothing to decide; and the network's work, in
- *   evaluations of one pixel
+ * @returns 0..3, see {@link NoisyPicture}, undefined where the model or the samples leave nothing to decide; and the
+ *   network's work, in evaluations of one pixel
  */
 export async function measureDetail(
   samples: readonly UnitImage[],
@@ -81,7 +84,8 @@ export async function measureDetail(
   const t = timestepOfDetail(pyramid);
   const stream = integerStream('ddc1/detail');
   const errors = mapAhead(large, denoiser.parallelism, async (sample) => {
-    // The same noise for both, drawn before the network is waited for, so that the order of the draws is the samples'.
+    // Both use the same noise. It is drawn before the network is awaited, so that the draws happen in the order of the
+    // samples.
     const noisy = putNoise(sample, t, schedule, stream);
     const error = async (detail: number) =>
       squaredDifference(sample.x0, await denoiser.predictX0({ ...noisy, detail }, { signal }));

@@ -1,11 +1,11 @@
-/** A diffusion model: a network and what it means. */
+/** A diffusion model: a network, and the meaning of its output. */
 import { checkMade } from '../common/arguments.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import type { NoisePredictor } from './network.js';
 import type { Parameterization } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
-/** A network on an engine, and what it means. */
+/** A network on an engine, and the meaning of its output. */
 export interface DiffusionModel {
   readonly engine: Engine;
   readonly network: NoisePredictor;
@@ -16,7 +16,7 @@ export interface DiffusionModel {
 /** Where a caller gets a model. */
 export const WHERE_FROM = 'a model, as from `openModel` or `createModel`';
 
-/** @throws CodecError('usage') for what is no diffusion model */
+/** @throws CodecError('usage') for an object that is not a diffusion model */
 export function checkDiffusionModel(model: unknown): asserts model is DiffusionModel {
   checkMade('model', model, WHERE_FROM, {
     engine: 'object',

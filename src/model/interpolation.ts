@@ -1,6 +1,6 @@
 /**
- * What x_t holds of a picture: interpolation between two pictures in x_t (Ho, Jain & Abbeel 2020, section 4.4), and samples
- * that share an x_t (Figure 7).
+ * Shows what x_t contains of a picture: interpolation between two pictures in x_t (Ho, Jain & Abbeel 2020, section
+ * 4.4), and samples that share an x_t (Figure 7).
  */
 import { checkArgument, checkList, checkOptions } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
@@ -15,9 +15,9 @@ const OWN = { type: 'own' } as const;
 const INTERPOLATE_ARGUMENTS = { ...SAMPLER_ARGUMENTS, t: OWN, lambdas: OWN, seed: OWN };
 const SHARED_ARGUMENTS = { ...SAMPLER_ARGUMENTS, timesteps: OWN, count: OWN, width: OWN, height: OWN, seed: OWN };
 
-/** How two pictures are interpolated between. */
+/** Options of the interpolation between two pictures. */
 export interface InterpolateOptions extends SamplerOptions {
-  /** Timestep at which the pictures are mixed, 0..T. At 0 that is cross-fading. */
+  /** Timestep at which the pictures are mixed, 0..T. At 0 this is cross-fading. */
   readonly t: number;
   /** Weights of the second picture, 0..1. */
   readonly lambdas: readonly number[];
@@ -26,12 +26,12 @@ export interface InterpolateOptions extends SamplerOptions {
 }
 
 /**
- * Interpolates: both pictures are encoded by q(x_t|x_0), mixed as (1 - lambda) x_t + lambda x'_t, and decoded by the reverse
- * process. The noise of the encoder is the same for both, so that a mixture has as much of it as x_t must have; the noise of
- * the decoder is the same for all lambda. At t = 0 lambda 0 and 1 give the pictures themselves.
+ * Interpolates: both pictures are encoded by q(x_t|x_0), mixed as (1 - lambda) x_t + lambda x'_t, and decoded by the
+ * reverse process. The encoder uses the same noise for both, so that a mixture has as much noise as x_t must have. The
+ * decoder uses the same noise for all lambda. At t = 0, lambda 0 and 1 give the pictures themselves.
  * @returns a picture for each lambda
- * @throws CodecError('image') for pictures of different sizes, transparent ones, or sides that the network does not take, CodecError('usage')
- *   for arguments that are not what they should be
+ * @throws CodecError('image') for pictures of different sizes, with transparency, or with sides that the network does
+ *   not accept, CodecError('usage') for invalid arguments
  */
 export async function interpolate(
   model: DiffusionModel,
@@ -67,11 +67,11 @@ export async function interpolate(
   return results.map((data) => ({ width, height, data: fromUnit(data) }));
 }
 
-/** Which x_t samples are to share, and how many. */
+/** Which x_t the samples share, and how many samples to draw. */
 export interface SharedLatentsOptions extends SamplerOptions {
   /** Timesteps of the shared x_t, 1..T. */
   readonly timesteps: readonly number[];
-  /** Samples for each. */
+  /** Number of samples for each. */
   readonly count: number;
   /** Sides in pixels, multiples of the network's stride. */
   readonly width: number;
@@ -85,15 +85,15 @@ export interface SharedLatent {
   readonly t: number;
   /** x_t as a picture, clipped. */
   readonly xt: RgbImage;
-  /** What the network makes of it. */
+  /** The network's xhat0 for x_t, as a picture. */
   readonly xhat0: RgbImage;
   /** Drawn from p(x_0|x_t). */
   readonly samples: readonly RgbImage[];
 }
 
 /**
- * Draws one chain of the reverse process, and from its x_t at several t as many chains more.
- * @returns one for each timestep, the largest first
+ * Draws one chain of the reverse process, and at several t draws `count` more chains that start from its x_t.
+ * @returns one entry for each timestep, the largest timestep first
  * @throws as {@link interpolate}
  */
 export async function sampleSharedLatents(
@@ -115,7 +115,7 @@ export async function sampleSharedLatents(
   if (last < 1 || descending[0] > from) {
     throw invalidArgument('shared latents', `timesteps from 1 to ${from}`, descending.join(', ') || 'none');
   }
-  // In evaluations of one picture: the chain, and what is sampled from it.
+  // In evaluations of one picture: the chain, and the samples from it.
   const total = from - last + count * descending.reduce((sum, t) => sum + t, 0);
   let done = 0;
   const walk = async (work: number, rest: Omit<ReverseOptions, 'width' | 'height'>) => {

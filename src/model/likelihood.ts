@@ -1,11 +1,11 @@
 /**
- * The variational bound on the negative log likelihood of images, in bits/dim (Ho, Jain & Abbeel 2020, Eq. 5):
- * L_T + sum over t = 2..T of L_{t-1} + L_0, as the authors evaluate it, with xhat0 clipped to [-1, 1].
+ * The variational bound on the negative log likelihood of images, in bits/dim (Ho, Jain & Abbeel 2020, Eq. 5): L_T +
+ * sum over t = 2..T of L_{t-1} + L_0, as the authors evaluate it, with xhat0 clipped to [-1, 1].
  *
- * The sum over t is taken whole or estimated: then each image is evaluated at a few timesteps, one drawn from each of as many
- * strata, and each term is divided by the probability of its timestep. The strata are of equal length in a mixture of log snr
- * and t, which is about how the terms are spread, so their weighted values differ little. L_T and L_0 are computed for every
- * image.
+ * The sum over t is either computed in full or estimated. For the estimate, each image is evaluated at a few timesteps,
+ * one drawn from each of as many strata, and each term is divided by the probability of its timestep. The strata have
+ * equal length in a mixture of log snr and t. The terms are distributed roughly like that, so their weighted values
+ * differ little. L_T and L_0 are computed for every image.
  */
 
 import { checkArgument, checkList, checkOptions, WORK_ARGUMENTS } from '../common/arguments.js';
@@ -30,7 +30,7 @@ export interface Estimate {
 
 /** The variational bound of a set of images, and its parts. */
 export interface Bound {
-  /** L_T: what is left of the image in x_T. */
+  /** L_T: the information about the image that remains in x_T. */
   readonly prior: Estimate;
   /** L_1:T-1. */
   readonly diffusion: Estimate;
@@ -38,11 +38,11 @@ export interface Bound {
   readonly decoder: Estimate;
   readonly total: Estimate;
   readonly images: number;
-  /** Evaluations of the network, in all. */
+  /** Total number of network evaluations. */
   readonly evaluations: number;
 }
 
-/** What the network's evaluations at one timestep say. */
+/** The results of the network's evaluations at one timestep. */
 export interface Term {
   readonly t: number;
   /** Mean of L_{t-1} and its standard error, in bits/dim; L_0 for t = 1. */
@@ -63,14 +63,14 @@ export interface ImageBound {
   readonly rmse: number;
 }
 
-/** The bound and what it is made of. */
+/** The bound and its parts. */
 export interface Evaluation {
   readonly bound: Bound;
-  /** L_1:T, what a progressive coder sends up to x_1 (section 4.3), in bits/dim. The distortion is L_0, `bound.decoder`. */
+  /** L_1:T, the rate of a progressive coder up to x_1 (section 4.3), in bits/dim. The distortion is L_0, `bound.decoder`. */
   readonly rate: Estimate;
   /**
-   * What that distortion amounts to: root mean squared error of xhat0 at t = 1 over all images, in grey levels 0..255, before
-   * rounding.
+   * The distortion as an error: root mean squared error of xhat0 at t = 1 over all images, in grey levels 0..255,
+   * before rounding.
    */
   readonly rmse: Estimate;
   /** The timesteps that were evaluated, t = 1 first. */
@@ -79,15 +79,15 @@ export interface Evaluation {
   readonly perImage: readonly ImageBound[];
 }
 
-/** How the bound is measured. */
+/** Options of the measurement. */
 export interface BoundOptions extends WorkOptions {
-  /** Timesteps at which each image is evaluated, besides t = 1, 1..10000; default 10. `all` sums up all T terms. */
+  /** Number of timesteps at which each image is evaluated, besides t = 1, 1..10000; default 10. `all` sums up all T terms. */
   readonly strata?: number | 'all';
   /** Variance of p(x_{t-1}|x_t); default the model's. `learned` only for a network that gives it. */
   readonly variance?: Variance;
   /** Whether xhat0 is clipped to [-1, 1], as the authors do; default true. */
   readonly clip?: boolean;
-  /** Name of the random numbers; models are compared on the same ones. */
+  /** Name of the random numbers; models are compared with the same ones. */
   readonly seed?: string;
 }
 
@@ -100,7 +100,7 @@ const BOUND_ARGUMENTS = {
 } as const;
 const DEFAULT_STRATA = 10;
 const MOST_STRATA = 10_000;
-/** Evaluations side by side, fewer where images are large or few. */
+/** Images per evaluation, fewer where images are large or few. */
 const BATCH = 16;
 const BATCH_PIXELS = 2 ** 16;
 const CHANNELS = 3;
@@ -109,10 +109,9 @@ const GREY_LEVELS = 127.5;
 
 /**
  * Measures the bound.
- * @param images of one size, with sides that the network takes; not to be changed before the promise settles
- * @throws CodecError('image') for images of different or unfit sizes; 'usage' for other arguments that are not what they should be, and
- *   for a variance the network does not give;
- *   'model' where the network gives something else than finite numbers
+ * @param images of one size, with sides that the network accepts; not to be changed before the promise settles
+ * @throws CodecError('image') for images of different or unsuitable sizes; 'usage' for other invalid arguments, and for
+ *   a variance the network does not give; 'model' where the network gives numbers that are not finite
  */
 export async function measureBound(
   images: readonly RgbImage[],
@@ -122,7 +121,7 @@ export async function measureBound(
   return (await evaluateBound(images, model, options)).bound;
 }
 
-/** Measures the bound, and keeps what it is made of. Parameters and errors as {@link measureBound}. */
+/** Measures the bound and keeps its parts. Parameters and errors as {@link measureBound}. */
 export async function evaluateBound(
   images: readonly RgbImage[],
   model: DiffusionModel,
@@ -190,7 +189,7 @@ export async function evaluateBound(
     rate: summary(({ prior, diffusion }) => prior + diffusion),
     rmse: {
       value: rmse,
-      // Of a root, to first order.
+      // Standard error of a square root, to first order.
       standardError: rmse === 0 ? 0 : (GREY_LEVELS ** 2 * meanSquare.standardError) / (2 * rmse),
     },
     terms: [...perTimestep]
@@ -234,17 +233,17 @@ function checkImages(images: readonly RgbImage[], stride: number): void {
   }
 }
 
-/** One evaluation of the network. */
+/** One evaluation of an image. */
 interface Task {
   readonly image: number;
   readonly t: number;
-  /** 1 / probability of the timestep, shared among the strata. */
+  /** 1 / probability of the timestep, divided among the strata. */
   readonly weight: number;
-  /** Number of the evaluation of this image. */
+  /** Number of this evaluation among those of the image. */
   readonly draw: number;
 }
 
-/** Probabilities of t = 2..T; half uniform, half as the steps' lengths in log snr. */
+/** Probabilities of t = 2..T; half uniform, half proportional to the steps' lengths in log snr. */
 function proposalOf({ timesteps, snr }: Schedule): Float64Array {
   const range = Math.log(snr[1] / snr[timesteps]);
   return Float64Array.from({ length: timesteps - 1 }, (_, i) => {
@@ -296,10 +295,10 @@ function* inGroups<T>(items: Iterable<T>, size: number, kindOf: (item: T) => unk
   yield* groups.values();
 }
 
-/** What the network is run with. */
+/** The compiled network with its data. */
 interface Evaluator {
   readonly compiled: CompiledNetwork;
-  /** Images that it takes. */
+  /** Images per run. */
   readonly batch: number;
   readonly images: readonly RgbImage[];
   readonly schedule: Schedule;
@@ -307,7 +306,7 @@ interface Evaluator {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Runs the network on a group of tasks, of at most a batch. */
+/** Runs the network on a group of tasks, at most a batch. */
 async function evaluate(
   { compiled, batch, images, schedule, seed, signal }: Evaluator,
   group: readonly Task[],
@@ -315,7 +314,7 @@ async function evaluate(
 ): Promise<void> {
   const size = images[0].data.length;
   const sample = new Float32Array(batch * size);
-  // Of a group that is no whole batch the rest is not looked at.
+  // If the group is smaller than a batch, the rest of the output is ignored.
   const timesteps = Array<number>(batch).fill(group[0].t);
   const originals = group.map(({ image, t, draw }, i) => {
     const x0 = toUnit(images[image].data);
@@ -335,7 +334,7 @@ async function evaluate(
   });
 }
 
-/** A mean and a standard error of values that come one by one (Welford 1962). */
+/** Mean and standard error of values that arrive one by one (Welford 1962). */
 interface Moments {
   add(value: number): void;
   count(): number;
@@ -358,14 +357,14 @@ function createMoments(): Moments {
   };
 }
 
-/** The mean of values, and its standard error: NaN for a single one. */
+/** The mean of values and its standard error, which is NaN for a single value. */
 export function estimate(values: readonly number[]): Estimate {
   const value = values.reduce((sum, x) => sum + x, 0) / values.length;
   const squares = values.reduce((sum, x) => sum + (x - value) ** 2, 0);
   return { value, standardError: standardError(squares, values.length) };
 }
 
-/** Of a mean, from the sum of squares about it; NaN for a single value. */
+/** Standard error of a mean, from the sum of squared deviations; NaN for a single value. */
 function standardError(squares: number, count: number): number {
   return count > 1 ? Math.sqrt(squares / (count - 1) / count) : Number.NaN;
 }

@@ -1,4 +1,4 @@
-/** The work of networks, in multiply-adds of convolutions and matrix products: what papers count as MACs. */
+/** The work of networks, in multiply-adds of convolutions and matrix products, which papers call MACs. */
 
 import { type Shape, sizeOf } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
@@ -8,23 +8,26 @@ import { listUpdateParameters, type UpdateShape } from './update.js';
 import { updateWindows } from './updates.js';
 import { layWindows, type Tiling, type Windows, windowsOf } from './windows.js';
 
-/** Of one evaluation of a network. @param size of its input, multiples of the network's stride */
+/**
+ * Multiply-adds of one evaluation of a network.
+ * @param size of its input, multiples of the network's stride
+ */
 export function networkMultiplyAdds(config: UNetConfig, { width, height }: Size): number {
   const positions = (level: number) => (width * height) / (config.patchSize * 2 ** level) ** 2;
   return sum(
     listParameters(config).map(({ name, kind, shape }) => {
       if (kind === 'vector') return 0;
-      // What acts on the timestep acts once.
+      // Layers of the timestep run only once.
       if (/^time_embedding\.|\.time_emb_proj\./.test(name)) return sizeOf(shape);
       const places = positions(levelOf(name, config));
-      // Every position's query meets all keys, and its scores all values.
+      // Each position's query is multiplied with all keys, and its scores with all values.
       const attention = name.endsWith('.to_q.weight') ? 2 * places ** 2 * shape[0] : 0;
       return places * sizeOf(shape) + attention;
     }),
   );
 }
 
-/** How often the picture is halved where a parameter acts. */
+/** How often the picture has been halved where a parameter is used. */
 function levelOf(name: string, { blockOutChannels }: UNetConfig): number {
   const lowest = blockOutChannels.length - 1;
   const [, direction, number] = /^(down|up)_blocks\.(\d+)\./.exec(name) ?? [];
@@ -34,7 +37,7 @@ function levelOf(name: string, { blockOutChannels }: UNetConfig): number {
 }
 
 /**
- * Of asking a network for a picture at its own size: of all windows, with what an update keeps of them.
+ * Multiply-adds of an evaluation of a picture at its own size: of all windows, including the data that an update keeps.
  * @param update of a model that has one
  */
 export function evaluationMultiplyAdds(
@@ -49,13 +52,13 @@ export function evaluationMultiplyAdds(
   return windows.windows.length * networkMultiplyAdds(config, windows) + kept * pixelsOf(windows);
 }
 
-/** Of moving xhat0 of a picture once. */
+/** Multiply-adds of moving xhat0 of a picture once. */
 export function updateMultiplyAdds(update: UpdateShape, size: Size): number {
   const [, ...convolutions] = convolutionsOf(update);
   return sum(convolutions.map(sizeOf)) * pixelsOf(updateWindows(size));
 }
 
-/** What is kept comes first. */
+/** The convolution of `keep` comes first. */
 function convolutionsOf(update: UpdateShape): Shape[] {
   return listUpdateParameters(update)
     .filter(({ kind }) => kind === 'conv')

@@ -1,20 +1,20 @@
-/** How long work with a model takes, and how much of that is its network's. */
+/** Measures how long work with a model takes, and how much of that is the network's. */
 import type { Denoiser } from './denoiser.js';
 
 export interface Timed<R> {
   readonly result: R;
   readonly seconds: number;
-  /** While the network or its update was at work; calls side by side count once. */
+  /** Time during which the network or its update was running; concurrent calls count once. */
   readonly networkSeconds: number;
 }
 
-/** @param work with the model given, as it is but that its network is timed */
+/** @param work gets a copy of the model whose network is timed */
 export async function timeWork<M extends { readonly denoiser: Denoiser }, R>(
   model: M,
   work: (model: M) => Promise<R>,
 ): Promise<Timed<R>> {
   let milliseconds = 0;
-  /** Calls that go on, and since when there are any. */
+  /** Number of running calls, and the time since which there has been at least one. */
   let calls = 0;
   let since = 0;
   const timed = async <T>(call: () => Promise<T>): Promise<T> => {

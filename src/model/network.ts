@@ -1,37 +1,38 @@
-/** Running a network: what it gives is looked at before anything depends on it. Weights may be damaged, or anybody's. */
+/** Runs a network and checks its output before anything uses it, because weights may be damaged or come from anybody. */
 import { CodecError } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import type { Engine, HostTensor, TensorFunction } from '../engine/engine.js';
 import { type Band, bandAt, makeByBand, type NetworkBand } from './bands.js';
 
 /**
- * A network: inputs x_t [N,H,W,3] and timesteps [N] (0..T-1); output [N,H,W,C], whose first three channels are what its
- * parameterisation says.
+ * A network: inputs x_t [N,H,W,3] and timesteps [N] (0..T-1); output [N,H,W,C], whose first three channels have the
+ * meaning that its parameterisation gives them.
  */
 export interface NoisePredictor {
   readonly fn: TensorFunction;
   readonly constants: readonly HostTensor[];
   /** H and W must be multiples of this. */
   readonly stride: number;
-  /** Bands of timesteps in which another network of the same shapes takes its place. */
+  /** Bands of timesteps in which another network of the same shapes is used. */
   readonly bands?: readonly NetworkBand<NoisePredictor>[];
 }
 
 const CHANNELS = 3;
 
-/** A network that has been compiled for pictures of one size. */
+/** A network compiled for pictures of one size. */
 export interface CompiledNetwork {
   /**
-   * Runs it on a batch of pictures at one timestep, or at several of one band.
+   * Runs it on a batch of pictures at one timestep, or at several timesteps of one band.
    * @param xt [batch, height, width, 3] @param timesteps 1..T, for each picture
-   * @throws CodecError('model') where the network gives something else than finite numbers
+   * @throws CodecError('model') where the network gives numbers that are not finite
    */
   run(xt: Float32Array, timesteps: readonly number[], signal?: AbortSignal): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
 /**
- * A network, with those of its bands, for so many pictures of a size. Each is compiled when it is first asked.
+ * Compiles a network, and those of its bands, for a batch of pictures of a size. Each is compiled when it is first
+ * used.
  * @param size batch, height, width
  */
 export function compileNetwork(
@@ -55,9 +56,10 @@ export function compileNetwork(
 }
 
 /**
- * Runs a network once, on noise of the smallest size at the first and the last timestep. Those of its bands are not asked.
+ * Runs a network once on noise of the smallest size, at the first and the last timestep. The networks of its bands are
+ * not run.
  * @param timesteps those that it is for
- * @throws CodecError('model') where it gives something else than finite numbers
+ * @throws CodecError('model') where it gives numbers that are not finite
  */
 export async function tryNetwork(
   engine: Engine,
@@ -73,7 +75,7 @@ export async function tryNetwork(
   }
 }
 
-/** @param values what a network gave, or was made of that @throws CodecError('model') unless all are finite */
+/** @param values a network's output, or values computed from it @throws CodecError('model') unless all are finite */
 export function checkFinite(values: Float32Array): void {
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) {

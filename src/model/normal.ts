@@ -1,4 +1,4 @@
-/** The normal distribution in doubles, where tails matter. */
+/** The normal distribution in doubles, accurate in the tails. */
 
 /**
  * log Phi(x), the logarithm of the standard normal distribution function; relative error below 1e-12.
@@ -12,7 +12,7 @@ export function logNormalCdf(x: number): number {
 
 /** log(Phi(b) - Phi(a)), a < b, without cancellation in either tail. */
 export function logNormalMass(a: number, b: number): number {
-  // By symmetry on the left, where the difference of the two is relatively large.
+  // By symmetry computed on the left, where the difference of the two is relatively large.
   if (a > 0) return logNormalMass(-b, -a);
   if (b === Number.POSITIVE_INFINITY && a === Number.NEGATIVE_INFINITY) return 0;
   const upper = logNormalCdf(b);

@@ -1,29 +1,30 @@
 /**
- * What a network's output means: the paper's ablation (Ho, Jain & Abbeel 2020, section 3.2 and Table 2) as linear
- * coefficients per timestep. The only place that knows it; losses, denoiser, sampler and bound all ask here.
+ * The meaning of a network's output: the paper's ablation (Ho, Jain & Abbeel 2020, section 3.2 and Table 2) as linear
+ * coefficients per timestep. Only this file knows it; losses, denoiser, sampler and bound all use it.
  */
 import { CodecError, invalidArgument } from '../common/errors.js';
 import type { UNetConfig } from './config.js';
 import { jumpCoefficients, type Schedule } from './schedule.js';
 
-/** All that a network may predict. */
+/** All predictions that a network may make. */
 export const PREDICTIONS = ['eps', 'mu', 'x0', 'v'] as const;
 /**
- * The network predicts the noise eps, the posterior mean mu-tilde_t (Eq. 7), x_0, or v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0
- * (Salimans & Ho 2022, section 4): the noise where there is little of it, the picture where there is nothing else, so that
- * its errors are never amplified.
+ * The network predicts the noise eps, the posterior mean mu-tilde_t (Eq. 7), x_0, or v = sqrt(abar_t) eps - sqrt(1 -
+ * abar_t) x_0 (Salimans & Ho 2022, section 4). v is the noise where there is little of it, and the picture where there
+ * is nothing but noise, so that the network's errors are never amplified.
  */
 export type Prediction = (typeof PREDICTIONS)[number];
 
-/** All variances that there are. */
+/** All variances. */
 export const VARIANCES = ['beta', 'beta-tilde', 'learned'] as const;
 /**
- * The variance of p(x_{t-1}|x_t): beta_t, beta-tilde_t (Eq. 7), or learned, interpolated between the two in the log by
- * further output channels (Nichol & Dhariwal 2021, Eq. 15; the paper's own learned diagonal is unstable).
+ * The variance of p(x_{t-1}|x_t): beta_t, beta-tilde_t (Eq. 7), or learned. A learned variance is interpolated between
+ * the two in the log domain by further output channels (Nichol & Dhariwal 2021, Eq. 15; the paper's own learned
+ * diagonal is unstable).
  */
 export type Variance = (typeof VARIANCES)[number];
 
-/** What a network's output means. */
+/** The meaning of a network's output. */
 export interface Parameterization {
   readonly prediction: Prediction;
   readonly variance: Variance;
@@ -32,7 +33,7 @@ export interface Parameterization {
 /** The paper's choice for the rate-distortion results. */
 export const paperParameterization: Parameterization = { prediction: 'eps', variance: 'beta' };
 
-/** What the network is to give for x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps: `x0` * x_0 + `noise` * eps. */
+/** The network's target for x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps: `x0` * x_0 + `noise` * eps. */
 export function targetCoefficients(schedule: Schedule, prediction: Prediction, t: number) {
   checkTimestep(schedule, t);
   if (prediction === 'eps') return { x0: 0, noise: 1 };
@@ -68,7 +69,7 @@ export function logVariances(schedule: Schedule, t: number) {
   return { betaTilde: 2 * Math.log(sigma), beta: Math.log(1 - alphasCumprod[t] / alphasCumprod[t - 1]) };
 }
 
-/** Channels the network has to give for images of `channels`. */
+/** Number of output channels that the network needs for images of `channels`. */
 export function outputChannels(variance: Variance, channels: number): number {
   return variance === 'learned' ? 2 * channels : channels;
 }
@@ -79,7 +80,10 @@ function checkTimestep(schedule: Schedule, t: number): void {
   }
 }
 
-/** Refuses networks of other things than colour images. @throws CodecError('model') */
+/**
+ * Refuses networks for anything but colour images.
+ * @throws CodecError('model')
+ */
 export function checkChannels(
   { inChannels, outChannels }: Pick<UNetConfig, 'inChannels' | 'outChannels'>,
   { variance }: Parameterization,

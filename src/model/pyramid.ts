@@ -1,55 +1,62 @@
 /**
- * What is left of a picture in much noise is its large shapes. A denoiser is then asked for the picture at half its size, where
- * averaging has taken half of the noise away: a quarter of the work, and the more noise there is the better an xhat0, since the
- * network sees farther and knows the levels of noise it meets there better. Natural pictures look alike at all scales, so what
- * holds for a picture and its half holds for the half and its quarter, and one timestep says it all. It comes the later the more
- * detail a picture has, which half the size cannot show.
+ * In much noise only the large shapes of a picture remain. So a denoiser is asked for the picture at half its size,
+ * where averaging has halved the noise. This is a quarter of the work, and the more noise there is, the better it makes
+ * xhat0: the network sees farther and knows the noise levels there better. Natural pictures look alike at all scales.
+ * What holds for a picture and its half therefore holds for the half and its quarter, and a single timestep decides it
+ * all. Pictures with more detail switch later, because half the size cannot show their detail.
  *
- * In less noise the network is asked for the picture itself, but a quarter or more of its error is still in shapes of 16 pixels and
- * more, and a network asked at a quarter of the size, a sixteenth of the work, gets those better: the two are blended, the larger the
- * shapes the more from the quarter.
+ * In less noise the network is asked for the picture itself, but a quarter or more of its error is still in shapes of
+ * 16 pixels and more. A network that is asked at a quarter of the size, a sixteenth of the work, predicts those better.
+ * So the two estimates are blended: the larger the shapes, the more is taken from the quarter.
  */
 import type { Size } from '../image/image.js';
 import { clip, type Denoiser, type NetworkEvaluation, type NoisyPicture } from './denoiser.js';
 import type { Schedule } from './schedule.js';
 import { mirror } from './windows.js';
 
-/** At which sizes a picture is denoised. Part of the model: another one gives another xhat0. */
+/** The sizes at which a picture is denoised. Part of the model, because other sizes give another xhat0. */
 export interface Pyramid {
-  /** From which timestep on, 2..T, pictures are denoised at half their size, but for their detail. */
+  /** Timestep, 2..T, from which pictures are denoised at half their size; their detail moves it. */
   readonly halfFrom: number;
   /**
-   * Pictures with a shorter side, in pixels, are left as they are: what fits into one of the network's windows has nothing farther
-   * to see.
+   * Pictures with a shorter side, in pixels, are not halved: in a picture that fits into one of the network's windows,
+   * the network would not see any farther.
    */
   readonly leastSide: number;
-  /** Default: what is about right for photographs. */
+  /** Default: values that are about right for photographs. */
   readonly shares?: Shares | undefined;
 }
 
-/** What is taken of the estimate from a quarter of the size. */
+/** Shares taken from the estimate at a quarter of the size. */
 export interface Shares {
-  /** Ascending, from 1 on. Below the first the quarter is not asked. Between two the shares are linear, from the last on they are its own. */
+  /**
+   * Ascending, from 1 on. Below the first timestep the quarter is not used. Shares are linear between timesteps and
+   * constant from the last one on.
+   */
   readonly timesteps: readonly number[];
-  /** In thousandths, for each timestep: the share in shapes of less than 4 pixels, then in those of 4, 8, and 16 or more what each adds to the one before. */
+  /**
+   * In thousandths, for each timestep: the share in shapes of less than 4 pixels; then, for shapes of 4, 8, and 16 or
+   * more, the increase over the previous share.
+   */
   readonly parts: readonly (readonly number[])[];
 }
 
-/** How many shares there are at a timestep. */
+/** Number of shares at a timestep. */
 export const SHARE_COUNT = 4;
 const UNIT = 1000;
 
-/** Without a table: below a quarter of `halfFrom` there is next to nothing to gain. */
+/** The shares without a table. Below a quarter of `halfFrom` there is almost nothing to gain. */
 function defaultShares(halfFrom: number): Shares {
   return { timesteps: [Math.ceil(halfFrom / 4)], parts: [[0, 200, 150, 300]] };
 }
 
 /**
- * From which tenths of `halfFrom` on pictures are denoised at half their size, by their detail: for a step of a chain, which is the shorter for being a
- * quarter of the work, and that is worth more than the squared error it costs; and for a picture that is shown.
+ * Timesteps, in tenths of `halfFrom`, from which pictures are denoised at half their size, by their detail. For a step
+ * of a chain: half the size is a quarter of the work, which makes steps shorter, and that is worth more than the
+ * squared error it costs. For a picture that is shown: a separate list.
  */
 const HALF_FROM = { chain: [6, 8, 8, 10], best: [8, 10, 12, 13] } as const;
-/** Detail of what is not known better. */
+/** Detail of pictures for which it is unknown. */
 const MIDDLE = 2;
 
 /** A picture's size, the timestep it is at, and its detail. */
@@ -59,12 +66,15 @@ export interface Place extends Size {
   readonly detail?: number | undefined;
 }
 
-/** Whether a picture of this size is ever denoised at half of it. */
+/** Whether a picture of this size is ever denoised at half its size. */
 export function canBeHalved({ leastSide }: Pick<Pyramid, 'leastSide'>, width: number, height: number): boolean {
   return Math.min(width, height) >= leastSide;
 }
 
-/** What xhat0 of a picture is made from. @param best for a picture that is shown */
+/**
+ * The sizes that xhat0 of a picture is computed from.
+ * @param best for a picture that is shown
+ */
 function sourcesOf(pyramid: Pyramid, place: Place, best = false): 'half' | 'itself' | 'itself and quarter' {
   const { width, height, t, detail = MIDDLE } = place;
   if (!canBeHalved(pyramid, width, height)) return 'itself';
@@ -73,12 +83,15 @@ function sourcesOf(pyramid: Pyramid, place: Place, best = false): 'half' | 'itse
   return t >= sharesOf(pyramid).timesteps[0] ? 'itself and quarter' : 'itself';
 }
 
-/** Timestep at which a picture's detail is measured: there it is denoised at half its size with detail 0, at its own with 1. */
+/**
+ * Timestep at which a picture's detail is measured. There a picture with detail 0 is denoised at half its size, and one
+ * with detail 1 at its own.
+ */
 export function timestepOfDetail({ halfFrom }: Pyramid): number {
   return Math.round(0.7 * halfFrom);
 }
 
-/** Squared errors at half the size, over those at the picture's own, above which a picture has detail 1, 2 and 3. */
+/** Thresholds for detail 1, 2 and 3 of the ratio of squared errors at half the size to those at the picture's own size. */
 const DETAILED = [1.035, 1.1, 1.22];
 
 /**
@@ -90,8 +103,8 @@ export function detailOf(ratio: number): number {
 }
 
 /**
- * A denoiser that asks the one given for smaller pictures, too.
- * @param pyramid none: the denoiser itself
+ * A denoiser that asks the given one for smaller pictures as well.
+ * @param pyramid undefined: the given denoiser is returned
  */
 export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyramid | undefined): Denoiser {
   if (!pyramid) return denoiser;
@@ -105,7 +118,7 @@ export function withPyramid(denoiser: Denoiser, schedule: Schedule, pyramid: Pyr
   };
 }
 
-/** The part at the finest size that the network sees is what moves. */
+/** A later move changes only the part at the finest size that the network sees. */
 async function evaluate(by: Estimator, picture: NoisyPicture): Promise<NetworkEvaluation> {
   const { width, height } = picture;
   const sources = sourcesOf(by.pyramid, picture);
@@ -143,7 +156,7 @@ async function estimate(by: Estimator, picture: NoisyPicture, into?: Float32Arra
   return sources === 'itself' ? fine : blendWithQuarter(by, picture, fine);
 }
 
-/** @param fine xhat0 of the picture itself, where the result goes */
+/** @param fine xhat0 of the picture itself; overwritten with the result */
 async function blendWithQuarter(by: Estimator, picture: NoisyPicture, fine: Float32Array): Promise<Float32Array> {
   const quarter = await estimate({ ...by, best: false }, halfOf(by.schedule, halfOf(by.schedule, picture)));
   return clip(blend(fine, quarter, picture, sharesAt(by.pyramid, picture.t)));
@@ -153,7 +166,7 @@ function sharesOf({ shares, halfFrom }: Pyramid): Shares {
   return shares ?? defaultShares(halfFrom);
 }
 
-/** The shares at a timestep, 1 for the whole. */
+/** The shares at a timestep, where 1 is the whole. */
 export function sharesAt(pyramid: Pyramid, t: number): number[] {
   const { timesteps, parts } = sharesOf(pyramid);
   const next = timesteps.findIndex((timestep) => timestep > t);
@@ -162,16 +175,16 @@ export function sharesAt(pyramid: Pyramid, t: number): number[] {
   return parts[next - 1].map((part, i) => (part + way * (parts[next][i] - part)) / UNIT);
 }
 
-/** Shares as a model has them. */
+/** Converts shares to the model's units. */
 export function inUnits(shares: Iterable<number>): number[] {
   return Array.from(shares, (share) => Math.round(UNIT * share));
 }
 
 /**
- * Puts two estimates of a picture together.
- * @param fine of the picture itself, where the result goes
- * @param quarter of a quarter of the size, overwritten
- * @param shares as {@link sharesAt} has them
+ * Blends two estimates of a picture.
+ * @param fine of the picture itself; overwritten with the result
+ * @param quarter at a quarter of the size; overwritten
+ * @param shares as from {@link sharesAt}
  * @returns `fine`
  */
 export function blend(
@@ -189,7 +202,7 @@ export function blend(
   return addDoubled(addDoubled(share, half.width, half.height), width, height, fine);
 }
 
-/** What is taken of a difference: the more, the larger its shapes are. */
+/** The part of a difference that is taken: the larger the shapes, the more of them. */
 function shareOf(difference: Float32Array, size: Size, [share, ...larger]: readonly number[]): Float32Array {
   const taken = difference.map((value) => share * value);
   if (larger.length === 0) return taken;
@@ -197,7 +210,7 @@ function shareOf(difference: Float32Array, size: Size, [share, ...larger]: reado
   return addDoubled(shareOf(halve(difference, width, height), halfSize(size), larger), width, height, taken);
 }
 
-/** The picture at half its size, in the noise that the network expects at its timestep. */
+/** The picture at half its size, scaled for the timestep that matches its noise. */
 export function halfOf(schedule: Schedule, picture: NoisyPicture): NoisyPicture {
   const { xt, width, height, t } = picture;
   const half = halfPlace(schedule, picture);
@@ -215,16 +228,23 @@ function halfSize({ width, height }: Size): Size {
   return { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };
 }
 
-/** The timestep at which x_t of half the size is: its noise is half as large, so the signal-to-noise ratio nearest to four times that of t. */
+/**
+ * The timestep of x_t at half the size. Its noise is half as large, so this is the timestep whose signal-to-noise ratio
+ * is nearest to four times that of t.
+ */
 export function timestepOfHalf({ snr }: Schedule, t: number): number {
   const wanted = 4 * snr[t];
   let half = t;
   while (half > 1 && snr[half] < wanted) half--;
-  // The nearer of the two around it, as ratios.
+  // The nearer of the two timesteps around it, by ratio.
   return half < t && wanted * wanted < snr[half] * snr[half + 1] ? half + 1 : half;
 }
 
-/** Where the network is asked for a picture, and how many times the picture is halved before. Exact: both ends plan with it. @param best for a picture that is shown */
+/**
+ * The place at which the network is asked for a picture, and how many times the picture is halved before that. Exact,
+ * because both ends plan with it.
+ * @param best for a picture that is shown
+ */
 export function placeAsked(
   pyramid: Pyramid | undefined,
   schedule: Schedule,
@@ -240,13 +260,16 @@ export function placeAsked(
   return { place: asked, halvings };
 }
 
-/** Whether xhat0 for a step of a chain is as good as can be, and the same as for a picture that is shown. */
+/** Whether xhat0 for a step of a chain is the best possible one, identical to that for a picture that is shown. */
 export function isBest(pyramid: Pyramid | undefined, schedule: Schedule, place: Place): boolean {
   const halvings = (best: boolean) => placeAsked(pyramid, schedule, place, best).halvings;
   return halvings(false) === halvings(true);
 }
 
-/** The network's work for xhat0 as a share of that without a pyramid. @param best for a picture that is shown */
+/**
+ * The network's work for xhat0, relative to the work without a pyramid.
+ * @param best for a picture that is shown
+ */
 export function workAt(pyramid: Pyramid | undefined, schedule: Schedule, place: Place, best = false): number {
   const sources = pyramid ? sourcesOf(pyramid, place, best) : 'itself';
   if (sources === 'itself') return 1;
@@ -280,18 +303,20 @@ export function halve(image: Float32Array, width: number, height: number): Float
 }
 
 /**
- * A pixel is split into two halves by the quartic polynomial that has the same means over it and its two neighbours on each side. These are
- * the weights of the left neighbours, at distance 2 and 1, in the left half. In the right half their signs are reversed.
+ * Weights of the left neighbours at distance 2 and 1 for the left half of a pixel; for the right half their signs are
+ * reversed. A pixel is split into two halves with the quartic polynomial that has the same means over the pixel and its
+ * two neighbours on each side.
  */
 const FAR = 3 / 128;
 const NEAR = 22 / 128;
 
 /**
- * Adds a picture of twice the size whose means of 2x2 pixels are the pixels of the one given.
+ * Adds the picture upsampled to twice its size; the means of 2x2 pixels of the upsampled picture are the pixels of the
+ * given one.
  * @param image ceil(height / 2) * ceil(width / 2) * 3 values
  * @param width of the result
  * @param height of the result
- * @param sum what it is added to: large pictures have no room for one more. Default: nothing
+ * @param sum where the result is added, because large pictures have no memory for one more array. Default: zeros
  * @returns `sum`
  */
 export function addDoubled(
@@ -302,7 +327,7 @@ export function addDoubled(
 ): Float32Array {
   const columns = Math.ceil(width / 2);
   const rows = Math.ceil(height / 2);
-  // Rows of the source in twice the width, each made once and kept while it is a neighbour.
+  // Rows of the source at twice the width. Each is made once and kept while it is a neighbour.
   const wide = Array.from({ length: 5 }, () => new Float32Array(width * 3));
   const widened = (y: number) => wide[((y % 5) + 5) % 5];
   const widen = (y: number) => {
@@ -333,7 +358,7 @@ export function addDoubled(
   return sum;
 }
 
-/** Index of the pixel that stands for pixel i when an axis is mirrored at its ends with the edge repeated. */
+/** Index of the pixel that replaces pixel i when an axis is mirrored at its ends with the edge repeated. */
 function within(i: number, length: number): number {
   const period = 2 * length;
   const phase = ((i % period) + period) % period;

@@ -5,20 +5,20 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { checked, integerFrom, isObject, objectOf, parseJson } from '../common/foreign.js';
 import { type HostTensor, sizeOf } from '../engine/engine.js';
 
-/** A tensor of a file, converted to float32 whatever its type was. */
+/** Tensors of a file by name, converted to float32 from whatever type they had. */
 export type Tensors = Map<string, HostTensor>;
 
-/** Bytes of a number of each type. */
+/** Bytes per number of each type. */
 export const ITEM_BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
-/** Of a header: room for twenty thousand tensors. */
+/** Limit of the header: room for twenty thousand tensors. */
 const MAX_HEADER_BYTES = 2 ** 22;
 const MOST_NAME = 1024;
-/** Of a tensor. */
+/** Limit per tensor. */
 const MOST_DIMENSIONS = 8;
 const METADATA = '__metadata__';
-/** What messages begin with. */
+/** Start of messages. */
 const NAME = 'not a well-formed safetensors file';
-/** What a header is padded with. */
+/** Padding of the header. */
 const SPACE = 0x20;
 
 /**
@@ -31,7 +31,7 @@ export function readSafetensors(bytes: Uint8Array): Tensors {
   const entries = Object.entries(header.entries)
     .filter(([name]) => name !== METADATA)
     .map(([name, entry]) => checkEntry(name, entry, bytes.length - header.end));
-  // Before anything is copied: what overlaps could be any number of times as large as the file.
+  // Checked before anything is copied, because overlapping tensors could be many times larger than the file.
   checkCover(entries, bytes.length - header.end);
   return new Map(
     entries.map(({ name, shape, dtype, begin, end }) => [
@@ -43,7 +43,7 @@ export function readSafetensors(bytes: Uint8Array): Tensors {
 
 function checkCover(entries: readonly { readonly begin: number; readonly end: number }[], available: number): void {
   let covered = 0;
-  // Empty tensors before the one that begins where they lie.
+  // Empty tensors come before the tensor that begins at the same place.
   for (const { begin, end } of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== covered)
       throw malformed(begin < covered ? 'tensors overlap' : 'bytes between tensors belong to none');
@@ -127,7 +127,7 @@ function checkEntry(name: string, entry: unknown, available: number) {
   return { name, dtype, shape, begin, end };
 }
 
-/** A copy with a buffer of its own, and so aligned. (`slice` of a Node Buffer would be a view.) */
+/** A copy with a buffer of its own, which is therefore aligned. (`slice` of a Node Buffer would be a view.) */
 export function copy(bytes: Uint8Array, begin: number, end: number): Uint8Array {
   return Uint8Array.prototype.slice.call(bytes, begin, end);
 }
@@ -161,7 +161,7 @@ function halfToFloat(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Whether half precision holds all these numbers exactly. */
+/** Whether all these numbers are exact in half precision. */
 export function fitsHalf(tensors: ReadonlyMap<string, HostTensor>): boolean {
   for (const { data } of tensors.values()) {
     if (!data.every((value) => Object.is(halfToFloat(floatToHalf(value)), value))) return false;
@@ -174,7 +174,7 @@ function floatToHalf(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
   const size = Math.abs(value);
   if (Number.isNaN(size)) return 0x7e00;
-  // Half way between the largest half-precision number and what would follow it.
+  // Halfway between the largest half-precision number and the next one.
   if (size >= 65520) return sign | 0x7c00;
   const exponent = Math.max(-14, Math.floor(Math.log2(size)));
   const steps = roundToEven(size / 2 ** (exponent - 10));

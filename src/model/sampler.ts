@@ -1,6 +1,6 @@
 /**
- * Pictures from the reverse process: ancestral sampling (Ho, Jain & Abbeel 2020, Algorithm 2) and DDIM (Song, Meng & Ermon
- * 2021), from noise or from any x_t, in T steps or in fewer, longer ones.
+ * Generates pictures by the reverse process: ancestral sampling (Ho, Jain & Abbeel 2020, Algorithm 2) and DDIM (Song,
+ * Meng & Ermon 2021), from noise or from any x_t, in T steps or in fewer, longer ones.
  */
 
 import { checkArgument, checkList, checkOptions, checkText, WORK_ARGUMENTS } from '../common/arguments.js';
@@ -14,32 +14,32 @@ import { compileNetwork } from './network.js';
 import { outputChannels, VARIANCES, type Variance, x0Coefficients } from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
-/** All ways to walk the reverse process. */
+/** All samplers. */
 export const SAMPLERS = ['ddpm', 'ddim'] as const;
-/** How the reverse process is walked: `ddpm` draws x_s from p(x_s|x_t); `ddim` follows the probability-flow ODE, where x_T decides everything. */
+/** The sampler: `ddpm` draws x_s from p(x_s|x_t); `ddim` follows the probability-flow ODE, where x_T determines everything. */
 export type Sampler = (typeof SAMPLERS)[number];
 
-/** How the reverse process is walked. */
+/** Options of the reverse process. */
 export interface SamplerOptions extends WorkOptions {
-  /** Evaluations of the network for a whole chain, T or fewer; default T. With fewer, jumps of equal length in t. */
+  /** Evaluations of the network for a whole chain, T or fewer; default T. With fewer, the jumps have equal length in t. */
   readonly steps?: number;
   /** Default `ddpm`. */
   readonly sampler?: Sampler;
   /**
-   * Of p(x_s|x_t), for `ddpm`. Default: the model's own, but beta-tilde where a model with beta takes steps of more than
-   * one t. There beta, 1 - abar_t / abar_s, leaves noise in the picture (`bench/sampling.mjs`; sigma-hat in Song, Meng &
-   * Ermon 2021, Table 1).
+   * Variance of p(x_s|x_t), for `ddpm`. Default: the model's own. But a model with beta uses beta-tilde for steps
+   * longer than one t, because there beta, 1 - abar_t / abar_s, leaves noise in the picture (`bench/sampling.mjs`;
+   * sigma-hat in Song, Meng & Ermon 2021, Table 1).
    */
   readonly variance?: Variance;
 }
 
-/** Called with xhat0, which is reused after the call, of a picture (counted from 0) at each t that is visited. */
+/** Called with xhat0 of a picture (counted from 0) at each visited t; xhat0 is reused after the call. */
 export type EstimateListener = (picture: number, t: number, xhat0: Float32Array) => void;
 
 /** Which samples are drawn. */
 export interface SampleOptions extends SamplerOptions {
   readonly count: number;
-  /** Number of the first picture, for drawing many part by part; default 0. */
+  /** Number of the first picture, so that many pictures can be drawn in several calls; default 0. */
   readonly first?: number;
   /** Sides in pixels, multiples of the network's stride. */
   readonly width: number;
@@ -59,14 +59,14 @@ export interface ReverseOptions extends SamplerOptions {
   readonly from: number;
   /** Timestep to stop at, 0..from; default 0. */
   readonly to?: number;
-  /** Normal deviates for each picture, drawn by `ddpm`. */
+  /** Normal deviates for each picture, used by `ddpm`. */
   readonly noises: readonly (() => number)[];
   readonly onEstimate?: EstimateListener;
 }
 
 const AT_LEAST_0 = { type: 'number', integer: true, least: 0 } as const;
 const OWN = { type: 'own' } as const;
-/** What all samplers take. */
+/** The arguments of all samplers. */
 export const SAMPLER_ARGUMENTS = {
   steps: OWN,
   sampler: { type: 'choice', choices: SAMPLERS },
@@ -92,19 +92,18 @@ const REVERSE_ARGUMENTS = {
   to: OWN,
   onEstimate: { type: 'function' },
 } as const;
-/** Pixels of all pictures that are drawn in one call: their states take 24 bytes each. */
+/** Limit of the pixels of all pictures in one call: their states take 24 bytes each. */
 export const MOST_DRAWN_PIXELS = 2 ** 26;
 
-/** Pictures side by side, fewer where they are large: attention needs memory that grows with the square of the pixels. */
+/** Pictures per evaluation, fewer where they are large, because the memory for attention grows with the square of the pixels. */
 const BATCH = 16;
 const BATCH_PIXELS = 2 ** 16;
 const CHANNELS = 3;
 
 /**
- * Draws pictures. The first ones are the same, but for rounding, however many there are.
- * @throws CodecError('image') for sides that the network does not take, CodecError('usage') for arguments that are not what they should
- *   be, and more than 2^26 pixels in all; CodecError('model') where the network gives
- *   something else than finite numbers
+ * Draws pictures. The first pictures are the same however many are drawn, apart from rounding.
+ * @throws CodecError('image') for sides that the network does not accept, CodecError('usage') for invalid arguments,
+ *   and more than 2^26 pixels in all; CodecError('model') where the network gives numbers that are not finite
  */
 export async function sample(model: DiffusionModel, options: SampleOptions): Promise<RgbImage[]> {
   checkDiffusionModel(model);
@@ -143,7 +142,7 @@ export async function reverse(model: DiffusionModel, options: ReverseOptions): P
 }
 
 /**
- * Checks what is to be drawn.
+ * Checks the size and number of the pictures to draw.
  * @throws as {@link sample}
  */
 export function checkDrawn(
@@ -158,7 +157,7 @@ export function checkDrawn(
   throw invalidArgument('samples', `at most ${MOST_DRAWN_PIXELS} pixels in all`, `${count} of ${width}x${height}`);
 }
 
-/** {@link reverse}, with options that have been checked. */
+/** {@link reverse}, for options that have been checked. */
 export async function walkReverse(model: DiffusionModel, options: ReverseOptions): Promise<Float32Array[]> {
   const { engine, network, schedule } = model;
   const { states, width, height, noises, from, to = 0, onEstimate, onProgress, signal } = options;
@@ -199,7 +198,7 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
   return results;
 }
 
-/** The timesteps to visit from `from` to `to`, both included: a chain of `steps` jumps in all, of which this is a part. */
+/** The timesteps to visit from `from` to `to`, both included: this part of a whole chain of `steps` jumps. */
 export function timestepsBetween(from: number, to: number, steps: number, timesteps: number): number[] {
   if (!(Number.isInteger(steps) && steps >= 1 && steps <= timesteps)) {
     throw invalidArgument('`steps`', `an integer from 1 to ${timesteps}`, steps);
@@ -225,7 +224,7 @@ function defaultVariance(own: Variance, jump: number): Variance {
   return own === 'beta' && jump > 1 ? 'beta-tilde' : own;
 }
 
-/** One step t -> s: takes x_t to x_s in place, and writes xhat0. */
+/** One step t -> s: replaces x_t by x_s, and writes xhat0. */
 function createStep(
   { schedule, parameterization }: DiffusionModel,
   { sampler = 'ddpm', variance: wanted }: SamplerOptions,

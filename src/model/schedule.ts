@@ -1,11 +1,11 @@
 /**
- * The noise schedule of a diffusion model and everything computed from it. The only place that knows abar.
+ * The noise schedule of a diffusion model and everything computed from it. The only file that knows abar.
  *
- * Notation (Ho, Jain & Abbeel 2020): beta_t for t = 1..T, alpha_t = 1 - beta_t, abar_t = prod_{s<=t} alpha_s, abar_0 = 1.
- * q(x_t|x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I).
+ * Notation (Ho, Jain & Abbeel 2020): beta_t for t = 1..T, alpha_t = 1 - beta_t, abar_t = prod_{s<=t} alpha_s, abar_0 =
+ * 1. q(x_t|x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I).
  *
- * Encoder and decoder must agree on these numbers to the last bit, so they are computed with + - * / and sqrt in
- * doubles only.
+ * Encoder and decoder must agree on these numbers to the last bit, so they are computed only with + - * / and sqrt in
+ * doubles.
  */
 import { CodecError, invalidArgument } from '../common/errors.js';
 
@@ -36,7 +36,7 @@ export const MAX_TIMESTEPS = 10_000;
 export interface ScheduleConfig {
   readonly betaSchedule: (typeof BETA_SCHEDULES)[number];
   readonly timesteps: number;
-  /** beta_1 and beta_T; the cosine schedule has none of its own and ignores them. */
+  /** beta_1 and beta_T; ignored by the cosine schedule, which has no such parameters. */
   readonly betaStart: number;
   readonly betaEnd: number;
 }
@@ -49,7 +49,10 @@ export const paperSchedule: ScheduleConfig = {
   betaEnd: 0.02,
 };
 
-/** Builds the tables of a schedule. Throws CodecError('model') for values outside 0 < betaStart <= betaEnd < 1, and where doubles do not tell its timesteps apart. */
+/**
+ * Builds the tables of a schedule. Throws CodecError('model') for values outside 0 < betaStart <= betaEnd < 1, and
+ * where two timesteps are equal in double precision.
+ */
 export function createSchedule(config: ScheduleConfig): Schedule {
   const { betaSchedule, timesteps, betaStart, betaEnd } = config;
   if (!BETA_SCHEDULES.includes(betaSchedule)) {
@@ -90,12 +93,12 @@ function betaAt({ betaSchedule, timesteps, betaStart, betaEnd }: ScheduleConfig,
   return Math.min(1 - abar(t) / abar(t - 1), 0.999);
 }
 
-/** A product, which is the same everywhere; a power need not be. */
+/** A product, because a product is the same everywhere and a power need not be. */
 function squareOf(x: number): number {
   return x * x;
 }
 
-/** cos x for 0 <= x <= pi / 2 to 1e-15, by its series: Math.cos need not be the same everywhere. */
+/** cos x for 0 <= x <= pi / 2 to 1e-15, by its series, because Math.cos need not be the same everywhere. */
 export function cosine(x: number): number {
   const square = x * x;
   let sum = 1;
@@ -121,8 +124,9 @@ export function jumpCoefficients(schedule: Schedule, t: number, s: number): Jump
 }
 
 /**
- * Coefficients of the deterministic step t -> s of DDIM (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0), which follows the
- * probability-flow ODE: the noise that xhat0 leaves in x_t is kept, at the level of s. mean = x0 * xhat0 + xt * x_t.
+ * Coefficients of the deterministic step t -> s of DDIM (Song, Meng & Ermon 2021, Eq. 12 with sigma = 0), which follows
+ * the probability-flow ODE. It keeps the noise that xhat0 implies in x_t, scaled to the level of s. mean = x0 * xhat0 +
+ * xt * x_t.
  */
 export function flowCoefficients(schedule: Schedule, t: number, s: number): JumpCoefficients {
   checkJump(schedule, t, s);
@@ -132,8 +136,8 @@ export function flowCoefficients(schedule: Schedule, t: number, s: number): Jump
 }
 
 /**
- * How far xhat0 is drawn on in a step t -> s of the flow, in its change since the step before, from `before` to t: half of the two steps' ratio in
- * log snr (1 / (2 r) of DPM-Solver++(2M), Lu et al. 2022).
+ * How far xhat0 is extrapolated in a step t -> s of the flow, as a multiple of its change since the step before, from
+ * `before` to t: half the ratio of the two steps in log snr (1 / (2 r) of DPM-Solver++(2M), Lu et al. 2022).
  */
 export function flowAhead({ snr }: Schedule, [before, t, s]: readonly [number, number, number]): number {
   return Math.log(snr[s] / snr[t]) / (2 * Math.log(snr[t] / snr[before]));
@@ -145,8 +149,8 @@ function checkJump({ timesteps }: Schedule, t: number, s: number): void {
 }
 
 /**
- * What x_0 - xhat0 is multiplied with to give delta, the difference of the means of q(x_s|x_t, x_0) and p(x_s|x_t) in standard
- * deviations: |delta|^2 = (snr_s - snr_t) |x_0 - xhat0|^2.
+ * The factor that turns x_0 - xhat0 into delta, the difference of the means of q(x_s|x_t, x_0) and p(x_s|x_t) in
+ * standard deviations: |delta|^2 = (snr_s - snr_t) |x_0 - xhat0|^2.
  */
 export function deltaScale({ snr }: Schedule, t: number, s: number): number {
   return Math.sqrt(snr[s] - snr[t]);
@@ -156,8 +160,8 @@ export function deltaScale({ snr }: Schedule, t: number, s: number): number {
 const HALF_NAT_IN_BITS = 0.7213475204444817;
 
 /**
- * KL(q||p) of a jump t -> s in bits, for p with xhat0 in the place of x_0 and the same variance:
- * |delta|^2 / 2 nats = (snr_s - snr_t) |x_0 - xhat0|^2 / 2 nats.
+ * KL(q||p) of a jump t -> s in bits, for p with xhat0 instead of x_0 and the same variance: |delta|^2 / 2 nats = (snr_s
+ * - snr_t) |x_0 - xhat0|^2 / 2 nats.
  * @param squaredError |x_0 - xhat0|^2, images scaled to [-1, 1]
  */
 export function jumpKlBits(schedule: Schedule, t: number, s: number, squaredError: number): number {

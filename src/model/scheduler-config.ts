@@ -1,11 +1,11 @@
-/** `scheduler_config.json`, where diffusers keeps the noise schedule and what the network's output means. */
+/** `scheduler_config.json`, where diffusers stores the noise schedule and the meaning of the network's output. */
 import { custom, null_, nullish, number, optional, unknown } from 'valibot';
 import { CodecError } from '../common/errors.js';
 import { checked, objectOf, oneOf } from '../common/foreign.js';
 import type { Parameterization, Variance } from './parameterization.js';
 import { BETA_SCHEDULES, createSchedule, type ScheduleConfig } from './schedule.js';
 
-/** Schedulers that share these keys and know no others that would change what x_t is. */
+/** Schedulers that share these keys and have no others that would change x_t. */
 const SCHEDULERS = ['DDPMScheduler', 'DDIMScheduler', 'PNDMScheduler'] as const;
 
 const PREDICTION_TYPES = { epsilon: 'eps', sample: 'x0', v_prediction: 'v' } as const;
@@ -18,7 +18,7 @@ const VARIANCE_TYPES: Readonly<Record<string, Variance>> = {
   learned_range: 'learned',
 };
 
-/** What a diffusion model is besides its network. */
+/** A diffusion model without its network. */
 export interface Diffusion {
   readonly schedule: ScheduleConfig;
   readonly parameterization: Parameterization;
@@ -36,9 +36,9 @@ export function parseSchedulerConfig(json: unknown): Diffusion {
     betaStart: raw.beta_start,
     betaEnd: raw.beta_end,
   };
-  // Whether its numbers are in range.
+  // Checks the ranges of its numbers.
   createSchedule(schedule);
-  // The key had another name until diffusers 0.9.
+  // Until diffusers 0.9 the key had another name.
   const prediction = raw.prediction_type ?? (raw.predict_epsilon === false ? 'sample' : 'epsilon');
   return {
     schedule,
@@ -46,7 +46,7 @@ export function parseSchedulerConfig(json: unknown): Diffusion {
   };
 }
 
-/** What is missing or null has diffusers' default. */
+/** Keys that are missing or null have diffusers' default. */
 const SCHEDULER_CONFIG = objectOf({
   _class_name: nullish(oneOf(SCHEDULERS)),
   beta_schedule: nullish(oneOf(BETA_SCHEDULES), 'linear'),
@@ -61,8 +61,8 @@ const SCHEDULER_CONFIG = objectOf({
 });
 
 /**
- * The same the other way, for diffusers' `DDPMScheduler`.
- * @throws CodecError('model') for what diffusers has no name for
+ * The inverse, for diffusers' `DDPMScheduler`.
+ * @throws CodecError('model') for parameters that diffusers cannot express
  */
 export function schedulerConfigJson({ schedule, parameterization }: Diffusion): Record<string, unknown> {
   const { prediction, variance } = parameterization;

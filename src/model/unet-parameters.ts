@@ -1,4 +1,4 @@
-/** The parameters of the U-Net: their names, shapes and layouts in a weights file and in an engine. */
+/** The parameters of the U-Net: names, shapes, and layouts in a weights file and in an engine. */
 import { CodecError } from '../common/errors.js';
 import { type HostTensor, type Shape, sizeOf } from '../engine/engine.js';
 import type { UNetConfig } from './config.js';
@@ -6,18 +6,18 @@ import type { UNetConfig } from './config.js';
 type Kind = 'conv' | 'linear' | 'vector';
 
 export interface ParameterSpec {
-  /** As in today's diffusers. */
+  /** As in present diffusers. */
   readonly name: string;
-  /** As in checkpoints from before its attention was rewritten; mostly the same. */
+  /** As in checkpoints from before diffusers rewrote its attention; mostly the same. */
   readonly oldName: string;
   readonly kind: Kind;
-  /** In the file, PyTorch's: conv [out, in, h, w], linear [out, in], vector [n]. */
+  /** Shape in the file, which is PyTorch's: conv [out, in, h, w], linear [out, in], vector [n]. */
   readonly shape: Shape;
 }
 
 /**
  * All parameters of a network, in the order in which its weights are passed to an engine.
- * @throws CodecError('model') where they are more than any network has
+ * @throws CodecError('model') where there are more than in any real network
  */
 export function listParameters(config: UNetConfig): ParameterSpec[] {
   const { blockOutChannels, layersPerBlock, inChannels, outChannels, patchSize } = config;
@@ -89,10 +89,10 @@ export function listParameters(config: UNetConfig): ParameterSpec[] {
   return parameters;
 }
 
-/** Four gigabytes in memory, thirty times the paper's network: known before any of it is allocated. */
+/** Four gigabytes in memory, thirty times the paper's network. Checked before any of it is allocated. */
 const MOST_PARAMETERS = 2 ** 30;
 
-/** Numbers that a network has learned. */
+/** Number of learned parameters of a network. */
 export function countParameters(config: UNetConfig): number {
   return numbersIn(listParameters(config));
 }
@@ -113,9 +113,10 @@ function oldNameOf(name: string): string {
 }
 
 /**
- * A file's tensors in the order of the parameters, under today's names, of their shapes.
+ * A file's tensors in the order of the parameters, under diffusers' present names, in the parameters' shapes.
  * @param tensors as stored, in PyTorch's layouts, with old or new names; old attention weights may be 1x1 convolutions
- * @throws CodecError('model') naming a tensor that is missing, superfluous, of the wrong shape, or has numbers that are not finite
+ * @throws CodecError('model') naming a tensor that is missing, superfluous, of the wrong shape, or has numbers that are
+ *   not finite
  */
 export function matchParameters(
   parameters: readonly ParameterSpec[],
@@ -140,9 +141,7 @@ export function matchParameters(
   return new Map(matched);
 }
 
-/**
- * A stored tensor in the layout that tfjs computes with: conv [h, w, in, out], linear [in, out].
- */
+/** Converts a stored tensor to tfjs' layout: conv [h, w, in, out], linear [in, out]. */
 export function toEngineLayout({ kind, shape }: ParameterSpec, { data }: HostTensor): HostTensor {
   if (kind === 'vector') return { shape, data };
   const [out, into, rows, columns] = kind === 'conv' ? shape : [...shape, 1, 1];

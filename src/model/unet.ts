@@ -1,6 +1,6 @@
 /**
- * The U-Net of Ho, Jain & Abbeel 2020 (section 4, appendix B) as diffusers' `UNet2DModel` has it: same `config.json`,
- * same tensor names, written once in TensorFlow.js for all engines.
+ * The U-Net of Ho, Jain & Abbeel 2020 (section 4, appendix B), compatible with diffusers' `UNet2DModel`: same
+ * `config.json`, same tensor names. It is written once in TensorFlow.js for all engines.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError, invalidArgument } from '../common/errors.js';
@@ -26,15 +26,15 @@ export interface UNet {
   /** Weights in the order of `parameters`, convolutions as [h, w, in, out], matrices as [in, out]. */
   readonly constants: readonly HostTensor[];
   readonly parameters: readonly ParameterSpec[];
-  /** Of the last features, before the last convolution. */
+  /** Number of channels of the last features, before the last convolution. */
   readonly featureChannels: number;
-  /** Bands of timesteps in which other weights take the place of these. */
+  /** Bands of timesteps in which other weights replace these. */
   readonly bands?: readonly NetworkBand<UNet>[];
 }
 
 /**
- * Puts a network together from its architecture and the tensors of its weights file.
- * @param tensors as stored, in PyTorch's layouts; attention may be named to_q/to_k/to_v/to_out.0 or
+ * Builds a network from its architecture and the tensors of its weights file.
+ * @param tensors as stored, in PyTorch's layouts; attention may be named to_q/to_k/to_v/to_out.0, or
  *   query/key/value/proj_attn as in old checkpoints
  * @throws CodecError('model') naming a tensor that is missing, superfluous or of the wrong shape
  */
@@ -54,7 +54,7 @@ export function createUNet(config: UNetConfig, tensors: ReadonlyMap<string, Host
 
 /**
  * A network together with its update.
- * @throws CodecError('model') for a network whose features are not those of single pixels
+ * @throws CodecError('model') for a network whose features do not belong to single pixels
  */
 export function withUpdate(network: UNet, update: UpdateNetwork): UpdatedNetwork {
   checkUpdatable(network.config);
@@ -65,7 +65,7 @@ export function withUpdate(network: UNet, update: UpdateNetwork): UpdatedNetwork
   return { update, keeping: { ...withKept(network, update), ...(bands && { bands }) } };
 }
 
-/** A network, without its bands, whose second output is what the update keeps. */
+/** A network without its bands, whose second output is the data that the update keeps. */
 function withKept(network: UNet, update: UpdateNetwork): NoisePredictor {
   const { constants, stride } = network;
   const features = createFeatures(network);
@@ -79,7 +79,7 @@ function withKept(network: UNet, update: UpdateNetwork): NoisePredictor {
   };
 }
 
-/** @throws CodecError('model') for a network that no update can be made for */
+/** @throws CodecError('model') for a network that cannot have an update */
 export function checkUpdatable({ patchSize }: UNetConfig): void {
   if (patchSize === 1) return;
   throw new CodecError(
@@ -99,8 +99,8 @@ export function createFeatures({ config, parameters }: UNet): TensorFunction {
 }
 
 /**
- * The forward function alone; weights may then also be inputs, to differentiate with respect to them. Further inputs of
- * the shapes of `dropoutShapes` are multiplied in where dropout acts.
+ * The forward function alone; its weights may be inputs, to differentiate with respect to them. Further inputs, with
+ * the shapes of `dropoutShapes`, are multiplied in where dropout acts.
  */
 export function createForward(config: UNetConfig, parameters: readonly ParameterSpec[]): TensorFunction {
   const place = new Map(parameters.map(({ name }, i) => [name, i]));
@@ -109,7 +109,10 @@ export function createForward(config: UNetConfig, parameters: readonly Parameter
   ];
 }
 
-/** Where dropout acts: before the second convolution of each residual block, in the order of evaluation. */
+/**
+ * Shapes of the dropout masks. Dropout acts before the second convolution of each residual block; the order is that of
+ * evaluation.
+ */
 export function dropoutShapes(config: UNetConfig, batch: number, height: number, width: number): Shape[] {
   const { blockOutChannels, layersPerBlock, patchSize } = config;
   const levels = blockOutChannels.length;
@@ -143,7 +146,7 @@ function outputOf(config: UNetConfig, layers: Layers, features: tf.Tensor4D): tf
   return shuffle(layers.conv(features, 'conv_out'), config.patchSize);
 }
 
-/** All of the network but its last convolution; [N, H / p, W / p, C0]. */
+/** The network without its last convolution; [N, H / p, W / p, C0]. */
 function featuresOf(config: UNetConfig, layers: Layers, sample: tf.Tensor4D, timestep: tf.Tensor1D): tf.Tensor4D {
   const { blockOutChannels, layersPerBlock } = config;
   const levels = blockOutChannels.length;
@@ -219,7 +222,7 @@ function embedTime(config: UNetConfig, layers: Layers, timestep: tf.Tensor1D): t
 
 type Layers = ReturnType<typeof createLayers>;
 
-/** The network's building blocks, bound to its weights; names are prefixes of tensor names. */
+/** The network's layers, bound to its weights; names are prefixes of tensor names. */
 function createLayers(config: UNetConfig, weights: Weights, masks: readonly tf.Tensor[]) {
   const masksLeft = [...masks];
   const { normNumGroups, normEps, attentionHeadDim, downsamplePadding, timeScaleShift } = config;

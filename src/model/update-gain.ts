@@ -1,4 +1,4 @@
-/** How much of what asking a network anew would gain its update has, on pictures that neither has seen. */
+/** Measures how much of the gain of asking a network anew its update achieves, on pictures that neither has seen. */
 import { gaussians, integerStream } from '../common/random.js';
 import { mapAhead } from '../common/side-by-side.js';
 import type { RgbImage } from '../image/image.js';
@@ -14,16 +14,19 @@ export interface UpdateGain {
   readonly timestep: number;
   /** snr of the later state over that of the timestep. */
   readonly ratio: number;
-  /** At the timestep. */
+  /** At the timestep of the evaluation. */
   readonly before: number;
-  /** At the later state, of the network asked anew and of the update. */
+  /** At the later state, for the network asked anew and for the update. */
   readonly asked: number;
   readonly updated: number;
-  /** Of the network's gain in squared error, what the update has: 1 is all of it; null where the network gains nothing. */
+  /**
+   * Share of the network's gain in squared error that the update achieves: 1 is all of it; null where the network gains
+   * nothing.
+   */
   readonly share: number | null;
 }
 
-/** Timesteps, as shares of T, and ratios that are looked at. */
+/** Timesteps to measure, as shares of T, and ratios. */
 const NOISE_SHARES = [0.4, 0.24, 0.11, 0.045, 0.014];
 const RATIOS = [1.2, 1.5, 2, 3];
 const SEED = 'ddpm-codec/update-gain';
@@ -86,7 +89,7 @@ async function errorsOf(image: RgbImage, t: number, denoiser: Denoiser, schedule
   const errors: { before: number; asked: number; updated: number }[] = [];
   for (const ratio of RATIOS) {
     const further = draw();
-    // The mean of y_t and of what came since, each as often as it is certain.
+    // The noise of the later state: the mean of y_t and the later observation, weighted by their precision.
     const [ofFirst, ofFurther] = [Math.sqrt(1 / ratio), Math.sqrt(1 - 1 / ratio)];
     const later = stateAt(
       ratio * snr,
@@ -99,7 +102,7 @@ async function errorsOf(image: RgbImage, t: number, denoiser: Denoiser, schedule
   return errors;
 }
 
-/** The last timestep of at least this snr, the first where there is none. */
+/** The last timestep with at least this snr; the first timestep if there is none. */
 function timestepAt({ snr, timesteps }: Schedule, least: number): number {
   let t = 1;
   while (t < timesteps && snr[t + 1] >= least) t++;

@@ -1,15 +1,16 @@
 /**
- * The update: a small network that says what the large one would say now, without asking it.
+ * The update: a small network that predicts what the large one would say now, without asking it.
  *
- * Since the network was asked at x_t, steps have been sent, and x_s is there. With y = x / sqrt(abar), which is the picture in noise of
- * variance 1 / snr, what came since is an observation of its own,
+ * Since the network was asked at x_t, steps have been sent, and the state is now x_s. Let y = x / sqrt(abar), the
+ * picture with noise of variance 1 / snr. Then the information that has arrived since is an observation of its own,
  *
  *     u = (snr_s y_s - snr_t y_t) / (snr_s - snr_t), in noise of variance 1 / (snr_s - snr_t),
  *
- * and the network's xhat0 is the mean of the posterior before it. A Kalman filter would take from u what the posterior's covariance lets
- * through. This network has learned to, from what the last evaluation left behind: its xhat0, and what the update's first layer makes of
- * the large network's last features, computed once an evaluation ("kept"). Each update starts from the evaluation anew, and u holds all
- * that came since, so nothing is chained and no error grows.
+ * and the network's xhat0 is the mean of the posterior before it. A Kalman filter would take from u what the
+ * posterior's covariance lets through. This network has learned to do so, from the results of the last evaluation: its
+ * xhat0, and the output of the update's first layer for the large network's last features, computed once per evaluation
+ * ("kept"). Each update starts from the evaluation anew, and u contains everything that has arrived since, so updates
+ * are not chained and errors do not accumulate.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../common/errors.js';
@@ -17,22 +18,22 @@ import type { HostTensor, TensorFunction } from '../engine/engine.js';
 import { conv2d, silu } from '../engine/ops.js';
 import { type ParameterSpec, toEngineLayout } from './unet-parameters.js';
 
-/** Channels of what is observed: xhat0, and how far u and y_t are from it, in standard deviations. */
+/** Channels of the observation: xhat0, and the differences of u and y_t from it, in standard deviations. */
 export const OBSERVED_CHANNELS = 9;
-/** Pixels that an output sees to each side. */
+/** Receptive field of an output, in pixels to each side. */
 export const UPDATE_REACH = 4;
-/** Standard deviations of the noise in y_s that an output of 1 moves xhat0 by. */
+/** Scale of the output: an output of 1 moves xhat0 by this many standard deviations of the noise in y_s. */
 const OUTPUT_SCALE = 0.15;
-/** Inputs that say how much noise there is. */
+/** Number of inputs that give the noise levels. */
 const LEVELS = 2;
-/** Width of the layer that they go through. */
+/** Width of the hidden layer for these inputs. */
 const HIDDEN = 64;
 
 /** Widths of an update's layers. */
 export interface UpdateShape {
   /** Channels of the large network's last features. */
   readonly features: number;
-  /** Channels that are kept of an evaluation, at most `width`. */
+  /** Channels kept per evaluation, at most `width`. */
   readonly kept: number;
   readonly width: number;
 }
@@ -40,7 +41,10 @@ export interface UpdateShape {
 /** An update with weights. */
 export interface UpdateNetwork {
   readonly shape: UpdateShape;
-  /** Of the large network's last features [N, H, W, features] what is kept [N, H, W, kept]; constants: `keepConstants`. */
+  /**
+   * Computes the kept data [N, H, W, kept] from the large network's last features [N, H, W, features]; constants:
+   * `keepConstants`.
+   */
   readonly keep: TensorFunction;
   readonly keepConstants: readonly HostTensor[];
   /** Inputs: kept [N, H, W, kept], observed [N, H, W, 9], levels [N, 2]; output [N, H, W, 3], to be multiplied by {@link outputScale}. */
@@ -48,17 +52,24 @@ export interface UpdateNetwork {
   readonly constants: readonly HostTensor[];
 }
 
-/** How much noise there is, as an update is told. @param before snr_t at the evaluation @param after snr_s now */
+/**
+ * The noise levels as inputs of an update.
+ * @param before snr_t at the evaluation
+ * @param after snr_s now
+ */
 export function levelsOf(before: number, after: number): [number, number] {
   return [Math.log(before) / 3 - 1, 2 * Math.log(after / before) - 1];
 }
 
-/** What an update's output is multiplied with to be added to xhat0. @param after snr_s */
+/**
+ * Factor of an update's output, which is then added to xhat0.
+ * @param after snr_s
+ */
 export function outputScale(after: number): number {
   return OUTPUT_SCALE / Math.sqrt(after);
 }
 
-/** Parameters in their order, the first two those of `keep`. */
+/** Parameters in order; the first two are those of `keep`. */
 export function listUpdateParameters({ features, kept, width }: UpdateShape): ParameterSpec[] {
   const spec = (name: string, kind: ParameterSpec['kind'], shape: readonly number[]) => ({
     ...{ name, oldName: name, kind, shape },
@@ -83,7 +94,7 @@ export function listUpdateParameters({ features, kept, width }: UpdateShape): Pa
 }
 
 /**
- * Puts an update together from the tensors of its weights file.
+ * Builds an update from the tensors of its weights file.
  * @param tensors in PyTorch's layouts
  * @param features channels of the large network's last features
  * @throws CodecError('model') naming a tensor that is missing, superfluous or of the wrong shape
@@ -121,10 +132,10 @@ export function createUpdate(tensors: ReadonlyMap<string, HostTensor>, features:
   };
 }
 
-/** How many parameters are those of `keep`. */
+/** Number of parameters of `keep`. */
 export const KEEP_PARAMETERS = 2;
 
-/** {@link UpdateNetwork.keep} alone; weights may then also be inputs, to differentiate with respect to them. */
+/** {@link UpdateNetwork.keep} alone; its weights may be inputs, to differentiate with respect to them. */
 export function createKeep(): TensorFunction {
   return ([features]: tf.Tensor[], [weight, bias]: tf.Tensor[]) => [conv(features as tf.Tensor4D, weight, bias)];
 }

@@ -14,45 +14,46 @@ import {
   windowsOf,
 } from './windows.js';
 
-/** Largest side of a window, in pixels. What comes out does not depend on it. */
+/** Largest side of a window, in pixels. The result does not depend on it. */
 const LARGEST_WINDOW = 256;
-/**
- * What is kept of an evaluation is rounded to so many parts of 1, within ±16: half the memory of floats.
- */
+/** Kept data of an evaluation are rounded to multiples of 1 / KEPT_SCALE, within ±16. This takes half the memory of floats. */
 const KEPT_SCALE = 2048;
 const MOST_KEPT = 2 ** 15 - 1;
 
-/** The picture in noise. */
+/** A noisy picture as an observation. */
 export interface Observation {
   /** x: height * width * 3 values. */
   readonly values: Float32Array;
-  /** y = x / sqrt(abar) is the picture with noise added; 1 / sqrt(abar). */
+  /** 1 / sqrt(abar), the factor from x to y; y is the picture with noise added. */
   readonly scale: number;
-  /** Of y: 1 / the noise's variance. */
+  /** 1 / variance of the noise in y. */
   readonly snr: number;
 }
 
-/** What updates start from. */
+/** An evaluation that updates start from. */
 export interface Evaluated extends Size {
   /** x_t, as the network was asked. */
   readonly before: Observation;
-  /** What the network, or those that were asked with it, said. */
+  /** xhat0 of the network, or blended with that of other sizes. */
   readonly xhat0: Float32Array;
-  /** Of {@link Updates.emptyKept}, filled by {@link Updates.keep}. */
+  /** Made by {@link Updates.emptyKept}, filled by {@link Updates.keep}. */
   readonly kept: Int16Array;
 }
 
 /** The update on an engine. */
 export interface Updates {
-  /** Where an evaluation is kept: `shape.kept` values for each pixel. */
+  /** A buffer for an evaluation's kept data: `shape.kept` values per pixel. */
   emptyKept(size: Size): Int16Array;
-  /** Adds what is kept of a window. @param values [height, width, kept], with the window's weights */
+  /**
+   * Adds the kept data of a window.
+   * @param values [height, width, kept]; the window's weights are applied
+   */
   keep(values: Float32Array, window: Window, kept: Int16Array, size: Size): void;
   /**
    * xhat0 of a later state, not clipped.
-   * @param into where it goes; no array of `evaluated`
+   * @param into where the result is written; must not be an array of `evaluated`
    * @returns `into`
-   * @throws CodecError('model') where the network gives something else than finite numbers; the signal's reason
+   * @throws CodecError('model') where the network gives numbers that are not finite; the signal's reason
    */
   move(evaluated: Evaluated, now: Observation, into: Float32Array, signal?: AbortSignal): Promise<Float32Array>;
   dispose(): Promise<void>;
@@ -114,7 +115,7 @@ export function openUpdates(engine: Engine, update: UpdateNetwork): Updates {
   };
 }
 
-/** What an update sees of a window: xhat0, and how far u and y_t are from it, in standard deviations of their noise. */
+/** The inputs of an update in a window: xhat0, and the differences of u and y_t from it, in standard deviations of their noise. */
 function observe(evaluated: Evaluated, now: Observation, window: Window, into: Float32Array): void {
   const { before, xhat0 } = evaluated;
   const gain = now.snr - before.snr;

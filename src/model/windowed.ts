@@ -1,4 +1,4 @@
-/** Functions of the engine that are run on a picture window by window. */
+/** Runs functions of an engine on a picture, window by window. */
 import {
   type CompiledFunction,
   type Engine,
@@ -10,12 +10,15 @@ import {
 } from '../engine/engine.js';
 import type { Window, Windows } from './windows.js';
 
-/** Compiled functions that are kept, one for each size of window and band: pictures of many sizes must not fill the memory. */
+/**
+ * Number of compiled functions that are kept, one for each window size and band, so that pictures of many sizes do not
+ * fill the memory.
+ */
 const MOST_COMPILED = 6;
 
 /** An input of a function, window by window. */
 export interface WindowInput {
-  /** Without the batch. */
+  /** Shape without the batch dimension. */
   readonly shape: Shape;
   readonly fill: (window: Window, to: Float32Array) => void;
 }
@@ -30,7 +33,7 @@ export interface Runnable {
 export interface Windowed {
   /**
    * Runs a function on all windows of a picture.
-   * @param take is given the outputs for each window, one after another
+   * @param take is called with the outputs for each window, one after another
    * @throws the signal's reason
    */
   run(
@@ -45,18 +48,18 @@ export interface Windowed {
 
 interface Compiled {
   readonly fn: Promise<CompiledFunction>;
-  /** Calls that use it; it is not disposed under them. */
+  /** Number of calls that use the function; it is not disposed while there are any. */
   users: number;
 }
 
-/** Opens an engine for windows. The last few functions that were compiled are kept until `dispose`. */
+/** Prepares an engine to run functions on windows. The last few compiled functions are kept until `dispose`. */
 export function openWindowed(engine: Engine): Windowed {
-  /** The latest use last. */
+  /** In order of use, the latest last. */
   const compiled = new Map<string, Compiled>();
-  /** Numbers of functions, for the keys. */
+  /** Numbers of the functions, for the keys. */
   const numbers = new WeakMap<Runnable, number>();
   let known = 0;
-  /** Calls that go on. */
+  /** Number of running calls. */
   let calls = 0;
 
   async function withCompiled(
@@ -81,7 +84,7 @@ export function openWindowed(engine: Engine): Windowed {
     }
   }
 
-  /** Keeps so many functions and those that are in use. */
+  /** Disposes the oldest idle functions, and keeps `keep` functions and all that are in use. */
   async function disposeOldest(keep: number): Promise<void> {
     const idle = [...compiled].filter(([, { users }]) => users === 0);
     const old = idle.slice(0, Math.max(0, compiled.size - keep));
@@ -118,7 +121,7 @@ export function openWindowed(engine: Engine): Windowed {
       }
       calls++;
       try {
-        // A window alone is run on all threads; several, of one image or of many, on a thread each.
+        // A single window runs on all threads. Several windows, of one image or of many, run on one thread each.
         const parallel = windows.length > batch || (calls > 1 && engine.parallelism > 1);
         const shapes = inputs.map(({ shape }) => [batch, ...shape]);
         await withCompiled(runnable, shapes, parallel, async (fn) => {

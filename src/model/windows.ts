@@ -1,7 +1,7 @@
-/** How a picture is cut into windows for a network, and put together again. */
+/** Cuts a picture into windows for a network, and joins them again. */
 import type { Size } from '../image/image.js';
 
-/** How an image is cut for the network. Part of the model: another cut gives another xhat0. */
+/** How an image is cut for the network. Part of the model, because another cut gives another xhat0. */
 export interface Tiling {
   /** Largest side of a window in pixels, a multiple of the network's stride. */
   readonly tile: number;
@@ -15,14 +15,14 @@ export interface WindowAxis {
   readonly size: number;
   /** First pixel of each window. */
   readonly starts: readonly number[];
-  /** Blending weight of each pixel of each window; they add up to 1 over the windows at every pixel of the image. */
+  /** Blending weight of each pixel of each window; at every pixel of the image the weights of all windows add up to 1. */
   readonly weights: readonly Float64Array[];
 }
 
 /** Lays windows along an axis of `length` pixels, blended with linear ramps. */
 export function layWindows(length: number, stride: number, { tile, overlap }: Tiling): WindowAxis {
   const count = length <= tile ? 1 : Math.ceil((length - overlap) / (tile - overlap));
-  // No larger than so many windows have to be: the network's work is the sum of their areas.
+  // No larger than this number of windows requires, because the network's work is the sum of their areas.
   const size = Math.ceil((length + (count - 1) * overlap) / count / stride) * stride;
   const starts = Array.from({ length: count }, (_, i) =>
     count === 1 ? 0 : Math.round((i * (length - size)) / (count - 1)),
@@ -44,8 +44,8 @@ export function layWindows(length: number, stride: number, { tile, overlap }: Ti
 }
 
 /**
- * Lays windows along an axis that overlap by `reach` pixels on both sides of what each of them gives: for a function that sees
- * no farther, so that the picture does not depend on its windows.
+ * Lays windows along an axis so that they overlap by `reach` pixels on both sides of the part that each one
+ * contributes. For a function that sees no farther, the result then does not depend on the windows.
  * @param most largest size of a window
  */
 export function layExactWindows(length: number, most: number, reach: number): WindowAxis {
@@ -57,7 +57,7 @@ export function layExactWindows(length: number, most: number, reach: number): Wi
   return { size, starts, weights: starts.map(() => weight) };
 }
 
-/** Index of the pixel that stands for pixel i when an axis is mirrored at its ends without repeating the edge. */
+/** Index of the pixel that replaces pixel i when an axis is mirrored at its ends without repeating the edge. */
 export function mirror(i: number, length: number): number {
   if (length === 1) return 0;
   const period = 2 * (length - 1);
@@ -69,7 +69,7 @@ export function mirror(i: number, length: number): number {
 export interface Window {
   readonly top: number;
   readonly left: number;
-  /** Blending weights of its rows and columns, as many as it has. */
+  /** Blending weights of its rows and columns, one for each. */
   readonly rowWeights: Float64Array;
   readonly columnWeights: Float64Array;
 }
@@ -79,7 +79,7 @@ export interface Windows extends Size {
   readonly windows: readonly Window[];
 }
 
-/** The windows of a picture whose axes are laid out so, from the top, in a row from the left. */
+/** All windows of a picture, for windows laid along both axes, in rows from the top and from the left within a row. */
 export function windowsOf(across: WindowAxis, down: WindowAxis): Windows {
   const windows = down.starts.flatMap((top, row) =>
     across.starts.map((left, column) => ({
@@ -93,8 +93,9 @@ export function windowsOf(across: WindowAxis, down: WindowAxis): Windows {
 }
 
 /**
- * Calls for every run of a window's pixels that are side by side in the picture, too, row by row. Beyond the edges it shows the picture mirrored.
- * @param each first pixel of the picture, first pixel of the window, how many
+ * Calls `each`, row by row, for every run of a window's pixels that are also adjacent in the picture. Beyond the edges
+ * the window shows the picture mirrored.
+ * @param each first pixel of the picture, first pixel of the window, number of pixels
  */
 export function eachRun(
   { top, left, rowWeights, columnWeights }: Window,
@@ -115,7 +116,7 @@ export function eachRun(
   }
 }
 
-/** Adds a window's values of three channels to an image, with its blending weights. */
+/** Adds a window's values, in three channels, to an image, with the window's blending weights. */
 export function blendWindow(values: Float32Array, window: Window, image: Float32Array, size: Size): void {
   eachWeightedRun(window, size, (from, to, weights) => {
     for (let k = 0, v = 3 * from, i = 3 * to; k < weights.length; k++, v += 3, i += 3) {
@@ -127,8 +128,9 @@ export function blendWindow(values: Float32Array, window: Window, image: Float32
 }
 
 /**
- * Calls for every row of pixels of the picture that a window has a share of.
- * @param each first pixel of the window, first pixel of the picture, their shares, one a pixel, in an array that the next call overwrites
+ * Calls `each` for every row of the picture's pixels to which a window contributes.
+ * @param each first pixel of the window, first pixel of the picture, blending weights, one per pixel, in an array that
+ *   the next call overwrites
  */
 export function eachWeightedRun(
   { top, left, rowWeights, columnWeights }: Window,

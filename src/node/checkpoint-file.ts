@@ -1,6 +1,6 @@
 /**
- * Checkpoints of training runs on disk. A new one is written beside the old and takes its name when it is complete and on disk;
- * whatever happens meanwhile, there is a whole one.
+ * Checkpoints of training runs on disk. A new checkpoint is written beside the old one and takes its name when it is
+ * complete and on disk, so there is always a complete one.
  */
 import { CodecError } from '../common/errors.js';
 import {
@@ -15,7 +15,7 @@ import { reasonOf } from './files.js';
 import { readRegularFile } from './read.js';
 import { writeWhole } from './write.js';
 
-/** @throws CodecError('file') when it cannot be written; an earlier one at `path` is then still there */
+/** @throws CodecError('file') when it cannot be written; an earlier one at `path` then stays */
 export async function writeCheckpoint(
   path: string,
   checkpoint: Checkpoint | Checkpoint<UpdateRecord>,
@@ -31,7 +31,7 @@ export function readCheckpoint(path: string): Promise<Checkpoint> {
   return readAs(path, parseCheckpoint);
 }
 
-/** The same of an update's training. */
+/** The same for an update's training. */
 export function readUpdateCheckpoint(path: string): Promise<Checkpoint<UpdateRecord>> {
   return readAs(path, parseUpdateCheckpoint);
 }

@@ -1,9 +1,9 @@
-/** Files and directories that people name, with errors for people. */
+/** Files and directories that users name, with errors for people. */
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { CodecError } from '../common/errors.js';
 
-/** Whether there is anything with this name that can be looked at. */
+/** Whether a file or directory of this name exists and is accessible. */
 export async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
@@ -13,9 +13,9 @@ export async function isDirectory(path: string): Promise<boolean> {
 }
 
 /**
- * Paths of the files in a directory that have one of these extensions, sorted by name; not those in directories below.
+ * Paths of the files in a directory that have one of these extensions, sorted by name, without subdirectories.
  * @param extensions lower case, with their dots
- * @param kind what these files are called in messages
+ * @param kind name of such files in messages
  * @throws CodecError `file` when the directory cannot be read or has no such files
  */
 export async function listFiles(directory: string, extensions: readonly string[], kind: string): Promise<string[]> {
@@ -32,12 +32,12 @@ export async function listFiles(directory: string, extensions: readonly string[]
 }
 
 /**
- * Makes a directory, and those above it, unless it is there.
+ * Makes a directory and its parents, unless it exists.
  * @throws CodecError `file` when that fails or something else has its name
  */
 export async function makeDirectory(path: string): Promise<void> {
   if (await isDirectory(path)) return;
-  // Not mkdir's own `recursive`, which never returns where a directory can be missing and yet not be made, as in /proc.
+  // Not mkdir's own `recursive`: it never returns where a directory is missing but cannot be made, as in /proc.
   const parent = dirname(path);
   if (parent !== path) await makeDirectory(parent);
   try {
@@ -52,7 +52,7 @@ export async function makeDirectory(path: string): Promise<void> {
 }
 
 /**
- * Says what is wrong where the directory that this process works in was deleted: paths lead nowhere from there.
+ * Reports an error where this process's working directory was deleted: relative paths are then useless.
  * @throws CodecError `file`
  */
 export function checkWorkingDirectory(): void {
@@ -64,7 +64,7 @@ export function checkWorkingDirectory(): void {
   }
 }
 
-/** What a file system error says to a person. */
+/** Explains a file system error to people. */
 export function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return (code !== undefined && FILE_REASONS[code]) || (message ?? String(error));
@@ -83,7 +83,7 @@ const FILE_REASONS: Readonly<Record<string, string>> = {
   EMFILE: 'too many open files',
 };
 
-/** A path for others to read: as it is from the working directory, or its last part alone when it leads elsewhere. */
+/** A path for others to read: relative to the working directory, or only its last part when it leads elsewhere. */
 export function publicPath(path: string): string {
   const here = relative('', resolve(path));
   return here === '..' || here.startsWith(`..${sep}`) || isAbsolute(here) ? basename(here) : here || '.';

@@ -1,6 +1,7 @@
 /**
- * Directories that one process at a time works in: a file in them says which. It is removed however that process ends; what a kill
- * that cannot be caught leaves is recognised on the same host, by the process that is gone.
+ * Locks directories for one process at a time: a file in the directory names the process. The file is removed however
+ * that process ends, except by a kill that cannot be caught. On the same host, such a leftover is recognised because
+ * its process is gone.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, statSync } from 'node:fs';
@@ -14,21 +15,23 @@ import { undoAtEnd } from './process.js';
 import { readRegularFile } from './read.js';
 import { writeWhole } from './write.js';
 
-/** The name of the file. */
+/** Name of the lock file. */
 export const LOCK_FILE = '.lock';
 
-/** Bytes; ours have less than half of that. */
+/** Maximum size of a lock file in bytes; ours have less than half of that. */
 const LARGEST = 4096;
 
-/** Who holds a lock. */
+/** The process that holds a lock. */
 const HOLDER = object({
   pid: pipe(number(), integer(), minValue(1)),
   host: pipe(string(), regex(/^[!-~]{1,255}$/)),
-  /** When it was taken: ISO 8601, UTC. */
+  /** Time when it was taken: ISO 8601, UTC. */
   since: pipe(string(), regex(/^[\d:.TZ-]{1,40}$/)),
-  /** When the process began, so that a later one with its number is not taken for it; null where the system does not tell. */
+  /**
+   * Start of the process, to distinguish it from a later one with the same number; null where the system does not tell.
+   */
   began: nullable(string()),
-  /** No two locks are the same. */
+  /** Unique for each lock. */
   id: string(),
 });
 
@@ -39,14 +42,14 @@ export interface Lock {
 }
 
 /**
- * Takes the lock of a directory that exists.
- * @throws CodecError `file` when another process has it, or it cannot be written
+ * Locks a directory that exists.
+ * @throws CodecError `file` when another process has locked it, or the lock cannot be written
  */
 export function lockDirectory(directory: string): Promise<Lock> {
   return lockAs(join(directory, LOCK_FILE), directory);
 }
 
-/** Makes the file `path`, or takes the place of a process that is gone. */
+/** Makes the file `path`, or takes over from a process that is gone. */
 async function lockAs(path: string, directory: string): Promise<Lock> {
   const mine: Holder = {
     pid: process.pid,
@@ -60,7 +63,8 @@ async function lockAs(path: string, directory: string): Promise<Lock> {
     if (text === undefined) continue;
     const holder = parse(text);
     if (holder === undefined || !isGone(holder)) throw inUse(directory, path, holder);
-    // Of those that find this one at a time removes what it found, and nobody the lock of who was quicker.
+    // Several processes may find this lock. They remove it one at a time, so that none removes the lock of a faster
+    // one.
     const claim = await lockAs(claimOf(path, text), directory);
     try {
       if ((await read(path)) === text) await rm(path);
@@ -70,7 +74,7 @@ async function lockAs(path: string, directory: string): Promise<Lock> {
   }
   const { ino } = statSync(path);
   const remove = () => {
-    // Not another's, where somebody has removed ours.
+    // Do not remove another process's lock, where somebody has removed ours.
     if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path);
   };
   const forget = undoAtEnd(remove);
@@ -82,7 +86,7 @@ async function lockAs(path: string, directory: string): Promise<Lock> {
   };
 }
 
-/** Whether the file could be made: not where there is one. */
+/** Whether the file could be made; false where one exists. */
 async function create(path: string, text: string): Promise<boolean> {
   try {
     await writeWhole(path, Buffer.from(text), { replace: false });
@@ -93,7 +97,10 @@ async function create(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** The name of the right to remove a lock with this text: a temporary one, as `isTemporary` has it. */
+/**
+ * Name of the lock on the right to remove a lock with this text. It is a temporary name, as recognised by
+ * `isTemporary`.
+ */
 function claimOf(path: string, text: string): string {
   return `${path}.${createHash('sha256').update(text).digest('hex').slice(0, 12)}.tmp`;
 }
@@ -123,13 +130,14 @@ function isGone({ pid, host, began }: Holder): boolean {
 }
 
 /**
- * When a process began, by the machine's start and the clock ticks since then (proc(5)). Undefined where that is not known, as on other
- * systems than Linux; 'over' of a process that has ended and whose parent has not asked how.
+ * When a process began: the id of the machine's boot, and clock ticks since then (proc(5)). Undefined where that is
+ * unknown, as on systems other than Linux; 'over' for a process that has ended but has not been reaped by its parent.
  */
 function beginningOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The program's name, in parentheses, may have anything in it; the state and 18 more are before the beginning.
+    // The program's name, in parentheses, may contain anything; the state and 18 more fields come before the start
+    // time.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
     return fields[0] === 'Z' || fields[0] === 'X' ? 'over' : `${boot}/${fields[19]}`;
@@ -147,7 +155,7 @@ function parse(text: string): Holder | undefined {
   }
 }
 
-/** The text of a lock; undefined where there is none, and nothing where it is not one. */
+/** The text of a lock file; undefined where there is none, and empty where it is not a valid file. */
 async function read(path: string): Promise<string | undefined> {
   try {
     return (await readRegularFile(path, { largest: LARGEST })).toString();

@@ -1,6 +1,6 @@
 /**
- * Where models are found by name or id: in npm packages called `ddpm-codec-model-NAME`, those that this package depends on among them, and
- * in the user's store.
+ * Finds models by name or id: in npm packages called `ddpm-codec-model-NAME`, including those that this package depends
+ * on, and in the user's store.
  */
 import { readdir, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -20,20 +20,20 @@ export interface StoredModel extends ModelPlace {
   readonly id: string;
 }
 
-/** What the names of packages with a model begin with. */
+/** Prefix of the names of packages with a model. */
 export const MODEL_PACKAGE = 'ddpm-codec-model-';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ID = /^[0-9a-f]{64}$/;
 
-/** Whether a text is what the id of a model may be told by: its first digits, as many as a file has of it or more. */
+/** Whether a text can be the beginning of a model's id: at least as many digits as files store of it. */
 export function isIdPrefix(text: string): boolean {
   return text.length >= MODEL_ID_DIGITS && /^[0-9a-f]{1,64}$/.test(text);
 }
 
 /**
- * Models of packages that Node would find from this package, then from the working directory; of one name the nearest. No code of
- * them is run.
+ * Models of packages that Node would find from this package, then from the working directory; of several with the same
+ * name the nearest. None of their code is run.
  */
 export async function packagedModels(): Promise<ModelPlace[]> {
   const found = new Map<string, string>();
@@ -41,7 +41,7 @@ export async function packagedModels(): Promise<ModelPlace[]> {
     const packages = await readdir(modules).catch(() => []);
     for (const name of packages.filter((name) => name.startsWith(MODEL_PACKAGE)).sort()) {
       const model = name.slice(MODEL_PACKAGE.length);
-      // None for a link that leads nowhere.
+      // Undefined for a broken link.
       const directory = await realpath(join(modules, name)).catch(() => undefined);
       if (directory !== undefined && !found.has(model)) found.set(model, directory);
     }
@@ -49,7 +49,7 @@ export async function packagedModels(): Promise<ModelPlace[]> {
   return [...found].map(([name, directory]) => ({ name, directory }));
 }
 
-/** DDPM_CODEC_MODELS if it is set, else where the platform keeps what programs need for long. */
+/** DDPM_CODEC_MODELS if it is set, otherwise the platform's directory for persistent application data. */
 export function storeDirectory(): string {
   const { DDPM_CODEC_MODELS, XDG_DATA_HOME, LOCALAPPDATA } = process.env;
   if (DDPM_CODEC_MODELS) return resolve(DDPM_CODEC_MODELS);
@@ -61,14 +61,14 @@ export function storeDirectory(): string {
   return join(XDG_DATA_HOME || join(home, '.local', 'share'), 'ddpm-codec', 'models');
 }
 
-/** Models in the store, each in `ID/NAME`, by name. */
+/** Models in the store, each in `ID/NAME`, sorted by name. */
 export async function storedModels(): Promise<StoredModel[]> {
   const store = storeDirectory();
   const ids = (await readdir(store).catch(() => [])).filter((name) => ID.test(name));
   const models = await Promise.all(
     ids.map(async (id) => {
       const entries = await readdir(join(store, id), { withFileTypes: true }).catch(() => []);
-      // A system may put files of its own beside it.
+      // The system may put files of its own beside it.
       const names = entries.filter((entry) => entry.isDirectory() && isModelName(entry.name)).map(({ name }) => name);
       return names.map((name) => ({ id, name, directory: join(store, id, name) }));
     }),
@@ -76,12 +76,15 @@ export async function storedModels(): Promise<StoredModel[]> {
   return models.flat().sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1));
 }
 
-/** Whether a text can be a model's name in the store: that of a directory on any system, and no word that `--model` has. */
+/**
+ * Whether a text can be a model's name in the store: it is valid as a directory name on any system, and has no special
+ * meaning for `--model`.
+ */
 export function isModelName(text: string): boolean {
   return /^[a-z0-9][\w.-]{0,63}$/i.test(text) && !/\.$|^(auto|none|con|prn|aux|nul|(com|lpt)\d)(\.|$)/i.test(text);
 }
 
-/** Directories of packages that Node looks into from a directory. */
+/** The `node_modules` directories that Node searches from a directory. */
 function modulesAbove(directory: string): string[] {
   const modules = basename(directory) === 'node_modules' ? directory : join(directory, 'node_modules');
   const parent = dirname(directory);
@@ -92,7 +95,7 @@ function workingDirectory(): string {
   try {
     return process.cwd();
   } catch {
-    // It was deleted.
+    // The working directory was deleted.
     return ROOT;
   }
 }

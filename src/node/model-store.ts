@@ -1,4 +1,4 @@
-/** The user's store of models: what files were made with is found there by its id, as long as it is kept. */
+/** The user's store of models: it keeps the models that files were made with, and finds them by id. */
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MODEL_ID_DIGITS } from '../codec/format/header.js';
@@ -23,7 +23,7 @@ import {
 import { readRegularFile } from './read.js';
 import { inTemporaryDirectory } from './write.js';
 
-/** Files that a model has or may have; the store takes no others. */
+/** Whether a model may have a file of this name; the store takes no others. */
 export function isModelFile(name: string): boolean {
   return (
     [CONFIG_FILE, CODEC_FILE, WEIGHTS_FILE, SCHEDULER_FILE].includes(name) ||
@@ -32,20 +32,21 @@ export function isModelFile(name: string): boolean {
   );
 }
 
-/** What {@link storeModel} has done. */
+/** Result of {@link storeModel}. */
 export interface Stored {
   readonly info: ModelInfo;
-  /** False where it was there already. */
+  /** False where the store already had it. */
   readonly isNew: boolean;
 }
 
 /**
- * Puts a model into the store, whole or not at all.
- * @param name what it will be called
- * @param expected hex digits that its id begins with, where they are known
+ * Puts a model into the store, completely or not at all.
+ * @param name of the model in the store
+ * @param expected first hex digits of its id, where they are known
  * @param fill writes the model's files into a directory
- * @throws CodecError('usage') for a name that is none or is another model's, and for another model than the expected one; 'model' for files that are
- *   not whole, or where a model there has the same first 24 bits of id, which is all that a file says of its model; 'file'
+ * @throws CodecError('usage') for an invalid name or another model's name, and for a model other than the expected one;
+ *   'model' for incomplete files, or where a model there has the same first 24 bits of id, which is all that a file
+ *   says about its model; 'file'
  */
 export async function storeModel(
   name: string,
@@ -72,12 +73,12 @@ export async function storeModel(
       if (known) return { info: known, isNew: false };
       await checkUnambiguous(name, info.id);
       const target = join(store, info.id);
-      // What is left of one that was there.
+      // Remains of an earlier one.
       await rm(target, { recursive: true, force: true });
       try {
         await rename(temporary, target);
       } catch (error) {
-        // Another process may have been quicker.
+        // Another process may have been faster.
         const other = await storedAs(info.id);
         if (!other) throw error;
         return { info: other, isNew: false };
@@ -88,9 +89,9 @@ export async function storeModel(
 }
 
 /**
- * Takes a model out of the store.
- * @param nameOrId id: 6 hex digits or more that it begins with
- * @throws CodecError('usage') unless there is exactly one; 'file'
+ * Removes a model from the store.
+ * @param nameOrId name, or the first 6 or more hex digits of the id
+ * @throws CodecError('usage') unless exactly one matches; 'file'
  */
 export async function removeModel(nameOrId: string): Promise<StoredModel> {
   const stored = await storedModels();
@@ -102,19 +103,19 @@ export async function removeModel(nameOrId: string): Promise<StoredModel> {
   }
   const directory = dirname(model.directory);
   await aboutStore(() =>
-    // Nobody finds half of it.
+    // Moved first, so that nobody finds half of it.
     inTemporaryDirectory(directory, (temporary) => rename(directory, join(temporary, model.id))),
   );
   return model;
 }
 
-/** A model of the store that can be read. */
+/** The store's model with this id, if it can be read. */
 async function storedAs(id: string): Promise<ModelInfo | undefined> {
   const stored = (await storedModels()).some((model) => model.id === id);
   return stored ? loadModelInfo(id).catch(() => undefined) : undefined;
 }
 
-/** @throws CodecError where another model has the name, or its files could not be told from those of this one */
+/** @throws CodecError where another model has the name, or files could not distinguish the two models */
 async function checkUnambiguous(name: string, id: string): Promise<void> {
   const named = await readNamedModels();
   const digits = id.slice(0, MODEL_ID_DIGITS);
@@ -132,7 +133,7 @@ async function checkUnambiguous(name: string, id: string): Promise<void> {
   }
 }
 
-/** Reads all of a model. @throws CodecError('model') when something of it is missing or does not fit */
+/** Reads a complete model. @throws CodecError('model') when part of it is missing or does not fit */
 async function checkModel(directory: string, name: string): Promise<ModelInfo> {
   try {
     const info = await loadModelInfo(directory);
@@ -145,7 +146,7 @@ async function checkModel(directory: string, name: string): Promise<ModelInfo> {
     return info;
   } catch (error) {
     if (!(error instanceof CodecError)) throw error;
-    // Not where it is for the moment.
+    // Removes the temporary directory from the message.
     const reason = error.message.replace(`model ${directory}: `, '');
     throw new CodecError(error.code, `${name}: ${reason}`, { cause: error });
   }

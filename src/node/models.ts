@@ -1,6 +1,6 @@
 /**
- * Models on disk: a directory with `config.json` and `diffusion_pytorch_model.safetensors` as diffusers has them, and `codec.json`
- * with what the codec needs and diffusers does not. Those of packages and of the store have names.
+ * Models on disk: a directory with `config.json` and `diffusion_pytorch_model.safetensors` as in diffusers, and
+ * `codec.json` with what the codec needs and diffusers does not. Models of packages and of the store have names.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
@@ -60,30 +60,30 @@ export {
 };
 export const SCHEDULER_FILE = 'scheduler_config.json';
 
-/** A model on disk, without its network running. */
+/** A model on disk, without a running network. */
 export interface ModelInfo extends ModelDescription {
   readonly directory: string;
 }
 
-/** A model whose files have been read and hashed, once for all that is done with it. */
+/** A model whose files have been read and hashed once, for all further use. */
 export interface LoadedModel {
   readonly info: ModelInfo;
-  /** @throws CodecError('model') when the weights do not fit the architecture, or the network gives something else than finite numbers */
+  /** @throws CodecError('model') when the weights do not fit the architecture, or the network's output is not finite */
   open(engine: Engine): Promise<Model>;
 }
 
-/** A model that has a name, or why it cannot be read. */
+/** A model with a name, or the reason why it cannot be read. */
 export type NamedModel =
   | { readonly place: ModelPlace; readonly model: LoadedModel }
   | { readonly place: ModelPlace; readonly error: CodecError };
 
-/** Models of packages, those that come with this one among them, then those of the store. */
+/** Models of packages, including those that come with this one, then those of the store. */
 export async function readNamedModels(): Promise<NamedModel[]> {
   const places = [...(await packagedModels()), ...(await storedModels())];
   return Promise.all(places.map(tryLoad));
 }
 
-/** What {@link readNamedModels} finds, as far as it can be read. */
+/** All models of packages, those that come with this one among them, and of the store, except those that cannot be read. */
 export async function listModels(): Promise<ModelInfo[]> {
   return (await readNamedModels()).flatMap((one) => ('model' in one ? [one.model.info] : []));
 }
@@ -99,15 +99,15 @@ async function tryLoad(place: Place): Promise<NamedModel> {
 
 /**
  * Reads a model's files.
- * @param nameOrDirectory name of a model that comes with the package, of another package or of the store; 6 or more digits that the id of one
- *   in the store begins with; or a directory
- * @throws CodecError('usage') when there is no such model or more than one, 'model' when its files are not what they should be
+ * @param nameOrDirectory name of a model that comes with this package, in another package or in the store; the first 6
+ *   or more digits of the id of one in the store; or a directory
+ * @throws CodecError('usage') when there is no such model or more than one, 'model' when its files are invalid
  */
 export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
   return loadAt(await placeOf(nameOrDirectory));
 }
 
-/** With the id that it has to have, where that is known. */
+/** With the id that it must have, where that is known. */
 type Place = ModelPlace & { readonly id?: string };
 
 async function loadAt({ name, directory, id }: Place): Promise<LoadedModel> {
@@ -130,14 +130,14 @@ async function loadFrom(directory: string, name: string): Promise<LoadedModel> {
   return { info, open: (engine) => openDescribed(info, files, engine) };
 }
 
-/** What a model is. @throws CodecError('usage') when there is no such model, 'model' when its files are not what they should be */
+/** Describes a model. @throws CodecError('usage') when there is no such model, 'model' when its files are invalid */
 export async function loadModelInfo(nameOrDirectory: string): Promise<ModelInfo> {
   return (await loadModel(nameOrDirectory)).info;
 }
 
 /**
  * Opens a model on an engine.
- * @throws CodecError('usage') when there is no such model, 'model' when its files are not what they should be or do not fit each other
+ * @throws CodecError('usage') when there is no such model, 'model' when its files are invalid or do not fit each other
  */
 export async function openModel(nameOrDirectory: string, engine: Engine): Promise<Model> {
   checkEngine(engine);
@@ -146,9 +146,9 @@ export async function openModel(nameOrDirectory: string, engine: Engine): Promis
 
 /**
  * Opens the model that a file was made with, or the default one for a picture.
- * @param what a `.ddc` file, or at least its header, of which one bit may be flipped; or a picture's size
- * @param nameOrDirectory for a file: the only model to look at
- * @throws CodecError('model') when it is not at hand; 'format' for a damaged header
+ * @param what a `.ddc` file, or at least its header, in which one bit may be flipped; or a picture's size
+ * @param nameOrDirectory for a file: the only model to consider
+ * @throws CodecError('model') when it is not available; 'format' for a damaged header
  */
 export async function openModelFor(what: Uint8Array | Size, engine: Engine, nameOrDirectory?: string): Promise<Model> {
   checkEngine(engine);
@@ -157,7 +157,7 @@ export async function openModelFor(what: Uint8Array | Size, engine: Engine, name
 }
 
 /**
- * The model that a file was made with: of a package, of the store, or the one named.
+ * The model that a file was made with: from a package, from the store, or the named one.
  * @throws CodecError('model') when there is none, or several whose ids begin alike
  */
 export async function findModel({ modelId }: Pick<Header, 'modelId'>, nameOrDirectory?: string): Promise<LoadedModel> {
@@ -172,7 +172,7 @@ export async function findModel({ modelId }: Pick<Header, 'modelId'>, nameOrDire
     const names = found.map(({ info }) => `${info.directory} (${info.id})`).join(' and ');
     throw new CodecError('model', `several models fit the file's id ${modelId}: ${names}; choose one with \`model\``);
   }
-  // One that was asked for, or is the only one.
+  // The error of the named model.
   if (nameOrDirectory !== undefined && 'error' in all[0]) throw all[0].error;
   const known = all.map((one) =>
     'model' in one ? idAndName(one.model.info) : `${one.place.name} (unreadable: ${one.error.message})`,
@@ -188,17 +188,17 @@ function idAndName({ name, id }: Pick<ModelInfo, 'name' | 'id'>): string {
   return `${name} (${id.slice(0, MODEL_ID_DIGITS)})`;
 }
 
-/** Models of packages, and those of the store whose ids begin so. */
+/** Models of packages, and those of the store whose ids begin with these digits. */
 async function modelsThatFit(modelId: string): Promise<NamedModel[]> {
   const stored = (await storedModels()).filter(({ id }) => id.startsWith(modelId));
   return Promise.all([...(await packagedModels()), ...stored].map(tryLoad));
 }
 
 /**
- * A denoiser for a directory without a profile, to calibrate it.
- * @param given schedule and parameterisation of a network that is new there; default those of an earlier `codec.json`, with its bands, of
- *   `scheduler_config.json`, or the paper's
- * @returns also what an earlier `codec.json` says of the model
+ * Opens a denoiser for a directory without a profile, to calibrate it.
+ * @param given schedule and parameterisation of a newly imported network; by default those of an earlier `codec.json`,
+ *   with its bands, those of `scheduler_config.json`, or the paper's
+ * @returns also the information about the model in an earlier `codec.json`
  * @throws CodecError('model') when its files do not fit each other
  */
 export async function openUncalibrated(directory: string, engine: Engine, tiling: Tiling, given?: Diffusion) {
@@ -234,8 +234,9 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
 
 /**
  * Schedule and parameterisation of a network.
- * @param scheduler parsed `scheduler_config.json`; without one it is taken for the paper's, or one with a learned variance
- * @throws CodecError('model') when it is not one of images, or its channels do not fit
+ * @param scheduler parsed `scheduler_config.json`; without one the network is taken for the paper's, or for one with a
+ *   learned variance
+ * @throws CodecError('model') when it is not a network for images, or its channels do not fit
  */
 export function diffusionOf(config: UNetConfig, scheduler: unknown): Diffusion {
   const learned = config.outChannels === 2 * config.inChannels;
@@ -248,25 +249,25 @@ export function diffusionOf(config: UNetConfig, scheduler: unknown): Diffusion {
   return diffusion;
 }
 
-/** A model's architecture and weights alone. */
+/** A model's architecture and weights only. */
 export interface ModelWeights {
   readonly name: string;
   readonly directory: string;
-  /** `config.json` as it is. */
+  /** `config.json`, unchanged. */
   readonly configJson: unknown;
   readonly config: UNetConfig;
-  /** Under today's names. */
+  /** Under current names. */
   readonly tensors: Tensors;
-  /** Bands that have other weights. */
+  /** Bands with separate weights. */
   readonly bands: readonly Band[];
-  /** What `codec.json` says for people, where there is one. */
+  /** The part of `codec.json` for people, if there is one. */
   readonly about: unknown;
 }
 
 /**
  * A model's architecture and weights, to train it further.
- * @param band one of the model's, whose weights are meant
- * @throws CodecError('model') as {@link loadModel}, but for `codec.json`, which need not be there
+ * @param band of the model, whose weights to read
+ * @throws CodecError('model') as {@link loadModel}, except that `codec.json` need not exist
  */
 export async function loadWeights(nameOrDirectory: string, band?: WeightsBand): Promise<ModelWeights> {
   const { directory, name } = await placeOf(nameOrDirectory);
@@ -281,18 +282,18 @@ export async function loadWeights(nameOrDirectory: string, band?: WeightsBand): 
 
 const BAND_FILE = /^band-\d+-\d+\.safetensors$/;
 
-/** Whether a file of this name is of the very weights beside it, and of no others: the update's, and those of bands. */
+/** Whether a file of this name depends on the exact weights beside it: an update, or weights of a band. */
 export function isDependentFile(name: string): boolean {
   return name === UPDATE_FILE || BAND_FILE.test(name);
 }
 
-/** Names of a directory's files of which {@link isDependentFile} is true. */
+/** Names of a directory's files for which {@link isDependentFile} is true. */
 export async function dependentFiles(directory: string): Promise<string[]> {
   const names = await readdir(directory).catch(() => [] as string[]);
   return names.filter(isDependentFile).sort();
 }
 
-/** Where a model is that somebody names. A directory of the same name as a model is reached by `./name`. */
+/** Finds a model by the user's text. `./name` selects a directory that has the same name as a model. */
 async function placeOf(text: string): Promise<Place> {
   checkText('model', text, 'a name or a directory');
   const packaged = await packagedModels();
@@ -327,14 +328,16 @@ function bandReader(directory: string): ReadBand {
   return (band) => readModelFile(directory, bandFile(band));
 }
 
-/** Those of the shipped models have 16 kB, one of ten thousand timesteps has 200. */
+/**
+ * Maximum size of a model's JSON file. Those of the shipped models have 16 kB, one with ten thousand timesteps has 200.
+ */
 export const LARGEST_MODEL_JSON = 4 * 2 ** 20;
 
 async function readJson(directory: string, file: string): Promise<unknown> {
   return parseJson(`model ${directory}: ${file}`, await readModelFile(directory, file));
 }
 
-/** Of a directory that is to be calibrated or trained further, and need not have been calibrated before. */
+/** Reads `codec.json` of a directory to calibrate or train further; it may not have been calibrated before. */
 async function readEarlier(directory: string): Promise<ReturnType<typeof parseEarlier>> {
   return parseEarlier((await readJsonIfThere(directory, CODEC_FILE)) ?? {});
 }

@@ -9,14 +9,14 @@ import type { PageFile } from './page.js';
 const HOST = '127.0.0.1';
 
 export interface PageServer {
-  /** With a slash at its end. */
+  /** With a trailing slash. */
   readonly url: string;
   close(): Promise<void>;
 }
 
 /**
- * @param files by path, without a slash before it
- * @param port 0 for any that is free
+ * @param files by path, without a leading slash
+ * @param port 0 for any free port
  * @throws CodecError('usage') for a port that is in use or not allowed
  */
 export async function servePage(files: ReadonlyMap<string, PageFile>, port: number): Promise<PageServer> {
@@ -24,7 +24,7 @@ export async function servePage(files: ReadonlyMap<string, PageFile>, port: numb
     const path = pathOf(request.url ?? '/');
     const file = files.get(path === '' ? 'index.html' : path);
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    // A page of another name that leads here is not to read what this one is given.
+    // A page under another name that resolves to this machine must not read these files.
     const isOurs = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(request.headers.host ?? '');
     if (!file || !isRead || !isOurs) {
       response.writeHead(!isRead ? 405 : !isOurs ? 403 : 404).end();

@@ -1,4 +1,4 @@
-/** The page that encodes and decodes in a browser: what a web server has to give, by path. */
+/** The page that encodes and decodes in a browser: the files that a web server has to serve, by path. */
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, relative } from 'node:path';
@@ -12,9 +12,9 @@ import { exists } from './files.js';
 import { CODEC_FILE, CONFIG_FILE, loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from './models.js';
 import { readJsonFile, readRegularFile } from './read.js';
 
-/** Where `npm run build:page` puts it. */
+/** Output directory of `npm run build:page`. */
 const BUILT = fileURLToPath(new URL('../../page', import.meta.url));
-/** Says which of its files are those of onnxruntime-web, which is not packed with it. */
+/** Lists the page's files that belong to onnxruntime-web, which is not packed with it. */
 const ENGINE_FILE = 'engine.json';
 const ENGINE = object({ version: string(), files: record(string(), string()) });
 const ENGINE_PACKAGE = 'onnxruntime-web';
@@ -37,15 +37,16 @@ export interface PageFile {
 
 /**
  * All files of the page, by their path: `index.html`, `assets/...`, `models/index.json`, `models/photo/config.json`.
- * @param models names or directories of those that it has
- * @throws CodecError('file') where the page is not built; 'engine' where onnxruntime-web is not there, or of another version
+ * @param models names or directories of the models to include
+ * @throws CodecError('file') where the page is not built; 'engine' where onnxruntime-web is missing or has another
+ *   version
  */
 export async function pageFiles(models: readonly string[]): Promise<Map<string, PageFile>> {
   const paths = [...(await builtFiles()), ...(await engineFiles())];
   return new Map([...paths.map(([path, file]) => [path, fileOnDisk(file)] as const), ...(await modelFiles(models))]);
 }
 
-/** Models and their index, as `readModelIndex` takes it: `models/index.json`, `models/photo/config.json`, ... */
+/** Models and their index, in the form for `readModelIndex`: `models/index.json`, `models/photo/config.json`, ... */
 export async function modelFiles(models: readonly string[]): Promise<Map<string, PageFile>> {
   const files = new Map<string, PageFile>();
   const index: unknown[] = [];
@@ -62,7 +63,7 @@ export async function modelFiles(models: readonly string[]): Promise<Map<string,
   return files.set('models/index.json', { type: TYPES['.json'], read: async () => json });
 }
 
-/** The files of a directory and those below it, by their path in it. */
+/** The files of a directory and its subdirectories, by their path in it. */
 export async function directoryFiles(directory: string): Promise<Map<string, PageFile>> {
   return new Map([...(await pathsIn(directory))].map(([path, file]) => [path, fileOnDisk(file)]));
 }
@@ -84,7 +85,7 @@ async function builtFiles(): Promise<Map<string, string>> {
   return pathsIn(BUILT);
 }
 
-/** ONNX Runtime for pages, which a clone has beside the page; where the package is installed it is a package of its own. */
+/** ONNX Runtime for the page. A clone has it beside the page; an installed package has it as a separate package. */
 async function engineFiles(): Promise<Map<string, string>> {
   const json = await readJsonFile(join(BUILT, ENGINE_FILE), 'file');
   const { version, files } = checked(ENGINE, json, ENGINE_FILE, 'file');

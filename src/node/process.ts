@@ -1,21 +1,22 @@
 /**
- * What may happen to a process from outside: signals, and a stdout or stderr that goes away. Nothing else listens for either, and
- * nothing calls `process.exit`, which can crash native code that is at work on its threads.
+ * Handles what happens to a process from outside: signals, and a stdout or stderr that goes away. No other module
+ * listens for either. Except for the end of `endBy`, nothing calls `process.exit`, which can crash native code
+ * that is running on its threads.
  */
 import { closeSync, fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 
-/** Ctrl-C, a polite kill, and a terminal that is closed. */
+/** Ctrl-C, a request to terminate, and a closed terminal. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const undos = new Set<() => void>();
 
 /**
- * Sees to it that something is undone also where the process ends before its time: by a signal or an error that nobody catches, but
- * not by SIGKILL.
- * @param undo synchronous, as there is no time for anything else; what it throws hides nothing that went wrong before
- * @returns to be called when there is nothing to undo any more
+ * Ensures that something is undone even where the process ends early: by a signal or an uncaught error, but not by
+ * SIGKILL.
+ * @param undo synchronous, as there is no time for anything else; its errors do not hide the original one
+ * @returns a function to call when there is nothing left to undo
  */
 export function undoAtEnd(undo: () => void): () => void {
   if (undos.size === 0) {
@@ -31,7 +32,7 @@ export function undoAtEnd(undo: () => void): () => void {
   };
 }
 
-/** What is done about signals between {@link stopInOrder} and `forget`. */
+/** Handling of signals between {@link stopInOrder} and `forget`. */
 export interface OrderlyStop {
   /** Aborted by the first signal. */
   readonly signal: AbortSignal;
@@ -39,9 +40,9 @@ export interface OrderlyStop {
 }
 
 /**
- * The first signal asks the work to stop in good order; a second one ends the process at once.
- * @param onFirst called when the work has been asked
- * @param onSecond called before the end, to say what it costs
+ * The first signal asks the work to stop in order; a second one ends the process at once.
+ * @param onFirst called after the work has been asked to stop
+ * @param onSecond called before the end, to say what is lost
  */
 export function stopInOrder(onFirst: () => void, onSecond: () => void): OrderlyStop {
   const controller = new AbortController();
@@ -63,12 +64,12 @@ export function stopInOrder(onFirst: () => void, onSecond: () => void): OrderlyS
   };
 }
 
-/** Ends the process as this signal does by itself, which whoever started it can tell; what is to be undone is undone. */
+/** Ends the process as this signal does by default, so that its parent can tell; registered undos run first. */
 export function endBy(signal: NodeJS.Signals): void {
   undoAll();
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
-  // The first process of a container is not ended by its own signals.
+  // In a container, the first process is not ended by its own signals.
   process.exit(128 + constants.signals[signal]);
 }
 
@@ -77,42 +78,42 @@ function undoAll(): void {
     try {
       undo();
     } catch {
-      // The others are still to be done.
+      // The others still have to run.
     }
   }
 }
 
 /**
- * Only listened for while there is something to undo: at any other time a signal ends the process by itself. Where somebody else
- * listens, too, what the signal means is their business.
+ * Registered only while there is something to undo: at other times a signal ends the process by itself. Where another
+ * listener exists, it decides what the signal means.
  */
 function undoAndEnd(signal: NodeJS.Signals): void {
   if (process.listenerCount(signal) === 1) endBy(signal);
 }
 
-/** What was lost on stdout although somebody waits for it. */
+/** Error that lost output on stdout that somebody waits for. */
 let lost: NodeJS.ErrnoException | undefined;
-/** Until all that was printed so far has been written, or not. */
+/** Resolves when everything printed so far has been written, or has failed. */
 let printed: Promise<unknown> = Promise.resolve();
-/** Errors of lines that the work can do without. */
+/** Errors of lines that nobody waits for. */
 const forgiven = new WeakSet<Error>();
 
 /**
- * From here on a stdout or stderr that cannot be written to, because its reader has gone, the disk behind it is full or the terminal is
- * closed, ends no work. What is lost of what somebody waits for is for {@link lostOutput}.
+ * From this call on, a failing stdout or stderr does not end the work: its reader may be gone, the disk full, or the
+ * terminal closed. {@link lostOutput} reports losses that matter.
  */
 export function outliveConsoles(): void {
   lost = undefined;
   if (!process.stdout.listeners('error').includes(remember)) process.stdout.on('error', remember);
-  // There is nowhere left to say it.
+  // There is no place left to report it.
   if (!process.stderr.listeners('error').includes(ignore)) process.stderr.on('error', ignore);
   if (!process.listeners('exit').includes(closeTerminals)) process.on('exit', closeTerminals);
 }
 
-/** How much a text is missed that cannot be printed: not at all, unless its reader hung up, or always. */
+/** When the loss of a text matters: never, unless its reader hung up, or always. */
 export type Weight = 'told' | 'answer' | 'whole';
 
-/** Prints; a failure ends nothing, see {@link outliveConsoles}. */
+/** Prints; a failure does not end the work, see {@link outliveConsoles}. */
 export function print(stream: NodeJS.WriteStream, text: string, weight: Weight = 'told'): void {
   const writing = new Promise<void>((resolve) => {
     stream.write(text, (error?: NodeJS.ErrnoException | null) => {
@@ -125,21 +126,24 @@ export function print(stream: NodeJS.WriteStream, text: string, weight: Weight =
   printed = Promise.all([printed, writing]);
 }
 
-/** Waits until all is printed, and gives the first error by which something was lost that somebody waits for. */
+/** Waits until everything is printed, and returns the first error that lost output that somebody waits for. */
 export async function lostOutput(): Promise<NodeJS.ErrnoException | undefined> {
   await printed;
-  // Of what others print, as help is, an error is told a little later.
+  // Errors of text that others print, such as help, are reported a little later.
   await new Promise((resolve) => setImmediate(resolve));
   return lost;
 }
 
-/** Node wants to reset terminals at its end, and aborts where one has been closed meanwhile: a device that is no terminal any more. */
+/**
+ * Closes terminals that are gone. At its end Node resets terminals, and aborts if one has been closed: a device that is
+ * no longer a terminal.
+ */
 function closeTerminals(): void {
   for (const stream of [0, 1, 2]) {
     try {
       if (fstatSync(stream).isCharacterDevice() && !isatty(stream)) closeSync(stream);
     } catch {
-      // It is closed already.
+      // Already closed.
     }
   }
 }

@@ -1,17 +1,20 @@
-/** Reads files that others may have made: regular ones alone, of a stated largest size. Nothing else in the program opens a file to read. */
+/**
+ * Reads files that others may have made: only regular ones, up to a stated size. Nothing else in the program opens a
+ * file to read.
+ */
 import { constants, type Stats } from 'node:fs';
 import { access, type FileHandle, open, stat } from 'node:fs/promises';
 import { CodecError, type ErrorCode, invalidArgument } from '../common/errors.js';
 import { parseJson } from '../common/foreign.js';
 import { reasonOf } from './files.js';
 
-/** Most that Node reads into one buffer: 2 GiB. */
+/** Maximum size that Node reads into one buffer: 2 GiB. */
 const LARGEST = 2 ** 31 - 1;
-/** Documents of JSON are smaller by far. */
+/** JSON documents are far smaller. */
 const LARGEST_JSON = 64 * 2 ** 20;
 
 export interface ReadOptions {
-  /** Bytes; default 2 GiB. */
+  /** Maximum size in bytes; default 2 GiB. */
   readonly largest?: number;
 }
 
@@ -37,8 +40,8 @@ export async function readRegularFile(path: string, { largest = LARGEST }: ReadO
 }
 
 /**
- * Reads a file of JSON, at most 64 MiB.
- * @param code of the error for what is not JSON
+ * Reads a JSON file of at most 64 MiB.
+ * @param code of the error for anything but JSON
  * @throws CodecError as {@link readRegularFile}, and when it is not JSON
  */
 export async function readJsonFile(path: string, code: ErrorCode = 'file'): Promise<unknown> {
@@ -46,8 +49,8 @@ export async function readJsonFile(path: string, code: ErrorCode = 'file'): Prom
 }
 
 /**
- * Says before long work what would make {@link readRegularFile} fail after it.
- * @throws CodecError `usage` when it is no path, else as {@link readRegularFile}
+ * Reports, before long work, what would make {@link readRegularFile} fail afterwards.
+ * @throws CodecError `usage` when it is not a path, otherwise as {@link readRegularFile}
  */
 export async function checkReadable(path: string): Promise<void> {
   checkPath(path);
@@ -62,7 +65,10 @@ export async function checkReadable(path: string): Promise<void> {
   });
 }
 
-/** Opens without waiting, as for somebody who writes to a pipe, and looks at what was opened: the name may mean another file by now. */
+/**
+ * Opens without waiting, as a pipe without a writer would, and then checks what was opened: the name may mean another
+ * file by now.
+ */
 async function openRegularFile(path: string): Promise<FileHandle> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error) => {
     throw unreadable(path, error);

@@ -1,4 +1,6 @@
-/** Chooses blocks' codewords on a thread of its own. JavaScript, because a worker is loaded by its path. */
+/**
+ * Chooses codewords of blocks on a separate thread. This file is JavaScript because workers are loaded by their path.
+ */
 import { parentPort } from 'node:worker_threads';
 import { chooseGreedy } from '../codec/trellis/block-coder.js';
 

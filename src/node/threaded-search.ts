@@ -1,4 +1,4 @@
-/** Choosing the codewords of a step's blocks on several threads, where that pays. */
+/** Chooses the codewords of a step's blocks on several threads, where that is worthwhile. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openSearchHere, searchInPool } from '../codec/trellis/block-search.js';
@@ -6,7 +6,7 @@ import { openWorkerPool } from '../common/worker-pool.js';
 import { threadsOf } from './worker-pool.js';
 
 const WORKER = new URL('./search-worker.js', import.meta.url);
-/** Whether there is compiled code that a worker can load: not when TypeScript is run as it is. */
+/** Whether there is compiled code that a worker can load; there is none when TypeScript runs directly. */
 const hasWorkers = existsSync(fileURLToPath(new URL('../codec/trellis/block-coder.js', import.meta.url)));
 
 /** Searches on Node's threads. */

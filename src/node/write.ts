@@ -1,11 +1,12 @@
 /**
- * Files that are there whole or not at all.
+ * Writes files completely or not at all.
  *
- * A file is written under a temporary name in the directory it is for, and gets its own name when it is complete and on disk. What
- * is temporary is removed however the process ends; only a kill that cannot be caught leaves it, and its name says what it was for.
+ * A file is written under a temporary name in its final directory, and gets its own name when it is complete and on
+ * disk. Temporary files are removed however the process ends. Only a kill that cannot be caught leaves them, and their
+ * names say what they were for.
  *
- * A file that is replaced hands its permissions, and where that is allowed its owner, to the new one. A symbolic link stays, and what
- * it leads to is replaced. Of a file with several names (hard links) the others keep what was there.
+ * A replaced file passes its permissions on to the new one, and, where that is allowed, its owner. A symbolic link
+ * stays, and its target is replaced. If a file has several names (hard links), the others keep the old contents.
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -14,23 +15,25 @@ import { basename, dirname, join } from 'node:path';
 import { undoAtEnd } from './process.js';
 
 export interface KeepOptions {
-  /** In the place of an existing file; otherwise that is an error, EEXIST, also where it appears meanwhile. */
+  /** Replace an existing file; otherwise that is an error, EEXIST, even where the file appears in the meantime. */
   readonly replace: boolean;
 }
 
-/** A file that does not have its name yet. */
+/** A file without its final name. */
 export interface TemporaryFile {
   readonly handle: FileHandle;
-  /** Puts it on disk and gives it its name. */
+  /** Writes it to disk and gives it its name. */
   keep(options: KeepOptions): Promise<void>;
-  /** Removes it, unless it was kept. To be called in any case. */
+  /** Removes it, unless it was kept. Always call this. */
   discard(): Promise<void>;
 }
 
-/** Characters of a name that are kept in a temporary one: three bytes each, as some have, leave room for the rest in 255. */
+/**
+ * Characters of a name that go into its temporary name: at up to three bytes each, the rest still fits into 255 bytes.
+ */
 const NAME_LENGTH = 70;
 
-/** Who may read, write and run a file. */
+/** Permission bits to read, write and execute. */
 const PERMISSIONS = 0o777;
 
 /** Writes a file whole or not at all. @throws an error of the file system */
@@ -44,7 +47,7 @@ export async function writeWhole(path: string, data: Uint8Array, options: KeepOp
   }
 }
 
-/** Begins a file that will have the name `path`. @throws an error of the file system */
+/** Begins a file with the final name `path`. @throws an error of the file system */
 export async function createTemporaryFile(path: string): Promise<TemporaryFile> {
   const target = await targetOf(path);
   const temporary = temporaryName(target);
@@ -67,7 +70,7 @@ export async function createTemporaryFile(path: string): Promise<TemporaryFile> 
   };
 }
 
-/** Does something in a directory beside `path` that is removed afterwards. @throws an error of the file system */
+/** Works in a temporary directory beside `path`, and removes it afterwards. @throws an error of the file system */
 export async function inTemporaryDirectory<R>(path: string, work: (directory: string) => Promise<R>): Promise<R> {
   const directory = temporaryName(path);
   const forget = removeAtEnd(directory);
@@ -80,15 +83,15 @@ export async function inTemporaryDirectory<R>(path: string, work: (directory: st
 }
 
 /**
- * What is made or replaced by writing to `path`: the place itself, or where a symbolic link leads.
- * @throws an error of the file system, `ENOENT` for a link that leads nowhere
+ * The path that writing to `path` creates or replaces: the path itself, or the target of a symbolic link.
+ * @throws an error of the file system, `ENOENT` for a broken link
  */
 export async function targetOf(path: string): Promise<string> {
   const status = await lstat(path).catch(() => undefined);
   return status?.isSymbolicLink() ? realpath(path) : path;
 }
 
-/** Whether a file of this name is one that a killed process left, or one that goes on. */
+/** Whether a file of this name is temporary: left by a killed process, or still being written. */
 export function isTemporary(name: string): boolean {
   return /^\..+\.[0-9a-f]{12}\.tmp$/.test(name);
 }
@@ -98,8 +101,8 @@ function temporaryName(path: string): string {
 }
 
 /**
- * link(2) fails where a file of that name exists. Some file systems (FAT, some network ones) have no links; there an empty file holds
- * the name until the whole one takes its place.
+ * link(2) fails where a file of that name exists. Some file systems (FAT, some network ones) have no hard links; there
+ * an empty file reserves the name until the complete one takes its place.
  */
 async function linkOrClaim(temporary: string, path: string): Promise<void> {
   try {
@@ -119,13 +122,13 @@ async function linkOrClaim(temporary: string, path: string): Promise<void> {
   }
 }
 
-/** Opens a new file that whoever may not read the one at `earlier` cannot read either, at no time. */
+/** Opens a new file. At no time can it be read by users who cannot read the one at `earlier`. */
 async function openLike(earlier: string, path: string): Promise<FileHandle> {
   const status = await stat(earlier).catch(() => undefined);
   if (!status?.isFile()) return open(path, 'wx');
   const handle = await open(path, 'wx', status.mode & PERMISSIONS);
   try {
-    // Only root gives files away.
+    // Only root can change a file's owner.
     await handle.chown(status.uid, status.gid).catch(() => {});
     await handle.chmod(status.mode & PERMISSIONS);
     return handle;
@@ -140,7 +143,7 @@ function removeAtEnd(path: string): () => void {
 }
 
 async function remove(path: string, forget: () => void): Promise<void> {
-  // What cannot be removed, as where the directory is gone, hides nothing that went wrong before.
+  // Failures to remove it, for example where the directory is gone, do not hide the original error.
   await rm(path, { recursive: true, force: true }).catch(() => {});
   forget();
 }

@@ -1,13 +1,13 @@
-/** Axes of figures: where a value stands, and which values are told. */
+/** Axes of figures: where a value lies, and which values get labels. */
 import { nice, tickStep, ticks } from 'd3-array';
 
 export interface Axis {
   /** With its unit. */
   readonly title: string;
-  /** Pixels from the axis' beginning, the left or the top. */
+  /** Pixels from the start of the axis, at the left or the top. */
   readonly at: (value: number) => number;
   readonly ticks: readonly Tick[];
-  /** Values that have a faint line and no label, on logarithmic axes. */
+  /** Values with a faint line and no label, on logarithmic axes. */
   readonly minor: readonly number[];
 }
 
@@ -19,30 +19,33 @@ export interface Tick {
 export interface AxisOptions {
   readonly title: string;
   readonly type: 'linear' | 'log';
-  /** Of what is to be shown; positive where the axis is logarithmic. */
+  /** Range of the values to show; positive on a logarithmic axis. */
   readonly domain: readonly [number, number];
-  /** A linear axis ends where a tick is. Default: no. */
+  /** Whether a linear axis is extended to end at ticks. Default: no. */
   readonly nice?: boolean;
   /** In pixels. */
   readonly length: number;
 }
 
-/** Of labels. */
+/** Font size of labels, in pixels. */
 export const LABEL_FONT = 12;
-/** Pixels between two labels, at least. */
+/** Minimum gap between two labels, in pixels. */
 const GAP = 10;
-/** Pixels of a linear axis for each tick, about: labels side by side need more room than one above the other. */
+/** Approximate pixels per tick of a linear axis: labels side by side need more room than stacked ones. */
 const PIXELS_PER_TICK = { x: 60, y: 40 };
-/** Pixels between two minor lines, at least: closer ones are a grey surface. */
+/** Minimum pixels between two minor lines: closer lines merge into a grey surface. */
 const MINOR_GAP = 4;
-/** In a decade of a logarithmic axis, from fine to coarse. */
+/** Digits of the ticks in a decade of a logarithmic axis, from fine to coarse. */
 const DIGITS = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 5], [1, 3], [1]];
 
 export function createAxis(direction: 'x' | 'y', options: AxisOptions): Axis {
   return options.type === 'log' ? logAxis(direction, options) : linearAxis(direction, options);
 }
 
-/** The ends of what is finite among these. @returns [0, 1], or [1, 10] for a logarithmic axis, where nothing is */
+/**
+ * The lowest and highest finite value; on a logarithmic axis only positive values count.
+ * @returns [0, 1], or [1, 10] for a logarithmic axis, where there are none
+ */
 export function extentOf(values: readonly number[], type: 'linear' | 'log'): [number, number] {
   const finite = values.filter((value) => Number.isFinite(value) && (type === 'linear' || value > 0));
   if (finite.length === 0) return type === 'log' ? [1, 10] : [0, 1];
@@ -53,8 +56,8 @@ export function extentOf(values: readonly number[], type: 'linear' | 'log'): [nu
 }
 
 /**
- * Pixels that a text is wide, on the safe side. Which font a viewer has for it is not known: DejaVu Sans, the widest of
- * those that stand for sans-serif, has digits of 0.64 and letters of about 0.6 of the font's size.
+ * Width of a text in pixels, rather too large than too small. The viewer's font is unknown: DejaVu Sans, the widest of
+ * the usual sans-serif fonts, has digits of 0.64 and letters of about 0.6 of the font size.
  */
 export function textWidth(text: string, font: number): number {
   return 0.64 * font * [...text].length;
@@ -74,7 +77,7 @@ function linearAxis(direction: 'x' | 'y', { title, domain, nice: isNice = false,
   };
 }
 
-/** All with the same number of decimals; thousands and more as 5K, 2.5M. */
+/** Labels with equal numbers of decimals; values from a thousand on become 5K, 2.5M. */
 function linearLabels(step: number): (value: number) => string {
   if (step >= 1000) {
     const { format } = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 4 });
@@ -89,7 +92,7 @@ function logAxis(direction: 'x' | 'y', { title, domain, length }: AxisOptions): 
   const at = onto(direction, length, (value) => Math.log(value / low) / Math.log(high / low));
   const inside = DIGITS.map((digits) => logValues(low, high, digits));
   const labelled = inside.find((values) => hasRoom(direction, values, at)) ?? everyNth(direction, inside.at(-1)!, at);
-  // Within less than a decade there may be hardly any such value.
+  // A range of less than a decade may contain hardly any such value.
   const values = labelled.length >= 2 ? labelled : ticks(low, high, length / PIXELS_PER_TICK[direction]);
   const minor = inside[0].every((value, i, all) => i === 0 || Math.abs(at(value) - at(all[i - 1])) >= MINOR_GAP)
     ? inside[0]
@@ -102,7 +105,7 @@ function logAxis(direction: 'x' | 'y', { title, domain, length }: AxisOptions): 
   };
 }
 
-/** In order. */
+/** In ascending order. */
 function logValues(low: number, high: number, digits: readonly number[]): number[] {
   const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
   return Array.from({ length: last - first + 1 }, (_, i) => first + i)
@@ -117,7 +120,7 @@ function everyNth(direction: 'x' | 'y', values: readonly number[], at: (value: n
   }
 }
 
-/** Whether labels of these values, which are in order, stand apart. */
+/** Whether the labels of these ascending values fit without touching. */
 function hasRoom(direction: 'x' | 'y', values: readonly number[], at: (value: number) => number): boolean {
   const size = (value: number) => (direction === 'x' ? textWidth(String(value), LABEL_FONT) : LABEL_FONT);
   return values.every((value, i) => {
@@ -127,7 +130,7 @@ function hasRoom(direction: 'x' | 'y', values: readonly number[], at: (value: nu
   });
 }
 
-/** From a share of the axis to pixels; y goes up. */
+/** Maps a share of the axis to pixels; y points up. */
 function onto(direction: 'x' | 'y', length: number, share: (value: number) => number): (value: number) => number {
   return (value) => length * (direction === 'x' ? share(value) : 1 - share(value));
 }

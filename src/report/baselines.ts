@@ -1,18 +1,19 @@
 /**
- * The codecs that ours is compared with: JPEG, WebP, AVIF and PNG by sharp, JPEG XL by wasm-vips, each at the settings that
- * need the fewest bits for an RMSE, of those that these have. Tried on Kodak's photographs 5, 15 and 23, mean bits/dim at
- * RMSE 5:
+ * The codecs that ours is compared with: JPEG, WebP, AVIF and PNG by sharp, JPEG XL by wasm-vips. Of the settings that
+ * each offers, we use those that need the fewest bits for an RMSE. Measured on Kodak's photographs 5, 15 and 23, in
+ * mean bits/dim at RMSE 5:
  *
- * - JPEG: mozjpeg with 4:2:0 0.391; without mozjpeg 0.423; 4:4:4 0.449 with and 0.443 without. Subsampled chroma
- *   costs more than it saves from about RMSE 3 on, where `jpeg444` (mozjpeg's trellis, the tables of the JPEG standard) is
- *   the better one: 0.759 against 0.769 there with the same tables.
+ * - JPEG: mozjpeg with 4:2:0 0.391; without mozjpeg 0.423; 4:4:4 0.449 with and 0.443 without. From about RMSE 3 on,
+ *   subsampled chroma costs more than it saves. There `jpeg444` (mozjpeg's trellis, the tables of the JPEG standard) is
+ *   better: 0.759 against 0.769 with the same tables.
  * - WebP, always 4:2:0: effort 6 0.274, with the slower, sharper subsampling 0.270.
  * - AVIF, 4:4:4, effort 6: tuned for PSNR 0.186, with 10 bits inside 0.183; by default (tuned for the eye) 0.206.
- * - JPEG XL, 4:4:4, tuned for the eye, which libvips cannot change: effort 7 0.319; 8 and 9 take four times as long for the
- *   same within 0.3 %; 4 0.335.
+ * - JPEG XL, 4:4:4, tuned for the eye, which libvips cannot change: effort 7 0.319; efforts 8 and 9 take four times as
+ *   long for the same within 0.3 %; effort 4 0.335.
  *
- * JPEG XL is not in sharp's binaries. Of the packages with libjxl, `wasm-vips` has the newest (0.12.0), is kept by a
- * maintainer of libvips, and runs in Node without native code; `icodec` has 0.11.0, `@jsquash/jxl` one of 2022.
+ * sharp's binaries lack JPEG XL. Of the packages with libjxl, `wasm-vips` has the newest version (0.12.0), is
+ * maintained by a maintainer of libvips, and runs in Node without native code; `icodec` has 0.11.0, `@jsquash/jxl` one
+ * of 2022.
  */
 import sharp, { type AvifOptions, type JpegOptions, type PngOptions, type WebpOptions } from 'sharp';
 import { CodecError, invalidArgument } from '../common/errors.js';
@@ -28,16 +29,16 @@ interface Codec {
   /** For a legend. */
   readonly label: string;
   /**
-   * Qualities of a sweep, rising, from an RMSE of 10 or more on most photographs to one below 3; within 1..100. Of lossless
-   * codecs only 100.
+   * Qualities of a sweep, ascending, from an RMSE of 10 or more on most photographs to one below 3; within 1..100.
+   * Lossless codecs have 100 alone.
    */
   readonly qualities: readonly number[];
 }
 
 interface SharpCodec {
-  /** As sharp names it. */
+  /** The format's name in sharp. */
   readonly format: 'jpeg' | 'webp' | 'avif' | 'png';
-  /** What sharp is asked for besides the quality. */
+  /** Options for sharp besides the quality. */
   readonly settings: JpegOptions | WebpOptions | AvifOptions | PngOptions;
 }
 
@@ -49,15 +50,15 @@ interface JpegXlCodec {
 /** A point of a sweep. */
 export interface BaselinePoint extends RatePoint {
   readonly quality: number;
-  /** Of the file without what its container adds; see {@link payloadBytes}. */
+  /** Size of the file without its container; see {@link payloadBytes}. */
   readonly payloadBytes: number;
-  /** Wall clock. */
+  /** Wall-clock time. */
   readonly encodeSeconds: number;
-  /** Wall clock. */
+  /** Wall-clock time. */
   readonly decodeSeconds: number;
 }
 
-/** Bounds of the quality of each of these encoders. */
+/** Bounds of the quality, the same for all of these encoders. */
 const QUALITIES = { least: 1, most: 100 };
 
 const JPEG_QUALITIES = [4, 7, 11, 16, 23, 32, 42, 52, 62, 72, 80, 86, 91, 94, 96, 98];
@@ -127,7 +128,7 @@ export const BASELINES: readonly Baseline[] = [
   },
 ];
 
-/** Versions of sharp and of the libraries that encode, for the record. */
+/** Versions of sharp and of the encoding libraries, for the record. */
 export function baselineVersions(): Record<string, string> {
   const { sharp: wrapper, vips, mozjpeg, webp, aom, heif, png } = sharp.versions;
   const versions = { sharp: wrapper, vips, mozjpeg, webp, aom, heif, png, jxl: jpegXlVersion() };
@@ -145,7 +146,7 @@ export function findBaseline(name: string): Baseline {
 }
 
 /**
- * The codecs of a list of names; the name of a format, such as jpeg, means all codecs with it.
+ * The codecs of a list of names. The name of a format, such as jpeg, stands for all codecs of that format.
  * @throws CodecError `usage` for a name that is neither
  */
 export function findBaselines(names: readonly string[]): Baseline[] {
@@ -162,15 +163,15 @@ function unknownBaseline(name: string): CodecError {
 }
 
 /**
- * Encodes a picture at every quality of the codec, and measures what its files decode to.
- * @param onPoint told after each quality, with the picture
+ * Encodes a picture at every quality of the codec, and measures the decoded files.
+ * @param onPoint called after each quality, with the decoded picture
  */
 export async function sweepBaseline(
   image: RgbImage,
   codec: Baseline,
   onPoint: (point: BaselinePoint, decoded: RgbImage) => void | Promise<void> = () => {},
 ): Promise<BaselinePoint[]> {
-  // So that no point's seconds have it.
+  // Loaded up front so that the time counts for no point.
   if (codec.format === 'jxl') await loadJpegXl();
   const points: BaselinePoint[] = [];
   for (const quality of codec.qualities) {
@@ -187,15 +188,15 @@ export async function sweepBaseline(
   return points;
 }
 
-/** The file of an encoder that was given a size. */
+/** The file of an encoder with a size limit. */
 export interface SizedFile {
   readonly quality: number;
   readonly file: Buffer;
 }
 
 /**
- * The file of the highest quality of at most this many bytes; `undefined` when not even the lowest quality is that
- * small. By bisection, so an encoder whose files shrink somewhere as quality rises may have a better one.
+ * The file with the highest quality of at most this many bytes; `undefined` when even the lowest quality is larger.
+ * Found by bisection, so where an encoder's files shrink as quality rises, a better file may be missed.
  */
 export async function encodeWithin(image: RgbImage, codec: Baseline, maxBytes: number): Promise<SizedFile | undefined> {
   let best: SizedFile | undefined;

@@ -1,10 +1,10 @@
 /**
  * Bjontegaard's averages over a pair of rate-distortion curves (VCEG-M33, 2001), with the piecewise cubic interpolation
- * that JCT-VC and JVET have used since JCTVC-L1100 (2013): monotone Hermite cubics with Fritsch & Butland's slopes, known
- * as PCHIP. A single cubic polynomial, as of 2001, swings between points that are far apart.
+ * that JCT-VC and JVET have used since JCTVC-L1100 (2013): monotone Hermite cubics with Fritsch & Butland's slopes,
+ * known as PCHIP. The single cubic polynomial of 2001 swings between points that are far apart.
  *
- * Herglotz et al., "The Bjøntegaard Bible" (IEEE TIP 2024), compare the methods; their Python package `bjontegaard` gives
- * the same numbers with `method='pchip'`.
+ * Herglotz et al., "The Bjøntegaard Bible" (IEEE TIP 2024), compare the methods; their Python package `bjontegaard`
+ * gives the same numbers with `method='pchip'`.
  */
 import { checkList, checkObject } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
@@ -17,7 +17,7 @@ export interface RateQuality {
   readonly quality: number;
 }
 
-/** An average difference of two curves and the interval over which it was taken. */
+/** An average difference of two curves and the interval that it covers. */
 export interface BdResult {
   /** {@link bdRate}: percent; {@link bdQuality}: the unit of quality. */
   readonly value: number;
@@ -25,7 +25,7 @@ export interface BdResult {
   readonly overlap: readonly [number, number];
 }
 
-/** As VCEG-M33 has it. */
+/** The minimum in VCEG-M33. */
 const FEWEST_POINTS = 4;
 
 /** Nodes of one curve: x rises strictly. */
@@ -36,11 +36,11 @@ interface Nodes {
 
 /**
  * BD-rate: by how many percent the test codec's rate differs from the anchor's at equal quality. Negative is better. It
- * is the mean of log(rate) over the qualities that both curves cover, interpolated by PCHIP as a function of quality, so
- * a geometric mean of the ratios of rates.
+ * is the geometric mean of the ratio of rates over the qualities that both curves cover: log(rate) is interpolated by
+ * PCHIP as a function of quality.
  * @param anchor at least 4 points in any order; rate and quality must rise together
- * @throws CodecError `usage` for fewer points, or values that are not finite or do not rise together or whose
- *   qualities do not overlap
+ * @throws CodecError `usage` for fewer points, values that are not finite, rate and quality that do not rise together,
+ *   and curves whose qualities do not overlap
  */
 export function bdRate(anchor: readonly RateQuality[], test: readonly RateQuality[]): BdResult {
   const [a, b] = [nodes('anchor curve', anchor), nodes('test curve', test)];
@@ -49,8 +49,8 @@ export function bdRate(anchor: readonly RateQuality[], test: readonly RateQualit
 }
 
 /**
- * BD-PSNR, or that of another quality: by how much the test codec's quality is above the anchor's at equal rate, in the
- * unit of quality. Positive is better. The mean over log(rate) of PCHIP interpolations.
+ * BD-PSNR, or the same for another quality: by how much the test codec's quality exceeds the anchor's at equal rate, in
+ * the unit of quality. Positive is better. It is the mean difference of the PCHIP interpolations over log(rate).
  * @param anchor at least 4 points in any order; rate and quality must rise together
  * @throws CodecError `usage`, as {@link bdRate}; here the rates must overlap
  */
@@ -62,10 +62,11 @@ export function bdQuality(anchor: readonly RateQuality[], test: readonly RateQua
 }
 
 /**
- * What a BD-rate is the mean of: the test codec's rate against the anchor's along the qualities that both cover.
- * @param anchor as of {@link bdRate}
- * @param count how many qualities, evenly spaced, both ends included
- * @returns percent by which the rate differs, at each
+ * The curve that a BD-rate is the mean of: the test codec's rate against the anchor's along the qualities that both
+ * cover.
+ * @param anchor as for {@link bdRate}
+ * @param count number of qualities, evenly spaced, both ends included
+ * @returns percent by which the rate differs at each quality
  * @throws CodecError `usage`, as {@link bdRate}
  */
 export function relativeRates(
@@ -82,13 +83,13 @@ export function relativeRates(
 }
 
 /**
- * The points of a curve that improve on every cheaper one: what is left of a measured curve whose quality, as it can
- * happen, does not rise with every step of the rate.
+ * The points of a curve that improve on every cheaper one. A measured curve may have points where the rate rises and
+ * the quality does not.
  * @returns points in order of rate, in which rate and quality rise strictly
  */
 export function improving<T extends RateQuality>(points: readonly T[]): T[] {
   const kept: T[] = [];
-  // Of points with one rate the best comes first, and the others do not improve on it.
+  // Among points of equal rate the best comes first, and the others do not improve on it.
   for (const point of points.toSorted((a, b) => a.rate - b.rate || b.quality - a.quality)) {
     if (kept.length === 0 || point.quality > kept[kept.length - 1].quality) kept.push(point);
   }
@@ -104,7 +105,7 @@ function byQuality({ rates, qualities }: Curve): Nodes {
   return { x: qualities, y: rates.map(Math.log) };
 }
 
-/** The points in order of rate, checked. */
+/** Checks the points and puts them in order of rate. */
 function nodes(name: string, points: readonly RateQuality[]): Curve {
   checkList(name, points);
   if (points.length < FEWEST_POINTS) throw invalidArgument(name, `at least ${FEWEST_POINTS} points`, points.length);
@@ -125,13 +126,13 @@ function nodes(name: string, points: readonly RateQuality[]): Curve {
   return { rates: sorted.map(({ rate }) => rate), qualities: sorted.map(({ quality }) => quality) };
 }
 
-/** Mean of b - a over the x that both cover. */
+/** Mean of b - a over the x that both curves cover. */
 function meanDifference(a: Nodes, b: Nodes, name: string): { value: number; overlap: [number, number] } {
   const [low, high] = overlapOf(a, b, name);
   return { value: (integral(b, low, high) - integral(a, low, high)) / (high - low), overlap: [low, high] };
 }
 
-/** The x that both cover. */
+/** The interval of x that both curves cover. */
 function overlapOf(a: Nodes, b: Nodes, name: string): [number, number] {
   const low = Math.max(a.x[0], b.x[0]);
   const high = Math.min(a.x[a.x.length - 1], b.x[b.x.length - 1]);
@@ -142,7 +143,7 @@ function overlapOf(a: Nodes, b: Nodes, name: string): [number, number] {
   );
 }
 
-/** Integral from `low` to `high`, within the nodes, of the PCHIP interpolation. */
+/** Integral of the PCHIP interpolation from `low` to `high`, which lie within the nodes. */
 function integral({ x, y }: Nodes, low: number, high: number): number {
   let sum = 0;
   for (const { start, end, y: at, slope, c2, c3 } of pieces({ x, y })) {
@@ -155,7 +156,7 @@ function integral({ x, y }: Nodes, low: number, high: number): number {
   return sum;
 }
 
-/** The interpolation within the nodes. */
+/** The interpolation at x, which lies within the nodes. */
 function valueAt(curve: Nodes, x: number): number {
   const all = pieces(curve);
   const { start, y, slope, c2, c3 } = all.find(({ end }) => x <= end) ?? all[all.length - 1];
@@ -163,7 +164,7 @@ function valueAt(curve: Nodes, x: number): number {
   return y + u * (slope + u * (c2 + u * c3));
 }
 
-/** The PCHIP interpolation between two nodes: y + slope u + c2 u^2 + c3 u^3, u from the first. */
+/** The PCHIP interpolation between two nodes: y + slope u + c2 u^2 + c3 u^3, u counted from the first node. */
 interface Piece {
   readonly start: number;
   readonly end: number;
@@ -190,8 +191,8 @@ function pieces({ x, y }: Nodes): Piece[] {
 }
 
 /**
- * Slopes at the nodes: Fritsch & Butland's weighted harmonic means inside, and three-point differences kept from
- * overshooting at the ends (Moler, "Numerical Computing with MATLAB", chapter 3, `pchip`).
+ * Slopes at the nodes: Fritsch & Butland's weighted harmonic means inside; at the ends, three-point differences limited
+ * so that they do not overshoot (Moler, "Numerical Computing with MATLAB", chapter 3, `pchip`).
  */
 function pchipSlopes(x: readonly number[], y: readonly number[]): number[] {
   const steps = x.slice(1).map((value, i) => value - x[i]);
@@ -208,7 +209,7 @@ function pchipSlopes(x: readonly number[], y: readonly number[]): number[] {
   });
 }
 
-/** Slope at an end, from the interval next to it and the one after. */
+/** Slope at an end, from the adjacent interval and the one after it. */
 function endSlope(near: number, far: number, secant: number, farSecant: number): number {
   const slope = ((2 * near + far) * secant - near * farSecant) / (near + far);
   if (slope * secant <= 0) return 0;

@@ -1,17 +1,19 @@
-/** Confidence intervals by the bootstrap (Efron 1979): what a number would be for other pictures of the same kind. */
+/**
+ * Confidence intervals by the bootstrap (Efron 1979): how much a number would vary for other pictures of the same kind.
+ */
 import { integerStream, uniforms } from '../common/random.js';
 
-/** The middle 95 % of what resamples give. */
+/** Share of the resamples inside the interval: the middle 95 %. */
 const CONFIDENCE = 0.95;
-/** Samples that are drawn. */
+/** Number of resamples. */
 export const RESAMPLES = 2000;
-/** Of resamples without a number, at most; otherwise there is no interval. */
+/** Highest share of resamples without a value; above it there is no interval. */
 const MOST_MISSING = 0.05;
 
 /**
- * Samples with replacement of `count` pictures, each of as many: the same ones each time, so that what is compared is compared on the
- * same pictures, and a report is the same when it is made again.
- * @returns places of pictures, from 0
+ * Samples `count` of `count` pictures with replacement, many times. Every call draws the same resamples, so comparisons
+ * use the same pictures and a report can be reproduced.
+ * @returns indices of pictures, from 0
  */
 export function resamplesOf(count: number): number[][] {
   const uniform = uniforms(integerStream(`ddpm-codec bootstrap/${count}`));
@@ -19,8 +21,8 @@ export function resamplesOf(count: number): number[][] {
 }
 
 /**
- * Percentile interval of 95 %.
- * @param values of the resamples; null where there is none
+ * 95 % percentile interval.
+ * @param values one for each resample; null where there is none
  * @returns lower end first; null where too many resamples have no value
  */
 export function percentileInterval(values: readonly (number | null)[]): [number, number] | null {
@@ -30,7 +32,7 @@ export function percentileInterval(values: readonly (number | null)[]): [number,
   return [quantile(found, tail), quantile(found, 1 - tail)];
 }
 
-/** Linear between neighbours. @param sorted ascending */
+/** Interpolates linearly between neighbours. @param sorted ascending */
 function quantile(sorted: readonly number[], share: number): number {
   const place = share * (sorted.length - 1);
   const below = Math.floor(place);

@@ -8,30 +8,30 @@ export interface PlotArea {
   readonly height: number;
   readonly x: Axis;
   readonly y: Axis;
-  /** What is cut at the edges of the area; its left top corner is at 0, 0. */
+  /** Drawn inside the area and clipped at its edges; the area's top left corner is at 0, 0. */
   readonly content: readonly Markup[];
 }
 
 const TITLE_FONT = 14;
 const AXIS_TITLE_FONT = 13;
-/** Around a figure. */
+/** Pixels around a figure. */
 const PADDING = 8;
 const TICK = 5;
-/** Between a tick's label and what is beside it. */
+/** Pixels between a tick's label and what is next to it. */
 const GAP = 4;
 const GRID = '#e4e4e4';
 const MINOR_GRID = '#f3f3f3';
 const AXIS = '#888';
-/** From a text's base line to its middle, by the font's size. */
+/** From a text's baseline to its middle, as a share of the font size. */
 const MIDDLE = 0.35;
-/** From the area's lower edge to the base line of the labels, and to that of the title. */
+/** From the area's lower edge to the baselines of the labels and of the title. */
 const LABEL_BASE = TICK + LABEL_FONT;
 const TITLE_BASE = LABEL_BASE + GAP + AXIS_TITLE_FONT;
 
-/** Pixels below a plot area that its axis takes. */
+/** Height of the axis below a plot area, in pixels. */
 export const BELOW = TITLE_BASE + GAP;
 
-/** Pixels left of a plot area that its axis takes. */
+/** Width of the axis left of a plot area, in pixels. */
 export function roomLeft({ y }: Pick<PlotArea, 'y'>): number {
   return labelsLeft(y) + 2 * GAP + AXIS_TITLE_FONT;
 }
@@ -40,7 +40,7 @@ function labelsLeft({ ticks }: Axis): number {
   return TICK + GAP + Math.max(0, ...ticks.map(({ label }) => textWidth(label, LABEL_FONT)));
 }
 
-/** Drawn with the area's left top corner at 0, 0. */
+/** Drawn with the area's top left corner at 0, 0. */
 export function plotArea(area: PlotArea): Markup {
   const { width, height, x, y, content } = area;
   const grid = [
@@ -72,7 +72,7 @@ ${clipped(area, content)}
 <text transform="translate(${pixel(-labelsLeft(y) - 2 * GAP)},${height / 2}) rotate(-90)" text-anchor="middle" font-size="${AXIS_TITLE_FONT}">${y.title}</text>`;
 }
 
-/** A whole figure. @param body with its left top corner at 0, 0 */
+/** A whole figure. @param body with its top left corner at 0, 0 */
 export function figureOf(body: Markup, width: number, height: number, title?: string): string {
   const above = title === undefined ? 0 : 2 * TITLE_FONT;
   const inner = Math.max(width, title === undefined ? 0 : textWidth(title, TITLE_FONT));
@@ -88,17 +88,17 @@ ${heading}<g transform="translate(${PADDING},${PADDING + above})">${body}</g>
 `.text;
 }
 
-/** `M` and `L` of a path through points in pixels. */
+/** A path of `M` and `L` through points in pixels. */
 export function pathThrough(points: readonly (readonly [x: number, y: number])[]): string {
   return points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${pixel(x)},${pixel(y)}`).join('');
 }
 
-/** With two decimals, which is more than one sees. */
+/** With two decimals, more than anyone can see. */
 export function pixel(value: number): string {
   return String(Math.round(100 * value) / 100 + 0);
 }
 
-/** In the middle of a pixel, where a thin line is sharp. */
+/** Moves a position to the middle of a pixel, where a thin line is sharp. */
 function crisp(value: number): number {
   return Math.round(value) + 0.5;
 }
@@ -109,7 +109,7 @@ function lines(xs: readonly number[], ys: readonly number[], { width, height }: 
 }
 
 function clipped({ width, height }: PlotArea, content: readonly Markup[]): Markup {
-  // Several figures stand on one page, where each id is to be there once.
+  // A page holds several figures, and each id must be unique on it.
   const hash = createHash('sha256').update(`${width} ${height}`);
   for (const { text } of content) hash.update(text);
   const id = `clip-${hash.digest('hex').slice(0, 12)}`;

@@ -1,12 +1,12 @@
-/** What decoding takes, in the unit that papers compare codecs by. */
+/** Complexity of decoding, in the unit that papers use. */
 import { readLayout } from '../codec/format/layout.js';
 import type { Model } from '../codec/model.js';
 import { evaluationMultiplyAdds, updateMultiplyAdds } from '../model/multiply-adds.js';
 import { placeAsked, workAt } from '../model/pyramid.js';
 
 /**
- * Thousands of multiply-adds for each pixel (kMAC/pixel) of decoding a whole file that has no tail: the network and its update for all
- * steps, and the network for the picture that is shown. Looking up codewords is not counted.
+ * Thousands of multiply-adds per pixel (kMAC/pixel) for decoding a whole file without a tail. It counts the network and
+ * its updates over all steps, and the network for the final picture. It does not count looking up codewords.
  * @returns 0 for a file without steps
  */
 export function decodingKmac(bytes: Uint8Array, model: Model): number {
@@ -15,7 +15,7 @@ export function decodingKmac(bytes: Uint8Array, model: Model): number {
   const place = (t: number) => ({ width: header.width, height: header.height, detail: header.detail, t });
   const evaluation = evaluationMultiplyAdds(config, header, tiling, update);
   let sum = 0;
-  // Where updates begin, and at which size: where the network was asked last.
+  // The place where the network last ran in full: updates start from it, at its size.
   let asked = place(schedule.timesteps);
   for (const { s, asks } of written.slice(0, -1)) {
     if (asks || update === undefined) {

@@ -1,8 +1,8 @@
 /**
- * A network that compares two pictures, such as LPIPS or DISTS, which the user brings as an ONNX file. What it has to look like:
+ * A network that compares two pictures, such as LPIPS or DISTS. The user brings it as an ONNX file with:
  *
- * - Two inputs, float32, [N, 3, H, W], H and W open: RGB, 0..1, the original first. N is open or 1. What else a network wants, such as
- *   another range or normalisation, belongs into its graph.
+ * - Two inputs, float32, [N, 3, H, W], H and W open: RGB, 0..1, the original first. N is open or 1. Any other range or
+ *   normalisation belongs in the graph.
  * - One output: float32 with one value for each pair.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -11,11 +11,11 @@ import { checkOpaque } from '../image/alpha.js';
 import { checkImage, checkSameSize, type RgbImage } from '../image/image.js';
 import { CHANNELS, openOnnxFile, runOnnx, writePicture } from './onnx-file.js';
 
-/** A network that says how far two pictures are apart. */
+/** A network that measures how far apart two pictures are. */
 export interface DistanceNetwork {
   /**
-   * @throws CodecError 'image' for pictures of different sizes, and transparent ones; 'model' when the network fails, or gives what it
-   *   should not
+   * @throws CodecError 'image' for pictures of different sizes, and transparent ones; 'model' when the network fails or
+   *   its output is invalid
    */
   distance(original: RgbImage, decoded: RgbImage): Promise<number>;
   dispose(): Promise<void>;
@@ -23,8 +23,8 @@ export interface DistanceNetwork {
 
 /**
  * Opens a network that compares pictures.
- * @throws CodecError 'file' when there is no such file; 'model' when it is no ONNX network with such inputs and output; 'engine'
- *   without onnxruntime-node
+ * @throws CodecError 'file' when there is no such file; 'model' when it is not an ONNX network with such inputs and
+ *   output; 'engine' without onnxruntime-node
  */
 export async function openDistanceNetwork(path: string, threads?: number): Promise<DistanceNetwork> {
   const file = await openOnnxFile(path, 'a network that compares pictures', threads);

@@ -1,9 +1,9 @@
 /**
- * A network that turns pictures into feature vectors, which the user brings as an ONNX file. What it has to look like:
+ * A network that turns pictures into feature vectors. The user brings it as an ONNX file with:
  *
- * - One input, float32, [N, 3, H, W] or [N, H, W, 3]; RGB, 0..1. What else a network wants, such as another range or
- *   normalisation, belongs into its graph. Pictures are resized to H x W with libvips' cubic kernel; where H and W are left
- *   open they come as they are, and must be of one size. N may be open or fixed.
+ * - One input, float32, [N, 3, H, W] or [N, H, W, 3]; RGB, 0..1. Any other range or normalisation belongs in the
+ *   graph. Pictures are resized to H x W with libvips' cubic kernel. Where H and W are open, pictures keep their size
+ *   and must all have the same one. N may be open or fixed.
  * - An output `features`, or one output of any name: [N, D] or [N, D, 1, 1].
  * - For inception scores an output `probabilities` or `logits`, [N, C].
  */
@@ -14,26 +14,26 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { checkImage, type RgbImage } from '../image/image.js';
 import { CHANNELS, openOnnxFile, runOnnx, writePicture } from './onnx-file.js';
 
-/** Pictures evaluated side by side, where the network leaves it open. */
+/** Batch size where the network leaves it open. */
 const BATCH = 16;
 
-/** What a network makes of a picture. */
+/** The network's output for one picture. */
 export interface Features {
   readonly features: Float32Array;
-  /** Of the classes, adding up to 1; where the network gives them. */
+  /** Probabilities of the classes, adding up to 1; only where the network gives them. */
   readonly probabilities?: Float32Array;
 }
 
-/** A network that gives features of pictures, for distances between sets of them. */
+/** A network that computes features of pictures, for distances between sets of them. */
 export interface FeatureNetwork {
-  /** For people: layout and size of its input. */
+  /** Layout and size of its input, for people. */
   readonly description: string;
-  /** Pictures that are best evaluated together. */
+  /** Best batch size. */
   readonly batch: number;
   /**
    * @param images up to `batch` of them
-   * @throws CodecError 'image' for images of different sizes where the network leaves theirs open; 'model' when the
-   *   network fails, or gives what it should not
+   * @throws CodecError 'image' for images of different sizes where the network leaves the size open; 'model' when the
+   *   network fails or its output is invalid
    */
   evaluate(images: readonly RgbImage[]): Promise<Features[]>;
   dispose(): Promise<void>;
@@ -41,8 +41,8 @@ export interface FeatureNetwork {
 
 /**
  * Opens a feature network.
- * @throws CodecError 'file' when there is no such file; 'model' when it is no ONNX network with such inputs and outputs;
- *   'engine' without onnxruntime-node
+ * @throws CodecError 'file' when there is no such file; 'model' when it is not an ONNX network with such inputs and
+ *   outputs; 'engine' without onnxruntime-node
  */
 export async function openFeatureNetwork(path: string, threads?: number): Promise<FeatureNetwork> {
   const file = await openOnnxFile(path, 'a feature network', threads);
@@ -88,7 +88,7 @@ export async function openFeatureNetwork(path: string, threads?: number): Promis
 }
 
 /**
- * What a network makes of images, one batch at a time.
+ * Runs a network on images, one batch at a time.
  * @returns in the order of the images
  * @throws as {@link FeatureNetwork.evaluate}
  */
@@ -109,7 +109,7 @@ export async function* featuresOf(images: AsyncIterable<RgbImage>, network: Feat
 interface Input {
   readonly name: string;
   readonly layout: 'NCHW' | 'NHWC';
-  /** Each undefined where the network leaves it open. */
+  /** undefined where the network leaves it open, like the sizes below. */
   readonly batch: number | undefined;
   readonly height: number | undefined;
   readonly width: number | undefined;

@@ -1,6 +1,6 @@
 /**
- * Distances between sets of images by what a network makes of them: the Fréchet inception distance (Heusel et al. 2017) and
- * the inception score (Salimans et al. 2016).
+ * Distances between sets of images from a network's output: the Fréchet inception distance (Heusel et al. 2017) and the
+ * inception score (Salimans et al. 2016).
  */
 import { EigenvalueDecomposition, Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { checkArgument, checkList, checkMade } from '../common/arguments.js';
@@ -11,7 +11,7 @@ export interface Gaussian {
   readonly mean: Float64Array;
   /** Symmetric, divided by count - 1. */
   readonly covariance: Matrix;
-  /** Vectors it was made of. */
+  /** Number of vectors. */
   readonly count: number;
 }
 
@@ -22,17 +22,17 @@ export interface GaussianFit {
   gaussian(): Gaussian;
 }
 
-/** Of vectors; a covariance of so many takes 2 GB. */
+/** Most dimensions of a vector; such a covariance takes 2 GB. */
 const MOST_DIMENSIONS = 2 ** 14;
 
 /**
  * Begins to fit a Gaussian to vectors.
  * @param dimensions of every vector, 1..16384
- * @throws CodecError `usage` for another number
+ * @throws CodecError `usage` for any other number
  */
 export function fitGaussian(dimensions: number): GaussianFit {
   checkArgument('dimensions', { type: 'number', integer: true, least: 1, most: MOST_DIMENSIONS }, dimensions);
-  // Sums are of differences to the first vector, so that a large mean takes no digits from the covariance.
+  // We sum differences from the first vector, so that a large mean does not cost the covariance precision.
   let first: Float32Array | undefined;
   let count = 0;
   const sum = new Float64Array(dimensions);
@@ -68,10 +68,10 @@ export function fitGaussian(dimensions: number): GaussianFit {
 }
 
 /**
- * Squared Fréchet (Wasserstein-2) distance of two Gaussians, |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson & Landau
- * 1982): the FID, where they are fitted to features. The trace of (A B)^(1/2) is that of (A^(1/2) B A^(1/2))^(1/2), which
- * is symmetric, so that nothing imaginary has to be dropped.
- * @throws CodecError `usage` for different numbers of dimensions, and what is no Gaussian
+ * Squared Fréchet (Wasserstein-2) distance of two Gaussians, |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson &
+ * Landau 1982). For Gaussians fitted to features it is the FID. The trace of (A B)^(1/2) equals the trace of (A^(1/2) B
+ * A^(1/2))^(1/2), which is symmetric, so there is no imaginary part to drop.
+ * @throws CodecError `usage` for different numbers of dimensions, and values that are not Gaussians
  */
 export function frechetDistance(a: Gaussian, b: Gaussian): number {
   for (const gaussian of [a, b]) checkGaussian(gaussian);
@@ -85,9 +85,10 @@ export function frechetDistance(a: Gaussian, b: Gaussian): number {
 }
 
 /**
- * The {@link frechetDistance} of two sets of feature vectors. Of no more vectors than dimensions no covariance is made: with the vectors
- * less their means as rows of X and Y the trace of the root is the sum of the singular values of X Y^T / sqrt((n - 1) (m - 1)).
- * @throws CodecError `usage` for fewer than two vectors in a set, and vectors that are not of one length
+ * The {@link frechetDistance} of two sets of feature vectors. Where there are no more vectors than dimensions, no
+ * covariance is computed: with the centred vectors as rows of X and Y, the trace of the root is the sum of the singular
+ * values of X Y^T / sqrt((n - 1) (m - 1)).
+ * @throws CodecError `usage` for fewer than two vectors in a set, and vectors of different lengths
  */
 export function frechetDistanceOfSets(a: readonly Float32Array[], b: readonly Float32Array[]): number {
   for (const set of [a, b]) {
@@ -118,7 +119,7 @@ export function frechetDistanceOfSets(a: readonly Float32Array[], b: readonly Fl
 
 interface Centred {
   readonly mean: Float64Array;
-  /** Vectors less the mean, so scaled that their products add up to the covariance. */
+  /** Centred vectors, scaled so that their products add up to the covariance. */
   readonly rows: Matrix;
 }
 
@@ -149,7 +150,10 @@ function checkVector(name: string, vector: unknown, length?: number): asserts ve
   }
 }
 
-/** The positive semidefinite square root of a positive semidefinite matrix; eigenvalues below 0 are rounding errors. */
+/**
+ * The positive semidefinite square root of a positive semidefinite matrix; eigenvalues below 0 count as rounding
+ * errors.
+ */
 export function symmetricSquareRoot(matrix: Matrix): Matrix {
   const { eigenvectorMatrix: vectors, realEigenvalues: values } = eigen(matrix);
   const roots = Matrix.diag(values.map((value) => Math.sqrt(Math.max(0, value))));
@@ -160,27 +164,27 @@ function eigen(matrix: Matrix): EigenvalueDecomposition {
   return new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
 }
 
-/** Rid of what rounding made unsymmetric. */
+/** Removes the asymmetry that rounding causes. */
 function symmetric(matrix: Matrix): Matrix {
   return Matrix.add(matrix, matrix.transpose()).mul(0.5);
 }
 
-/** An inception score: mean over parts of the set, and their standard deviation, as it is published. */
+/** An inception score as it is published: mean and standard deviation over parts of the set. */
 export interface InceptionScore {
   readonly value: number;
-  /** Over the parts, divided by their number; NaN for a single one. */
+  /** Over the parts, divided by their number; NaN for a single part. */
   readonly standardDeviation: number;
   readonly parts: number;
 }
 
-/** Parts a set is cut into by convention. */
+/** Conventional number of parts of a set. */
 const PARTS = 10;
 
 /**
- * exp of the mean KL(p(y|x) || p(y)), 1 up to the number of classes, p(y) the mean over the part; in ten parts by convention,
- * in one where there are fewer than 100 images.
+ * exp of the mean KL(p(y|x) || p(y)), from 1 to the number of classes; p(y) is the mean over the part. A set is cut
+ * into ten parts by convention; sets of fewer than 100 images stay whole.
  * @param probabilities of the classes, one array for each image
- * @throws CodecError `usage` for no images, and rows that are not of one length
+ * @throws CodecError `usage` for no images, and rows of different lengths
  */
 export function inceptionScore(
   probabilities: readonly Float32Array[],

@@ -7,12 +7,12 @@ import { tikzPicture } from './tikz.js';
 export const FIGURE_FORMATS = ['svg', 'png', 'tex'] as const;
 export type FigureFormat = (typeof FIGURE_FORMATS)[number];
 
-/** Pixels of a PNG for each of the SVG's. */
+/** Pixels of a PNG per pixel of the SVG. */
 const ZOOM = 2;
 
 /**
- * The format a file name asks for.
- * @throws CodecError `usage` when its extension is none of them
+ * The format that a file name asks for.
+ * @throws CodecError `usage` for any other extension
  */
 export function figureFormat(path: string): FigureFormat {
   const extension = extname(path).toLowerCase();

@@ -1,29 +1,29 @@
 /**
- * JPEG XL by wasm-vips: libvips, which sharp is, too, compiled to WebAssembly with libjxl. One file of it is loaded when the
- * first picture is coded, from the package itself.
+ * JPEG XL by wasm-vips: libvips, which sharp also uses, compiled to WebAssembly with libjxl. libjxl is a separate file
+ * of that package. It is loaded when the first picture is coded.
  */
 import { createRequire } from 'node:module';
 import type Vips from 'wasm-vips';
 import { CodecError } from '../common/errors.js';
 import type { RgbImage } from '../image/image.js';
 
-/** What libjxl is asked for besides the quality. */
+/** Options for libjxl besides the quality. */
 export interface JpegXlSettings {
   /** 1..9. */
   readonly effort: number;
-  /** Whatever the quality. */
+  /** Lossless, regardless of the quality. */
   readonly lossless: boolean;
 }
 
-/** Of libjxl, for the record. */
+/** Version of libjxl, for the record. */
 export function jpegXlVersion(): string {
   return createRequire(import.meta.url)('wasm-vips/versions').jxl;
 }
 
 /**
- * A bare codestream, without the boxes of a container.
- * @param quality 1..100, the distance as `cjxl -q` has it (JxlEncoderDistanceFromQuality): 0.1 + 0.09 (100 - quality)
- * from 30 on, below it (53 quality² / 3000 - 1.15 quality + 25); 100 is lossless
+ * Encodes a bare codestream, without the boxes of a container.
+ * @param quality 1..100, converted to a distance like `cjxl -q` (JxlEncoderDistanceFromQuality): 0.1 + 0.09 (100 -
+ *   quality) from 30 on, below it (53 quality² / 3000 - 1.15 quality + 25); 100 is lossless
  */
 export async function encodeJpegXl(image: RgbImage, settings: JpegXlSettings, quality: number): Promise<Buffer> {
   const vips = await loadJpegXl();
@@ -58,7 +58,7 @@ export async function decodeJpegXl(file: Uint8Array): Promise<RgbImage> {
 
 let opened: Promise<typeof Vips> | undefined;
 
-/** Loads libjxl, once for the process; without it the first picture that is coded pays for that. */
+/** Loads libjxl, once per process. Otherwise the first picture pays for loading. */
 export function loadJpegXl(): Promise<typeof Vips> {
   opened ??= import('wasm-vips').then((module) => module.default({ dynamicLibraries: ['vips-jxl.wasm'] }));
   return opened;

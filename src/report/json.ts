@@ -1,11 +1,14 @@
-/** JSON for people: what fits on a line is on one line, so that a curve has a line for each point. */
+/** JSON for people: what fits on a line stays on one line, so that each point of a curve has its own line. */
 import { printable } from '../common/printable.js';
 
 const LINE = 200;
 
-/** Numbers that JSON lacks (the PSNR of equal pictures is infinite) become null; of characters nothing stands for itself that acts on a terminal. */
+/**
+ * Formats a value as JSON. Numbers that JSON lacks (the PSNR of equal pictures is infinite) become null; characters
+ * that act on a terminal are escaped.
+ */
 export function formatJson(value: unknown): string {
-  // What JSON leaves out is left out here, too.
+  // Removes what JSON leaves out.
   return `${lines(JSON.parse(JSON.stringify(value)), '')}\n`;
 }
 

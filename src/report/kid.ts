@@ -2,12 +2,15 @@
 import { checkList } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 
-/** Pairs are taken within blocks of about so many vectors, of whole groups and two of them at least: the cost is their square. */
+/**
+ * Approximate number of vectors in a block. Pairs are taken within blocks, since the cost is quadratic. A block has
+ * whole groups, at least two.
+ */
 const BLOCK = 1000;
-/** Parts of which one after the other is left out, for the standard error. */
+/** Number of jackknife parts for the standard error. */
 const PARTS = 10;
 
-/** A distance between sets, estimated without bias: that of two equal sets may be below 0. */
+/** A distance between sets. The estimate is unbiased, so it may be below 0 for equal sets. */
 export interface KernelDistance {
   readonly value: number;
   /** null where there are fewer than 3 groups. */
@@ -15,16 +18,17 @@ export interface KernelDistance {
 }
 
 /**
- * Squared maximum mean discrepancy with the kernel (x y / D + 1)^3, D the dimensions of the features: the mean over pairs i, j of
- * different vectors of k(a_i, a_j) + k(b_i, b_j) - k(a_i, b_j) - k(a_j, b_i). It is the U-statistic of Gretton et al. (2012, Lemma 6), unbiased also where
- * a_i and b_i belong together, as a picture and what was decoded do; common implementations count k(a_i, b_i), too, and are too low there.
- * Vectors of one group belong together as well: unless there is only one, pairs within a group are left out. Of more than 1,000 vectors it is the mean over
- * the pairs within blocks of them.
+ * Squared maximum mean discrepancy with the kernel (x y / D + 1)^3, D the dimensions of the features: the mean of
+ * k(a_i, a_j) + k(b_i, b_j) - k(a_i, b_j) - k(a_j, b_i) over pairs i, j of different vectors. It is the U-statistic of
+ * Gretton et al. (2012, Lemma 6). It is unbiased even where a_i and b_i belong together, such as a picture and its
+ * decoded version. Common implementations also count k(a_i, b_i), and are too low there. Vectors of one group belong
+ * together as well: pairs within a group are left out, unless there is only one group. For more than 1,000 vectors the
+ * mean is over the pairs within blocks.
  *
- * The standard error is a jackknife's: ten parts, one after the other left out.
- * @param groups of each pair of vectors the group, from 0, which stays together in a block and a part: patches of one picture. By default
- *   each is its own
- * @throws CodecError `usage` for fewer than two pairs, sets of different sizes, and vectors that are not of one length
+ * The standard error is a jackknife estimate: ten parts, each left out in turn.
+ * @param groups the group of each pair of vectors, from 0; a group, such as the patches of one picture, stays together
+ *   in a block and a part. By default each pair is its own group
+ * @throws CodecError `usage` for fewer than two pairs, sets of different sizes, and vectors of different lengths
  */
 export function kernelDistance(
   a: readonly Float32Array[],
@@ -45,7 +49,7 @@ export function kernelDistance(
   const order = [...new Set(groupOf)];
   const place = new Map(order.map((group, i) => [group, i]));
   const parts = Math.min(PARTS, order.length);
-  // Each has two groups at least, or there would be no pair in it.
+  // Each block has at least two groups; with one it would have no pairs.
   const blocks = Math.max(1, Math.min(Math.ceil(a.length / BLOCK), Math.floor(order.length / 2)));
   const members = Array.from({ length: blocks }, (): Member[] => []);
   for (const [i, group] of groupOf.entries()) {
@@ -66,11 +70,11 @@ interface Member {
   readonly a: Float32Array;
   readonly b: Float32Array;
   readonly part: number;
-  /** Pairs of one are left out. */
+  /** Pairs within a group are left out. */
   readonly group: number;
 }
 
-/** Sum and number of the pairs of a block, by the parts that both are of. */
+/** Sum and number of a block's pairs, by the parts of the two members. */
 interface PairSums {
   readonly sums: readonly Float64Array[];
   readonly counts: readonly Float64Array[];
@@ -90,7 +94,7 @@ function pairSums(block: readonly Member[], parts: number): PairSums {
   return { sums, counts };
 }
 
-/** Over the pairs of all blocks. @param without a part */
+/** The mean over the pairs of all blocks. @param without a part to leave out */
 function meanOf(blocks: readonly PairSums[], without?: number): number {
   let [sum, count] = [0, 0];
   for (const { sums, counts } of blocks) {

@@ -2,7 +2,7 @@
 import { printable } from '../common/printable.js';
 import type { TextTable } from './text-table.js';
 
-/** What stands for itself in LaTeX's text with another sign, and signs that its fonts have under other names. */
+/** Characters that LaTeX does not print as themselves, and characters that its fonts have under other names. */
 const SIGNS: Readonly<Record<string, string>> = {
   '\\': '\\textbackslash{}',
   '{': '\\{',
@@ -33,19 +33,22 @@ const SIGNS: Readonly<Record<string, string>> = {
   '²': '$^2$',
 };
 
-/** A text of one line, whatever is in it; letters that no Latin font of LaTeX has become question marks. */
+/** Any text as one line of LaTeX; letters that no Latin font of LaTeX has become question marks. */
 export function asLatex(text: string): string {
   return [...printable(text)]
     .map((sign) => SIGNS[sign] ?? (/[\x20-\x7e\u00a1-\u00ff\u0100-\u017f]/.test(sign) ? sign : '?'))
     .join('');
 }
 
-/** A cell: a sign before a number is a minus, not a hyphen. */
+/** A cell: a hyphen before a number becomes a minus sign. */
 function cell(text: string): string {
   return asLatex(text).replace(/(^|\s)-(?=\d)/g, '$1$-$');
 }
 
-/** A `tabular` with the rules of the package booktabs, to be put where a table goes; what it shows is a comment before it. */
+/**
+ * A `tabular` with the rules of the booktabs package, without a surrounding table; title and note come before it as
+ * comments.
+ */
 export function latexTable({ title, note, head, rows }: TextTable): string {
   const line = (cells: readonly string[]) => `${cells.map(cell).join(' & ')} \\\\`;
   const [first, ...others] = head;

@@ -1,4 +1,4 @@
-/** Figures of curves over one axis, as SVG: the look that all of them share. */
+/** Figures of curves over one axis, as SVG, in the style that all of them share. */
 import { createAxis, extentOf, LABEL_FONT, textWidth } from './axis.js';
 import { BELOW, figureOf, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { type Markup, markup } from './markup.js';
@@ -8,10 +8,10 @@ import type { Family } from './published.js';
 export type LineKind = 'ours' | 'theory' | 'measured' | 'published';
 
 export interface PlotLine {
-  /** For the legend; unlike those of the other lines. */
+  /** For the legend; different from those of the other lines. */
   readonly label: string;
   readonly kind: LineKind;
-  /** Of a published line, which has a colour of it. */
+  /** Family of a published line; it decides the colour. */
   readonly family?: Family;
   readonly points: readonly { readonly x: number; readonly y: number }[];
 }
@@ -20,24 +20,24 @@ export interface PlotAxis {
   /** With its unit. */
   readonly title: string;
   readonly type: 'linear' | 'log';
-  /** Ends; default those of the points. Points beyond are left out, lines to them are cut. */
+  /** Ends of the axis; by default those of the points. Points beyond are left out, lines to them are clipped. */
   readonly domain?: readonly [number, number];
 }
 
 export interface LinePlot {
-  /** Above the figure. */
+  /** Shown above the figure. */
   readonly title?: string;
   readonly x: PlotAxis;
   readonly y: PlotAxis;
   /** In the order of the legend; those without a point within the axes are left out. */
   readonly lines: readonly PlotLine[];
-  /** Where names stand: below in a legend (the default), or each beside the end of its line. */
+  /** Where names go: below in a legend (the default), or each beside the end of its line. */
   readonly names?: 'legend' | 'beside';
   /** Default: {@link PAGE_SIZE}. */
   readonly size?: PlotSize;
 }
 
-/** Of a plot area, in pixels. */
+/** Size of a plot area, in pixels. */
 export interface PlotSize {
   readonly width: number;
   readonly height: number;
@@ -45,31 +45,34 @@ export interface PlotSize {
 
 /** For pages and slides. */
 export const PAGE_SIZE: PlotSize = { width: 520, height: 380 };
-/** For a column of a paper, where the same letters are to be read in half the width. */
+/** For a column of a paper: text of the same size stays readable at half the width. */
 export const COLUMN_SIZE: PlotSize = { width: 340, height: 260 };
 const LEGEND_COLUMNS = 2;
 const LEGEND_ROW = 20;
-/** Characters of a label in the legend; of a longer one the middle is left out, since names of runs differ at their ends. */
+/**
+ * Maximum characters of a label in the legend. Longer labels lose their middle, since names of runs differ at their
+ * ends.
+ */
 const LABEL_LENGTH = 45;
-/** Pixels of the piece of line before it. */
+/** Length of the line sample before a label, in pixels. */
 const SWATCH = 24;
 const GAP = 8;
 const DOT_RADIUS = 2.4;
-/** From one name beside a line to the next. */
+/** Vertical distance between two names beside lines. */
 const NAME_ROW = 14;
 /** Pixels from the area to a name beside it. */
 const LEADER = 20;
-/** What labels of the last ticks may stand out above and on the right. */
+/** Room for labels of the last ticks that stick out above and on the right. */
 const ABOVE = 6;
 const BESIDE = 16;
-/** By kind; used again where there are more lines. */
+/** Colours by kind, reused in order where there are more lines. */
 const COLOURS: Readonly<Record<LineKind, readonly string[]>> = {
   ours: '#d62728 #ff9896 #8c1d1d #f77f4f'.split(' '),
   theory: '#111111 #777777'.split(' '),
   measured: '#1f77b4 #2ca02c #9467bd #ff7f0e #17becf #8c564b #aec7e8 #98df8a #c5b0d5 #ffbb78'.split(' '),
   published: '#e377c2 #8da0cb #66a61e #a6761d #66c2a5 #e6ab02 #7570b3 #fb9a99 #444444 #5f9ea0'.split(' '),
 };
-/** Of published lines of a family: shades of one colour. */
+/** Colours of published lines by family: shades of one colour. */
 export const FAMILY_COLOURS: Readonly<Record<Family, readonly string[]>> = {
   classical: '#333333 #6b6b6b #8f8f8f #4d5a66 #a39a8f'.split(' '),
   learned: '#007a5e #6a3d9a #2b8cbe #b0539d #5b8c1f #1c9e9e #8c6bb1 #d6498f #3f51b5 #00a86b #8a5a78'.split(' '),
@@ -82,7 +85,7 @@ const DASHES: Readonly<Record<LineKind, readonly number[]>> = {
   published: [6, 3],
 };
 const THICKNESSES: Readonly<Record<LineKind, number>> = { ours: 3, theory: 2, measured: 2, published: 1.2 };
-/** Published lines with more points than this have no dots, in which they would drown. */
+/** Published lines with more points than this have no dots, which would clutter them. */
 const MOST_DOTS = 11;
 
 type Corner = readonly [x: number, y: number];
@@ -100,7 +103,7 @@ interface Curve extends Pick<PlotLine, 'label' | 'kind'> {
  * @returns undefined when no point is within the axes
  */
 export function linePlot({ title, x, y, lines, names = 'legend', size = PAGE_SIZE }: LinePlot): string | undefined {
-  // Colours before lines are left out, so that one has the same colour by every measure.
+  // Colours are chosen before lines are left out, so that a line has the same colour for every measure.
   const colours = coloursOf(lines);
   const drawable = lines.map((line, i) => ({
     ...line,
@@ -170,7 +173,10 @@ function dotAt([x, y]: Corner): Markup {
   return markup`<circle cx="${pixel(x)}" cy="${pixel(y)}" r="${DOT_RADIUS}"/>`;
 }
 
-/** Each beside the last point of its line that is shown, no nearer to another than they can be read, with a line from there. */
+/**
+ * Puts each name beside the last visible point of its line, connected to it by a line, with enough distance between
+ * names to read them.
+ */
 function namesBeside(curves: readonly Curve[], size: PlotSize): { readonly mark: Markup; readonly width: number } {
   const ends = curves
     .map((curve) => ({ ...curve, end: lastShown(curve.corners, size) }))
@@ -197,7 +203,9 @@ function lastShown(corners: readonly Corner[], { width, height }: PlotSize): Cor
   return shown ?? corners[corners.length - 1];
 }
 
-/** Ascending places moved apart to a distance, as little as goes, within 0..length as far as they fit. */
+/**
+ * Moves ascending places apart to a minimum distance, as little as possible, and within 0..length as far as they fit.
+ */
 function spread(wanted: readonly number[], distance: number, length: number): number[] {
   const places = [...wanted];
   for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i], places[i - 1] + distance);
@@ -209,7 +217,7 @@ function spread(wanted: readonly number[], distance: number, length: number): nu
   return places;
 }
 
-/** Column by column, with its left top corner at 0, 0. */
+/** Filled column by column, with its top left corner at 0, 0. */
 function legendOf(
   curves: readonly Curve[],
   size: PlotSize,
@@ -243,7 +251,7 @@ function shortened(label: string): string {
   return `${characters.slice(0, half).join('')}…${characters.slice(-half).join('')}`;
 }
 
-/** Dots where there was a file. */
+/** Whether points are drawn as dots: where each stands for a separate file. */
 function hasDots(kind: LineKind, points: number): boolean {
   return kind === 'measured' || (kind === 'published' && points <= MOST_DOTS);
 }

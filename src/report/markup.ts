@@ -1,14 +1,14 @@
-/** HTML, SVG and Markdown as text, sound whatever texts are in it. */
+/** Builds HTML, SVG and Markdown that stay valid whatever texts they contain. */
 import { printable } from '../common/printable.js';
 
-/** What needs no escaping any more. */
+/** Text that is already escaped. */
 export class Markup {
   constructor(readonly text: string) {}
 }
 
 export type Part = Markup | string | number | readonly Part[];
 
-/** A template whose texts are escaped, other than what such templates made. */
+/** A template that escapes its values, except `Markup`. */
 export function markup(strings: TemplateStringsArray, ...values: Part[]): Markup {
   return new Markup(strings.reduce((text, string, i) => text + render(values[i - 1]) + string));
 }
@@ -21,10 +21,10 @@ function render(part: Part): string {
     .replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** What no escape brings into XML, besides what is not {@link printable}. */
+/** Characters that XML cannot hold even when escaped, besides those that are not {@link printable}. */
 const NOT_XML = /[\ufffe\uffff]/g;
 
-/** A text in Markdown: one line that neither begins HTML nor ends a cell of a table. */
+/** A text for Markdown: one line that neither starts HTML nor ends a table cell. */
 export function asMarkdown(text: string): string {
   return printable(text).replace(/[<|]/g, '\\$&');
 }

@@ -1,4 +1,4 @@
-/** Networks that the user brings as ONNX files: opening them, and giving them pictures. */
+/** ONNX files that the user brings: opening them, and giving them pictures. */
 import type { InferenceSession } from 'onnxruntime-node';
 import { checkOption, checkText } from '../common/arguments.js';
 import { CodecError } from '../common/errors.js';
@@ -16,8 +16,8 @@ export interface OnnxFile {
 /**
  * Opens a network.
  * @param need what needs it, for the message where onnxruntime-node is missing
- * @throws CodecError 'file' when there is no such file; 'model' when it is no ONNX network that can be run; 'engine' without
- *   onnxruntime-node
+ * @throws CodecError 'file' when there is no such file; 'model' when it is not an ONNX network that can run; 'engine'
+ *   without onnxruntime-node
  */
 export async function openOnnxFile(path: string, need: string, threads?: number): Promise<OnnxFile> {
   checkText('path', path);
@@ -48,7 +48,7 @@ export async function runOnnx(
   });
 }
 
-/** Writes the picture of a batch, RGB from 0 to 1. @param index of the picture in the batch */
+/** Writes a picture into a batch, as RGB from 0 to 1. @param index of the picture in the batch */
 export function writePicture(
   { width, height, data }: RgbImage,
   layout: 'NCHW' | 'NHWC',

@@ -1,9 +1,9 @@
-/** Panels of figures that show how something with an error bar goes along an axis. */
+/** Panels of figures that show values with error bars along an axis. */
 import { createAxis, extentOf } from './axis.js';
 import { BELOW, figureOf, type PlotArea, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { markup } from './markup.js';
 
-/** Where a value is, and the ends of its error bar. */
+/** A value's position, and the ends of its error bar. */
 export interface PanelPoint {
   readonly x: number;
   readonly value: number;
@@ -12,7 +12,7 @@ export interface PanelPoint {
 }
 
 export interface PanelOptions {
-  /** Of the axes, with units. */
+  /** Titles of the axes, with units. */
   readonly x: string;
   readonly y: string;
   readonly points: readonly PanelPoint[];
@@ -22,17 +22,17 @@ export interface PanelOptions {
 
 const WIDTH = 640;
 const HEIGHT = 220;
-/** What labels of the last ticks may stand out above and on the right. */
+/** Room for labels of the last ticks that stick out above and on the right. */
 const ABOVE = 6;
 const BESIDE = 16;
 /** From a panel's axis to the next panel. */
 const GAP = 18;
 const COLOUR = '#4682b4';
 
-/** An SVG of panels, one above the other. */
+/** An SVG of panels stacked vertically. */
 export function panelFigure(panels: readonly PanelOptions[], title?: string): string {
   const areas = panels.map(areaOf);
-  // One for all, so that they stand below each other.
+  // The same for all panels, so that they line up.
   const left = Math.max(0, ...areas.map(roomLeft));
   const each = ABOVE + HEIGHT + BELOW;
   const body = areas.map(
@@ -55,7 +55,7 @@ function areaOf({ x, y, points, xScale = 'linear', yScale = 'linear' }: PanelOpt
     y: createAxis('y', {
       title: y,
       type: yScale,
-      // With the error bars, where there are any.
+      // Includes the error bars, where there are any.
       domain: extentOf(
         points.flatMap(({ value, low, high }) => [value, low, high]),
         yScale,

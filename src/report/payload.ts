@@ -1,19 +1,19 @@
 /**
- * What is left of a file without its container. A picture of 32x32 pixels takes a few hundred bytes, and of a JPEG or AVIF
- * of it most are the container: how the coded data would fare in a smaller one is worth knowing, as long as it is told
- * apart from what is on the disk. Counted are the bytes that depend on the picture:
+ * Size of a file without its container. A picture of 32x32 pixels takes a few hundred bytes. In JPEG and AVIF most of
+ * these are the container, so it is worth knowing how the coded data would do in a smaller one. Keep this size apart
+ * from the size on disk. It counts the bytes that depend on the picture:
  *
  * - JPEG: the segments DHT and SOS with the scans after them. Not counted: SOI, APPn, DQT, SOFn, DRI, COM, EOI.
  * - WebP: the data of the chunk VP8 or VP8L. Not counted: RIFF header, chunk headers and padding.
  * - AVIF: the data of the box mdat. Not counted: all other boxes.
  * - PNG: the data of the chunks IDAT. Not counted: signature, lengths, types and checksums, other chunks.
- * - JPEG XL: a bare codestream but for its signature. The headers after it are not whole bytes, and are counted.
+ * - JPEG XL: a bare codestream without its signature. The headers after it are not whole bytes, and are counted.
  */
 import { CodecError } from '../common/errors.js';
 
 /**
- * Bytes of a file without its container.
- * @throws CodecError `format` when it is not a whole file of that format
+ * Size of a file without its container, in bytes.
+ * @throws CodecError `format` when it is not a complete file of that format
  */
 export function payloadBytes(file: Uint8Array, format: keyof typeof PAYLOADS): number {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
@@ -47,7 +47,7 @@ function jpegPayload(view: DataView): number {
   }
 }
 
-/** Where the next marker is that is neither a stuffed byte (0xff00) nor a restart. */
+/** Position of the next marker that is neither a stuffed byte (0xff00) nor a restart. */
 function endOfScan(view: DataView, from: number): number {
   for (let at = from; ; at++) {
     const pair = view.getUint16(at);

@@ -9,21 +9,21 @@ import { fromUnit } from '../image/pixels.js';
 import { encode } from '../node/encode.js';
 import { type RatePoint, ratePoint } from './rate-point.js';
 
-/** A file cut off after one of its steps. */
+/** A file truncated after one of its steps. */
 export interface ProgressivePoint extends RatePoint {
   /** Timestep reached. */
   readonly t: number;
   /** Sum of KL(q||p) of the steps so far, in bits. */
   readonly klBits: number;
-  /** Wall clock of decoding up to here, with this picture, measuring and other pictures left out. */
+  /** Wall-clock time of decoding up to here, including this picture; measuring and other pictures are left out. */
   readonly decodeSeconds: number;
 }
 
-/** What one step takes, alone. */
+/** Size of a single step. */
 export interface StepSize {
   /** Timestep reached. */
   readonly t: number;
-  /** Of the file; steps are not padded to bytes. */
+  /** Bits in the file; steps are not padded to bytes. */
   readonly bits: number;
   /** KL(q||p): what an ideal coder would have needed. */
   readonly klBits: number;
@@ -33,26 +33,32 @@ export interface ProgressiveSweep {
   /** The file. */
   readonly bytes: Uint8Array;
   readonly headerBytes: number;
-  /** `bytes` has 8 headerBytes bits and those of the steps, rounded up to a byte, then those of a tail. */
+  /**
+   * `bytes` consists of 8 headerBytes bits and the bits of the steps, rounded up to a byte, and then the bits of a
+   * tail.
+   */
   readonly steps: readonly StepSize[];
-  /** For each realism: the bare header first, then points along the steps ({@link SweepOptions.points}); last those in a tail. */
+  /**
+   * One curve for each realism: first the bare header, then points along the steps ({@link SweepOptions.points}), last
+   * points in a tail.
+   */
   readonly curves: readonly (readonly ProgressivePoint[])[];
-  /** Wall clock of making the file. */
+  /** Wall-clock time of encoding the file. */
   readonly encodeSeconds: number;
-  /** Of the encoder, on the whole picture. */
+  /** Evaluations by the encoder, on the whole picture. */
   readonly networkEvaluations: number;
 }
 
 export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
   /**
-   * About how many points, evenly spread in bytes, besides the bare header. Default one for each step after which the network is asked, where
-   * a picture costs least, and eight in a tail.
+   * Approximate number of points besides the bare header, evenly spread in bytes. By default there is one for each step
+   * after which the network runs, where a picture costs least, and eight in a tail.
    */
   readonly points?: number;
-  /** With which points are decoded, each 0..1; default 0 alone. */
+  /** Realisms with which points are decoded, each 0..1; default 0 alone. */
   readonly realisms?: readonly number[];
   /**
-   * Told what the decoder made of the file at each point, in the order of `realisms` there. Its time is not counted.
+   * Called with the decoded picture at each point, in the order of `realisms`. Its time is not counted.
    * @param curve index of the realism
    */
   readonly onPicture?: (picture: RgbImage, point: ProgressivePoint, curve: number) => void | Promise<void>;
@@ -64,9 +70,9 @@ export interface SweepOptions extends Omit<EncodeOptions, 'onProgress'> {
 const TAIL_POINTS = 8;
 
 /**
- * Makes one file and measures what a decoder makes of it along its steps. Nothing is taken from the encoder but
- * the sums of KL.
- * @param options of the encoder say where the file ends
+ * Encodes one file and measures what a decoder makes of it along its steps. The only numbers that come from the encoder
+ * are the sums of KL.
+ * @param options encoder options, which decide where the file ends
  * @throws CodecError as `encode` does
  */
 export async function sweepProgressive(

@@ -1,4 +1,6 @@
-/** Points that others have published, in `published/`: what is drawn beside measurements, with where it is from. */
+/**
+ * Points that others have published, from `published/`: figures show them beside our measurements, with their sources.
+ */
 import { readFile } from 'node:fs/promises';
 import { counted } from '../common/counted.js';
 import type { ImageResult } from './rd/results.js';
@@ -6,52 +8,52 @@ import type { ImageResult } from './rd/results.js';
 const DIRECTORY = new URL('../../published/', import.meta.url);
 
 export interface PublishedSet {
-  /** Which images. */
+  /** Name of the set of images. */
   readonly set: string;
-  /** Hashes of their pixels, where the means are over exactly these, as `ImageResult` has them. */
+  /** Hashes of the images' pixels, as in `ImageResult`; where the means hold for exactly these images. */
   readonly pixels?: readonly string[];
-  /** Width and height of each of them, where those of a part are near enough. */
+  /** Width and height of every image; where means over a part of the set are close enough to compare. */
   readonly side?: number;
-  /** Label of the curve that others are compared with unless another is asked for. */
+  /** Label of the default anchor: the curve that others are compared with. */
   readonly anchor?: string;
   readonly curves: readonly PublishedCurve[];
 }
 
 export interface PublishedCurve {
   readonly label: string;
-  /** Sizes of files, or sums of KL that no file was made of. */
+  /** Sizes of files, or sums of KL without a file. */
   readonly rate: 'file' | 'kl';
-  /** Where the points are from, and their licence. */
+  /** Source of the points, and their licence. */
   readonly source: string;
-  /** What kind of codec it is. */
+  /** Kind of codec. */
   readonly family?: Family;
-  /** In figures that not all curves of the set have room in it is drawn; where none of a set is, all are. */
+  /** Whether figures without room for all curves show this one. Where no curve of a set is prominent, they show all. */
   readonly prominent?: boolean;
-  /** Where its authors or others say it. */
+  /** Where its authors or others state it. */
   readonly complexity?: Complexity;
   readonly points: readonly PublishedPoint[];
 }
 
-/** Standards and what is like them; networks trained on many pictures; networks fitted to the one picture. */
+/** Standards and similar codecs; networks trained on many pictures; networks fitted to a single picture. */
 export type Family = 'classical' | 'learned' | 'overfitted';
 
 export interface Complexity {
-  /** Thousands of multiply-adds of networks for a pixel, of the largest of its models. */
+  /** Thousands of multiply-adds per pixel of the networks, for the largest of its models. */
   readonly kmacPerPixel: number;
-  /** Of decoding alone, or of the model as a whole, which codes and decodes, as its source counts them. */
+  /** What its source counts: decoding alone, or the whole model, which encodes and decodes. */
   readonly of: 'decoder' | 'model';
   readonly source: string;
 }
 
-/** Means over the set, as published: most are means of PSNR, so that the RMSE is that of the mean. */
+/** Means over the set, as published. Most are means of PSNR, and the RMSE then belongs to the mean PSNR. */
 export interface PublishedPoint {
   readonly bpp: number;
   /** In dB. */
   readonly psnr: number;
-  /** Of that PSNR, grey levels. */
+  /** RMSE of that PSNR, in grey levels. */
   readonly rmse: number;
   readonly msSsim?: number;
-  /** T - t, where the source tells it. */
+  /** T - t, where the source states it. */
   readonly reverseSteps?: number;
 }
 
@@ -61,8 +63,8 @@ export async function readPublished(name: string): Promise<PublishedSet> {
 }
 
 /**
- * Why means over these pictures are not to be compared with those of a set.
- * @returns undefined where they may be
+ * Why means over these pictures cannot be compared with those of a set.
+ * @returns undefined where they can
  */
 export function whyNotOfSet(
   { set, pixels, side }: PublishedSet,
@@ -77,12 +79,12 @@ export function whyNotOfSet(
   return other && `expected ${set} of ${side}x${side}, got a picture of ${other.width}x${other.height}`;
 }
 
-/** The curve with the paper's table 4: rate and distortion by reverse step. */
+/** The curve of the paper's table 4: rate and distortion by reverse step. */
 export function paperTable({ curves }: PublishedSet): readonly PublishedPoint[] | undefined {
   return curves.find(({ points }) => points.every(({ reverseSteps }) => reverseSteps !== undefined))?.points;
 }
 
-/** The curves for figures in which not all have room, and the anchor. @param anchor its label */
+/** Keeps the prominent curves and the anchor, for figures without room for all. @param anchor its label */
 export function prominentCurves(published: PublishedSet, anchor: string | undefined): PublishedSet {
   const some = published.curves.filter(({ prominent, label }) => prominent || label === anchor);
   return published.curves.some(({ prominent }) => prominent) ? { ...published, curves: some } : published;

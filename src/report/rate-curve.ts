@@ -5,15 +5,15 @@ import { msSsimDecibels } from '../image/ms-ssim.js';
 import { type BdResult, bdQuality, bdRate, improving, type RateQuality, relativeRates } from './bd-rate.js';
 import type { RatePoint } from './rate-point.js';
 
-/** What a curve is made of; rates in bits per pixel. */
+/** A point of a curve; rates in bits per pixel. */
 export type CurvePoint = Pick<RatePoint, 'bpp' | 'rmse' | 'msSsim'>;
 
 /** A quality that curves are compared by. */
 export type Measure = 'psnr' | 'msSsim';
 
 /**
- * A curve by one measure, in dB both (MS-SSIM x as -10 log10(1 - x)), in order of rate. Left out: points without the
- * measure, equal pictures, and points that do not improve on a cheaper one.
+ * A curve by one measure, in order of rate. Both measures are in dB: MS-SSIM x as -10 log10(1 - x). Left out are points
+ * without the measure, points of equal pictures, and points that do not improve on a cheaper one.
  */
 export function qualityCurve(points: readonly CurvePoint[], measure: Measure): RateQuality[] {
   const all = points.map((point) => ({ rate: point.bpp, quality: decibels(point, measure) }));
@@ -21,8 +21,8 @@ export function qualityCurve(points: readonly CurvePoint[], measure: Measure): R
 }
 
 /**
- * Bits per dimension at an RMSE: log(rate) is linear in PSNR between the two points next to it. Where the next is equal to the picture,
- * that one's rate is it.
+ * Bits per dimension at an RMSE. log(rate) is linear in PSNR between the two neighbouring points. Where the better of
+ * these is lossless, the result is its rate.
  * @param points of one picture, in any order
  * @param rmse grey levels, above 0
  * @returns null where no two points enclose that RMSE
@@ -40,7 +40,10 @@ export function bitsPerDimAt(points: readonly CurvePoint[], rmse: number): numbe
   return (a.rate ** (1 - share) * b.rate ** share) / 3;
 }
 
-/** BD-rate of `test` against `anchor` by a measure, in percent; null where fewer than 4 points or no quality are in common. */
+/**
+ * BD-rate of `test` against `anchor` by a measure, in percent; null with fewer than 4 points or without a common
+ * quality.
+ */
 export function compareCurves(
   anchor: readonly CurvePoint[],
   test: readonly CurvePoint[],
@@ -49,7 +52,7 @@ export function compareCurves(
   return compare(bdRate, anchor, test, measure);
 }
 
-/** BD-PSNR or BD-MS-SSIM of `test` against `anchor`, in dB; null where fewer than 4 points or no rate are in common. */
+/** BD-PSNR or BD-MS-SSIM of `test` against `anchor`, in dB; null with fewer than 4 points or without a common rate. */
 export function compareQualities(
   anchor: readonly CurvePoint[],
   test: readonly CurvePoint[],
@@ -58,7 +61,10 @@ export function compareQualities(
   return compare(bdQuality, anchor, test, measure);
 }
 
-/** Along the qualities that both cover, by how many percent the rate of `test` differs from the anchor's; empty where {@link compareCurves} is null. */
+/**
+ * By how many percent the rate of `test` differs from the anchor's, along the qualities that both cover; empty where
+ * {@link compareCurves} is null.
+ */
 export function relativeRateCurve(
   anchor: readonly CurvePoint[],
   test: readonly CurvePoint[],
@@ -81,27 +87,30 @@ function orNull<T>(work: () => T): T | null {
   try {
     return work();
   } catch (error) {
-    // Too short or too far apart; what else it refuses, a quality curve does not have.
+    // Curves too short or too far apart. Quality curves give no other reason for an error.
     if (error instanceof CodecError) return null;
     throw error;
   }
 }
 
-/** A point of a mean over pictures. It is a {@link CurvePoint} whose RMSE is that of the mean PSNR. */
+/** A point of a mean over pictures: a {@link CurvePoint} whose RMSE is that of the mean PSNR. */
 export interface MeanPoint {
-  /** The setting that all pictures were coded with here. */
+  /** The setting with which all pictures were coded here. */
   readonly setting: number;
   /** Arithmetic mean of the pictures' rates. */
   readonly bpp: number;
-  /** The same in bits per dimension. */
+  /** The mean rate in bits per dimension. */
   readonly bitsPerDim: number;
-  /** Arithmetic mean of the pictures' PSNR, in dB, as is usual in published curves. */
+  /** Arithmetic mean of the pictures' PSNR, in dB, as is usual for published curves. */
   readonly psnr: number;
-  /** Of that mean PSNR. */
+  /** RMSE of the mean PSNR. */
   readonly rmse: number;
   /** Arithmetic mean of the pictures' RMSE. */
   readonly meanRmse: number;
-  /** Root of the mean of the pictures' squared errors: the RMSE over all samples of all pictures of one size. */
+  /**
+   * Square root of the pictures' mean squared error: for pictures of one size, the RMSE over all samples of all
+   * pictures.
+   */
   readonly rootMeanMse: number;
   /** Arithmetic mean; null where a picture has none. */
   readonly msSsim: number | null;
@@ -112,7 +121,7 @@ export interface MeanPoint {
  * curves cover. Between its points a curve is linear in log(rate) and in dB over the setting.
  * @param curves one for each picture, none empty
  * @param settingOf a number that rises with quality along each curve
- * @param grid settings at which the mean is taken; by default all that any curve has a point at
+ * @param grid settings at which the mean is taken; by default all settings that any curve has a point at
  * @param more other numbers to average; linear over the setting between points, null where a picture has none
  * @returns points in order of setting
  */
@@ -143,8 +152,8 @@ export function meanCurve<T extends CurvePoint, K extends string = never>(
 }
 
 /**
- * Mean curves of some of the pictures, each at the settings that the curves of all of them cover.
- * @returns a function that is given places in `curves`, any of them any number of times, and gives the mean of these
+ * Mean curves of subsets of the pictures. All use the settings that the curves of all pictures cover.
+ * @returns a function from indices into `curves`, repeated or not, to the mean of these curves
  */
 export function meansOfSome<T extends CurvePoint>(
   curves: readonly (readonly T[])[],
@@ -155,7 +164,7 @@ export function meansOfSome<T extends CurvePoint>(
   return (picked) => aligned.map((here) => meanPoint(picked.map((i) => here[i])));
 }
 
-/** Curves at equal settings: for each setting, in order, where it is on each of them. */
+/** Aligns curves at equal settings: for each setting, in order, the place on every curve. */
 function alignCurves<T extends CurvePoint>(
   curves: readonly (readonly T[])[],
   settingOf: (point: T) => number,
@@ -171,7 +180,7 @@ function alignCurves<T extends CurvePoint>(
   return settings.map((setting) => ({ setting, places: sorted.map((points) => placeOf(points, setting)) }));
 }
 
-/** What one curve is at a setting. */
+/** The values of one curve at a setting. */
 interface PicturePoint {
   readonly bpp: number;
   readonly psnr: number;
@@ -188,11 +197,11 @@ function meanPoint(points: readonly PicturePoint[]): PicturePoint & CurvePoint {
   };
 }
 
-/** Where a setting is on a curve: between two of its points, or twice the same one. */
+/** Where a setting lies on a curve: between two of its points, or twice the same one. */
 interface Place<T> {
   readonly a: T;
   readonly b: T;
-  /** 0 at a, 1 at b. */
+  /** Interpolation weight: 0 at a, 1 at b. */
   readonly share: number;
 }
 
@@ -217,7 +226,7 @@ function interpolate(place: Place<CurvePoint>): PicturePoint {
 
 function linear<T>({ a, b, share }: Place<T>, value: (point: T) => number | null): number | null {
   const [from, to] = [value(a), value(b)];
-  // At a point itself, and between equal ones, that value: infinite ones have no difference.
+  // At a point itself, and between equal values, return that value: infinite values have no difference.
   if (share === 1 || from === to) return to;
   return from === null || to === null ? null : from + share * (to - from);
 }
@@ -230,12 +239,12 @@ function decibels(point: CurvePoint, measure: Measure): number {
 /** A mean with its standard error. */
 export interface Average {
   readonly mean: number;
-  /** null of a single value. */
+  /** null for a single value. */
   readonly standardError: number | null;
   readonly count: number;
 }
 
-/** Of the numbers that are there; null when none is. */
+/** The average of the numbers that are present; null when none is. */
 export function average(values: readonly (number | null)[]): Average | null {
   const numbers = values.filter((value) => value !== null);
   const count = numbers.length;

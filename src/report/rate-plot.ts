@@ -6,10 +6,10 @@ import type { Measure } from './rate-curve.js';
 
 /** A curve of a figure. */
 export interface PlotCurve {
-  /** For the legend; unlike those of the other curves. */
+  /** For the legend; different from those of the other curves. */
   readonly label: string;
   readonly kind: LineKind;
-  /** Of a published curve. */
+  /** Family of a published curve. */
   readonly family?: Family;
   readonly points: readonly PlotPoint[];
 }
@@ -23,7 +23,7 @@ export interface PlotPoint {
 }
 
 export interface PlotOptions {
-  /** Above the figure. */
+  /** Shown above the figure. */
   readonly title?: string;
   /** Bits per pixel at the left and right edge. Default: 0.03 to 3. */
   readonly bpp?: readonly [number, number];
@@ -44,7 +44,7 @@ export function ratePlot(
   return linePlot(rateLines(curves, measure, options));
 }
 
-/** The same before it is drawn. */
+/** The lines of that figure before it is drawn. */
 export function rateLines(curves: readonly PlotCurve[], measure: Measure, options: PlotOptions = {}): LinePlot {
   const { title, bpp: domain = [0.03, 3] } = options;
   return {
@@ -60,7 +60,7 @@ export function rateLines(curves: readonly PlotCurve[], measure: Measure, option
   };
 }
 
-/** In dB; NaN where there is none. */
+/** Quality in dB; NaN where there is none. */
 function qualityOf({ psnr, msSsim }: PlotPoint, measure: Measure): number {
   if (measure === 'psnr') return psnr ?? Number.NaN;
   return typeof msSsim === 'number' ? msSsimDecibels(msSsim) : Number.NaN;

@@ -4,7 +4,7 @@ import { psnrOfRmse, rmse } from '../image/metrics.js';
 import { hasMsSsim, hasSsim, msSsim, ssim } from '../image/ms-ssim.js';
 
 export interface RatePoint {
-  /** Of the whole file, header and container included. */
+  /** Size of the whole file, header and container included. */
   readonly bytes: number;
   /** Bits per dimension, 8 bytes / (3 width height). */
   readonly bitsPerDim: number;
@@ -12,13 +12,16 @@ export interface RatePoint {
   readonly bpp: number;
   /** In grey levels, 0..255, over the three channels together. */
   readonly rmse: number;
-  /** In dB, of that RMSE; Infinity (in JSON null) for equal pictures. */
+  /** In dB, of that RMSE; Infinity (null in JSON) for equal pictures. */
   readonly psnr: number;
   /** 0..1; null where the picture is too small for it, or transparent. */
   readonly msSsim: number | null;
-  /** Of a picture too small for MS-SSIM, -1..1; null of a larger one, of less than 11 pixels a side, and of one that is transparent. */
+  /**
+   * -1..1, for pictures too small for MS-SSIM; null for larger pictures, for sides of less than 11 pixels, and for
+   * transparent pictures.
+   */
   readonly ssim: number | null;
-  /** What else was asked for, by its name in `METRICS`; null where a picture has none. */
+  /** Other metrics that were asked for, by their names in `METRICS`; null where a picture has none. */
   readonly metrics?: Readonly<Record<string, number | null>>;
 }
 

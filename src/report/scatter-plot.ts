@@ -1,4 +1,4 @@
-/** Figures of single points with their names, as SVG. */
+/** Scatter plots of labelled points, as SVG. */
 import { createAxis, extentOf, LABEL_FONT, textWidth } from './axis.js';
 import { BELOW, figureOf, type PlotArea, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { PAGE_SIZE } from './line-plot.js';
@@ -9,7 +9,7 @@ export interface ScatterPoint {
   readonly colour: string;
   readonly x: number;
   readonly y: number;
-  /** Drawn as a ring: what it stands for is not quite comparable. */
+  /** Drawn as a ring: the value is not quite comparable. */
   readonly hollow?: boolean;
 }
 
@@ -18,16 +18,16 @@ export interface ScatterPlot {
   readonly x: { readonly title: string; readonly type: 'linear' | 'log' };
   readonly y: { readonly title: string; readonly type: 'linear' | 'log' };
   readonly points: readonly ScatterPoint[];
-  /** Points, in order, that a line leads through. */
+  /** Points to connect by a line, in order. */
   readonly line?: readonly ScatterPoint[];
 }
 
 const { width: WIDTH, height: HEIGHT } = PAGE_SIZE;
 const RADIUS = 4;
 const GAP = 4;
-/** By how much axes go beyond the points: names stand beside these. */
+/** How far axes extend beyond the points, to make room for names beside them. */
 const MARGIN = { linear: 0.12, log: 0.15 };
-/** What labels of the last ticks may stand out above and on the right. */
+/** Room for labels of the last ticks that stick out above and on the right. */
 const ABOVE = 6;
 const BESIDE = 16;
 
@@ -89,7 +89,7 @@ function dot({ colour, hollow }: ScatterPoint, [x, y]: [number, number]): Markup
   return hollow ? markup`${circle(RADIUS, colour)}${circle(RADIUS - 1.5, '#ffffff')}` : circle(RADIUS, colour);
 }
 
-/** Each where it covers least of points and other names: on the right, on the left, above or below. */
+/** Puts each name where it covers the least of points and other names: on the right, on the left, above or below. */
 function namesOf(points: readonly { readonly point: ScatterPoint; readonly at: [number, number] }[]): Markup[] {
   const taken: Box[] = points.map(({ at: [x, y] }) => around(x, y, RADIUS, RADIUS));
   return points.map(({ point: { label, colour }, at: [x, y] }) => {
@@ -108,7 +108,7 @@ function namesOf(points: readonly { readonly point: ScatterPoint; readonly at: [
   });
 }
 
-/** Of a name beside its point, the best first: where the text has its anchor, and at which side of the point. */
+/** Places of a name beside its point, the best first: the text's anchor, and the side of the point. */
 const PLACES = [
   { anchor: 'start', right: 1, down: 0 },
   { anchor: 'end', right: -1, down: 0 },
@@ -124,14 +124,14 @@ function around(x: number, y: number, halfWidth: number, halfHeight: number): Bo
   return { left: x - halfWidth, top: y - halfHeight, right: x + halfWidth, bottom: y + halfHeight };
 }
 
-/** Pixels that two boxes share. */
+/** Area that two boxes share, in pixels. */
 function overlap(a: Box, b: Box): number {
   const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
   const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
   return across > 0 && down > 0 ? across * down : 0;
 }
 
-/** Pixels of a box outside of the area, which count for more than a covered name. */
+/** Area of a box outside of the plot, in pixels; it weighs more than a covered name. */
 function beyond(box: Box): number {
   const all = (box.right - box.left) * (box.bottom - box.top);
   return 10 * (all - overlap(box, { left: 0, top: 0, right: WIDTH, bottom: HEIGHT }));

@@ -2,14 +2,15 @@
 import type { Term } from '../model/likelihood.js';
 import { panelFigure } from './panel.js';
 
-/** Evaluations that a point is the mean of, at least; fewer where there would be hardly any points. */
+/** Minimum number of evaluations averaged into a point; less where too few points would remain. */
 const EVALUATIONS = 32;
 const FEWEST_POINTS = 40;
 const GREY_LEVELS = 127.5;
 
 /**
- * An SVG of two panels over t, both logarithmic: L_{t-1} in bits/dim with its standard error, L_0 at t = 1, and the RMSE of
- * xhat0. Neighbouring timesteps with few evaluations are drawn as their mean; what is 0 has no place on such axes.
+ * An SVG of two panels over t, both logarithmic: L_{t-1} in bits/dim with its standard error, L_0 at t = 1, and the
+ * RMSE of xhat0. Neighbouring timesteps with few evaluations are drawn as their mean. Zeros are left out, since
+ * logarithmic axes cannot show them.
  */
 export function termsPlot(terms: readonly Term[], title?: string): string {
   const groups = grouped(terms);
@@ -19,7 +20,7 @@ export function termsPlot(terms: readonly Term[], title?: string): string {
       {
         x,
         y: 'KL of the step, bits/dim (t = 1: L₀)',
-        // Of the standard error what a logarithmic axis can show.
+        // The part of the standard error that a logarithmic axis can show.
         points: groups
           .filter(({ bits }) => bits > 0)
           .map(({ t, bits, error }) => ({
@@ -51,12 +52,14 @@ export function termsPlot(terms: readonly Term[], title?: string): string {
 interface Group {
   readonly t: number;
   readonly bits: number;
-  /** Standard error of `bits`, 0 where it is not known. */
+  /** Standard error of `bits`, 0 where it is unknown. */
   readonly error: number;
   readonly mse: number;
 }
 
-/** Neighbouring timesteps together, so that each group has evaluations enough; t = 1, another kind of term, for itself. */
+/**
+ * Merges neighbouring timesteps until each group has enough evaluations; t = 1, a different kind of term, stays alone.
+ */
 function grouped(terms: readonly Term[]): Group[] {
   const enough = Math.min(EVALUATIONS, Math.ceil(count(terms) / FEWEST_POINTS));
   const groups: Group[] = [];
@@ -79,7 +82,7 @@ function meanOf(terms: readonly Term[]): Group {
   const mean = (value: (term: Term) => number) =>
     terms.reduce((sum, term) => sum + value(term) * term.evaluations, 0) / n;
   const bits = mean((term) => term.bits.value);
-  // Squares within the timesteps and between them.
+  // Squares within timesteps and between them.
   const squares = terms.reduce((sum, { bits: { value, standardError }, evaluations }) => {
     const within = evaluations > 1 ? standardError ** 2 * evaluations * (evaluations - 1) : 0;
     return sum + within + evaluations * (value - bits) ** 2;

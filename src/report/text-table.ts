@@ -3,10 +3,10 @@ import { asMarkdown } from './markup.js';
 
 export interface TextTable {
   readonly title: string;
-  /** What it shows and how. */
+  /** What the table shows and how. */
   readonly note: string;
   readonly head: readonly string[];
-  /** Cells as they are read; the first says what the row is of. */
+  /** Formatted cells; the first names the row. */
   readonly rows: readonly (readonly string[])[];
 }
 

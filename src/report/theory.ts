@@ -1,8 +1,10 @@
 /**
- * What an ideal coder would need with the same model: one that sends a sample of q(x_s|x_t, x_0) for exactly KL(q||p) bits.
+ * What an ideal coder would need with the same model: a coder that sends a sample of q(x_s|x_t, x_0) with exactly
+ * KL(q||p) bits.
  *
- * Two ways to take the sum, which agree as far as the model's chain keeps to q: `independent`, as the authors of the paper
- * computed figure 5 and table 4 (a fresh x_t ~ q(x_t|x_0) for every t), and `chain`, one run through the steps of a file.
+ * There are two ways to compute the sum, which agree as far as the model's chain follows q. `independent` is how the
+ * authors of the paper computed figure 5 and table 4: a fresh x_t ~ q(x_t|x_0) for every t. `chain` is one run through
+ * the steps of a file.
  */
 import { Chain } from '../codec/chain.js';
 import { readLayout } from '../codec/format/layout.js';
@@ -23,20 +25,23 @@ export interface TheoryPoint {
   readonly bitsPerDim: number;
   /** klBits / (width height). */
   readonly bpp: number;
-  /** Of xhat0(x_t), in grey levels. */
+  /** RMSE of xhat0(x_t), in grey levels. */
   readonly rmse: number;
   /** In dB, of that RMSE. */
   readonly psnr: number;
   readonly msSsim: null;
 }
 
-/** Timesteps at which {@link independentCurve} runs the network, besides T: even in log snr but for rounding. */
+/**
+ * Number of timesteps besides T at which {@link independentCurve} runs the network: evenly spaced in log snr, up to
+ * rounding.
+ */
 const NOISE_LEVELS = 64;
 
 /**
- * KL(q||p) of all steps t -> t - 1 of length one, from T down, with x_t drawn anew for each t and xhat0 clipped to [-1, 1]; the
- * RMSE is of xhat0 before it is rounded. At T = 1000 the network runs at about 60 of the timesteps; in between, log of the
- * squared error is linear in log snr, which takes a sixteenth of the time.
+ * KL(q||p) of all steps t -> t - 1 of length one, from T down, with x_t drawn anew for each t and xhat0 clipped to [-1,
+ * 1]. The RMSE is of xhat0 before rounding. At T = 1000 the network runs at about 60 of the timesteps. In between, the
+ * log of the squared error is interpolated linearly in log snr, which takes a sixteenth of the time.
  * @param stream of the noise
  */
 export async function independentCurve(
@@ -66,7 +71,7 @@ export async function independentCurve(
   return points;
 }
 
-/** T first, then down to 1. */
+/** T first, then in descending order to 1. */
 function noiseLevels(snr: Float64Array, timesteps: number): number[] {
   const range = Math.log(snr[1] / snr[timesteps]);
   const levels = new Set([timesteps]);
@@ -92,9 +97,9 @@ function between(
 }
 
 /**
- * The chain of a file with z = delta + noise, a true sample of q(x_s|x_t, x_0), in the place of its codewords, and the KL as its
- * price; until the RMSE of the 8-bit picture is at `targetRmse`. After the last step of the file those follow that its encoder
- * planned and did not write.
+ * The chain of a file with true samples of q(x_s|x_t, x_0), z = delta + noise, in place of codewords, at the cost of
+ * the KL. It ends when the RMSE of the 8-bit picture reaches `targetRmse`. After the file's last step it continues with
+ * the steps that the encoder planned but did not write.
  * @param stream of the noise
  */
 export async function chainCurve(

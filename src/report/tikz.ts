@@ -1,12 +1,13 @@
 /**
- * Figures for LaTeX: our SVG as a picture of the package TikZ, whose text LaTeX sets in the document's own font. It is as wide as the line it
- * stands in. What our figures are drawn with is known here (`chart.ts`, `line-plot.ts`, `panel.ts`, `scatter-plot.ts`), and nothing else.
+ * Figures for LaTeX: converts our SVG to a TikZ picture, so that LaTeX sets the text in the document's font. The
+ * picture is as wide as the line. It supports only what our figures use (`chart.ts`, `line-plot.ts`, `panel.ts`,
+ * `scatter-plot.ts`).
  */
 import { asLatex } from './latex.js';
 
 type Attributes = Readonly<Record<string, string>>;
 
-/** What children have from the elements around them. */
+/** Attributes that children inherit. */
 interface Style {
   readonly anchor: string;
   readonly fontSize: number;
@@ -16,7 +17,7 @@ interface Style {
 const ANCHORS: Readonly<Record<string, string>> = { start: 'base west', middle: 'base', end: 'base east' };
 const NAMED: Readonly<Record<string, string>> = { white: '#ffffff', black: '#000000' };
 
-/** @throws Error for what is no figure of ours */
+/** @throws Error for anything but a figure of ours */
 export function tikzPicture(svg: string): string {
   const body = elementsOf(svg);
   const [root] = body;
@@ -41,11 +42,11 @@ interface Element {
   readonly name: string;
   readonly attributes: Attributes;
   readonly children: Element[];
-  /** Of a text. */
+  /** Content of a text element. */
   text: string;
 }
 
-/** Elements of an SVG that `markup` made: without comments, and with references by number. */
+/** Elements of an SVG that `markup` made: it has no comments, and only numeric character references. */
 function elementsOf(svg: string): Element[] {
   const root: Element = { name: '', attributes: {}, children: [], text: '' };
   const open = [root];
@@ -158,7 +159,7 @@ function strokeOf({ stroke, 'stroke-width': thickness = '1', 'stroke-dasharray':
   ].join(', ');
 }
 
-/** Of a path of straight lines. */
+/** A path of straight lines. */
 function pathOf(d: string): string {
   let [x, y] = [0, 0];
   let path = '';
@@ -189,7 +190,7 @@ function pathOf(d: string): string {
   return path.trim();
 }
 
-/** @param what of TikZ: draw, fill or text */
+/** @param what TikZ option: draw, fill or text */
 function colour(what: string, value: string): string {
   const hex = NAMED[value] ?? value;
   const digits = /^#([0-9a-f]{3}|[0-9a-f]{6})$/i.exec(hex)?.[1];

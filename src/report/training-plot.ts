@@ -1,12 +1,12 @@
-/** The plot of a training log: loss and validation bound over the images seen. */
+/** The plot of a training log: loss and validation bound over the number of images seen. */
 import { type GenericSchema, type InferOutput, is, looseObject, maxValue, minValue, number, pipe } from 'valibot';
 import { panelFigure } from './panel.js';
 
-/** Lines of `log.jsonl`; others than `step` and `validation` are not drawn. */
+/** Lines of `log.jsonl`; only `step` and `validation` are drawn. */
 export type LogLine = { readonly type: string } & Readonly<Record<string, unknown>>;
 
 const images = pipe(number(), minValue(0), maxValue(Number.MAX_SAFE_INTEGER));
-/** Losses and bounds of networks that learn are smaller by far. */
+/** Limits of the drawn values: losses and bounds of networks that learn are far smaller. */
 const drawn = pipe(number(), minValue(-1e6), maxValue(1e6));
 const STEP = looseObject({ images, smoothLoss: drawn });
 const VALIDATION = looseObject({
@@ -14,7 +14,7 @@ const VALIDATION = looseObject({
   bound: looseObject({ total: looseObject({ value: drawn, standardError: drawn }) }),
 });
 
-/** Points of the loss curve; a longer log is thinned. */
+/** Maximum points of the loss curve; a longer log is thinned. */
 const MOST_POINTS = 1000;
 
 /** An SVG of two panels, one above the other; a panel without data is left out. */
@@ -32,7 +32,7 @@ export function trainingPlot(log: readonly LogLine[]): string {
   ]);
 }
 
-/** Lines of a type that have what is drawn of them: a log is a file like others, and may be damaged. */
+/** Lines of a type that have the fields to draw: like any file, a log may be damaged. */
 function linesOf<S extends GenericSchema>(log: readonly LogLine[], wanted: string, schema: S): InferOutput<S>[] {
   return log.filter((line) => line.type === wanted && is(schema, line)) as InferOutput<S>[];
 }

@@ -1,4 +1,4 @@
-/** `ddpm-codec data`: fetches what models are trained on. */
+/** `ddpm-codec data`: fetches training data. */
 import { resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { type OutputArgs, outputOptions } from '../args.js';

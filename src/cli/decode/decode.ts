@@ -48,62 +48,65 @@ interface DecodeArgs extends EngineArgs, OutputArgs {
   readonly model?: string;
 }
 
-/** What is reported of a decoded file: `--json` prints `{"images": [...]}` with one of these for each. */
+/** The report of a decoded file: `--json` prints `{"images": [...]}` with one report for each. */
 export interface DecodeReport {
   readonly input: string;
   readonly output: string;
   readonly width: number;
   readonly height: number;
-  /** Bytes up to the last whole step that was used. */
+  /** Bytes up to the end of the last whole step that was decoded. */
   readonly bytesUsed: number;
   /** Length of the file. */
   readonly bytesTotal: number;
   readonly stepsUsed: number;
-  /** Steps the encoder wrote; the file may hold fewer. */
+  /** Number of steps that the encoder wrote; the file may hold fewer. */
   readonly stepsTotal: number;
   /** Timestep reached. */
   readonly t: number;
   /** 8 * bytesUsed / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Samples, of width * height * 3, that a tail has sent. */
+  /** Number of samples received from a tail, of width * height * 3. */
   readonly knownSamples: number;
-  /** Of the alpha plane: `missing` where what is used of the file ends inside it, and the picture is opaque; `none` in a file without. */
+  /**
+   * State of the alpha plane: `missing` where the decoded part of the file ends inside it, and the picture is opaque;
+   * `none` in a file without one.
+   */
   readonly alpha: 'none' | 'missing' | 'whole';
   /** The file holds everything its encoder wrote. */
   readonly complete: boolean;
-  /** The picture is the encoder's, to the bit, by its checksum. */
+  /** The checksum confirms that the picture is the encoder's, to the bit. */
   readonly lossless: boolean;
-  /** A checksum shows that the file is damaged; only with `--tolerant`. */
+  /** A checksum shows damage in the file; only with `--tolerant`. */
   readonly damaged: boolean;
-  /** Bytes after the end of the file, which nothing reads. */
+  /** Bytes after the end of the file, which are ignored. */
   readonly trailingBytes: number;
-  /** The metadata of the file are not what was written. */
+  /** The file's metadata differ from those that were written. */
   readonly metadataDamaged: boolean;
   readonly realism: Realism;
-  /** From its first step to its last; in a batch others go on at the same time. */
+  /** From the file's first step to its last; in a batch, others run at the same time. */
   readonly seconds: number;
-  /** How much of that was the network's. */
+  /** The network's part of these seconds. */
   readonly networkSeconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
   /** With `--progressive`. */
   readonly progressive?: ProgressiveReport;
-  /** With several rates, from low to high; the rest is about the last one. */
+  /** With several rates, in ascending order; the other fields describe the last one. */
   readonly rates?: readonly RateReport[];
 }
 
-/** Options of a run that have been checked. */
+/** Checked options of a run. */
 interface Settings {
   readonly codec: OptionValues<typeof DECODE_OPTIONS>;
-  /** From low to high. */
+  /** In ascending order. */
   readonly rates: readonly Rate[];
   readonly model: string | undefined;
   readonly force: boolean;
-  /** Directory for the progressive pictures of a job. */
+  /** Directory for a job's progressive pictures. */
   readonly progressiveDirectory: (job: Job) => string | undefined;
 }
 
-/** What yargs is told of the options. */
+/** The options for yargs. */
 export const DECODE_FLAGS = {
   output: {
     alias: 'o',
@@ -192,7 +195,7 @@ async function decodeFiles(args: Arguments<DecodeArgs>): Promise<void> {
   });
 }
 
-/** Several rates are several pictures, and nothing else. */
+/** Refuses several rates together with `-o -` or `--progressive`. */
 function checkSeveral({ output, progressive }: DecodeArgs): void {
   if (output === STANDARD_STREAM) {
     throw new CodecError('usage', '-o -: expected one rate with it; the pictures at several go to files');
@@ -228,14 +231,14 @@ async function decodeCoded(
   context.announce(model, engine);
   const progress = openProgress(console, name);
   const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;
-  // The sizes of a file that is still coming have no meaning before it is there.
+  // A file that is still arriving cannot be decoded at given sizes, so it is collected first.
   const bytes = several && !(source instanceof Uint8Array) ? await collect(source, sizes.at(-1)!) : source;
   const options: DecodeOptions = {
     ...codec,
     ...(maxBytes !== undefined && { maxBytes }),
     ...(several && { progressivePoints: sizes, onPoint: (point) => several.add(point) }),
     ...(progressive && { onPoint: (point) => progressive.add(point) }),
-    // Which points lie evenly in a stream is not known before its end: there it is all of them, as they come.
+    // A stream's evenly spread points are only known at its end, so it shows all points as they come.
     ...(progressive &&
       bytes instanceof Uint8Array && {
         progressivePoints: sizesOnTheWay(bytes, readLayout(bytes, model), {

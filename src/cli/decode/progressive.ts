@@ -1,4 +1,4 @@
-/** The pictures of `decode --progressive`: one for each point on the way, and all of them on a contact sheet. */
+/** The pictures of `decode --progressive`: one for each intermediate point, and a contact sheet of all. */
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { DecodePoint } from '../../codec/api.js';
@@ -14,14 +14,15 @@ import { STANDARD_STREAM } from '../streams.js';
 
 const SHEET_NAME = 'contact-sheet.png';
 
-/** The names of {@link pictureName}. */
+/** File names as {@link pictureName} makes them. */
 const PICTURE_NAME = /^\d{2,}-\d+\.\d{4,}\.png$/;
 
 /**
- * About `points` sizes in bytes up to the end of what is used of a file, each larger than the one before by about the same factor: as
- * much happens in the first hundredth of a file as in all the rest. Among the steps each is the end of one.
+ * About `points` sizes in bytes, up to the end of the decoded part of a file. Each is larger than the one before by
+ * about the same factor, since the first hundredth of a file changes as much as all the rest. Sizes within the steps
+ * are ends of steps.
  * @param bytes the file, from its first byte on
- * @param limits of what is used of it
+ * @param limits of the part to decode
  */
 export function sizesOnTheWay(
   bytes: Uint8Array,
@@ -41,7 +42,7 @@ export function sizesOnTheWay(
   return [...new Set(goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal))];
 }
 
-/** A picture on the way. */
+/** An intermediate picture. */
 export interface PointReport extends Pick<DecodePoint, 'bytesUsed' | 'stepsUsed' | 't' | 'bitsPerDim' | 'alpha'> {
   readonly output: string;
 }
@@ -59,15 +60,16 @@ export interface ProgressiveOutput {
   finish(): Promise<ProgressiveReport>;
 }
 
-/** The directory of a job's pictures: of one file the one named, of several one below it for each. */
+/** The directory of a job's pictures: the named one for a single file; for several files a subdirectory for each. */
 export function directoryOf({ output }: Job, { batch }: JobPlan, named: string): string {
   return batch ? join(named, basename(output)) : named;
 }
 
 /**
- * Says before long work what would make {@link openProgressiveOutput} fail after it, or take the place of something else.
+ * Reports, before long work, what would make {@link openProgressiveOutput} fail or overwrite other files afterwards.
  * @param named the directory that `--progressive` names
- * @throws CodecError `usage` for directories that are in the way of an output or of each other, and as {@link openProgressiveOutput}
+ * @throws CodecError `usage` for directories that collide with an output or with each other, and as
+ *   {@link openProgressiveOutput}
  */
 export async function checkDirectories(plan: JobPlan, named: string, options: WriteOptions): Promise<void> {
   const outputs = new Map<string, string>();
@@ -92,7 +94,7 @@ export async function checkDirectories(plan: JobPlan, named: string, options: Wr
 }
 
 /**
- * Makes the directory and sees to it that its pictures will be those of one run.
+ * Makes the directory and ensures that it will only hold pictures of this run.
  * @throws CodecError `file` when it cannot be written, or holds pictures of an earlier run and `force` is not set
  */
 export async function openProgressiveOutput(directory: string, options: WriteOptions): Promise<ProgressiveOutput> {
@@ -116,7 +118,7 @@ export async function openProgressiveOutput(directory: string, options: WriteOpt
   };
 }
 
-/** Names of pictures of another run, which would stay between the new ones; none without `force`. */
+/** Names of pictures of an earlier run, which would mix with the new ones. Without `force` any of them is an error. */
 async function findEarlier(directory: string, options: WriteOptions): Promise<string[]> {
   await makeDirectory(directory);
   await checkWritable(join(directory, SHEET_NAME), options);
@@ -130,19 +132,19 @@ function pictureName(number: number, bitsPerDim: number): string {
   return `${String(number).padStart(2, '0')}-${bitsPerDim.toFixed(Math.max(4, decimalsFor(bitsPerDim, 3)))}.png`;
 }
 
-/** Rates with two digits that count, or as many more as it takes to tell them apart. */
+/** Rates with two significant digits, or more where needed to tell them apart. */
 export function distinctLabels(rates: readonly number[]): string[] {
   const withDigits = (digits: number) => rates.map((rate) => rate.toFixed(Math.max(2, decimalsFor(rate, digits))));
   const apart = [2, 3, 4, 5].find((digits) => new Set(withDigits(digits)).size === new Set(rates).size);
   return withDigits(apart ?? 6);
 }
 
-/** Decimals with which a number has so many digits after its leading zeros. */
+/** Decimals that show so many digits after the leading zeros of a number. */
 function decimalsFor(value: number, digits: number): number {
   return value > 0 && value < 1 ? digits - 1 - Math.floor(Math.log10(value)) : digits - 1;
 }
 
-/** Whether a file of this name in the directory is one that is written there. */
+/** Whether this run could write a file of this name in the directory. */
 function isOurs(name: string): boolean {
   return name === SHEET_NAME || PICTURE_NAME.test(name);
 }

@@ -8,15 +8,15 @@ import { type Job, outputsOf } from '../jobs.js';
 import { formatOf, type WriteOptions, writeResult } from '../output.js';
 import type { PointReport } from './progressive.js';
 
-/** A rate in bits per dimension, and as it was typed, for the name of its picture. */
+/** A rate in bits per dimension, with its typed form for the name of its picture. */
 export interface Rate {
   readonly value: number;
   readonly text: string;
 }
 
 /**
- * `--rate`, checked: one, or several with commas between, from low to high.
- * @throws CodecError `usage` for what is no rate, and for one that is there twice
+ * Checks `--rate`: one rate, or several separated by commas. They are returned in ascending order.
+ * @throws CodecError `usage` for anything that is not a rate, and for duplicates
  */
 export function readRates(typed: unknown): readonly Rate[] {
   if (typed === undefined) return [];
@@ -30,7 +30,7 @@ export function readRates(typed: unknown): readonly Rate[] {
   return rates;
 }
 
-/** The name of the picture at one of several rates: `a.png` is `a-0.05.png`. */
+/** Name of the picture at one of several rates: `a.png` becomes `a-0.05.png`. */
 export function nameAtRate(output: string, { text }: Rate): string {
   const extension = extname(output);
   return join(dirname(output), `${basename(output, extension)}-${text}${extension}`);
@@ -38,21 +38,21 @@ export function nameAtRate(output: string, { text }: Rate): string {
 
 /** The picture at one of several rates. */
 export interface RateReport extends PointReport {
-  /** As asked for, in bits per dimension. */
+  /** The requested rate, in bits per dimension. */
   readonly rate: number;
 }
 
-/** Writes pictures as they come. */
+/** Writes the pictures in the order of their arrival. */
 export interface PicturesAtRates {
-  /** Takes the picture of the file cut off at the next of the sizes, or of all that there is. */
+  /** Takes the picture of the file truncated at the next of the sizes, or of the whole file where it is shorter. */
   add(point: DecodePoint): Promise<void>;
-  /** To be called when nothing more comes: what was asked for beyond the end is the last picture. */
+  /** Call this at the end: the last picture also stands for sizes beyond the end of the file. */
   finish(): Promise<RateReport[]>;
 }
 
 /**
- * Opens the outputs of a job, one for each rate, also where the file is too short for two to differ.
- * @param sizes in bytes, of the rates
+ * Opens the outputs of a job, one for each rate, even where the file is too short for two of them to differ.
+ * @param sizes of the rates, in bytes
  */
 export function picturesAtRates(
   job: Job,
@@ -86,7 +86,7 @@ export function picturesAtRates(
   };
 }
 
-/** All of a stream, or as much as is used of it. */
+/** Reads all of a stream, or its first `most` bytes. */
 export async function collect(stream: AsyncIterable<Uint8Array>, most: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;

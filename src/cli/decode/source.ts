@@ -1,4 +1,4 @@
-/** What is decoded: a file, or standard input as it comes, of which the header tells the model. */
+/** Sources to decode: a file, or standard input as it arrives; the header names the model. */
 import type { ByteStream } from '../../codec/decoder/decode.js';
 import { beginHeader, type Header, readHeader, repairHeader } from '../../codec/format/header.js';
 import { concat } from '../../common/bytes.js';
@@ -7,17 +7,17 @@ import { STANDARD_STREAM, standardInput } from '../streams.js';
 
 export interface CodedSource {
   readonly header: Header & { readonly headerBytes: number };
-  /** From the first byte on. */
+  /** The data from the first byte on. */
   readonly source: Uint8Array | ByteStream;
   /** Whether the header was damaged. */
   readonly repaired?: boolean;
 }
 
 /**
- * Reads a file, or as much of standard input as the header takes.
- * @param tolerant of a file a flipped bit of the header is turned back
- * @param work is done with it; what it leaves of standard input is not waited for
- * @throws CodecError `format` when there is no whole header
+ * Reads a file, or as much of standard input as the header needs.
+ * @param tolerant whether to repair a flipped bit in a file's header
+ * @param work uses the source; it need not read standard input to its end
+ * @throws CodecError `format` when the header is incomplete
  */
 export async function withCodedSource<R>(
   path: string,
@@ -38,7 +38,7 @@ export async function withCodedSource<R>(
   }
 }
 
-/** Takes chunks until the header is whole. */
+/** Reads chunks until the header is complete. */
 export async function readStream(chunks: AsyncGenerator<Uint8Array, void, undefined>): Promise<CodedSource> {
   let begin: Uint8Array = new Uint8Array();
   for (;;) {
@@ -48,7 +48,7 @@ export async function readStream(chunks: AsyncGenerator<Uint8Array, void, undefi
       return { header: { ...header, headerBytes: length }, source: startingWith(begin, chunks) };
     }
     const { done, value } = await chunks.next();
-    // That the header is not whole is found there.
+    // Throws for an incomplete header.
     if (done) readHeader(begin);
     else begin = concat(begin, value);
   }

@@ -42,7 +42,7 @@ interface EncodeArgs extends EngineArgs, OutputArgs {
   readonly background?: string;
 }
 
-/** What is reported of an encoded picture: `--json` prints `{"images": [...]}` with one of these for each. */
+/** The report of an encoded picture: `--json` prints `{"images": [...]}` with one report for each. */
 export interface EncodeReport {
   readonly input: string;
   readonly output: string;
@@ -52,7 +52,10 @@ export interface EncodeReport {
   readonly bytes: number;
   /** 8 * bytes / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Of the decoded picture, in grey levels 0..255; of a transparent one over the pixels that are not fully transparent. */
+  /**
+   * RMSE of the decoded picture, in grey levels 0..255; for a transparent picture over the pixels that are not fully
+   * transparent.
+   */
   readonly rmse: number;
   /** In dB; null when the pictures are equal. */
   readonly psnr: number | null;
@@ -63,16 +66,16 @@ export interface EncodeReport {
   readonly alphaBytes: number;
   /** Bytes of the tail after the steps, 0 without one. */
   readonly tailBytes: number;
-  /** Sent pixel by pixel, without steps. */
+  /** The file has no steps: it sends the picture pixel by pixel. */
   readonly drawing: boolean;
-  /** What ended the file. */
+  /** Why the file ends. */
   readonly stoppedBy: EncodeResult['stoppedBy'];
-  /** Whether the target RMSE is met; null where none was asked for. */
+  /** Whether the target RMSE is met; null without a target. */
   readonly targetMet: boolean | null;
   readonly networkEvaluations: number;
-  /** From its first step to its last; in a batch others go on at the same time. */
+  /** From the file's first step to its last; in a batch, others run at the same time. */
   readonly seconds: number;
-  /** How much of that was the network's. */
+  /** The network's part of these seconds. */
   readonly networkSeconds: number;
   readonly engine: string;
   readonly model: { readonly name: string; readonly id: string };
@@ -82,7 +85,7 @@ export interface EncodeReport {
   };
 }
 
-/** Options of a run that have been checked. */
+/** Checked options of a run. */
 interface Settings {
   readonly codec: OptionValues<typeof ENCODE_OPTIONS>;
   readonly model: string;
@@ -93,7 +96,7 @@ interface Settings {
   readonly force: boolean;
 }
 
-/** What yargs is told of the options. */
+/** The options for yargs. */
 export const ENCODE_FLAGS = {
   output: {
     alias: 'o',
@@ -199,7 +202,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
       progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}${left && `, ${left}`}`);
     },
   };
-  // From when its turn has come.
+  // Counts from the start of this picture's work.
   let remaining = remainingTime();
   const { result, seconds, networkSeconds } = await context.code(image, model, progress, (timed) => {
     remaining = remainingTime();
@@ -247,11 +250,11 @@ function describe(report: EncodeReport): string {
   return `${inputName(input)} -> ${outputName(output)}: ${width}x${height}, ${size}, ${quality}, ${formatSeconds(seconds)}`;
 }
 
-/** What the file is to say of itself; undefined when nothing. */
+/** The metadata to write into the file; undefined when there are none. */
 function metadataOf(input: string, { metadata, comment }: Settings): Metadata | undefined {
   if (!metadata && comment === undefined) return undefined;
   return {
-    // What comes through a pipe has no name.
+    // Standard input has no name.
     ...(metadata && input !== STANDARD_STREAM && { source: basename(input) }),
     ...(metadata && { software: `ddpm-codec ${packageVersion()}` }),
     ...(comment !== undefined && { comment }),
@@ -259,8 +262,8 @@ function metadataOf(input: string, { metadata, comment }: Settings): Metadata | 
 }
 
 /**
- * The codec's options for a picture, whose size says how many bytes `--max-rate` allows.
- * @throws CodecError `usage` when a limit has no room for what every file of the picture has
+ * The codec's options for a picture. Its size decides how many bytes `--max-rate` allows.
+ * @throws CodecError `usage` when a limit is below the minimum size of any file of the picture
  */
 function withinLimits(
   { codec, maxRate }: Settings,

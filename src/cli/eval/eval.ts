@@ -1,4 +1,7 @@
-/** `ddpm-codec eval`: likelihoods of images under a model, as the paper's tables have them, and distances between sets. */
+/**
+ * `ddpm-codec eval`: likelihoods of images under a model, as in the paper's tables, and distances between sets of
+ * images.
+ */
 import { resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
@@ -34,10 +37,10 @@ import { STANDARD_STREAM, streamForLines } from '../streams.js';
 import { type ImageLoader, imageLoader } from './images.js';
 import { describeReport, type EvalReport, type FidReport, type LikelihoodReport } from './report.js';
 
-/** As many timesteps as the model card's bound is measured with, and the name of its random numbers. */
+/** Defaults that match the model card's bound: number of timesteps, and seed. */
 const DEFAULT_TIMESTEPS = 10;
 const DEFAULT_SEED = 'bound';
-/** Images that published FIDs are computed from, one way or the other. */
+/** Smallest number of images that published FIDs are computed from. */
 const FID_IMAGES = 10_000;
 
 interface EvalArgs extends EngineArgs, OutputArgs {
@@ -57,7 +60,7 @@ interface EvalArgs extends EngineArgs, OutputArgs {
   readonly features?: string;
 }
 
-/** Options of a run that have been checked. */
+/** Checked options of a run. */
 interface Settings {
   readonly model: string;
   readonly timesteps: number | 'all';
@@ -184,7 +187,7 @@ async function evaluate(args: Arguments<EvalArgs>): Promise<void> {
       ...(fid && { fid }),
       skipped: loader.skipped,
     };
-    // First what cannot fail: hours of work are not to be lost with a full disk.
+    // Print first, which cannot fail: a full disk must not cost hours of work.
     console.document(report);
     if (args.output === undefined) console.answer(describeReport(report));
     else console.result(describeReport(report));
@@ -267,7 +270,7 @@ async function measureLikelihood(
     seconds,
   };
   if (trainImages === undefined) return { likelihood };
-  // Noise of its own, so that the two estimates are independent and their errors add up.
+  // Uses separate noise, so that the two estimates are independent and their errors add up.
   const other = await measure(trainImages, `${settings.seed}/train`, 'bound on training images');
   return {
     likelihood,
@@ -295,7 +298,7 @@ async function measurement(model: Model, engine: Engine, settings: Settings, con
   };
 }
 
-/** Larger images than a window are not what the network was made for, and fill the memory. */
+/** Refuses images larger than a window: the network was not made for them, and they would fill the memory. */
 function checkSize({ width, height }: Size, { name, config, tiling }: ModelInfo): void {
   const stride = strideOf(config);
   const fits = (side: number) => side % stride === 0 && side <= tiling.tile;

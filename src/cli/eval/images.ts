@@ -1,4 +1,7 @@
-/** The images of an evaluation: loaded, cut, of one size; one that cannot be used is told of, counted and left out. */
+/**
+ * Loads the images of an evaluation, cropped and of one size. Images that cannot be used are reported, counted and left
+ * out.
+ */
 
 import { CodecError } from '../../common/errors.js';
 import type { ImageSet, NamedImage } from '../../data/image-set.js';
@@ -8,26 +11,26 @@ import { type Console, describeError } from '../console.js';
 import { aboutFile } from '../jobs.js';
 
 export interface ImageLoader {
-  /** Images that were left out so far, each once. */
+  /** Images left out so far, each once. */
   readonly skipped: readonly { readonly name: string; readonly error: string }[];
   /** The images of a set, one by one. */
   load(set: ImageSet, onProgress?: (fraction: number) => void): AsyncGenerator<RgbImage>;
   /**
    * All images of a set.
-   * @param like of the size that all of them must have; the first one's by default
-   * @throws CodecError `image` when there is one of another size, or none that can be used
+   * @param like sets the size that all of them must have; the first image's size by default
+   * @throws CodecError `image` when one has another size, or none can be used
    */
   loadAll(set: ImageSet, like?: RgbImage): Promise<{ readonly names: string[]; readonly images: RgbImage[] }>;
 }
 
-/** @param crop pixels a side of the middle that is used of each image; all of it by default */
+/** @param crop side in pixels of the middle part to use of each image; the whole image by default */
 export function imageLoader(crop: number | undefined, console: Console): ImageLoader {
   const skipped = new Map<string, string>();
 
   async function* loadNamed(set: ImageSet, onProgress?: (fraction: number) => void): AsyncGenerator<NamedImage> {
     for (let i = 0; i < set.length; i++) {
       const loaded = await aboutFile(set.names[i], async () => cut((await set.load(i)).image, crop)).catch((error) => {
-        // With a single image there is nothing left to measure.
+        // A set of a single image has nothing left to measure.
         if (!(error instanceof CodecError) || set.length === 1) throw error;
         if (!skipped.has(set.names[i])) console.error(error);
         skipped.set(set.names[i], describeError(error));

@@ -1,20 +1,23 @@
-/** What an evaluation reports: the document, and its text for people. */
+/** The report of an evaluation: the document, and text for people. */
 import { counted } from '../../common/counted.js';
 import type { Bound, Estimate, ImageBound, Term } from '../../model/likelihood.js';
 import type { Variance } from '../../model/parameterization.js';
 import type { InceptionScore } from '../../report/fid.js';
 import { table } from '../console.js';
 
-/** What `--json` prints and `-o` writes. Estimates are means over images with their standard errors (null for one image). */
+/**
+ * The document that `--json` prints and `-o` writes. Estimates are means over images with their standard errors (null
+ * for one image).
+ */
 export interface EvalReport {
-  /** Of this package. */
+  /** Version of this package. */
   readonly version: string;
-  /** The references that were given. */
+  /** References to the images, as they were given. */
   readonly data: readonly string[];
   readonly likelihood?: LikelihoodReport;
   readonly gap?: GapReport;
   readonly fid?: FidReport;
-  /** Images that could not be used, and why; the numbers are of the others. */
+  /** Images that could not be used, with reasons; the numbers cover the others. */
   readonly skipped: readonly { readonly name: string; readonly error: string }[];
 }
 
@@ -36,19 +39,19 @@ export interface LikelihoodReport {
   readonly rate: Estimate;
   /** L_0, bits/dim. */
   readonly distortion: Estimate;
-  /** Of xhat0 at t = 1, grey levels 0..255. */
+  /** RMSE of xhat0 at t = 1, grey levels 0..255. */
   readonly rmse: Estimate;
-  /** L_{t-1} in bits/dim, and mean squared error of xhat0 on the scale -1..1, at each timestep that was evaluated. */
+  /** L_{t-1} in bits/dim, and mean squared error of xhat0 on the scale -1..1, at each evaluated timestep. */
   readonly terms: readonly Term[];
   readonly perImage: readonly (ImageBound & { readonly name: string })[];
   readonly seconds: number;
 }
 
 export interface GapReport {
-  /** Reference to images that the model was trained on. */
+  /** Reference to training images of the model. */
   readonly train: string;
   readonly bound: Bound;
-  /** Total of the data minus total of these, bits/dim. */
+  /** Total of the data minus total of the training images, bits/dim. */
   readonly gap: Estimate;
 }
 
@@ -56,15 +59,15 @@ export interface FidReport {
   /** Reference to the images that the data is compared with. */
   readonly against: string;
   readonly features: string;
-  /** Numbers in a feature vector. */
+  /** Dimensions of a feature vector. */
   readonly dimensions: number;
   readonly images: { readonly data: number; readonly against: number };
   readonly fid: number;
-  /** Where the network gives class probabilities. */
+  /** Only where the network gives class probabilities. */
   readonly inceptionScore?: { readonly data: InceptionScore; readonly against: InceptionScore };
 }
 
-/** The report as some lines of text. */
+/** The report as lines of text. */
 export function describeReport({ data, likelihood, gap, fid }: EvalReport): string[] {
   return [
     ...(likelihood ? [describeLikelihood(likelihood, data), ...describeTable(likelihood, gap)] : []),

@@ -15,14 +15,17 @@ interface InfoArgs extends Pick<OutputArgs, 'json'> {
   readonly model?: string;
 }
 
-/** Parts with checksums, for people. */
+/** Names of the parts with checksums, for people. */
 const PARTS: Readonly<Record<DamagedPart, string>> = {
   alpha: 'alpha plane',
   steps: 'steps: verify says after which',
   metadata: 'metadata',
 };
 
-/** What `--json` prints: the codec's {@link FileInfo}, the file's name, its rate, and its model's name if that is at hand. */
+/**
+ * The document of `--json`: the codec's {@link FileInfo}, the file's name, its rate, and its model's name if the model
+ * is available.
+ */
 export interface InfoReport extends FileInfo {
   readonly input: string;
   readonly bitsPerDim: number;
@@ -72,7 +75,7 @@ async function showInfo(args: Arguments<InfoArgs>): Promise<void> {
   }
 }
 
-/** The model of that id; `undefined` where there is none and nobody asked for one by name. */
+/** The model with that id; `undefined` where it is missing and the user named none. */
 async function modelAtHand(header: FileInfo, name: string | undefined): Promise<ModelInfo | undefined> {
   const { findModel } = await import('../../node/models.js');
   try {
@@ -131,12 +134,12 @@ function describeAlpha({ headerBytes, alphaBytes, bytes }: InfoReport): string {
   return `alpha plane of ${alphaBytes} bytes${headerBytes + alphaBytes > bytes ? ', not whole: decodes as opaque' : ''}`;
 }
 
-/** Of a file without steps their table and what they are made of have nothing to say. */
+/** Whether a file has no steps, so that there is nothing to print about them. */
 function isDrawing({ samples }: InfoReport): boolean {
   return samples?.kind === 'drawing';
 }
 
-/** What follows the steps. */
+/** Describes what follows the steps. */
 function describeSamples({ tail, samples }: InfoReport): string {
   if (!tail) return 'none';
   if (samples === undefined) return 'follow the steps';

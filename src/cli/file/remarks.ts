@@ -1,10 +1,10 @@
-/** What is worth knowing of a decoded file besides its picture. */
+/** Remarks on a decoded file besides its picture. */
 
 import type { DecodeResult } from '../../codec/api.js';
 import { counted } from '../../common/counted.js';
 import type { Engine } from '../../engine/engine.js';
 
-/** What is wrong at the end of a file, where the picture is no worse for it; empty where nothing is. */
+/** Faults at the end of a file that do not affect the picture; empty where there are none. */
 export function faultsAtEnd({ trailingBytes, metadataDamaged }: DecodeResult): string[] {
   return [
     ...(metadataDamaged ? ['its metadata are damaged'] : []),
@@ -12,7 +12,7 @@ export function faultsAtEnd({ trailingBytes, metadataDamaged }: DecodeResult): s
   ];
 }
 
-/** That a picture may be a little off, since it was encoded in another precision; empty where it was not. */
+/** A note that the picture may differ slightly, since the file was encoded in another precision; empty otherwise. */
 export function otherPrecision({ metadata, stepsUsed }: DecodeResult, engine: Engine): string[] {
   const { precision = 'fp32' } = metadata ?? {};
   if (precision === engine.precision || stepsUsed === 0) return [];

@@ -26,7 +26,10 @@ export interface TruncateReport {
   readonly bytesTotal: number;
   /** 8 * bytes / (width * height * 3). */
   readonly bitsPerDim: number;
-  /** Of the alpha plane: `missing` where the output ends inside it, and decodes as opaque; `none` in a file without. */
+  /**
+   * State of the alpha plane: `missing` where the output ends inside it, and decodes as opaque; `none` in a file
+   * without one.
+   */
   readonly alpha: 'none' | 'missing' | 'whole';
 }
 

@@ -1,4 +1,4 @@
-/** `ddpm-codec verify`: whether a .ddc file is whole, decodes, and shows what it should. */
+/** `ddpm-codec verify`: checks whether a .ddc file is complete, decodes, and shows the right picture. */
 import type { Arguments, CommandModule } from 'yargs';
 import { decode } from '../../codec/decoder/decode.js';
 import { checkSize } from '../../codec/decoder/decoder.js';
@@ -38,7 +38,7 @@ interface VerifyArgs extends EngineArgs, Omit<OutputArgs, 'force'> {
   readonly model?: string;
 }
 
-/** Those of `decode` that make sense here. */
+/** The options of `decode` that apply here. */
 const OPTIONS = { maxPixels: DECODE_OPTIONS.maxPixels };
 
 /** What `--json` prints. */
@@ -48,29 +48,32 @@ export interface VerifyReport {
   readonly height: number;
   /** Length of the file. */
   readonly bytes: number;
-  /** What it is with all that its encoder wrote; null for a lossless file that is cut off before that is told. */
+  /**
+   * Length with everything that the encoder wrote; null for a lossless file that is truncated before the place that
+   * tells it.
+   */
   readonly bytesWhenComplete: number | null;
   readonly complete: boolean;
-  /** The picture is the encoder's, to the bit, by its checksum. */
+  /** The checksum confirms that the picture is the encoder's, to the bit. */
   readonly lossless: boolean;
-  /** The steps have checksums, without which damage in them does not show. */
+  /** The steps have checksums. Without them, damage in the steps goes unnoticed. */
   readonly checksums: boolean;
-  /** Bytes after the end, which nothing reads. */
+  /** Bytes after the end, which are ignored. */
   readonly trailingBytes: number;
-  /** The metadata at its end are not what was written. */
+  /** The metadata at the end differ from those that were written. */
   readonly metadataDamaged: boolean;
   readonly stepsUsed: number;
   readonly stepsTotal: number;
   /** Timestep reached. */
   readonly t: number;
-  /** Of the alpha plane: `missing` where the file ends inside it; `none` in a file without. */
+  /** State of the alpha plane: `missing` where the file ends inside it; `none` in a file without one. */
   readonly alpha: 'none' | 'missing' | 'whole';
   /**
-   * How far the decoded picture is from the one named, at the rate of the bytes that were used, and how many pixels have another opacity;
-   * null without one.
+   * How far the decoded picture is from the original, at the rate of the decoded bytes, and how many pixels differ in
+   * opacity; null without an original.
    */
   readonly against: (RatePoint & { readonly original: string; readonly pixelsOfOtherAlpha: number }) | null;
-  /** What is wrong; empty for a file that passes. */
+  /** Problems found; empty for a file that passes. */
   readonly problems: readonly string[];
   readonly seconds: number;
   readonly engine: string;
@@ -192,7 +195,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   });
 }
 
-/** How many pixels of two pictures of one size do not have the same opacity. */
+/** Number of pixels whose opacity differs between two pictures of one size. */
 function differentAlpha(a: RgbImage, b: RgbImage): number {
   if (a.alpha === undefined && b.alpha === undefined) return 0;
   let count = 0;

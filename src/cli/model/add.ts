@@ -1,4 +1,4 @@
-/** `ddpm-codec model add` and `model remove`: finished models, in the user's store. */
+/** `ddpm-codec model add` and `model remove`: finished models in the user's store. */
 import type { Arguments, CommandModule } from 'yargs';
 import { invalidArgument } from '../../common/errors.js';
 import { type OutputArgs, outputOptions } from '../args.js';

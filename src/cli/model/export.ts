@@ -1,4 +1,4 @@
-/** `ddpm-codec model export`: a model as diffusers has them. */
+/** `ddpm-codec model export`: a model in the form of diffusers. */
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import type { WeightsBand } from '../../codec/bands.js';
@@ -19,7 +19,7 @@ interface ExportArgs extends OutputArgs {
 }
 
 const INDEX_FILE = 'model_index.json';
-/** Makes the directory one of a pipeline, whose parts diffusers then finds beside this file. */
+/** Marks the directory as a diffusers pipeline, so that diffusers finds the parts beside this file. */
 const PIPELINE = {
   _class_name: 'DDPMPipeline',
   scheduler: ['diffusers', 'DDPMScheduler'],
@@ -93,7 +93,7 @@ async function exportModel(args: Arguments<ExportArgs>): Promise<void> {
   console.result(`${args.out}: ${names.join(', ')}`);
 }
 
-/** @throws CodecError('usage') where the model has no weights of its own for it */
+/** @throws CodecError('usage') where the model has no separate weights for the band */
 async function bandNamed(text: string, { name, bands = [] }: ModelInfo): Promise<WeightsBand> {
   const { isSameBand } = await import('../../model/bands.js');
   const asked = parseBand(text);

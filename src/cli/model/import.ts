@@ -1,4 +1,4 @@
-/** `ddpm-codec model import`: a network that was trained elsewhere becomes a model that codes. */
+/** `ddpm-codec model import`: turns a network that was trained elsewhere into a model that codes. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
@@ -27,7 +27,7 @@ interface ImportArgs extends EngineArgs, OutputArgs {
   readonly calibrate?: string;
 }
 
-/** Training images of CIFAR-10 that the profile is measured on, and as many after them that the bound is. */
+/** Number of CIFAR-10 training images for the profile, and of the images after them for the bound. */
 const CALIBRATION_IMAGES = 64;
 const BOUND_IMAGES = 16;
 const LEAST_TILE = 64;
@@ -77,7 +77,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const console = openConsole(args);
   const { CODEC_FILE, CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, dependentFiles, diffusionOf, loadModelInfo } =
     await import('../../node/models.js');
-  // All that may be in the way, before anything is fetched.
+  // Check everything that may be in the way before fetching.
   const written = [CONFIG_FILE, WEIGHTS_FILE, SCHEDULER_FILE, CODEC_FILE];
   const replaced = await dependentFiles(args.out);
   const outputs = [...written, ...replaced].map((name) => join(args.out, name));
@@ -101,14 +101,14 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const tile = tileOf(network, stride, MOST_TILE);
   const { CALIBRATION_TILES, makeCodecFile } = await import('../train/codec-file.js');
   const pictures = await openPictures(CALIBRATION_TILES * tile, stride, network);
-  // Half precision where it loses nothing, so that one network has one form however it was stored.
+  // Use half precision where it is lossless, so that a network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
   await withContext(args, console, async (context) => {
     const engine = await context.engine();
-    // Before anything is written.
+    // Try the network before writing anything.
     await tryNetwork(engine, createUNet(network.config, network.tensors), wholeRange(diffusion.schedule));
     await makeDirectory(args.out);
-    // Of the model that is replaced.
+    // Files of the model that is replaced.
     for (const name of replaced) await rm(join(args.out, name), { force: true });
     await write(CONFIG_FILE, toJson(network.configJson));
     await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
@@ -125,7 +125,10 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   console.result(describeModel(report));
 }
 
-/** Windows as large as what the network was trained on, but not below the default, which they have where it is too large. */
+/**
+ * Windows as large as the training images, but at least the default size. The default also applies where the training
+ * size is too large.
+ */
 function tileOf({ configJson }: ImportedNetwork, stride: number, most: number): number {
   const size = configJson.sample_size;
   const tileFor = (side: number) => Math.ceil(side / stride) * stride;
@@ -135,14 +138,14 @@ function tileOf({ configJson }: ImportedNetwork, stride: number, most: number): 
 
 interface Pictures {
   readonly calibration: readonly RgbImage[];
-  /** For the bound. */
+  /** Pictures for the bound. */
   readonly further: readonly RgbImage[];
   readonly kind: string;
 }
 
 /**
- * Where pictures come from, checked before long work: of a directory, or CIFAR-10's.
- * @returns reads them, cut to `most` pixels a side
+ * Chooses the source of pictures and checks it before long work: a directory, or CIFAR-10.
+ * @returns a function that reads them, cropped to `most` pixels a side
  */
 async function picturesOf(
   directory: string | undefined,
@@ -179,7 +182,7 @@ async function picturesOf(
   };
 }
 
-/** The middles of pictures, as large as they all have; none if that is less than the network takes. */
+/** The middles of pictures, cropped to their smallest side; none if that is below the network's minimum. */
 function ofOneSize(images: readonly RgbImage[], stride: number): RgbImage[] {
   const least = Math.min(...images.flatMap(({ width, height }) => [width, height]));
   const side = least - (least % stride);

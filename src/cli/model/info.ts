@@ -8,7 +8,7 @@ import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole, table } from '../console.js';
 import { describeModel, describeNetwork, type ModelReport, reportModel } from './report.js';
 
-/** Where models are by custom. */
+/** The customary directory of models. */
 const OWN_MODELS = 'models';
 
 interface InfoArgs extends Pick<OutputArgs, 'json'> {
@@ -73,18 +73,18 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
   const known = new Set(models.map(({ directory }) => directory));
   const { directory = OWN_MODELS } = args;
   const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
-    // Nobody has said that it is there.
+    // The default directory need not exist.
     if (args.directory === undefined && error.code === 'ENOENT') return [];
     throw new CodecError('file', `${directory}: cannot list this directory: ${reasonOf(error)}`, { cause: error });
   });
   let found = 0;
   for (const entry of entries.filter((candidate) => candidate.isDirectory())) {
     const path = join(directory, entry.name);
-    // What has neither is no model.
+    // A directory with neither file is not a model.
     if (!(await exists(join(path, CODEC_FILE))) && !(await exists(join(path, WEIGHTS_FILE)))) continue;
     found++;
     try {
-      // In full it is no model's name.
+      // An absolute path cannot be taken for a model's name.
       const info = await loadModelInfo(resolve(path));
       if (!known.has(info.directory)) models.push(await reportModel(info));
     } catch (error) {

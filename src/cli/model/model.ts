@@ -1,4 +1,4 @@
-/** `ddpm-codec model`: models into the store, networks of others in and out, and what there is. */
+/** `ddpm-codec model`: manages the store, imports and exports networks, and lists models. */
 import type { CommandModule } from 'yargs';
 import { modelAddCommand, modelRemoveCommand } from './add.js';
 import { modelExportCommand } from './export.js';

@@ -1,4 +1,4 @@
-/** What the commands say about a model. */
+/** Descriptions of a model for the commands. */
 
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,13 +11,13 @@ import { readRegularFile } from '../../node/read.js';
 import { table } from '../console.js';
 import { describeEstimate } from '../estimate.js';
 
-/** What `--json` prints of a model. */
+/** The document of `--json` for a model. */
 export interface ModelReport {
   readonly name: string;
   readonly directory: string;
   readonly id: string;
   readonly parameters: number;
-  /** Of the file of weights. */
+  /** Size of the file of weights. */
   readonly bytes: number;
   readonly config: ModelInfo['config'];
   readonly schedule: ModelInfo['scheduleConfig'];
@@ -30,12 +30,12 @@ export interface ModelReport {
     readonly parameters: number;
     readonly bytes: number;
   };
-  /** Timesteps that have weights of their own. */
+  /** Timesteps with separate weights. */
   readonly bands?: readonly BandReport[];
   readonly about: Readonly<Record<string, unknown>>;
 }
 
-/** Bytes of the file, null where it is not there: it is read when a chain comes to the band. */
+/** Size of the file in bytes, null where it is missing: it is only read when a chain reaches the band. */
 interface BandReport extends Band {
   readonly bytes: number | null;
 }
@@ -78,7 +78,7 @@ async function reportUpdate({ directory, config }: ModelInfo): Promise<NonNullab
   return { width, kept, parameters, bytes: file.length };
 }
 
-/** The same for people. */
+/** The same report for people. */
 export function describeModel(report: ModelReport): string[] {
   const { config, schedule, parameterization, tiling, pyramid, update, bands, about } = report;
   const { betaSchedule, timesteps, betaStart, betaEnd } = schedule;

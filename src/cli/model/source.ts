@@ -1,4 +1,4 @@
-/** Where `ddpm-codec model import` finds networks. */
+/** The sources of networks for `ddpm-codec model import`. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { counted } from '../../common/counted.js';
@@ -9,20 +9,20 @@ import { readRegularFile } from '../../node/read.js';
 import type { Console } from '../console.js';
 import { openProgress } from '../progress.js';
 
-/** A source's files: where they are listed and read. */
+/** The files of a source: lists and reads them. */
 export interface Source {
   /** For the record: no path of this machine beyond the working directory. */
   readonly name: string;
   readonly files: NetworkFiles;
-  /** Those of this machine, as far as they are not in a cache. */
+  /** Local files, except those in a cache. */
   readonly paths: readonly string[];
   readonly read: (file: string) => Promise<Uint8Array>;
 }
 
 /**
  * Finds a network's files: in a directory, beside a file of weights, or on the Hugging Face Hub.
- * @param config `config.json` of a file of weights, where it is not beside it
- * @throws CodecError `file` when there is nothing there, `model` when files are missing, `usage` when it is a model already
+ * @param config `config.json` for a file of weights, where it is elsewhere
+ * @throws CodecError `file` when nothing is there, `model` when files are missing, `usage` when it is already a model
  */
 export async function openSource(path: string, config: string | undefined, console: Console): Promise<Source> {
   const { findNetworkFiles, isIndex } = await import('../../model/import/network.js');
@@ -36,7 +36,7 @@ export async function openSource(path: string, config: string | undefined, conso
     );
   }
   const name = publicPath(path);
-  // The index of a network in shards stands for them.
+  // The index of a sharded network stands for its shards.
   const isDirectory = status.isDirectory();
   const root = isDirectory ? path : dirname(path);
   const names = await listFiles(root);
@@ -56,13 +56,13 @@ export async function openSource(path: string, config: string | undefined, conso
   return { name, files, read: readPart, paths: pathsOf(files) };
 }
 
-/** A file of a network; documents are small. */
+/** Reads a file of a network; JSON documents have a size limit. */
 async function readPart(path: string): Promise<Uint8Array> {
   const { LARGEST_MODEL_JSON } = await import('../../node/models.js');
   return readRegularFile(path, extname(path) === '.json' ? { largest: LARGEST_MODEL_JSON } : {});
 }
 
-/** Whether what is no file is a repository's id; a slip in a path is none. */
+/** Whether a name without a file is meant as a repository's id, rather than as a mistyped path. */
 async function isMeantForHub(source: string): Promise<boolean> {
   const { isRepositoryId } = await import('../../data/hugging-face.js');
   const { WEIGHT_EXTENSIONS } = await import('../../model/import/network.js');
@@ -70,7 +70,7 @@ async function isMeantForHub(source: string): Promise<boolean> {
   return !(await exists(dirname(source)));
 }
 
-/** Files of a directory and of those in it that a pipeline has, with slashes. */
+/** Files of a directory and of a pipeline's subdirectories, with slashes. */
 async function listFiles(directory: string): Promise<string[]> {
   const lists = await Promise.all(
     ['', 'unet', 'scheduler'].map(async (part) => {
@@ -106,7 +106,7 @@ function pathsOf({ config, scheduler, weights }: NetworkFiles): string[] {
   return [config, scheduler, ...weights].filter((path) => path !== undefined);
 }
 
-/** Reads, and from the Hub fetches, all of it. @throws as `readNetwork` */
+/** Reads all files, fetching those on the Hub. @throws as `readNetwork` */
 export async function readSource({ files, read }: Source): Promise<{ network: ImportedNetwork; scheduler: unknown }> {
   const { readNetwork } = await import('../../model/import/network.js');
   const { parseJson } = await import('../../common/foreign.js');

@@ -69,12 +69,12 @@ async function page(args: Arguments<PageArgs>): Promise<void> {
   else await write(files, args.output, args);
 }
 
-/** @returns what is asked of the page so that it shows the file */
+/** @returns the query that makes the page show the file */
 async function addFile(files: Map<string, PageFile>, path: string): Promise<string> {
   const bytes = await readRegularFile(path);
   const name = basename(path);
   files.set(`files/${name}`, { type: 'application/octet-stream', read: async () => bytes });
-  // An address within an address.
+  // The file's address is encoded twice: it is an address within an address.
   return `?file=${encodeURIComponent(`files/${encodeURIComponent(name)}`)}`;
 }
 
@@ -107,7 +107,7 @@ async function serve(files: ReadonlyMap<string, PageFile>, query: string, port: 
   await server.close();
 }
 
-/** Where there is no browser, or no screen, nothing happens: the address is printed. */
+/** Does nothing without a browser or a screen: the address is printed anyway. */
 function openBrowser(url: string): void {
   const [command, ...args] =
     process.platform === 'darwin'

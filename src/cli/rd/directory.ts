@@ -1,6 +1,6 @@
 /**
- * The directory of a report while it is made: `run.json` says what all of it was made with, and `images/` has a file for each
- * image that is finished, so that a run that was interrupted goes on where it was. Everything else is made from those.
+ * The directory of a report in progress. `run.json` records the run's options and versions, and `images/` has a file
+ * for each finished image, so that an interrupted run can continue. Everything else is made from those.
  */
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
@@ -30,11 +30,11 @@ import { STANDARD_STREAM } from '../streams.js';
 const RUN_FILE = 'run.json';
 const RESULTS_FILE = 'results.json';
 const IMAGES = 'images';
-/** Files there that are of images. */
+/** Names of files that belong to images. */
 const MEASURED = /^\d+-.*\.(json|f32)$/;
 
 /**
- * Makes the directory and has it alone as long as the work goes on.
+ * Makes the directory and locks it while the work goes on.
  * @throws CodecError `file` when another process works there
  */
 export async function inReport(directory: string, work: () => Promise<void>): Promise<void> {
@@ -49,9 +49,9 @@ export async function inReport(directory: string, work: () => Promise<void>): Pr
 }
 
 /**
- * Makes the directory ready for a run, or finds it to be of the same one.
- * @param force begin anew where it is of another run
- * @throws CodecError `file` when it is of another run, which the message tells apart, or holds other files
+ * Prepares the directory for a run, or finds that it belongs to the same run.
+ * @param force start over where it belongs to another run
+ * @throws CodecError `file` when it belongs to another run, with the differences in the message, or holds other files
  */
 export async function openReport(directory: string, run: Run, force: boolean): Promise<void> {
   const earlier = await readRun(directory);
@@ -78,9 +78,9 @@ export async function openReport(directory: string, run: Run, force: boolean): P
 }
 
 /**
- * The images of a report that are finished, in order.
+ * The finished images of a report, in order.
  * @param options of its run
- * @throws CodecError `file` for a file that is not one of an image of this run
+ * @throws CodecError `file` for a file that is not an image of this run
  */
 export async function readImages(directory: string, options: RdOptions): Promise<ImageResult[]> {
   const schema = imageSchema(options);
@@ -99,7 +99,7 @@ export async function readImages(directory: string, options: RdOptions): Promise
   return images.sort((a, b) => a.index - b.index);
 }
 
-/** Removes what an earlier run measured, and nothing else that lies there. */
+/** Removes what an earlier run measured, and no other files. */
 async function removeImages(directory: string): Promise<void> {
   const names = await readdir(join(directory, IMAGES)).catch(() => []);
   for (const name of names.filter((one) => MEASURED.test(one))) await rm(join(directory, IMAGES, name));
@@ -110,14 +110,14 @@ async function resultsIn(directory: string): Promise<string[]> {
   return names.filter((name) => /^\d+-.*\.json$/.test(name));
 }
 
-/** The file of an image's features by a network. */
+/** Name of the file with an image's features by a network. */
 function featureFile({ index, name }: Pick<ImageResult, 'index' | 'name'>, network: string): string {
   return imageFile(index, name).replace(/\.json$/, `.${network.slice(0, 12)}.f32`);
 }
 
 /**
- * The features of an image and of what was decoded.
- * @throws CodecError `file` when they are not there, or not as many as its results say
+ * The features of an image and of its decoded pictures.
+ * @throws CodecError `file` when they are missing, or their number differs from that in the image's results
  */
 export async function readFeatures(directory: string, image: ImageResult, network: string): Promise<FeatureTable> {
   const { patches, dimensions } = image.features![network];
@@ -146,7 +146,7 @@ export async function readAllFeatures(directory: string, image: ImageResult): Pr
   return tables;
 }
 
-/** Numbers and names of the images that are finished. */
+/** Indices and names of the finished images. */
 export async function finishedImages(directory: string): Promise<Set<string>> {
   return new Set(await readdir(join(directory, IMAGES)));
 }
@@ -157,8 +157,8 @@ export function imageFile(index: number, name: string): string {
 }
 
 /**
- * Saves what was measured of an image; its results last, with which it is finished.
- * @throws CodecError `image` for numbers that no report can be made of, such as NaN
+ * Saves the measurements of an image. The results come last: with them it counts as finished.
+ * @throws CodecError `image` for numbers that no report can use, such as NaN
  */
 export async function saveImage(
   directory: string,
@@ -177,7 +177,7 @@ export async function saveImage(
   await writeAtomically(path, Buffer.from(text), { force: true });
 }
 
-/** Writes files of a report, by path in it, over earlier ones. */
+/** Writes files of a report, by path in it, replacing earlier ones. */
 export async function saveFiles(
   directory: string,
   files: Iterable<readonly [string, string | Uint8Array]>,
@@ -189,14 +189,17 @@ export async function saveFiles(
   }
 }
 
-/** What a report was made with; undefined where there is none. @throws CodecError `file` for a file that is not of a report */
+/**
+ * The record of a report's run; undefined where there is none.
+ * @throws CodecError `file` for a file that does not belong to a report
+ */
 export async function readRun(directory: string): Promise<Run | undefined> {
   const path = join(directory, RUN_FILE);
   if (!(await exists(path))) return undefined;
   return readChecked(path, RUN, 'not of a report, or of another version; make it anew in another directory');
 }
 
-/** The images that failed in the run before and are not measured since, as its results have them. */
+/** The images that failed in the previous run, according to its results, and have not been measured since. */
 export async function readFailures(directory: string, options: RdOptions): Promise<readonly ImageFailure[]> {
   const path = join(directory, RESULTS_FILE);
   if (!(await exists(path))) return [];
@@ -204,7 +207,7 @@ export async function readFailures(directory: string, options: RdOptions): Promi
     .failed;
 }
 
-/** @param advice what to do about a file that is not JSON of that shape */
+/** @param advice how to fix a file that is not JSON of that shape */
 async function readChecked<T>(path: string, schema: GenericSchema<unknown, T>, advice: string): Promise<T> {
   try {
     return checked(schema, await readJsonFile(path), path, 'file');

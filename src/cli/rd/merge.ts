@@ -1,4 +1,4 @@
-/** `ddpm-codec rd merge`: the parts of a run become one report. */
+/** `ddpm-codec rd merge`: combines the parts of a run into one report. */
 import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
@@ -9,7 +9,7 @@ import { refuseInputs } from '../jobs.js';
 import { inReport, openReport, readAllFeatures, readFailures, readImages, readRun, saveImage } from './directory.js';
 import { ANCHOR_OPTION, checkAnchor, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 
-/** Parts that are named in a message. */
+/** Maximum number of parts named in a message. */
 const MOST_TOLD = 20;
 
 interface MergeArgs extends OutputArgs {
@@ -89,7 +89,10 @@ async function partOf(directory: string): Promise<Run> {
   return run;
 }
 
-/** All images of the parts, by number, and those that failed. @throws CodecError `file` when two parts have the same one */
+/**
+ * All images of the parts, by index, and the failed ones.
+ * @throws CodecError `file` when two parts have the same image
+ */
 async function collect(parts: readonly Part[]) {
   const images = new Map<number, { readonly directory: string; readonly image: ImageResult }>();
   const failed = new Map<number, ImageFailure>();
@@ -105,12 +108,12 @@ async function collect(parts: readonly Part[]) {
     }
     for (const failure of await readFailures(directory, run.options)) failed.set(failure.index, failure);
   }
-  // A run that was interrupted may have measured them since.
+  // A run that was interrupted and continued may have measured them since.
   for (const index of images.keys()) failed.delete(index);
   return { images, failed: [...failed.values()].sort((a, b) => a.index - b.index) };
 }
 
-/** Where the images belong that are missing, some of them. */
+/** Lists some of the parts with missing images. */
 function missingParts(images: ReadonlyMap<number, unknown>, [{ run }]: readonly Part[]): string {
   const { shard, imageCount } = run.options;
   const numbers = new Set<number>();

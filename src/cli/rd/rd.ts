@@ -1,4 +1,4 @@
-/** `ddpm-codec rd`: rate and distortion of whole files on a set of images, as a report. */
+/** `ddpm-codec rd`: measures rate and distortion of whole files on a set of images, and makes a report. */
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import type { Arguments, Argv, CommandModule } from 'yargs';
@@ -53,10 +53,10 @@ interface RdArgs extends EngineArgs, OutputArgs {
   readonly jobs: unknown;
 }
 
-/** A little further than the lowest RMSE of the tables. */
+/** Slightly below the lowest RMSE of the tables. */
 const DEFAULT_END = 2.8;
 const MAX_JOBS = 256;
-/** Seconds between two lines about the progress, where stderr is not a terminal. */
+/** Seconds between two lines of progress, where stderr is not a terminal. */
 const QUIET_SECONDS = 30;
 
 const OPTIONS = {
@@ -155,12 +155,12 @@ export const rdCommand: CommandModule<object, RdArgs> = {
   handler: runRd,
 };
 
-/** What yargs' types do not know how to say. */
+/** Missing in yargs' types. */
 interface Separable {
   global(names: readonly string[], isGlobal: boolean): Argv;
 }
 
-/** Options of a command are those of its commands, too, unless that is forbidden. */
+/** Keeps this command's options from its subcommands, which would otherwise inherit them. */
 function besideMerge(yargs: Argv): Argv {
   return (yargs as unknown as Separable).global(['images', ...Object.keys(OPTIONS)], false);
 }
@@ -214,7 +214,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   });
 }
 
-/** Says before the work what such files have no place in. */
+/** Warns before the work that files with so low a target quality are missing from figures and comparisons. */
 async function noteLowTarget({ model, targetRmse }: RdOptions, console: Console): Promise<void> {
   const { LEAST_PSNR } = await import('../../report/rd/comparison.js');
   const psnr = psnrOfRmse(targetRmse);
@@ -224,7 +224,7 @@ async function noteLowTarget({ model, targetRmse }: RdOptions, console: Console)
   );
 }
 
-/** Options that can be refused are, before anything is opened or made. */
+/** Refuses bad options before anything is opened or made. */
 async function checkOptions(
   args: Arguments<RdArgs>,
   shard: ChosenShard | undefined,
@@ -250,7 +250,7 @@ async function checkOptions(
   const { openMeasures, parseMetrics } = await import('../../report/rd/metrics.js');
   const { metrics, files: networks } =
     args.metrics === undefined ? { metrics: [], files: {} } : await parseMetrics(args.metrics);
-  // What is wrong with a network is told before the work.
+  // Report a faulty network before the work.
   await (await openMeasures(metrics, networks, 1)).dispose();
   const { findBaselines } = await import('../../report/baselines.js');
   const codecs = findBaselines(baselines).map(({ name }) => name);
@@ -262,7 +262,7 @@ async function checkOptions(
     options: {
       images: args.images,
       imageCount: images.length,
-      // 1/1 is all of it.
+      // 1/1 stands for all of it.
       shard: shard === undefined || shard.count === 1 ? null : { index: shard.index, count: shard.count },
       model: args.model,
       modelIds,
@@ -277,7 +277,7 @@ async function checkOptions(
   };
 }
 
-/** Integers with commas between, each once. */
+/** Distinct integers, separated by commas. */
 function integers(option: string, list: unknown, least: number, most: number): number[] {
   const values = String(list)
     .split(',')
@@ -286,20 +286,20 @@ function integers(option: string, list: unknown, least: number, most: number): n
   throw invalidArgument(option, 'each number once', list);
 }
 
-/** Looks at all images, where sets of them are compared: their patches have to be of one size. */
+/** Checks all images where sets of them are compared: their patches must be of one size. */
 async function checkSets({ metrics }: RdOptions, images: ImageSet): Promise<void> {
   const { checkPatches, featureNetworks } = await import('../../report/rd/metrics.js');
   if (featureNetworks(metrics).length === 0) return;
   const sizes: Size[] = [];
   for (let index = 0; index < images.length; index++) {
-    // One that cannot be read is told and left out when it is measured.
+    // Measuring reports an unreadable image and leaves it out.
     const loaded = await images.load(index).catch(() => undefined);
     if (loaded !== undefined) sizes.push({ width: loaded.image.width, height: loaded.image.height });
   }
   checkPatches(sizes);
 }
 
-/** What is begun anew is not to take the place of what is measured. */
+/** Refuses a report directory that holds images to measure, since starting over could replace them. */
 async function refuseInside(directory: string, names: readonly string[]): Promise<void> {
   const root = await realpath(directory).catch(() => undefined);
   if (root === undefined) return;
@@ -310,14 +310,14 @@ async function refuseInside(directory: string, names: readonly string[]): Promis
   }
 }
 
-/** Of the model named, or of all that `auto` may mean. */
+/** Ids of the named model, or of all models that `auto` may stand for. */
 async function idsOf(model: string): Promise<string[]> {
   const { DEFAULT_MODELS, loadModelInfo } = await import('../../node/models.js');
   const infos = await Promise.all((model === 'auto' ? DEFAULT_MODELS : [model]).map(loadModelInfo));
   return infos.map(({ id }) => id.slice(0, 12));
 }
 
-/** Refuses to take results of another picture of the same name for those of this one. */
+/** Refuses to reuse results of a different picture with the same name. */
 async function checkFinished(
   directory: string,
   options: RdOptions,
@@ -338,7 +338,7 @@ async function checkFinished(
   }
 }
 
-/** Measures images and tells how far it is; gives those that failed. */
+/** Measures images and shows progress; returns those that failed. */
 async function measure(
   work: Work,
   waiting: readonly number[],

@@ -1,4 +1,4 @@
-/** The last part of `rd` and `rd merge`: the report itself, made from the images that are finished. */
+/** The last part of `rd` and `rd merge`: makes the report from the finished images. */
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { ImageSet } from '../../data/image-set.js';
@@ -9,7 +9,7 @@ import type { Summary } from '../../report/rd/summary.js';
 import { type Console, table } from '../console.js';
 import { readFeatures, readImages, saveFiles } from './directory.js';
 
-/** Sets of published points that come with the package. */
+/** Sets of published points in the package. */
 const PUBLISHED_SETS = ['cifar10', 'kodak'] as const;
 export type PublishedName = (typeof PUBLISHED_SETS)[number];
 
@@ -27,7 +27,7 @@ export const ANCHOR_OPTION = {
     'What all are compared with: a codec by its name, or a part of its label, such as avif or "VTM 9.1" [default: of --published kodak, VTM as CompressAI ran it; else the first codec of --baselines in the order of the report]',
 } as const;
 
-/** Refuses an `--anchor` that a run does not have, before anything is measured. @throws CodecError `usage` */
+/** Refuses an `--anchor` that the run lacks, before anything is measured. @throws CodecError `usage` */
 export async function checkAnchor(
   anchor: string | undefined,
   options: RdOptions,
@@ -44,7 +44,7 @@ async function findAnchor(anchor: string, options: RdOptions, published: Publish
   chooseAnchor(anchorChoices(options, published), anchor, published);
 }
 
-/** `--published`, checked. */
+/** Checks `--published`. */
 export function publishedSet(name: string | undefined): PublishedName | undefined {
   const found = PUBLISHED_SETS.find((one) => one === name);
   if (name !== undefined && found === undefined)
@@ -53,7 +53,7 @@ export function publishedSet(name: string | undefined): PublishedName | undefine
 }
 
 /**
- * Looks at all images of a set, before any is measured, whether they are those that others published results of.
+ * Checks, before measuring, whether the images are those of a published set.
  * @throws CodecError `usage` when they are not
  */
 export async function checkPublished(published: PublishedName | undefined, images: ImageSet): Promise<void> {
@@ -62,7 +62,7 @@ export async function checkPublished(published: PublishedName | undefined, image
   const { pixelHash } = await import('../../data/pixel-hash.js');
   const pictures: { readonly width: number; readonly height: number; readonly pixels: string }[] = [];
   for (let index = 0; index < images.length; index++) {
-    // One that cannot be read is told and left out when it is measured.
+    // Measuring reports an unreadable image and leaves it out.
     const loaded = await images.load(index).catch(() => undefined);
     if (loaded !== undefined) pictures.push({ ...loaded.image, pixels: pixelHash(loaded.image) });
   }
@@ -70,15 +70,15 @@ export async function checkPublished(published: PublishedName | undefined, image
   if (reason !== undefined) throw new CodecError('usage', `--published ${published}: ${reason}`);
 }
 
-/** What stands beside the results of a run. */
+/** What the report shows beside the results of a run. */
 export interface Beside {
   /** Left out, with a note, where the images are not those of that set. */
   readonly published: PublishedName | undefined;
-  /** Left out, with a note, where it is of a set that is. */
+  /** Left out, with a note, where it belongs to a set that is left out. */
   readonly anchor: string | undefined;
 }
 
-/** Writes everything but the images themselves, and says what came of it. */
+/** Writes everything but the images themselves, and prints a summary. */
 export async function finishReport(
   directory: string,
   run: Run,
@@ -138,7 +138,9 @@ export async function finishReport(
   );
 }
 
-/** Bits/dim at RMSEs, and lossless where a codec is; a cell that not all images come to has their number. */
+/**
+ * Bits/dim at RMSEs, and lossless where a codec is; where only some images reach an RMSE, the cell has their number.
+ */
 function ratesTable({ summary: { codecs } }: Report): string[] {
   const lossless = codecs.some(({ losslessBitsPerDim }) => losslessBitsPerDim !== null);
   const head = codecs[0].bitsPerDimAtRmse.map(({ rmse }) => `RMSE ${rmse}`);
@@ -152,7 +154,7 @@ function ratesTable({ summary: { codecs } }: Report): string[] {
   return table([['bits/dim at', ...head, ...(lossless ? ['lossless'] : [])], ...rows]);
 }
 
-/** BD-rates of the mean curves, percent. */
+/** BD-rates of the mean curves, in percent. */
 function comparisonsTable(summary: Summary, label: (name: string, summary: Summary) => string): string[] {
   const { comparisons } = summary;
   const rows = comparisons

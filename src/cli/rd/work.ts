@@ -1,6 +1,6 @@
 /**
- * Measuring the images of a run, in this process or in several others. Each finished image is a file at once; what comes back
- * here is only how it went.
+ * Measures the images of a run, in this process or in several others. Each finished image is written at once; only its
+ * outcome is reported here.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -16,7 +16,7 @@ import { withContext } from '../context.js';
 import { aboutFile } from '../jobs.js';
 import { saveImage } from './directory.js';
 
-/** All that a process needs to measure images. */
+/** Everything that a process needs to measure images. */
 export interface Work {
   readonly directory: string;
   readonly options: RdOptions;
@@ -24,7 +24,7 @@ export interface Work {
   readonly networks: NetworkFiles;
 }
 
-/** From a process that measures: how far it is with its image, and how that one ended. */
+/** From a measuring process: the progress of its image, and its outcome. */
 export type WorkMessage =
   | { readonly index: number; readonly fraction: number }
   | { readonly index: number; readonly done: true; readonly error?: ImageFailure['error'] };
@@ -33,7 +33,7 @@ type Report = (message: WorkMessage) => void;
 
 /**
  * Measures images one after the other in this process.
- * @throws CodecError `engine`, without which no image can succeed
+ * @throws CodecError `engine`, since no image can succeed without it
  */
 export async function measureHere(work: Work, indexes: AsyncIterable<number> | Iterable<number>, report: Report) {
   const { directory, options, engineArgs, networks } = work;
@@ -75,7 +75,9 @@ export async function measureElsewhere(work: Work, indexes: readonly number[], j
   const children = new Set<ChildProcess>();
   let fatal: Error | undefined;
 
-  /** One process until it ends: with nothing left to do, or by an accident, for which its image has to answer. */
+  /**
+   * Runs one process until it ends: when nothing is left to do, or by a crash, which counts as a failure of its image.
+   */
   function runProcess(): Promise<void> {
     return new Promise((resolve) => {
       const child = fork(worker, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });

@@ -1,4 +1,4 @@
-/** A process of `rd --jobs`: is told its work, then images one by one, until its parent hangs up. */
+/** A process of `rd --jobs`: receives its work, then images one by one, until its parent disconnects. */
 import { endBy, outliveConsoles } from '../../node/process.js';
 import { describeError } from '../console.js';
 import { measureHere, type Work, type WorkMessage } from './work.js';
@@ -16,7 +16,7 @@ process.on('message', (order: Order) => {
   wake();
 });
 process.on('disconnect', () => {
-  // A parent that hangs up on a process at work is gone, and so is whoever waits for the result.
+  // A parent that disconnects during work has died, and nobody waits for the result.
   if (busy) endBy('SIGTERM');
   over = true;
   wake();

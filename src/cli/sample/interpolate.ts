@@ -1,4 +1,4 @@
-/** `ddpm-codec interpolate`: between two pictures, in x_t. */
+/** `ddpm-codec interpolate`: interpolates between two pictures, in x_t. */
 import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
@@ -41,7 +41,7 @@ import {
 const DEFAULT_T = 500;
 const DEFAULT_LAMBDAS = 11;
 const MAX_LAMBDAS = 1001;
-/** The longest label of a mixture; with it all pictures of an animation have one size. */
+/** The longest label of a mixture; it gives all pictures of an animation one size. */
 const LONGEST_LAMBDA = 'λ 0.999';
 /** Rows of `--coarse-to-fine`, from t = 0 to T (the paper's Figure 9). */
 const ROWS = 9;
@@ -185,7 +185,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
 interface Figure {
   readonly a: RgbImage;
   readonly b: RgbImage;
-  /** For each timestep, its mixtures. */
+  /** The mixtures, for each timestep. */
   readonly rows: readonly (readonly RgbImage[])[];
   readonly timesteps: readonly number[];
   readonly lambdas: readonly number[];

@@ -1,4 +1,4 @@
-/** `ddpm-codec sample`: pictures that a model draws by itself. */
+/** `ddpm-codec sample`: draws pictures from a model. */
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
@@ -42,13 +42,13 @@ import {
 
 const MAX_COUNT = 1_000_000;
 const MAX_SIDE = 4096;
-/** Pictures that are drawn before they are written, where each has its own file. */
+/** Number of pictures drawn before they are written, where each has its own file. */
 const PART = 64;
-/** Times that are shown of a progressive generation, as columns and as pictures of an animation. */
+/** Number of points in time shown of a progressive generation, as columns or as frames of an animation. */
 const COLUMNS = 11;
 const FRAMES = 50;
 
-/** Labels of figures. */
+/** The longest label of a figure. */
 const LONGEST_TIME = 't = 1000';
 const LATENT_LABELS = ['x_t', 'xhat0', 'samples'];
 
@@ -61,9 +61,9 @@ interface SampleArgs extends EngineArgs, OutputArgs, SamplerArgs {
   readonly 'shared-latents'?: readonly unknown[];
 }
 
-/** What `--json` prints, without the lists of files of other forms. */
+/** The document of `--json`, except for the lists of files in other forms. */
 export interface SampleReport {
-  /** Files written, in order. */
+  /** Written files, in order. */
   readonly outputs: readonly string[];
   readonly count: number;
   readonly width: number;
@@ -77,7 +77,7 @@ export interface SampleReport {
   };
 }
 
-/** Options of a run that have been checked. */
+/** Checked options of a run. */
 interface Settings extends SamplerSettings {
   readonly count: number;
   readonly width: number;
@@ -195,7 +195,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
   });
 }
 
-/** What the sampler takes of the options. */
+/** The options that the sampler takes. */
 function drawnBy({ count, width, height, steps, seed, sampler, variance }: Settings) {
   return {
     count,
@@ -208,7 +208,7 @@ function drawnBy({ count, width, height, steps, seed, sampler, variance }: Setti
   };
 }
 
-/** Writes what has been drawn into the files of the run. */
+/** Writes the drawn pictures into the files of the run. */
 type Writer = (outputs: readonly string[], options: { readonly force: boolean }) => Promise<void>;
 type OnProgress = (fraction: number) => void;
 
@@ -217,7 +217,10 @@ async function drawSheet(model: DiffusionModel, settings: Settings, onProgress: 
   return async ([output], options) => writePicture(output, await sheetOf(pictures), options);
 }
 
-/** Draws and writes part by part, so that there may be more pictures than fit into memory, or than there is time for. */
+/**
+ * Draws and writes in parts, so that pictures need not fit into memory, and an interrupted run keeps those it has
+ * written.
+ */
 async function drawFiles(
   model: DiffusionModel,
   settings: Settings,
@@ -238,7 +241,7 @@ async function drawFiles(
   }
 }
 
-/** A picture alone is not put on a sheet. */
+/** A single picture needs no sheet. */
 async function sheetOf(pictures: readonly RgbImage[]): Promise<RgbImage> {
   if (pictures.length === 1) return pictures[0];
   return contactSheet(pictures.map((image) => ({ image, label: '' })));
@@ -252,7 +255,7 @@ async function drawProgressively(
 ): Promise<Writer> {
   const { width, height, steps, count } = settings;
   const shown = animated ? FRAMES : COLUMNS;
-  // By evaluation of the chain, for each picture.
+  // Indices of evaluations within the chain, the same for each picture.
   const wanted = new Set(Array.from({ length: shown }, (_, i) => Math.round((i * (steps - 1)) / (shown - 1))));
   const visited = new Array<number>(count).fill(0);
   const times: number[] = [];
@@ -313,7 +316,7 @@ function checkArguments(args: SampleArgs): Settings {
   };
 }
 
-/** Pixels of what will be drawn into one file; of an animation, each of its pictures. */
+/** Size in pixels of what is drawn into one file; for an animation, of each frame. */
 function figureSize({ count, width, height, progressive, steps, sharedLatents }: Settings, animated: boolean): Size {
   const picture = { width, height };
   if (sharedLatents) {
@@ -336,7 +339,7 @@ function parseSize(text: string): { width: number; height: number } {
   throw invalidArgument('--size', `WIDTHxHEIGHT such as 32x32, sides up to ${MAX_SIDE}`, text);
 }
 
-/** The files to write, one or one for each picture; makes the directory of these. */
+/** The files to write, a single one or one for each picture; makes the directory of the latter. */
 async function planOutputs(
   { output, separate }: SampleArgs,
   settings: Settings,

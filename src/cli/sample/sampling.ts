@@ -1,4 +1,4 @@
-/** What `sample` and `interpolate` have in common: options of the sampler, a bar with the time left, figures as files. */
+/** Code shared by `sample` and `interpolate`: options of the sampler, a bar with the time left, figures as files. */
 import type { Options } from 'yargs';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RgbImage, Size } from '../../image/image.js';
@@ -14,12 +14,12 @@ import { formatOf, writeAtomically, writeResult } from '../output.js';
 import { openProgress } from '../progress.js';
 
 const DEFAULT_STEPS = 250;
-/** Milliseconds for which a picture of an animation is shown, and its last one. */
+/** Milliseconds for each frame of an animation, and for the last one. */
 const FRAME_TIME = 100;
 const LAST_FRAME_TIME = 1500;
-/** Of a sheet or table: 1.5 GB in memory. */
+/** Maximum size of a sheet or table: 1.5 GB in memory. */
 const MAX_FIGURE_PIXELS = 2 ** 29;
-/** Pictures above this side take long. */
+/** Pictures with a longer side take long. */
 const LARGE_SIDE = 256;
 
 export const samplerOptions = {
@@ -48,7 +48,7 @@ export interface SamplerArgs {
   readonly seed: unknown;
 }
 
-/** {@link SamplerArgs}, checked. */
+/** {@link SamplerArgs} after checking. */
 export interface SamplerSettings extends Pick<SamplerOptions, 'sampler' | 'variance'> {
   readonly steps: number;
   readonly seed: number;
@@ -67,8 +67,8 @@ export function samplerSettings({ steps, seed, sampler, variance }: SamplerArgs)
 }
 
 /**
- * Refuses sides that a model does not take, before it is opened.
- * @param what has them, for the message: an option, or a picture
+ * Refuses sides that a model does not support, before it is opened.
+ * @param what has these sides, for the message: an option, or a picture
  */
 export function checkSides(
   { name, config }: ModelInfo,
@@ -85,7 +85,7 @@ export function checkSides(
   );
 }
 
-/** Refuses timesteps and steps that a model does not have. */
+/** Refuses timesteps and numbers of steps that a model does not have. */
 export function checkAgainstModel(
   { schedule }: ModelInfo,
   steps: number,
@@ -100,8 +100,8 @@ export function checkAgainstModel(
 
 /**
  * Refuses a figure that could not be written, before its pictures are drawn.
- * @param count of pictures, where it is an animation
- * @throws CodecError `usage` when it is larger than memory can take, `image` when it is larger than the format can
+ * @param count number of pictures, for an animation
+ * @throws CodecError `usage` when it is too large for memory, `image` when it is too large for the format
  */
 export function checkFigure(path: string, size: Size, count = 1): void {
   const { width, height } = size;
@@ -115,13 +115,13 @@ export function checkFigure(path: string, size: Size, count = 1): void {
   checkFits(size, formatOf(path));
 }
 
-/** Says so before work that takes long. */
+/** Warns before work that takes long. */
 export function noteLargePictures(console: Console, width: number, height: number): void {
   if (Math.max(width, height) <= LARGE_SIDE) return;
   console.note(`${width}x${height}: every step runs the network over all of it, so this takes a while; see --steps`);
 }
 
-/** Runs work with a progress bar that says how long it will still take. @returns the result and the seconds it took */
+/** Runs work with a progress bar and the time left. @returns the result and the seconds it took */
 export async function withProgress<R>(
   console: Console,
   label: string,
@@ -133,7 +133,7 @@ export async function withProgress<R>(
   return { result, seconds: (performance.now() - start) / 1000 };
 }
 
-/** Whether a figure with this name is animated where it can be. */
+/** Whether a figure of this name is animated where possible. */
 export function isAnimation(path: string): boolean {
   return formatOf(path) === 'webp';
 }
@@ -143,7 +143,7 @@ export async function writePicture(path: string, image: RgbImage, options: { rea
   await writeResult(path, await encodeImage(image, formatOf(path)), options);
 }
 
-/** Writes pictures as an animation that waits on its last one. */
+/** Writes pictures as an animation that pauses on its last one. */
 export async function writeAnimation(
   path: string,
   images: readonly RgbImage[],

@@ -1,4 +1,7 @@
-/** `ddpm-codec train --band`: one session of training weights for a band of noise, and the copy of the model that has them. */
+/**
+ * `ddpm-codec train --band`: one session of training weights for a band of noise levels, and the model's copy with
+ * these weights.
+ */
 import { bandFile, type WeightsBand } from '../../codec/bands.js';
 import { hexSha256 } from '../../common/bytes.js';
 import { counted } from '../../common/counted.js';
@@ -35,10 +38,10 @@ export interface BandSessionOptions {
   readonly model: ModelInfo;
   readonly band: Band;
   readonly record: RunRecord;
-  /** To go on from. */
+  /** State to continue from. */
   readonly state?: TrainerState;
   readonly limits: RunLimits;
-  /** Seconds. */
+  /** In seconds. */
   readonly checkpointEvery: number;
 }
 
@@ -60,7 +63,7 @@ export async function runBandSession(options: BandSessionOptions): Promise<void>
   try {
     trainer = await createTrainer(engine, config, schedule, record.options, options.state ?? begin());
     const { state, parameters } = trainer;
-    // What cannot be had is said now, and not after an hour.
+    // Fail now, not after an hour, where data cannot be read.
     await data.batch(state.step, batch);
     const tellSkipped = createSkippedNotes(data, console);
     tellSkipped();
@@ -142,7 +145,7 @@ async function writeCopy(
 interface Change {
   readonly before: number;
   readonly after: number;
-  /** Mean of the pictures' changes, as a share of the mean before, and its standard error; null for one picture. */
+  /** Mean of the pictures' changes, relative to the mean before, and its standard error; null for one picture. */
   readonly change: number;
   readonly standardError: number | null;
 }

@@ -1,4 +1,4 @@
-/** `ddpm-codec train --band`: what is asked for, and whether it can be done. */
+/** `ddpm-codec train --band`: its options, and whether they are possible. */
 import { join } from 'node:path';
 import { CodecError } from '../../common/errors.js';
 import type { Band } from '../../model/bands.js';
@@ -23,7 +23,7 @@ import {
 } from './options.js';
 
 const DEFAULT_STEPS = 4000;
-/** Weights that are good already are moved a little, and then held still. */
+/** Weights that are already good are changed a little, and then held still. */
 const DEFAULTS = {
   batch: 8,
   optimizer: 'muon',
@@ -35,7 +35,7 @@ const DEFAULTS = {
   dropout: 0,
   seed: 'ddpm-codec',
 } as const;
-/** Options that say what the model has decided. */
+/** Options for what the model has already decided. */
 const OF_THE_MODEL = ['config', 'from', 'prediction', 'variance', 'timesteps-sampling', 'validate-every'] as const;
 
 export async function trainBand(args: TrainArgs, given: Given, console: Console): Promise<void> {
@@ -112,7 +112,7 @@ async function trainIn(
   });
 }
 
-/** A new run as the options say. */
+/** A new run from the options. */
 async function planRun(model: ModelInfo, band: Band, args: TrainArgs, { options }: Given): Promise<RunRecord> {
   const { data } = args;
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
@@ -134,7 +134,7 @@ async function planRun(model: ModelInfo, band: Band, args: TrainArgs, { options 
   };
 }
 
-/** The recorded run, with the changes that are possible. @throws CodecError('usage') for the others */
+/** The recorded run, with the changes that are allowed. @throws CodecError('usage') for other changes */
 function takeUp(record: RunRecord, model: ModelInfo, band: Band, args: TrainArgs, given: Given): RunRecord {
   refuseOtherModel(args.out, record.bandOf!.modelId, model);
   const { least, most } = record.options.band!;

@@ -1,4 +1,4 @@
-/** `ddpm-codec calibrate`: makes a diffusers model directory usable, by measuring its profile on training pictures. */
+/** `ddpm-codec calibrate`: makes a diffusers model directory usable by measuring its profile on training pictures. */
 import { join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
@@ -74,8 +74,9 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
 /**
  * Reads pictures to calibrate on.
  * @param inputs files and directories
- * @param most pixels a side; larger pictures are cut to their middle
- * @throws CodecError `file` when there are none, as {@link readImage}, and `image` for transparent ones and those of known test sets
+ * @param most pixels a side; larger pictures are cropped to their middle
+ * @throws CodecError `file` when there are none, as {@link readImage}, and `image` for transparent pictures and those
+ *   of known test sets
  */
 export async function readTrainingPictures(inputs: readonly string[], most: number): Promise<RgbImage[]> {
   const { jobs } = await planJobs(inputs, {

@@ -1,4 +1,6 @@
-/** Making `codec.json`, with which a network and its weights become a model that codes: the end of three commands. */
+/**
+ * Makes `codec.json`, which turns a network and its weights into a model that codes: the last part of three commands.
+ */
 import { calibrate, calibratePyramid, calibrateResiduals, ENOUGH_IMAGES } from '../../codec/calibration.js';
 import { counted } from '../../common/counted.js';
 import type { Engine } from '../../engine/engine.js';
@@ -16,21 +18,23 @@ export interface CodecFileOptions {
   readonly console: Console;
   readonly engine: Engine;
   readonly tiling: Tiling;
-  /** Default: what the directory's files say, see {@link openUncalibrated}. */
+  /** Default: from the directory's files, see {@link openUncalibrated}. */
   readonly diffusion?: Diffusion;
-  /** Puts `codec.json` into the directory. */
+  /** Writes `codec.json` into the directory. */
   readonly write: (name: string, data: string) => Promise<void>;
 }
 
-/** Pictures to calibrate on are of interest up to so many tiles a side: half and quarter of the size are to be pictures, too. */
+/**
+ * Maximum useful size of calibration pictures, in tiles a side: half and quarter of the size should still be pictures.
+ */
 export const CALIBRATION_TILES = 4;
-/** All but the pyramid is measured on so many: larger ones take time. */
+/** Everything except the pyramid is measured on this many tiles a side, since larger pictures take time. */
 export const PROFILE_TILES = 2;
 
 /**
  * Measures a directory's pyramid, profile and residuals on training pictures and writes `codec.json`.
  * @param images of at most `CALIBRATION_TILES` tiles a side
- * @param describe what to say `about` the model, from the network while it is open and what an earlier file said
+ * @param describe makes `about` of the model, from the open network and from what an earlier file said
  */
 export async function makeCodecFile<About extends object>(
   directory: string,
@@ -50,7 +54,7 @@ export async function makeCodecFile<About extends object>(
     const part = (from: number, to: number) => ({
       onProgress: (fraction: number) => progress.update(from + (to - from) * fraction),
     });
-    // What fits into a window has nothing farther to see.
+    // A picture within a single window has nothing farther away to see.
     const pyramid = await calibratePyramid(
       images.map((image) => cutMiddle(image, wholeWindows(CALIBRATION_TILES, tiling))),
       model,
@@ -82,7 +86,7 @@ export async function makeCodecFile<About extends object>(
   }
 }
 
-/** Pixels that so many windows of full size cover, as nearly all of a large picture's are. */
+/** Pixels that this many full-size windows cover; nearly all windows of a large picture have full size. */
 function wholeWindows(count: number, { tile, overlap }: Tiling): number {
   return count * (tile - overlap) + overlap;
 }

@@ -1,45 +1,51 @@
 /**
- * How much of a network is measured: less of one that was trained for a short time, so that what follows training does not take longer
- * than training did. By crops and not by the clock, so that the same command makes the same model on any machine.
+ * How much of a network to measure. A short training run gets fewer measurements, so that what follows training does
+ * not take longer than training did. It counts crops instead of seconds, so that the same command makes the same model
+ * on any machine.
  */
 import { ENOUGH_IMAGES } from '../../codec/calibration.js';
 import { counted } from '../../common/counted.js';
 import type { TrainingData } from '../../data/training-data.js';
 import { CALIBRATION_TILES, PROFILE_TILES } from './codec-file.js';
 
-/** Crops trained on from which on everything is measured in full: `small` sees them in ten minutes of two cores. */
+/**
+ * Number of training crops from which on everything is measured in full: `small` sees them in ten minutes on two cores.
+ */
 const FULL_AFTER = 30_000;
 
-/** Timesteps at which each image of a validation is evaluated, and steps in which samples are drawn. */
+/** Timesteps at which a validation evaluates each image, and number of steps for drawing samples. */
 export const VALIDATION_STRATA = 10;
 export const SAMPLE_STEPS = 50;
 
-/** Crops smaller than so much are of small pictures, of which calibration takes more. */
+/** Smaller crops come from small pictures, and calibration uses more of them. */
 const SMALL_SIDE = 64;
-/** Evaluations that calibrating on a window of an image takes, a fifth of them for the pyramid; of photographs there is more than one in a crop. */
+/**
+ * Evaluations for calibrating on a window of an image, a fifth of them for the pyramid; crops of photographs have more
+ * than one window.
+ */
 const CALIBRATION_EVALUATIONS = 50;
-/** Evaluations that take as long as training on a crop: backward takes twice as long as forward. */
+/** Evaluations that take as long as training on a crop: the backward pass takes twice as long as the forward pass. */
 const EVALUATIONS_PER_CROP = 3;
-/** Evaluations that measuring an update takes on a crop, and that take as long as training it on one. */
+/** Evaluations for measuring an update on a crop, and evaluations that take as long as training it on one. */
 const GAIN_EVALUATIONS = 25;
 const EVALUATIONS_PER_UPDATE = 1.7;
-/** Evaluations that measuring the rate of a band before and after takes on a crop. */
+/** Evaluations for measuring the rate of a band on a crop, before and after. */
 const BAND_EVALUATIONS = 16;
 
 export interface Extent {
-  /** Held-out crops that the bound is measured on. */
+  /** Number of held-out crops for the bound. */
   readonly validation: number;
-  /** Pictures drawn from the model. */
+  /** Number of pictures drawn from the model. */
   readonly samples: number;
-  /** Training crops that the profile is measured on, and how many windows wide and high they are at most. */
+  /** Number of training crops for the profile, and their maximum width and height in windows. */
   readonly calibration: number;
   readonly calibrationTiles: number;
-  /** CIFAR-10 test images that the model card's bound is measured on; `bench/quality.mjs` takes all of them. */
+  /** Number of CIFAR-10 test images for the model card's bound; `bench/quality.mjs` uses all of them. */
   readonly test: number;
 }
 
 /**
- * @param trained crops that the network was trained on in this run
+ * @param trained number of crops that the network was trained on in this run
  * @param side of the crops, in pixels
  */
 export function extentOf(trained: number, side: number): Extent {
@@ -53,7 +59,10 @@ export function extentOf(trained: number, side: number): Extent {
   };
 }
 
-/** What an update, or a band, is measured on, and its name after a preposition. @param trained crops that it was trained on */
+/**
+ * The crops for measuring an update or a band, and their description after a preposition.
+ * @param trained number of crops that it was trained on
+ */
 export async function cropsToMeasureOn(data: TrainingData, trained: number) {
   const { crops, heldOut } = await data.validation(heldOutCrops(trained));
   return { crops, of: `${counted(crops.length, 'crop')} of ${heldOut ? 'held-out' : 'training'} pictures` };
@@ -63,18 +72,18 @@ function heldOutCrops(trained: number): number {
   return Math.max(4, Math.round(24 * Math.min(1, trained / FULL_AFTER)));
 }
 
-/** What that takes, in crops that could be trained on meanwhile. */
+/** Cost of measuring an update, in training crops that would take as long. */
 export function costOfGain(trained: number): number {
   return (heldOutCrops(trained) * GAIN_EVALUATIONS) / EVALUATIONS_PER_UPDATE;
 }
 
-/** What measuring the rate of a band before and after training on it takes, likewise. */
+/** Cost of measuring the rate of a band before and after training, in training crops that would take as long. */
 export function costOfBandRate(trained: number): number {
   return (heldOutCrops(trained) * BAND_EVALUATIONS) / EVALUATIONS_PER_CROP;
 }
 
 /**
- * What a validation and all that follows training cost, about, in crops that could be trained on meanwhile.
+ * Approximate costs of a validation and of everything after training, in training crops that would take as long.
  * @param hasTest whether there is a test set
  */
 export function costOf(extent: Extent, side: number, hasTest: boolean): { validation: number; finish: number } {

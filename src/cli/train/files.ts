@@ -1,4 +1,4 @@
-/** The files of a training run: `<out>` is the model, `<out>/training` what belongs to the run. */
+/** The files of a training run: `<out>` is the model, `<out>/training` belongs to the run. */
 import { rmSync } from 'node:fs';
 import { appendFile, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -10,11 +10,11 @@ import { readRegularFile } from '../../node/read.js';
 import { isTemporary } from '../../node/write.js';
 import { writeAtomically } from '../output.js';
 
-/** Relative to the model's directory. */
+/** Path relative to the model's directory. */
 export const CHECKPOINT = join('training', 'checkpoint.safetensors');
 const LOG = join('training', 'log.jsonl');
 
-/** A line of the log; `type` says what else is in it. */
+/** A line of the log; `type` decides its other fields. */
 export type LogEntry = { readonly type: string; readonly time?: string } & Readonly<Record<string, unknown>>;
 
 function isLogEntry(value: unknown): value is LogEntry {
@@ -25,27 +25,28 @@ export interface RunFiles {
   readonly directory: string;
   readonly checkpoint: string;
   /**
-   * Begins the log anew, or where a run is taken up again removes a line that was cut off, and what else a killed process left.
-   * @param first what has to be written before anything long is done
+   * Starts a new log. A resumed run keeps its log, without a truncated last line, and other leftovers of a killed
+   * process are removed.
+   * @param first writes what must exist before any long work
    * @throws CodecError('file') when the log cannot be written, and what `first` throws
    */
   begin(first: () => Promise<void>): Promise<void>;
-  /** Adds a line to the log, or nothing. @throws CodecError('file') when that fails */
+  /** Appends a line to the log, in full or not at all. @throws CodecError('file') when that fails */
   log(entry: LogEntry): Promise<void>;
-  /** All whole lines of the log. */
+  /** All complete lines of the log. */
   readLog(): Promise<LogEntry[]>;
-  /** Writes a file of the run, `name` relative to the model's directory, in place of an earlier one. */
+  /** Writes a file of the run, replacing an earlier one; `name` is relative to the model's directory. */
   write(name: string, data: Uint8Array | string): Promise<void>;
-  /** Removes a file of the run, named likewise. @returns whether there was one */
+  /** Removes a file of the run; `name` is as for `write`. @returns whether there was one */
   remove(name: string): Promise<boolean>;
-  /** Leaves the directory to others. Of one that was made for a run which has not begun nothing is left. */
+  /** Releases the directory. If it was made for a run that has not begun, it is removed. */
   close(): void;
 }
 
 /**
- * Makes the directory, unless it is there, and has it for this process alone.
- * @throws CodecError('usage') when there is a run and neither `resume` nor `force` is set, or none to resume; 'file' when
- *   the directory holds another model, cannot be made, or another process works there
+ * Makes the directory if necessary, and locks it for this process.
+ * @throws CodecError('usage') when there is a run and neither `resume` nor `force` is set, or none to resume; 'file'
+ *   when the directory holds another model, cannot be made, or another process works there
  */
 export async function openRunDirectory(
   directory: string,
@@ -54,7 +55,7 @@ export async function openRunDirectory(
   await checkUnused(directory, options);
   const checkpoint = join(directory, CHECKPOINT);
   const training = dirname(checkpoint);
-  // Whether it can be made is known by making it.
+  // Making it is the only way to know that it can be made.
   const made = await makeUndoably(training);
   let lock: Lock | undefined;
   const close = () => {
@@ -63,14 +64,14 @@ export async function openRunDirectory(
   };
   try {
     lock = await lockDirectory(training);
-    // Another run may have ended here just now.
+    // Another run may have ended here in the meantime.
     await checkUnused(directory, options);
   } catch (error) {
     close();
     throw error;
   }
   const logFile = join(directory, LOG);
-  /** Nothing where there is none. */
+  /** The contents of the log; empty where there is none. */
   const readLogFile = async () => ((await exists(logFile)) ? readRegularFile(logFile) : Buffer.alloc(0));
   return {
     directory,
@@ -89,7 +90,7 @@ export async function openRunDirectory(
       const size = await sizeOf(logFile);
       await appendFile(logFile, `${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`).catch(
         async (cause: unknown) => {
-          // The beginning of a line would be in the way of the next one.
+          // A partial line would corrupt the next one.
           await truncate(logFile, size).catch(() => {});
           throw new CodecError('file', `${logFile}: cannot write: ${reasonOf(cause)}`, { cause });
         },
@@ -104,7 +105,7 @@ export async function openRunDirectory(
             const entry: unknown = JSON.parse(line);
             return isLogEntry(entry) ? [entry] : [];
           } catch {
-            // A line that a crash cut off.
+            // A line that a crash truncated.
             return [];
           }
         });
@@ -123,7 +124,7 @@ export async function openRunDirectory(
   };
 }
 
-/** @throws as {@link openRunDirectory}, without touching anything */
+/** @throws as {@link openRunDirectory}, without changing anything */
 async function checkUnused(
   directory: string,
   { resume, force }: { readonly resume: boolean; readonly force: boolean },
@@ -142,7 +143,7 @@ async function checkUnused(
   }
 }
 
-/** Makes a directory, and those above it; what was made is removed again, with all that is in it, unless it is kept. */
+/** Makes a directory and its parents. Unless kept, those that were made are removed again, with everything in them. */
 async function makeUndoably(directory: string): Promise<{ keep(): void; undo(): void }> {
   const made = await outermostMissing(directory);
   await makeDirectory(directory);
@@ -167,7 +168,7 @@ async function sizeOf(path: string): Promise<number> {
   return (await stat(path).catch(() => undefined))?.size ?? 0;
 }
 
-/** The directory above all others that have to be made for this one; undefined when it is there. */
+/** The outermost directory that has to be made for this one; undefined when it exists. */
 async function outermostMissing(directory: string): Promise<string | undefined> {
   if (await exists(directory)) return undefined;
   return (await outermostMissing(dirname(directory))) ?? directory;

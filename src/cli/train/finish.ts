@@ -1,4 +1,4 @@
-/** What follows training: weights, calibration, model card. The directory is then a model that codes. */
+/** The end of a training run: writes weights, calibration and model card. The directory is then a model that codes. */
 import { cpus } from 'node:os';
 import { counted } from '../../common/counted.js';
 import { printable } from '../../common/printable.js';
@@ -22,10 +22,10 @@ import { type Extent, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { removeDependents } from './model-copy.js';
 
-/** Windows are as large as the crops that the network learnt from, and at least so large: smaller ones have too much edge. */
+/** Minimum window size: smaller windows have too much edge. Otherwise windows are as large as the training crops. */
 const LEAST_TILE = 64;
 const OVERLAP = 8;
-/** What a validation of CIFAR-10 is of: whole images. */
+/** Description of a CIFAR-10 validation, which uses whole images. */
 export const HELD_OUT = 'held-out images';
 export interface FinishOptions {
   readonly console: Console;
@@ -39,14 +39,14 @@ export interface FinishOptions {
   readonly validation: Validation;
 }
 
-/** The bound of the training set's own images. */
+/** The bound on images of the training set itself. */
 export interface Validation {
   readonly bound: Bound;
-  /** What it is of, after their number: 'held-out images', 'crops of 1 held-out picture'. */
+  /** Description of the images, to follow their number: 'held-out images', 'crops of 1 held-out picture'. */
   readonly of: string;
 }
 
-/** Makes a model of the run's averaged weights, in place of an earlier one of the same run. */
+/** Makes a model from the run's averaged weights, replacing an earlier one of the same run. */
 export async function finishModel(options: FinishOptions): Promise<void> {
   const { console, engine, files, data, record, state, parameters, extent, validation } = options;
   const { prediction, variance, batch, side } = record.options;
@@ -80,7 +80,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   );
 }
 
-/** CIFAR-10 has a test set. */
+/** Measures the bound on the test set of CIFAR-10. */
 async function measureTest(model: DiffusionModel, count: number, console: Console): Promise<Bound> {
   const { images } = await openCifar10('test');
   const pictures = Array.from({ length: count }, (_, i) => cifar10Image(images, i));

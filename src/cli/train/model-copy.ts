@@ -1,4 +1,4 @@
-/** The copy of a model that has something more: an update, or weights for a band of noise. */
+/** Copies a model with an addition: an update, or weights for a band of noise levels. */
 import { join } from 'node:path';
 import { bandFile, checkBandWeights } from '../../codec/bands.js';
 import { isObject, parseJson } from '../../common/foreign.js';
@@ -15,12 +15,13 @@ import { readRegularFile } from '../../node/read.js';
 import type { Console } from '../console.js';
 import type { RunFiles } from './files.js';
 
-/** Contents of a model's files by name, but for its update, which would not fit the copy. */
+/** Contents of a model's files by name, except for its update, which would not fit the copy. */
 export type ModelContents = ReadonlyMap<string, Uint8Array>;
 
 /**
- * Reads a model's files at once, so that the copy is one of what was trained for.
- * @throws CodecError('file') for one that cannot be read; 'model' for weights of a band that are not those that the model names
+ * Reads all files of a model up front, so that the copy belongs to the model that training started from.
+ * @throws CodecError('file') for one that cannot be read; 'model' for weights of a band that differ from those that the
+ *   model names
  */
 export async function readModelContents({ directory, bands = [] }: ModelInfo): Promise<ModelContents> {
   const files = new Map<string, Uint8Array>();
@@ -31,7 +32,10 @@ export async function readModelContents({ directory, bands = [] }: ModelInfo): P
   return files;
 }
 
-/** Removes what a directory has of the weights before ({@link dependentFiles}), and says so. @param kept names that stay */
+/**
+ * Removes a directory's files that depend on the previous weights ({@link dependentFiles}), and notes it.
+ * @param kept names of files to keep
+ */
 export async function removeDependents(files: RunFiles, console: Console, kept: readonly string[] = []): Promise<void> {
   for (const name of await dependentFiles(files.directory)) {
     if (kept.includes(name)) continue;
@@ -42,8 +46,8 @@ export async function removeDependents(files: RunFiles, console: Console, kept: 
 
 /**
  * Writes the copy.
- * @param more files that are new
- * @param codec what is new in `codec.json`, `about` in what that says for people
+ * @param more new files
+ * @param codec new fields of `codec.json`; `about` is merged into the part for people
  */
 export async function writeModelCopy(
   { files, console }: { readonly files: RunFiles; readonly console: Console },
@@ -54,13 +58,13 @@ export async function writeModelCopy(
   const earlier = parseJson(CODEC_FILE, model.get(CODEC_FILE)!) as { readonly about?: unknown };
   const about = { ...(isObject(earlier.about) && earlier.about), ...moreAbout };
   const copied = [...model, ...Object.entries(more)].filter(([name]) => name !== CODEC_FILE);
-  // Of another model that may have been there.
+  // Files of a different model that may have been there.
   await removeDependents(
     files,
     console,
     copied.map(([name]) => name),
   );
   for (const [name, bytes] of copied) await files.write(name, bytes);
-  // Last: without it there is no model yet.
+  // Written last: the model exists only with this file.
   await files.write(CODEC_FILE, `${JSON.stringify({ ...earlier, ...codec, about })}\n`);
 }

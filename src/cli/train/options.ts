@@ -1,4 +1,4 @@
-/** What `ddpm-codec train` is asked for, of a network and of an update. */
+/** The options of `ddpm-codec train`, for a network and for an update. */
 import { join } from 'node:path';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
@@ -39,7 +39,7 @@ export interface TrainArgs extends EngineArgs, OutputArgs {
   readonly 'checkpoint-every': unknown;
 }
 
-/** What is given of the options, checked. */
+/** The given options, checked. */
 export type Given = ReturnType<typeof checkNumbers>;
 
 export function checkNumbers(args: TrainArgs) {
@@ -81,7 +81,7 @@ function share(name: string, value: unknown, most: number): number | undefined {
   );
 }
 
-/** @throws CodecError('usage') for an option whose value is not the one that a run in `out` was begun with */
+/** @throws CodecError('usage') for an option whose value differs from the one that the run in `out` began with */
 export function refuseChange(out: string, option: string, recorded: unknown, asked: unknown): never {
   throw new CodecError(
     'usage',
@@ -89,10 +89,10 @@ export function refuseChange(out: string, option: string, recorded: unknown, ask
   );
 }
 
-/** Options that may differ from the checkpoint's when a run is taken up again: what is learnt stays the same. */
+/** Options that may change when a run is resumed: they do not change what is learnt. */
 const CHANGEABLE = ['learningRate', 'warmup', 'cooldown', 'gradientClip', 'ema', 'dropout'] as const;
 
-/** A recorded run, with the changes that are possible. @throws CodecError('usage') for the others */
+/** A recorded run, with the changes that are allowed. @throws CodecError('usage') for other changes */
 export function takeUpOptions(
   record: RunRecord,
   { data, out }: Pick<TrainArgs, 'data' | 'out'>,
@@ -108,7 +108,7 @@ export function takeUpOptions(
   return { ...record, options: { ...record.options, ...given } };
 }
 
-/** Side of the crops of `--data` where none is given, in pixels. @param ofPictures that of pictures */
+/** Default side of crops of `--data`, in pixels. @param ofPictures default for pictures other than CIFAR-10 */
 export async function defaultSide(data: readonly string[], ofPictures: number): Promise<number> {
   const { CIFAR10, parseSources } = await import('../../data/training-data.js');
   const { CIFAR10_SIDE } = await import('../../data/cifar10.js');
@@ -117,19 +117,26 @@ export async function defaultSide(data: readonly string[], ofPictures: number): 
 
 const LARGEST_MODEL_CROP = 96;
 
-/** The same for what is trained beside a model's network: its window, if that is not large. */
+/** The same for training beside a model's network: the size of its window, up to a limit. */
 export function defaultSideOf({ tiling }: ModelInfo, data: readonly string[]): Promise<number> {
   return defaultSide(data, Math.min(tiling.tile, LARGEST_MODEL_CROP));
 }
 
-/** How far a run goes. @param byDefault steps, where neither --steps nor --hours is given @throws CodecError('usage') where nothing says */
+/**
+ * How far a run goes.
+ * @param byDefault number of steps, where neither --steps nor --hours is given
+ * @throws CodecError('usage') where there is no limit
+ */
 export function limitsOf({ steps, seconds }: Given, byDefault: number | undefined): RunLimits {
   const limits = { steps: steps ?? (seconds === undefined ? byDefault : undefined), seconds };
   if (limits.steps !== undefined || seconds !== undefined) return limits;
   throw new CodecError('usage', '--resume: say how far the whole run is to go, with --steps or --hours');
 }
 
-/** @param modelId of the model that the run in `out` is for @throws CodecError('model') where another one is at hand */
+/**
+ * @param modelId of the model that the run in `out` is for
+ * @throws CodecError('model') where the given model is another
+ */
 export function refuseOtherModel(out: string, modelId: string, { id, name }: ModelInfo): void {
   if (id === modelId) return;
   throw new CodecError(
@@ -138,18 +145,18 @@ export function refuseOtherModel(out: string, modelId: string, { id, name }: Mod
   );
 }
 
-/** A model is not replaced by one that comes of it. @throws CodecError('usage') */
+/** Refuses to replace a model by one that is derived from it. @throws CodecError('usage') */
 export async function refuseModel(directory: string, out: string): Promise<void> {
   const { WEIGHTS_FILE } = await import('../../node/models.js');
   await refuseInputs([join(out, WEIGHTS_FILE)], [join(directory, WEIGHTS_FILE)]);
 }
 
-/** For the model card. */
+/** The command line, for the model card. */
 export function thisCommand(): string {
   return ['ddpm-codec', ...process.argv.slice(2).map(publicArgument)].join(' ');
 }
 
-/** An argument as the model card shows it: it is to say how the model was made, not where on this machine things lie. */
+/** An argument as the model card shows it: it documents how the model was made, without paths of this machine. */
 function publicArgument(argument: string): string {
   return argument.replace(
     /^(--[^=]+=)?((?:\/|\.\.|[A-Za-z]:[\\/]).*)$/s,

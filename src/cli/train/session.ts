@@ -1,4 +1,4 @@
-/** One session of a training run: from the first step to the last, with everything that watches over it. */
+/** One session of a training run: from the first step to the last, with checkpoints, validations and logs. */
 import { join } from 'node:path';
 import { ENOUGH_IMAGES } from '../../codec/calibration.js';
 import { counted } from '../../common/counted.js';
@@ -36,20 +36,20 @@ export interface SessionOptions {
   readonly engine: Engine;
   readonly files: RunFiles;
   readonly record: RunRecord;
-  /** To go on from. */
+  /** State to continue from. */
   readonly state?: TrainerState;
-  /** A model whose weights a new run begins with. */
+  /** A model whose weights a new run starts from. */
   readonly from: string | undefined;
-  /** Whether the run's architecture may be another one than that model's. */
+  /** Whether the run's architecture may differ from that model's. */
   readonly grow: boolean;
   readonly limits: RunLimits;
-  /** Seconds. */
+  /** In seconds. */
   readonly validateEvery: number;
-  /** Seconds. */
+  /** In seconds. */
   readonly checkpointEvery: number;
 }
 
-/** The state of a new run that begins with a model's weights. @throws CodecError('model') */
+/** The state of a new run that starts from a model's weights. @throws CodecError('model') */
 async function startOf(
   from: string,
   unet: UNetConfig,
@@ -101,7 +101,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
     const given = options.state ?? start?.state;
     trainer = await createTrainer(engine, unet, schedule, record.options, ...(given ? [given] : []));
     const { state, parameters } = trainer;
-    // What cannot be had is said now, and not after hours.
+    // Fail now, not after hours, where data cannot be read.
     await data.batch(state.step, batch);
     const held = await data.validation(extentAt(limits.steps ?? Infinity).validation);
     const tellSkipped = createSkippedNotes(data, console);
@@ -174,7 +174,10 @@ export async function runSession(options: SessionOptions): Promise<void> {
   }
 }
 
-/** What a validation is of, after their number: `crops of 1 held-out picture`. @param whole crops are whole images, each another one */
+/**
+ * Describes the crops of a validation, to follow their number: `crops of 1 held-out picture`.
+ * @param whole whether each crop is a different whole image
+ */
 function describeHeldOut(crops: readonly PictureCrop[], heldOut: boolean, whole: boolean): string {
   if (whole) return HELD_OUT;
   const pictures = counted(
@@ -184,13 +187,13 @@ function describeHeldOut(crops: readonly PictureCrop[], heldOut: boolean, whole:
   return `crop${crops.length === 1 ? '' : 's'} of ${pictures}${heldOut ? '' : ', for want of others'}`;
 }
 
-/** At most `count` of them, evenly spread. */
+/** At most `count` of the items, evenly spread. */
 function spread<T>(items: readonly T[], count: number): readonly T[] {
   if (items.length <= count) return items;
   return Array.from({ length: count }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / count)]);
 }
 
-/** Says how many seconds are left: of training, of the validations on the way, and of what follows. */
+/** Estimates the seconds left: for training, for the validations during it, and for what follows. */
 function estimateRemaining(
   run: Pick<SessionOptions, 'limits' | 'validateEvery'> & { batch: number; side: number; hasTest: boolean },
 ): (now: RunProgress) => number {

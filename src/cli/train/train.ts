@@ -1,4 +1,4 @@
-/** `ddpm-codec train`: trains a model, watches over it, and makes it ready for coding. */
+/** `ddpm-codec train`: trains a model, monitors training, and prepares the model for coding. */
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
 import { PREDICTIONS, VARIANCES } from '../../model/parameterization.js';
@@ -142,7 +142,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
   handler: train,
 };
 
-/** Limits of a preset's run where none is given. */
+/** Default number of steps of a preset's run. */
 const DEFAULT_STEPS: Readonly<Record<PresetName, number>> = { small: 60_000, paper: 800_000 };
 
 async function train(args: Arguments<TrainArgs>): Promise<void> {
@@ -172,7 +172,7 @@ async function train(args: Arguments<TrainArgs>): Promise<void> {
   }
 }
 
-/** Of the model that a run begins with. */
+/** Directory of the model that a run starts from. */
 async function directoryOf(from: string): Promise<string> {
   const { loadWeights } = await import('../../node/models.js');
   const model = await loadWeights(from).catch((cause: unknown) => {
@@ -206,7 +206,7 @@ async function trainIn(files: RunFiles, args: Arguments<TrainArgs>, given: Given
   });
 }
 
-/** A new run as the options say. */
+/** A new run from the options. */
 async function planRun(args: TrainArgs, given: Partial<TrainerOptions>) {
   const { data } = args;
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
@@ -218,7 +218,7 @@ async function planRun(args: TrainArgs, given: Partial<TrainerOptions>) {
   return { record, steps: DEFAULT_STEPS[chosen.preset] };
 }
 
-/** The recorded run, with the changes that are possible. @throws CodecError('usage') for the others */
+/** The recorded run, with the changes that are allowed. @throws CodecError('usage') for other changes */
 function takeUp(
   record: RunRecord,
   args: TrainArgs,
@@ -240,7 +240,7 @@ function takeUp(
   return takeUpOptions(record, args, given);
 }
 
-/** A preset's architecture or a file's, and whose options go with it; undefined when none was asked for. */
+/** The architecture from a preset or a file, with the preset whose options apply; undefined when none was asked for. */
 async function configOf(
   name: string | undefined,
 ): Promise<{ preset: PresetName; config: Readonly<Record<string, unknown>> } | undefined> {

@@ -1,4 +1,4 @@
-/** `ddpm-codec train --update`: one session of training a model's update, and the copy of the model that has it. */
+/** `ddpm-codec train --update`: one session of training a model's update, and the model's copy with this update. */
 import { bandFile, createBandedUNet } from '../../codec/bands.js';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
@@ -30,10 +30,10 @@ export interface UpdateSessionOptions {
   readonly files: RunFiles;
   readonly model: ModelInfo;
   readonly record: UpdateRecord;
-  /** To go on from. */
+  /** State to continue from. */
   readonly state?: TrainerState;
   readonly limits: RunLimits;
-  /** Seconds. */
+  /** In seconds. */
   readonly checkpointEvery: number;
 }
 
@@ -62,7 +62,7 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
   try {
     trainer = await createUpdateTrainer(engine, frozen, record.options, record.shape, options.state);
     const { state, parameters } = trainer;
-    // What cannot be had is said now, and not after an hour.
+    // Fail now, not after an hour, where data cannot be read.
     await data.batch(state.step, batch);
     const tellSkipped = createSkippedNotes(data, console);
     tellSkipped();
@@ -90,7 +90,7 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
       frozen,
       createUpdate(readSafetensors(update), network.featureChannels),
       {
-        // A crop is one window: what is lost between windows is not the update's.
+        // A crop is one window, so that losses between windows do not count against the update.
         tiling: { tile: side, overlap: 0 },
         onProgress: progress.update,
       },

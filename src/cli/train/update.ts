@@ -1,4 +1,4 @@
-/** `ddpm-codec train --update`: what is asked for, and whether it can be done. */
+/** `ddpm-codec train --update`: its options, and whether they are possible. */
 import { CodecError } from '../../common/errors.js';
 import type { UpdateRecord } from '../../model/training/checkpoint.js';
 import type { ModelInfo } from '../../node/models.js';
@@ -16,10 +16,10 @@ import {
   thisCommand,
 } from './options.js';
 
-/** About an hour of a core with batches of the default. */
+/** About an hour on one core at the default batch size. */
 const DEFAULT_STEPS = 8000;
 const DEFAULT_BATCH = 4;
-/** Options that are of a network's training. */
+/** Options that apply only to training a network. */
 const NETWORK_ONLY = [
   ...([
     'band',
@@ -88,7 +88,7 @@ async function trainIn(
   });
 }
 
-/** A new run as the options say. */
+/** A new run from the options. */
 async function planRun(model: ModelInfo, { data, model: name }: TrainArgs, { options }: Given): Promise<UpdateRecord> {
   if (!data || data.length === 0) throw new CodecError('usage', 'expected --data cifar10 or --data with directories');
   const { updateShapeFor } = await import('../../model/training/update-trainer.js');
@@ -102,7 +102,7 @@ async function planRun(model: ModelInfo, { data, model: name }: TrainArgs, { opt
   };
 }
 
-/** The recorded run. @throws CodecError('usage') where another one is asked for */
+/** The recorded run. @throws CodecError('usage') where the options ask for a different one */
 function takeUp(record: UpdateRecord, model: ModelInfo, { data, out }: TrainArgs, given: Given): UpdateRecord {
   refuseOtherModel(out, record.modelId, model);
   if (data && data.join() !== record.data.join()) refuseChange(out, 'data', record.data.join(' '), data.join(' '));

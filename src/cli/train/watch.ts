@@ -1,4 +1,4 @@
-/** What goes on around the steps of every training: Ctrl-C, checkpoints, the log, the progress bar. */
+/** Everything around the steps of a training run: Ctrl-C, checkpoints, the log, the progress bar. */
 import { platform } from 'node:os';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
@@ -23,23 +23,25 @@ export interface WatchedTraining {
   readonly data: BatchSource;
   readonly batch: number;
   readonly limits: RunLimits;
-  /** Of earlier sessions. */
+  /** Seconds of training in earlier sessions. */
   readonly secondsBefore: number;
-  /** Seconds. */
+  /** In seconds. */
   readonly checkpointEvery: number;
-  /** For the log. */
+  /** Written to the log. */
   readonly record: object;
-  /** Writes a checkpoint. @param seconds of training in all */
+  /** Writes a checkpoint. @param seconds of training in total */
   readonly write: (seconds: number) => Promise<void>;
   readonly onStep?: (now: RunProgress) => void;
-  /** How long the whole command will yet take, in seconds. */
+  /** Remaining time of the whole command, in seconds. */
   readonly secondsLeft: (now: RunProgress) => number;
-  /** Further things to do every so often. A full disk does not end the run; `what` is then missing, and a checkpoint is written before. */
+  /**
+   * Other recurring work. A checkpoint is written before it. A full disk does not end the run; `what` is then skipped.
+   */
   readonly further?: readonly (Recurring & { readonly what: string })[];
 }
 
 export interface Watch {
-  /** @returns whether a limit was reached, and not Ctrl-C pressed; all steps are then in the checkpoint */
+  /** @returns isDone: whether a limit ended the training, rather than Ctrl-C; the checkpoint then has all steps */
   train(training: WatchedTraining): Promise<{ readonly isDone: boolean; readonly seconds: number }>;
   forget(): void;
 }
@@ -48,9 +50,9 @@ export interface Watch {
 const LOG_EVERY = 10;
 
 /**
- * Waits for Ctrl-C from now on: the first one ends the training after a step.
+ * Handles Ctrl-C from now on: the first one ends the training after the current step.
  * @param resumedAt step of the checkpoint on disk
- * @param resume options that go on with the run
+ * @param resume options that continue the run
  */
 export function openWatch(
   { console, files }: { readonly console: Console; readonly files: RunFiles },
@@ -58,7 +60,7 @@ export function openWatch(
   resume: string,
 ): Watch {
   let trainer: WatchedTraining['trainer'] | undefined;
-  /** The step of the checkpoint on disk. */
+  /** Step of the checkpoint on disk. */
   let saved = resumedAt;
   const stop = stopInOrder(
     () => console.note('stopping after this step; again to stop at once, without the steps since the last checkpoint'),
@@ -79,11 +81,11 @@ export function openWatch(
         await write(seconds);
         saved = state.step;
       };
-      // If not even the first one can be written, nobody should train for hours.
+      // If even the first checkpoint cannot be written, nobody should train for hours.
       await files.begin(() => save(secondsBefore));
       await files.log({ type: 'start', step: state.step, record, engine: engine.description, platform: platform() });
       let progress = openProgress(console, 'training');
-      // A full disk may be emptied again: the run goes on, and says so.
+      // A full disk may be cleared: the run reports the error and goes on.
       const attempt = async (what: string, work: () => Promise<void>) => {
         await work().catch((error: unknown) => {
           if (!(error instanceof CodecError && error.code === 'file')) throw error;
@@ -112,7 +114,7 @@ export function openWatch(
           ...further.map(({ every, what, run }) => ({
             every,
             run: async (now: RunProgress) => {
-              // It may take minutes, in which nobody has to wait with a kill.
+              // The work may take minutes; with the checkpoint, a kill in the meantime loses no steps.
               await saveNow(now);
               await attempt(what, async () => {
                 progress.stop();
@@ -124,7 +126,7 @@ export function openWatch(
         ],
       }).finally(() => progress.stop());
       await save(seconds);
-      // Nothing is lost any more: the checkpoint makes the model, too.
+      // From here on nothing can be lost: the checkpoint suffices to make the model.
       stop.forget();
       await attempt('line of the log', () =>
         files.log({ type: 'stop', step: state.step, images: state.step * batch, seconds, reason }),
@@ -139,7 +141,7 @@ export function openWatch(
   };
 }
 
-/** Names files that were left out since the last call; of many the first ones and their number. */
+/** Names files that were left out since the last call; for many, the first ones and their number. */
 export function createSkippedNotes(data: TrainingData, console: Console): () => void {
   const MOST = 10;
   let told = 0;
@@ -153,10 +155,10 @@ export function createSkippedNotes(data: TrainingData, console: Console): () => 
   };
 }
 
-/** Seconds after which it can be told how many steps a run of some hours will have. */
+/** Seconds after which the total steps of a time-limited run can be estimated. */
 const FORESEEABLE = 10;
 
-/** Says, once and as soon as it is known, that a run is over before its learning rate has risen. */
+/** Warns, once and as soon as it is known, that a run ends before its warmup does. */
 export function createWarmupNote(
   { console, limits, record }: { console: Console; limits: RunLimits; record: { readonly seconds: number } },
   { warmup }: { readonly warmup: number },
@@ -171,16 +173,16 @@ export function createWarmupNote(
   };
   if (limits.steps !== undefined) tell(limits.steps);
   return {
-    /** Of a run that has so many steps in all. */
+    /** For a run with this many steps in total. */
     tell,
-    /** Of one that goes on: how many it will have follows from how far it is. */
+    /** For a run in progress: estimates the total from its progress. */
     foresee({ seconds, step, fraction }: RunProgress): void {
       if (limits.seconds !== undefined && seconds - record.seconds > FORESEEABLE) tell(step / fraction);
     },
   };
 }
 
-/** What a run that ends now, after so many steps, loses. */
+/** What a run loses if it ends now, at this step. */
 function describeLoss(step: number | undefined, saved: number | undefined, resume: string): string {
   if (step === undefined || saved === undefined) return 'nothing had been begun';
   const steps = step - saved;
@@ -200,7 +202,10 @@ export function trainingLeft(
   );
 }
 
-/** Seconds until a limit is reached and what follows is done. @param costOf that, in crops that could be trained on meanwhile, by how many were */
+/**
+ * Seconds until a limit is reached and the work after it is done.
+ * @param costOf that work, in training crops that would take as long, by the number of crops trained on
+ */
 export function secondsLeftWith(
   limits: RunLimits,
   batch: number,

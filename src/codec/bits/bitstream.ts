@@ -27,7 +27,7 @@ export class BitWriter {
     }
   }
 
-  /** Takes back what was written after the first `bits` bits. */
+  /** Removes everything after the first `bits` bits. */
   truncate(bits: number): void {
     this.bytes.fill(0, (bits + 7) >>> 3);
     if (bits & 7) this.bytes[bits >>> 3] &= 0xff00 >> (bits & 7);
@@ -42,15 +42,15 @@ export class BitWriter {
   }
 }
 
-/** Reads back what BitWriter wrote. The caller knows how many bits there are. */
+/** Reads what BitWriter wrote. The caller knows how many bits there are. */
 export class BitReader {
-  /** @param position in bits, where to begin */
+  /** @param position start, in bits */
   constructor(
     private readonly bytes: Uint8Array,
     private position = 0,
   ) {}
 
-  /** Leaves this many bits out. */
+  /** Skips this many bits. */
   skip(count: number): void {
     this.position += count;
   }
@@ -66,7 +66,7 @@ export class BitReader {
   }
 }
 
-/** Turns a bit, counted from the first of the first byte. */
+/** Flips a bit, counted from the most significant bit of the first byte. */
 export function flipBit(bytes: Uint8Array, bit: number): void {
   bytes[bit >>> 3] ^= 128 >> (bit & 7);
 }

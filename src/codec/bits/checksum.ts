@@ -10,7 +10,7 @@ export function crc8(bytes: ArrayLike<number>): number {
   return crc ^ 0xff;
 }
 
-/** Bits after which the remainders of single bits by CRC-16's polynomial, (x + 1) times a primitive one of degree 15, repeat. */
+/** Period in bits of the CRC-16 remainders of single-bit errors; the polynomial is (x + 1) times a primitive one of degree 15. */
 export const CRC16_PERIOD = 2 ** 15 - 1;
 
 /**
@@ -26,12 +26,12 @@ export function crc16(bytes: Uint8Array, start = 0, end = bytes.length * 8): num
   return crc;
 }
 
-/** A remainder times x, by the polynomial of CRC-16. */
+/** A remainder times x, modulo the CRC-16 polynomial. */
 export function crc16Next(remainder: number): number {
   return (remainder & 0x8000 ? (remainder << 1) ^ 0x1021 : remainder << 1) & 0xffff;
 }
 
-/** The remainders of single bytes, polynomial 0x1EDC6F41 with its bits reversed. */
+/** The remainders of single bytes; polynomial 0x1EDC6F41, bit-reversed. */
 const CRC32C_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;

@@ -1,6 +1,6 @@
-/** Powers of two with a fraction, the same on all machines. */
+/** Fractional powers of two, identical on all machines. */
 
-/** 2^(i/256) for i = 0..255 from square roots alone: exact in the sense that every machine gets the same doubles. */
+/** 2^(i/256) for i = 0..255 from square roots alone, so that every machine gets the same doubles. */
 const POWERS = (() => {
   const roots: number[] = [];
   for (let bit = 0, root = 2; bit < 8; bit++) {

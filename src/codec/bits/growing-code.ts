@@ -1,9 +1,9 @@
-/** A range coder's code of a known length whose bytes come one after another. */
+/** A range coder's code of known length that arrives byte by byte. */
 import { RangeDecoder } from './range-coder.js';
 
 export class GrowingCode {
   readonly decoder: RangeDecoder;
-  /** Bytes that have come. */
+  /** Bytes received so far. */
   taken = 0;
 
   /** @param length of the code in bytes */
@@ -11,12 +11,12 @@ export class GrowingCode {
     this.decoder = new RangeDecoder(new Uint8Array(), length === 0);
   }
 
-  /** Bytes that are still to come. */
+  /** Bytes still missing. */
   get missing(): number {
     return this.length - this.taken;
   }
 
-  /** Takes more of the code, at most what is missing. */
+  /** Appends more of the code, at most the missing bytes. */
   append(bytes: Uint8Array): void {
     this.taken += bytes.length;
     this.decoder.append(bytes, this.missing === 0);

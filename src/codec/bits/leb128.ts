@@ -1,4 +1,4 @@
-/** Unsigned LEB128 integers: 7 bits in a byte, the low ones first, the top bit set where more follow. */
+/** Unsigned LEB128 integers: 7 bits per byte, the low ones first; the top bit is set if more bytes follow. */
 import { CodecError } from '../../common/errors.js';
 
 const MOST_BYTES = 5;
@@ -16,8 +16,8 @@ export function leb128(value: number): number[] {
 
 /**
  * Reads an integer of at most `most` in its shortest form.
- * @returns it and the position behind it; undefined when the bytes end before
- * @throws CodecError('format') for any other
+ * @returns the integer and the position behind it; undefined when the bytes end too early
+ * @throws CodecError('format') for a larger integer or a longer form
  */
 export function readLeb128(bytes: Uint8Array, start: number, most: number): { value: number; end: number } | undefined {
   let value = 0;

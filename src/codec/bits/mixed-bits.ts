@@ -1,24 +1,25 @@
 /**
- * Probabilities of binary decisions from what came before, by mixing in the logistic domain (Mahoney 2005, "Adaptive weighing of context
- * models for lossless data compression"): every context of a decision has its own adaptive probability, and a small network learns how
- * far to trust each. Only + - * / in doubles and integers, in a fixed order: both ends compute the same.
+ * Adaptive probabilities of binary decisions by logistic mixing (Mahoney 2005, "Adaptive weighing of context models for
+ * lossless data compression"). Each context of a decision has its own adaptive probability, and a small network learns
+ * how far to trust each of them. It uses only + - * / in doubles and integers, in a fixed order, so both ends compute
+ * the same.
  */
 import { exp2Fixed } from './exp2.js';
 import { TOTAL } from './range-coder.js';
 
-/** Logits have base 2 and are rounded to 1/256 where they are looked up; past this they are cut off. */
+/** Logits have base 2. They are clipped at this magnitude and rounded to 1/256 for table look-ups. */
 const MOST_LOGIT = 12;
 const LOGIT_STEPS = 256;
-/** Probabilities of contexts have 16 bits; their logits are looked up by the upper 12. */
+/** Context probabilities have 16 bits; the upper 12 index the table of logits. */
 const PROBABILITY_BITS = 16;
 const LOGIT_BITS = 12;
-/** Observations after which a context's probability no longer slows down. */
+/** Number of observations after which a context's adaptation rate stays constant. */
 const MOST_OBSERVATIONS = 160;
-/** Of all contexts; more than an average, which is too careful. */
+/** Initial weight of all contexts; larger than an average would have, because averages are too cautious. */
 const FIRST_WEIGHT = 0.35;
-/** How fast weights learn. */
+/** Learning rate of the weights. */
 const RATE = 0.015;
-/** Least share of a decision's less likely side. */
+/** Least probability of either outcome, in units of 1 / TOTAL. */
 const LEAST_SHARE = TOTAL / 2 ** 16;
 
 /** 1 / (1 + 2^-x) at x = -MOST_LOGIT .. MOST_LOGIT. */
@@ -27,7 +28,7 @@ const SQUASHED = Float64Array.from(
   (_, i) => 1 / (1 + exp2Fixed(MOST_LOGIT * LOGIT_STEPS - i)),
 );
 
-/** The inverse: the largest logit on the grid whose probability is not above the middle of each of 2^12 intervals. */
+/** The inverse table: the largest logit on the grid whose probability is not above the middle of each of 2^12 intervals. */
 const LOGITS = (() => {
   const logits = new Float64Array(2 ** LOGIT_BITS);
   let at = 0;
@@ -40,23 +41,23 @@ const LOGITS = (() => {
 })();
 
 /**
- * Decisions, several of which may be predicted before any of them is learnt: whoever reads a code that has not come to its end can go
- * back to where the last that was learnt was.
+ * Adaptive models of decisions. Several decisions may be predicted before any of them is learnt. So the reader of an
+ * incomplete code can return to the state after the last learnt decision.
  */
 export class MixedBits {
   private readonly probabilities: Uint16Array;
   private readonly observations: Uint8Array;
   private readonly weights: Float64Array;
   private readonly mask: number;
-  /** Of decisions that were predicted and not learnt: slots and logits of their contexts, set of weights, probability, outcome. */
+  /** For predicted decisions that are not yet learnt: slots and logits of their contexts, weight set, probability, outcome. */
   private slots = new Int32Array(0);
   private logits = new Float64Array(0);
   private readonly pending: { set: number; probability: number; bit: number }[] = [];
   private count = 0;
 
   /**
-   * @param contexts of each decision
-   * @param sets of weights
+   * @param contexts number of contexts per decision
+   * @param sets number of weight sets
    * @param slotBits log2 of the number of probabilities, which contexts share by their hash
    */
   constructor(
@@ -71,10 +72,10 @@ export class MixedBits {
   }
 
   /**
-   * What is expected of a decision.
-   * @param hashes of its contexts, integers of 32 bits
-   * @param set of weights
-   * @returns the share of a 1, in units of 1 / TOTAL, at least LEAST_SHARE and at most TOTAL - LEAST_SHARE
+   * Predicts a decision.
+   * @param hashes of its contexts, 32-bit integers
+   * @param set index of the weight set
+   * @returns the probability of a 1, in units of 1 / TOTAL, at least LEAST_SHARE and at most TOTAL - LEAST_SHARE
    */
   predict(hashes: Int32Array, set: number): number {
     const { contexts, count, weights } = this;
@@ -96,12 +97,12 @@ export class MixedBits {
     return Math.max(LEAST_SHARE, Math.min(TOTAL - LEAST_SHARE, Math.floor(probability * TOTAL)));
   }
 
-  /** How the decision predicted last came out. */
+  /** Sets the outcome of the decision predicted last. */
   decide(bit: number): void {
     this.pending[this.count - 1].bit = bit;
   }
 
-  /** Learns all decisions since this was called last. */
+  /** Learns all decisions made since the last call. */
   learn(): void {
     const { contexts, weights, probabilities, observations } = this;
     for (let n = 0; n < this.count; n++) {
@@ -118,7 +119,7 @@ export class MixedBits {
     this.count = 0;
   }
 
-  /** Forgets the decisions that were not learnt. */
+  /** Discards the decisions that are not yet learnt. */
   forget(): void {
     this.count = 0;
   }
@@ -136,7 +137,7 @@ export class MixedBits {
   }
 }
 
-/** Spreads an integer of 32 bits over all of them (the finaliser of MurmurHash3, Appleby 2011). */
+/** Spreads a 32-bit integer over all 32 bits (the finaliser of MurmurHash3, Appleby 2011). */
 export function spread(value: number): number {
   let h = value | 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

@@ -1,9 +1,9 @@
 /**
- * A range coder (Martin 1979): integers with known probabilities to about -log2(probability) bits each. A queue: what
- * was written first is read first, so a file can be cut off.
+ * A range coder (Martin 1979): it codes integers of known probability in about -log2(probability) bits each. It is a
+ * queue: what was written first is read first, so a file can be truncated.
  *
- * The interval [low, low + range) starts as [0, 2^40) and narrows to the symbol's share; whenever range < 2^32 the top byte
- * goes out. All values are integers below 2^53 in doubles, exact on every machine.
+ * The interval [low, low + range) starts as [0, 2^40) and narrows to the share of each symbol. Whenever range < 2^32,
+ * the top byte is output. All values are integers below 2^53 in doubles, exact on every machine.
  */
 import { concat } from '../../common/bytes.js';
 
@@ -42,7 +42,7 @@ export class RangeEncoder {
     return this.count * 8 + (WINDOW_BYTES * 8 - Math.log2(this.range));
   }
 
-  /** Everything written, with as few bytes as tell it from what else might have been, zeros being read past the end. */
+  /** Ends the code with as few bytes as identify it, given that the reader reads zeros past the end. */
   finish(): Uint8Array {
     for (let kept = 0, step = WINDOW; ; kept++, step /= 256) {
       const value = Math.ceil(this.low / step) * step;
@@ -78,19 +78,19 @@ export class RangeEncoder {
   }
 }
 
-/** Reads what a {@link RangeEncoder} wrote, or a beginning of it as far as that is certain. */
+/** Reads what a {@link RangeEncoder} wrote, or from a prefix of it every symbol that is certain. */
 export class RangeDecoder {
   private position = 0;
-  /** The code's distance from `low`, with zeros for bytes that are missing. */
+  /** The code's distance from `low`, with zeros for missing bytes. */
   private value = 0;
-  /** How much larger it might be if they were not zeros. */
+  /** How much larger `value` might be if the missing bytes were not zeros. */
   private slack = 0;
   private range = WINDOW;
   private unit = 0;
 
   /**
    * @param bytes all bytes of the code or the first ones; not copied
-   * @param complete whether they are all; then zeros follow
+   * @param complete whether these are all bytes; zeros follow then
    */
   constructor(
     private bytes: Uint8Array,
@@ -100,12 +100,12 @@ export class RangeDecoder {
   }
 
   /**
-   * Gives more of the code, where what there was did not suffice or before.
+   * Appends more of the code, whether or not the bytes so far were sufficient.
    * @param more the bytes that follow; not copied
-   * @param complete whether they are the last
+   * @param complete whether these are the last bytes
    */
   append(more: Uint8Array, complete: boolean): void {
-    // In the window zeros stand for those that were missing.
+    // The window has zeros in place of the bytes that were missing.
     const inWindow = Math.min(more.length, Math.max(0, this.position - this.bytes.length));
     let weight = 1;
     for (let i = this.bytes.length; i < this.position; i++) weight *= 256;
@@ -116,21 +116,21 @@ export class RangeDecoder {
     }
     if (complete) this.slack = 0;
     this.complete = complete;
-    // Those before the window are not needed any more.
+    // Bytes before the window are no longer needed.
     const kept = Math.min(this.position, this.bytes.length);
     this.position -= kept;
     this.bytes = kept === this.bytes.length ? more : concat(this.bytes.subarray(kept), more);
   }
 
-  /** Where in 0..TOTAL-1 the next symbol lies. Followed by {@link accept} with the symbol's share. */
+  /** The position of the next symbol in 0..TOTAL-1. Call {@link accept} next, with the symbol's share. */
   peek(): number {
     this.unit = Math.floor(this.range / TOTAL);
     return Math.min(TOTAL - 1, Math.floor(this.value / this.unit));
   }
 
   /**
-   * Takes the symbol with the share [start, end) that `peek` fell into.
-   * @returns false when the bytes at hand do not make it certain; nothing can be read after that
+   * Consumes the symbol with the share [start, end) that `peek` fell into.
+   * @returns false when the bytes at hand do not determine it; nothing can be read after that
    */
   accept(start: number, end: number): boolean {
     if (this.value + this.slack >= end * this.unit) return false;

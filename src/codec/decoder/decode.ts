@@ -1,4 +1,4 @@
-/** Decoding a file, whole or cut off, at once or from a stream: a {@link Decoder} that is given all there is. */
+/** Decodes a file, complete or truncated, from bytes or from a stream, with a {@link Decoder}. */
 import { checkOption, checkOptions, type NumberOption } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Realism } from '../api.js';
@@ -10,7 +10,7 @@ import { DECODE_ARGUMENTS, DEFAULT_MAX_PIXELS } from '../options.js';
 import { checkSize, Decoder, damagedSteps } from './decoder.js';
 import { DecodeProgress } from './progress.js';
 
-/** Of the option `progressivePoints`, and of each size where it is a list. */
+/** The option `progressivePoints`, and each size where it is a list. */
 const PROGRESSIVE_POINTS: NumberOption = {
   type: 'number',
   integer: true,
@@ -19,14 +19,14 @@ const PROGRESSIVE_POINTS: NumberOption = {
   describe: 'Pictures of a progressive decoding',
 };
 
-/** A stream of bytes: Node's and the web's streams, and generators. */
+/** A stream of bytes: Node streams, web streams and generators. */
 export type ByteStream = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
 
 /**
  * Decodes a file or a prefix of one.
  * @param source all of its bytes, which are copied at once, or a stream of them
  * @throws CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model') when the
- *   file was written with another model, CodecError('usage') for arguments that are not what they should be; the signal's reason
+ *   file was written with another model, CodecError('usage') for invalid arguments; the signal's reason
  */
 export async function decode(
   source: Uint8Array | ByteStream,
@@ -52,12 +52,12 @@ async function decodeBytes(source: Uint8Array, model: CodecModel, options: Decod
   const { header, headerBytes, written, boundaries } = layout;
   checkBytes(maxBytes, headerBytes);
   const available = Math.min(bytes.length, maxBytes);
-  // Nobody should wait for a picture to learn that the file is damaged.
+  // Damage is reported before any picture is made.
   const sound = header.checksums ? soundSteps(bytes.subarray(boundaries[0], available), written) : written.length;
   const whole = completeSteps(layout, available);
   if (sound < whole) {
     if (!tolerant) throw damagedSteps(layout, sound);
-    // Also where less is used than the end of a section.
+    // Repaired also where decoding stops before the end of a section.
     bytes = new Uint8Array(bytes);
     repairSections(bytes.subarray(boundaries[0], available), written);
   }
@@ -76,7 +76,7 @@ async function decodeBytes(source: Uint8Array, model: CodecModel, options: Decod
   for (const stop of [...onTheWay, end]) {
     for await (const point of decoder.push(bytes.subarray(position, stop))) onProgress?.(progress.at(point));
     position = stop;
-    // A point keeps its values; those of the last one are nobody else's.
+    // A point keeps its values; only the last one may use the decoder's own array.
     if (stop < end) {
       const point = decoder.end();
       await onPoint!(await pictureAt(point, realism, true), point);
@@ -111,7 +111,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
     );
   }
   const decoder = new Decoder(model, options);
-  /** With a number of steps the exact samples after them are not wanted. */
+  /** A limited number of steps means that the exact samples after them are not wanted. */
   const isLossyOnly = () => maxSteps < Number.POSITIVE_INFINITY && decoder.layout!.header.tail === true;
   const isLast = ({ stepsUsed, alpha }: DecoderPoint) =>
     alpha !== 'missing' && (stepsUsed >= maxSteps || (isLossyOnly() && stepsUsed === decoder.layout!.written.length));
@@ -155,7 +155,7 @@ async function decodeStream(source: ByteStream, model: CodecModel, options: Deco
   };
 }
 
-/** The chunks of a stream, up to so many bytes; no more of it is read after that, or after the signal. */
+/** The chunks of a stream, up to `maxBytes` bytes. Nothing more is read after that, or after the signal. */
 async function* chunksOf(
   source: ByteStream,
   maxBytes: number,
@@ -167,7 +167,7 @@ async function* chunksOf(
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal!.reason);
   });
-  // Nobody may be waiting for it.
+  // Handled here in case nobody is waiting for it.
   aborted.catch(() => {});
   signal?.addEventListener('abort', stop!, { once: true });
   try {
@@ -180,13 +180,13 @@ async function* chunksOf(
     }
   } finally {
     signal?.removeEventListener('abort', stop!);
-    // Not awaited: a generator that waits for its next chunk ends when that has come.
+    // Not awaited: a generator that is waiting for its next chunk ends only when that chunk arrives.
     Promise.resolve(chunks.return?.()).catch(() => {});
   }
 }
 
 function iteratorOf(source: ByteStream): AsyncIterator<Uint8Array> {
-  // Not all browsers' streams can be iterated over.
+  // Streams of some browsers are not async-iterable.
   if (!('getReader' in source)) return source[Symbol.asyncIterator]();
   const reader = source.getReader();
   return {
@@ -201,7 +201,10 @@ function iteratorOf(source: ByteStream): AsyncIterator<Uint8Array> {
   };
 }
 
-/** The picture of a point. @param keep gives it values of its own */
+/**
+ * The picture at a point.
+ * @param keep gives it an array of its own
+ */
 async function pictureAt(
   point: DecoderPoint,
   realism: Realism | undefined,
@@ -214,8 +217,8 @@ async function pictureAt(
 }
 
 /**
- * Sizes in bytes at which a progressive decoding shows a picture: those that are asked for, or about `points`, evenly spread up to the
- * end; among the steps the first boundary from there on. Default: every step.
+ * Sizes in bytes at which a progressive decoding shows a picture: the requested sizes, or about `points` sizes, evenly
+ * spaced up to the end. Among the steps each moves to the next boundary. Default: every step.
  */
 function stopsFor(
   { headerBytes, boundaries }: Layout,
@@ -229,14 +232,14 @@ function stopsFor(
     return [...new Set([...points.filter((size) => size >= headerBytes), end])].sort((a, b) => a - b);
   if (points < 1) return [];
   const [first] = steps;
-  // There are no more sizes than bytes.
+  // There cannot be more sizes than bytes.
   const count = Math.min(points, Math.max(1, end - first));
   const goals = Array.from({ length: count }, (_, i) => Math.ceil(first + ((end - first) * (i + 1)) / count));
   const stops = goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal);
   return [...new Set([...stops, steps[stepsUsed], end])].sort((a, b) => a - b);
 }
 
-/** Refuses a size without room for the header. */
+/** Refuses a size that leaves no room for the header. */
 function checkBytes(maxBytes: number, headerBytes: number): void {
   if (maxBytes < headerBytes) {
     throw new CodecError(

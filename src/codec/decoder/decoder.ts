@@ -1,10 +1,10 @@
 /**
- * Decoding: Algorithm 4 of Ho, Jain & Abbeel 2020, as bytes come. Any prefix of a file that holds its header decodes, at the quality
- * of the last step that is whole.
+ * The decoder: Algorithm 4 of Ho, Jain & Abbeel 2020, run as bytes arrive. Any prefix of a file that holds its header
+ * decodes, at the quality of the last complete step.
  *
- * Bytes are used up as they are decoded; what is kept is the state of the chain, of the lossless tail where that has begun, and the
- * bytes of a step or section that is not whole yet. Each step is decoded once, and for what it needs of the network that is asked once;
- * only a section in which a bit was flipped is decoded again, where that is tolerated.
+ * Bytes are discarded once decoded. The decoder keeps the state of the chain, the state of the lossless tail once that
+ * has begun, and the bytes of an incomplete step or section. Each step is decoded once and asks the network once for
+ * what it needs. Only a section in which a bit was flipped is decoded again, where damage is tolerated.
  */
 import { checkBytes, checkOption, checkOptions } from '../../common/arguments.js';
 import { ByteQueue } from '../../common/byte-queue.js';
@@ -30,20 +30,20 @@ import { DrawingTailReader } from './drawing-tail.js';
 import { reconstruct } from './reconstruction.js';
 import { SectionCheck } from './section-check.js';
 
-/** Where in the file a decoder is: what it has made of the bytes so far. */
+/** The position of a decoder in the file, and what it has decoded so far. */
 interface Progress {
   layout: Layout;
   readonly check: SectionCheck;
   chain: Chain;
-  /** Of the present step's end, in bits, from where the steps begin. */
+  /** End of the present step, in bits from where the steps begin. */
   bit: number;
-  /** Of the first byte that is kept, from there. */
+  /** First byte that is kept, counted from where the steps begin. */
   firstByte: number;
-  /** What is shown in the place of the chain's picture, where the file says so. */
+  /** The picture to show in place of the chain's, where the file says so. */
   held: Float32Array | undefined;
-  /** The same at the beginning of the present section. */
+  /** `held` at the beginning of the present section. */
   heldAtSection: Float32Array | undefined;
-  /** The alpha plane, once it is whole. */
+  /** The alpha plane, once it is complete. */
   alpha: Uint8Array | undefined;
   tail: TailSource | undefined;
   metadata: FoundMetadata;
@@ -53,8 +53,8 @@ interface Progress {
 }
 
 /**
- * Opens a decoder, which takes bytes as they come.
- * @throws CodecError('usage') for arguments that are not what they should be
+ * Opens a decoder, which takes bytes as they arrive.
+ * @throws CodecError('usage') for invalid arguments
  *
  * @example
  * const decoder = openDecoder(model);
@@ -68,14 +68,14 @@ export function openDecoder(model: CodecModel, options: DecoderOptions = {}): De
   return new Decoder(model, options);
 }
 
-/** Takes the bytes of a file as they come, and gives a point wherever they amount to a picture. */
+/** Takes the bytes of a file as they arrive, and gives a point wherever they amount to a picture. */
 export class Decoder {
   private readonly input = new ByteQueue();
   private readonly maxPixels: number;
-  /** Bytes that were pushed. */
+  /** Number of bytes pushed. */
   private received = 0;
   private progress: Progress | undefined;
-  /** What ended the decoding, thrown again at every call. */
+  /** The error that ended decoding; every later call throws it again. */
   private failure: unknown;
   private isReading = false;
 
@@ -88,11 +88,13 @@ export class Decoder {
   }
 
   /**
-   * Takes more of the file. A copy is made of the bytes, at once; they are decoded as points are taken, and what is not taken now is
-   * given at the next push. The points of a push have to be taken, or left by ending their loop, before those of the next.
-   * @returns a point for the header, for the alpha plane and every step that has become whole, and for every group of 192 samples of a tail
-   * @throws while points are taken: CodecError('format') for a damaged file or an image larger than `maxPixels`, CodecError('model')
-   *   when the file was written with another model, the signal's reason
+   * Takes more of the file. The bytes are copied at once and decoded as points are taken. Bytes that are not decoded
+   * now are decoded at the next push. The points of a push have to be taken, or abandoned by ending their loop, before
+   * those of the next.
+   * @returns a point for the header, for the alpha plane and each step once complete, and for every group of 192
+   *   samples of a tail
+   * @throws while points are taken: CodecError('format') for a damaged file or an image larger than `maxPixels`,
+   *   CodecError('model') when the file was written with another model, the signal's reason
    */
   push(bytes: Uint8Array): AsyncGenerator<DecoderPoint, void, undefined> {
     checkBytes('push', bytes);
@@ -101,7 +103,7 @@ export class Decoder {
     return this.points();
   }
 
-  /** What the decoder waits for. */
+  /** What the decoder is waiting for. */
   get state(): DecoderState {
     const { progress, received, failure } = this;
     if (failure !== undefined) return { needs: 'nothing', failure };
@@ -132,40 +134,44 @@ export class Decoder {
     }
   }
 
-  /** What the file's header says and where its steps lie; undefined before the header is whole. */
+  /** The file's header and the positions of its steps; undefined before the header is complete. */
   get layout(): Layout | undefined {
     return this.progress?.layout;
   }
 
-  /** Where the file has them and they are whole. */
+  /** The metadata, where the file has them and they are complete. */
   get metadata(): Metadata | undefined {
     return this.progress?.metadata.metadata;
   }
 
-  /** Whether the metadata are whole, but not what was written. */
+  /** Whether the metadata are complete but damaged. */
   get metadataDamaged(): boolean {
     return this.progress?.metadata.damaged ?? false;
   }
 
-  /** Bytes after the end of the file, as far as they have come; nothing reads them. */
+  /** Unused bytes after the end of the file, as many as have arrived. */
   get trailingBytes(): number {
     return this.progress?.trailing ?? 0;
   }
 
   /**
-   * What the bytes decoded so far amount to, also in the middle of a group; undefined before the header is whole and after an error.
+   * The point for all bytes decoded so far, also in the middle of a group; undefined before the header is complete and
+   * after an error.
    */
   get point(): DecoderPoint | undefined {
     return this.failure === undefined && this.progress ? this.pointOf(this.progress) : undefined;
   }
 
-  /** What the file amounts to if it ends here. @throws CodecError('format') when even its header is not whole; the error of before */
+  /**
+   * The point at which decoding ends if the file ends here.
+   * @throws CodecError('format') when even its header is incomplete; any earlier error
+   */
   end(): DecoderPoint {
     const { progress, input, failure } = this;
     if (failure !== undefined) throw failure;
-    // That it is not whole is found there.
+    // readHeader reports that it is incomplete.
     if (progress === undefined) return this.pointOf(this.begin(readHeader(input.view())));
-    // Bytes of a tail's header say nothing yet, and yet they are there.
+    // The bytes of an incomplete tail header say nothing yet, but they count as read.
     const isInTailHeader = progress.stage === 'tail' && progress.tail === undefined;
     return this.pointOf(progress, isInTailHeader ? input.length : 0);
   }
@@ -188,7 +194,10 @@ export class Decoder {
     }
   }
 
-  /** Decodes up to the next point. @returns undefined where the bytes end before */
+  /**
+   * Decodes up to the next point.
+   * @returns undefined where the bytes end first
+   */
   private async next(): Promise<DecoderPoint | undefined> {
     const { progress } = this;
     this.options.signal?.throwIfAborted();
@@ -248,7 +257,7 @@ export class Decoder {
       progress.alpha = readAlphaPlane(this.input.take(alphaBytes), header, header.checksums === true);
     } catch (error) {
       if (!this.options.tolerant) throw error;
-      // Where the steps begin cannot be relied on either.
+      // The position of the first step cannot be trusted either.
       return this.stop(progress);
     }
     progress.stage = 'steps';
@@ -271,7 +280,7 @@ export class Decoder {
       check.keep(chain);
       progress.heldAtSection = progress.held;
     }
-    // More may have come meanwhile: the bytes are looked at anew, and used up before anything else is awaited.
+    // More bytes may have arrived meanwhile. The input is viewed anew, and consumed before anything else is awaited.
     const bytes = this.input.view();
     const reader = new BitReader(bytes, offset);
     for (const block of chain.blocks(planned, layout.header.stateBits)) {
@@ -286,7 +295,7 @@ export class Decoder {
     return this.pointOf(progress);
   }
 
-  /** Goes on to a bit of the payload, and forgets the bytes before it, but none of a section that is not whole yet. */
+  /** Advances to a bit of the payload and drops the bytes before it, except those of an incomplete section. */
   private advanceTo(progress: Progress, bit: number): void {
     progress.bit = bit;
     const firstByte = (progress.check.start ?? bit) >>> 3;
@@ -300,14 +309,14 @@ export class Decoder {
     if (chain.step < layout.written.length) return;
     if (progress.bit & 7) this.input.drop(1);
     if (!layout.header.tail) progress.stage = layout.header.metadata ? 'metadata' : 'complete';
-    // What a tail says is said of the picture of the steps that were written.
+    // A tail refers to the picture that the written steps make.
     else if (check.hasFailed) this.stop(progress);
     else progress.stage = 'tail';
   }
 
   /**
-   * Turns a flipped bit back and begins its section again. Where more are wrong, the section is decoded as it is: a wrong symbol spoils a
-   * few stages of a block, and what the steps after it say is of use all the same.
+   * Corrects a flipped bit and restarts its section. With more errors, the section is decoded as it is: a wrong symbol
+   * spoils only a few stages of a block, and the steps after it are still useful.
    */
   private meetDamage(progress: Progress): void {
     const { layout, check } = progress;
@@ -318,7 +327,7 @@ export class Decoder {
     progress.bit = check.start!;
   }
 
-  /** Makes nothing more of the file. */
+  /** Stops decoding. */
   private stop(progress: Progress): undefined {
     progress.stage = 'damaged';
     this.input.drop(this.input.length);
@@ -339,7 +348,7 @@ export class Decoder {
         break;
       }
       if (this.input.length === 0) return undefined;
-      // One at a time, so that a point has the bytes that it needs and no more.
+      // One byte at a time, so that a point counts only the bytes that it needs.
       tail.append(this.input.take(1));
     }
     tail.append(this.input.take(tail.missing));
@@ -348,7 +357,7 @@ export class Decoder {
     return this.next();
   }
 
-  /** @returns undefined where the tail's header is not whole */
+  /** @returns undefined where the tail's header is incomplete */
   private async openTail({ layout, chain, alpha }: Progress): Promise<TailSource | undefined> {
     const header = readTailHeader(this.input.view());
     if (header === undefined) return undefined;
@@ -361,7 +370,7 @@ export class Decoder {
     return new TailReader(header, { width, height, alpha, seed, xhat0, covariances });
   }
 
-  /** Refuses a whole picture that is not the encoder's. */
+  /** Refuses a complete picture that differs from the encoder's. */
   private checkPicture(tail: TailSource): void {
     if (this.options.tolerant || !tail.picture().damaged) return;
     throw new CodecError(
@@ -381,7 +390,7 @@ export class Decoder {
     return this.next();
   }
 
-  /** @param waiting bytes that are counted, too */
+  /** @param waiting further bytes to count */
   private pointOf(progress: Progress, waiting = 0): DecoderPoint {
     const { layout, chain, tail, check, held, alpha } = progress;
     const { header, headerBytes, boundaries, written, unwritten } = layout;
@@ -400,7 +409,7 @@ export class Decoder {
       const picture = tail?.picture();
       const rest = [...written.slice(step), ...unwritten];
       const unrounded = picture?.values ?? (await reconstruct({ chain, held, rest }, realism, this.options.signal));
-      // The decoder may have gone on while the network was asked.
+      // The decoder may have gone on while the network was running.
       if (isStale()) throw stale();
       const image = { width, height, data: fromUnit(unrounded), ...(alpha && { alpha }) };
       return {
@@ -423,10 +432,10 @@ export class Decoder {
   }
 }
 
-/** Pictures with more pixels are in no case decoded: the chain has several arrays of floats for them, of 3 GB each at this size. */
+/** Images with more pixels are never decoded: the chain has several arrays of floats for them, of 3 GB each at this size. */
 const MOST_PIXELS = 2 ** 28;
 
-/** Refuses absurd dimensions before the plan or any pixel memory is made for them. */
+/** Refuses oversized images before the plan or any pixel memory is allocated. */
 export function checkSize({ width, height }: Size, maxPixels: number): void {
   if (width * height > MOST_PIXELS) {
     throw new CodecError('format', `image size: expected at most ${MOST_PIXELS} pixels, got ${width}x${height}`);
@@ -439,7 +448,10 @@ export function checkSize({ width, height }: Size, maxPixels: number): void {
   }
 }
 
-/** A checksum is wrong. @param sound steps before the first section that is not what was written */
+/**
+ * The error for a wrong checksum.
+ * @param sound steps before the first damaged section
+ */
 export function damagedSteps({ boundaries }: Layout, sound: number): CodecError {
   return new CodecError(
     'format',

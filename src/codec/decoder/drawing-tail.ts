@@ -1,4 +1,4 @@
-/** A tail that is a drawing: it stands for itself, whatever xhat0 is. */
+/** A tail that is a drawing: it does not depend on xhat0. */
 import type { Size } from '../../image/image.js';
 import { fromUnit, toUnit } from '../../image/pixels.js';
 import { DrawingReader } from '../drawing/drawing-reader.js';
@@ -12,7 +12,7 @@ export class DrawingTailReader implements TailSource {
   private readonly reader: DrawingReader;
 
   /**
-   * @param shown what is seen before anything is known, in [-1, 1]: height * width * 3 values
+   * @param shown the picture shown before anything is known, in [-1, 1]: height * width * 3 values
    * @param alpha the picture's alpha plane, where it has one
    */
   constructor(

@@ -1,10 +1,10 @@
-/** How far a decoding is, by its work. */
+/** Progress of a decoding, measured in work. */
 import type { DecoderPoint, Realism } from '../api.js';
 import type { Layout } from '../format/layout.js';
 import type { PlanModel } from '../format/plan.js';
 import { ChainWork, risingShare } from '../work.js';
 
-/** Work of reading a tail, as a share of that of an evaluation of the network. */
+/** Work of reading a tail, as a fraction of an evaluation of the network. */
 const TAIL_WORK = 0.4;
 
 export class DecodeProgress {
@@ -12,14 +12,14 @@ export class DecodeProgress {
   private readonly share = risingShare();
   private readonly samples: number;
   private readonly tail: number;
-  /** Of pictures on the way that are still to come, and of those that were shown. */
+  /** Work of the intermediate pictures: those still to come, and those already shown. */
   private toShow: number;
   private shown = 0;
 
   /**
    * @param steps that are decoded
    * @param realism of the pictures
-   * @param pictures after how many steps there are pictures on the way, as far as that is known
+   * @param pictures numbers of steps after which intermediate pictures are shown, where known
    */
   constructor(
     model: PlanModel,
@@ -34,7 +34,7 @@ export class DecodeProgress {
     this.toShow = pictures.reduce((sum, step) => sum + this.onTheWay(step), 0);
   }
 
-  /** @returns share of the work that is done at a point, 0..1 */
+  /** @returns fraction of the work done at a point, 0..1 */
   at({ stepsUsed, knownSamples }: Pick<DecoderPoint, 'stepsUsed' | 'knownSamples'>): number {
     const { work, steps, shown, toShow, tail } = this;
     // A tail begins with the picture that the steps make.
@@ -44,19 +44,19 @@ export class DecodeProgress {
     return this.share(done, work.through(steps) + last + tail + shown + toShow - done);
   }
 
-  /** A picture on the way was made. */
+  /** Counts an intermediate picture as made. */
   show(step: number): void {
     const picture = this.onTheWay(step);
     this.shown += picture;
     this.toShow = Math.max(0, this.toShow - picture);
   }
 
-  /** Of the last step's picture it is counted in any case. */
+  /** Work of an intermediate picture; that of the last step's picture is counted in any case. */
   private onTheWay(step: number): number {
     return step < this.steps ? this.work.shown(step) + this.onward(step) : 0;
   }
 
-  /** Of going on from a step to the end of the plan, which pictures of any realism take. */
+  /** Work of continuing from a step to the end of the plan, which pictures of any realism but 0 need. */
   private onward(step: number): number {
     return this.realism === 0 ? 0 : this.work.onward(step);
   }

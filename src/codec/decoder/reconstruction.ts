@@ -1,21 +1,21 @@
-/** What a decoder shows of a state. */
+/** The image that a decoder shows for a state. */
 import type { Realism } from '../api.js';
 import type { Chain } from '../chain.js';
 import type { PlannedStep } from '../format/plan.js';
 
-/** A state of a chain, and what is left to do from there. */
+/** A state of a chain, and the rest of its plan. */
 export interface Reconstructed {
   readonly chain: Chain;
-  /** Shown in the place of xhat0. */
+  /** The image shown in place of xhat0. */
   readonly held: Float32Array | undefined;
-  /** The plan's steps that follow. */
+  /** The remaining steps of the plan. */
   readonly rest: readonly PlannedStep[];
 }
 
 /**
- * A picture of a state: see {@link Realism}. Above realism 0 the rest of the plan is walked without information, on a copy of the chain, from one
- * evaluation of the network to the next.
- * @returns values in [-1, 1], good until the chain goes on
+ * The picture of a state: see {@link Realism}. Above realism 0 the rest of the plan is walked without information on a
+ * copy of the chain, from one evaluation of the network to the next.
+ * @returns values in [-1, 1], valid until the chain goes on
  */
 export async function reconstruct(
   { chain, held, rest }: Reconstructed,
@@ -29,7 +29,7 @@ export async function reconstruct(
   return between(mean, await flow(chain, asking, signal), realism);
 }
 
-/** The picture of a realism: on the straight line between those of realism 0 and 1. */
+/** The picture for a realism: on the straight line between those of realism 0 and 1. */
 export function between(mean: Float32Array, flow: Float32Array, realism: number): Float32Array {
   return mean.map((value, i) => value + realism * (flow[i] - value));
 }
@@ -51,7 +51,7 @@ async function sample(
   rest: readonly PlannedStep[],
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
-  // Evaluated here, the chain need not be again.
+  // Evaluated before the fork, so that the chain need not evaluate it again.
   await chain.estimate(signal);
   const fork = chain.fork();
   for (const step of rest) {

@@ -1,24 +1,24 @@
-/** Checks the sections of a file's steps as their bytes come, and turns back single bits that were flipped in them. */
+/** Checks the sections of a file's steps as their bytes arrive, and corrects single flipped bits in them. */
 import { flipBit } from '../bits/bitstream.js';
 import type { Chain } from '../chain.js';
 import type { PlannedStep } from '../format/plan.js';
 import { CHECKSUM_BITS, flippedBit, isSound, type Section, sectionsOf } from '../format/sections.js';
 
-/** Whether the checksum over a point's last step has come, and what it and those before it say. */
+/** Whether the checksum that covers a point's last step has arrived, and the result of it and of those before it. */
 export type ChecksumState = 'none' | 'pending' | 'passed' | 'failed';
 
 export class SectionCheck {
   private readonly sections: readonly Section[];
-  /** The section that the next step is in. */
+  /** Index of the section that contains the next step. */
   private current = 0;
-  /** Of the current section. */
+  /** Result for the current section. */
   private verdict: Exclude<ChecksumState, 'none'> = 'pending';
   private hasFailedBefore = false;
   private chainAtStart: Chain | undefined;
-  /** Whether any checksum was wrong, also where a bit was turned back. */
+  /** Whether any checksum was wrong, also where a bit was corrected. */
   isDamaged = false;
 
-  /** @param steps all that are written; none: there are no checksums */
+  /** @param steps all written steps; empty: the file has no checksums */
   constructor(steps: readonly PlannedStep[]) {
     this.sections = sectionsOf(steps);
   }
@@ -28,7 +28,10 @@ export class SectionCheck {
     return this.section?.firstStep ?? this.sections.at(-1)?.endStep ?? 0;
   }
 
-  /** Where the current section begins, in bits from where the steps do; undefined after the last, and in a file without. */
+  /**
+   * Start of the current section, in bits from where the steps begin; undefined after the last section, and in a file
+   * without checksums.
+   */
   get start(): number | undefined {
     return this.section?.start;
   }
@@ -38,7 +41,7 @@ export class SectionCheck {
     return this.chainAtStart;
   }
 
-  /** Whether there is a section that is not what was written. */
+  /** Whether a section is damaged. */
   get hasFailed(): boolean {
     return this.hasFailedBefore || this.verdict === 'failed';
   }
@@ -53,15 +56,15 @@ export class SectionCheck {
     return this.section?.endStep === step + 1;
   }
 
-  /** Keeps the chain as it is, for the case that the checksum turns out wrong; not where it has been looked at already. */
+  /** Keeps a copy of the chain in case the checksum turns out wrong; not needed once the checksum has been checked. */
   keep(chain: Chain): void {
     this.chainAtStart = this.verdict === 'pending' ? chain.fork() : undefined;
   }
 
   /**
-   * Looks whether the current section's checksum has come.
-   * @param bytes from the one that the section begins in
-   * @returns whether it has come now, and is wrong
+   * Checks the current section if its checksum has arrived.
+   * @param bytes from the byte in which the section begins
+   * @returns whether the checksum has arrived now and is wrong
    */
   findsDamage(bytes: Uint8Array): boolean {
     const bits = this.bitsIn(bytes);
@@ -72,9 +75,9 @@ export class SectionCheck {
   }
 
   /**
-   * Turns a flipped bit of the current section back.
-   * @param bytes from the one that the section begins in; changed
-   * @returns whether there is one with which the checksum is right
+   * Corrects a flipped bit of the current section.
+   * @param bytes from the byte in which the section begins; changed
+   * @returns whether flipping a single bit makes the checksum right
    */
   repair(bytes: Uint8Array): boolean {
     const bits = this.bitsIn(bytes);
@@ -85,7 +88,7 @@ export class SectionCheck {
     return true;
   }
 
-  /** Goes on after a step, to the next section where it closes one. */
+  /** Advances past a step, to the next section where the step closes one. */
   take(step: number): void {
     if (!this.closes(step)) return;
     this.hasFailedBefore = this.hasFailed;
@@ -94,13 +97,13 @@ export class SectionCheck {
     this.chainAtStart = undefined;
   }
 
-  /** Of the point after this many steps. */
+  /** State of the point after this many steps. */
   stateAt(steps: number): ChecksumState {
     if (this.hasFailedBefore) return 'failed';
     return steps <= this.stepsBefore ? 'passed' : this.verdict;
   }
 
-  /** Where the current section lies in bytes that begin with it; undefined where its checksum is not there yet. */
+  /** Position of the current section in bytes that begin with it; undefined where its checksum is not there yet. */
   private bitsIn(bytes: Uint8Array): Pick<Section, 'start' | 'end'> | undefined {
     const { section } = this;
     if (section === undefined) return undefined;

@@ -1,19 +1,19 @@
-/** Reading a drawing as its bytes come (docs/FORMAT.md, section 9). */
+/** Reads a drawing as its bytes arrive (docs/FORMAT.md, section 9). */
 import { GrowingCode } from '../bits/growing-code.js';
 import { TOTAL } from '../bits/range-coder.js';
 import { type BitCoder, type DrawingParameters, DrawingWalk } from './drawing.js';
 import { fill } from './filling.js';
 
-/** How a drawing was coded, and how long its code is. */
+/** The parameters of a coded drawing, and the length of its code. */
 export interface DrawingCode extends DrawingParameters {
-  /** Bytes. */
+  /** In bytes. */
   readonly codedBytes: number;
 }
 
 export class DrawingReader {
   private readonly code: GrowingCode;
   private readonly walk: DrawingWalk;
-  /** Decisions of the pixel whose code was not whole when it was tried, and how many of them were taken again. */
+  /** Decisions of a pixel whose code was incomplete at the last attempt, and how many of them have been replayed. */
   private decided: number[] = [];
   private replayed = 0;
   private readonly coder: BitCoder = { bit: (ones) => this.bit(ones) };
@@ -23,7 +23,7 @@ export class DrawingReader {
     this.walk = new DrawingWalk(parameters);
   }
 
-  /** Pixels that are known, in the order in which they are sent. */
+  /** Number of known pixels, in the order in which they are sent. */
   get known(): number {
     return this.walk.known;
   }
@@ -32,22 +32,25 @@ export class DrawingReader {
     return this.walk.isDone;
   }
 
-  /** Bytes of the code that were taken. */
+  /** Bytes of the code received so far. */
   get taken(): number {
     return this.code.taken;
   }
 
-  /** Bytes of the code that are still missing. */
+  /** Bytes of the code still missing. */
   get missing(): number {
     return this.code.missing;
   }
 
-  /** Takes more of the code, at most what is missing. */
+  /** Appends more of the code, at most the missing bytes. */
   append(bytes: Uint8Array): void {
     this.code.append(bytes);
   }
 
-  /** Goes on by so many pixels, or to the last. @returns false where the bytes end before */
+  /**
+   * Reads this many pixels, or up to the last one.
+   * @returns false where the bytes end first
+   */
   read(pixels: number): boolean {
     for (let n = 0; n < pixels && !this.walk.isDone; n++) {
       this.replayed = 0;
@@ -58,9 +61,11 @@ export class DrawingReader {
   }
 
   /**
-   * What there is of the picture: known pixels, around them what they stand for, elsewhere what was there before.
+   * Writes the picture as far as it is known: known pixels, around them the pixels that they stand for, elsewhere the
+   * previous contents.
    * @param samples height * width * channels, changed
-   * @param filledPasses after how many of the last passes, the very last left out, known pixels stand for those around them
+   * @param filledPasses after this many of the last passes, not counting the very last, known pixels stand for those
+   *   around them
    */
   show(samples: Uint8Array, filledPasses: number): void {
     const { colours, passes, finishedPasses } = this.walk;

@@ -1,25 +1,25 @@
-/** Writing a drawing: how many levels its colours may be off, with which parameters, and its bytes. */
+/** Writes a drawing: codes it with given parameters and a tolerance for its colours. */
 import { RangeEncoder, TOTAL } from '../bits/range-coder.js';
 import { type DrawingParameters, DrawingWalk, type WantedPixel } from './drawing.js';
 
-/** Bytes by which a code may be shorter than the length that its encoder tells on the way. */
+/** A code may be this many bytes shorter than the length that its encoder reports along the way. */
 const ROUNDING = 2;
 
 /** A coded drawing. */
 export interface CodedDrawing {
   readonly parameters: DrawingParameters;
   readonly code: Uint8Array;
-  /** What a reader makes of it: height * width * channels samples. */
+  /** The image that a reader makes of it: height * width * channels samples. */
   readonly samples: Uint8Array;
 }
 
 /**
  * Codes a drawing.
  * @param samples height * width * channels, 0..255
- * @param tolerance largest difference of a sample from the one that is sent, in levels
- * @param mostBytes where the code becomes longer, it is given up
- * @param alpha of each pixel: what is sent of those that are fully transparent makes no difference
- * @returns undefined where it was given up
+ * @param tolerance largest difference between a sample and the sent one, in levels
+ * @param mostBytes coding is abandoned when the code gets longer than this
+ * @param alpha opacity of each pixel; the sent values of fully transparent pixels do not matter
+ * @returns undefined where coding was abandoned
  */
 export function writeDrawing(
   samples: Uint8Array,
@@ -49,7 +49,7 @@ export function writeDrawing(
   return { parameters, code, samples: samplesOf(walk.colours, channels) };
 }
 
-/** Colours as samples. */
+/** Converts colours to samples. */
 export function samplesOf(colours: Int32Array, channels: number): Uint8Array {
   const samples = new Uint8Array(colours.length * channels);
   for (let i = 0, at = 0; i < colours.length; i++) {
@@ -58,7 +58,7 @@ export function samplesOf(colours: Int32Array, channels: number): Uint8Array {
   return samples;
 }
 
-/** A pixel that is to be written. */
+/** The pixel to be written. */
 class Wanted implements WantedPixel {
   pixel = 0;
 
@@ -89,7 +89,7 @@ class Wanted implements WantedPixel {
     return this.samples[this.pixel * this.channels + channel];
   }
 
-  /** Largest difference of a sample. */
+  /** Largest difference over the pixel's samples. */
   private distance(colour: number): number {
     const { samples, channels, pixel, alpha } = this;
     if (alpha?.[pixel] === 0) return 0;

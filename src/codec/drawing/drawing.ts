@@ -1,10 +1,11 @@
 /**
- * Pictures with few colours, flat ones, drawings, text, noise, and planes of transparency: what a chain is a poor bargain for. Pixels are
- * coded one by one, coarse to fine (`passes.ts`): is it the colour of this neighbour, of that one, one that was there before, or a new one?
- * Each answer is a binary decision (after Ausbeck 2000, "The piecewise-constant image model") whose probability is mixed of several
- * contexts (`../bits/mixed-bits.ts`) and which a range coder writes. No network is asked.
+ * Coding of images that a chain codes inefficiently: images with few colours, flat images, drawings, text, noise, and
+ * alpha planes. Pixels are coded one by one, coarse to fine (`passes.ts`). Does the pixel have the colour of this
+ * neighbour, of that one, an earlier colour, or a new one? Each answer is a binary decision (after Ausbeck 2000, "The
+ * piecewise-constant image model"). Its probability is mixed from several contexts (`../bits/mixed-bits.ts`), and a
+ * range coder writes it. The network is not used.
  *
- * Here is what both ends share; `drawing-writer.ts` and `drawing-reader.ts` are the ends.
+ * This file has what both ends share; the ends are `drawing-writer.ts` and `drawing-reader.ts`.
  */
 import type { Size } from '../../image/image.js';
 import { MixedBits, spread } from '../bits/mixed-bits.js';
@@ -13,47 +14,50 @@ import { type Pass, passesOf, pixelsOf } from './passes.js';
 
 /** How a drawing is coded: the same at both ends. */
 export interface DrawingParameters extends Size {
-  /** Samples of a pixel: 3, or 1 for a plane. */
+  /** Samples per pixel: 3, or 1 for an alpha plane. */
   readonly channels: 1 | 3;
-  /** Colours that were there before are kept, up to 256 of them, and named by number; then new ones are exact. */
+  /** Keep up to 256 earlier colours and send them by number; new colours are then exact. */
   readonly hasPalette: boolean;
-  /** New colours are sent in steps of so many levels, an odd number: 1 where they are exact. */
+  /** Quantiser step of new colours in levels, an odd number; 1 where they are exact. */
   readonly step: number;
-  /** New colours are sent as if each were as likely as any other, not by those around: what a few pixels of noise take least for. */
+  /**
+   * Send new colours with uniform probabilities instead of predicting them from their neighbours: the cheapest way for
+   * a few pixels of noise.
+   */
   readonly isEven: boolean;
 }
 
-/** What codes decisions or reads them. */
+/** Codes decisions or reads them. */
 export interface BitCoder {
   /**
-   * A decision that is 1 with the share `ones` of TOTAL.
-   * @param wanted the outcome, for who writes
+   * A decision that is 1 with probability `ones` / TOTAL.
+   * @param wanted the outcome, for a writer
    * @returns the outcome; undefined where the code ends
    */
   bit(ones: number, wanted: number): number | undefined;
 }
 
-/** What a writer wants: everything that is asked of a pixel. Who reads has none. */
+/** Answers the questions about a pixel for a writer. A reader has none. */
 export interface WantedPixel {
-  /** Whether the colour will do. */
+  /** Whether this colour is acceptable. */
   takes(colour: number): boolean;
-  /** A number of the palette that will do; -1 where there is none. */
+  /** The number of an acceptable colour of the palette; -1 where there is none. */
   find(palette: Int32Array, size: number): number;
   /** The sample of a channel, 0..255. */
   sample(channel: number): number;
 }
 
-/** Known pixels around one; the first of all has none. */
+/** Number of known pixels around a pixel; the very first pixel has none. */
 const NEIGHBOURS = 8;
-/** Of these are candidates taken, and patterns made. */
+/** Candidates are taken from this many of the neighbours, and patterns made of them. */
 const CANDIDATE_NEIGHBOURS = 7;
 const MOST_CANDIDATES = 3;
 const MOST_COLOURS = 256;
 const LEVELS = 256;
-/** Contexts of each decision. */
+/** Number of contexts per decision. */
 const CONTEXTS = 5;
 
-/** Sets of weights: candidates by number and by pattern of the nearest neighbours, then the palette's, then those of new colours. */
+/** Weight sets: for candidates by number and by pattern of the nearest neighbours, then for the palette, then for new colours. */
 const PATTERNS = 5;
 const SET_PALETTE = MOST_CANDIDATES * PATTERNS;
 const SET_INDEX = SET_PALETTE + 1;
@@ -63,21 +67,21 @@ const SET_LENGTH = SET_SIGN + 1;
 const SET_MANTISSA = SET_LENGTH + 3;
 const SETS = SET_MANTISSA + 1;
 
-/** What a decision is about, for hashes. */
+/** The kind of a decision, for hashes. */
 const KIND = { candidate: 1, palette: 2, index: 3, zero: 4, sign: 5, length: 6, mantissa: 7 } as const;
 
-/** Probabilities for small pictures and for large ones. */
+/** Size of the probability table, in bits, for small pictures and for large ones. */
 const LEAST_SLOT_BITS = 12;
 const MOST_SLOT_BITS = 20;
 
-/** Goes through the pixels of a drawing in the order in which they are sent. */
+/** Walks through the pixels of a drawing in the order in which they are sent. */
 export class DrawingWalk {
-  /** Colours, most significant sample first; -1 where not known. */
+  /** Colours, most significant sample first; -1 where unknown. */
   readonly colours: Int32Array;
   readonly passes: readonly Pass[];
-  /** Pixels that are known, in the order in which they are sent. */
+  /** Number of known pixels, in the order in which they are sent. */
   known = 0;
-  /** Passes that are finished. */
+  /** Number of finished passes. */
   finishedPasses = 0;
   private readonly palette: Int32Array;
   private paletteSize = 0;
@@ -86,7 +90,7 @@ export class DrawingWalk {
   private readonly around = new Int32Array(NEIGHBOURS);
   private readonly candidates = new Int32Array(MOST_CANDIDATES);
   private readonly pixels: number;
-  /** Of the current pass: its pixels, and those done. */
+  /** Of the current pass: the number of its pixels, and of those done. */
   private passPixels: number;
   private passDone = 0;
   /** Context of the current pixel: which neighbours are equal to each other. */
@@ -112,7 +116,7 @@ export class DrawingWalk {
     return this.known === this.pixels;
   }
 
-  /** Where in `colours` the next pixel is. */
+  /** Index in `colours` of the next pixel. */
   get next(): number {
     const { pass, column, row } = this.place();
     return (pass.top + row * pass.down) * this.parameters.width + pass.left + column * pass.across;
@@ -120,8 +124,8 @@ export class DrawingWalk {
 
   /**
    * Codes the next pixel.
-   * @param wanted for who writes
-   * @returns false where the code ends before; the walk can go on from here when there is more of it
+   * @param wanted the pixel to code, for a writer
+   * @returns false where the code ends first; the walk can continue from here when more of the code has arrived
    */
   codePixel(coder: BitCoder, wanted?: WantedPixel): boolean {
     const { pass, column, row } = this.place();
@@ -153,7 +157,7 @@ export class DrawingWalk {
     if (pass !== undefined) this.passPixels = pixelsOf(pass, this.parameters);
   }
 
-  /** A colour of which every sample is as likely as any other. */
+  /** A colour whose samples all have uniform probabilities. */
   private evenColour(coder: BitCoder, wanted: WantedPixel | undefined): number | undefined {
     const { channels, step } = this.parameters;
     let colour = 0;
@@ -196,7 +200,7 @@ export class DrawingWalk {
     return this.parameters.isEven ? this.evenColour(coder, wanted) : this.nearColour(coder, wanted);
   }
 
-  /** Known pixels around, the nearest first. Where there is none, what is nearer stands for it. */
+  /** Looks up the known neighbours, nearest first. A nearer neighbour replaces one that is missing. */
   private look({ along, beside, across }: Pass, x: number, y: number): void {
     const { around, colours } = this;
     const { width, height } = this.parameters;
@@ -241,7 +245,7 @@ export class DrawingWalk {
     return SET_PALETTE;
   }
 
-  /** A colour of the palette by its number. */
+  /** A colour of the palette, by its number. */
   private knownColour(coder: BitCoder, wanted: number): number | undefined {
     const { hashes, around, paletteSize } = this;
     let index = 0;
@@ -249,7 +253,7 @@ export class DrawingWalk {
     while (2 ** width < paletteSize) width++;
     for (let position = width - 1; position >= 0; position--) {
       const node = KIND.index * 4096 + index * 16 + position;
-      // The numbers that a 1 would leave are past the end.
+      // The numbers that a 1 would lead to are past the end.
       if (index + 2 ** position >= paletteSize) continue;
       hashes[0] = hashOf(node, 0, 0);
       hashes[1] = hashOf(node, around[0], 1);
@@ -263,7 +267,7 @@ export class DrawingWalk {
     return this.palette[index];
   }
 
-  /** A colour that was not there before, by its distance from what is around. */
+  /** A new colour, by its difference from the colours around it. */
   private nearColour(coder: BitCoder, wanted: WantedPixel | undefined): number | undefined {
     const { channels, step } = this.parameters;
     let colour = 0;
@@ -284,7 +288,7 @@ export class DrawingWalk {
     return colour;
   }
 
-  /** A channel's expected sample, and how much it changes around here: 0..7. */
+  /** A channel's expected sample, and the local activity: 0..7. */
   private expect(channel: number): { expected: number; activity: number } {
     const { around } = this;
     const divisor = LEVELS ** (this.parameters.channels - 1 - channel);
@@ -317,7 +321,7 @@ export class DrawingWalk {
     }
     let value = 1;
     for (let position = length - 2; position >= 0; position--) {
-      // The bits below the second are nearly even.
+      // The bits below the second highest are nearly uniform.
       const node = position === length - 2 ? length * 64 + channel : length * 64 + 8 + position;
       const bit = this.decide(coder, this.ofNew(KIND.mantissa, node, scale, SET_MANTISSA), (magnitude >> position) & 1);
       if (bit === undefined) return undefined;
@@ -350,7 +354,10 @@ export class DrawingWalk {
   }
 }
 
-/** An integer from 0 to n - 1, all equally likely. @returns undefined where the code ends */
+/**
+ * An integer from 0 to n - 1, with uniform probabilities.
+ * @returns undefined where the code ends
+ */
 function evenInteger(coder: BitCoder, n: number, wanted: number): number | undefined {
   let least = 0;
   let count = n;
@@ -364,7 +371,7 @@ function evenInteger(coder: BitCoder, n: number, wanted: number): number | undef
   return least;
 }
 
-/** Which of the first values are equal to each other, as an integer: each has the number of the first that is equal to it. */
+/** Which of the first values are equal to each other, as an integer: each value gets the number of the first value equal to it. */
 function patternOf(values: Int32Array, count: number): number {
   let pattern = 0;
   for (let i = 1; i < count; i++) {
@@ -375,14 +382,14 @@ function patternOf(values: Int32Array, count: number): number {
   return pattern;
 }
 
-/** The same of three, 0..4. */
+/** The same for three values, 0..4. */
 function nearPatternOf([a, b, c]: Int32Array): number {
   if (a === b) return b === c ? 0 : 1;
   if (a === c) return 2;
   return b === c ? 3 : 4;
 }
 
-/** Bits of an integer of 0 or more. */
+/** Number of bits of an integer of 0 or more. */
 function lengthOf(value: number): number {
   return 32 - Math.clz32(value);
 }

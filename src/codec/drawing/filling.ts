@@ -1,11 +1,11 @@
-/** Pictures of which some passes are known: each known pixel stands for those below and to the right of it. */
+/** Fills images of which some passes are known: each known pixel stands for those below and to the right of it. */
 import type { Size } from '../../image/image.js';
 import type { Pass } from './passes.js';
 
 /**
- * Fills what is not known.
- * @param colours -1 where not known
- * @param pass the last that is finished
+ * Fills the unknown pixels.
+ * @param colours -1 where unknown
+ * @param pass the last finished pass
  */
 export function fill(colours: Int32Array, { width, height }: Size, { after }: Pass): Int32Array {
   const filled = colours.slice();

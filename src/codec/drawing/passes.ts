@@ -1,11 +1,12 @@
 /**
- * The order in which a drawing's pixels are sent: coarse to fine. It begins with the pixel in the upper left corner; then passes put
- * rows between the rows that are known and columns between the columns, in turn, until there is no room. A beginning of a file
- * then shows the whole picture, coarsely, and most pixels have known ones on opposite sides.
+ * The order in which a drawing's pixels are sent: coarse to fine. The first pixel is the one in the upper left corner.
+ * Then passes insert, in turn, rows between the known rows and columns between the known columns, until there is no
+ * room left. So a prefix of a file shows the whole picture coarsely, and most pixels have known neighbours on opposite
+ * sides.
  */
 import type { Size } from '../../image/image.js';
 
-/** Pixels that a decoder reads before there is a new point of a drawing. */
+/** A decoder makes a new point of a drawing after this many pixels. */
 export const POINT_PIXELS = 64;
 
 /** Pixels (x, y) with x = left, left + across, ... and y = top, top + down, ..., in rows from the top. */
@@ -14,15 +15,15 @@ export interface Pass {
   readonly left: number;
   readonly down: number;
   readonly across: number;
-  /** From a pixel to the known ones on both sides of it, between which it lies: so many columns and rows. */
+  /** Offset in columns and rows from a pixel to the known pixels on both sides of it. */
   readonly along: { readonly dx: number; readonly dy: number };
-  /** From a pixel to the next of the pass in the other direction. */
+  /** Offset from a pixel to the next one of the pass in the other direction. */
   readonly beside: { readonly dx: number; readonly dy: number };
-  /** Distances of columns and rows of which all pixels are known after the pass. */
+  /** After the pass, the known pixels form a grid with this spacing of columns and rows. */
   readonly after: { readonly across: number; readonly down: number };
 }
 
-/** The passes of a picture that have pixels in it. */
+/** The passes of a picture that contain pixels. */
 export function passesOf({ width, height }: Size): Pass[] {
   let side = 1;
   while (side < Math.max(width, height)) side *= 2;
@@ -39,7 +40,7 @@ export function passesOf({ width, height }: Size): Pass[] {
   return passes.filter(({ top, left }) => top < height && left < width);
 }
 
-/** Pixels of a pass in a picture. */
+/** Number of pixels of a pass in a picture. */
 export function pixelsOf({ top, left, down, across }: Pass, { width, height }: Size): number {
   return Math.ceil((width - left) / across) * Math.ceil((height - top) / down);
 }

@@ -1,6 +1,6 @@
 /**
- * How a picture would be sent as a drawing, pixel by pixel and without the network: what flat pictures, text, noise and pictures of a few
- * pixels are sent as, and everything whose chain would be longer.
+ * Chooses how a picture would be sent as a drawing, pixel by pixel and without the network. Flat pictures, text, noise
+ * and pictures of a few pixels are sent this way, and every picture whose chain would be longer.
  */
 import { firstThat } from '../../common/search.js';
 import { crop } from '../../image/crop.js';
@@ -12,40 +12,43 @@ import { MOST_HALF_STEP, pictureChecksum, writeTailBytes } from '../lossless/tai
 import type { WrittenTail } from '../lossless/tail-writer.js';
 import { fillingOf } from './drawing-filling.js';
 
-/** Pictures of more colours are not tried with a palette. */
+/** Images with more colours are not tried with a palette. */
 const MOST_PALETTE_COLOURS = 1024;
-/** The length of larger pictures' drawings is estimated before it is measured: on squares of this side, from a grid of at most so many by so many. */
+/**
+ * For larger pictures the length of the drawing is estimated before it is measured, on squares of this side from a grid
+ * with at most this many squares in each direction.
+ */
 const SAMPLE_SIDE = 64;
 const SAMPLES_ACROSS = 4;
 const SMALL_ENOUGH = 128 * 128;
-/** An estimate that is so many times as large as what there is room for is not looked into. */
+/** A drawing is not tried if its estimated length exceeds the available room by this factor. */
 const SURE = 2;
 
-/** Of small pictures it is tried to send new colours evenly. */
+/** Sending new colours with uniform probabilities is tried for pictures of up to this many pixels. */
 const EVEN_PIXELS = 64 * 64;
 
-/** What a drawing is wanted for. */
+/** The requirements on a drawing. */
 export interface DrawingGoal {
   /** Largest mean squared error, in grey levels. */
   readonly mostSquaredError: number;
-  /** The file says that it is exact, with a checksum by which a reader knows it. */
+  /** The file marks the drawing as exact, with a checksum that lets a reader verify it. */
   readonly isExact: boolean;
 }
 
 /** A drawing as the tail of a file without steps. */
 export interface Drawing extends WrittenTail {
-  /** Mean, in grey levels. */
+  /** Mean squared error, in grey levels. */
   readonly squaredError: number;
 }
 
 export class DrawingChoice {
-  /** Whether it is probably worth a try where sizes are close. */
+  /** Whether a drawing is probably worth trying when sizes are close. */
   readonly isLikely: boolean;
   private readonly fewColours: boolean;
   private estimated: number | undefined;
   private drawing: Drawing | undefined;
 
-  /** @param shown of every pixel before it is known: R, G, B */
+  /** @param shown colour of every pixel before it is known: R, G, B */
   constructor(
     private readonly image: RgbImage,
     private readonly shown: readonly number[],
@@ -55,7 +58,10 @@ export class DrawingChoice {
     this.isLikely = this.fewColours || image.width * image.height <= SMALL_ENOUGH;
   }
 
-  /** A short drawing that comes to the goal, if it has at most so many bytes. It is looked for where it is likely to be found. */
+  /**
+   * A short drawing that meets the goal, if it has at most this many bytes. It is searched for only where the estimate
+   * makes it likely.
+   */
   shortest(mostBytes: number): Drawing | undefined {
     this.estimated ??= this.measure();
     if (this.estimated > mostBytes * SURE) return undefined;
@@ -63,20 +69,20 @@ export class DrawingChoice {
     return drawing.bytes.length <= mostBytes ? drawing : undefined;
   }
 
-  /** A good drawing of at most so many bytes, whether or not it comes to the goal. */
+  /** A good drawing of at most this many bytes, whether or not it meets the goal. */
   finest(mostBytes: number): Drawing | undefined {
     const fits = (tolerance: number) => this.best(this.image, tolerance, mostBytes);
     const tolerance = firstThat(0, MOST_HALF_STEP, (value) => fits(value) !== undefined);
     return tolerance === undefined ? undefined : fits(tolerance);
   }
 
-  /** Of the whole picture, looked for once. */
+  /** The drawing of the whole picture, computed once. */
   private whole(): Drawing {
     this.drawing ??= this.coarsest(this.image);
     return this.drawing;
   }
 
-  /** About how many bytes it has: of a picture that is not large, exactly. */
+  /** Approximate length in bytes; exact for pictures that are not large. */
   private measure(): number {
     const { width, height } = this.image;
     if (width * height <= SMALL_ENOUGH) return this.whole().bytes.length;
@@ -84,7 +90,7 @@ export class DrawingChoice {
     return (this.coarsest(samples).bytes.length * width * height) / (samples.width * samples.height);
   }
 
-  /** The drawing of the largest tolerance that comes to the goal. */
+  /** The drawing with the largest tolerance that meets the goal. */
   private coarsest(image: RgbImage): Drawing {
     const { mostSquaredError } = this.goal;
     if (mostSquaredError === 0) return this.best(image, 0, Number.POSITIVE_INFINITY)!;
@@ -104,12 +110,12 @@ export class DrawingChoice {
     return best!;
   }
 
-  /** With a palette and without, where a picture has few colours. */
+  /** Whether to try a palette: with and without one for pictures with few colours. */
   private get palettes(): boolean[] {
     return this.fewColours ? [true, false] : [false];
   }
 
-  /** The shorter of the ways to draw with a tolerance. */
+  /** The shorter of the drawings with a tolerance, with and without a palette. */
   private best(image: RgbImage, tolerance: number, mostBytes: number): Drawing | undefined {
     let best: Drawing | undefined;
     for (const hasPalette of this.palettes) {
@@ -118,7 +124,7 @@ export class DrawingChoice {
     return best && best.bytes.length <= mostBytes ? best : undefined;
   }
 
-  /** The shorter of the ways to send new colours. */
+  /** The shorter of the drawings with each way to send new colours. */
   private draw(
     image: RgbImage,
     hasPalette: boolean,
@@ -133,7 +139,7 @@ export class DrawingChoice {
     return drawings.reduce(shorter);
   }
 
-  /** @returns undefined where the code has more bytes than that */
+  /** @returns undefined where the code is longer than the limit */
   private code(
     image: RgbImage,
     mode: Pick<DrawingParameters, 'hasPalette' | 'isEven'>,
@@ -163,7 +169,7 @@ function shorter(a: Drawing | undefined, b: Drawing | undefined): Drawing | unde
   return b.bytes.length < a.bytes.length ? b : a;
 }
 
-/** Of what is seen. */
+/** Whether the visible pixels have few colours. */
 function hasFewColours({ data, alpha }: RgbImage): boolean {
   const colours = new Set<number>();
   for (let i = 0; i < data.length && colours.size <= MOST_PALETTE_COLOURS; i += 3) {
@@ -191,7 +197,7 @@ function collage(image: RgbImage): RgbImage {
   return { width, height, data };
 }
 
-/** Where samples begin along a side. */
+/** Start positions of the samples along a side. */
 function placesOf(length: number): number[] {
   const count = Math.min(SAMPLES_ACROSS, Math.ceil(length / (2 * SAMPLE_SIDE)));
   const room = Math.max(0, length - SAMPLE_SIDE);

@@ -1,27 +1,28 @@
-/** From which pass on a drawing that has not come to its end is filled up: from where that is nearer to the picture. */
+/** Finds the pass from which an incomplete drawing is shown filled, because that is nearer to the picture. */
 import type { RgbImage } from '../../image/image.js';
 import { type Pass, POINT_PIXELS, passesOf, pixelsOf } from '../drawing/passes.js';
 import { MOST_FILLED } from '../lossless/tail-header.js';
 import { ALLOWED_RISE } from './points.js';
 
-/** Of squared errors. */
+/** The allowed rise of squared errors. */
 const ALLOWED_SQUARED_RISE = ALLOWED_RISE ** 2;
 
-/** Squared errors where a pass has come to its end. */
+/** Squared errors at the end of a pass. */
 interface PassErrors {
-  /** Known pixels alone; what was shown before elsewhere. */
+  /** Known pixels alone; the rest as shown before. */
   readonly sparse: number;
   /** Known pixels stand for those around them. */
   readonly filled: number;
-  /** Known pixels, elsewhere those of the pass before for what is around them. */
+  /** Known pixels; elsewhere the known pixels of the pass before, standing for those around them. */
   readonly before: number;
 }
 
 /**
- * After how many of the last passes known pixels stand for those around them, so that no point is more than 1 % worse than the one before.
- * @param samples that are sent
- * @param shown of every pixel before it is known: R, G, B
- * @returns 0 where they never do; undefined where points become worse in any case
+ * Finds after how many of the last passes known pixels should stand for those around them, so that no point is more
+ * than 1 % worse than the one before.
+ * @param samples the samples that are sent
+ * @param shown colour of every pixel before it is known: R, G, B
+ * @returns 0 where they never should; undefined where points get worse in any case
  */
 export function fillingOf(image: RgbImage, samples: Uint8Array, shown: readonly number[]): number | undefined {
   const passes = passesOf(image);
@@ -47,10 +48,10 @@ export function fillingOf(image: RgbImage, samples: Uint8Array, shown: readonly 
 }
 
 /**
- * Whether a point is worse than the one before. A drawing that is coarse can spoil pixels one after another, and come out of a pass no worse
- * than it went in.
+ * Whether a point is worse than the one before. A coarse drawing can make pixels worse one after another and yet end a
+ * pass no worse than it began.
  * @param errors after each pass
- * @param filledFrom number of the first pass while which known pixels stand for those around them
+ * @param filledFrom number of the first pass during which known pixels stand for those around them
  */
 function pointsRise(
   image: RgbImage,
@@ -87,7 +88,7 @@ function pointsRise(
           k >= filledFrom
             ? errorOf(pixel, samples, 3 * ((y - (y % rows)) * width + x - (x % columns)))
             : errorOf(pixel, shown, 0);
-        // With its last pixel a pass is filled up.
+        // The image is filled anew when a pass ends.
         if (--missing === 0) error = k + 1 >= filledFrom ? errors[k].filled : errors[k].sparse;
         if (++known % POINT_PIXELS === 0 && isWorse()) return true;
       }

@@ -1,14 +1,14 @@
 /**
- * Which parts of an error are worth their bits now: reverse water-filling for a chain whose noise is white.
+ * Decides which parts of an error are worth their bits now: reverse water-filling for a chain whose noise is white.
  *
- * A bit takes most off the squared error where the error's variance is largest; of components below the water level the
- * rate-distortion function sends nothing at all (Cover & Thomas, Elements of Information Theory, 10.3.3). A chain adds the same noise to
- * all components, so it sends each in proportion to its error, even flat areas and colour, long before that helps. Let v be the
- * variance of a component that is still unknown. The denoiser adopts the share J = v snr of what is sent of it. Where J << 1 its estimate
- * hardly moves, and waiting loses nothing.
+ * A bit reduces the squared error most where the error's variance is largest. For components below the water level the
+ * rate-distortion function sends nothing at all (Cover & Thomas, Elements of Information Theory, 10.3.3). A chain adds
+ * the same noise to all components, so it sends each in proportion to its error, even flat areas and colour, long
+ * before that helps. Let v be the still unknown variance of a component. The denoiser adopts the share J = v snr of
+ * what is sent of it. Where J << 1 its estimate hardly moves, and waiting loses nothing.
  *
- * Components are those of 8x8 cosine transforms of luma and two chromas. Only the encoder does this, and from
- * the errors it has: the decoder takes what comes.
+ * Components are those of 8x8 cosine transforms of luma and two chromas. Only the encoder does this, using errors that
+ * only it knows; the decoder accepts any choice.
  */
 import type { Size } from '../../image/image.js';
 import { cosine } from '../../model/schedule.js';
@@ -17,34 +17,40 @@ const SIDE = 8;
 const BLOCK = SIDE * SIDE;
 const CHANNELS = 3;
 
-/** J at which a weight is in the middle between the least and 1. */
+/** The J at which a weight is halfway between the least weight and 1. */
 const HALF_GAIN = 0.05;
-/** Weight of a component that is certain; not 0, for what is never sent, later steps believe to be known. */
+/** Weight of a component that is certain. Not 0, because later steps would take as known what was never sent. */
 const LEAST_WEIGHT = 0.4;
-/** Energy expected anywhere, beside what the neighbourhood shows, as a share of the mean. */
+/** Least expected energy of a block, beyond that of its neighbourhood, as a share of the mean. */
 const LEAST_ENERGY = 0.02;
-/** From so many blocks on components are measured in every second one of every second row: a quarter of so many is enough. */
+/**
+ * With this many blocks or more, components are measured only in every second block of every second row; that quarter
+ * is enough.
+ */
 const MANY_BLOCKS = 1024;
 
-/** One over the lengths of (1, 1, 1), (1, 0, -1) and (1, -2, 1): grey, red against blue, green against both, nearly the principal components of errors. */
+/**
+ * Normalisation of (1, 1, 1), (1, 0, -1) and (1, -2, 1): grey, red against blue, green against both. These are nearly
+ * the principal components of errors.
+ */
 const GREY = 1 / Math.sqrt(3);
 const RED_BLUE = 1 / Math.sqrt(2);
 const GREEN = 1 / Math.sqrt(6);
 
-/** Of the orthonormal discrete cosine transform (DCT-II) of eight values: cos(n pi / 16) / 2, n = 1..7. */
+/** Coefficients of the orthonormal discrete cosine transform (DCT-II) of eight values: cos(n pi / 16) / 2, n = 1..7. */
 const [C1, C2, C3, C4, C5, C6, C7] = [1, 2, 3, 4, 5, 6, 7].map((n) => cosine((n * Math.PI) / (2 * SIDE)) / 2);
 
-/** An error over the picture. */
+/** An error field over the picture. */
 interface Field extends Size {
   /** height * width * 3, channels interleaved. */
   readonly values: Float32Array;
-  /** Blocks in a row of them, and rows of blocks. */
+  /** Number of blocks per row, and of rows of blocks. */
   readonly across: number;
   readonly down: number;
 }
 
 /**
- * Weighs the components of an error by how much of them the denoiser would take, in place.
+ * Weights the components of an error, in place, by the share that the denoiser would adopt.
  * @param error x_0 - xhat0 in [-2, 2], height * width * 3 values, channels interleaved
  * @param snr signal-to-noise ratio of the x_t that xhat0 was made from, above 0
  */
@@ -69,14 +75,14 @@ export function emphasiseUncertain(error: Float32Array, { width, height }: Size,
 }
 
 interface Energies {
-  /** Mean square of each of a block's components. */
+  /** Mean square of each component over the blocks. */
   readonly ofComponents: Float64Array;
-  /** Mean square of each block, in rows. */
+  /** Mean square of each block, in row order. */
   readonly ofBlocks: Float64Array;
   readonly mean: number;
 }
 
-/** A block's energy is that of its pixels. */
+/** A block's energy is the energy of its pixels. */
 function measureEnergies(field: Field, block: Float64Array): Energies {
   const { across, down } = field;
   const ofComponents = new Float64Array(block.length);
@@ -110,7 +116,7 @@ function neighbourhood(ofBlocks: Float64Array, { across, down }: Field, b: numbe
   return sum / count;
 }
 
-/** Luma and chromas of a block's pixels. Past the picture's edges its last row and column go on. */
+/** Luma and chromas of a block's pixels. The picture's last row and column are repeated past its edges. */
 function takeSquare({ values, width, height, across }: Field, b: number, block: Float64Array): void {
   const top = Math.floor(b / across) * SIDE;
   const left = (b % across) * SIDE;
@@ -146,7 +152,7 @@ function putSquare(block: Float64Array, b: number, { values, width, height, acro
   }
 }
 
-/** The cosine transforms of a square's colours in place: along columns, then along rows. */
+/** The cosine transforms of a square's colours, in place: along columns, then along rows. */
 function transformSquare(block: Float64Array): void {
   for (let colour = 0; colour < block.length; colour += BLOCK) {
     for (let x = 0; x < SIDE; x++) transformLine(block, colour + x, SIDE);
@@ -162,7 +168,10 @@ function restoreSquare(block: Float64Array): void {
   }
 }
 
-/** Eight values from `a` on, so far apart. Even frequencies are symmetric and odd ones antisymmetric, and among the even ones again. */
+/**
+ * Transforms eight values from `a` on, at distance `apart`. Even frequencies are symmetric and odd ones antisymmetric;
+ * the even ones split the same way again.
+ */
 function transformLine(values: Float64Array, a: number, apart: number): void {
   const b = a + apart;
   const c = b + apart;

@@ -1,6 +1,7 @@
 /**
- * Encoding: Algorithm 3 of Ho, Jain & Abbeel 2020 with jumps instead of single steps, blocks of shared random
- * codewords instead of an ideal coder, and the loop closed: every step aims from the state that the decoder will have.
+ * The encoder: Algorithm 3 of Ho, Jain & Abbeel 2020 with jumps instead of single steps, and with blocks of shared
+ * random codewords instead of an ideal coder. It is closed-loop: every step starts from the state that the decoder will
+ * have.
  *
  * `plan-choice.ts` chooses the plan, `walk.ts` walks the chain, `ending.ts` chooses how the file ends.
  */
@@ -31,16 +32,16 @@ import { Points } from './points.js';
 import { EncodeProgress } from './progress.js';
 import { type Walk, walkChain } from './walk.js';
 
-/** ν for pictures of more than 128x128 pixels by effort, from 1 on. */
+/** ν for pictures of more than 128x128 pixels, by effort, from 1 on. */
 const STATE_BITS_OF_EFFORT = [11, 11, 12, 12, 13, 13, 14, 15, 16] as const;
 
 /**
- * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes. Opacity is kept exactly, and of the
- * colours those that are seen count: pixels that are fully transparent get any.
+ * Encodes an image. Deterministic: the same image, model, options and engine give the same bytes. Opacity is kept
+ * exactly. Only visible colours count; fully transparent pixels may get any colour.
  * @param image is copied at once
- * @param openSearch where codewords are looked for; default on this thread
- * @throws CodecError('usage') for arguments that are not what they should be, and when `maxBytes` is too small for the header, the alpha plane and the
- *   metadata; the signal's reason
+ * @param openSearch where codewords are searched for; default on this thread
+ * @throws CodecError('usage') for invalid arguments, and when `maxBytes` is too small for the header, the alpha plane
+ *   and the metadata; the signal's reason
  */
 export async function encode(
   image: RgbImage,
@@ -53,7 +54,7 @@ export async function encode(
   checkOption('openSearch', { type: 'function' }, openSearch);
   const checked = checkEncodeOptions(options, model.denoiser);
   const prepared = withoutUnseen(copyOf(image));
-  // Small images are searched in no time, and coded many at a time.
+  // The search is fast for small images, and many of them are encoded at a time.
   const threads = isSmall(image) ? 1 : model.denoiser.parallelism;
   const search = await openSearch(checked.selection, checked.seed, threads);
   try {
@@ -75,7 +76,7 @@ async function encodeWith(
   const { effort, seed, lossless, checksums, metadata, targetRmse, selection, signal } = options;
   const { width, height } = image;
   const stateBits = stateBitsFor(effort, image);
-  // Two bytes are much of a small picture's file.
+  // Two bytes are a large part of a small picture's file.
   const mean = isSmall(image) ? {} : { meanColour: meanColourOf(image) };
   const alphaPlane = image.alpha ? writeAlphaPlane(image, image.alpha, checksums) : new Uint8Array();
   const description = { modelId: model.id, width, height, stateBits, seed, checksums, alphaPlane, metadata, ...mean };
@@ -119,7 +120,10 @@ async function encodeWith(
   return fileOf(image, options, ending, walk, choice.networkEvaluations);
 }
 
-/** Puts a file together. @param before evaluations of the network before the walk */
+/**
+ * Assembles the file.
+ * @param before evaluations of the network before the walk
+ */
 function fileOf(
   image: RgbImage,
   { checksums, metadata, targetRmse }: CheckedEncodeOptions,
@@ -158,7 +162,7 @@ function fileOf(
   };
 }
 
-/** Refuses a size that leaves no room for what every file has. */
+/** Refuses a size that leaves no room for the parts that every file has. */
 function checkRoom(plan: FilePlan, { maxBytes, metadata }: CheckedEncodeOptions): void {
   const least = plan.bytes(0);
   if (maxBytes >= least) return;
@@ -166,21 +170,24 @@ function checkRoom(plan: FilePlan, { maxBytes, metadata }: CheckedEncodeOptions)
   throw new CodecError('usage', `\`maxBytes\`: expected at least the ${least} bytes of ${what}, got ${maxBytes}`);
 }
 
-/** Encoding takes time, in which the caller's arrays may come to hold something else. */
+/** Encoding takes time, and the caller may change the arrays meanwhile. */
 function copyOf({ width, height, data, alpha }: RgbImage): RgbImage {
   return { width, height, data: new Uint8Array(data), ...(alpha && { alpha: new Uint8Array(alpha) }) };
 }
 
-/** The picture with colours that are easily sent where none are seen, and no alpha plane where all is opaque. */
+/**
+ * The picture with colours that are cheap to send where pixels are invisible, and without an alpha plane where all
+ * pixels are opaque.
+ */
 function withoutUnseen({ width, height, data, alpha }: RgbImage): RgbImage {
   if (alpha === undefined || isOpaque(alpha)) return { width, height, data };
   return spreadColours({ width, height, data, alpha }, alpha);
 }
 
 /**
- * ν of the trellis. Small images have few bits, so that more states cost no time that anyone would notice; those of a few
- * pixels only have no use for the long steps that many states need. For large ones the network takes nearly all of the time, so
- * that little effort is better spent on fewer steps than on fewer states.
+ * ν of the trellis. Small images have few bits, so more states cost no noticeable time. Images of only a few pixels
+ * cannot use the long steps that many states need. For large images the network takes nearly all of the time, so low
+ * effort means fewer steps rather than fewer states.
  * @param effort 1..9
  */
 function stateBitsFor(effort: number, size: Size): number {

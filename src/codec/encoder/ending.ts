@@ -1,4 +1,4 @@
-/** How a file ends: with its steps, with a tail after them, or as a drawing in their place. */
+/** Chooses how a file ends: with its steps, with a tail after them, or with a drawing instead of steps. */
 import type { RgbImage } from '../../image/image.js';
 import { marginAt } from '../lossless/agreement.js';
 import { covariancesAt } from '../lossless/residuals.js';
@@ -11,9 +11,9 @@ import { nearTail } from './near-tail.js';
 import type { CheckedEncodeOptions } from './options.js';
 import type { Walk } from './walk.js';
 
-/** A file's end. */
+/** The end of a file. */
 export interface Ending {
-  /** Steps before it. */
+  /** Number of steps before it. */
   readonly steps: number;
   readonly tail?: WrittenTail;
   /** Of the whole file. */
@@ -21,15 +21,24 @@ export interface Ending {
   readonly rmse: number;
 }
 
-/** A drawing of at most so many bytes, or of so small a share of what photographs take, is not worth a look at the network. */
+/**
+ * A drawing of at most this many bytes, or of at most this share of what a photograph takes, is accepted without asking
+ * the network.
+ */
 const TRIVIAL_BYTES = 12;
 const TRIVIAL_SHARE = 0.25;
-/** Bits per dimension of photographs at an RMSE of 3, and how they fall with the RMSE, to which one below this counts as equal. */
+/**
+ * Bits per dimension of photographs at an RMSE of 3, and the power with which they fall as the RMSE grows. An RMSE
+ * below LEAST_RMSE counts as equal to it.
+ */
 const PHOTO_BITS = 0.4;
 const PHOTO_SLOPE = 1.45;
 const LEAST_RMSE = 1;
 
-/** The end of a picture that is easily sent without the network. @returns undefined where the chain is to be walked */
+/**
+ * The end of a picture that is cheap to send without the network.
+ * @returns undefined where the chain has to be walked
+ */
 export function easyEnding(
   { data }: RgbImage,
   plan: FilePlan,
@@ -42,7 +51,7 @@ export function easyEnding(
   return found && drawingEnding(found, plan);
 }
 
-/** The best end after a walk: the shortest file that comes to what was asked for, or the best of those that are short enough. */
+/** The best end after a walk: the shortest file that meets the target, or else the best of those within the size limit. */
 export async function chooseEnding(
   image: RgbImage,
   model: CodecModel,
@@ -92,7 +101,7 @@ function losslessEnding({ plan, points }: Walk, tails: TailSearch): Ending {
   return { steps, tail, bytes: plan.bytes(steps, points.heldUpTo(steps)) + tail.bytes.length, rmse: 0 };
 }
 
-/** A tail of residuals where the chain is through. Networks in half precision do not agree on centres. */
+/** A tail of residuals, once the chain is complete. Not for half precision: such networks do not agree on centres. */
 async function nearEnding(
   image: RgbImage,
   model: CodecModel,

@@ -1,11 +1,11 @@
-/** A plan, and the files that end with one of its steps. */
+/** A plan, and the files that end after one of its steps. */
 import { FORMAT_VERSION, type Header, MODEL_ID_DIGITS, writeHeader } from '../format/header.js';
 import { createPlan, type PlanModel, type PlannedStep, type PlanParameters } from '../format/plan.js';
 import { payloadBits, stepEnds } from '../format/sections.js';
 
-/** What a file says besides its plan. */
+/** What a file contains besides its plan. */
 export interface FileDescription {
-  /** Hex; its first digits are stored. */
+  /** Hex; only the first digits are stored. */
   readonly modelId: string;
   readonly width: number;
   readonly height: number;
@@ -13,9 +13,9 @@ export interface FileDescription {
   readonly stateBits: number;
   readonly seed: number;
   readonly checksums: boolean;
-  /** The alpha plane as it is written, empty where there is none. */
+  /** The alpha plane as written, empty where there is none. */
   readonly alphaPlane: Uint8Array;
-  /** Packed, empty where there are none. */
+  /** Packed metadata, empty where there are none. */
   readonly metadata: Uint8Array;
   /** See {@link Header.meanColour}. */
   readonly meanColour?: number;
@@ -25,21 +25,21 @@ export interface FileDescription {
 
 /** Where a file ends. */
 export interface FileEnd {
-  /** Steps that are written. */
+  /** Number of written steps. */
   readonly steps: number;
   /** See {@link Header.heldSteps}. */
   readonly heldSteps: readonly number[];
-  /** Samples follow. */
+  /** A tail of samples follows. */
   readonly tail: boolean;
 }
 
 export class FilePlan {
   readonly steps: readonly PlannedStep[];
   private readonly header: Header;
-  /** Size in bits of the steps of the file that ends with each of the first n, from 0 on. */
+  /** Size in bits of the steps of files that end after the first n steps, from 0 on. */
   private readonly payloads: readonly number[];
 
-  /** @param stop where a step ends early, see {@link createPlan} */
+  /** @param stop timestep where a step ends early, see {@link createPlan} */
   constructor(
     private readonly model: PlanModel,
     private readonly description: FileDescription,
@@ -60,17 +60,17 @@ export class FilePlan {
     this.payloads = payloadBits(this.steps, description.checksums);
   }
 
-  /** The alpha plane as it is written, empty where there is none. */
+  /** The alpha plane as written, empty where there is none. */
   get alphaPlane(): Uint8Array {
     return this.description.alphaPlane;
   }
 
-  /** The plan with a step that ends at `stop`. */
+  /** The plan with one step ending at `stop`. */
   stoppedAt(stop: number): FilePlan {
     return new FilePlan(this.model, this.description, this.parameters, stop);
   }
 
-  /** Size in bytes of the file that ends so, without its tail. */
+  /** Size in bytes of the file with this end, without its tail. */
   bytes(steps: number, heldSteps: readonly number[] = []): number {
     const { alphaPlane, metadata } = this.description;
     const header = this.headerFor({ steps, heldSteps, tail: false });
@@ -86,7 +86,7 @@ export class FilePlan {
     });
   }
 
-  /** Size in bits of the header, the alpha plane and the first n steps, n = 0 .. steps, in the file that ends so. */
+  /** Size in bits of the header, the alpha plane and the first n steps, n = 0 .. steps, in the file with this end. */
   boundaries(end: FileEnd): number[] {
     const start = (this.headerFor(end).length + this.description.alphaPlane.length) * 8;
     const ends = stepEnds(this.steps.slice(0, end.steps), this.description.checksums);

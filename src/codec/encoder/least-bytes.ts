@@ -1,4 +1,4 @@
-/** The size of the shortest file there can be of a picture, known before a model is. */
+/** The size of the shortest possible file of a picture, known before a model is. */
 import { isOpaque } from '../../image/alpha.js';
 import { isSmall, type RgbImage } from '../../image/image.js';
 import type { EncodeOptions } from '../api.js';
@@ -8,15 +8,16 @@ import { writeMetadata } from '../format/metadata.js';
 import { BLANK_PLAN } from '../format/plan.js';
 import { MIN_STATE_BITS } from '../trellis/trellis.js';
 
-/** The least that a file has. */
+/** The least content of a file. */
 export interface LeastFile {
   readonly bytes: number;
-  /** What they are, in words. */
+  /** Its parts, in words. */
   readonly parts: string;
 }
 
 /**
- * A file without steps: what `encode` needs at least as `maxBytes`. The alpha plane is coded for it.
+ * A file without steps, which is the smallest `maxBytes` that `encode` accepts. The alpha plane is coded to find its
+ * size.
  * @throws CodecError('usage') when the metadata are too long
  */
 export function leastFile(image: RgbImage, { seed = 0, checksums = false, metadata }: EncodeOptions): LeastFile {
@@ -36,13 +37,13 @@ export function leastFile(image: RgbImage, { seed = 0, checksums = false, metada
     checksums,
     alpha: plane > 0,
     metadata: said > 0,
-    // Of larger pictures every header has one.
+    // The header of every larger picture has a mean colour.
     ...(!isSmall(image) && { meanColour: 0 }),
   });
   return { bytes: header.length + plane + said, parts: leastParts({ alpha: plane > 0, metadata: said > 0 }) };
 }
 
-/** What every file has that has these, in words. */
+/** The parts of the shortest file that has these, in words. */
 export function leastParts(has: { readonly alpha: boolean; readonly metadata: boolean }): string {
   const parts = ['the header', ...(has.alpha ? ['the alpha plane'] : []), ...(has.metadata ? ['the metadata'] : [])];
   return parts.length === 1 ? parts[0] : `${parts.slice(0, -1).join(', ')} and ${parts[parts.length - 1]}`;

@@ -1,4 +1,4 @@
-/** A tail of residuals that comes to a quality, or within a size, where the steps alone do not. */
+/** A tail of residuals for a quality, or a size, that the steps alone do not reach. */
 
 import { firstThat } from '../../common/search.js';
 import type { RgbImage } from '../../image/image.js';
@@ -7,16 +7,16 @@ import type { TailContext } from '../lossless/tail.js';
 import { MOST_HALF_STEP } from '../lossless/tail-header.js';
 import { chooseTail, type WrittenTail, writeTail } from '../lossless/tail-writer.js';
 
-/** What a tail is wanted for. */
+/** The requirements on a tail. */
 export interface TailGoal {
   /** Largest mean squared error, in grey levels. */
   readonly mostSquaredError: number;
-  /** Of the tail. */
+  /** Size of the tail. */
   readonly mostBytes: number;
 }
 
 /**
- * The coarsest tail that comes to a quality; where that has too many bytes, the finest that has not.
+ * The coarsest tail that reaches the quality. If that is too long, the finest one that fits.
  * @param context of xhat0 after the last step
  * @param margin see {@link writeTail}
  * @returns undefined where none is short enough
@@ -31,7 +31,8 @@ export function nearTail(
     const tail = writeTail(context, image.data, chooseTail(context, image.data, 2 * halfStep + 1), margin);
     return { ...tail, squaredError: meanSquaredError(image, { ...image, data: tail.samples }) };
   };
-  // Errors that are even over a step of n levels have the mean square (n n - 1) / 12; most samples are nearer to its middle.
+  // Errors that are uniform over a step of n levels have the mean square (n n - 1) / 12; most samples are nearer to the
+  // middle of their step.
   let halfStep = Math.min(MOST_HALF_STEP, Math.floor((Math.sqrt(12 * mostSquaredError + 1) - 1) / 2));
   let tail = write(halfStep);
   while (tail.squaredError > mostSquaredError) tail = write(--halfStep);

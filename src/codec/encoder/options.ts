@@ -1,4 +1,4 @@
-/** An encoder's options, checked and with their defaults. */
+/** Checks an encoder's options and fills in defaults. */
 import { checkOptions } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
 import type { Denoiser } from '../../model/denoiser.js';
@@ -10,7 +10,7 @@ export type CheckedEncodeOptions = ReturnType<typeof checkEncodeOptions>;
 
 /**
  * @param denoiser of the model
- * @throws CodecError('usage') for values out of range and options that do not go together
+ * @throws CodecError('usage') for values out of range and options that cannot be combined
  */
 export function checkEncodeOptions(
   options: EncodeOptions,
@@ -40,7 +40,7 @@ export function checkEncodeOptions(
     targetRmse: options.targetRmse ?? (maxBytes === undefined && !lossless ? DEFAULT_TARGET_RMSE : 0),
     lossless,
     checksums: options.checksums ?? false,
-    /** Packed, empty where there are none. */
+    /** Packed metadata, empty where there are none. */
     metadata: Object.values(said).some(Boolean) ? writeMetadata(said) : new Uint8Array(),
     onProgress: options.onProgress,
     signal: options.signal,

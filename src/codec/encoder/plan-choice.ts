@@ -1,6 +1,4 @@
-/**
- * The encoder's choice of plan parameters: how hard this image is for the model, measured, and how long steps should be.
- */
+/** Chooses the plan parameters for an image: it measures how hard the image is for the model, and decides how long steps are. */
 
 import { integerStream } from '../../common/random.js';
 import { mapAhead } from '../../common/side-by-side.js';
@@ -21,34 +19,38 @@ import type { CodecModel } from '../model.js';
 import { DEFAULT_TARGET_RMSE } from '../options.js';
 import type { Selection } from '../trellis/block-coder.js';
 
-/** Noise levels at which the denoising error is measured, as shares of T: most where most bits are sent. */
+/** Noise levels at which the denoising error is measured, as shares of T; most of them where most bits are sent. */
 const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
-/** Of several samples of a larger image: that they cover much of it matters more than levels. */
+/** For several samples of a larger image: covering much of the image matters more than many levels. */
 const PROBES_OF_SAMPLES = [0.33, 0.12, 0.05, 0.016];
 
-/** Larger images are measured on square samples of this side, in pixels, one for every so many pixels of an axis, and not too many. */
+/**
+ * Larger images are measured on square samples of this side, in pixels: one for every SAMPLE_EVERY pixels of an axis,
+ * and at most MOST_SAMPLES.
+ */
 const SAMPLE_SIDE = 64;
 const SAMPLE_EVERY = 144;
 const MOST_SAMPLES = 8;
-/** Where pictures are denoised at half their size, which sees farther, samples are so many times as large. */
+/** Where pictures are denoised at half their size, the network sees farther, so samples are larger by this factor. */
 const FAR = 4;
 /**
- * Subtracted from the log2 errors measured on samples. A sample has edges where the picture goes on, so its error is overestimated; and
- * planning for too large an error costs more than planning for too small a one, because the surplus bits also shrink the next step's error.
+ * Subtracted from the log2 errors measured on samples. A sample has edges where the picture continues, so its error is
+ * overestimated. Also, planning for too large an error costs more than planning for too small a one, because the
+ * surplus bits shrink the next step's error too.
  */
 const SAMPLE_BIAS = 0.2;
 
 /**
- * Steps of pictures with few pixels may be as short as a good path makes them, as long as the network's work on all of them is at most so
- * many pixels: about what a picture of 96x96 takes.
+ * For pictures with few pixels, steps may be as short as an efficient path allows, as long as the network's work on all
+ * steps is at most this many pixels: about the work for a picture of 96x96.
  */
 const WORK_PIXELS = 250_000;
-/** Work of a step whose target is sharpened, in evaluations. */
+/** Work of a step with a sharpened target, in evaluations. */
 const SHARPENED = 2;
-/** Effort from which on targets are sharpened in any case. */
+/** From this effort on, targets are always sharpened. */
 const SHARPEN_EFFORT = 8;
 
-/** What a plan is chosen for. */
+/** The goals that a plan is chosen for. */
 export interface PlanWish {
   readonly selection: Selection;
   /** 1..9 */
@@ -61,17 +63,17 @@ export interface PlanWish {
 
 export interface PlanChoice {
   readonly parameters: PlanParameters;
-  /** How full of detail the picture is, where the model's pyramid makes a difference of it. */
+  /** How detailed the picture is, where the model's pyramid uses it. */
   readonly detail: number | undefined;
-  /** Whether targets are sharpened, which takes a second evaluation of the network for a step. */
+  /** Whether targets are sharpened, which takes a second evaluation of the network per step. */
   readonly sharpens: boolean;
-  /** Evaluations of the network on the whole image that this took (samples counted by their share of its pixels). */
+  /** Evaluations of the network on the whole image spent on the choice (samples count by their share of the image's pixels). */
   readonly networkEvaluations: number;
 }
 
-/** How the choice goes on. */
+/** Options of the choice. */
 export interface PlanChoiceOptions {
-  /** Told of evaluations of the network that are left before the choice, and what would be chosen by those before. */
+  /** Called with the number of remaining evaluations before the choice, and with the choice that the results so far lead to. */
   readonly onProgress?: ((left: number, choice: PlanChoice) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -87,7 +89,7 @@ export async function choosePlan(
   const { schedule, denoiser, pyramid } = model;
   const near = sampleImage(image, 1);
   const far = sampleImage(image, FAR);
-  // Half of them are enough to tell it.
+  // Half of the samples are enough to measure the detail.
   const { detail, work } = await measureDetail(
     far.filter((_, i) => i % 2 === 0),
     model,
@@ -99,7 +101,7 @@ export async function choosePlan(
   const places = probes.flatMap((t, probe) => samplesAt(t).map((sample) => ({ t, probe, ...sample })));
   const workOf = ({ width, height, t }: Size & { readonly t: number }) =>
     (workAt(pyramid, schedule, { width, height, t, detail }) * width * height) / (image.width * image.height);
-  // Each draws its noise before it waits for the network, so that the order of the draws is theirs.
+  // Each task draws its noise before it waits for the network, so that the draws happen in the order of the tasks.
   const measured = mapAhead(places, denoiser.parallelism, async ({ t, probe, x0, width, height }) => ({
     probe,
     error: await denoisingError({ x0, width, height, detail }, t, model, stream, signal),
@@ -131,7 +133,7 @@ export async function choosePlan(
   return choose();
 }
 
-/** The integer place whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
+/** The integer place in the profile whose log2 errors are nearest, in least squares, to those measured at the timesteps. */
 export function nearestPlace(
   profile: Profile,
   timesteps: readonly number[],
@@ -156,10 +158,13 @@ export function nearestPlace(
   return best;
 }
 
-/** Pace of larger pictures by effort, from 1 on. */
+/** Pace for larger pictures by effort, from 1 on. */
 const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
 
-/** The shortest steps that the network's work allows, at most as long as the effort has them, and with sharpened targets if it can be. */
+/**
+ * The shortest steps that the network's work allows, at most as long as those for the effort, with sharpened targets
+ * where possible.
+ */
 function paceFor(
   picture: PlannedPicture,
   model: CodecModel,
@@ -172,7 +177,7 @@ function paceFor(
   const greedy = selection === 'greedy';
   const errors = expectedErrors(model.profile, place.first, place.second);
   const aim = (Math.max(targetRmse, DEFAULT_TARGET_RMSE) / 127.5) ** 2;
-  // More pixels than there is work for are not planned for.
+  // Images with more pixels than the work limit are skipped.
   for (let pace = 0; pixels * 2 < WORK_PIXELS && pace < longest; pace++) {
     const parameters = { ...place, pace };
     const steps = createPlan(model, parameters, stateBits, picture);
@@ -184,8 +189,8 @@ function paceFor(
 }
 
 /**
- * The image itself, or where it is much larger than the samples, squares on an even grid.
- * @param scale how many times as large they are, and as far apart
+ * The image itself or, where it is much larger than the samples, squares on a regular grid.
+ * @param scale factor of the samples' size and spacing
  */
 function sampleImage(image: RgbImage, scale: number): UnitImage[] {
   const across = cuts(image.width, scale);

@@ -1,28 +1,28 @@
-/** The points of a file at which its steps can be cut off, and what a decoder shows there. */
+/** The points at which the steps of a file can be cut off, and the images that a decoder shows there. */
 import type { RgbImage } from '../../image/image.js';
 import { rmse } from '../../image/metrics.js';
 import type { StepReport } from '../api.js';
 
-/** No point's RMSE is more than this times that of the point before. */
+/** Limit of a point's RMSE relative to the point before. */
 export const ALLOWED_RISE = 1.01;
 
 export class Points {
   /** The bare header first, then one for each step. */
   readonly reports: StepReport[];
-  /** Steps after which the picture of the point before is still shown; see the header's field. */
+  /** Steps after which a decoder still shows the previous point's picture; see the header's field. */
   readonly heldSteps: number[] = [];
-  /** The chain's own picture of the last point, or of the one before that is still shown. */
+  /** The chain's own picture at the last point, or at the earlier one that is still shown. */
   private own: RgbImage;
-  /** Whether it is the best one. */
+  /** Whether `own` is the best image of its state. */
   private ownIsBest = true;
   /** RMSE of {@link own}. */
   private ownRmse: number;
-  /** For each point, whether its RMSE is that of the picture that a decoder shows there. */
+  /** For each point, whether its RMSE belongs to the picture that a decoder shows there. */
   readonly isExact: boolean[] = [true];
-  /** The best one of the last point, where it was asked for. */
+  /** The best image of the last point, where it was requested. */
   private best: RgbImage | undefined;
 
-  /** @param blank what is shown of the bare header @param timesteps T */
+  /** @param blank the image shown for the bare header @param timesteps T */
   constructor(
     private readonly image: RgbImage,
     blank: RgbImage,
@@ -33,22 +33,25 @@ export class Points {
     this.reports = [{ t: timesteps, bits: 0, klBits: 0, rmse: this.ownRmse }];
   }
 
-  /** What is shown at the last point. */
+  /** The image shown at the last point. */
   get shown(): RgbImage {
     return this.best ?? this.own;
   }
 
-  /** Steps so far. */
+  /** Number of steps so far. */
   get steps(): number {
     return this.reports.length - 1;
   }
 
-  /** At the last point. */
+  /** RMSE at the last point. */
   get rmse(): number {
     return this.reports[this.steps].rmse;
   }
 
-  /** Steps up to the one whose picture is shown at the last point: a file needs no more, if a decoder shows the same there. */
+  /**
+   * Number of steps up to the one whose picture is shown at the last point. A file needs no more steps if a decoder
+   * shows the same picture there.
+   */
   get shownSteps(): number {
     let { steps } = this;
     if (!this.ownIsBest) return steps;
@@ -60,12 +63,16 @@ export class Points {
     return this.heldSteps.at(-1) === this.steps;
   }
 
-  /** Whether a picture would be worse than the one that is shown. */
+  /** Whether a picture would be worse than the one shown. */
   isWorse(picture: RgbImage): boolean {
     return this.isRise(rmse(picture, this.image));
   }
 
-  /** Adds the point after a step, and shows the chain's own picture of it unless that is worse. @param klBits of all steps so far @param isBest whether decoders show it at this point */
+  /**
+   * Adds the point after a step, and shows the chain's own picture there unless it is worse.
+   * @param klBits of all steps so far
+   * @param isBest whether decoders show it at this point
+   */
   add(t: number, klBits: number, picture: RgbImage, isBest: boolean): void {
     const distance = rmse(picture, this.image);
     const isHeld = this.isRise(distance);
@@ -80,7 +87,7 @@ export class Points {
     if (isHeld) this.heldSteps.push(this.steps);
   }
 
-  /** Shows the best picture of the last point, which is not held. */
+  /** Shows the best picture of the last point; the point must not be held. */
   improve(picture: RgbImage): void {
     this.best = picture;
     this.isExact[this.steps] = true;

@@ -1,4 +1,4 @@
-/** How far an encoding is, by its work; where its end depends on what comes of it, by what the model's profile leads to expect. */
+/** Progress of an encoding, measured in work. Where the end depends on results, it is predicted from the model's profile. */
 import { firstThat } from '../../common/search.js';
 import type { Size } from '../../image/image.js';
 import { expectedErrors, type PlanModel, type PlanParameters } from '../format/plan.js';
@@ -10,16 +10,19 @@ import type { CheckedEncodeOptions } from './options.js';
 import type { Points } from './points.js';
 import { isNearTarget } from './rate-control.js';
 
-/** Work of searching a bit's codewords, for each state of the trellis, as a share of the network's for a pixel (`photo`, ν = 11, 13 and 16). */
+/**
+ * Work of searching a bit's codewords, per state of the trellis, relative to the network's work per pixel (`photo`, ν =
+ * 11, 13 and 16).
+ */
 const STATE_WORK = 1 / 4096;
-/** Work of measuring a tail, and of writing one, as shares of that of an evaluation of the network. */
+/** Work of measuring a tail, and of writing one, relative to an evaluation of the network. */
 const MEASURING_WORK = 0.5;
 const WRITING_WORK = 1;
 
-/** In the model's scale they are 1. */
+/** Grey levels per unit of the model's scale. */
 const GREY_LEVELS = 127.5;
 
-/** What is encoded, and how. */
+/** The image to encode, and the encoder's choices. */
 export interface EncodedChain {
   readonly model: PlanModel;
   readonly image: Size;
@@ -37,10 +40,10 @@ export class EncodeProgress {
   private plan: FilePlan | undefined;
   /** Work up to each point of the plan. */
   private upTo: readonly number[] = [];
-  /** Work of the picture that is shown at each. */
+  /** Work of the picture shown at each point. */
   private shown: readonly number[] = [];
 
-  /** @param share told of the work before it, too */
+  /** @param share also used for the work before this */
   constructor(
     private readonly chain: EncodedChain,
     private readonly options: CheckedEncodeOptions,
@@ -50,12 +53,12 @@ export class EncodeProgress {
     this.errors = expectedErrors(model.profile, parameters.first, parameters.second);
   }
 
-  /** @returns share of the work that is done at the last point, 0..1 */
+  /** @returns fraction of the work done at the last point, 0..1 */
   at(plan: FilePlan, points: Points): number {
     return this.share(...this.workAt(plan, points));
   }
 
-  /** Work that is done at the last point, and that is left; in evaluations of the network. */
+  /** Work done at the last point, and work left, in evaluations of the network. */
   workAt(plan: FilePlan, points: Points): [done: number, left: number] {
     if (plan !== this.plan) this.take(plan);
     const { steps, isExact, heldSteps } = points;
@@ -75,7 +78,7 @@ export class EncodeProgress {
     const bitWork = (STATE_WORK * 2 ** stateBits) / (width * height);
     const tailWork =
       (MEASURING_WORK * Math.min(MEASURED_SIDE, width) * Math.min(MEASURED_SIDE, height)) / (width * height);
-    /** Of steps and points so far, further than the chain's own. */
+    /** Work of the steps and points so far, beyond the chain's own. */
     let further = 0;
     this.shown = [0, ...steps].map((_, point) => work.shown(point));
     this.upTo = [0, ...steps].map((_, point) => {
@@ -90,13 +93,13 @@ export class EncodeProgress {
     this.plan = plan;
   }
 
-  /** After how many steps the file will end, and after which ones its best picture will be asked for. */
+  /** Predicts after how many steps the file will end, and after which steps its best picture will be requested. */
   private foretell(plan: FilePlan, { steps, rmse, heldSteps, isHeld }: Points): { end: number; asked: number[] } {
     const { maxBytes, targetRmse, lossless } = this.options;
     const { schedule } = this.chain.model;
     const all = plan.steps.length;
     const errorAfter = (step: number) => this.errors[step === 0 ? schedule.timesteps : plan.steps[step - 1].s];
-    // The profile says all there is to say, before there is a picture of the chain's own.
+    // Before the chain has a picture of its own, only the profile is known.
     const scale = steps === 0 || isHeld ? GREY_LEVELS : rmse / Math.sqrt(errorAfter(steps));
     const longest =
       maxBytes === Number.POSITIVE_INFINITY
@@ -107,7 +110,7 @@ export class EncodeProgress {
       const foretold = point === steps ? rmse : scale * Math.sqrt(errorAfter(point));
       const isEnd = point === longest || (!lossless && foretold <= targetRmse);
       const isNear = isEnd || (!lossless && isNearTarget(foretold, plan.steps[point], schedule, targetRmse));
-      // Of the present one it has been.
+      // For the present point it has been requested already.
       if (isNear && point > steps) asked.push(point);
       if (isEnd) return { end: point, asked };
     }

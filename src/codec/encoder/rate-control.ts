@@ -1,34 +1,41 @@
-/** Where a file ends: at the RMSE that is aimed at, or with the bytes that there are. */
+/** Decides where a file ends: at the target RMSE, or at the byte limit. */
 import type { Schedule } from '../../model/schedule.js';
 import type { PlannedStep } from '../format/plan.js';
 import type { FilePlan } from './file-plan.js';
 import type { Points } from './points.js';
 
-/** What ends a file. */
+/** The limits of a file. */
 export interface Limits {
   /** See {@link FilePlan.bytes}. */
   readonly heldSteps: readonly number[];
-  /** Infinity where there is none. */
+  /** Infinity without a limit. */
   readonly maxBytes: number;
-  /** 0 where there is none. */
+  /** 0 without a target. */
   readonly targetRmse: number;
 }
 
-/** RMSE falls about as a power of snr: what the steps before say of the next is within half a percent four times out of five. */
+/**
+ * RMSE falls roughly as a power of snr. Extrapolating the earlier steps to the next one is within half a percent four
+ * times out of five.
+ */
 const PREDICTION_MARGIN = 0.003;
-/** The power is told from points that are exact, between which snr grew by so much. */
+/** The power is estimated from exact points between which snr grew by this factor. */
 const SLOPE_RATIO = 1.5;
-/** How steep it mostly is at most, and what the best picture of a state gains over the chain's own, as a share of RMSE. */
+/**
+ * Steepest usual value of the power; and the improvement of a state's best picture over the chain's own, as a share of
+ * the RMSE.
+ */
 const STEEPEST = -0.4;
 const IMPROVEMENT = 0.05;
 
-/** A step of fewer bits saves nothing by an early end: to say where takes two or three bytes. */
+/** For a step of fewer bits an early end saves nothing, because signalling it takes two or three bytes. */
 const LEAST_BITS = 64;
 
 /**
- * Ends the next step early if it is the last one and longer than it has to be, which saves a tenth of a photograph's file or more.
- * @param points of the steps so far, the last of the present state, which is above the target
- * @returns `plan` if all of the step is needed, or nothing of it fits
+ * Ends the next step early if it is the last one and longer than necessary. This saves a tenth of a photograph's file
+ * or more.
+ * @param points of the steps so far; the last one is the present state, which is above the target
+ * @returns `plan` if the whole step is needed, or no part of it fits
  */
 export function stopInTime(
   plan: FilePlan,
@@ -56,7 +63,11 @@ export function stopInTime(
   return plan;
 }
 
-/** Whether the next step may come to the target, or this state has, so that its best picture is worth knowing. @param rmse of the chain's own */
+/**
+ * Whether the next step may reach the target, or this state may have reached it, so that its best picture is worth
+ * computing.
+ * @param rmse of the chain's own picture
+ */
 export function isNearTarget(rmse: number, { t, s }: PlannedStep, { snr }: Schedule, targetRmse: number): boolean {
   return rmse * (1 - IMPROVEMENT) * (snr[s] / snr[t]) ** STEEPEST <= targetRmse;
 }

@@ -1,6 +1,6 @@
 /**
- * What a step's codewords aim at: delta, the error x_0 - xhat0 in the scale of z, shaped for what the next xhat0 will make of it.
- * Only the direction matters to the greedy choice, and the decoder does not care.
+ * The target of a step's codewords: delta, the error x_0 - xhat0 in the scale of z, shaped for how the next xhat0 will
+ * use it. Only its direction matters to the greedy choice, and the decoder works with any target.
  */
 
 import type { RgbImage } from '../../image/image.js';
@@ -10,16 +10,21 @@ import { emphasiseUncertain } from './emphasis.js';
 
 /** How targets are shaped. */
 export interface Shaping {
-  /** Towards what the denoiser can use of them, which doubles the encoder's network evaluations and updates. */
+  /** Towards the part that the denoiser can use; doubles the encoder's network evaluations and updates. */
   readonly sharpens: boolean;
-  /** By which of their parts are worth bits now. */
+  /** Towards the parts that are worth bits now. */
   readonly emphasises: boolean;
 }
 
 /** Share of J e in a sharpened target. */
 const SHARPEN_SHARE = 0.35;
 
-/** The error x_0 - xhat0, 0 where nothing is seen. @param image x_0 in 8 bits @param into where it goes @returns its squared norm */
+/**
+ * The error x_0 - xhat0; 0 in invisible pixels.
+ * @param image x_0 in 8 bits
+ * @param into where the error is written
+ * @returns its squared norm
+ */
 export function errorOf({ data, alpha }: RgbImage, xhat0: Float32Array, into: Float32Array): number {
   for (let i = 0; i < into.length; i++) into[i] = UNIT_LEVELS[data[i]] - xhat0[i];
   if (alpha) for (let i = 0; i < into.length; i++) if (alpha[Math.floor(i / 3)] === 0) into[i] = 0;
@@ -44,9 +49,10 @@ export async function shapeTarget(
 }
 
 /**
- * Turns the error e towards what the denoiser can use of it. The Jacobian J of the denoiser is the posterior covariance of x_0 up to
- * scale, so it keeps of e what is still uncertain and can be learnt, and drops what the next xhat0 would hardly follow. A mixture of e
- * and J e saves 2 to 3 % of the bits; J e alone leaves too much behind, which later steps believe to be known.
+ * Turns the error e towards the part that the denoiser can use. The Jacobian J of the denoiser is the posterior
+ * covariance of x_0 up to scale. So J e keeps the part of e that is still uncertain and can be learnt, and drops the
+ * part that the next xhat0 would hardly follow. A mixture of e and J e saves 2 to 3 % of the bits. J e alone leaves too
+ * much unsent, which later steps take as known.
  */
 async function sharpen(error: Float32Array, chain: Chain, signal: AbortSignal | undefined): Promise<void> {
   const derivative = await chain.derivative(error, signal);

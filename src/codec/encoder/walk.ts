@@ -1,6 +1,7 @@
 /**
- * The encoder's walk along the chain (Ho, Jain & Abbeel 2020, Algorithm 3): every step aims from the state that the decoder will have, and
- * the walk ends where the file is good enough, as long as it may be, or better ended in another way.
+ * The encoder's walk along the chain (Ho, Jain & Abbeel 2020, Algorithm 3). Every step starts from the state that the
+ * decoder will have. The walk ends where the file is good enough, has reached its size limit, or is better ended in
+ * another way.
  */
 import { isSmall, type RgbImage } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
@@ -19,10 +20,10 @@ import type { EncodeProgress } from './progress.js';
 import { isNearTarget, stopInTime } from './rate-control.js';
 import { errorOf, type Shaping, shapeTarget } from './target.js';
 
-/** A tail of residuals has at least so many bits for each sample: what it takes to agree on centres (docs/LOSSLESS.md). */
+/** Least bits per sample of a tail of residuals: the cost of agreeing on centres (docs/LOSSLESS.md). */
 const LEAST_TAIL_BITS = 0.05;
 
-/** What a walk begins with. */
+/** The inputs of a walk. */
 export interface WalkStart {
   readonly image: RgbImage;
   readonly model: CodecModel;
@@ -35,15 +36,15 @@ export interface WalkStart {
   readonly stateBits: number;
   readonly search: BlockSearch;
   readonly drawing: DrawingChoice;
-  /** Looks for the best end of a lossless file. */
+  /** Searches for the best end of a lossless file. */
   readonly tails: TailSearch | undefined;
   readonly points: Points;
   readonly progress: EncodeProgress;
 }
 
-/** Where a walk has come to. */
+/** The result of a walk. */
 export interface Walk {
-  /** With the stop that was chosen on the way. */
+  /** The plan, with any stop chosen along the way. */
   readonly plan: FilePlan;
   readonly points: Points;
   readonly chain: Chain;
@@ -51,7 +52,7 @@ export interface Walk {
   readonly networkEvaluations: number;
 }
 
-/** Walks as far as it is of use. */
+/** Walks the chain as far as it is useful. */
 export async function walkChain(start: WalkStart, options: CheckedEncodeOptions): Promise<Walk> {
   const { image, model, detail, sharpens, drawing, tails, points, progress } = start;
   const { seed, maxBytes, targetRmse, lossless, signal } = options;
@@ -59,7 +60,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
   const paths = new BitWriter();
   let { plan } = start;
   let chain = Chain.begin(model, { ...image, detail, seed });
-  /** Of steps that were taken back. */
+  /** Work of steps that were undone. */
   let wasted = 0;
   let klBits = 0;
   const shaping = { sharpens, emphasises: options.selection === 'greedy' && !small };
@@ -94,7 +95,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     const { length } = paths;
     let kl = await codeStep(chain, plan.steps[step], shaping, coder);
     if (before && points.isWorse({ ...image, data: fromUnit(await chain.estimate(signal)) })) {
-      // Of small pictures a step has few bits. Aimed at the error itself it mostly comes out better.
+      // In small pictures a step has few bits, and aiming it at the plain error usually gives a better result.
       paths.truncate(length);
       wasted += chain.networkEvaluations - before.networkEvaluations;
       chain = before;
@@ -112,12 +113,12 @@ interface StepCoder extends WalkStart {
 }
 
 /**
- * Codes a step, and takes it.
+ * Codes a step and advances the chain.
  * @returns the step's KL(q||p) in bits
  */
 async function codeStep(chain: Chain, planned: PlannedStep, shaping: Shaping, coder: StepCoder): Promise<number> {
   const { image, stateBits, search, paths, signal } = coder;
-  // Error, target and codewords in turn: large pictures have no room for one each.
+  // The error, the target and the codewords share one array, because large pictures have no memory for one each.
   const values = chain.z;
   const squaredError = errorOf(image, await chain.estimate(signal), values);
   const klBits = chain.klBits(planned.s, squaredError);
@@ -133,7 +134,7 @@ async function codeStep(chain: Chain, planned: PlannedStep, shaping: Shaping, co
   return klBits;
 }
 
-/** A target that is the error itself. */
+/** The plain error as the target. */
 const PLAIN: Shaping = { sharpens: false, emphasises: false };
 
 function isShaped({ sharpens, emphasises }: Shaping): boolean {

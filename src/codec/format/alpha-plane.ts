@@ -8,12 +8,12 @@ import { DrawingReader } from '../drawing/drawing-reader.js';
 import { writeDrawing } from '../drawing/drawing-writer.js';
 
 const CHECKSUM_BYTES = 2;
-/** Of twice the code's length. */
+/** Largest value of the length field, which is about twice the code's length. */
 const MOST_LENGTH = 2 ** 32 - 1;
 const PLANE = { channels: 1, step: 1, isEven: false } as const;
 
 /**
- * The plane in bytes, with a palette or without one, as it is shorter.
+ * The plane in bytes, with or without a palette, whichever is shorter.
  * @param alpha height * width bytes
  * @param checksums whether the file has them
  */
@@ -34,15 +34,18 @@ function framed(code: Uint8Array, hasPalette: boolean): Uint8Array {
 }
 
 /**
- * Bytes of the plane that begins here; undefined where that cannot be told yet.
- * @throws CodecError('format') when what tells it is damaged
+ * Length in bytes of the plane that begins here; undefined where too few bytes are there to tell.
+ * @throws CodecError('format') when the length field is damaged
  */
 export function alphaPlaneBytes(section: Uint8Array, checksums: boolean): number | undefined {
   const length = readLeb128(section, 0, MOST_LENGTH);
   return length && length.end + Math.floor(length.value / 2) + (checksums ? CHECKSUM_BYTES : 0);
 }
 
-/** Whether a plane has its checksum. @param section all of it, the checksum included */
+/**
+ * Whether a plane's checksum is right.
+ * @param section the whole plane, the checksum included
+ */
 export function isAlphaPlaneSound(section: Uint8Array): boolean {
   const end = section.length - CHECKSUM_BYTES;
   return crc16(section, 0, end * 8) === section[end] * 256 + section[end + 1];
@@ -50,7 +53,7 @@ export function isAlphaPlaneSound(section: Uint8Array): boolean {
 
 /**
  * The opacity of every pixel: height * width bytes.
- * @param section all of the plane
+ * @param section the whole plane
  * @throws CodecError('format') when it is damaged
  */
 export function readAlphaPlane(section: Uint8Array, { width, height }: Size, checksums: boolean): Uint8Array {

@@ -10,11 +10,14 @@
  * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
  * | 0-5 | seed (LEB128), only if not 0 |
  * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
- * | 0-1 | features, if bit 4 is set: bit 0: the steps have checksums; bit 1: metadata follows; bit 2: a stop; bit 3: a mean colour; bit 4: held steps; bit 5: an alpha plane follows the header; bits 6-7: how full of detail it is, 0-3, xor 2 |
+ * | 0-1 | features, if bit 4 is set |
  * | 0-2 | stop (LEB128), if bit 2 of the features is set |
  * | 0, 2 | mean colour, if bit 3 is set: bits 15-11 red, 10-5 green, 4-0 blue (big-endian) |
- * | 0-  | held steps, if bit 4 is set: how many (LEB128), then for each how many steps lie between it and the one before (LEB128) |
+ * | 0-  | held steps, if bit 4 is set: their number (LEB128), then for each the number of steps between it and the one before (LEB128) |
  * | 1 | CRC-8 of all bytes before it |
+ *
+ * Bits of the features: 0: the steps have checksums; 1: metadata follows; 2: a stop; 3: a mean colour; 4: held steps;
+ * 5: an alpha plane follows the header; 6-7: how full of detail it is, 0-3, xor 2.
  */
 import { checkArgument, checkBytes, checkList, checkObject, checkOptions } from '../../common/arguments.js';
 import { fromHex, toHex } from '../../common/bytes.js';
@@ -42,9 +45,9 @@ export interface Header {
   readonly plan: PlanParameters;
   /** 0..2^32-1. */
   readonly seed: number;
-  /** Steps the encoder wrote; absent when it wrote all that the plan has. */
+  /** Number of steps the encoder wrote; absent when it wrote all steps of the plan. */
   readonly stepCount?: number;
-  /** Samples follow the steps. */
+  /** A tail of samples follows the steps. */
   readonly tail?: boolean;
   /** The steps have checksums. */
   readonly checksums?: boolean;
@@ -54,13 +57,13 @@ export interface Header {
   readonly metadata?: boolean;
   /** A timestep that no step of the plan goes past, 1..T. */
   readonly stop?: number;
-  /** What is shown before the steps say more: 16 bits, 5 of red, 6 of green, 5 of blue; mid-grey where there is none. */
+  /** The colour shown before the first step: 16 bits, 5 of red, 6 of green, 5 of blue; mid-grey if absent. */
   readonly meanColour?: number;
-  /** How full of detail the picture is, 0..3; 2 where it is not said. See `NoisyPicture`. */
+  /** How detailed the picture is, 0..3; 2 if absent. See `NoisyPicture`. */
   readonly detail?: number;
   /**
-   * Steps, counted from 1 and rising, after which the picture of the step before is still shown, because it is nearer to the original than
-   * what they amount to.
+   * Steps, counted from 1 and rising, after which the previous step's picture is still shown, because it is nearer to
+   * the original than the new one.
    */
   readonly heldSteps?: readonly number[];
 }
@@ -79,14 +82,14 @@ const FEATURE_MEAN = 0x08;
 const FEATURE_HELD = 0x10;
 const FEATURE_ALPHA = 0x20;
 const DETAIL_SHIFT = 6;
-/** Detail of pictures of which it is not said. */
+/** Detail of pictures whose header does not give it. */
 const USUAL_DETAIL = 2;
-/** Of counts and timesteps. */
+/** Largest step count and timestep. */
 const MOST_STEPS = 2 ** 14 - 1;
 
 /**
  * The bytes of a header. The inverse of {@link readHeader}.
- * @throws CodecError('usage') for what a header cannot say
+ * @throws CodecError('usage') for values that a header cannot hold
  */
 export function writeHeader(header: Header): Uint8Array {
   checkHeader(header);
@@ -183,8 +186,8 @@ export function readHeader(bytes: Uint8Array): ReadHeader {
 }
 
 /**
- * Reads a header of which perhaps only the beginning is there.
- * @returns undefined where it is not whole
+ * Reads a header that may be incomplete.
+ * @returns undefined where it is incomplete
  * @throws CodecError('format') when the bytes are not the beginning of a valid header of this version
  */
 export function beginHeader(bytes: Uint8Array): ReadHeader | undefined {
@@ -196,18 +199,20 @@ export function beginHeader(bytes: Uint8Array): ReadHeader | undefined {
   }
 }
 
-/** Bytes of a file in which {@link repairHeader} looks for a header: few are longer. */
+/** {@link repairHeader} looks for a header in this many bytes of a file; few headers are longer. */
 const REPAIRED_BYTES = 64;
 
 /**
- * Turns a flipped bit of a header back. Headers of at most 15 bytes differ from all others of their length in four bits: a single
- * flipped bit is found, unless it changes the length to one at which another is right, too, and of that length two are not taken for one.
- * @returns a copy in which the header is valid; the bytes themselves where it is so already, or where there is not just one such bit
+ * Corrects a flipped bit of a header. Two headers of the same length, of at most 15 bytes, differ in at least four
+ * bits. So a single flipped bit is found, unless it changes the length to one at which another correction is valid as
+ * well. Among headers of the same length, two flipped bits are never mistaken for one.
+ * @returns a copy in which the header is valid; the bytes themselves if the header is valid already, or if there is not
+ *   exactly one such bit
  */
 export function repairHeader(bytes: Uint8Array): Uint8Array {
   checkBytes('repairHeader', bytes);
   if (headerBits(bytes) > 0) return bytes;
-  // A slice of Node's Buffer is no copy.
+  // Slicing a Node Buffer would not copy it.
   const begin = new Uint8Array(bytes.subarray(0, REPAIRED_BYTES));
   const found: number[] = [];
   for (let bit = 0; bit < 8 * begin.length; bit++) {
@@ -221,7 +226,7 @@ export function repairHeader(bytes: Uint8Array): Uint8Array {
   return repaired;
 }
 
-/** Of the valid header that the bytes begin with; 0 where there is none. */
+/** Length in bits of the valid header that the bytes begin with; 0 where there is none. */
 function headerBits(bytes: Uint8Array): number {
   try {
     return parseHeader(bytes).length * 8;
@@ -230,7 +235,7 @@ function headerBits(bytes: Uint8Array): number {
   }
 }
 
-/** Thrown where the bytes end. */
+/** Thrown where the bytes end inside the header. */
 class HeaderEnds extends Error {}
 
 function notOurs(bytes: Uint8Array): CodecError {

@@ -1,4 +1,4 @@
-/** What can be told about a file, and done to it, without running a network. */
+/** Operations on a file that need no network: describing it and truncating it. */
 import { checkArgument, checkBytes } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
 import { readTailHeader, type TailKind } from '../lossless/tail-header.js';
@@ -17,34 +17,34 @@ import {
 import type { Metadata } from './metadata.js';
 import { soundSteps, stepEnds } from './sections.js';
 
-/** A part of a file that has a checksum of its own. */
+/** A part of a file with its own checksum. */
 export type DamagedPart = 'alpha' | 'steps' | 'metadata';
 
-/** What can be told about a file without running a network. */
+/** A description of a file, made without running a network. */
 export interface FileInfo {
   readonly version: number;
   /** Hex prefix of the model's hash, as stored. */
   readonly modelId: string;
   readonly width: number;
   readonly height: number;
-  /** ν of the trellis: what the encoder's effort and the size of the picture came to. */
+  /** ν of the trellis, which follows from the encoder's effort and the size of the picture. */
   readonly stateBits: number;
   readonly seed: number;
   /** The file has an alpha plane. */
   readonly alpha: boolean;
-  /** Bytes of it, 0 without one; absent where the file is cut off before that is told. */
+  /** Its length in bytes, 0 without one; absent where the file is cut off too early to tell. */
   readonly alphaBytes?: number;
-  /** Samples follow the steps. */
+  /** A tail of samples follows the steps. */
   readonly tail: boolean;
-  /** How they are sent, and in steps of how many levels; present when the model is at hand and the file goes on so far. */
+  /** The kind of tail, and its quantiser step in levels; present when the model is at hand and the file is long enough to tell. */
   readonly samples?: { readonly kind: TailKind['kind']; readonly step: number; readonly lossless: boolean };
   /** The steps have checksums. */
   readonly checksums: boolean;
   readonly headerBytes: number;
   readonly bytes: number;
   /**
-   * Per-step table from the plan, cumulative bits per dimension at each boundary; present when the model is at hand, and where the file is
-   * not cut off before its alpha plane says how long it is.
+   * Table of the steps from the plan, with cumulative bits per dimension at each boundary; present when the model is at
+   * hand, and where the file is not cut off before its alpha plane gives its length.
    */
   readonly steps?: readonly {
     readonly t: number;
@@ -53,25 +53,25 @@ export interface FileInfo {
     readonly bytes: number;
     readonly bitsPerDim: number;
   }[];
-  /** Steps that are whole in this file; present when the model is at hand. */
+  /** Number of complete steps in this file; present when the model is at hand. */
   readonly stepsComplete?: number;
   readonly complete?: boolean;
   /**
    * Size of the whole file as its encoder wrote it; present when the model is at hand, and where the file is not cut
-   * off before its tail says how long it is.
+   * off before its tail gives its length.
    */
   readonly bytesWhenComplete?: number;
-  /** Bytes after its end, which nothing reads; present when the model is at hand. */
+  /** Unused bytes after the end of the file; present when the model is at hand. */
   readonly trailingBytes?: number;
-  /** Parts whose checksum is wrong, of those that have one and that no network is needed for; present when the model is at hand. */
+  /** Parts with a wrong checksum, among those that can be checked without a network; present when the model is at hand. */
   readonly damaged?: readonly DamagedPart[];
-  /** Present when the model is at hand and the file holds them whole. */
+  /** Present when the model is at hand and the file holds the complete metadata. */
   readonly metadata?: Metadata;
 }
 
 /**
- * Reads a file's header; with its model also the table of its steps and how much of it is there.
- * @throws CodecError('format') for a damaged header; CodecError('model') when the model is another one
+ * Reads a file's header. With its model it also reads the table of the steps and how much of the file is there.
+ * @throws CodecError('format') for a damaged header; CodecError('model') when the file needs another model
  */
 export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   checkBytes('bytes', bytes);
@@ -114,7 +114,7 @@ export function readInfo(bytes: Uint8Array, model?: LayoutModel): FileInfo {
   };
 }
 
-/** Of what comes before the metadata. */
+/** Damaged parts before the metadata. */
 function damagedParts(bytes: Uint8Array, layout: Layout): DamagedPart[] {
   const { header, headerBytes, alphaBytes, boundaries, written } = layout;
   if (!header.checksums) return [];

@@ -1,4 +1,4 @@
-/** Where the steps of a file lie: what its header and the model's profile say, before any network runs. */
+/** The positions of the steps in a file. They follow from its header and the model's profile, before any network runs. */
 import { checkMade } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
 import { WHERE_FROM } from '../../model/diffusion-model.js';
@@ -10,31 +10,31 @@ import { type FoundMetadata, metadataBytes, readMetadata } from './metadata.js';
 import { createPlan, type PlanModel, type PlannedStep } from './plan.js';
 import { stepEnds } from './sections.js';
 
-/** The part of a model that lays out files. */
+/** The part of a model that determines the layout of files. */
 export interface LayoutModel extends PlanModel {
   readonly id: string;
-  /** What lossless tails start from; without it they are longer. */
+  /** Statistics that lossless tails start from; without them tails are longer. */
   readonly residuals?: ResidualStatistics;
 }
 
-/** @throws CodecError('usage') for what is no model, as far as files are laid out by it */
+/** @throws CodecError('usage') unless the object has the parts of a model that determine the layout of files */
 export function checkLayoutModel(model: unknown): asserts model is LayoutModel {
   checkMade('model', model, WHERE_FROM, { id: 'string', schedule: 'object', profile: 'object' });
 }
 
-/** Where the steps of a file lie. */
+/** The positions of the steps in a file. */
 export interface Layout {
   readonly header: Header;
   readonly headerBytes: number;
-  /** Bytes of the alpha plane after it, 0 without one; Infinity as long as that is not known. */
+  /** Bytes of the alpha plane after the header, 0 without one; Infinity until its length is known. */
   readonly alphaBytes: number;
   /** The steps the encoder wrote. */
   readonly written: readonly PlannedStep[];
-  /** Steps of the plan after those; a reconstruction by sampling walks them without information. */
+  /** Steps of the plan after the written ones; a reconstruction by sampling walks them without information. */
   readonly unwritten: readonly PlannedStep[];
   /**
-   * File size in bytes at each step boundary: the header and the alpha plane first, then after each written step. Infinity as long as the
-   * length of the plane is not known.
+   * File size in bytes at each step boundary: first after the header and the alpha plane, then after each written step.
+   * Infinity until the length of the plane is known.
    */
   readonly boundaries: readonly number[];
 }
@@ -48,7 +48,10 @@ export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
   return withAlphaPlane(layoutOf(read, model), bytes.subarray(read.length));
 }
 
-/** The layout with what the beginning of the alpha plane tells, where there is one. @param section from the end of the header */
+/**
+ * Completes the layout with the length of the alpha plane, where there is one.
+ * @param section from the end of the header
+ */
 export function withAlphaPlane(layout: Layout, section: Uint8Array): Layout {
   const { header, headerBytes, alphaBytes: before } = layout;
   if (!header.alpha || before < Number.POSITIVE_INFINITY) return layout;
@@ -57,7 +60,10 @@ export function withAlphaPlane(layout: Layout, section: Uint8Array): Layout {
   return { ...layout, alphaBytes, boundaries: boundariesFrom(headerBytes + alphaBytes, layout.written, header) };
 }
 
-/** Derives the plan of a file, from its header alone. @throws as {@link readLayout} */
+/**
+ * Derives the plan of a file from its header alone.
+ * @throws as {@link readLayout}
+ */
 export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): Layout {
   const id = model.id.slice(0, MODEL_ID_DIGITS);
   if (header.modelId !== id) {
@@ -81,12 +87,12 @@ export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): La
   return { header, headerBytes: length, alphaBytes, written, unwritten: plan.slice(stepCount), boundaries };
 }
 
-/** @param start where the first step begins */
+/** @param start position of the first step */
 function boundariesFrom(start: number, written: readonly PlannedStep[], { checksums = false }: Header): number[] {
   return [start, ...stepEnds(written, checksums).map((bits) => start + Math.ceil(bits / 8))];
 }
 
-/** How many steps are whole in the first `bytes` bytes. */
+/** Number of complete steps in the first `bytes` bytes. */
 export function completeSteps({ boundaries }: Layout, bytes: number): number {
   let steps = 0;
   while (steps + 1 < boundaries.length && boundaries[steps + 1] <= bytes) steps++;
@@ -95,11 +101,11 @@ export function completeSteps({ boundaries }: Layout, bytes: number): number {
 
 /** Where the parts of a file end, as its encoder wrote it. */
 export interface FileParts {
-  /** The steps, and with them the file where nothing follows; undefined where the file is cut off before that is told. */
+  /** End of the steps, and of the file where nothing follows; undefined where the file is cut off too early to tell. */
   readonly steps: number | undefined;
-  /** The tail, where there is one; undefined where the file is cut off before that tells its length. */
+  /** End of the tail, where there is one; undefined where the file is cut off before the tail gives its length. */
   readonly tail: number | undefined;
-  /** The whole file; undefined where it is cut off before it tells its length. */
+  /** End of the whole file; undefined where it is cut off too early to tell. */
   readonly all: number | undefined;
 }
 
@@ -115,12 +121,12 @@ export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): Fi
   return { steps, tail, all: header.metadata ? end(tail, metadataBytes) : tail };
 }
 
-/** The metadata of a file that may have none, or not all of them. */
+/** The metadata of a file, which may be absent or incomplete. */
 export function metadataOf(bytes: Uint8Array, { header }: Layout, { tail }: FileParts): FoundMetadata {
   return header.metadata && tail !== undefined ? readMetadata(bytes.subarray(tail)) : { damaged: false };
 }
 
-/** Bytes after the end of a file, which nothing reads; 0 where it is not known where it ends. */
+/** Number of unused bytes after the end of a file; 0 where the end is unknown. */
 export function bytesAfter(bytes: Uint8Array, { all = Number.POSITIVE_INFINITY }: FileParts): number {
   return Math.max(0, bytes.length - all);
 }

@@ -1,13 +1,13 @@
-/** The colour that a header may bring, which is shown before the steps say more. */
+/** The optional colour in a header, which is shown before the first step. */
 import type { RgbImage } from '../../image/image.js';
 import { UNIT_LEVELS } from '../../image/pixels.js';
 import type { Header } from './header.js';
 
-/** Largest values of the fields, of 5, 6 and 5 bits. */
+/** Largest values of the fields, which have 5, 6 and 5 bits. */
 const MOST = [31, 63, 31] as const;
 const MID_GREY = [128, 128, 128] as const;
 
-/** The field that is nearest to the mean of a picture. */
+/** The field value nearest to the mean of a picture. */
 export function meanColourOf({ data }: RgbImage): number {
   const sums = [0, 0, 0];
   for (let i = 0; i < data.length; i++) sums[i % 3] += data[i];
@@ -15,14 +15,14 @@ export function meanColourOf({ data }: RgbImage): number {
   return (red << 11) | (green << 5) | blue;
 }
 
-/** R, G and B of a field, 0..255; of mid-grey where there is none. */
+/** R, G and B of a field, 0..255; mid-grey without one. */
 export function shownColour({ meanColour }: Pick<Header, 'meanColour'>): readonly number[] {
   if (meanColour === undefined) return MID_GREY;
   const fields = [meanColour >>> 11, (meanColour >>> 5) & 63, meanColour & 31];
   return fields.map((value, c) => Math.floor((255 * value) / MOST[c] + 0.5));
 }
 
-/** A picture of that colour alone, in [-1, 1]: height * width * 3 values. Without a colour it is 0. */
+/** A picture of that colour alone, in [-1, 1]: height * width * 3 values. All 0 without a colour. */
 export function blankPicture({
   width,
   height,

@@ -1,22 +1,22 @@
-/** What a file may say of itself besides the picture, at its very end, in MessagePack. Nothing needs it to decode. */
+/** Metadata of a file besides the picture, at its very end, in MessagePack. Decoding does not need them. */
 import { Packr } from 'msgpackr';
 import { checkOptions } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
 import { crc16 } from '../bits/checksum.js';
 import { leb128, readLeb128 } from '../bits/leb128.js';
 
-/** Longest texts, in bytes of the packed map. */
+/** Size limit of the packed map, in bytes. */
 export const MOST_METADATA_BYTES = 65_535;
 const CHECKSUM_BYTES = 2;
 
-/** What a file says of itself besides the picture. */
+/** Metadata of a file besides the picture. */
 export interface Metadata {
   /** Name of the picture's file, without its directory. */
   readonly source?: string;
   readonly comment?: string;
-  /** What wrote the file, such as `ddpm-codec 0.1.0`. */
+  /** The program that wrote the file, such as `ddpm-codec 0.1.0`. */
   readonly software?: string;
-  /** Of the network that it was encoded with, where that is not `fp32`; a decoder comes nearest with the same. */
+  /** Precision of the network at encoding, where it was not `fp32`; a decoder comes nearest with the same precision. */
   readonly precision?: string;
 }
 
@@ -24,7 +24,7 @@ const KEYS = ['source', 'comment', 'software', 'precision'] as const;
 
 const TEXT = { type: 'text' } as const;
 
-/** @throws CodecError('usage') for what is not metadata */
+/** @throws CodecError('usage') for invalid metadata */
 export function checkMetadata(metadata: unknown): void {
   checkOptions('metadata', { source: TEXT, comment: TEXT, software: TEXT, precision: TEXT }, metadata);
 }
@@ -32,8 +32,8 @@ export function checkMetadata(metadata: unknown): void {
 const packr = new Packr({ useRecords: false });
 
 /**
- * Length, map, checksum.
- * @throws CodecError('usage') when it is longer than 65,535 bytes
+ * Packs metadata: length, map, checksum.
+ * @throws CodecError('usage') when the map is longer than 65,535 bytes
  */
 export function writeMetadata(metadata: Metadata): Uint8Array {
   const map = packr.pack(Object.fromEntries(KEYS.flatMap((key) => (metadata[key] ? [[key, metadata[key]]] : []))));
@@ -44,21 +44,24 @@ export function writeMetadata(metadata: Metadata): Uint8Array {
   return Uint8Array.from([...leb128(map.length), ...map, checksum >> 8, checksum & 255]);
 }
 
-/** Bytes of the metadata that begin here, length and checksum included; undefined where that cannot be told yet. */
+/**
+ * Length in bytes of the metadata that begin here, length field and checksum included; undefined where too few bytes
+ * are there to tell.
+ */
 export function metadataBytes(section: Uint8Array): number | undefined {
   const length = readLeb128(section, 0, MOST_METADATA_BYTES);
   return length && length.end + length.value + CHECKSUM_BYTES;
 }
 
-/** What a file has of metadata. */
+/** The metadata found in a file. */
 export interface FoundMetadata {
-  /** Where they are whole and sound. */
+  /** Present where they are complete and undamaged. */
   readonly metadata?: Metadata;
-  /** They are whole, but not what was written; the picture is no worse for it. */
+  /** They are complete but damaged; this does not affect the picture. */
   readonly damaged: boolean;
 }
 
-/** @param section from where they begin */
+/** @param section from the beginning of the metadata */
 export function readMetadata(section: Uint8Array): FoundMetadata {
   const length = readLeb128(section, 0, MOST_METADATA_BYTES);
   if (length === undefined || section.length < length.end + length.value + CHECKSUM_BYTES) return { damaged: false };

@@ -1,28 +1,28 @@
 /**
- * Checksums within the steps, where an encoder is asked for them: after every run of steps of 256 bits or more, and after
- * the last step, 16 bits from which damage before them is noticed.
+ * Optional checksums within the steps: 16 bits after every run of steps of 256 bits or more, and after the last step.
+ * They detect damage in the steps before them.
  */
 import { BitReader, BitWriter, flipBit } from '../bits/bitstream.js';
 import { CRC16_PERIOD, crc16, crc16Next } from '../bits/checksum.js';
 import type { PlannedStep } from './plan.js';
 
-/** A section is closed by the first step with which it has at least so many bits. */
+/** A section ends with the first step that brings it to this many bits or more. */
 const SECTION_BITS = 256;
 export const CHECKSUM_BITS = 16;
-/** Of a section and its checksum: in longer ones two bits have the same remainder. */
+/** Most bits of a repairable section with its checksum: in longer ones two bits have the same remainder. */
 const MOST_REPAIRED_BITS = CRC16_PERIOD;
 
-/** Where a section of the payload lies, in bits. */
+/** Position of a section in the payload, in bits. */
 export interface Section {
-  /** Steps before its first, and up to its last. */
+  /** Number of steps before the section, and up to its end. */
   readonly firstStep: number;
   readonly endStep: number;
   readonly start: number;
-  /** Its checksum follows. */
+  /** The section's checksum follows here. */
   readonly end: number;
 }
 
-/** @param steps all that are written */
+/** @param steps all written steps */
 export function sectionsOf(steps: readonly PlannedStep[]): Section[] {
   const sections: Section[] = [];
   let start = 0;
@@ -41,7 +41,7 @@ export function sectionsOf(steps: readonly PlannedStep[]): Section[] {
 
 /**
  * Bits of the payload up to the end of each step, checksums included.
- * @param steps all that are written
+ * @param steps all written steps
  */
 export function stepEnds(steps: readonly PlannedStep[], checksums: boolean): number[] {
   const closing = new Set(checksums ? sectionsOf(steps).map(({ endStep }) => endStep) : []);
@@ -53,8 +53,8 @@ export function stepEnds(steps: readonly PlannedStep[], checksums: boolean): num
 }
 
 /**
- * Bits of the payload of a file that ends with each of the first n steps, n = 0 .. steps.length, checksums included. Where a file ends
- * inside a section, its checksum is there.
+ * Bits of the payload of a file that ends after each of the first n steps, n = 0 .. steps.length, checksums included. A
+ * file that ends inside a section has that section's checksum.
  */
 export function payloadBits(steps: readonly PlannedStep[], checksums: boolean): number[] {
   if (!checksums) return [0, ...stepEnds(steps, false)];
@@ -69,7 +69,7 @@ export function payloadBits(steps: readonly PlannedStep[], checksums: boolean): 
   return lengths;
 }
 
-/** A payload of these steps with the checksums put in. */
+/** A payload of these steps with the checksums inserted. */
 export function addChecksums(payload: Uint8Array, steps: readonly PlannedStep[]): Uint8Array {
   const reader = new BitReader(payload);
   const writer = new BitWriter(payload.length * 2 + 2);
@@ -87,8 +87,9 @@ export function addChecksums(payload: Uint8Array, steps: readonly PlannedStep[])
 }
 
 /**
- * Steps before the first section whose checksum is wrong; all of them where none is, or where a checksum is not there yet.
- * @param payload from the end of the header, whole or cut off
+ * Number of steps before the first section with a wrong checksum; all steps where no checksum is wrong, or where one
+ * has not arrived yet.
+ * @param payload from the end of the header, complete or cut off
  */
 export function soundSteps(payload: Uint8Array, steps: readonly PlannedStep[]): number {
   for (const section of sectionsOf(steps)) {
@@ -98,17 +99,17 @@ export function soundSteps(payload: Uint8Array, steps: readonly PlannedStep[]): 
   return steps.length;
 }
 
-/** Bits that a section lies in: from `start` to before `end`, and its checksum after that. */
+/** Bits of a section: from `start` to before `end`, followed by its checksum. */
 type SectionBits = Pick<Section, 'start' | 'end'>;
 
-/** Whether a section has its checksum, which has to be there. */
+/** Whether a section's checksum is right; the checksum has to be there. */
 export function isSound(bytes: Uint8Array, section: SectionBits): boolean {
   return syndromeOf(bytes, section) === 0;
 }
 
 /**
- * The one bit that has to be turned for a section, or its checksum, to be right; undefined where there is none. One flipped bit is always
- * found, two are never taken for one: up to {@link MOST_REPAIRED_BITS} the code has a distance of 4.
+ * The single bit whose flip makes a section or its checksum right; undefined where there is none. One flipped bit is
+ * always found, and two are never mistaken for one: up to {@link MOST_REPAIRED_BITS} the code has a distance of 4.
  */
 export function flippedBit(bytes: Uint8Array, section: SectionBits): number | undefined {
   const end = section.end + CHECKSUM_BITS;
@@ -123,9 +124,9 @@ export function flippedBit(bytes: Uint8Array, section: SectionBits): number | un
 }
 
 /**
- * Turns back the flipped bits of sections that have just one each.
- * @param payload from the end of the header, whole or cut off; changed
- * @param steps all that are written
+ * Corrects the flipped bit of each section that has exactly one.
+ * @param payload from the end of the header, complete or cut off; changed
+ * @param steps all written steps
  */
 export function repairSections(payload: Uint8Array, steps: readonly PlannedStep[]): void {
   for (const section of sectionsOf(steps)) {
@@ -135,7 +136,7 @@ export function repairSections(payload: Uint8Array, steps: readonly PlannedStep[
   }
 }
 
-/** What the checksum that is there and the right one differ in. */
+/** XOR of the stored checksum and the right one. */
 function syndromeOf(bytes: Uint8Array, { start, end }: SectionBits): number {
   return new BitReader(bytes, end).read(CHECKSUM_BITS) ^ crc16(bytes, start, end);
 }

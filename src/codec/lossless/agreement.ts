@@ -1,35 +1,36 @@
 /**
- * How encoder and decoder agree on numbers that each computes with its own floating-point network: centres for the exact
- * pixels.
+ * How encoder and decoder agree on numbers that each computes with its own floating-point network: the centres for
+ * exact pixels.
  *
- * A centre is xhat0 rounded to a grid of step 1, which two ends do differently where xhat0 lies within their drift of a
- * boundary, and neither end can tell which values those are. So the grid is shifted, every value's by its own
- * pseudo-random amount (subtractive dither), and of many such shifts for a group of values the encoder names the first
- * with which no value of the group lies near a boundary. It costs about -log2(1 - 2 margin) bits a value.
+ * A centre is xhat0 rounded to a grid of step 1. The two ends round differently where xhat0 lies within their drift of
+ * a boundary, and neither end can tell which values those are. So the grid is shifted, for each value by its own
+ * pseudo-random amount (subtractive dither). Among many such shifts for a group of values, the encoder signals the
+ * first one with which no value of the group lies near a boundary. This costs about -log2(1 - 2 margin) bits per value.
  */
 import { integerStream } from '../../common/random.js';
 
-/** Values that share an index. */
+/** Number of values that share a shift index. */
 export const GROUP_SIZE = 192;
 /**
- * Distance from a boundary that the encoder keeps, in grey levels: two ends may differ by this much in xhat0. Eleven times
- * the largest difference between engines that was measured (docs/LOSSLESS.md). The decoder need not know it.
+ * Distance from a boundary that the encoder keeps, in grey levels: the xhat0 of the two ends may differ by this much.
+ * It is eleven times the largest difference between engines that was measured (docs/LOSSLESS.md). The decoder does not
+ * need it.
  */
 export const MARGIN = 0.015;
-/** More than this of both sides of a boundary would leave hardly a shift that fits. */
+/** With a larger margin on both sides of a boundary, hardly any shift would fit. */
 const MOST_MARGIN = 0.2;
 /**
- * Chains of lossless files go on at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before, xhat0 is the difference of
- * two large numbers, and what engines differ in grows with them.
+ * Chains of lossless files continue at least to this signal-to-noise ratio (t = 470 of the paper's schedule). Before
+ * that, xhat0 is the difference of two large numbers, and the differences between engines grow with them.
  */
 export const LEAST_SNR = 0.1;
 
-/** The distance for xhat0 of an x_t with this signal-to-noise ratio. */
+/** The margin for xhat0 of an x_t with this signal-to-noise ratio. */
 export function marginAt(snr: number): number {
   return Math.min(MOST_MARGIN, MARGIN * Math.max(1, Math.sqrt(LEAST_SNR / snr)));
 }
 
-/** Number of shifts of a group; with a margin of 0.015 one in 347 fits. */
+/** Number of shifts of a group; with a margin of 0.015, one in 347 fits. */
 export const SHIFTS = 2 ** 16;
 
 /** [-1, 1] to 0..255. */
@@ -38,9 +39,9 @@ export function greyLevel(unit: number): number {
 }
 
 /**
- * The series of shifts of a group: for each of its values an integer, start and, odd, step of its series in the low and the high
- * half.
- * @param length values of the group
+ * The shift series of a group, one integer per value. The low half is the start of the value's series, the high half
+ * its step, which is odd.
+ * @param length number of values in the group
  */
 export function shiftSeries(seed: number, group: number, length: number): Int32Array {
   const stream = integerStream(`ddc1/${seed}/tail/${group}`);
@@ -51,7 +52,7 @@ export function shiftSeries(seed: number, group: number, length: number): Int32A
  * The first shift with which every value of a group keeps its distance from a boundary.
  * @param series of {@link shiftSeries}
  * @param values of the group, 0..255
- * @returns its index, from 0; the best of all that were tried where none keeps the whole distance
+ * @returns its index, from 0; the best shift of all where none keeps the whole distance
  */
 export function findShift(series: Int32Array, values: Float64Array, margin: number): number {
   const fractions = Int32Array.from(values, (value) => Math.floor((value - Math.floor(value)) * SHIFTS));

@@ -1,11 +1,11 @@
 /**
- * What is known of a picture's residuals x - xhat0 before they are sent: the denoiser's errors are correlated between
- * neighbouring samples, so the ones already known say where the next one is likely to be, and how surely.
+ * The model of a picture's residuals x - xhat0. The denoiser's errors are correlated between neighbouring samples, so
+ * the known residuals predict the next one, and how certain the prediction is.
  *
- * The mean is the best linear prediction from the neighbours under a table of covariances (kriging); the variance is what
- * that prediction leaves, scaled by how large the errors nearby turned out to be. Samples are known in the order of four
- * lattices, each pixel's channels together, so that errors shrink evenly over the picture. Only + - * / and sqrt in
- * doubles, in a fixed order.
+ * The mean is the best linear prediction from the neighbours under a table of covariances (kriging). The variance is
+ * the prediction's remaining variance, scaled by the size of the actual errors nearby. Samples are sent in the order of
+ * four lattices, the channels of a pixel together, so that errors shrink evenly over the picture. Only + - * / and sqrt
+ * in doubles, in a fixed order.
  */
 
 /** (row, column) parities of the four lattices, in the order in which they are sent. */
@@ -16,47 +16,50 @@ const LATTICES = [
   [1, 0],
 ] as const;
 
-/** Neighbours are the pixels up to this far in both directions. */
+/** Neighbours are the pixels up to this distance in both directions. */
 const REACH = 2;
-/** Distances between two neighbours that a table of covariances has: both coordinates, up to this. */
+/** A table of covariances has the lags between any two neighbours: both coordinates are below this. */
 const LAGS = 2 * REACH + 1;
 const CHANNELS = 3;
 const CHANNEL_PAIRS = 6;
-/** Entries of a table of covariances: 15 pairs of lags without sign or order, for each 6 pairs of channels. */
+/** Entries of a table of covariances: 15 pairs of lags, regardless of sign and order, times 6 pairs of channels. */
 export const COVARIANCE_SIZE = ((LAGS * (LAGS + 1)) / 2) * CHANNEL_PAIRS;
 /** Entries are integers in units of 1/4096 of the mean variance. */
 export const COVARIANCE_UNIT = 4096;
-/** Added to every variance, so that equations are well posed. */
+/** Added to every variance, so that the equations are well conditioned. */
 const RIDGE = 4;
 
-/** What the picture's own scale counts for beside errors of known neighbours, in the units of WEIGHT_SAME. */
+/** Weight of the picture's own scale relative to the errors of known neighbours, in the units of WEIGHT_SAME. */
 const PRIOR_WEIGHT = 4;
 /** Weight of a neighbour's squared error at distance 1 in the same channel; it falls with the square of the distance. */
 const WEIGHT_SAME = 2;
-/** In another channel; also of the pixel's own earlier channels. */
+/** Weight of another channel of a neighbour, and of the pixel's own earlier channels. */
 const WEIGHT_OTHER = 1;
-/** Residuals are sent on a grid of step 1: no variance is less. */
+/** Residuals are sent on a grid of step 1, so no variance is smaller. */
 const LEAST_VARIANCE = 1 / 16;
 
 /**
- * Covariances of residuals, as integers in units of 1/4096 of their mean variance: for lags a = 0..4, b = 0..a (|dy| and
- * |dx|, the larger first) and channel pairs RR, RG, RB, GG, GB, BB.
+ * Covariances of residuals, as integers in units of 1/4096 of their mean variance: for lags a = 0..4, b = 0..a (|dy|
+ * and |dx|, the larger first) and channel pairs RR, RG, RB, GG, GB, BB.
  */
 export type Covariances = readonly number[];
 
-/** Residuals that say nothing of each other. */
+/** Covariances of uncorrelated residuals. */
 export const INDEPENDENT: Covariances = Array.from({ length: COVARIANCE_SIZE }, (_, i) =>
   [0, 1, 2].some((channel) => i === covarianceIndex(0, 0, channel, channel)) ? COVARIANCE_UNIT : 0,
 );
 
-/** What a model knows of its residuals, for one or more timesteps. */
+/** The covariances of a model's residuals, at one or more timesteps. */
 export interface ResidualStatistics {
   readonly timesteps: readonly number[];
   /** One table for each. */
   readonly covariances: readonly Covariances[];
 }
 
-/** The table of the timestep nearest to t (in t / t', either way; the smaller of two). */
+/**
+ * The table of the timestep nearest to t. Distance is the ratio of the two timesteps, whichever way round; the smaller
+ * timestep wins a tie.
+ */
 export function covariancesAt(statistics: ResidualStatistics | undefined, t: number): Covariances {
   let best = INDEPENDENT;
   let least = Number.POSITIVE_INFINITY;
@@ -70,7 +73,7 @@ export function covariancesAt(statistics: ResidualStatistics | undefined, t: num
   return best;
 }
 
-/** What is expected of one sample. */
+/** The predicted distribution of one sample. */
 export interface Expectation {
   mean: number;
   variance: number;
@@ -93,7 +96,7 @@ export function covarianceIndex(dy: number, dx: number, channel: number, other: 
   return ((a * (a + 1)) / 2 + b) * CHANNEL_PAIRS + (c * (2 * CHANNELS - 1 - c)) / 2 + d;
 }
 
-/** Neighbours of a lattice that are known before its samples: earlier lattices, and earlier rows and columns of itself. */
+/** Neighbours of a lattice that are known before its samples: earlier lattices, and earlier rows and columns of the same one. */
 function neighboursOf(lattice: number): Neighbour[] {
   const [row, column] = LATTICES[lattice];
   const neighbours: Neighbour[] = [];
@@ -111,19 +114,19 @@ function neighboursOf(lattice: number): Neighbour[] {
 
 const NEIGHBOURS = LATTICES.map((_, lattice) => neighboursOf(lattice));
 
-/** Best linear prediction of a channel on a lattice. */
+/** Best linear predictor of a channel on a lattice. */
 export interface Predictor {
-  /** One for each neighbour and channel, then one for each earlier channel of the pixel itself. */
+  /** One weight per neighbour and channel, then one per earlier channel of the pixel itself. */
   readonly weights: Float64Array;
-  /** What is left of the variance, in units of the mean variance. */
+  /** Remaining variance, in units of the mean variance. */
   readonly variance: number;
 }
 
-/** What was solved before: a lossless encoder has the same table at every step. */
+/** Cache of solutions: a lossless encoder uses the same table at every step. */
 const solved = new WeakMap<Covariances, Predictor[][] | null>();
 
 /**
- * Solves the normal equations of every lattice and channel, once for a table, which must not change.
+ * Solves the normal equations of every lattice and channel, once per table; the table must not change.
  * @returns one predictor for each lattice and channel, or undefined when the table is not one of covariances: no
  *   residuals have it
  */
@@ -183,9 +186,9 @@ export function solve(a: Float64Array[], b: Float64Array): Float64Array | undefi
   return w;
 }
 
-/** A sample: where it is and when it is sent. */
+/** A sample: its position and when it is sent. */
 export interface Sample {
-  /** In an array of height * width * 3 values. */
+  /** Index into an array of height * width * 3 values. */
   index: number;
   lattice: number;
   x: number;
@@ -193,7 +196,7 @@ export interface Sample {
   channel: number;
 }
 
-/** Finds the k-th sample that is sent, k = 0 .. height * width * 3 - 1. */
+/** Gives the k-th sample in sending order, k = 0 .. height * width * 3 - 1. */
 export function sampleOrder(width: number, height: number): (k: number, into: Sample) => Sample {
   const columns = LATTICES.map(([, column]) => Math.ceil((width - column) / 2));
   const sizes = LATTICES.map(([row], lattice) => Math.ceil((height - row) / 2) * columns[lattice] * CHANNELS);
@@ -221,8 +224,8 @@ export interface ResidualPicture {
 }
 
 /**
- * Measures a table of covariances, shrunk towards independence as far as it takes to be one.
- * @param pictures each counts by its shape, not by its variance
+ * Measures a table of covariances, shrunk towards independence until it is valid.
+ * @param pictures all have equal weight, whatever their variance
  */
 export function measureCovariances(pictures: Iterable<ResidualPicture>): Covariances {
   const sums = new Float64Array(COVARIANCE_SIZE);
@@ -253,13 +256,13 @@ export function measureCovariances(pictures: Iterable<ResidualPicture>): Covaria
   return INDEPENDENT;
 }
 
-/** Sums of products for each entry of a table, and of how many pairs. */
+/** For each entry of a table, the sum of products and the number of pairs. */
 interface ProductSums {
   readonly sums: Float64Array;
   readonly counts: Float64Array;
 }
 
-/** Adds the products of all pairs of samples at a distance, each times `factor`. */
+/** Adds the products of all pairs of samples at a given distance, each times `factor`. */
 function addProducts(
   { residuals, width, height }: ResidualPicture,
   dy: number,
@@ -289,17 +292,17 @@ function addProducts(
   }
 }
 
-/** Follows the residuals of a picture as they become known. */
+/** Tracks the residuals of a picture as they become known. */
 export class ResidualModel {
-  /** Residuals that are known, elsewhere 0. */
+  /** Known residuals; 0 elsewhere. */
   private readonly residuals: Float32Array;
-  /** Squared errors of their predictions, in units of the variance that was left; -1 where not known. */
+  /** Squared prediction errors, in units of the remaining variance; -1 where unknown. */
   private readonly energies: Float32Array;
   private energySum = 0;
 
   /**
    * @param predictors of {@link solvePredictors}
-   * @param scale mean of the squared errors in units of the variance left: the picture's own
+   * @param scale the picture's own mean of the squared errors, in units of the remaining variance
    */
   constructor(
     private readonly width: number,
@@ -311,7 +314,10 @@ export class ResidualModel {
     this.energies = new Float32Array(width * height * CHANNELS).fill(-1);
   }
 
-  /** What is expected of the next sample. @param into where to put it */
+  /**
+   * Predicts the next sample.
+   * @param into where the prediction is written
+   */
   expect({ lattice, x, y, channel }: Sample, into: Expectation): void {
     const { width, height, residuals, energies } = this;
     const { weights, variance } = this.predictors[lattice][channel];
@@ -340,7 +346,7 @@ export class ResidualModel {
     into.variance = Math.max(LEAST_VARIANCE, (variance * energy) / weight);
   }
 
-  /** Makes a sample's residual known, of which `mean` was expected. */
+  /** Makes a sample's residual known; `mean` was its prediction. */
   learn({ index, lattice, channel }: Sample, residual: number, mean: number): void {
     const error = residual - mean;
     const energy = (error * error) / this.predictors[lattice][channel].variance;
@@ -349,7 +355,7 @@ export class ResidualModel {
     this.energySum += energy;
   }
 
-  /** Sum of the squared errors so far, in units of the variance that was left. */
+  /** Sum of the squared errors so far, in units of the remaining variance. */
   get totalEnergy(): number {
     return this.energySum;
   }

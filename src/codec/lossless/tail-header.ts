@@ -1,45 +1,48 @@
-/** The beginning of a tail: which kind it is, and how long (docs/FORMAT.md, sections 8 and 9). */
+/** The header of a tail: its kind and its length (docs/FORMAT.md, sections 8 and 9). */
 import { concat } from '../../common/bytes.js';
 import { CodecError } from '../../common/errors.js';
 import { crc32c } from '../bits/checksum.js';
 import { leb128, readLeb128 } from '../bits/leb128.js';
 import { COVARIANCE_SIZE, type Covariances } from './residuals.js';
 
-/** What all tails say first. */
+/** The fields that all tails have. */
 interface TailBasics {
-  /** Values are sent in steps of so many levels, an odd number; 1 where they are exact. */
+  /** Quantiser step of the values in levels, an odd number; 1 where they are exact. */
   readonly step: number;
-  /** See {@link pictureChecksum}; where the picture is sent to the bit. */
+  /** See {@link pictureChecksum}; present where the picture is sent exactly. */
   readonly checksum?: number;
 }
 
-/** Samples by their difference from xhat0. */
+/** Samples coded as differences from xhat0. */
 export interface ResidualTail extends TailBasics {
   readonly kind: 'residuals';
-  /** Low bits of a shift's index. */
+  /** Number of low bits of a shift's index in its Golomb-Rice code. */
   readonly shiftBits: number;
   readonly scaleByte: number;
-  /** The picture's own. */
+  /** The picture's own covariances. */
   readonly covariances?: Covariances;
 }
 
-/** Pixels by the colours around them, without xhat0. */
+/** Pixels coded from the colours around them, without xhat0. */
 export interface DrawingTail extends TailBasics {
   readonly kind: 'drawing';
   readonly hasPalette: boolean;
-  /** New colours are sent evenly. */
+  /** New colours are sent with uniform probabilities. */
   readonly isEven: boolean;
-  /** After how many of the last passes, the very last left out, known pixels stand for those around them; at most {@link MOST_FILLED}. */
+  /**
+   * After this many of the last passes, not counting the very last, known pixels stand for those around them; at most
+   * {@link MOST_FILLED}.
+   */
   readonly filledPasses: number;
 }
 
 export type TailKind = ResidualTail | DrawingTail;
 
-/** A tail's beginning. */
+/** A parsed tail header. */
 export type TailHeader = TailKind & {
-  /** Of the header. */
+  /** Length of this header. */
   readonly bytes: number;
-  /** Of the code that follows. */
+  /** Length of the code that follows. */
   readonly codedBytes: number;
 };
 
@@ -50,21 +53,24 @@ const RESIDUALS_RESERVED = 0x20;
 const FLAG_PALETTE = 0x20;
 const FLAG_EVEN = 0x10;
 const LOW_BITS = 0x0f;
-/** Of {@link DrawingTail.filledPasses}. */
+/** Limit of {@link DrawingTail.filledPasses}. */
 export const MOST_FILLED = 15;
 /** The largest step is 2 * 63 + 1. */
 export const MOST_HALF_STEP = 63;
 const CHECKSUM_BYTES = 4;
 const TABLE_BYTES = 2 * COVARIANCE_SIZE;
-/** The code of a picture of 2^26 pixels cannot be longer. */
+/** Limit of the code's length; the code of a picture of 2^26 pixels cannot be longer. */
 const MOST_CODED_BYTES = 2 ** 32 - 1;
 
-/** CRC-32C of a picture: of its alpha plane, where there is one, and of its samples after it. */
+/** CRC-32C of a picture: of its alpha plane, where there is one, followed by its samples. */
 export function pictureChecksum(samples: Uint8Array, alpha?: Uint8Array): number {
   return crc32c(samples, alpha && crc32c(alpha));
 }
 
-/** A tail in bytes. @param checksum of the picture, where it is sent to the bit */
+/**
+ * A tail in bytes.
+ * @param checksum of the picture, where it is sent exactly
+ */
 export function writeTailBytes(tail: TailKind, code: Uint8Array, checksum?: number): Uint8Array {
   const bytes = [flagsOf(tail, checksum !== undefined)];
   if (checksum === undefined) bytes.push((tail.step - 1) / 2);
@@ -134,7 +140,7 @@ function damaged(what: string): CodecError {
   return new CodecError('format', `the tail is damaged: ${what}`);
 }
 
-/** Bytes of the whole tail that begins here; undefined where that cannot be told yet. */
+/** Length in bytes of the whole tail that begins here; undefined where too few bytes are there to tell. */
 export function tailBytes(section: Uint8Array): number | undefined {
   const header = readTailHeader(section);
   return header && header.bytes + header.codedBytes;

@@ -1,4 +1,4 @@
-/** Reading a tail of residuals as its bytes come (docs/FORMAT.md, section 8). */
+/** Reads a tail of residuals as its bytes arrive (docs/FORMAT.md, section 8). */
 import { CodecError } from '../../common/errors.js';
 import { toUnit } from '../../image/pixels.js';
 import { GrowingCode } from '../bits/growing-code.js';
@@ -7,38 +7,41 @@ import { SHIFTS } from './agreement.js';
 import { predictorsOf, type SampleCoder, SampleWalk, scaleOf, type TailContext } from './tail.js';
 import { pictureChecksum, type ResidualTail, type TailHeader } from './tail-header.js';
 
-/** What a tail or a beginning of it says of the picture. */
+/** The picture that a tail, or a prefix of one, gives. */
 export interface TailPicture {
-  /** In [-1, 1]: as sent where the samples are known, elsewhere the best guess. */
+  /** In [-1, 1]: as sent where samples are known, elsewhere the best guess. */
   readonly values: Float32Array;
-  /** Samples that are known, in the order in which they are sent. */
+  /** Number of known samples, in the order in which they are sent. */
   readonly known: number;
-  /** All samples are known and are those of the checksum: the picture is the encoder's. */
+  /** All samples are known and match the checksum: the picture is identical to the encoder's. */
   readonly exact: boolean;
-  /** The tail is whole, but does not have all samples, or all are known and are not those of the checksum. */
+  /** The tail is complete but does not give all samples, or all are known and do not match the checksum. */
   readonly damaged: boolean;
 }
 
-/** What reads a tail, of whatever kind, as its bytes come. */
+/** Reads a tail of either kind as its bytes arrive. */
 export interface TailSource {
-  /** Bytes of the code that are still missing. */
+  /** Bytes of the code still missing. */
   readonly missing: number;
-  /** Bytes of the tail that were taken, its header among them. */
+  /** Bytes of the tail received so far, its header included. */
   readonly bytesUsed: number;
-  /** Samples that are known, in the order in which they are sent. */
+  /** Number of known samples, in the order in which they are sent. */
   readonly known: number;
   readonly isDone: boolean;
-  /** Takes more of the code, at most what is missing. */
+  /** Appends more of the code, at most the missing bytes. */
   append(bytes: Uint8Array): void;
-  /** Goes on to the end of the next group of samples, of which there has to be one. @returns false where the bytes end before */
+  /**
+   * Reads to the end of the next group of samples; there has to be one.
+   * @returns false where the bytes end first
+   */
   readGroup(): boolean;
-  /** What there is of the picture. */
+  /** The picture so far. */
   picture(): TailPicture;
 }
 
 /**
- * What is made of a tail's samples.
- * @param image all of them, where they are known
+ * Judges the samples of a tail.
+ * @param image all samples, once they are known
  * @param alpha the picture's alpha plane, where it has one
  * @param missing bytes of the code
  */
@@ -119,9 +122,9 @@ export class TailReader implements TailSource {
   }
 }
 
-/** Reads shifts' indices in Golomb-Rice code, each perhaps in several goes. */
+/** Reads the indices of shifts in Golomb-Rice code; reading an index can be resumed. */
 class ShiftReader {
-  /** High bits of the index that is being read. */
+  /** High bits of the index being read. */
   private high = 0;
   private highIsKnown = false;
 

@@ -1,7 +1,8 @@
 /**
- * Where a lossless file's chain ends: at the step after which steps and tail together are shortest. All of them are considered. Files
- * may grow for twenty steps before they shrink: an xhat0 that knows large shapes only leaves residuals as smooth as the
- * picture, which the tail tells from each other; one with details that are half wrong does not.
+ * Finds the end of a lossless file's chain: the step after which steps and tail together are shortest. All steps are
+ * considered, because files may grow for twenty steps before they shrink. An xhat0 that knows only large shapes leaves
+ * residuals as smooth as the picture, which the tail can predict from each other. An xhat0 with details that are half
+ * wrong does not.
  */
 import { crop, cropInto, middleOf } from '../../image/crop.js';
 import type { RgbImage } from '../../image/image.js';
@@ -11,7 +12,7 @@ import { covariancesAt, type ResidualStatistics } from './residuals.js';
 import type { TailContext } from './tail.js';
 import { chooseTail, type WrittenTail, writeTail } from './tail-writer.js';
 
-/** Of larger pictures the tail's length is measured on the middle only, a square of this side. */
+/** In larger pictures the tail's length is measured only on a square of this side in the middle. */
 export const MEASURED_SIDE = 256;
 
 interface Candidate {
@@ -34,8 +35,8 @@ export class TailSearch {
 
   /**
    * Considers ending the chain here.
-   * @param last the plan has no more steps, so it must be here at the latest
-   * @param xhat0 is copied if need be
+   * @param last whether the plan has no more steps, so that the chain ends here at the latest
+   * @param xhat0 is copied if needed
    */
   consider(steps: number, t: number, payloadBits: number, xhat0: Float32Array, last: boolean): void {
     if (this.schedule.snr[t] < LEAST_SNR && !last) return;

@@ -1,4 +1,4 @@
-/** Writing a tail of residuals: with which tables, and its bytes (docs/FORMAT.md, section 8). */
+/** Writes a tail of residuals: chooses its tables and codes it (docs/FORMAT.md, section 8). */
 import { RangeEncoder, TOTAL } from '../bits/range-coder.js';
 import { findShift, greyLevel } from './agreement.js';
 import { type Covariances, measureCovariances } from './residuals.js';
@@ -6,27 +6,27 @@ import type { SampleDistribution } from './sample-distribution.js';
 import { predictorsOf, type SampleCoder, SampleWalk, SCALE_ZERO, scaleOf, type TailContext } from './tail.js';
 import { pictureChecksum, writeTailBytes } from './tail-header.js';
 
-/** Low bits of a shift's index: about log2 of the number of shifts tried, on average. */
+/** Number of low bits in the code of a shift's index: about log2 of the average number of shifts tried. */
 const SHIFT_BITS = 8;
-/** Pictures of this many pixels may bring their own covariances: they cost 180 bytes. */
+/** Pictures of this many pixels or more may include their own covariances, which cost 180 bytes. */
 const OWN_COVARIANCES_PIXELS = 64 * 64;
-/** Of a tail beside its code, without and with covariances. */
+/** Bits of a tail's header, and of a table of covariances. */
 const HEADER_BITS = 8 * 8;
 const TABLE_BITS = 180 * 8;
 
-/** How a tail would be coded: its tables and about how many bits that takes. */
+/** A way to code a tail: its tables, and about how many bits it takes. */
 export interface TailChoice {
   /** See {@link SampleDistribution}. */
   readonly step: number;
   readonly covariances: Covariances;
-  /** The covariances are the picture's own and are sent. */
+  /** Whether the covariances are the picture's own and are sent. */
   readonly own: boolean;
   /** 0..255 */
   readonly scaleByte: number;
   readonly bits: number;
 }
 
-/** The better of the model's covariances and, in a picture that is large enough, its own. */
+/** The better of the model's covariances and, in a large enough picture, its own. */
 export function chooseTail(context: TailContext, image: Uint8Array, step = 1): TailChoice {
   const models = tryCovariances(context, image, step, context.covariances, false);
   if (context.width * context.height < OWN_COVARIANCES_PIXELS) return models;
@@ -61,20 +61,20 @@ function tryCovariances(
   return { step, covariances, own, scaleByte, bits };
 }
 
-/** The samples to send: of pixels of which nothing is seen the likeliest. */
+/** The samples to send; in invisible pixels the most likely ones. */
 function wantedSamples({ alpha }: TailContext, image: Uint8Array) {
   if (alpha === undefined) return (_: SampleDistribution, index: number) => image[index];
   return (distribution: SampleDistribution, index: number) =>
     alpha[Math.floor(index / 3)] === 0 ? distribution.likeliest : image[index];
 }
 
-/** Codes all samples with a coder whose code does not end. */
+/** Codes all samples with a coder that never runs out of code. */
 function codeAll(walk: SampleWalk, coder: SampleCoder): SampleWalk {
   while (!walk.isDone) walk.codeGroup(coder);
   return walk;
 }
 
-/** A tail and what a decoder makes of it. */
+/** A tail, and the samples that a decoder makes of it. */
 export interface WrittenTail {
   readonly bytes: Uint8Array;
   /** height * width * 3. */
@@ -82,9 +82,9 @@ export interface WrittenTail {
 }
 
 /**
- * The tail of a picture.
+ * Writes the tail of a picture.
  * @param image the picture, 8-bit samples
- * @param margin distance from a boundary that centres keep, as {@link findShift} has it
+ * @param margin distance from a boundary that centres keep, as in {@link findShift}
  */
 export function writeTail(context: TailContext, image: Uint8Array, choice: TailChoice, margin: number): WrittenTail {
   const { step, own, scaleByte, covariances } = choice;

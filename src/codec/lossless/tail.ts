@@ -1,12 +1,12 @@
 /**
- * The tail of residuals: the exact picture after the last step of the chain, "x_0 sent with p(x_0|x_1)" (Ho, Jain & Abbeel
- * 2020, section 3.3 and Algorithm 3), here from any x_t and with what the residuals say of each other. Or the picture up to a few levels:
- * then values are told apart in steps of several.
+ * The tail of residuals: the exact picture after the last step of the chain, "x_0 sent with p(x_0|x_1)" (Ho, Jain &
+ * Abbeel 2020, section 3.3 and Algorithm 3). Here it starts from any x_t and uses the correlations between residuals.
+ * It can also send the picture up to a few levels, with a quantiser step of several levels.
  *
- * Samples are coded one by one around centres that both ends agree on (`agreement.ts`), with a mean and a variance from the
- * residuals already known (`residuals.ts`), by a range coder. Here is what both ends share, `tail-writer.ts` and `tail-reader.ts` are
- * the ends. Every beginning decodes: the samples that are certain are exact, the others keep xhat0 and what their known neighbours
- * say of them.
+ * Samples are coded one by one with a range coder, around centres that both ends agree on (`agreement.ts`), with a mean
+ * and a variance from the residuals already known (`residuals.ts`). This file has what both ends share; the ends are
+ * `tail-writer.ts` and `tail-reader.ts`. Every prefix decodes: samples that are certain are exact, the others are xhat0
+ * plus the prediction from their known neighbours.
  */
 import { CodecError } from '../../common/errors.js';
 import type { Size } from '../../image/image.js';
@@ -23,36 +23,36 @@ import {
 } from './residuals.js';
 import { SampleDistribution } from './sample-distribution.js';
 
-/** xhat0 where the chain ended, and what both ends know of it. */
+/** xhat0 at the end of the chain, and other data that both ends have. */
 export interface TailContext extends Size {
   /** The picture's alpha plane, where it has one. */
   readonly alpha?: Uint8Array | undefined;
   readonly seed: number;
   /** In [-1, 1]: height * width * 3 values. */
   readonly xhat0: Float32Array;
-  /** What the model brings for this timestep. */
+  /** The model's covariances for this timestep. */
   readonly covariances: Covariances;
 }
 
-/** What codes the samples or looks at them. */
+/** Codes samples, or only inspects them. */
 export interface SampleCoder {
   /**
    * Index of a group's shift; undefined where the code ends.
    * @param series of the group's shifts, see `agreement.ts`
    */
   shift(series: Int32Array, values: Float64Array): number | undefined;
-  /** A sample's value, or another of its step; undefined where the code ends. */
+  /** A sample's value, or another value in its step; undefined where the code ends. */
   level(distribution: SampleDistribution, index: number): number | undefined;
 }
 
-/** Goes through the samples in the order in which they are sent. */
+/** Walks through the samples in the order in which they are sent. */
 export class SampleWalk {
   readonly model: ResidualModel;
-  /** Samples that have been coded. */
+  /** Number of coded samples. */
   known = 0;
-  /** Of the group that goes on, once its shift is known. */
+  /** Centres of the present group, once its shift is known. */
   private centres: Float64Array | undefined;
-  /** The sample that the distribution is of: where the code ended, it is looked up only once. */
+  /** Index of the sample that the distribution belongs to. It is not set up again when reading resumes after the code ended. */
   private prepared = -1;
   private readonly order: (k: number, into: Sample) => Sample;
   private readonly distribution: SampleDistribution;
@@ -77,8 +77,8 @@ export class SampleWalk {
   }
 
   /**
-   * Goes on to the end of the group.
-   * @returns false where the code ends before; the walk can go on when there is more of it
+   * Continues to the end of the group.
+   * @returns false where the code ends first; the walk can continue when more of the code has arrived
    */
   codeGroup(coder: SampleCoder): boolean {
     const { context, model, order, distribution, sample, expected } = this;
@@ -107,10 +107,13 @@ export class SampleWalk {
     return true;
   }
 
-  /** What is expected of the samples that are not known yet. @param visit called with the index of each and its mean */
+  /**
+   * Predicts the samples that are still unknown.
+   * @param visit called with the index of each and its mean
+   */
   expectRest(visit: (index: number, mean: number) => void): void {
     const { model, order, sample, expected } = this;
-    // The sample and what is expected of it are used again here.
+    // `sample` and `expected` are overwritten here.
     this.prepared = -1;
     for (let k = this.known; k < this.context.xhat0.length; k++) {
       model.expect(order(k, sample), expected);
@@ -119,7 +122,7 @@ export class SampleWalk {
   }
 }
 
-/** @throws CodecError('format') for what cannot be a table of covariances */
+/** @throws CodecError('format') for a table that cannot be one of covariances */
 export function predictorsOf(covariances: Covariances): Predictor[][] {
   const predictors = solvePredictors(covariances);
   if (predictors === undefined)
@@ -131,7 +134,7 @@ export function predictorsOf(covariances: Covariances): Predictor[][] {
 export const SCALE_ZERO = 128;
 const SCALE_STEP = 256 / 8;
 
-/** Scale of the residuals that a byte stands for. */
+/** The scale of the residuals that a byte stands for. */
 export function scaleOf(byte: number): number {
   return exp2Fixed((byte - SCALE_ZERO) * SCALE_STEP);
 }

@@ -1,11 +1,11 @@
 /**
- * Choosing a block's codeword: minimal random coding (Havasi et al. 2019, Algorithm 1; used for diffusion in section 4.3 of
- * Ho, Jain & Abbeel 2020) over the 2^L paths of a trellis, with two ways to choose.
+ * Chooses a block's codeword by minimal random coding (Havasi et al. 2019, Algorithm 1; used for diffusion in section
+ * 4.3 of Ho, Jain & Abbeel 2020) over the 2^L paths of a trellis. There are two ways to choose.
  *
- * - `greedy` takes the path whose codeword has the largest scalar product with delta (Viterbi). It needs clearly fewer bits
- *   at equal RMSE (docs/DESIGN.md) and is the default.
- * - `sample` draws a path with the weights q(z)/p(z), proportional to exp(<z, delta>), which approximates a sample from
- *   q(x_s|x_t, x_0) as the paper's Algorithm 3 has it: forward filtering, backward sampling.
+ * - `greedy` takes the path whose codeword has the largest scalar product with delta (Viterbi). It needs clearly fewer
+ *   bits at equal RMSE (docs/DESIGN.md) and is the default.
+ * - `sample` draws a path with the weights q(z)/p(z), proportional to exp(<z, delta>). This approximates a sample from
+ *   q(x_s|x_t, x_0) as in the paper's Algorithm 3: forward filtering, backward sampling.
  *
  * The decoder needs neither: it calls `writePath`.
  */
@@ -22,14 +22,17 @@ export type Uniform = () => number;
 const BRANCHES = 2 ** SYMBOL_BITS;
 
 /**
- * The path with the largest scalar product with `target`; the scale of the target does not matter. Of equal branches into a
- * state the one from the lowest state wins, of equal final states the lowest.
+ * The path with the largest scalar product with `target`; the scale of the target does not matter. Among equal branches
+ * into a state, the one from the lowest state wins; among equal final states, the lowest.
  */
 export function chooseGreedy(code: BlockCode, target: Float32Array, signs: Int8Array): Path {
   return searchPath(code, target, signs, extendStates, argMax);
 }
 
-/** A path drawn with probability proportional to exp(<z, delta>). @param delta in its true scale, standard deviations */
+/**
+ * A path drawn with probability proportional to exp(<z, delta>).
+ * @param delta in its true scale, standard deviations
+ */
 export function chooseSample(code: BlockCode, delta: Float32Array, signs: Int8Array, uniform: Uniform): Path {
   const weights = new Float64Array(BRANCHES);
   /** An index with probability proportional to exp(logs[i]), and the logarithm of their sum. */

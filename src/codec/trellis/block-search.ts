@@ -1,4 +1,4 @@
-/** Choosing the codewords of a step's blocks; on this thread, or wherever a platform has more of them. */
+/** Chooses the codewords of a step's blocks, on this thread or on others that a platform has. */
 import { integerStream, uniforms } from '../../common/random.js';
 import { mapAhead } from '../../common/side-by-side.js';
 import type { WorkerPool } from '../../common/worker-pool.js';
@@ -6,13 +6,13 @@ import { chooseGreedy, chooseSample, type Selection, type Uniform } from './bloc
 import type { Block } from './blocks.js';
 import type { BlockCode, Path } from './trellis.js';
 
-/** Looks for the codewords of blocks. */
+/** Searches for the codewords of blocks. */
 export interface BlockSearch {
   /**
-   * The blocks' paths, in their order. What is chosen does not depend on the number of threads.
-   * @param delta over the whole image. A block's part of it is read before its path is given and never again, so that the
-   *   caller may put the codeword in its place
-   * @param signal when it is aborted no more blocks are begun
+   * The blocks' paths, in order. The choice does not depend on the number of threads.
+   * @param delta over the whole image. A block's part of it is read before its path is given and never again, so the
+   *   caller may overwrite it with the codeword
+   * @param signal when it is aborted, no more blocks start
    */
   choose(blocks: readonly Block[], delta: Float32Array, signal?: AbortSignal): AsyncGenerator<Path>;
   dispose(): Promise<void>;
@@ -21,11 +21,11 @@ export interface BlockSearch {
 /**
  * Opens a search.
  * @param seed of the file: names the encoder's own random numbers, which the decoder never needs
- * @param threads that are worth having
+ * @param threads number of threads worth using
  */
 export type OpenBlockSearch = (selection: Selection, seed: number, threads: number) => Promise<BlockSearch>;
 
-/** What a thread is asked. */
+/** A request to a search thread. */
 export interface SearchRequest {
   readonly code: BlockCode;
   readonly target: Float32Array;
@@ -49,8 +49,9 @@ export const openSearchHere: OpenBlockSearch = async (selection, seed) => {
 };
 
 /**
- * Searches on threads, started at once, for `greedy`; `sample` draws from one stream and has one thread.
- * @param openPool starts so many, which answer as `chooseGreedy` does
+ * Searches on threads, which are started at once, for `greedy`. `sample` draws from a single stream and uses one
+ * thread.
+ * @param openPool starts this many threads, which answer as `chooseGreedy` does
  */
 export function searchInPool(openPool: (threads: number) => Promise<WorkerPool<SearchRequest, Path>>): OpenBlockSearch {
   return async (selection, seed, threads) => {
@@ -60,7 +61,7 @@ export function searchInPool(openPool: (threads: number) => Promise<WorkerPool<S
       choose: (blocks, delta, signal) =>
         mapAhead(blocks, 2 * threads, (block) => {
           const { code, target, signs } = requestOf(block, delta);
-          // The block's signs are a view of those of the whole step, which would be sent along.
+          // Copied, because the block's signs are a view of the whole step's, and all of those would be sent along.
           const own = signs.slice();
           return pool.run({ code, target, signs: own }, { transfer: [target.buffer, own.buffer], signal });
         }),
@@ -69,7 +70,7 @@ export function searchInPool(openPool: (threads: number) => Promise<WorkerPool<S
   };
 }
 
-/** What is asked of a block: its code and signs, and delta at its dimensions. */
+/** The request for a block: its code and signs, and delta at its dimensions. */
 function requestOf({ code, dimensions, signs }: Block, delta: Float32Array): SearchRequest {
   const target = new Float32Array(dimensions.length);
   for (let i = 0; i < target.length; i++) target[i] = delta[dimensions[i]];

@@ -1,13 +1,13 @@
 /**
- * The blocks of a step: random subsets of all dimensions (a fresh shared permutation in every step), which gives each about the
- * same KL without saying so in the file. Each is a path of the trellis.
+ * The blocks of a step: random subsets of all dimensions, from a permutation that both ends share and that is new in
+ * every step. So each block gets about the same KL without any signalling. Each block is a path of the trellis.
  */
 import { fillSigns, integerStream, shuffle, stepStreamName } from '../../common/random.js';
 import type { BitReader, BitWriter } from '../bits/bitstream.js';
 import { codebookShape, writeCodeword } from './codebook.js';
 import { type BlockCode, blockCode, type Path, SYMBOL_BITS, stageCount, writePath } from './trellis.js';
 
-/** One block of a step: which dimensions it covers and their random signs S1. */
+/** One block of a step: its dimensions and their random signs S1. */
 export interface Block {
   readonly code: BlockCode;
   /** Positions in the image's array of dimensions. */
@@ -16,14 +16,14 @@ export interface Block {
   readonly signs: Int8Array;
 }
 
-/** How much a step sends. */
+/** The amount that a step sends. */
 export interface BlockCounts {
   readonly blocks: number;
-  /** L: bits of each. */
+  /** L: bits per block. */
   readonly blockBits: number;
 }
 
-/** Memory of a step's blocks, for one step after another. */
+/** Memory for a step's blocks, reused from step to step. */
 export interface StepMemory {
   /** The step's permutation. */
   readonly order: Int32Array;
@@ -35,11 +35,11 @@ export function stepMemory(length: number): StepMemory {
   return { order: new Int32Array(length), signs: new Int8Array(length) };
 }
 
-/** Index of the codeword that stands for plain noise, where nothing is sent. */
+/** Index of the codeword used as plain noise, in steps that send nothing. */
 const NOISE_INDEX = 0;
 
 /**
- * Noise of variance 1 for a step in which nothing is sent, from the seed alone.
+ * Noise of variance 1 for a step that sends nothing, from the seed alone.
  * @param step counts from 1; 0 is x_T
  */
 export function noise(seed: number, step: number, z: Float32Array): void {
@@ -49,10 +49,10 @@ export function noise(seed: number, step: number, z: Float32Array): void {
 }
 
 /**
- * The blocks of a step: block b of B covers places floor(b length / B) to floor((b + 1) length / B) of the step's
+ * The blocks of a step. Block b of B covers places floor(b length / B) to floor((b + 1) length / B) of the step's
  * permutation.
  * @param step number of the step, from 1
- * @param memory of `length` = width * height * 3; the blocks are views of it, good until it is used again
+ * @param memory of `length` = width * height * 3; the blocks are views of it, valid until it is reused
  */
 export function stepBlocks(
   seed: number,
@@ -85,7 +85,7 @@ export function readBlock({ code }: Block, reader: BitReader): Path {
   return { start, symbols: Uint8Array.from({ length: stageCount(code) }, () => reader.read(SYMBOL_BITS)) };
 }
 
-/** Puts the codeword of this path into its places in z. */
+/** Writes a path's codeword to its places in z. */
 export function placeCodeword({ code, dimensions, signs }: Block, path: Path, z: Float32Array): void {
   const codeword = new Float32Array(dimensions.length);
   writePath(code, path, signs, codeword);

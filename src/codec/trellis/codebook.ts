@@ -1,14 +1,15 @@
 /**
- * The structured codebook: 2^K vectors of n dimensions that look like draws from N(0, I), made and scored fast. The paths of
- * a trellis (`trellis.ts`) are put together from them.
+ * The structured codebook: 2^K vectors of n dimensions that look like draws from N(0, I) and are fast to make and to
+ * score. The paths of a trellis (`trellis.ts`) are composed of them.
  *
- * A codeword is z_i = sign * S1_i * c_{r,row}[i mod P] / sqrt(P) with c_{r,row} = H S2_r H e_row, H the +-1
- * Walsh-Hadamard matrix of size P divided once by sqrt(P) (so c is a vector of integers / sqrt(P) that are sums of
- * signs), S2_r fixed random sign vectors, S1 fresh random signs for every use. Because S1 is fresh, the directions are
- * too, whatever the S2_r. Since H is fast, one transform of the folded target scores 2P candidates at once:
- * 2^K / 2P transforms of P log2 P additions instead of 2^K scalar products of n terms.
+ * A codeword is z_i = sign * S1_i * c_{r,row}[i mod P] / sqrt(P) with c_{r,row} = H S2_r H e_row. H is the +-1
+ * Walsh-Hadamard matrix of size P, divided once by sqrt(P) (so c is a vector of integers / sqrt(P) that are sums of
+ * signs). S2_r are fixed random sign vectors, and S1 are fresh random signs for every use. Because S1 is fresh, the
+ * directions are fresh too, whatever the S2_r. H has a fast transform, so one transform of the folded target scores 2P
+ * candidates at once: 2^K / 2P transforms of P log2 P additions instead of 2^K scalar products of n terms.
  *
- * The index of a codeword is, from its least significant bit: sign (1 bit), row (log2 `rows` bits), r (the rest).
+ * The index of a codeword consists, from its least significant bit, of: sign (1 bit), row (log2 `rows` bits), r (the
+ * rest).
  *
  * Reference: minimal random coding (Havasi et al. 2019; Theis & Yosri 2022); see docs/DESIGN.md.
  */
@@ -16,7 +17,7 @@
 import { integerStream } from '../../common/random.js';
 import { allocate, floatsAt, integersAt, transformSigned } from './kernels.js';
 
-/** Transform sizes: below 16 a sum of signs is no Gaussian any more, above 4096 a transform leaves the L1 cache. */
+/** Transform sizes: below 16 a sum of signs is not close to Gaussian, above 4096 a transform no longer fits in the L1 cache. */
 const MIN_SIZE = 16;
 const MAX_SIZE = 4096;
 
@@ -41,12 +42,15 @@ export function codebookShape(n: number, indexBits: number): CodebookShape {
   return { indexBits, size, rows, signVectors: half / rows };
 }
 
-/** S2_0, S2_1, ... packed 32 signs to a word, `MAX_SIZE` signs each, in growing blocks; they are constants of the format. */
+/**
+ * S2_0, S2_1, ... packed 32 signs to a word, `MAX_SIZE` signs each. The table grows as needed; its contents are
+ * constants of the format.
+ */
 let signTable = { place: 0, room: 0, vectors: 0 };
 const WORDS_PER_VECTOR = MAX_SIZE / 32;
 const BYTES = Int32Array.BYTES_PER_ELEMENT;
 
-/** @returns the place of the table with at least so many sign vectors */
+/** @returns the place of a table with at least this many sign vectors */
 function packedSigns(vectors: number): number {
   if (vectors <= signTable.vectors) return signTable.place;
   const { place, vectors: known } = signTable;
@@ -64,14 +68,14 @@ function packedSigns(vectors: number): number {
   return signTable.place;
 }
 
-/** Where a transform's input and one output are. */
+/** Places of a transform's input and of one output. */
 const INPUT = allocate(MAX_SIZE * BYTES);
 const OUTPUT = allocate(MAX_SIZE * BYTES);
-/** Signs that are all +1: memory is 0 when it is new. */
+/** Signs that are all +1, since new memory is 0. */
 const NO_SIGNS = allocate(WORDS_PER_VECTOR * BYTES);
 
 /**
- * Writes a codeword into `z` from `index`: the only way a codeword is ever made, at both ends.
+ * Writes the codeword of an index into `z`. Both ends make codewords only with this function.
  * @param signs S1, one of +1 or -1 per dimension; same length as z
  * @param z output, one value per dimension; values have variance 1
  */
@@ -81,7 +85,7 @@ export function writeCodeword(shape: CodebookShape, index: number, signs: Int8Ar
   const row = (index >>> 1) & (rows - 1);
   const r = Math.floor(index / (2 * rows));
   const words = packedSigns(r + 1) + r * WORDS_PER_VECTOR * BYTES;
-  // H e_row, twice as long with each of the row's bits.
+  // H e_row, doubled in length for each bit of the row.
   const column = floatsAt(INPUT, size);
   column[0] = 1;
   for (let length = 1; length < size; length *= 2) {
@@ -94,7 +98,7 @@ export function writeCodeword(shape: CodebookShape, index: number, signs: Int8Ar
   for (let i = 0; i < z.length; i++) z[i] = signs[i] * c[i & (size - 1)] * scale;
 }
 
-/** Floats that {@link scoreCodewords} needs for its scores. */
+/** Number of floats that {@link scoreCodewords} needs for its scores. */
 export function scoresRoom({ indexBits }: CodebookShape): number {
   return Math.max(2 ** (indexBits - 1), MAX_SIZE);
 }

@@ -1,17 +1,18 @@
 /**
- * How the bits of a block stand for a codeword: as a path through a trellis with 2^ν states (`stateBits` = ν).
+ * How the bits of a block represent a codeword: as a path through a trellis with 2^ν states (`stateBits` = ν).
  *
- * A block of L = ν + 4 S bits holds a start state and S symbols of 4 bits. Its dimensions are cut into S stages. From state
- * p symbol b takes the branch u = 16 p + b, which brings the codeword of index u for the stage's dimensions, and leads to
- * state u mod 2^ν. A block is thus one of 2^L codewords, whichever of them the encoder likes best it finds with the
- * Viterbi algorithm in S 2^(ν + 4) additions and comparisons, where separate blocks of K bits need 2^K scores each: with
- * ν = 8 a path is as good as a codeword out of 2^28, with ν = 12 better than any codeword that could be searched for one by one.
+ * A block of L = ν + 4 S bits holds a start state and S symbols of 4 bits. Its dimensions are cut into S stages. From
+ * state p, symbol b takes the branch u = 16 p + b. The branch gives the codeword of index u for the stage's dimensions,
+ * and leads to state u mod 2^ν. A block is thus one of 2^L codewords. The encoder finds the best of them with the
+ * Viterbi algorithm in S 2^(ν + 4) additions and comparisons, where separate blocks of K bits need 2^K scores each.
+ * With ν = 8 a path is as good as a codeword out of 2^28; with ν = 12 it is better than any codeword that could be
+ * searched for one by one.
  *
- * The start state is free and paid for, so the first stage has ν + 4 bits worth of dimensions: a block of ν + 4 bits is plain
- * minimal random coding, longer ones are better.
+ * The start state is free to choose but costs bits, so the first stage has ν + 4 bits worth of dimensions. A block of ν
+ * + 4 bits is plain minimal random coding; longer blocks are better.
  *
- * References: random codes on trellises, Viterbi & Omura 1974 ("Trellis encoding of memoryless discrete-time sources with a
- * fidelity criterion"); for the Gaussian source Marcellin & Fischer 1990.
+ * References: random codes on trellises, Viterbi & Omura 1974 ("Trellis encoding of memoryless discrete-time sources
+ * with a fidelity criterion"); for the Gaussian source Marcellin & Fischer 1990.
  */
 import { invalidArgument } from '../../common/errors.js';
 import { type CodebookShape, codebookShape, scoreCodewords, scoresRoom, writeCodeword } from './codebook.js';
@@ -28,14 +29,14 @@ export interface BlockCode {
   readonly stateBits: number;
   /** L: bits of a block, ν + 4 S. */
   readonly blockBits: number;
-  /** Codebook of the first stage's branches, and of the others'; 2^(ν + 4) codewords each. */
+  /** Codebooks of the first stage's branches, and of the others'; 2^(ν + 4) codewords each. */
   readonly first: CodebookShape;
   readonly rest: CodebookShape;
 }
 
 /**
  * @param n dimensions of the step's largest block @param blockBits ν + 4 S with S >= 1 @param stateBits ν, 4..16
- * @throws CodecError('usage') for other bits
+ * @throws CodecError('usage') for other numbers of bits
  */
 export function blockCode(n: number, blockBits: number, stateBits: number): BlockCode {
   const symbols = (blockBits - stateBits) / SYMBOL_BITS;
@@ -52,7 +53,10 @@ export function stageCount({ stateBits, blockBits }: BlockCode): number {
   return (blockBits - stateBits) / SYMBOL_BITS;
 }
 
-/** First dimension of stage i = 0..S-1 in a block of n dimensions; n for i = S. Dimensions are shared out by bits. */
+/**
+ * First dimension of stage i = 0..S-1 in a block of n dimensions; n for i = S. Dimensions are distributed in proportion
+ * to bits.
+ */
 function stageStart({ stateBits, blockBits }: BlockCode, i: number, n: number): number {
   return i === 0 ? 0 : Math.floor((n * (stateBits + SYMBOL_BITS * i)) / blockBits);
 }
@@ -64,7 +68,7 @@ export interface Path {
 }
 
 /**
- * Writes the codeword of a path: the only way one is ever made, at both ends.
+ * Writes the codeword of a path. Both ends make codewords of paths only with this function.
  * @param signs S1, +1 or -1 per dimension @param z output, as long as `signs`
  */
 export function writePath(code: BlockCode, { start, symbols }: Path, signs: Int8Array, z: Float32Array): void {
@@ -80,9 +84,9 @@ export function writePath(code: BlockCode, { start, symbols }: Path, signs: Int8
 }
 
 /**
- * Goes one stage on: for every state q the metrics of the 16 branches into it become one metric and the choice of a branch.
- * Branch u = j 2^ν + q comes from state j 2^(ν - 4) + floor(q / 16); its score is halves[u >> 1], negated for odd u.
- * All but the first are places (`kernels.ts`).
+ * Advances by one stage: for every state q it combines the metrics of the 16 branches into q to one metric and a choice
+ * of a branch. Branch u = j 2^ν + q comes from state j 2^(ν - 4) + floor(q / 16); its score is halves[u >> 1], negated
+ * for odd u. All parameters but the first are places (`kernels.ts`).
  * @param states 2^ν
  * @param before floats, metrics of the states
  * @param halves floats
@@ -94,7 +98,7 @@ export type Extend = (states: number, before: number, halves: number, after: num
 /**
  * Finds a path for a target.
  * @param target delta, one value per dimension
- * @param extend how branches into a state are decided between
+ * @param extend decides between the branches into a state
  * @param finish picks the final state by its metric
  */
 export function searchPath(
@@ -136,7 +140,7 @@ interface SearchMemory {
   readonly spare: number;
   readonly halves: number;
   readonly choices: number;
-  /** Bytes at `choices`. */
+  /** Size of `choices` in bytes. */
   readonly room: number;
 }
 
@@ -152,7 +156,7 @@ function memoryFor(code: BlockCode): SearchMemory {
   }
   const needed = stageCount(code) * states;
   if (memory.room < needed) {
-    // Memory is never given back: what is too small now is wasted.
+    // Memory is never freed, so an array that has become too small is wasted.
     const room = Math.max(needed, 2 * memory.room);
     memory = { ...memory, choices: allocate(room), room };
   }

@@ -1,10 +1,10 @@
 /**
- * A TensorFlow.js backend that does not compute: its kernels append nodes to an ONNX graph. Because tfjs differentiates
- * before kernels run, functions that call `tf.grads` can be traced just as well.
+ * A TensorFlow.js backend that does not compute: its kernels append nodes to an ONNX graph. tfjs differentiates before
+ * it runs kernels, so functions that call `tf.grads` can be traced as well.
  *
- * tfjs is NHWC, ONNX NCHW. A traced value of rank 4 may exist in either layout, or both: kernels that can work in NCHW
- * take and give that, and a transpose is only added where a kernel needs the layout that is missing. Filters of
- * convolutions likewise: HWIO in tfjs, OIHW in ONNX, PyTorch and weights files.
+ * tfjs uses NHWC, ONNX NCHW. A traced value of rank 4 may exist in either layout or in both. Kernels that can work in
+ * NCHW take and give NCHW; a transpose is added only where a kernel needs the missing layout. The same holds for
+ * filters of convolutions: HWIO in tfjs, OIHW in ONNX, PyTorch and weights files.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../common/errors.js';
@@ -18,7 +18,7 @@ const TO_NHWC = [0, 2, 3, 1];
 const TO_OIHW = [3, 2, 0, 1];
 const TO_HWIO = [2, 3, 1, 0];
 
-/** What the backend knows of a tensor: its value if it is a constant, and its names in the graph per layout. */
+/** What the backend knows about a tensor: its value if it is a constant, and its name in the graph for each layout. */
 interface TracedValue {
   readonly shape: Shape;
   readonly dtype: tf.DataType;
@@ -67,7 +67,7 @@ export class TracingBackend extends tf.KernelBackend {
     return id;
   }
 
-  /** tfjs calls this to take a tensor away from the backend that it lives on, which would lose it there. */
+  /** tfjs calls this to move a tensor here from another backend; the other backend would lose it. */
   override move(): void {
     throw new CodecError(
       'engine',
@@ -110,7 +110,7 @@ export class TracingBackend extends tf.KernelBackend {
     return value.oihw;
   }
 
-  /** A transpose between HWIO and OIHW is only another name for the tensor; other ones are nodes. */
+  /** A transpose between HWIO and OIHW only gives the tensor another name; any other transpose adds a node. */
   transpose(x: tf.TensorInfo, perm: readonly number[]): tf.TensorInfo {
     const shape = perm.map((axis) => x.shape[axis]);
     if (perm.join() === TO_HWIO.join()) return this.resultOihw(this.plain(x), shape);
@@ -118,7 +118,7 @@ export class TracingBackend extends tf.KernelBackend {
     return this.result(this.graph.node('Transpose', [this.plain(x)], { perm }), shape);
   }
 
-  /** Whether the tensor exists in NCHW already, so that working in it costs no transpose. */
+  /** Whether the tensor exists in NCHW already, so that no transpose is needed to use it in that layout. */
   isNchw({ dataId }: tf.TensorInfo): boolean {
     return this.data.get(dataId).nchw !== undefined;
   }
@@ -154,7 +154,7 @@ function toFloats({ values, shape }: TracedValue): Float32Array {
   return Float32Array.from(values as ArrayLike<number>);
 }
 
-/** The backend of the trace that is going on; there is one at a time, because tracing is synchronous. */
+/** The backend of the current trace. There is only one at a time, because tracing is synchronous. */
 let current: TracingBackend | undefined;
 
 /** The backend that kernels append to. */
@@ -170,8 +170,9 @@ export interface TracedGraph {
 }
 
 /**
- * Traces a function for fixed input shapes. Synchronous, so that tfjs' global backend is back before anyone sees it; the
- * tracing backend is registered with tfjs only meanwhile, so that tfjs never picks it by itself.
+ * Traces a function for fixed input shapes. Tracing is synchronous, so tfjs' global backend is restored before anyone
+ * sees the change. The tracing backend is registered with tfjs only during the trace, so that tfjs never selects it by
+ * itself.
  * @throws CodecError('engine') naming the kernel, when the function uses one that cannot be traced
  */
 export function trace(
@@ -199,7 +200,7 @@ export function trace(
       });
       outputShapes = outputs.map(({ shape }) => shape);
     });
-    // Not a result of `tidy`, which would look for tensors in every byte.
+    // Not returned from `tidy`, which would search every byte for tensors.
     return { model: backend.graph.serialize(), outputShapes };
   } catch (cause) {
     throw unsupportedKernel(cause) ?? cause;

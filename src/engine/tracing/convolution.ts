@@ -76,7 +76,7 @@ function convBackpropInput(
     });
     return backend.resultNchw(dx, inputShape);
   }
-  // Input rows and columns that no output window reached get output_padding; ONNX re-derives pads from output_shape.
+  // Input rows and columns that no output window reached become output_padding; ONNX re-derives pads from output_shape.
   const reach = (size: number, kernel: number, stride: number, before: number, after: number, input: number) =>
     input - ((size - 1) * stride + kernel - before - after);
   const extraRows = reach(dy.shape[1], rows, strideHeight, padInfo.top, padInfo.bottom, inputShape[1]);
@@ -90,7 +90,7 @@ function convBackpropInput(
   return backend.resultNchw(dx, inputShape);
 }
 
-/** A filter turned by 180 degrees with its channels exchanged: what a stride-1 convolution is differentiated with. */
+/** A filter rotated by 180 degrees with input and output channels swapped, as the gradient of a stride-1 convolution needs it. */
 function turned(filter: tf.TensorInfo): ValueName {
   const backend = tracingBackend();
   const { graph } = backend;
@@ -101,7 +101,8 @@ function turned(filter: tf.TensorInfo): ValueName {
     perm: [1, 0, 2],
   });
   if (window === 1) return reshape(exchanged, [inChannels, outChannels, 1, 1]);
-  // Turning the window reverses it. As a product with a permutation: ONNX Runtime's Slice and Gather are slow at it.
+  // Reversing the window rotates it. Done as a product with a permutation matrix, because ONNX Runtime's Slice and
+  // Gather are slow at it.
   const reversal = new Float32Array(window * window);
   for (let i = 0; i < window; i++) reversal[i * window + window - 1 - i] = 1;
   const rowsOfWindows = reshape(exchanged, [inChannels * outChannels, window]);
@@ -122,9 +123,10 @@ function convBackpropFilter(
 }
 
 /**
- * The gradient with respect to the filter of a stride-1 convolution that keeps the size, as one matrix product:
- * dW[o, i, r, c] = sum over n, h, w of dy[n, o, h - r + top, w] x[n, i, h, w + c - left], where what lies outside is 0.
- * So dy is only ever moved by rows and x by columns, rows + columns copies in all instead of one for each position.
+ * The gradient with respect to the filter of a stride-1 convolution that keeps the size, as one matrix product: dW[o,
+ * i, r, c] = sum over n, h, w of dy[n, o, h - r + top, w] x[n, i, h, w + c - left], with 0 outside the image. dy is
+ * shifted only by rows and x only by columns, which takes rows + columns copies in all instead of one per filter
+ * position.
  */
 function filterGradientAtOnce(
   x: tf.TensorInfo,
@@ -136,7 +138,7 @@ function filterGradientAtOnce(
   const { graph } = backend;
   const positions = x.shape[0] * x.shape[1] * x.shape[2];
   const reshape = (name: ValueName, shape: number[]) => graph.node('Reshape', [name, graph.integersOf(shape)]);
-  /** [C, N, H, W] moved by each offset along H (axis 2) or W (axis 3), zeros moving in. */
+  /** [C, N, H, W] shifted by each offset along H (axis 2) or W (axis 3); zeros are shifted in. */
   const moved = (tensor: tf.TensorInfo, offsets: number[], axis: 2 | 3, joinAt: 0 | 1) => {
     const channelsFirst = graph.node('Transpose', [backend.nchw(tensor)], { perm: [1, 0, 2, 3] });
     const copies = offsets.map((offset) => {

@@ -1,4 +1,4 @@
-/** Kernels that work element by element, with broadcasting. They stay in NCHW when an operand is in it. */
+/** Kernels that work element by element, with broadcasting. They work in NCHW when an operand is in that layout. */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../common/errors.js';
 import { tracingBackend } from './backend.js';
@@ -15,7 +15,7 @@ const BINARY: Record<string, string> = {
   Pow: 'Pow',
 };
 
-/** Their results are 0 and 1 as floats, like all traced values; the casts cost little beside what surrounds them. */
+/** Comparisons give 0 and 1 as floats, like all traced values; the casts cost little compared with the operations around them. */
 const COMPARISON: Record<string, string> = {
   Equal: 'Equal',
   Greater: 'Greater',
@@ -96,7 +96,7 @@ function scalar(value: number): ValueName {
   return tracingBackend().graph.floats([], Float32Array.of(value));
 }
 
-/** ONNX' codes of the element types. */
+/** ONNX's codes of element types. */
 const FLOAT = 1;
 const BOOL = 9;
 
@@ -104,7 +104,7 @@ function asFloat(name: ValueName): ValueName {
   return tracingBackend().graph.node('Cast', [name], { to: FLOAT });
 }
 
-/** tfjs gives all three operands one shape. */
+/** tfjs gives all three operands the same shape. */
 function select({ condition, t, e }: KernelInputs): tf.TensorInfo {
   const backend = tracingBackend();
   const operands = [condition, t, e];
@@ -114,7 +114,7 @@ function select({ condition, t, e }: KernelInputs): tf.TensorInfo {
   return isNchw ? backend.resultNchw(result, t.shape) : backend.result(result, t.shape);
 }
 
-/** All traced values are float32, whole numbers too; a cast to whole numbers is what it does to the value. */
+/** All traced values are float32, integers too, so a cast to integers only truncates the value. */
 function cast({ x }: KernelInputs, { dtype }: { dtype: tf.DataType }): tf.TensorInfo {
   if (dtype === 'int32' && x.dtype === 'float32') {
     const truncated = map(x, (name) => node('Mul', node('Sign', name), node('Floor', node('Abs', name))));
@@ -155,7 +155,7 @@ function fitsNchw({ shape }: tf.TensorInfo): boolean {
   return shape.length === 4 || shape.length <= 1;
 }
 
-/** An operand whose channels are the last axis, as one whose channels are axis 1 of 4. */
+/** Converts an operand with channels in the last axis to one with channels in axis 1 of 4. */
 function operandNchw(x: tf.TensorInfo): ValueName {
   const backend = tracingBackend();
   if (x.shape.length === 4) return backend.nchw(x);

@@ -51,7 +51,7 @@ function normalize(x: tf.TensorInfo, groups: number, epsilon: number): { normal:
   return { normal: graph.node('InstanceNormalization', [grouped, ones, zeros], { epsilon }) };
 }
 
-/** A group is a layer to normalise: slower and less exact than InstanceNormalization, but it gives 1 / deviation, too. */
+/** Normalises each group as one layer. Slower and less exact than InstanceNormalization, but it also gives 1 / deviation. */
 function normalizeWithDeviation(x: tf.TensorInfo, groups: number, epsilon: number) {
   const backend = tracingBackend();
   const { graph } = backend;
@@ -64,7 +64,7 @@ function normalizeWithDeviation(x: tf.TensorInfo, groups: number, epsilon: numbe
   return { normal, inverse };
 }
 
-/** dx = gamma inverse dy - inverse mean(gamma dy) - normal inverse mean(gamma dy normal), in as few passes as can be. */
+/** dx = gamma inverse dy - inverse mean(gamma dy) - normal inverse mean(gamma dy normal), in as few passes as possible. */
 function groupNormGradient(
   { dy, normal, inverse, gamma }: KernelInputs,
   { groups }: { groups: number },
@@ -87,7 +87,7 @@ function groupNormGradient(
   const perGroup = [batch, groups, 1];
   const deviation = reshape(backend.plain(inverse), perGroup);
   const weight = graph.floats([], Float32Array.of(-1 / (groupChannels * height * width)));
-  /** -inverse / L times the group's sum of gamma times what is given per channel, for each channel. */
+  /** For each channel, -inverse / L times the group's sum of gamma times the given value per channel. */
   const groupMean = (perChannel: ValueName) => {
     const grouped = reshape(multiply(perChannel, scale), [batch, groups, groupChannels]);
     const total = reshape(sum(grouped, 2), perGroup);
@@ -105,7 +105,7 @@ function groupNormGradient(
   ];
 }
 
-/** The activations keep the layout of their input. */
+/** Activations keep the layout of their input. */
 function like(x: tf.TensorInfo, apply: (name: (tensor: tf.TensorInfo) => ValueName) => ValueName): tf.TensorInfo {
   const backend = tracingBackend();
   return backend.isNchw(x)

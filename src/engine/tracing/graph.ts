@@ -16,15 +16,15 @@ const FLOAT = 1;
 const INT64 = 7;
 const FLOAT16 = 10;
 const OPSET = 17;
-/** ONNX Runtime's own operators; part of every build of it. */
+/** ONNX Runtime's own operators; every build of it has them. */
 const CONTRIB = 'com.microsoft';
-/** Small constants are shared by value, so that nodes that compute the same are seen to be the same. */
+/** Small constants with equal values are shared, so that identical nodes can be recognised as such. */
 const SHARED_FLOATS = 4096;
 const IR_VERSION = 8;
-/** The attributes of ONNX that are floats even where their value is whole. */
+/** ONNX attributes that are floats even where their value is an integer. */
 const FLOAT_ATTRIBUTES = new Set(['alpha', 'beta', 'epsilon']);
 
-/** Where a network's time goes, and what GPUs have units of half precision for. */
+/** The operators that take most of a network's time, and for which GPUs have half-precision units. */
 const PRODUCTS = new Set(['Conv', 'Gemm', 'MatMul']);
 
 export class GraphBuilder {
@@ -37,14 +37,14 @@ export class GraphBuilder {
   private readonly sharedFloats = new Map<string, { readonly bits: Uint32Array; readonly name: ValueName }[]>();
   private count = 0;
 
-  /** @param precision what products are computed in; all values between nodes are float32 */
+  /** @param precision number format of products; all values between nodes are float32 */
   constructor(private readonly precision: Precision = 'fp32') {}
 
-  /** Adds a node with one output. An empty name stands for an optional input that is left out. */
+  /** Adds a node with one output. An empty name stands for an omitted optional input. */
   node(operator: string, inputs: readonly ValueName[], attributes: Record<string, Attribute> = {}): ValueName {
     const add = (names: readonly ValueName[]) => this.nodeOutputs(operator, names, attributes, 1)[0];
     if (this.precision === 'fp32' || !PRODUCTS.has(operator)) return add(inputs);
-    // Of weights ONNX Runtime makes constants in half precision when it loads the graph.
+    // ONNX Runtime folds the casts of weights into half-precision constants when it loads the graph.
     return this.cast(add(inputs.map((name) => this.cast(name, FLOAT16))), FLOAT);
   }
 
@@ -76,7 +76,7 @@ export class GraphBuilder {
   floats(shape: Shape, values: Float32Array): ValueName {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     if (values.length > SHARED_FLOATS) return this.initializer(FLOAT, shape, bytes);
-    // By their bits, since as numbers 0 and -0 are the same.
+    // Compared by their bits, because 0 and -0 are equal as numbers.
     const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
     const key = `${shape}:${hashOf(bits)}`;
     const alike = this.sharedFloats.get(key) ?? [];
@@ -87,7 +87,7 @@ export class GraphBuilder {
     return name;
   }
 
-  /** A constant vector of 64-bit integers, as shapes and axes are given; equal ones are shared. */
+  /** A constant vector of 64-bit integers, for shapes and axes; equal vectors are shared. */
   integersOf(values: readonly number[]): ValueName {
     const key = values.join();
     let name = this.integers.get(key);
@@ -148,7 +148,7 @@ function encodeAttribute(name: string, value: Attribute): AttributeProto {
   return FLOAT_ATTRIBUTES.has(name) ? { name, type: 1, f: value } : { name, type: 2, i: value };
 }
 
-/** Fowler, Noll and Vo's hash FNV-1a, by words instead of bytes. */
+/** The FNV-1a hash of Fowler, Noll and Vo, over words instead of bytes. */
 function hashOf(words: Uint32Array): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i], 0x01000193);

@@ -31,7 +31,7 @@ function fusedMatMul(
   return matMul({ a, b }, attributes, bias);
 }
 
-/** @param bias of the columns, only for a single matrix */
+/** @param bias per column, only for a single matrix */
 function matMul(
   { a, b }: KernelInputs,
   { transposeA, transposeB }: MatMulAttributes,

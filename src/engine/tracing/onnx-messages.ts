@@ -1,6 +1,6 @@
 /**
- * The messages that an ONNX model consists of, as far as they are used here, and their encoding as protobuf. Names and
- * field numbers are those of https://github.com/onnx/onnx/blob/v1.10.2/onnx/onnx.proto3, names in camel case.
+ * The messages of an ONNX model that are used here, and their encoding as protobuf. Names and field numbers are those
+ * of https://github.com/onnx/onnx/blob/v1.10.2/onnx/onnx.proto3, with names in camel case.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { concat } from '../../common/bytes.js';
@@ -21,16 +21,16 @@ export interface GraphProto {
 }
 
 export interface NodeProto {
-  /** Names of values; empty for an optional input that is left out. */
+  /** Names of values; empty for an omitted optional input. */
   readonly input: readonly string[];
   readonly output: readonly string[];
   readonly opType: string;
   readonly attribute?: readonly AttributeProto[];
-  /** Empty, as by default, for ONNX's own operators. */
+  /** Empty or absent for ONNX's own operators. */
   readonly domain?: string;
 }
 
-/** A value by its type, 1: `f`, 2: `i`, 3: `s`, 7: `ints`. */
+/** The type decides which field holds the value, 1: `f`, 2: `i`, 3: `s`, 7: `ints`. */
 export type AttributeProto = { readonly name: string } & (
   | { readonly type: 1; readonly f: number }
   | { readonly type: 2; readonly i: number }
@@ -38,7 +38,7 @@ export type AttributeProto = { readonly name: string } & (
   | { readonly type: 7; readonly ints: readonly number[] }
 );
 
-/** Values lie in `rawData`, little-endian, or those of a float tensor in `floatData`. */
+/** The values are in `rawData`, little-endian; those of a float tensor may be in `floatData` instead. */
 export interface TensorProto {
   readonly name: string;
   readonly dims: readonly number[];
@@ -47,7 +47,7 @@ export interface TensorProto {
   readonly rawData?: Uint8Array;
 }
 
-/** A tensor's name, element type and shape; an open dimension has a name. */
+/** A tensor's name, element type and shape; an unknown dimension has a name. */
 export interface ValueInfoProto {
   readonly name: string;
   readonly elemType: number;
@@ -55,8 +55,8 @@ export interface ValueInfoProto {
 }
 
 /**
- * The bytes of an ONNX file. Constants may be most of the memory that there is, so that their values are copied once: what
- * contains them is a list of pieces until the end.
+ * Encodes an ONNX file. Constants may fill most of the memory, so their values are copied only once: the messages
+ * around them stay lists of pieces until the end.
  */
 export function encodeModel({ irVersion, graph, opsetImport }: ModelProto): Uint8Array {
   return concat(
@@ -118,7 +118,7 @@ function encodeAttribute(writer: BinaryWriter, attribute: AttributeProto): void 
   int(writer, 20, attribute.type);
 }
 
-/** TypeProto, its Tensor, TensorShapeProto and its Dimensions lie in one another. */
+/** TypeProto, Tensor, TensorShapeProto and Dimension messages, nested in this order. */
 function encodeValueInfo(writer: BinaryWriter, { name, elemType, shape }: ValueInfoProto): void {
   string(writer, 1, name);
   message(writer, 2, () =>
@@ -142,7 +142,7 @@ function message(writer: BinaryWriter, field: number, encode: () => void): void 
   writer.join();
 }
 
-/** Any of protobuf's signed integers: their encodings are the same. */
+/** A signed integer of any protobuf type: all are encoded alike. */
 function int(writer: BinaryWriter, field: number, value: number): void {
   writer.tag(field, WireType.Varint).int64(value);
 }
@@ -151,7 +151,7 @@ function string(writer: BinaryWriter, field: number, value: string): void {
   writer.tag(field, WireType.LengthDelimited).string(value);
 }
 
-/** Nothing for an empty list. */
+/** Writes nothing for an empty list. */
 function ints(writer: BinaryWriter, field: number, values: readonly number[]): void {
   if (values.length === 0) return;
   message(writer, field, () => {
@@ -165,7 +165,7 @@ function piece(encode: (writer: BinaryWriter) => void): Uint8Array {
   return writer.finish();
 }
 
-/** A field that consists of pieces: a message, or bytes. */
+/** A field made of pieces: a message, or bytes. */
 function messageOf(field: number, pieces: readonly Uint8Array[]): Uint8Array[] {
   return [piece((writer) => writer.tag(field, WireType.LengthDelimited).uint32(lengthOf(pieces))), ...pieces];
 }

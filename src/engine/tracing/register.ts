@@ -4,7 +4,7 @@ import { TRACING_BACKEND } from './backend.js';
 
 export type KernelInputs = Record<string, tf.TensorInfo>;
 
-/** Registers what a tfjs kernel appends to the graph. */
+/** Registers a function that appends a tfjs kernel to the graph. */
 export function registerKernel<Inputs = KernelInputs, Attributes = object>(
   kernelName: string,
   emit: (inputs: Inputs, attributes: Attributes) => tf.TensorInfo | tf.TensorInfo[],

@@ -1,9 +1,9 @@
-/** Kernels that move, cut, join and reduce. */
+/** Kernels that move, slice, join and reduce. */
 import * as tf from '@tensorflow/tfjs-core';
 import { tracingBackend } from './backend.js';
 import { type KernelInputs, registerKernel } from './register.js';
 
-/** Axis of NCHW for an axis of NHWC. */
+/** NCHW axis of each NHWC axis. */
 const NCHW_AXIS = [0, 2, 3, 1];
 
 export function registerShapes(): void {
@@ -134,7 +134,7 @@ function reduce(
 ): tf.TensorInfo {
   const { graph, plain, nchw, result, resultNchw, isNchw } = bound();
   const axes = tf.util.parseAxisParam(axis, x.shape);
-  // To ONNX no axes means all of them.
+  // In ONNX an empty list of axes means all of them.
   if (axes.length === 0) return result(plain(x), x.shape);
   const kept = x.shape.map((size, i) => (axes.includes(i) ? 1 : size));
   const emit = (name: string, over: number[], keep: boolean) =>
@@ -145,7 +145,8 @@ function reduce(
   if (isNchw(x)) {
     const over = axes.map((i) => NCHW_AXIS[i]).sort((a, b) => a - b);
     if (keepDims) return resultNchw(emit(nchw(x), over, true), kept);
-    // Without the reduced axes the layouts agree if what is left keeps its order: not for channels beside H or W.
+    // Without the reduced axes the layouts agree if the remaining axes keep their order. They do not where channels
+    // remain beside H or W.
     const left = [0, 1, 2, 3].filter((i) => !axes.includes(i));
     if (!left.includes(3) || left.every((i) => i === 0 || i === 3)) {
       return result(

@@ -26,13 +26,16 @@ import type { UNetConfig } from '../config.js';
 import type { Tensors } from '../safetensors.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 
-/** What the last layer's bias is called, and so which names a file has. */
+/** The naming scheme of a file, told by the name of the last layer's bias. */
 export type Naming = 'tensorflow' | 'port';
 
-/** More levels, blocks and attentions than any network has. */
+/** More levels, blocks and attentions than in any real network. */
 const MOST_PARTS = 100;
 
-/** The architecture of a network of the authors, from the shapes of its tensors; all else is fixed in their code. */
+/**
+ * Infers the architecture of one of the authors' networks from the shapes of its tensors; everything else is fixed in
+ * their code.
+ */
 export function authorsConfig(shapes: ReadonlyMap<string, readonly number[]>, naming: Naming): Record<string, unknown> {
   const [slash, under] = naming === 'tensorflow' ? ['/', '_'] : ['.', '.'];
   const names = [...shapes.keys()];
@@ -88,7 +91,7 @@ export function fromAuthorsNames(tensors: Tensors, config: UNetConfig, naming: N
   return renamed;
 }
 
-/** In this order: later ones act on what earlier ones left. */
+/** Applied in this order: later renamings act on the results of earlier ones. */
 const RENAMINGS: readonly (readonly [RegExp, string])[] = [
   [/^conv_norm_out\b/, 'norm_out'],
   [/^time_embedding\.linear_1\b/, 'temb/dense0'],
@@ -107,7 +110,7 @@ const RENAMINGS: readonly (readonly [RegExp, string])[] = [
   [/\bto_([qkv])\b/, '$1'],
 ];
 
-/** Of the TensorFlow code, without the scope `model/` around all. */
+/** Name of a parameter in the TensorFlow code, without the outer scope `model/`. */
 export function tensorflowName({ name }: Pick<ParameterSpec, 'name'>, levels: number): string {
   const counted = name.replace(/^up_blocks\.(\d+)/, (_, level) => `up_blocks.${levels - 1 - Number(level)}`);
   const path = RENAMINGS.reduce((text, [pattern, to]) => text.replace(pattern, to), counted).replaceAll('.', '/');
@@ -132,7 +135,7 @@ function fromTensorflowLayout(
   { kind, shape: target }: ParameterSpec,
 ): HostTensor {
   if (kind === 'vector') return { shape, data };
-  // A 1x1 convolution is a matrix there.
+  // In these files a 1x1 convolution may be stored as a matrix.
   const [out, into, ...window] = target;
   const expected = shape.length === 2 ? [into, out] : [...window, into, out];
   if (shape.join() !== expected.join()) {

@@ -1,4 +1,4 @@
-/** A network from the files that others keep it in: which files these are, and what is in them. */
+/** Imports a network from other programs' files: finds the files and reads them. */
 import { posix } from 'node:path';
 import { check, pipe, record, string } from 'valibot';
 import { CodecError } from '../../common/errors.js';
@@ -11,7 +11,7 @@ import { authorsConfig, fromAuthorsNames, type Naming } from './authors-names.js
 import { readNpz } from './npz.js';
 import { readSelected, readTorchFile, selectNetwork } from './torch-file.js';
 
-/** Files of a network; paths are relative and have slashes. */
+/** The files of a network; paths are relative and use slashes. */
 export interface NetworkFiles {
   readonly config?: string | undefined;
   readonly scheduler?: string | undefined;
@@ -20,27 +20,27 @@ export interface NetworkFiles {
 }
 
 /**
- * Names that diffusers gives weights, and the indexes of those in shards, with or without a variant:
+ * Names of weights files in diffusers, and of the indexes of sharded weights, with or without a variant:
  * `diffusion_pytorch_model.fp16.safetensors`, `diffusion_pytorch_model.safetensors.index.fp16.json`.
  */
 const WEIGHTS =
   /^diffusion_pytorch_model(?:\.(?<variant>[^.-]+))?\.(?<format>safetensors|bin)(?<index>\.index(?:\.(?<indexVariant>[^.-]+))?\.json)?$/;
 const INDEX = /\.index(?:\.[^.]+)?\.json$/;
-/** What is taken where there is no network without a variant. */
+/** The variant to use where there is no file without a variant. */
 const HALF = 'fp16';
 export const WEIGHT_EXTENSIONS = ['.safetensors', '.bin', '.pt', '.pth', '.ckpt', '.npz'];
 
-/** Whether a file is the index of a network in shards. */
+/** Whether a file is the index of a sharded network. */
 export function isIndex(name: string): boolean {
   return INDEX.test(name);
 }
 
 /**
- * Finds a network among the files of a directory or repository that diffusers wrote: of the network itself, or of a pipeline
- * with `unet/` in it.
+ * Finds a network among the files of a directory or repository in diffusers' form: of the network itself, or of a
+ * pipeline with `unet/` in it.
  * @param names all files
- * @param read gives a file's content; only asked for the index of a network in shards
- * @param index of the network that is meant, where its directory has more than one
+ * @param read gives a file's content; called only for the index of a sharded network
+ * @param index of the network to use, where its directory has more than one
  * @throws CodecError('model') saying what is missing
  */
 export async function findNetworkFiles(
@@ -70,8 +70,8 @@ export async function findNetworkFiles(
 }
 
 /**
- * What was meant for use first: no variant, then half precision, then the only other one. Of that safetensors, which need
- * no conversion, then pickles; whole files before shards.
+ * Prefers the weights meant for use: without a variant, then half precision, then the only other variant. Among those
+ * it prefers safetensors, which need no conversion, to pickles, and whole files to shards.
  */
 function chooseWeights(names: readonly string[]): string | undefined {
   const found = names.flatMap((name) => {
@@ -92,9 +92,9 @@ function chooseWeights(names: readonly string[]): string | undefined {
   return first?.name;
 }
 
-/** The files that an index names. */
+/** The files listed in an index. */
 function shardsOf(index: unknown): string[] {
-  // Names of files beside it, nothing that leads elsewhere.
+  // Only names of files beside the index; paths that lead elsewhere are refused.
   const fileName = pipe(
     string(),
     check((file) => file === posix.basename(file), 'the name of a file beside it'),
@@ -106,20 +106,21 @@ function shardsOf(index: unknown): string[] {
   return files;
 }
 
-/** A network, whatever form it came in. */
+/** A network, whatever format it came in. */
 export interface ImportedNetwork {
-  /** `config.json`, as it came or as it follows from the tensors. */
+  /** `config.json`, as read or as inferred from the tensors. */
   readonly configJson: Record<string, unknown>;
   readonly config: UNetConfig;
-  /** In the order of the parameters, under today's names. */
+  /** In the order of the parameters, under diffusers' present names. */
   readonly tensors: Tensors;
 }
 
 /**
  * Reads a network's files.
- * @param configJson parsed `config.json`; may be missing for networks under the authors' names, whose shapes say it all
+ * @param configJson parsed `config.json`; may be missing for networks under the authors' names, whose shapes determine
+ *   it
  * @param weights files of weights, all shards
- * @throws CodecError('model') naming the file, tensor or key that is wrong
+ * @throws CodecError('model') naming the invalid file, tensor or key
  */
 export function readNetwork(
   configJson: unknown,
@@ -177,8 +178,8 @@ function deferred(tensors: Tensors): Map<string, () => HostTensor> {
 const AVERAGE = '/ExponentialMovingAverage';
 
 /**
- * Of a TensorFlow checkpoint the network's variables, without the scope around them: their averages over training where
- * these are kept, not what the optimiser keeps.
+ * The network's variables in a TensorFlow checkpoint, without the outer scope. Where the checkpoint has averages over
+ * training, they are used instead. The optimiser's variables are left out.
  */
 function tensorflowVariables(variables: ReadonlyMap<string, () => HostTensor>): Tensors {
   const averaged = [...variables.keys()].some((name) => name.endsWith(AVERAGE));

@@ -1,4 +1,4 @@
-/** NumPy's `.npz`: a zip archive of `.npy` files, which are a header in Python's notation and raw numbers. (NEP 1) */
+/** NumPy's `.npz`: a zip archive of `.npy` files, each a header in Python's notation followed by raw numbers. (NEP 1) */
 
 import { CodecError } from '../../common/errors.js';
 import { type HostTensor, sizeOf } from '../../engine/engine.js';
@@ -13,7 +13,7 @@ const DTYPES: Readonly<Record<string, string>> = {
   '<i4': 'I32',
 };
 
-/** NumPy pads headers to 64 bytes, and has a shape and a type to put into them. */
+/** NumPy pads headers to 64 bytes; they only contain a type and a shape. */
 const MOST_HEADER_BYTES = 4096;
 const MOST_DIMENSIONS = 8;
 

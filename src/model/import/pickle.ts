@@ -1,7 +1,7 @@
 /**
- * The part of Python's pickle format that `torch.save` writes for state dicts, and nothing else. Unpickling in Python runs
- * whatever a file names; here a file can name the few globals of {@link GLOBALS}, none of which does more than make a
- * dictionary or note where a tensor lies. Any other is refused by its name.
+ * The part of Python's pickle format that `torch.save` writes for state dicts, and nothing else. Unpickling in Python
+ * runs whatever a file names. Here a file can name only the few globals of {@link GLOBALS}, which only make
+ * dictionaries or record where a tensor is stored. Any other global is refused by name.
  * (Opcodes: CPython's Lib/pickletools.py; what torch writes: torch/serialization.py.)
  */
 import { briefly, CodecError } from '../../common/errors.js';
@@ -12,15 +12,15 @@ export type Value = string | number | boolean | null | Value[] | Map<unknown, Va
 /** A run of numbers elsewhere in the file. */
 export class Storage {
   constructor(
-    /** As in the safetensors format. */
+    /** Type name as in the safetensors format. */
     readonly dtype: string,
     readonly key: string,
-    /** Numbers it holds. */
+    /** Number of elements. */
     readonly size: number,
   ) {}
 }
 
-/** A tensor: a view of a storage. Offset and strides count numbers, not bytes. */
+/** A tensor: a view of a storage. Offset and strides count elements, not bytes. */
 export class TensorView {
   constructor(
     readonly storage: Storage,
@@ -43,7 +43,7 @@ const STORAGES: Readonly<Record<string, string>> = {
   'torch.IntStorage': 'I32',
 };
 
-/** What a file may call, and what comes of it. */
+/** The globals that a file may call, and their implementations. */
 const GLOBALS: Readonly<Record<string, (args: Value[], spend: (objects: number) => void) => Value>> = {
   'collections.OrderedDict': orderedDict,
   'torch._utils._rebuild_tensor_v2': rebuildTensor,
@@ -53,18 +53,18 @@ const GLOBALS: Readonly<Record<string, (args: Value[], spend: (objects: number) 
 const MOST_DIMENSIONS = 8;
 
 /**
- * What a pickle may have, which is room for twenty thousand tensors. Every opcode is a byte, and what some make takes two hundred of
- * memory.
+ * Limits of a pickle, which leave room for twenty thousand tensors. Every opcode is a byte, and some make objects that
+ * take two hundred bytes of memory.
  */
 const MOST_BYTES = 2 ** 26;
 const MOST_OPCODES = 2 ** 21;
-/** Dictionaries, lists, tuples and their copies; and as many of what is named, to be referred to. */
+/** Limit of dictionaries, lists, tuples and their copies; and, counted separately, of memo entries. */
 const MOST_OBJECTS = 2 ** 18;
 
 /**
  * Reads one pickle.
  * @param start where it begins; others may follow
- * @returns what it holds, and where it ends
+ * @returns its value, and where it ends
  * @throws CodecError('model') for anything but a well-formed pickle of tensors, dictionaries and plain values
  */
 export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: number } {
@@ -211,7 +211,7 @@ export function readPickle(bytes: Uint8Array, start = 0): { value: Value; end: n
         break;
       }
       case 'b': {
-        // BUILD: attributes of a dictionary (torch notes versions of layers there), which say nothing here.
+        // BUILD: attributes of a dictionary (torch stores the versions of layers there); not needed here.
         pop();
         top(Map);
         break;
@@ -276,7 +276,7 @@ function malformed(what: string): CodecError {
   return new CodecError('model', `not a well-formed PyTorch file: ${what}`);
 }
 
-/** Reads from the front, never beyond the end. */
+/** Reads bytes in order, never beyond the end. */
 class Input {
   readonly #bytes: Buffer;
   at: number;
@@ -309,7 +309,7 @@ class Input {
     return this.#bytes.readDoubleBE(this.#skip(8));
   }
 
-  /** A whole number of any size in two's complement; beyond 2^53 to the nearest double. */
+  /** An integer of any size in two's complement; beyond 2^53 rounded to the nearest double. */
   long(bytes: number): number {
     const from = this.#skip(bytes);
     let value = 0n;

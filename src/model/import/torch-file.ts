@@ -1,6 +1,6 @@
 /**
- * Files of `torch.save`: since PyTorch 1.6 a zip archive with `data.pkl` and a file `data/<key>` for each storage, before that
- * pickles and storages one after the other.
+ * Files of `torch.save`. Since PyTorch 1.6 they are zip archives with `data.pkl` and one file `data/<key>` per storage;
+ * before, they were pickles and storages one after the other.
  */
 
 import { CodecError } from '../../common/errors.js';
@@ -9,20 +9,20 @@ import { copy, ITEM_BYTES, type Tensors, toFloats } from '../safetensors.js';
 import { readPickle, type Storage, TensorView, type Value } from './pickle.js';
 import { isZip, readZip } from './zip.js';
 
-/** What a file of the old form begins with: the pickle of 0x1950a86a20f9469cfc6c. */
+/** First bytes of a file in the old format: the pickle of 0x1950a86a20f9469cfc6c. */
 const LEGACY_MAGIC = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
 
 /** The bytes of a storage. */
 type Storages = (key: string) => Uint8Array | undefined;
 
 /**
- * All tensors of a file, whatever dictionaries they are in: names are the keys from the outermost in, joined by dots. The
- * numbers of each are only read when asked for.
+ * All tensors of a file, whatever dictionaries they are in. A tensor's name consists of the keys from the outermost
+ * dictionary inwards, joined by dots. A tensor's numbers are read only when requested.
  * @throws CodecError('model') when the file is malformed or holds anything but tensors and plain values
  */
 export function readTorchFile(bytes: Uint8Array): Map<string, () => HostTensor> {
   const { views, storages } = isZip(bytes) ? readArchive(bytes) : readLegacy(bytes);
-  // Views can share their numbers, any number of them.
+  // Any number of views can share the same numbers.
   let left = MOST_NUMBERS_PER_BYTE * bytes.length;
   const spend = (name: string, numbers: number) => {
     left -= numbers;
@@ -32,17 +32,20 @@ export function readTorchFile(bytes: Uint8Array): Map<string, () => HostTensor> 
   return new Map([...views].map(([name, view]) => [name, () => materialize(name, view, storages, spend)]));
 }
 
-/** As many as compressed half precision may have, see {@link readZip}. */
+/** Limit of a tensor file's numbers per byte: as many as compressed half precision can have, see {@link readZip}. */
 const MOST_NUMBERS_PER_BYTE = 8;
-/** Of dictionaries in each other: one may even be in itself. */
+/** Limit of nested dictionaries: a dictionary may even contain itself. */
 const MOST_LEVELS = 16;
-/** Items of all dictionaries and lists; one that is in many others counts each time. */
+/** Limit of the items of all dictionaries and lists; an item that is in several of them counts each time. */
 const MOST_VISITS = 2 ** 21;
 const MOST_TENSORS = 2 ** 16;
-/** Characters. */
+/** In characters. */
 const MOST_NAME = 1024;
 
-/** All tensors by name. @throws CodecError('model') where there is more to look at than any network has */
+/**
+ * Finds all tensors by name.
+ * @throws CodecError('model') where there are more items than in any real network
+ */
 function findTensors(root: Value): Map<string, TensorView> {
   const tooMuch = (what: string) => new CodecError('model', `PyTorch file: ${what}`);
   const views = new Map<string, TensorView>();
@@ -58,7 +61,7 @@ function findTensors(root: Value): Map<string, TensorView> {
     }
     if (level > MOST_LEVELS) throw tooMuch('dictionaries nested too deeply');
     for (const [key, item] of value.entries()) {
-      // Nothing else is a part of a name.
+      // No other key is part of a name.
       if (typeof key === 'string' || typeof key === 'number')
         visit(item, name === '' ? `${key}` : `${name}.${key}`, level + 1);
     }
@@ -131,7 +134,7 @@ function materialize(
     throw wrong(`expected ${bytesOf(storage)} bytes of numbers, got ${bytes.length}; the file is damaged or cut off`);
   }
   const size = sizeOf(shape);
-  // A view can repeat a number any number of times; no state dict does.
+  // A view could repeat a number any number of times, but no state dict does.
   const last = shape.reduce((at, dimension, i) => at + (dimension - 1) * strides[i], offset);
   if (size > storage.size || (size > 0 && last >= storage.size)) {
     throw wrong(`shape [${shape}] does not fit into its ${storage.size} numbers`);
@@ -147,7 +150,7 @@ function materialize(
   const index = shape.map(() => 0);
   for (let i = 0, at = 0; i < size; i++) {
     data[i] = all[at];
-    // The next place, as an odometer counts.
+    // Advances the index like an odometer.
     for (let d = shape.length - 1; d >= 0; d--) {
       at += strides[d];
       if (++index[d] < shape[d]) break;
@@ -167,13 +170,13 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
   return true;
 }
 
-/** Where a network's weights are among a file's tensors, and the prefix that all their names have. */
+/** Finds the network's weights among a file's tensors; returns the prefix that all their names share. */
 export function selectNetwork(names: Iterable<string>, firstLayer: string): string {
   const prefixes = [...names].flatMap((name) =>
     name === firstLayer || name.endsWith(`.${firstLayer}`) ? [name.slice(0, -firstLayer.length)] : [],
   );
   if (prefixes.length === 0) throw new CodecError('model', `weights: expected a tensor ${firstLayer}, found none`);
-  // The paper's results are those of the averaged weights.
+  // The averaged weights are preferred, because the paper's results use them.
   const averaged = prefixes.filter((prefix) => /ema|average/i.test(prefix));
   const [chosen, ...others] = averaged.length > 0 ? averaged : prefixes;
   if (others.length > 0) {
@@ -192,7 +195,7 @@ function listed(prefixes: readonly string[]): string {
 
 const MOST_LISTED = 4;
 
-/** Reads the tensors whose names begin with a prefix, and takes it off. */
+/** Reads the tensors whose names begin with a prefix, and removes the prefix from the names. */
 export function readSelected(tensors: ReadonlyMap<string, () => HostTensor>, prefix: string): Tensors {
   const selected: Tensors = new Map();
   for (const [name, read] of tensors) if (name.startsWith(prefix)) selected.set(name.slice(prefix.length), read());

@@ -1,35 +1,36 @@
 /**
- * Zip archives, of which PyTorch's and NumPy's files are some (PKWARE, APPNOTE.TXT 6.3, sections 4.3 and 4.4): their list of files, and what is
- * stored or deflated. Whatever an archive says of itself, no more memory or time is taken than that its list allows.
+ * Reads zip archives, the format of PyTorch's and NumPy's files (PKWARE, APPNOTE.TXT 6.3, sections 4.3 and 4.4): the
+ * central directory, and stored or deflated files. Whatever an archive claims, reading takes no more memory or time
+ * than its directory allows.
  */
 import { inflateRawSync } from 'node:zlib';
 import { briefly, CodecError } from '../../common/errors.js';
 
-/** An entry of the list at the end of an archive. */
+/** An entry of the central directory at the end of an archive. */
 interface Entry {
   readonly name: string;
   readonly method: number;
-  /** In the archive. */
+  /** Packed size, in the archive. */
   readonly packed: number;
   readonly unpacked: number;
-  /** Where its local header begins. */
+  /** Offset of its local header. */
   readonly offset: number;
 }
 
 const LOCAL_HEADER = 0x04034b50;
 const LIST_ENTRY = 0x02014b50;
 const END_OF_LIST = 0x06054b50;
-/** Fixed parts of the three. */
+/** Sizes of the fixed parts of the local header, the directory entry and the end record. */
 const LOCAL_BYTES = 30;
 const ENTRY_BYTES = 46;
 const END_BYTES = 22;
-/** After the end of the list. */
+/** Longest comment after the end record. */
 const MOST_COMMENT = 0xffff;
-/** In the place of numbers that stand elsewhere, in archives of more than 4 GiB. */
+/** Marks numbers that are stored elsewhere, in archives of more than 4 GiB. */
 const ZIP64 = 0xffffffff;
 const STORED = 0;
 const DEFLATED = 8;
-/** Numbers compress little. */
+/** Most plausible compression ratio: numbers compress little. */
 const MOST_EXPANSION = 16;
 
 export function isZip(bytes: Uint8Array): boolean {
@@ -38,8 +39,8 @@ export function isZip(bytes: Uint8Array): boolean {
 
 /**
  * The files of an archive by name.
- * @throws CodecError('model') when it is cut off or damaged, or would unpack to more than it can honestly hold: known from its list, before
- *   any of that is unpacked
+ * @throws CodecError('model') when it is truncated or damaged, or would unpack to an implausible size; the size is
+ *   checked from the directory, before anything is unpacked
  */
 export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   const entries = [...listOf(bytes)];
@@ -54,7 +55,7 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   return new Map(entries.map((entry) => [entry.name, unpack(bytes, entry)]));
 }
 
-/** The list's entries, in its order. */
+/** The entries of the central directory, in order. */
 function* listOf(bytes: Uint8Array): Generator<Entry> {
   const view = viewOf(bytes);
   const end = endOfList(view);

@@ -1,4 +1,4 @@
-/** Checkpoints: everything a run is, in one safetensors file, so that it goes on exactly. */
+/** Checkpoints: the complete state of a run in one safetensors file, so that it can be resumed exactly. */
 import { array, check, custom, exactOptional, type GenericSchema, optional, pipe, string } from 'valibot';
 import { CodecError } from '../../common/errors.js';
 import { checked, integerFrom, isObject, numberFrom, objectOf, oneOf, parseJson } from '../../common/foreign.js';
@@ -15,26 +15,29 @@ import { TIMESTEP_SAMPLINGS } from './timesteps.js';
 import type { TrainerOptions } from './trainer.js';
 import type { UpdateTrainerOptions } from './update-trainer.js';
 
-/** What a run is besides its weights. */
+/** The data of a run besides its weights. */
 export interface RunRecord {
-  /** `config.json` of the network, as diffusers has it. */
+  /** `config.json` of the network, in diffusers' form. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly options: TrainerOptions;
-  /** What it is trained on, as given to `--data`. */
+  /** The training data, as given to `--data`. */
   readonly data: readonly string[];
-  /** The command lines of its sessions, for the model card. */
+  /** The command lines of all sessions, for the model card. */
   readonly commands: readonly string[];
   /** Seconds spent in training so far, over all sessions. */
   readonly seconds: number;
-  /** The model that its first weights came from, and what that had seen. */
+  /** The model that the first weights came from, and how much training that model had. */
   readonly startedFrom?: { readonly model: string; readonly images: number; readonly hours: number };
-  /** Where weights for a band of noise are trained (`options.band`): the model that they are for, as given to `--model`, and its id. */
+  /**
+   * Where weights for a noise band are trained (`options.band`): the model that they are for, as given to `--model`,
+   * and its id.
+   */
   readonly bandOf?: { readonly model: string; readonly modelId: string };
 }
 
-/** What the training of an update is besides its weights. */
+/** The data of an update's training besides its weights. */
 export interface UpdateRecord {
-  /** The model that it is for, as given to `--model`, and its id. */
+  /** The model that the update is for, as given to `--model`, and its id. */
   readonly model: string;
   readonly modelId: string;
   readonly shape: UpdateShape;
@@ -49,18 +52,18 @@ export interface Checkpoint<R extends RunRecord | UpdateRecord = RunRecord> {
   readonly state: TrainerState;
 }
 
-/** Under what a record stands in a checkpoint. */
+/** Keys of the records in a checkpoint. */
 const RECORD = 'ddpm-codec.run';
 const UPDATE_RECORD = 'ddpm-codec.update-run';
 const VECTORS = ['parameters', 'ema', 'm', 'v'] as const;
 const SAMPLER = 'sampler';
-/** Of the options of a run; more would fit into no memory. */
+/** Limits of a run's options; more would not fit into any memory. */
 const MOST_BATCH = 65_536;
 const MOST_SIDE = 4096;
 const MOST_CHANNELS = 4096;
 const MOST_DROPOUT = 0.99;
 
-/** The bytes of a checkpoint. */
+/** Serialises a checkpoint. */
 export function serializeCheckpoint(
   { record, state }: Checkpoint | Checkpoint<UpdateRecord>,
   parameters: readonly ParameterSpec[],
@@ -75,8 +78,8 @@ export function serializeCheckpoint(
 }
 
 /**
- * The inverse of {@link serializeCheckpoint}, of a network's training.
- * @throws CodecError('model') when it is not a checkpoint of one, naming what is wrong
+ * The inverse of {@link serializeCheckpoint}, for a network's training.
+ * @throws CodecError('model') when it is not a checkpoint of a network's training, naming what is wrong
  */
 export function parseCheckpoint(bytes: Uint8Array): Checkpoint {
   const metadata = readMetadata(bytes);
@@ -86,7 +89,7 @@ export function parseCheckpoint(bytes: Uint8Array): Checkpoint {
   return parseRun(bytes, RECORD, RUN, ({ config }) => listParameters(parseConfig(config)));
 }
 
-/** The same of an update's training. */
+/** The same for an update's training. */
 export function parseUpdateCheckpoint(bytes: Uint8Array): Checkpoint<UpdateRecord> {
   const metadata = readMetadata(bytes);
   if (RECORD in metadata) {
@@ -114,7 +117,7 @@ function parseRun<R extends RunRecord | UpdateRecord>(
   return { record, state: { step, parameters: shared(weights), ema, m, v, sampler } };
 }
 
-/** A vector of parameters, put together from its tensors. */
+/** A vector of parameters, joined from its tensors. */
 function joined(vector: string, parameters: readonly ParameterSpec[], tensors: Tensors): Float32Array {
   const parts = parameters.map(({ name, shape }) => {
     const stored = `${vector}/${name}`;
@@ -141,10 +144,10 @@ function checkNumbers(name: string, values: Float32Array): void {
   if (!values.every(Number.isFinite)) throw new CodecError('model', `${name}: expected finite numbers`);
 }
 
-/** Of every run. */
+/** Fields of every run. */
 const SESSIONS = { data: array(string()), commands: array(string()), seconds: numberFrom(0) };
 
-/** Runs begun before there was a choice of optimiser, and a cool-down, had the ones that are taken for them. */
+/** Defaults apply to runs from before there was a choice of optimiser and a cool-down; they are what those runs used. */
 const RUN = pipe(
   objectOf({
     step: integerFrom(0),

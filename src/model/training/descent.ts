@@ -1,4 +1,4 @@
-/** What every training does: the gradients of a batch's parts become a step of the weights. */
+/** The part that all kinds of training share: the gradients of a batch's parts become a step of the weights. */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../common/errors.js';
 import type { CompiledFunction, Engine, Shape } from '../../engine/engine.js';
@@ -11,13 +11,13 @@ import { cut, type TrainerState } from './state.js';
 export interface DescentOptions {
   readonly optimizer: OptimizerName;
   readonly learningRate: number;
-  /** Steps over which the learning rate rises from 0. */
+  /** Number of steps over which the learning rate rises from 0. */
   readonly warmup: number;
-  /** Share of the run, 0..1, at whose end the learning rate falls to 0; 0: it stays. */
+  /** Share of the run, 0..1, at its end, over which the learning rate falls to 0; 0: it stays constant. */
   readonly cooldown: number;
-  /** Largest norm of the gradient; 0: no limit. */
+  /** Limit of the gradient's norm; 0: no limit. */
   readonly gradientClip: number;
-  /** Decay of the average of the weights, 0..1. */
+  /** Decay of the weights' moving average, 0..1. */
   readonly ema: number;
   /** Decay of Adam's second moment, 0..1; default 0.999. */
   readonly beta2?: number;
@@ -25,9 +25,9 @@ export interface DescentOptions {
 
 export interface StepReport {
   readonly step: number;
-  /** Mean over the batch, weighted as the training asks. */
+  /** Mean over the batch, with the weights of the training. */
   readonly loss: number;
-  /** Before clipping. */
+  /** Norm before clipping. */
   readonly gradientNorm: number;
   readonly learningRate: number;
 }
@@ -39,21 +39,21 @@ export interface Trainer {
    * Takes one step.
    * @param images batch * side * side * 3 grey levels, 0..255
    * @param fraction of the run that is done, 0..1, for the cool-down
-   * @throws CodecError('model') when loss or gradient are not finite; the state is then as it was before
+   * @throws CodecError('model') when loss or gradient are not finite; the state is then unchanged
    */
   step(images: Uint8Array, fraction?: number): Promise<StepReport>;
   dispose(): Promise<void>;
 }
 
 export interface Descent {
-  /** The weights as inputs of {@link compileGradients}' functions: views of the state. */
+  /** The weights as inputs of the functions from {@link compileGradients}: views of the state. */
   readonly weights: readonly Float32Array[];
   /**
-   * @param runs of {@link compileGradients}' function, one for each part, in their order
+   * @param runs of the function from {@link compileGradients}, one for each part, in order
    * @param meanOf the batch's loss from those of its examples
    * @param fraction of the run that is done, 0..1
    * @returns also the losses of the examples
-   * @throws CodecError('model') when loss or gradient are not finite; the state is then as it was before
+   * @throws CodecError('model') when loss or gradient are not finite; the state is then unchanged
    */
   step(
     runs: readonly Promise<Float32Array[]>[],
@@ -63,7 +63,7 @@ export interface Descent {
   dispose(): Promise<void>;
 }
 
-/** @param remedy what can be done about weights that diverge */
+/** @param remedy advice for weights that diverge */
 export async function createDescent(
   engine: Engine,
   parameters: readonly ParameterSpec[],
@@ -80,7 +80,8 @@ export async function createDescent(
       const losses: number[] = [];
       const settled = Promise.allSettled(runs);
       for (const run of runs) {
-        // In their order, while the engine works on the next. When one fails, the others are not left to fail unseen.
+        // Taken in order, while the engine works on the next part. When one fails, the others are awaited, so that no
+        // failure goes unhandled.
         const [partLosses, ...partGradients] = await run.catch(async (error: unknown) => {
           await settled;
           throw error;
@@ -113,11 +114,11 @@ export async function createDescent(
 
 /**
  * Compiles the gradients of a weighted sum of losses with respect to weights.
- * @param examples of a run
- * @param shapes of what `losses` is given
- * @param losses per example, [examples], from inputs of these shapes and weights in the layout that tfjs computes with
- * @returns inputs: the examples' weights [examples], those of `shapes`, {@link Descent.weights}; outputs: the losses [examples],
- *   and the gradients in the order and layout of the parameters
+ * @param examples number of examples per run
+ * @param shapes of the inputs of `losses`
+ * @param losses per example, [examples], from inputs of these shapes and weights in tfjs' layout
+ * @returns inputs: the examples' weights [examples], those of `shapes`, {@link Descent.weights}; outputs: the losses
+ *   [examples], and the gradients in the order and layout of the parameters
  */
 export function compileGradients(
   engine: Engine,
@@ -144,7 +145,7 @@ export function compileGradients(
   );
 }
 
-/** A stored tensor in the layout that tfjs computes with, as `toEngineLayout` has it. */
+/** Converts a stored tensor to tfjs' layout, like `toEngineLayout`. */
 function fromFileLayout({ kind }: ParameterSpec, stored: tf.Tensor): tf.Tensor {
   if (kind === 'vector') return stored;
   return tf.transpose(stored, kind === 'conv' ? [2, 3, 1, 0] : [1, 0]);

@@ -1,4 +1,4 @@
-/** From models to runs and back: the first weights of a run from a model, and a model's files from a run. */
+/** Conversions between models and runs: the first weights of a run from a model, and a model's files from a run. */
 import { CodecError } from '../../common/errors.js';
 import type { HostTensor } from '../../engine/engine.js';
 import type { UNetConfig } from '../config.js';
@@ -9,27 +9,28 @@ import type { RunRecord } from './checkpoint.js';
 import { type Grown, growWeights } from './growth.js';
 import { stateFrom, type TrainerState, toTensors } from './state.js';
 
-/** A model that a run begins with. */
+/** A model that a run starts from. */
 export interface StartModel {
   readonly name: string;
   readonly config: UNetConfig;
   readonly tensors: ReadonlyMap<string, HostTensor>;
-  /** What `ddpm-codec train` says of how it came about; other models do not say. */
+  /** Remarks of `ddpm-codec train` on the model's origin; other models have none. */
   readonly about: unknown;
 }
 
-/** How a new run begins with a model's weights. */
+/** A new run that starts with a model's weights. */
 export interface Start {
   readonly record: RunRecord;
   readonly state: TrainerState;
-  /** How many of the parameters are the model's. */
+  /** Number of parameters that come from the model. */
   readonly taken: number;
 }
 
 /**
  * The state of a new run whose weights are a model's.
- * @param grows whether the run may be of another architecture, which then takes over what fits ({@link growWeights})
- * @throws CodecError('model') when the model is not of this architecture, or this one cannot be grown from it
+ * @param grows whether the run may have another architecture, which then takes over the weights that fit
+ *   ({@link growWeights})
+ * @throws CodecError('model') when the model has another architecture, or this one cannot be grown from it
  */
 export function startFrom(
   model: StartModel,
@@ -53,15 +54,15 @@ export function startFrom(
   };
 }
 
-/** A model's weights, one after another. */
+/** A model's weights, concatenated. */
 export function allWeights({ config, tensors }: Pick<StartModel, 'config' | 'tensors'>): Grown {
   const weights = Float32Array.from(listParameters(config).flatMap(({ name }) => [...tensors.get(name)!.data]));
   return { weights, taken: weights.length };
 }
 
 /**
- * A weights file of a run's averaged weights in half precision: half the bytes, and the model that is calibrated and
- * coded with is the one in the file.
+ * A weights file with a run's averaged weights in half precision. This halves the bytes. Calibration and coding then
+ * use the model in the file, not the original weights.
  */
 export function weightsFile(state: TrainerState, parameters: readonly ParameterSpec[]): Uint8Array {
   return writeSafetensors(toTensors(state.ema, parameters), { dtype: 'F16', metadata: { format: 'pt' } });

@@ -1,6 +1,7 @@
 /**
- * The first weights of a network from those of another architecture. Residual blocks and attention that are added begin as the identity: a
- * network that has nothing else more computes the same. Levels are added at the inner end, and what they change is learnt anew.
+ * Makes the first weights of a network from those of another architecture. Added residual blocks and attention start as
+ * the identity, so a network with only such additions computes the same. Levels are added at the inner end, and what
+ * they change is learnt anew.
  */
 import { CodecError } from '../../common/errors.js';
 import { type HostTensor, sizeOf } from '../../engine/engine.js';
@@ -10,17 +11,17 @@ import { initialize } from './initialization.js';
 import { cut } from './state.js';
 
 export interface Grown {
-  /** All parameters of the new network, one after another. */
+  /** All parameters of the new network, concatenated. */
   readonly weights: Float32Array;
-  /** How many of them are of the other one. */
+  /** Number of parameters that come from the other network. */
   readonly taken: number;
 }
 
 /**
- * @param from the architecture that the tensors are of
- * @param tensors by today's names
- * @param seed of what is drawn at random
- * @throws CodecError('model') for fewer levels or layers than there are
+ * @param from the architecture of the tensors
+ * @param tensors under diffusers' present names
+ * @param seed of the random weights
+ * @throws CodecError('model') for fewer levels or layers than before
  */
 export function growWeights(
   from: UNetConfig,
@@ -52,8 +53,9 @@ const UP = /^up_blocks\.(\d+)\.(resnets|attentions)\.(\d+)\./;
 const UP_LEVEL = /^up_blocks\.(\d+)\./;
 
 /**
- * Where a tensor goes. Blocks on the way up are counted from the innermost level, so those that are added move the others. Of the layers
- * there, the first has the last skip of the way down, which added blocks give on as it is; so they come after it.
+ * The new name of a tensor. Blocks on the way up are counted from the innermost level, so added levels renumber the
+ * others. In each block on the way up, the first layer takes the last skip of the way down, which added layers pass on
+ * unchanged; so added layers come after it.
  */
 function placeOf(name: string, from: UNetConfig, to: UNetConfig): string {
   const levels = to.blockOutChannels.length - from.blockOutChannels.length;
@@ -65,24 +67,33 @@ function placeOf(name: string, from: UNetConfig, to: UNetConfig): string {
     .replace(UP_LEVEL, (_, level) => `up_blocks.${Number(level) + levels}.`);
 }
 
-/** Whether it leads past a residual block that is added on the way up: what the block is given is as wide as what it gives, and a skip. */
+/**
+ * Whether it is the shortcut past a residual block added on the way up. The input of such a block has as many channels
+ * from below as its output, followed by a skip.
+ */
 function isAddedShortcut({ name }: ParameterSpec, from: UNetConfig, to: UNetConfig): boolean {
   const layer = Number(UP.exec(name)?.[3] ?? 0);
   const added = to.layersPerBlock - from.layersPerBlock;
   return name.endsWith('.conv_shortcut.weight') && layer > 0 && layer <= added;
 }
 
-/** Takes what comes from below and leaves the skip. @param part [out, in, 1, 1] */
+/**
+ * Passes on the channels from below and ignores the skip.
+ * @param part [out, in, 1, 1]
+ */
 function beginAsIdentity({ shape: [out, into] }: ParameterSpec, part: Float32Array): void {
   part.fill(0);
   for (let i = 0; i < out; i++) part[i * into + i] = 1;
 }
 
-/** What is of a block's inputs: a first block on the way up has those from below, and then those of its skip. */
+/**
+ * Parameters with a dimension for a block's inputs. The first block on the way up has the inputs from below, followed
+ * by those of its skip.
+ */
 const OF_INPUTS = /^up_blocks\.(\d+)\.resnets\.0\.(norm1\.(weight|bias)|(conv1|conv_shortcut)\.weight)$/;
 
 /**
- * Copies a tensor into its place. Where a block has other inputs from below, those of its skip stay.
+ * Copies a tensor into its place. Where the inputs from below differ, only those of the skip are copied.
  * @returns how many numbers were copied
  */
 function takeOver(
@@ -101,7 +112,7 @@ function takeOver(
   const level = to.blockOutChannels.length - 1 - Number(match[1]);
   const skip = to.blockOutChannels[level];
   if (from.blockOutChannels[level] !== skip) return 0;
-  // As [rows, inputs, numbers for each]; vectors are of the inputs alone.
+  // As [rows, inputs, numbers per input]; a vector has inputs only.
   const [rows, into, ...window] = shape.length === 1 ? [1, shape[0]] : shape;
   const newInto = wanted[shape.length === 1 ? 0 : 1];
   const size = sizeOf(window);

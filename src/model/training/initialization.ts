@@ -1,4 +1,4 @@
-/** Random weights to start from, as the paper's code draws them. */
+/** Random initial weights, drawn as in the paper's code. */
 
 import { integerStream } from '../../common/random.js';
 import { sizeOf } from '../../engine/engine.js';
@@ -8,8 +8,8 @@ import type { ParameterSpec } from '../unet-parameters.js';
 const ZERO = /(\.conv2|\.to_out\.0|^conv_out)\.weight$/;
 
 /**
- * All parameters in one vector, in their order and layout: weights uniform with variance 1 / mean(fan in, fan out), biases
- * 0, normalisations the identity.
+ * All parameters in one vector, in their order and layout: weights uniform with variance 1 / mean(fan in, fan out),
+ * biases 0, normalisations the identity.
  */
 export function initialize(parameters: readonly ParameterSpec[], seed: string): Float32Array {
   const size = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
@@ -19,7 +19,7 @@ export function initialize(parameters: readonly ParameterSpec[], seed: string): 
     const part = values.subarray(offset, offset + sizeOf(shape));
     offset += part.length;
     if (kind === 'vector') {
-      // Of the vectors only a normalisation's scale is called weight.
+      // Among the vectors only the scale of a normalisation is called weight.
       part.fill(name.endsWith('.weight') ? 1 : 0);
     } else if (!ZERO.test(name)) {
       const [out, into, ...window] = shape;

@@ -17,10 +17,10 @@ export interface Objective extends Parameterization {
   readonly loss: LossKind;
 }
 
-/** Weight of the bound, summed over the steps, in the hybrid loss. */
+/** Weight in the hybrid loss of the bound, summed over the steps. */
 const HYBRID_WEIGHT = 0.001;
 
-/** @throws CodecError('usage') when a learned variance would get no gradient, or L_simple is asked to learn it */
+/** @throws CodecError('usage') when a learned variance would get no gradient, or L_simple would have to learn it */
 export function checkObjective({ variance, loss }: Objective): void {
   if (variance === 'learned' && loss === 'simple') {
     throw new CodecError(
@@ -49,7 +49,7 @@ const COLUMNS = [
 type Column = (typeof COLUMNS)[number];
 export const COEFFICIENTS = COLUMNS.length;
 
-/** What the loss of an example needs to know of its timestep t = 1..T; `COEFFICIENTS` numbers. */
+/** The coefficients of an example's loss that depend on its timestep t = 1..T; `COEFFICIENTS` numbers. */
 export function exampleCoefficients(
   schedule: Schedule,
   { prediction, variance }: Parameterization,
@@ -109,7 +109,7 @@ export function exampleLosses(
   const simple = () => meanOverDims(tf.squaredDifference(output, target));
   if (objective.loss === 'simple') return simple();
 
-  /** In the hybrid loss the bound trains the variance only. */
+  /** In the hybrid loss the bound trains only the variance. */
   const meanOutput = objective.loss === 'hybrid' ? stopGradient(output) : output;
   const xhat0 = combine('xhat0Xt', xt, 'xhat0Output', meanOutput);
   const mean = combine('meanX0', xhat0, 'meanXt', xt);
@@ -124,7 +124,7 @@ export function exampleLosses(
   const decoder = discretizedNegativeLogLikelihood(x0, mean, logVariance);
   const isFirst = of('isFirst');
   const nats = tf.add(tf.mul(tf.sub(1, isFirst), kl), tf.mul(isFirst, decoder));
-  // All T terms of the bound, as if each were like this one.
+  // Scaled to all T terms of the bound, as if each were like this one.
   const bound = tf.mul(meanOverDims(nats), timesteps / Math.LN2) as tf.Tensor1D;
   return objective.loss === 'vlb' ? bound : (tf.add(simple(), tf.mul(bound, HYBRID_WEIGHT)) as tf.Tensor1D);
 }

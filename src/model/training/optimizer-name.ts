@@ -1,5 +1,5 @@
-/** The optimisers by name: apart from them, since help texts need no more. */
+/** The names of the optimisers, in a file of their own because help texts need only these. */
 
 export const OPTIMIZERS = ['adam', 'muon'] as const;
-/** `muon` is Muon for the matrices of hidden layers and Adam for all else. */
+/** `muon` uses Muon for the matrices of hidden layers and Adam for everything else. */
 export type OptimizerName = (typeof OPTIMIZERS)[number];

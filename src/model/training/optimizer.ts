@@ -1,4 +1,4 @@
-/** What moves the weights: Adam (Kingma & Ba 2015) or Muon, and the moving average of them, on flat vectors of parameters. */
+/** Optimisers, which update flat vectors of parameters and their moving average: Adam (Kingma & Ba 2015) or Muon. */
 import type { Engine } from '../../engine/engine.js';
 import type { ParameterSpec } from '../unet-parameters.js';
 import { createMuon, isHiddenMatrix } from './muon.js';
@@ -7,7 +7,8 @@ import { cut, type StepOptions, type TrainerState } from './state.js';
 
 export interface Optimizer {
   /**
-   * One step, in place: parameters, their average and the moments of the state, whose `step` is 1 for the first.
+   * One step, in place: updates the parameters, their average and the moments of the state. The state's `step` is 1 for
+   * the first step.
    */
   step(state: TrainerState, gradient: Float32Array, options: StepOptions): Promise<void>;
   dispose(): Promise<void>;
@@ -66,7 +67,7 @@ export function adamStep(
   { step, learningRate, scale, emaDecay, beta2 = 0.999 }: StepOptions & { readonly step: number },
 ): void {
   const rate = (learningRate * Math.sqrt(1 - beta2 ** step)) / (1 - BETA1 ** step);
-  // The epsilon of the unscaled formula.
+  // The epsilon for the unscaled formula.
   const epsilon = EPSILON * Math.sqrt(1 - beta2 ** step);
   for (let i = 0; i < parameters.length; i++) {
     const g = gradient[i] * scale;
@@ -87,14 +88,14 @@ export function norm(vector: Float32Array): number {
   return Math.sqrt(sum);
 }
 
-/** Rises from 0 so that the average does not remember the random start: min(decay, (1 + step) / (10 + step)). */
+/** Rises from a small value so that the average forgets the random start: min(decay, (1 + step) / (10 + step)). */
 export function emaDecayAt(step: number, decay: number): number {
   return Math.min(decay, (1 + step) / (10 + step));
 }
 
 /**
- * Linear from 0 over the first `warmup` steps, then constant, and over the last `cooldown` of the run down to 0 as 1 - sqrt,
- * which Hägele et al. (2024, arXiv 2405.18392) found to end as low as a cosine over the whole run.
+ * Linear from 0 over the first `warmup` steps, then constant, then down to 0 as 1 - sqrt over the last `cooldown` of
+ * the run. Hägele et al. (2024, arXiv 2405.18392) found that this ends as low as a cosine over the whole run.
  * @param step 1 for the first
  * @param cooldown share of the run, 0..1
  * @param fraction of the run that is done, 0..1

@@ -1,13 +1,13 @@
 /**
- * Where a run starts from when nothing else is said: networks and options by name.
+ * Default networks and options of a run, by name.
  *
- * `paper` is the paper's CIFAR-10 setup (Ho, Jain & Abbeel 2020, appendix B, and their code): 35.7 M parameters, 12 GFLOP
- * for a 32x32 image. It wants a GPU and 800,000 steps. `small` is for two CPU cores and some hours, and differs where that
- * makes it better:
- * - the network is a sixteenth in FLOPs, with attention at 8x8 only;
+ * `paper` is the paper's CIFAR-10 setup (Ho, Jain & Abbeel 2020, appendix B, and their code): 35.7 M parameters, 12
+ * GFLOP for a 32x32 image. It needs a GPU and 800,000 steps. `small` is for two CPU cores and some hours. It differs
+ * where that makes it better:
+ * - the network has a sixteenth of the FLOPs, with attention at 8x8 only;
  * - batches of 32, Muon and a higher learning rate: there is time for few images, so each has to move the weights more;
  * - no dropout: a small network that sees each image twenty times does not overfit;
- * - the learning rate falls at the end, because a short average of the weights does not take all of their noise away;
+ * - the learning rate falls at the end, because a short average of the weights does not remove all of their noise;
  * - the average of the weights is shorter, because the run is;
  * - timesteps are drawn half uniformly in log snr, where an image's bits are (`low-bias`).
  */
@@ -18,7 +18,7 @@ import type { TrainerOptions } from './trainer.js';
 export const PRESETS = ['small', 'paper'] as const;
 export type PresetName = (typeof PRESETS)[number];
 
-/** The options that a preset decides. */
+/** The options that a preset determines. */
 export type PresetOptions = Omit<TrainerOptions, 'side' | 'seed'>;
 
 export interface Preset {
@@ -65,7 +65,10 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   },
 };
 
-/** A `config.json` whose output fits a variance. @throws CodecError('usage') when it sets other channels itself */
+/**
+ * A `config.json` whose output channels fit a variance.
+ * @throws CodecError('usage') when it sets other channels itself
+ */
 export function withVariance(
   config: Readonly<Record<string, unknown>>,
   variance: Variance,

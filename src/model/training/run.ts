@@ -1,32 +1,35 @@
-/** A training run: steps until it is to stop, and what happens in between. Knows the clock; the trainer does not. */
+/**
+ * A training run: takes steps until it has to stop, and does periodic tasks in between. It knows the clock; the trainer
+ * does not.
+ */
 import type { StepReport, Trainer } from './descent.js';
 
-/** Where a run's images come from: a pure function of the step, so that a run can be taken up anywhere. */
+/** The source of a run's images. It depends only on the step, so that a run can be resumed anywhere. */
 export interface BatchSource {
   /** Crops for one step (numbered from 0): count * side * side * 3 grey levels. */
   batch(step: number, count: number): Promise<Uint8Array>;
 }
 
 export interface RunLimits {
-  /** Steps in all, those of earlier sessions included. */
+  /** Total steps, including those of earlier sessions. */
   readonly steps?: number | undefined;
-  /** Seconds of training in all, those of earlier sessions included. */
+  /** Total seconds of training, including those of earlier sessions. */
   readonly seconds?: number | undefined;
 }
 
 export interface RunProgress extends StepReport {
-  /** Seconds of training in all. */
+  /** Total seconds of training. */
   readonly seconds: number;
-  /** Images per second, lately. */
+  /** Recent images per second. */
   readonly imagesPerSecond: number;
   /** Loss and gradient norm, smoothed over about the last 100 steps. */
   readonly smoothLoss: number;
   readonly smoothGradientNorm: number;
-  /** Share of the run that is done, 0..1; 0 without limits. */
+  /** Fraction of the run that is done, 0..1; 0 without limits. */
   readonly fraction: number;
 }
 
-/** Things to do every so often, in seconds; awaited, and not counted as training time. */
+/** A periodic task, with its interval in seconds. It is awaited and does not count as training time. */
 export interface Recurring {
   readonly every: number;
   run(progress: RunProgress): Promise<void>;
@@ -34,7 +37,7 @@ export interface Recurring {
 
 export type StopReason = 'steps' | 'time' | 'signal';
 
-/** Weight of the newest value in what is smoothed. */
+/** Weight of the newest value in smoothed values. */
 const SMOOTHING = 0.01;
 
 /**
@@ -75,7 +78,7 @@ export async function runTraining(
   for (;;) {
     const reason = stopReason();
     if (reason !== undefined || next === undefined) {
-      // What was fetched ahead may fail; nobody needs it any more.
+      // A batch that was fetched ahead may fail; it is no longer needed.
       await next?.catch(() => {});
       return { reason: reason ?? 'steps', seconds };
     }

@@ -1,4 +1,4 @@
-/** The state of a training run: vectors with all parameters, one after the other. */
+/** The state of a training run: vectors with all parameters, concatenated. */
 import { type HostTensor, sizeOf } from '../../engine/engine.js';
 import type { UNetConfig } from '../config.js';
 import type { Schedule } from '../schedule.js';
@@ -6,26 +6,26 @@ import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { initialize } from './initialization.js';
 import { createTimestepSampler, type TimestepOptions } from './timesteps.js';
 
-/** All that a run is; vectors hold the parameters one after the other, as `listParameters` has them. */
+/** The complete state of a run; vectors hold the parameters concatenated, in the order of `listParameters`. */
 export interface TrainerState {
   /** Steps done. */
   step: number;
   readonly parameters: Float32Array;
-  /** Average of the parameters: what a model is made from. */
+  /** Average of the parameters, from which a model is made. */
   readonly ema: Float32Array;
   /** Moments of Adam. */
   readonly m: Float32Array;
   readonly v: Float32Array;
-  /** Of the timestep sampler. */
+  /** State of the timestep sampler. */
   readonly sampler: Float32Array;
 }
 
-/** What an optimiser is told of a step. */
+/** What an optimiser needs for a step. */
 export interface StepOptions {
   readonly learningRate: number;
-  /** Of the gradient, for clipping. */
+  /** Scale of the gradient, for clipping. */
   readonly scale: number;
-  /** Of the average of the weights. */
+  /** Decay of the weights' average. */
   readonly emaDecay: number;
   /** Decay of Adam's second moment; default 0.999. */
   readonly beta2?: number;
@@ -40,14 +40,17 @@ export function createState(
   return stateFrom(schedule, initialize(listParameters(config), options.seed), options);
 }
 
-/** A state whose weights are given: to train a model further. */
+/** A state with given weights, to train a model further. */
 export function stateFrom(schedule: Schedule, weights: Float32Array, options: TimestepOptions): TrainerState {
   return firstState(weights, createTimestepSampler(options, schedule).state);
 }
 
-/** The state of a training before its first step. @param sampler what its timestep sampler has learnt, where that learns */
+/**
+ * The state of a training run before its first step.
+ * @param sampler what its timestep sampler has learnt, where it learns
+ */
 export function firstState(weights: Float32Array, sampler: Float32Array = new Float32Array(0)): TrainerState {
-  // Threads of an engine read the parameters without copies.
+  // In shared memory, so that threads of an engine read the parameters without copies.
   const parameters = shared(weights);
   return {
     step: 0,

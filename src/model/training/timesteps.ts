@@ -1,14 +1,16 @@
-/** Which timesteps a batch is trained on, and how much each example then counts. */
+/** Chooses the timesteps of a batch and the weight of each example. */
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { type IntegerStream, uniforms } from '../../common/random.js';
 import { type Band, checkBand, wholeRange } from '../bands.js';
 import type { Schedule } from '../schedule.js';
 
 /**
- * `uniform`: all alike (Algorithm 1). `importance`: in proportion to the root of the mean squared loss seen at t, examples
- * weighted by the inverse, so that the loss stays the same on average (Nichol & Dhariwal 2021, section 3.3).
- * `low-bias`: half uniform, half uniform in log snr, unweighted: more of the small t, where an image's bits are.
- * `low-noise`: seven eighths like that, but only where snr >= 1/4, an eighth uniform: a photograph has next to no bits beyond.
+ * `uniform`: all alike (Algorithm 1). `importance`: in proportion to the root of the mean squared loss seen at t, with
+ * examples weighted by the inverse, so that the loss stays the same on average (Nichol & Dhariwal 2021, section 3.3).
+ * `low-bias`: half uniform, half uniform in log snr, unweighted. It draws more of the small t, where an image's bits
+ * are.
+ * `low-noise`: seven eighths like that but only where snr >= 1/4, and one eighth uniform. A photograph has almost no
+ * bits beyond.
  * `log-snr`: uniform in log snr. The loss of a network that predicts noise is then the rate, up to scale.
  */
 export const TIMESTEP_SAMPLINGS = ['uniform', 'importance', 'low-bias', 'low-noise', 'log-snr'] as const;
@@ -17,22 +19,23 @@ export type TimestepSampling = (typeof TIMESTEP_SAMPLINGS)[number];
 export interface TimestepSampler {
   /** `count` timesteps 1..T with the weights of their losses (1 on average over the timesteps drawn). */
   sample(stream: IntegerStream, count: number): { timesteps: number[]; weights: number[] };
-  /** Tells what losses came of them. */
+  /** Reports the losses at the drawn timesteps. */
   update(timesteps: readonly number[], losses: readonly number[]): void;
-  /** What it has learnt, for a checkpoint. */
+  /** The learnt state, for a checkpoint. */
   readonly state: Float32Array;
 }
 
 /** How timesteps are drawn. */
 export interface TimestepOptions {
   readonly timestepsSampling: TimestepSampling;
-  /** Only from these, by `log-snr`. */
+  /** Restricts the timesteps to a band; only for `log-snr`. */
   readonly band?: Band;
 }
 
 /**
  * @param state of a sampler of the same kind and schedule, from a checkpoint
- * @throws CodecError('model') where it is of another; 'usage' for a band by another sampling than `log-snr`, or beyond the schedule
+ * @throws CodecError('model') where the state belongs to another sampler; 'usage' for a band with another sampling than
+ *   `log-snr`, or outside the schedule
  */
 export function createTimestepSampler(
   { timestepsSampling: kind, band }: TimestepOptions,
@@ -66,15 +69,15 @@ function createFixedSampler(probabilities: Float64Array): TimestepSampler {
   };
 }
 
-/** Of `low-noise`: where the noise is twice as strong as the picture's scale. */
+/** Limit of `low-noise`: the noise is twice as strong as the picture's scale. */
 const LEAST_SNR = 0.25;
 
-/** Losses of each timestep that are remembered. */
+/** Number of recent losses kept for each timestep. */
 const HISTORY = 10;
 /** Share of uniform sampling once the history is full. */
 const UNIFORM_SHARE = 0.001;
 
-/** The state holds for each timestep how many losses were seen, up to HISTORY, and the last ones, newest first. */
+/** For each timestep the state holds the number of losses seen, up to HISTORY, and the most recent losses, newest first. */
 function createImportanceSampler(timesteps: number, from?: Float32Array): TimestepSampler {
   const width = HISTORY + 1;
   const state = from ?? new Float32Array(timesteps * width);
@@ -122,14 +125,14 @@ function uniform(timesteps: number, last: number): Float64Array {
   return new Float64Array(timesteps).fill(1 / last, 0, last);
 }
 
-/** Over 1..last, half uniform and half uniform in log snr. */
+/** Half uniform and half uniform in log snr, over 1..last. */
 function lowBias(schedule: Schedule, last: number): Float64Array {
   return mixture(0.5, uniform(schedule.timesteps, last), uniformInLogSnr(schedule, { least: 1, most: last }));
 }
 
-/** Over a band. */
+/** Uniform in log snr over a band. */
 export function uniformInLogSnr({ timesteps, snr }: Schedule, { least, most }: Band): Float64Array {
-  // The step from x_1 to x_0 is infinitely long in log snr; it gets what the step before it has.
+  // The step from x_1 to x_0 is infinitely long in log snr; it gets the length of the step before it.
   const length = (t: number) => Math.log(snr[Math.max(t, 2) - 1] / snr[Math.max(t, 2)]);
   const lengths = Float64Array.from({ length: timesteps }, (_, i) => (i + 1 >= least && i < most ? length(i + 1) : 0));
   const total = lengths.reduce((sum, value) => sum + value, 0);

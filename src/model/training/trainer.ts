@@ -1,8 +1,9 @@
 /**
- * Training step by step (Algorithm 1). A step is a function of the state and the images alone: noise, timesteps and dropout
- * come from streams named after the seed and the step, so a run that is taken up again goes on as if never interrupted.
+ * Trains a network step by step (Algorithm 1). A step depends only on the state and the images: noise, timesteps and
+ * dropout come from streams named after the seed and the step. So a resumed run continues as if it had never been
+ * interrupted.
  *
- * A batch is cut into parts (`parts.ts`), whose gradients are summed in their order (`descent.ts`).
+ * A batch is cut into parts (`parts.ts`), whose gradients are summed in order (`descent.ts`).
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../common/errors.js';
@@ -20,20 +21,20 @@ import { createState, type TrainerState } from './state.js';
 import { createTimestepSampler, type TimestepOptions } from './timesteps.js';
 
 export interface TrainerOptions extends Objective, TimestepOptions, Omit<DescentOptions, 'beta2'> {
-  /** Images of a step. */
+  /** Images per step. */
   readonly batch: number;
   /** Width and height of the images in pixels, a multiple of the network's stride. */
   readonly side: number;
   /** Share of activations dropped in each residual block, 0..1. */
   readonly dropout: number;
-  /** Name of all random numbers of the run. */
+  /** Name of all the run's random numbers. */
   readonly seed: string;
 }
 
 const REMEDY = 'go on from the last checkpoint with a lower `learningRate` or a longer `warmup`';
 
 /**
- * @param state to go on from; default a fresh one
+ * @param state to continue from; default a fresh one
  * @throws CodecError('usage') for options that do not fit each other or the network
  */
 export async function createTrainer(
@@ -61,7 +62,7 @@ export async function createTrainer(
   const descent = await createDescent(engine, parameters, options, state, REMEDY);
   const sampler = createTimestepSampler(options, schedule, state.sampler);
 
-  /** The inputs of one part but for the parameters. */
+  /** The inputs of one part, without the parameters. */
   function prepare(images: Uint8Array, first: number, timesteps: number[], weights: number[]): Float32Array[] {
     const x0 = imagesOf(images, first, part, side * side * CHANNELS);
     const name = `${options.seed}/${state.step}/${first}`;
@@ -81,7 +82,7 @@ export async function createTrainer(
     checkImages(images, options);
     const stream = integerStream(`${options.seed}/${state.step}/timesteps`);
     const { timesteps, weights } = sampler.sample(stream, batch);
-    // Each part starts as soon as it is prepared; the engine works on it while the next one is.
+    // Each part starts as soon as it is prepared. The engine works on it while the next one is being prepared.
     const runs: Promise<Float32Array[]>[] = [];
     for (let first = 0; first < batch; first += part) {
       runs.push(compiled.run([...prepare(images, first, timesteps, weights), ...descent.weights]));
@@ -102,7 +103,7 @@ export async function createTrainer(
   };
 }
 
-/** Losses per example, of inputs x0, noise, timesteps, coefficients and dropout's masks. */
+/** Losses per example, from the inputs x0, noise, timesteps, coefficients and the masks of dropout. */
 function lossesOf(
   config: UNetConfig,
   parameters: readonly ParameterSpec[],
@@ -124,7 +125,7 @@ function lossesOf(
   };
 }
 
-/** 0 with the probability of dropping, else what keeps the mean. */
+/** 0 with the dropout probability, otherwise the factor that preserves the mean. */
 function dropoutMask(stream: IntegerStream, size: number, probability: number): Float32Array {
   const kept = 1 / (1 - probability);
   const mask = new Float32Array(size);

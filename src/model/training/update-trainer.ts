@@ -1,8 +1,8 @@
 /**
- * Trains an update (`../update.ts`) of a network that stays as it is. An example is a picture at x_t, of which the network is asked once,
- * and some later states of it, for each of which the update is to say what the picture is.
+ * Trains an update (`../update.ts`) for a network that is not changed. An example is a picture at x_t, at which the
+ * network is asked once, and some later states of it. For each of these the update has to predict the picture.
  *
- * As with `trainer.ts`, a step is a function of the state and the images alone, and does not depend on the number of threads.
+ * As in `trainer.ts`, a step depends only on the state and the images, and not on the number of threads.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { integerStream, uniforms } from '../../common/random.js';
@@ -35,11 +35,11 @@ export interface FrozenNetwork {
 }
 
 export interface UpdateTrainerOptions {
-  /** Images of a step. */
+  /** Images per step. */
   readonly batch: number;
   /** Width and height of the images in pixels, a multiple of the network's stride. */
   readonly side: number;
-  /** Name of all random numbers of the run. */
+  /** Name of all the run's random numbers. */
   readonly seed: string;
 }
 
@@ -53,34 +53,37 @@ const DESCENT: DescentOptions = {
   beta2: 0.99,
 };
 
-/** Of the timesteps, as shares of T: from the least noise to the most. */
+/** Range of the timesteps, as shares of T, from the least noise to the most. */
 const NOISE_SHARES = [0.005, 0.6] as const;
-/** Later states of an example. */
+/** Later states per example. */
 const DRAWS = 3;
-/** Of a later state, ln(snr_s / snr_t). */
+/** Range of ln(snr_s / snr_t) of a later state. */
 const LOG_RATIOS = [0.08, Math.log(4)] as const;
-/** Squared errors below that of a tenth of a grey level are taken for that: a white picture may have none. */
+/** A squared error below that of a tenth of a grey level is raised to it, because a white picture may have none. */
 const LEAST_ERROR = (0.1 / 127.5) ** 2;
-/** Numbers of an example's evaluation, and of a later state. */
+/** Numbers per evaluation of an example, and per later state. */
 const COEFFICIENTS = 4;
 const SCALES = 3;
 const LEVELS = 2;
 
-/** The widths that updates are trained with. @param features channels of the network's last features */
+/**
+ * The layer widths used in training.
+ * @param features channels of the network's last features
+ */
 export function updateShapeFor(features: number): UpdateShape {
   return { features, kept: 12, width: 16 };
 }
 
-/** Of a new run. */
+/** The state of a new run. */
 export function createUpdateState(shape: UpdateShape, { seed }: Pick<UpdateTrainerOptions, 'seed'>): TrainerState {
   return firstState(initialize(listUpdateParameters(shape), `${seed}/update`));
 }
 
 /**
  * @param shape widths of the update
- * @param state to go on from; default a fresh one
- * @throws CodecError('model') for a network that no update can be made for; its steps throw it where the network gives something
- *   else than finite numbers
+ * @param state to continue from; default a fresh one
+ * @throws CodecError('model') for a network that cannot have an update; its steps throw it where the network gives
+ *   numbers that are not finite
  */
 export async function createUpdateTrainer(
   engine: Engine,
@@ -114,7 +117,7 @@ export async function createUpdateTrainer(
   const [least, most] = NOISE_SHARES.map((share) => Math.max(1, Math.round(share * schedule.timesteps)));
   const probabilities = uniformInLogSnr(schedule, { least, most });
 
-  /** What the network says of each part. */
+  /** Runs the network on each part. */
   async function evaluate(images: Uint8Array, timesteps: readonly number[]): Promise<Evaluated[]> {
     const evaluated: Promise<Evaluated>[] = [];
     for (let first = 0; first < batch; first += part) {
@@ -136,7 +139,10 @@ export async function createUpdateTrainer(
     return Promise.all(evaluated);
   }
 
-  /** Inputs for the later states of a part: scales and levels of all first ones, then of all second ones. */
+  /**
+   * Inputs for the later states of a part: scales and levels of the first later states of all examples, then of the
+   * second ones, and so on.
+   */
   function drawLater(first: number, timesteps: readonly number[]): Float32Array[] {
     const uniform = uniforms(integerStream(`${seed}/${state.step}/${first}/ratios`));
     const later = Array.from({ length: DRAWS }, () => timesteps)
@@ -185,10 +191,10 @@ export async function createUpdateTrainer(
   };
 }
 
-/** A part of a batch, and what the network says of it. */
+/** A part of a batch, and the network's results for it. */
 interface Evaluated {
   readonly x0: Float32Array;
-  /** Of x_t. */
+  /** The noise in x_t. */
   readonly noise: Float32Array;
   readonly xhat0: Float32Array;
   readonly features: Float32Array;
@@ -197,8 +203,8 @@ interface Evaluated {
 }
 
 /**
- * How much each example counts: the root of snr_t over the network's error, between counting errors in pixels and in standard deviations
- * of the noise. An update that does nothing has a loss of 1.
+ * The weight of each example: the root of snr_t over the network's squared error. This is between counting errors in
+ * pixels and in standard deviations of the noise. An update that does nothing has a loss of 1.
  */
 function weigh(snrs: readonly number[], errors: readonly number[]): number[] {
   const floored = errors.map((error) => Math.max(error, LEAST_ERROR));
@@ -207,14 +213,14 @@ function weigh(snrs: readonly number[], errors: readonly number[]): number[] {
   return weights.map((weight) => weight / mean);
 }
 
-/** Of x_t = signal x0 + noise n, and of xhat0 from x_t and the network's output. */
+/** Coefficients of x_t = signal x0 + noise n, and of xhat0 as a function of x_t and the network's output. */
 function coefficientsOf(schedule: Schedule, { prediction }: Parameterization, t: number): number[] {
   const abar = schedule.alphasCumprod[t];
   const { xt, output } = x0Coefficients(schedule, prediction, t);
   return [Math.sqrt(abar), Math.sqrt(1 - abar), xt, output];
 }
 
-/** As {@link compileEvaluation}, each example by the network that its timestep is for. */
+/** Like {@link compileEvaluation}, but each example is evaluated by the network for its timestep. */
 function openEvaluations(engine: Engine, network: UNet, image: readonly number[]) {
   const compiled = makeByBand(network, (ofBand) => compileEvaluation(engine, ofBand, image));
   return {
@@ -235,7 +241,7 @@ function openEvaluations(engine: Engine, network: UNet, image: readonly number[]
   };
 }
 
-/** @param rows how many there are */
+/** @param rows number of rows */
 function copyRow(from: Float32Array, to: Float32Array, row: number, rows: number): void {
   const size = from.length / rows;
   to.set(from.subarray(row * size, (row + 1) * size), row * size);
@@ -268,7 +274,7 @@ function lossesOf(shape: UpdateShape): (inputs: tf.Tensor[], weights: tf.Tensor[
   return ([x0, noise, xhat0, features, later, scales, levels], weights) => {
     const [ofU, ofY, ofOutput] = columnsOf(scales, SCALES);
     const error = repeat(tf.sub(x0, xhat0));
-    // How far u and y_t are from xhat0, in standard deviations of their noise.
+    // Differences of u and y_t from xhat0, in standard deviations of their noise.
     const u = tf.add(tf.mul(ofU, error), later);
     const y = tf.add(tf.mul(ofY, error), repeat(noise));
     const observed = tf.concat([repeat(xhat0), u, y], 3);
@@ -278,7 +284,7 @@ function lossesOf(shape: UpdateShape): (inputs: tf.Tensor[], weights: tf.Tensor[
   };
 }
 
-/** Of a matrix [N, count] each column, [N, 1, 1, 1]. */
+/** Each column of a matrix [N, count], as [N, 1, 1, 1]. */
 function columnsOf(matrix: tf.Tensor, count: number): tf.Tensor[] {
   return tf.split(matrix, count, 1).map((column) => tf.reshape(column, [-1, 1, 1, 1]));
 }

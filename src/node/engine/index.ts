@@ -1,4 +1,4 @@
-/** Opening engines by name. */
+/** Opens engines by name. */
 import { checkOptions, checkText } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { checkDevice, type Device, type Engine, type EngineName, type Precision } from '../../engine/engine.js';
@@ -7,17 +7,20 @@ import { THREADS } from './onnx-runtime.js';
 import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
 import { openWasmEngine } from './wasm.js';
 
-/** How an engine is opened. */
+/** Options for opening an engine. */
 export interface EngineOptions {
-  /** Threads of the onnx engine; default one per core. */
+  /** Number of threads of the onnx engine; default one per core. */
   readonly threads?: number | undefined;
-  /** Of the onnx engine, which `auto` then is; default the CPU. */
+  /** Device of the onnx engine; with a device, `auto` means onnx. Default: the CPU. */
   readonly device?: Device | undefined;
-  /** Of products on a GPU; default fp32. */
+  /** Precision of products on a GPU; default fp32. */
   readonly precision?: Precision | undefined;
-  /** Told when the device or the package onnxruntime-node is not there and what is slower takes its place: one line, and why. */
+  /**
+   * Called with a one-line explanation when the device or the package onnxruntime-node is missing and something slower
+   * takes its place.
+   */
   readonly onFallback?: (message: string) => void;
-  /** How optional packages are loaded; default `import`. */
+  /** Loads optional packages; default `import`. */
   readonly load?: Importer;
 }
 
@@ -30,10 +33,10 @@ const ENGINE_ARGUMENTS = {
 } as const;
 
 /**
- * Opens an engine. `auto` is tensorflow where it is installed and has a GPU, else onnx, else wasm; the engine's name and
- * description say which it became.
- * @throws CodecError('engine') when a named engine is not installed; 'usage' for an unknown name, and a device of an engine
- *   other than onnx, and fp16 without a GPU
+ * Opens an engine. `auto` is tensorflow where it is installed and has a GPU, otherwise onnx, otherwise wasm; the
+ * engine's name and description say which it is.
+ * @throws CodecError('engine') when a named engine is not installed; 'usage' for an unknown name, for a device of an
+ *   engine other than onnx, and for fp16 without a GPU
  */
 export async function openEngine(name: EngineName | 'auto' = 'auto', options: EngineOptions = {}): Promise<Engine> {
   checkText('engine', name);

@@ -1,9 +1,9 @@
-/** Loading onnxruntime-node, which is an optional dependency. */
+/** Loads onnxruntime-node, which is an optional dependency. */
 import { createRequire } from 'node:module';
 import { CodecError } from '../../common/errors.js';
 import './no-telemetry.js';
 
-/** How many threads can be asked for. */
+/** Allowed numbers of threads. */
 export const THREADS = { type: 'number', integer: true, least: 1, most: 1024 } as const;
 
 export interface OnnxRuntime {
@@ -13,7 +13,7 @@ export interface OnnxRuntime {
 
 /**
  * @param need what needs it, for the message
- * @param instead what else can be done, for the message
+ * @param instead alternatives, for the message
  * @throws CodecError('engine') when it is not installed or does not load here
  */
 export async function loadOnnxRuntime(need: string, instead = ''): Promise<OnnxRuntime> {
@@ -21,7 +21,7 @@ export async function loadOnnxRuntime(need: string, instead = ''): Promise<OnnxR
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     throw new CodecError(
       'engine',
-      // Its install script fetches CUDA libraries, and where that fails npm leaves an optional package out.
+      // Its install script fetches CUDA libraries. If that fails, npm leaves the optional package out.
       `${need} needs the package onnxruntime-node, which does not load here (${reason}); run "npm install --ignore-scripts onnxruntime-node"${instead}`,
       { cause },
     );

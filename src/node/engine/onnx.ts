@@ -1,4 +1,4 @@
-/** The `onnx` engine: tfjs functions traced once into ONNX graphs and run by onnxruntime-node at native speed. */
+/** The `onnx` engine: traces tfjs functions once into ONNX graphs, and onnxruntime-node runs these at native speed. */
 import { availableParallelism } from 'node:os';
 import type { InferenceSession } from 'onnxruntime-node';
 import { openWorkerPool } from '../../common/worker-pool.js';
@@ -9,14 +9,15 @@ import { threadsOf } from '../worker-pool.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
 
 /**
- * Weights that the copies of a graph on threads of their own may have in sum; with what ONNX Runtime makes of them they take
- * about three times as much memory. Where that is not a copy for each thread, copies have several threads.
+ * Limit for the total size of weights in a graph's copies, one per thread. With what ONNX Runtime derives from them,
+ * they take about three times as much memory. Where the limit does not allow a copy per thread, each copy uses several
+ * threads.
  */
 const POOL_BYTES = 2 ** 29;
 
 const WORKER = new URL('./onnx-worker.js', import.meta.url);
 
-/** Windows of 64x64 that keep a GPU busy. */
+/** Number of 64x64 windows that keep a GPU busy. */
 const GPU_BATCH = 16;
 
 const DEVICE_NAMES: Readonly<Record<Device, string>> = { cpu: 'CPU', cuda: 'CUDA', webgpu: 'WebGPU' };
@@ -26,9 +27,9 @@ export interface OnnxOptions {
   readonly threads?: number | undefined;
   /** Default 'cpu'. */
   readonly device?: Device | undefined;
-  /** Default 'fp32', and on the CPU always. */
+  /** Default 'fp32', and always on the CPU. */
   readonly precision?: Precision | undefined;
-  /** Told when the device is not there and the CPU takes its place. */
+  /** Called when the device is missing and the CPU takes its place. */
   readonly onFallback?: (message: string) => void;
 }
 
@@ -52,16 +53,17 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
   });
 }
 
-/** The device, or the CPU where a graph of one addition does not run on it. */
+/** The device, or the CPU where the device cannot run a graph of one addition. */
 async function deviceAtHand(
   ort: OnnxRuntime['ort'],
   device: Device,
   onFallback: OnnxOptions['onFallback'],
 ): Promise<Device> {
   if (device === 'cpu') return device;
-  // Tensor cores round to ten bits by default, and a file has to decode elsewhere. Read when CUDA's libraries load.
+  // By default, tensor cores round to ten bits, but files must decode on other machines. CUDA's libraries read this
+  // variable when they load.
   if (device === 'cuda') process.env.NVIDIA_TF32_OVERRIDE ??= '0';
-  // ONNX Runtime would tell at length what is told below.
+  // ONNX Runtime would report at length what is reported below.
   ort.env.logLevel = 'fatal';
   try {
     const { run, release } = await openSession(ort, traceProbe(), sessionOptions(1, device));
@@ -79,7 +81,8 @@ function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSessi
   return {
     executionProviders: [device],
     intraOpNumThreads: threads,
-    // Threads that wait for the next part of an operator sleep: spinning takes cores from all else, and is no faster where a core is free.
+    // Threads that wait for the next part of an operator sleep. Spinning takes cores from everything else, and is no
+    // faster where a core is free.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
     interOpNumThreads: 1,
     executionMode: 'sequential',

@@ -1,6 +1,6 @@
 /**
  * The `tensorflow` engine: tfjs on libtensorflow, through @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node. Both
- * download libtensorflow when they are installed, so they are optional: used where somebody has installed them.
+ * download libtensorflow on installation, so they are optional: they are used where the user has installed them.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../../common/errors.js';
@@ -11,26 +11,26 @@ const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const
 
 const BACKEND = 'tensorflow';
 
-/** Windows of 64x64 that keep a GPU busy. */
+/** Number of 64x64 windows that keep a GPU busy. */
 const BATCH = 16;
 
-/** Loads a package by name; tests put a stand-in here. */
+/** Loads a package by name; tests replace it. */
 export type Importer = (name: string) => Promise<unknown>;
 
 interface TfjsNode {
   readonly version?: Record<string, string>;
 }
 
-/** What tfjs-node's backend tells of itself. */
+/** Properties of tfjs-node's backend. */
 interface TensorFlowBackend {
-  /** Whether libtensorflow found a GPU; the package for GPUs runs without one, too. */
+  /** Whether libtensorflow found a GPU; the GPU package also runs without one. */
   readonly isUsingGpuDevice?: boolean;
 }
 
 /** A loaded TensorFlow package. */
 export interface TensorFlowPackage {
   readonly name: string;
-  /** Of the TensorFlow.js that it brings. */
+  /** Version of its TensorFlow.js. */
   readonly version: string;
   /** Whether it computes on a GPU. */
   readonly gpu: boolean;
@@ -44,7 +44,7 @@ export interface TensorFlowPackage {
 export async function loadTensorFlow(load: Importer = (name) => import(name)): Promise<TensorFlowPackage | undefined> {
   for (const name of PACKAGES) {
     let module: TfjsNode;
-    // The package makes its backend tfjs' default when it loads; ours are chosen run by run.
+    // On loading, the package makes its backend tfjs' default; ours are chosen run by run.
     const previous = tf.getBackend();
     try {
       const loaded = (await load(name)) as TfjsNode & { default?: TfjsNode };
@@ -63,7 +63,7 @@ export async function loadTensorFlow(load: Importer = (name) => import(name)): P
   return undefined;
 }
 
-/** Opens the engine. @throws CodecError('engine') when no TensorFlow package is installed, or it is of another tfjs */
+/** Opens the engine. @throws CodecError('engine') when no TensorFlow package is installed, or it uses another tfjs */
 export async function openTensorFlowEngine(load?: Importer): Promise<Engine> {
   const found = await loadTensorFlow(load);
   if (!found) {
@@ -83,7 +83,7 @@ export async function openTensorFlowEngine(load?: Importer): Promise<Engine> {
   return createEagerEngine('tensorflow', BACKEND, description, BATCH);
 }
 
-/** Whether the package itself is not there; a package that lacks its binary or a dependency names another module. */
+/** Whether the package itself is missing; if it lacks its binary or a dependency, the error names another module. */
 function isMissing(cause: unknown, name: string): boolean {
   const { code, message } = cause as { code?: string; message?: string };
   return (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && (message ?? '').includes(`'${name}'`);

@@ -1,4 +1,4 @@
-/** The `wasm` engine: tfjs on its WebAssembly backend. No native code at all; slow, and the same everywhere. */
+/** The `wasm` engine: tfjs on its WebAssembly backend. It needs no native code; it is slow, and the same everywhere. */
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import * as wasm from '@tensorflow/tfjs-backend-wasm';

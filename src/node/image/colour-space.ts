@@ -1,9 +1,9 @@
-/** RGB colour spaces: what their full red, green and blue are, and how samples become light. */
+/** RGB colour spaces: their primaries, and the conversion of samples to linear light. */
 
 /** Chromaticity x, y (CIE 1931). */
 export type Chromaticity = readonly [number, number];
 
-/** What full red, green and blue look like, and all three together. */
+/** Chromaticities of full red, green and blue, and of all three together. */
 export interface Primaries {
   readonly white: Chromaticity;
   readonly red: Chromaticity;
@@ -13,7 +13,7 @@ export interface Primaries {
 
 export interface ColourSpace {
   readonly primaries: Primaries;
-  /** Linear light of a sample, both 0..1. */
+  /** Linear light of a sample; both are in 0..1. */
   readonly linear: (sample: number) => number;
 }
 
@@ -30,7 +30,7 @@ export const DISPLAY_P3: ColourSpace = {
   linear: SRGB.linear,
 };
 
-/** Whether these are chromaticities that colours can be mixed of: in range, and not on one line. */
+/** Whether colours can be mixed from these chromaticities: they are in range, and not collinear. */
 export function arePrimaries({ white, red, green, blue }: Primaries): boolean {
   const inRange = [white, red, green, blue].flat().every((value) => value >= 0 && value <= 1);
   const area = (green[0] - red[0]) * (blue[1] - red[1]) - (blue[0] - red[0]) * (green[1] - red[1]);

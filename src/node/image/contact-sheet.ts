@@ -1,4 +1,4 @@
-/** Sheets of pictures: in a grid with a label under each, or in a table with labels for its rows and columns. */
+/** Sheets of pictures: a grid with a label under each picture, or a table with labels for its rows and columns. */
 import { CodecError } from '../../common/errors.js';
 import { fromRgba } from '../../image/alpha.js';
 import type { RgbImage, Size } from '../../image/image.js';
@@ -7,7 +7,7 @@ import { toSharp } from './write.js';
 
 export interface Tile {
   readonly image: RgbImage;
-  /** One line under the picture, such as '0.12 bits/dim'; no room is left for it where all are empty. */
+  /** One line under the picture, such as '0.12 bits/dim'; where all labels are empty, they take no room. */
   readonly label: string;
 }
 
@@ -15,7 +15,7 @@ export interface Tile {
 const SMALL_SIDE = 192;
 /** Pictures above this side are scaled down to it, unless the caller has another limit. */
 const LARGE_SIDE = 640;
-/** The same for the pictures of a table, of which there are many. */
+/** The same limits for tables, which hold many pictures. */
 const TABLE_SMALL_SIDE = 96;
 const TABLE_LARGE_SIDE = 256;
 const TABLE_GAP = 4;
@@ -45,14 +45,14 @@ export async function contactSheet(tiles: readonly Tile[], largeSide = LARGE_SID
     const left = GAP + (i % columns) * cellWidth;
     const top = GAP + Math.floor(i / columns) * cellHeight;
     const picture = pictures[i];
-    // Pictures stand on the line above their labels.
+    // Pictures are aligned at the bottom, above their labels.
     paste(picture, sheet, left, top + pictureHeight - picture.height);
     writeLabel(label, sheet, left, top + pictureHeight + GAP / 2);
   });
   return sheet;
 }
 
-/** Pixels of the {@link contactSheet} of so many pictures of one size, without labels. */
+/** Size in pixels of the {@link contactSheet} of this many pictures of one size, without labels. */
 export function contactSheetSize(count: number, picture: Size): Size {
   const { width, height } = layGrid(Array(count).fill(thumbnailSize(picture)), []);
   return { width, height };
@@ -70,7 +70,7 @@ function layGrid(pictures: readonly Size[], labels: readonly string[]) {
   return { width, height, columns, cellWidth, cellHeight, pictureHeight };
 }
 
-/** There may be more of them than a function takes arguments. */
+/** Avoids passing all values as arguments, since there may be too many. */
 function max(values: readonly number[]): number {
   return values.reduce((most, value) => Math.max(most, value), 0);
 }
@@ -78,15 +78,15 @@ function max(values: readonly number[]): number {
 /** Pictures of one size in rows. */
 export interface Table {
   readonly rows: readonly (readonly RgbImage[])[];
-  /** To the left of each row; there may be none. */
+  /** Labels to the left of the rows; optional. */
   readonly rowLabels?: readonly string[];
-  /** Above the first columns. */
+  /** Labels above the first columns. */
   readonly columnLabels: readonly string[];
 }
 
 /**
- * Lays out a table of pictures, which are scaled like those of a contact sheet but less; the sheet is white. Its size
- * depends on the labels only by the longest of each kind.
+ * Lays out a table of pictures, which are scaled as on a contact sheet but less; the sheet is white. Of the labels,
+ * only the longest of each kind affects its size.
  */
 export async function labelledTable({ rows, rowLabels = [], columnLabels }: Table): Promise<RgbImage> {
   if (rows.length === 0) throw new CodecError('image', 'a table needs at least one row of pictures');
@@ -107,14 +107,14 @@ export async function labelledTable({ rows, rowLabels = [], columnLabels }: Tabl
   return sheet;
 }
 
-/** Paper, opaque where pictures do not say otherwise. */
+/** A white sheet, opaque outside of transparent pictures. */
 function blankSheet({ width, height }: Size, pictures: readonly RgbImage[]): RgbImage {
   const data = new Uint8Array(width * height * 3).fill(PAPER);
   const isTransparent = pictures.some(({ alpha }) => alpha !== undefined);
   return { width, height, data, ...(isTransparent && { alpha: new Uint8Array(width * height).fill(255) }) };
 }
 
-/** Pixels of the {@link labelledTable} of so many rows and columns of pictures of one size. */
+/** Size in pixels of the {@link labelledTable} with this many rows and columns of pictures of one size. */
 export function tableSize(
   cells: { readonly rows: number; readonly columns: number },
   picture: Size,
@@ -147,7 +147,7 @@ function writeLabel(label: string, sheet: RgbImage, left: number, top: number): 
   });
 }
 
-/** The picture at the size it has on a sheet; the thumbnail of a thumbnail is the same. */
+/** The picture at its size on a sheet; the thumbnail of a thumbnail is the same. */
 export async function thumbnail(image: RgbImage, largeSide = LARGE_SIDE, smallSide = SMALL_SIDE): Promise<RgbImage> {
   const size = thumbnailSize(image, largeSide, smallSide);
   return size.width < image.width || size.height < image.height ? shrunk(image, size) : enlarged(image, size);
@@ -192,7 +192,7 @@ function paste({ width, height, data, alpha }: RgbImage, sheet: RgbImage, left: 
   }
 }
 
-/** The number of columns whose grid comes closest to 3:2, few empty cells counting as an advantage. */
+/** The number of columns whose grid is closest to 3:2, with a preference for few empty cells. */
 function gridColumns(count: number, cellWidth: number, cellHeight: number): number {
   let best = 1;
   let bestCost = Number.POSITIVE_INFINITY;

@@ -1,7 +1,7 @@
 /**
  * A bitmap font for labels: glyphs of 5 x 9 pixels (7 above the baseline, 2 below) for printable ASCII, lower and upper
- * case, without the rarest signs, and a lambda. Drawn here because rendering text through system fonts gives nothing on a machine
- * without fonts, and something else on every other machine.
+ * case, without the rarest characters, and a lambda. System fonts would draw nothing on a machine without fonts, and
+ * something different on every other machine.
  */
 
 export const GLYPH_WIDTH = 5;
@@ -142,7 +142,7 @@ export function textWidth(text: string, scale: number): number {
 }
 
 /**
- * Calls `ink` for every pixel of a line of text whose top left corner is (0, 0). A character that the font lacks is
+ * Calls `ink` for every pixel of a line of text whose top left corner is (0, 0). Characters that the font lacks are
  * drawn as '?'.
  */
 export function drawText(text: string, scale: number, ink: (x: number, y: number) => void): void {

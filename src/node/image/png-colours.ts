@@ -1,17 +1,17 @@
 /**
- * What a PNG file says of its colours besides an ICC profile, which libvips follows by itself.
+ * A PNG file's information about its colours, except for ICC profiles, which libvips handles itself.
  *
- * The order of precedence is that of the PNG specification (third edition, section 4.3): cICP, iCCP, sRGB, gAMA with cHRM.
- * Where the specification leaves a choice, it is made as Chromium makes it.
+ * The order of precedence follows the PNG specification (third edition, section 4.3): cICP, iCCP, sRGB, gAMA with cHRM.
+ * Where the specification leaves a choice, we follow Chromium.
  */
 import { crc32 } from 'node:zlib';
 import { CodecError } from '../../common/errors.js';
 import { arePrimaries, type ColourSpace, D65, DISPLAY_P3, type Primaries, SRGB } from './colour-space.js';
 
 /**
- * The colour space that a PNG file's samples are in.
- * @returns undefined where that is sRGB or an ICC profile's
- * @throws CodecError `image` for colours that cannot be had as 8-bit sRGB, without the file's name
+ * The colour space of a PNG file's samples.
+ * @returns undefined where it is sRGB or given by an ICC profile
+ * @throws CodecError `image` for colours that cannot be converted to 8-bit sRGB, without the file's name
  */
 export function pngColourSpace(bytes: Uint8Array): ColourSpace | undefined {
   const chunks = chunksBeforePixels(bytes);
@@ -23,7 +23,7 @@ export function pngColourSpace(bytes: Uint8Array): ColourSpace | undefined {
 
 const SIGNATURE_BYTES = 8;
 
-/** Content of the chunks before the pixels, by type; damaged ones are left out, as libpng does. */
+/** Contents of the chunks before the pixels, by type; damaged ones are left out, as in libpng. */
 function chunksBeforePixels(bytes: Uint8Array): Map<string, DataView> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const chunks = new Map<string, DataView>();
@@ -42,8 +42,8 @@ function chunksBeforePixels(bytes: Uint8Array): Map<string, DataView> {
 const UNSPECIFIED = 2;
 
 /**
- * cICP: numbers of ITU-T H.273 for primaries and transfer, 0 for RGB, 1 for full range.
- * @returns undefined where there is none or it leaves one of them open
+ * cICP: code points of ITU-T H.273 for primaries and transfer, 0 for RGB, 1 for full range.
+ * @returns undefined where there is none or it leaves one of them unspecified
  */
 function codePointsOf(chunk: DataView | undefined): ColourSpace | undefined {
   if (chunk?.byteLength !== 4) return undefined;
@@ -62,7 +62,7 @@ function codePointsOf(chunk: DataView | undefined): ColourSpace | undefined {
 
 const power = (exponent: number) => (sample: number) => sample ** exponent;
 
-/** Curves of video are those of its screens (ITU-R BT.1886), not those of its cameras. */
+/** The transfer curve of video is that of displays (ITU-R BT.1886), not that of cameras. */
 const VIDEO = power(2.4);
 const H273_TRANSFERS: Readonly<Record<number, ColourSpace['linear']>> = {
   1: VIDEO,
@@ -92,12 +92,12 @@ const H273_PRIMARIES: Readonly<Record<number, Primaries>> = {
   22: { white: D65, red: [0.63, 0.34], green: [0.295, 0.605], blue: [0.155, 0.077] },
 };
 
-/** gAMA and cHRM hold whole numbers of these. */
+/** gAMA and cHRM store integers in this unit. */
 const UNIT = 1 / 100_000;
-/** A gamma this near to 1/2.2 means sRGB, if nothing else is said. */
+/** A gamma this close to 1/2.2 means sRGB, in the absence of other information. */
 const SRGB_GAMMA_TOLERANCE = 0.05;
 
-/** gAMA alone with sRGB's primaries, or with cHRM; that one alone says too little. */
+/** The colour space from gAMA alone, with sRGB's primaries, or from gAMA with cHRM; cHRM alone is not enough. */
 function gammaSpace(gAMA: DataView | undefined, cHRM: DataView | undefined): ColourSpace | undefined {
   const gamma = gAMA?.byteLength === 4 ? gAMA.getUint32(0) * UNIT : 0;
   if (gamma === 0) return undefined;

@@ -1,8 +1,8 @@
 /**
- * Reading pictures: any of six file formats to 8-bit sRGB.
+ * Reads pictures of six file formats as 8-bit sRGB.
  *
- * sharp (libvips) does the decoding and the colour management. This module decides what is accepted, and turns every
- * way in which a file can be bad into one {@link CodecError}.
+ * sharp (libvips) decodes and manages colours. This module decides what is accepted, and reports every fault of a file
+ * as a {@link CodecError}.
  */
 import sharp, { type Metadata } from 'sharp';
 import { checkBytes, checkOptions, checkText } from '../../common/arguments.js';
@@ -13,10 +13,10 @@ import { readRegularFile } from '../read.js';
 import { type ColourSpace, DISPLAY_P3 } from './colour-space.js';
 import { pngColourSpace } from './png-colours.js';
 
-/** Largest picture that is read, in pixels: 8192 x 8192, 192 MB in memory. */
+/** Maximum size of a picture in pixels: 8192 x 8192, 192 MB in memory. */
 export const MAX_INPUT_PIXELS = 2 ** 26;
 
-/** File name extensions of the formats that are read, lower case. A file is recognised by its content, not by these. */
+/** File name extensions of the readable formats, in lower case. Files are recognised by their content, not by these. */
 export const READABLE_EXTENSIONS: readonly string[] = [
   '.png',
   '.jpg',
@@ -30,25 +30,25 @@ export const READABLE_EXTENSIONS: readonly string[] = [
 
 const READABLE_FORMATS = 'PNG, JPEG, WebP, TIFF, GIF or AVIF';
 
-/** sharp's names of the formats that are read; AVIF is told from other HEIF by its compression. */
+/** sharp's names of the readable formats; AVIF is distinguished from other HEIF files by its compression. */
 const SHARP_FORMATS = new Set<string>(['png', 'jpeg', 'webp', 'tiff', 'gif', 'heif']);
 
 export interface ReadImageOptions {
   /**
-   * A CSS colour (name, #rgb, #rrggbb, rgb(), hsl()) to put under transparent pixels. Without it the picture keeps its opacity, as a plane
-   * beside its colours.
+   * A CSS colour (name, #rgb, #rrggbb, rgb(), hsl()) to put under transparent pixels. Without it the picture keeps its
+   * opacity in a plane beside its colours.
    */
   readonly background?: string | undefined;
 }
 
 /**
- * Reads a picture. The first frame of an animation and the first page of a document count; EXIF orientation is
- * applied, and grey, palette, 16-bit and CMYK become 8-bit RGB. Other colours than sRGB are converted to it: those of an
- * embedded ICC profile, and of PNG's cICP, gAMA and cHRM as browsers show them.
+ * Reads a picture: of an animation the first frame, of a document the first page. EXIF orientation is applied, and
+ * grey, palette, 16-bit and CMYK become 8-bit RGB. Colours other than sRGB are converted to it: those of an embedded
+ * ICC profile, and those of PNG's cICP, gAMA and cHRM as browsers show them.
  *
  * @throws CodecError `file` when the file is missing or unreadable; `image` when it is not a picture, is truncated or
- *   corrupt, has more than 2^26 pixels (8192 x 8192), has samples that are not unsigned with 8 or 16 bits, has colours
- *   of high dynamic range by cICP; `usage` when the path is not a string or the background not a colour.
+ *   corrupt, has more than 2^26 pixels (8192 x 8192), has samples other than unsigned with 8 or 16 bits, or has colours
+ *   of high dynamic range by cICP; `usage` when the path is not a string or the background is not a colour.
  */
 export async function readImage(path: string, options: ReadImageOptions = {}): Promise<RgbImage> {
   checkText('path', path, 'a string (`readImageBytes` takes the content of a file)');
@@ -80,15 +80,15 @@ export async function readImageBytes(
   return decodeImage(copy, name, await backgroundOf(options));
 }
 
-/** What is to be done about a transparent picture, where a background can be named. */
+/** Advice for a transparent picture, where the user can name a background. */
 const NAME_BACKGROUND = 'name the colour under them with `background`';
-/** The same elsewhere. */
+/** Advice where the user cannot. */
 export const GIVE_COLOUR = 'give them a colour first, in a program for pictures';
 
 /**
- * Refuses a picture that is transparent: what that should look like is not for us to guess.
+ * Refuses a transparent picture: we cannot guess what it should look like.
  * @param name of the picture in messages
- * @param advice what to do
+ * @param advice what the user can do
  * @throws CodecError `image` for a transparent one
  */
 export function opaque(image: RgbImage, name: string, advice = NAME_BACKGROUND): RgbImage {
@@ -108,7 +108,7 @@ export async function parseColour(text: string): Promise<readonly [number, numbe
       .toBuffer();
     if (pixel[3] === 255) return [pixel[0], pixel[1], pixel[2]];
   } catch {
-    // Reported below, with the colours that are not opaque.
+    // Reported below, together with colours that are not opaque.
   }
   throw invalidArgument('`background`', 'an opaque colour such as white, #fff or #336699', text);
 }
@@ -127,13 +127,13 @@ async function decodeImage(
   const { pixels, width, height, channels } = decoded;
   if (channels === 3) return { width, height, data: new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length) };
   const image = fromRgba(pixels, width);
-  // sharp's own `flatten` would turn the background grey under a grey picture.
+  // sharp's own `flatten` would make the background grey under a grey picture.
   return background ? flatten(image, background) : image;
 }
 
 /** Pixels in 8-bit sRGB with 3 channels, or 4 with opacity. */
 async function decodePixels(bytes: Buffer, path: string) {
-  // 'warning' is what it takes for libjpeg to refuse damaged entropy-coded data.
+  // Only from 'warning' on does libjpeg refuse damaged entropy-coded data.
   const options = { failOn: 'warning', limitInputPixels: MAX_INPUT_PIXELS, autoOrient: true } as const;
   const metadata = await sharp(bytes, options).metadata();
   if (!isReadable(metadata)) {
@@ -142,7 +142,7 @@ async function decodePixels(bytes: Buffer, path: string) {
   const depth = sampleDepth(metadata, path);
   const told = metadata.format === 'png' ? toldColourSpace(bytes, path) : undefined;
   const image = sharp(bytes, { ...options, ignoreIcc: told !== undefined });
-  // sharp takes 16-bit RGB with a profile to Display P3 and leaves it there.
+  // sharp converts 16-bit RGB with a profile to Display P3 and leaves it there.
   const profiled = depth === 'ushort' && metadata.space === 'rgb16' && metadata.hasProfile ? DISPLAY_P3 : undefined;
   const space = told ?? profiled;
   const colourspace = space !== undefined && depth === 'ushort' ? 'rgb16' : 'srgb';
@@ -156,7 +156,7 @@ async function decodePixels(bytes: Buffer, path: string) {
   return { ...info, pixels: toSrgb(samples, info.channels, space) };
 }
 
-/** Samples of other kinds, which TIFF has, do not say which of their values are black and white. */
+/** TIFF has other kinds of samples, but they do not define their values of black and white. */
 function sampleDepth({ depth }: Metadata, path: string): 'uchar' | 'ushort' {
   if (depth === 'uchar' || depth === 'ushort') return depth;
   throw new CodecError(
@@ -165,7 +165,7 @@ function sampleDepth({ depth }: Metadata, path: string): 'uchar' | 'ushort' {
   );
 }
 
-/** By libvips' names. */
+/** Sample types by libvips' names. */
 const OTHER_DEPTHS: Readonly<Record<string, string>> = {
   char: '8 bits, signed',
   short: '16 bits, signed',
@@ -175,7 +175,7 @@ const OTHER_DEPTHS: Readonly<Record<string, string>> = {
   double: 'floating point',
 };
 
-/** What a PNG file says without a profile. */
+/** The colour space that a PNG file states without a profile. */
 function toldColourSpace(bytes: Buffer, path: string): ColourSpace | undefined {
   try {
     return pngColourSpace(bytes);
@@ -198,13 +198,13 @@ function decodingError(path: string, error: unknown): CodecError {
     const limit = `at most ${MAX_INPUT_PIXELS} pixels (8192 x 8192)`;
     return new CodecError('image', `${path}: too large; expected ${limit}, scale it down first`, { cause: error });
   }
-  // libvips reports a line per failed attempt; the last one is the decoder's own verdict, if it has one.
+  // libvips reports a line per failed attempt; the last line is the decoder's own message, if there is one.
   const lines = reason.replace(NO_VERDICT, '').split('\n');
   const verdict = lines.map((line) => line.trim().replace(/:$/, '')).findLast((line) => line !== '');
   const told = verdict === undefined ? '' : ` (${verdict})`;
   return new CodecError('image', `${path}: truncated or corrupt${told}`, { cause: error });
 }
 
-/** What sharp puts before the decoder's words, and libheif's numbers of errors after them. */
+/** sharp's text before the decoder's message, and libheif's error numbers after it. */
 const NO_VERDICT =
   /Input buffer has corrupt header:|Warning treated as error due to failOn setting|\s*\(\d+\.\d+\)\s*$/g;

@@ -1,22 +1,22 @@
 /**
- * From other RGB colour spaces to sRGB: each sample to linear light, the primaries to those of sRGB, and back to samples.
- * Colours that sRGB lacks are cut off at its borders, as browsers do on an sRGB screen.
+ * Converts other RGB colour spaces to sRGB: samples to linear light, primaries to those of sRGB, and back to samples.
+ * Colours outside of sRGB are clipped, as browsers do on an sRGB screen.
  */
 import { inverse, Matrix, solve } from 'ml-matrix';
 import { type Chromaticity, type ColourSpace, D65, type Primaries, SRGB } from './colour-space.js';
 
-/** Steps of linear light; one is at most a twentieth of a step of 8-bit sRGB. */
+/** Steps of linear light; each is at most a twentieth of a step of 8-bit sRGB. */
 const LIGHT_STEPS = 65535;
-/** 8-bit sRGB of so many steps. */
+/** 8-bit sRGB for each of these steps. */
 const ENCODED = Uint8Array.from({ length: LIGHT_STEPS + 1 }, (_, step) => {
   const light = step / LIGHT_STEPS;
   return Math.round(255 * (light <= 0.0031308 ? 12.92 * light : 1.055 * light ** (1 / 2.4) - 0.055));
 });
 
 /**
- * Samples of a colour space as 8-bit sRGB.
+ * Converts samples of a colour space to 8-bit sRGB.
  * @param samples RGB or RGBA, 0..255 or 0..65535 by their type; opacity has no colour space
- * @param space with primaries that `arePrimaries` takes
+ * @param space with primaries that `arePrimaries` accepts
  */
 export function toSrgb(samples: Uint8Array | Uint16Array, channels: number, space: ColourSpace): Uint8Array {
   const most = samples instanceof Uint8Array ? 255 : 65535;
@@ -39,13 +39,13 @@ function encoded(light: number): number {
   return ENCODED[Math.round(LIGHT_STEPS * Math.min(Math.max(light, 0), 1))];
 }
 
-/** From linear light in these primaries to linear light in those of sRGB. */
+/** Matrix from linear light in these primaries to linear light in those of sRGB. */
 function matrixToSrgb(primaries: Primaries): Matrix {
   const adapted = adaptation(primaries.white, D65).mmul(matrixToXyz(primaries));
   return inverse(matrixToXyz(SRGB.primaries)).mmul(adapted);
 }
 
-/** Columns are XYZ of red, green and blue; their sum is that of white, whose Y is 1. */
+/** Columns are XYZ of red, green and blue; they add up to XYZ of white, whose Y is 1. */
 function matrixToXyz({ white, red, green, blue }: Primaries): Matrix {
   const mixed = new Matrix([red, green, blue].map(xyz)).transpose();
   return mixed.mulRowVector(solve(mixed, whitePoint(white)).to1DArray());
@@ -58,7 +58,7 @@ const BRADFORD = new Matrix([
   [0.0389, -0.0685, 1.0296],
 ]);
 
-/** From XYZ under one white to XYZ that look the same under another. */
+/** Matrix from XYZ under one white to XYZ with the same appearance under another. */
 function adaptation(from: Chromaticity, to: Chromaticity): Matrix {
   const response = (white: Chromaticity) => BRADFORD.mmul(whitePoint(white)).to1DArray();
   const [before, after] = [response(from), response(to)];

@@ -1,4 +1,4 @@
-/** Writing pictures, losslessly and without metadata: what the decoder made is what the file holds. */
+/** Writes pictures, losslessly and without metadata: files hold exactly what the decoder made. */
 import { extname } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { checkArgument, checkList, checkObject } from '../../common/arguments.js';
@@ -6,7 +6,7 @@ import { CodecError, invalidArgument } from '../../common/errors.js';
 import { toRgba } from '../../image/alpha.js';
 import { checkImage, type RgbImage, type Size } from '../../image/image.js';
 
-/** Formats pictures are written in. Lossy ones are left out: they would add an error of their own to the codec's. */
+/** Formats for writing pictures. Lossy ones are excluded: they would add their own error to the codec's. */
 export type OutputFormat = 'png' | 'webp' | 'tiff';
 
 const FORMAT_OF_EXTENSION: Readonly<Record<string, OutputFormat>> = {
@@ -19,11 +19,11 @@ const FORMAT_OF_EXTENSION: Readonly<Record<string, OutputFormat>> = {
 const OUTPUT_FORMAT = { type: 'choice', choices: ['png', 'webp', 'tiff'] } as const;
 /** WebP's limit on width and height. */
 const MAX_WEBP_SIDE = 16383;
-/** WebP's limit on milliseconds. */
+/** WebP's limit on a frame's duration in milliseconds. */
 const MAX_DELAY = 2 ** 24 - 1;
 
 /**
- * The format a file name asks for.
+ * The format that a file name asks for.
  * @throws CodecError `usage` when its extension is none of .png, .webp, .tif, .tiff
  */
 export function outputFormat(path: string): OutputFormat {
@@ -35,9 +35,11 @@ export function outputFormat(path: string): OutputFormat {
 }
 
 /**
- * The bytes of an image file, lossless but for colours that are fully transparent. The same pixels give the same bytes.
+ * The bytes of an image file. It is lossless except for the colours of fully transparent pixels. The same pixels give
+ * the same bytes.
  * @param image is copied at once
- * @throws CodecError `image` when the format cannot hold a picture of that size; `usage` for what is no picture, and another format
+ * @throws CodecError `image` when the format cannot hold a picture of that size; `usage` for an invalid picture or
+ *   format
  */
 export async function encodeImage(image: RgbImage, format: OutputFormat): Promise<Buffer> {
   checkImage(image);
@@ -54,25 +56,25 @@ export async function encodeImage(image: RgbImage, format: OutputFormat): Promis
   }
 }
 
-/** A picture as sharp takes it. */
+/** A picture in sharp's form. */
 export function toSharp(image: RgbImage): Sharp {
   const { width, height, data, alpha } = image;
   const raw = { width, height, channels: alpha ? 4 : 3 } as const;
-  // Read on another thread, while the caller goes on.
+  // The copy is read on another thread, while the caller goes on.
   return sharp(alpha ? toRgba(image) : new Uint8Array(data), { raw, limitInputPixels: false });
 }
 
-/** A picture of an animation. */
+/** A frame of an animation. */
 export interface Frame {
-  /** All of one size. */
+  /** All frames have the same size. */
   readonly image: RgbImage;
   readonly milliseconds: number;
 }
 
 /**
- * The bytes of an animated WebP file, lossless, that is shown again and again.
+ * The bytes of an animated WebP file, lossless, that loops forever.
  * @param frames at least one; they are copied at once
- * @throws CodecError `image` when the format cannot hold pictures of that size; `usage` for what is not such frames
+ * @throws CodecError `image` when the format cannot hold pictures of that size; `usage` for invalid frames
  */
 export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer> {
   checkList('frames', frames);
@@ -97,7 +99,7 @@ export async function encodeAnimation(frames: readonly Frame[]): Promise<Buffer>
 }
 
 /**
- * Says before long work what would make {@link encodeImage} fail after it.
+ * Reports, before long work, what would make {@link encodeImage} fail afterwards.
  * @throws CodecError `image` when the format cannot hold a picture of that size
  */
 export function checkFits({ width, height }: Size, format: OutputFormat): void {

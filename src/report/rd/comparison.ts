@@ -1,4 +1,4 @@
-/** Codecs beside each other: BD-rates, with intervals over the images, and what they cost. */
+/** Comparisons of codecs: BD-rates, with confidence intervals over the images, and costs. */
 import { CodecError } from '../../common/errors.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import type { BdResult } from '../bd-rate.js';
@@ -13,19 +13,22 @@ import {
   type Measure,
 } from '../rate-curve.js';
 
-/** dB below which a picture is next to nothing: our files begin there, with the bare header. */
+/** PSNR in dB below which a picture shows next to nothing. Curves of our files start with the bare header, below it. */
 export const LEAST_PSNR = 15;
 
-/** A codec that takes part. */
+/** A codec in the comparison. */
 export interface Contender {
   readonly name: string;
   /** For people. */
   readonly label: string;
   readonly kind: 'ours' | 'measured' | 'published' | 'theory' | 'payload';
   readonly mean: readonly CurvePoint[];
-  /** One for each image, unless only the mean is known. */
+  /** One curve for each image, unless only the mean is known. */
   readonly curves?: readonly (readonly CurvePoint[])[];
-  /** Mean curves of resamples of the images, as {@link resamplesOf} has them; where there are curves of some. */
+  /**
+   * Mean curves of resamples of the images, as drawn by {@link resamplesOf}; only where there are curves of single
+   * images.
+   */
   readonly resampled?: () => readonly (readonly CurvePoint[])[];
   readonly family?: Family;
   readonly complexity?: Omit<Complexity, 'source'>;
@@ -33,33 +36,36 @@ export interface Contender {
 }
 
 export interface Comparison {
-  /** Name of the codec that is compared. */
+  /** Name of the test codec. */
   readonly test: string;
   /** Name of a codec of the summary, or label of a published curve. */
   readonly anchor: string;
   readonly measure: Measure;
-  /** Percent, of the mean curves. */
+  /** BD-rate of the mean curves, in percent. */
   readonly bdRate: BdResult | null;
   /**
-   * 95 %, percent: of the BD-rate of the mean curves, over resamples of the images. Null against a published curve: without its images'
-   * own curves the same images cannot be drawn of both, and an interval would be of how hard images are, not of the codecs.
+   * 95 % interval of the BD-rate of the mean curves over resamples of the images, in percent. Null against a published
+   * curve: without a curve for each image, the two codecs cannot be resampled together. An interval would then tell how
+   * much the images vary, not how much the codecs differ.
    */
   readonly interval: readonly [number, number] | null;
-  /** dB, of the mean curves. */
+  /** BD-PSNR or BD-MS-SSIM of the mean curves, in dB. */
   readonly bdQuality: BdResult | null;
-  /** Mean over images of their own BD-rates, percent; null against a published curve, which is a mean. */
+  /** Mean over the BD-rates of single images, percent; null against a published curve, which is a mean. */
   readonly meanOfImages: Average | null;
-  /** BD-rates of the images, percent, in their order; null where curves do not overlap. Empty against a published curve. */
+  /**
+   * BD-rates of the images, percent, in their order; null where curves do not overlap. Empty against a published curve.
+   */
   readonly perImage: readonly (number | null)[];
 }
 
-/** All codecs against one of them. */
+/** All codecs compared with one anchor. */
 export interface Standings {
   /** Label of the anchor. */
   readonly anchor: string;
-  /** Where its curve is from, where others published it. */
+  /** Source of the anchor's curve, where others published it. */
   readonly source: string | null;
-  /** The best by PSNR first, those without a BD-rate by it last. */
+  /** The best by PSNR first, those without a BD-rate by PSNR last. */
   readonly rows: readonly Standing[];
 }
 
@@ -71,7 +77,7 @@ export interface Standing extends Pick<Contender, 'name' | 'label' | 'kind'> {
   readonly secondsPerImage: { readonly encode: number; readonly decode: number } | null;
 }
 
-/** By each measure that both have. */
+/** Compares by each measure that both have. */
 export function compare(test: Contender, anchor: Contender): Comparison[] {
   return (['psnr', 'msSsim'] as const).flatMap((measure): Comparison[] => {
     const [anchored, tested] = [anchor.mean, test.mean].map(seen);
@@ -106,12 +112,12 @@ function intervalOf(test: Contender, anchor: Contender, measure: Measure): [numb
   );
 }
 
-/** The points of a curve that show something. */
+/** Points at `LEAST_PSNR` or above. */
 export function seen<T extends CurvePoint>(points: readonly T[]): T[] {
   return points.filter(({ rmse }) => psnrOfRmse(rmse) >= LEAST_PSNR);
 }
 
-/** Published curves of files. */
+/** Published curves that are sizes of files. */
 export function publishedContenders(published: PublishedSet | undefined): Contender[] {
   const files = published?.curves.filter(({ rate }) => rate === 'file') ?? [];
   return files.map(({ label, points, family, complexity }) => ({
@@ -124,14 +130,15 @@ export function publishedContenders(published: PublishedSet | undefined): Conten
   }));
 }
 
-/** What can be an anchor: a codec or a published curve by its name and its label. */
+/** A possible anchor: a codec or a published curve by its name and its label. */
 export type AnchorChoice = Pick<Contender, 'name' | 'label' | 'kind'>;
 
 /**
  * The codec that others are compared with.
- * @param wanted its name, or a part of its label that no other has; without it the published set's own, or else the first that was measured
+ * @param wanted its name, or a part of its label that no other label has; by default the published set's anchor, or
+ *   else the first codec that was measured
  * @returns undefined where there is none
- * @throws CodecError `usage` where `wanted` is none, or several
+ * @throws CodecError `usage` where `wanted` matches none, or several
  */
 export function chooseAnchor<T extends AnchorChoice>(
   choices: readonly T[],
@@ -155,7 +162,7 @@ export function chooseAnchor<T extends AnchorChoice>(
   );
 }
 
-/** Each codec that has files against the anchor. */
+/** Compares each codec that has files with the anchor. */
 export function standingsOf(
   contenders: readonly Contender[],
   anchor: Contender,
@@ -189,8 +196,8 @@ export function standingsOf(
 }
 
 /**
- * @param means the mean curve of some images, by their places
- * @param count of all images
+ * @param means the mean curve of the images at some indices
+ * @param count number of all images
  */
 export function resampler(
   means: (picked: readonly number[]) => readonly CurvePoint[],

@@ -1,4 +1,4 @@
-/** FID and KID of a run: how far all that a codec decoded is from the originals, as sets. */
+/** FID and KID of a run: how far all decoded pictures of a codec are from the originals, as sets. */
 import { CodecError } from '../../common/errors.js';
 import { evenlySpread } from '../../common/evenly-spread.js';
 import { frechetDistanceOfSets } from '../fid.js';
@@ -7,32 +7,32 @@ import type { RatePoint } from '../rate-point.js';
 import { metricsOf } from './metrics.js';
 import { type FeatureTable, type ImageResult, ourSettings, type RdOptions } from './results.js';
 
-/** Noise levels of our files that are compared, at most: about as many as other codecs have qualities. */
+/** Maximum number of noise levels at which our files are compared: about as many as other codecs have qualities. */
 const LEVELS = 16;
 
-/** A metric of sets along a codec. */
+/** A metric of sets along a codec's curve. */
 export interface SetDistance {
-  /** By its name in `METRICS`. */
+  /** The metric's name in `METRICS`. */
   readonly metric: string;
-  /** By its name in the summary. */
+  /** The codec's name in the summary. */
   readonly codec: string;
-  /** Of all images together. */
+  /** Number of patches of all images together. */
   readonly patches: number;
-  /** Rates rise. */
+  /** In order of rate, ascending. */
   readonly points: readonly SetPoint[];
 }
 
 /** One picture of every image, decoded at equal settings. */
 export interface SetPoint {
-  /** Timestep of ours: that of one image's point; the others' are the nearest they have. */
+  /** Timestep, for ours: that of one image's point; the other images use their nearest timestep. */
   readonly t: number | null;
   readonly quality: number | null;
-  /** Arithmetic means of the pictures compared. */
+  /** Arithmetic means over the compared pictures, here and below. */
   readonly bpp: number;
   readonly bitsPerDim: number;
   readonly meanRmse: number;
   readonly value: number;
-  /** Of KID. */
+  /** For KID. */
   readonly standardError: number | null;
 }
 
@@ -40,12 +40,13 @@ export interface SetPoint {
 export type FeatureReader = (image: ImageResult, network: string) => Promise<FeatureTable>;
 
 /**
- * Compares what was decoded with the originals, codec by codec.
+ * Compares decoded pictures with the originals, codec by codec.
  *
- * The other codecs are compared quality by quality. Ours are compared at up to 16 noise levels, as mean curves are: of each file the point whose
- * timestep is nearest, by its logarithm. Features have no values between points. Left out are lossless codecs, whose distance is 0, and
- * images whose files have no steps, of all codecs.
- * @returns nothing for fewer than two patches
+ * The other codecs are compared quality by quality. Ours are compared at up to 16 noise levels, like mean curves: from
+ * each file comes the point with the nearest timestep, by its logarithm. Features cannot be interpolated between
+ * points. Lossless codecs are left out, since their distance is 0. Images whose files have no steps are left out for
+ * all codecs.
+ * @returns empty for fewer than two patches
  * @throws CodecError `file` for features that do not belong together
  */
 export async function setDistances(
@@ -76,7 +77,7 @@ export async function setDistances(
   return found;
 }
 
-/** A setting, and which point of each image is of it. */
+/** A setting, and the index of its point for each image. */
 interface Level {
   readonly setting: Pick<SetPoint, 't' | 'quality'>;
   readonly places: readonly number[];
@@ -91,7 +92,7 @@ function levelsOf(codec: string, images: readonly ImageResult[]): Level[] {
     }));
   }
   const files = images.map(({ ours }) => ours[codec].points.map(({ t }) => t));
-  // All files have these levels about: they are those of the one with the fewest points.
+  // All files have about the same levels: take those of the file with the fewest points.
   const fewest = files.reduce((a, b) => (b.length < a.length ? b : a));
   const last = Math.max(...files.map((timesteps) => timesteps[timesteps.length - 1]));
   const levels = [...new Set(fewest)].filter((t) => t >= last);
@@ -121,7 +122,7 @@ function meansOf({ places }: Level, codec: string, images: readonly ImageResult[
   };
 }
 
-/** Features of the originals, and of what was decoded at each level; patches of one image make a group. */
+/** Features of the originals, and of the decoded pictures at each level; patches of one image form a group. */
 async function gather(
   images: readonly ImageResult[],
   codec: string,
@@ -149,7 +150,7 @@ async function gather(
   return { originals, decoded, groups };
 }
 
-/** Pictures in an image's table before those of a codec. */
+/** Number of pictures in an image's table before those of a codec. */
 function picturesBefore({ ours, baselines }: ImageResult, codec: string): number {
   let before = 1;
   for (const [name, { points }] of [
@@ -162,7 +163,7 @@ function picturesBefore({ ours, baselines }: ImageResult, codec: string): number
   return before;
 }
 
-/** Copies: a table would stay in memory with them. */
+/** Copies the rows: views would keep the whole table in memory. */
 function rowsOf({ patches, dimensions, rows }: FeatureTable, picture: number): Float32Array[] {
   return Array.from({ length: patches }, (_, i) => {
     const at = (picture * patches + i) * dimensions;

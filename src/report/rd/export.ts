@@ -1,4 +1,4 @@
-/** Results of a run for other programs: `results.json`, curves in CompressAI's form, CSV. */
+/** Results of a run for other programs: `results.json`, curves in CompressAI's format, CSV. */
 import { asFileName } from '../../common/file-name.js';
 import { printable } from '../../common/printable.js';
 import { imageSetName } from '../../data/image-set.js';
@@ -8,13 +8,13 @@ import { metricsOf } from './metrics.js';
 import type { ImageFailure, ImageResult, Run } from './results.js';
 import type { CodecSummary, Summary } from './summary.js';
 
-/** A run with its images and what they come to. */
+/** A run with its images and their summary. */
 export interface Report {
   readonly run: Run;
   readonly images: readonly ImageResult[];
   readonly failed: readonly ImageFailure[];
   readonly summary: Summary;
-  /** FID and KID, where they are asked for. */
+  /** FID and KID, where they were asked for. */
   readonly distances: readonly SetDistance[];
 }
 
@@ -54,7 +54,7 @@ function resultsJson({ run, images, failed, summary, distances }: Report): strin
   });
 }
 
-/** How many images of the run are neither measured nor known to have failed. */
+/** Number of the run's images that are neither measured nor known to have failed. */
 function missingImages(
   { imageCount, shard }: Pick<Run['options'], 'imageCount' | 'shard'>,
   images: readonly ImageResult[],
@@ -64,7 +64,7 @@ function missingImages(
   return expected - images.length - failed.length;
 }
 
-/** A mean curve as CompressAI publishes results. */
+/** A mean curve in the form of CompressAI's published results. */
 function compressAi({ label, kind, mean }: CodecSummary, { run, summary }: Report) {
   const { encode = '', rate } = DESCRIPTIONS[kind];
   const column = (value: (point: CodecSummary['mean'][number]) => number | null) => {
@@ -171,7 +171,7 @@ function distancesCsv({ distances }: Report): string {
   return csv([['metric', 'codec', 'patches', ...header], ...rows]);
 }
 
-/** RFC 4180, with LF; what is not there is empty. */
+/** RFC 4180, with LF; missing values are empty. */
 function csv(rows: readonly (readonly unknown[])[]): string {
   return rows.map((row) => `${row.map(cell).join(',')}\n`).join('');
 }
@@ -181,7 +181,10 @@ function cell(value: unknown): string {
   return value === null || (typeof value === 'number' && !Number.isFinite(value)) ? '' : String(value);
 }
 
-/** With an apostrophe before what a spreadsheet would compute, in the wide form of these signs, too. */
+/**
+ * Puts an apostrophe before text that a spreadsheet would take for a formula, also where the sign has its fullwidth
+ * form.
+ */
 function textCell(value: string): string {
   const text = printable(value).replace(/^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/, "'$&");
   return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

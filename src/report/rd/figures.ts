@@ -1,4 +1,4 @@
-/** The figures of a report: the paper's figure 5, quality over rate, and what files take above an ideal coder. */
+/** The figures of a report: the paper's figure 5, quality over rate, and the overhead of files over an ideal coder. */
 import {
   COLUMN_SIZE,
   FAMILY_COLOURS,
@@ -18,10 +18,10 @@ import { type CodecKind, type CodecSummary, labelOf, type MeanRdPoint, type Summ
 export interface Figure {
   /** File name without extension. */
   readonly name: string;
-  /** What it shows, for the page. */
+  /** Caption for the page. */
   readonly caption: string;
   readonly svg: string;
-  /** The same for a column of a paper, without its title, which a caption is for. */
+  /** The same figure for a column of a paper, without a title, since papers use a caption. */
   readonly column: string;
 }
 
@@ -33,16 +33,16 @@ export const LINES: Readonly<Record<CodecKind, LineKind>> = {
   measured: 'measured',
   payload: 'measured',
 };
-/** Of a curve against the anchor's. */
+/** Number of points on a curve relative to the anchor. */
 const RELATIVE_POINTS = 100;
-/** Up to which rates against the anchor's are drawn. */
+/** Highest rate against the anchor that is drawn, in percent. */
 const MOST_PERCENT = 60;
 const OUR_COLOUR = '#d62728';
 const STEPS: PlotAxis = { title: 'reverse process steps, T - t', type: 'linear' };
 const RMSE: PlotAxis = { title: 'distortion: mean RMSE, grey levels 0..255', type: 'linear', domain: [0, 80] };
 const RATE: PlotAxis = { title: 'rate, bits/dim', type: 'linear' };
 
-/** All figures there is something to draw in: at least a point within their axes. @param published drawn beside, dashed */
+/** All figures that have at least a point within their axes. @param published drawn as dashed lines */
 export function drawFigures(summary: Summary, published?: PublishedSet): Figure[] {
   const { codecs, meanImages: images, standings } = summary;
   const title = `Mean of ${images} image${images === 1 ? '' : 's'}`;
@@ -66,7 +66,9 @@ export function drawFigures(summary: Summary, published?: PublishedSet): Figure[
   ].filter((figure) => figure !== undefined);
 }
 
-/** Distortion and rate over the steps of the reverse process, and over each other; axes linear, as in the paper. */
+/**
+ * Distortion and rate over the steps of the reverse process, and distortion over rate; axes linear, as in the paper.
+ */
 function figure5(
   codecs: readonly CodecSummary[],
   title: string,
@@ -154,7 +156,7 @@ function quality(
   );
 }
 
-/** What BD-rates are means of: each codec's rate against the anchor's, over PSNR. */
+/** The curves that BD-rates are means of: each codec's rate against the anchor's, over PSNR. */
 function relativeRate(
   codecs: readonly CodecSummary[],
   title: string,
@@ -196,20 +198,20 @@ function relativeRate(
   );
 }
 
-/** Where ours are, or else all, and a little more. */
+/** The range of our curves, or of all without ours, plus a margin. */
 function qualityRange(lines: readonly PlotLine[]): [number, number] {
   const ours = lines.filter(({ kind }) => kind === 'ours');
   const all = (ours.length > 0 ? ours : lines).flatMap(({ points }) => points.map(({ x }) => x));
   return [Math.min(...all) - 0.5, Math.max(...all) + 0.5];
 }
 
-/** What is far worse is told by the tables. */
+/** Far worse curves are left to the tables. */
 function relativeRange(lines: readonly PlotLine[]): [number, number] {
   const all = lines.flatMap(({ points }) => points.map(({ y }) => y));
   return [Math.max(-100, Math.min(...all) - 5), Math.min(MOST_PERCENT, Math.max(...all) + 5)];
 }
 
-/** BD-rate over the work of decoding. */
+/** BD-rate over the complexity of decoding. */
 function complexity(
   title: string,
   standings: Standings | null,
@@ -249,7 +251,7 @@ function complexity(
   );
 }
 
-/** Each image's own BD-rates, in order, of the first of ours. */
+/** The BD-rate of each image, in ascending order, for the first of ours. */
 function imagesFigure(summary: Summary): Figure | undefined {
   const { codecs, comparisons } = summary;
   const ours = codecs.find(({ kind }) => kind === 'ours');
@@ -274,7 +276,7 @@ function imagesFigure(summary: Summary): Figure | undefined {
   });
 }
 
-/** Bits of files over what an ideal coder would have needed for the same steps. */
+/** Bits of files relative to what an ideal coder would have needed for the same steps. */
 function overhead(ours: readonly CodecSummary[], title: string): Figure | undefined {
   const lines = ours.map(({ label, mean }) => ({
     label,
@@ -292,7 +294,7 @@ function overhead(ours: readonly CodecSummary[], title: string): Figure | undefi
   });
 }
 
-/** From 1, an ideal coder, or from below that, where a closed loop got, to where the header alone makes it large. */
+/** From 1, an ideal coder, or lower where a closed loop got below it, up to where the header dominates. */
 function overheadRange(lines: readonly PlotLine[]): [number, number] {
   const ratios = lines.flatMap(({ points }) => points.map(({ y }) => y));
   return [Math.min(1, ...ratios), Math.min(10, Math.max(2, ...ratios))];
@@ -329,7 +331,7 @@ function titled(title: string, published: PublishedSet | undefined): string {
     : `${title}; dashed: published, ${published.set}`;
 }
 
-/** Bits per pixel at the right end of the widest curve. */
+/** Highest bits per pixel of all curves. */
 function highest(codecs: readonly CodecSummary[]): number {
   return Math.max(...codecs.flatMap(({ mean }) => mean.map(({ bpp }) => bpp)));
 }

@@ -1,4 +1,4 @@
-/** All curves of one image. */
+/** Measures all curves of one image. */
 
 import { availableParallelism, cpus } from 'node:os';
 import { evenlySpread } from '../../common/evenly-spread.js';
@@ -25,12 +25,14 @@ import {
   type RdOptions,
 } from './results.js';
 
-/** Images of a run, the first of it, whose pictures are kept for the page. */
+/** Number of images, the first of a run, whose pictures are kept for the page. */
 const PICTURED_IMAGES = 64;
-/** Reconstructions that are kept of an image. */
+/** Number of reconstructions kept per image. */
 const PICTURES = 16;
 
-/** Time of ideal coders and of another codec, in that of a file of ours; roughly, to foretell when a run ends. */
+/**
+ * Time of the ideal coders and of another codec, relative to one file of ours; rough, for estimating when a run ends.
+ */
 const IDEAL_WORK = 0.8;
 const BASELINE_WORK = 0.05;
 
@@ -41,25 +43,25 @@ export interface Subject {
   readonly image: RgbImage;
 }
 
-/** What measuring takes besides the options. */
+/** What measuring needs besides the options. */
 export interface Means {
-  /** The model for this image; null for the other codecs alone. */
+  /** The model for this image; null to measure the other codecs alone. */
   model(image: RgbImage): Promise<Model | null>;
-  /** What the model runs on. */
+  /** The engine that the model runs on. */
   engine(): Promise<string | null>;
   readonly measures: Measures;
-  /** Share of the image's work that is done, 0..1. */
+  /** Called with the fraction of the image's work that is done, 0..1. */
   readonly onProgress?: (fraction: number) => void;
 }
 
-/** What was measured of an image, and what is kept beside that. */
+/** The measurements of an image, and the files kept beside them. */
 export interface Measured {
   readonly result: ImageResult;
   readonly features: FeatureTables;
 }
 
 /**
- * Measures an image by every codec of the run.
+ * Measures an image with every codec of the run.
  * @throws CodecError as `encode` does
  */
 export async function measureImage(
@@ -108,7 +110,7 @@ export async function measureImage(
         const { headerBytes, steps, encodeSeconds, networkEvaluations } = file;
         ours[name] = {
           ...{ effort, fileBytes: bytes.length, headerBytes, steps, points, encodeSeconds, networkEvaluations },
-          // That of a picture of more realism is not worked out.
+          // Only for realism 0: the work for pictures of more realism is not computed.
           ...(realism === 0 && { decodingKmac: decoding }),
         };
       }
@@ -147,7 +149,7 @@ export async function measureImage(
   return { result, features };
 }
 
-/** Measures decoded pictures while they are there. */
+/** Measures decoded pictures while they are in memory. */
 async function collectMetrics(original: RgbImage, measures: Measures) {
   const tables = new Map([...(await measures.features(original))].map(([network, rows]) => [network, [...rows]]));
   const patches = new Map([...tables].map(([network, rows]) => [network, rows.length]));
@@ -158,7 +160,7 @@ async function collectMetrics(original: RgbImage, measures: Measures) {
       values.set(point, await measures.of(original, picture));
       features.set(point, await measures.features(picture));
     },
-    /** The points of a curve with what was measured of them; curve by curve, in the order of {@link FeatureTable}. */
+    /** Adds the metrics to a curve's points. Call it curve by curve, in the order of {@link FeatureTable}. */
     complete<P extends RatePoint>(curve: readonly P[]): P[] {
       return curve.map((point) => {
         for (const [network, rows] of features.get(point) ?? []) tables.get(network)!.push(...rows);
@@ -179,7 +181,10 @@ async function collectMetrics(original: RgbImage, measures: Measures) {
   };
 }
 
-/** A function that is told how far a part of the work is, and tells how far all of it is. */
+/**
+ * Combines the progress of parts: returns a function that takes a part's fraction and reports the fraction of the
+ * whole.
+ */
 function shareWork<K extends string>(
   weights: Readonly<Record<K, number>>,
   onProgress: (fraction: number) => void = () => {},
@@ -197,7 +202,7 @@ function processor(): string {
   return `${cpus()[0]?.model.trim()}, ${availableParallelism()} threads`;
 }
 
-/** Keeps reconstructions, in the order of points, until {@link ImagePictures} are made of some of them. */
+/** Keeps reconstructions in the order of points; in the end some of them become {@link ImagePictures}. */
 function createAlbum(original: RgbImage) {
   const part = middleOf(original, PICTURE_SIDE);
   const pictures: RgbImage[] = [];

@@ -1,4 +1,4 @@
-/** Figures and tables of the metrics that a run was asked for. */
+/** Figures and tables of the metrics that were asked for. */
 import { evenlySpread } from '../../common/evenly-spread.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import type { TextTable } from '../text-table.js';
@@ -9,12 +9,12 @@ import { type Metric, type MetricKind, metricKind, PATCH } from './metrics.js';
 import { ourFiles, ourSettings } from './results.js';
 import type { CodecKind, CodecSummary, MeanRdPoint } from './summary.js';
 
-/** Bits per pixel at which tables give metrics. */
+/** Bits per pixel at which tables list metrics. */
 const RATES = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10];
 /** By how much an axis of rates is longer than the curves on it. */
 const MARGIN = 1.08;
 
-/** A metric along a codec, in order of rate. */
+/** Values of a metric for one codec, in order of rate. */
 interface Curve {
   readonly label: string;
   readonly kind: CodecKind;
@@ -27,10 +27,10 @@ interface CurvePoint {
   readonly standardError: number | null;
 }
 
-/** A metric at rates, with the name of its file. */
+/** A table of a metric at several rates, with the name of its file. */
 export type MetricTable = TextTable & { readonly name: string };
 
-/** A figure for each metric: it over bits per pixel. */
+/** A figure for each metric, over bits per pixel. */
 export function drawMetricFigures(report: Report): Figure[] {
   const { meanImages } = report.summary;
   const figures = report.run.options.metrics.map(({ name }): Figure | undefined => {
@@ -52,12 +52,12 @@ export function drawMetricFigures(report: Report): Figure[] {
   return figures.filter((figure) => figure !== undefined);
 }
 
-/** At most so many rates are lines of a figure. */
+/** Maximum number of rates drawn as lines of a figure. */
 const MOST_RATES = 6;
 
 /**
- * A figure for each metric of sets where files were decoded with several realisms: the distance from the originals over the error, a line for each rate
- * (Blau & Michaeli 2019). One realism more is one point on.
+ * A figure for each metric of sets where files were decoded with several realisms: the distance from the originals over
+ * the error, with a line for each rate (Blau & Michaeli 2019). Each further realism is the next point on the line.
  */
 export function drawRealismFigures(report: Report): Figure[] {
   const settings = ourSettings(report.run.options);
@@ -93,7 +93,7 @@ export function drawRealismFigures(report: Report): Figure[] {
           y: { title: `${kind.label}, ${kind.better} is better`, type: 'linear' },
           lines: shown.map((i) => ({
             label: `${first.points[i].bpp.toPrecision(3)} bits/pixel`,
-            // These have dots, and colours enough.
+            // Measured lines have dots, and there are enough colours for them.
             kind: 'measured',
             points: along.map((one) => ({ x: one!.points[i].meanRmse, y: one!.points[i].value })),
           })),
@@ -104,7 +104,7 @@ export function drawRealismFigures(report: Report): Figure[] {
   });
 }
 
-/** A table for each metric: of every codec at rates. */
+/** A table for each metric: every codec at several rates. */
 export function metricTables(report: Report): MetricTable[] {
   return report.run.options.metrics.flatMap((metric): MetricTable[] => {
     const { name } = metric;
@@ -163,7 +163,7 @@ function curvesOf({ summary, distances }: Report, { name, of }: MetricKind): Cur
   });
 }
 
-/** Whether pictures of that PSNR show something, as in figures of it. */
+/** Whether pictures of that PSNR show enough; figures of PSNR use the same limit. */
 function shows(psnr: number): boolean {
   return psnr >= LEAST_PSNR;
 }
@@ -175,7 +175,7 @@ function meanPoints({ mean }: CodecSummary, name: string): CurvePoint[] {
   });
 }
 
-/** Linear in log(rate) between the two points next to it. */
+/** Interpolates linearly in log(rate) between the two neighbouring points. */
 function valueAt(points: readonly CurvePoint[], bpp: number): Omit<CurvePoint, 'bpp'> | undefined {
   const after = points.findIndex((point) => point.bpp >= bpp);
   if (after < 0) return undefined;

@@ -1,4 +1,4 @@
-/** Measures of quality besides PSNR and MS-SSIM that a run is asked for: their names, their networks, and measuring them. */
+/** Quality metrics besides PSNR and MS-SSIM that a run can ask for: names, networks, and measuring. */
 import { hexSha256 } from '../../common/bytes.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { checkOpaque } from '../../image/alpha.js';
@@ -12,12 +12,12 @@ import { type FeatureNetwork, openFeatureNetwork } from '../feature-network.js';
 export interface MetricKind {
   readonly name: string;
   readonly label: string;
-  /** What it is measured on: a picture and its original, or all of them. */
+  /** Whether it compares a picture with its original, or the sets of all pictures. */
   readonly of: 'picture' | 'set';
-  /** Whether it takes a network, which the user names. */
+  /** Whether it needs a network, which the user names. */
   readonly network: boolean;
   readonly better: 'higher' | 'lower';
-  /** Digits after the point, in tables. */
+  /** Digits after the decimal point, in tables. */
   readonly digits: number;
 }
 
@@ -32,34 +32,34 @@ export const METRICS: readonly MetricKind[] = [
 /** A metric of a run. */
 export interface Metric {
   readonly name: string;
-  /** SHA-256 of its network's file, hexadecimal; null where it has none. */
+  /** SHA-256 of its network's file, hexadecimal; null without a network. */
   readonly network: string | null;
 }
 
-/** Sides of the patches that FID and KID are of, as in HiFiC (Mentzer et al. 2020, appendix). */
+/** Side of the patches for FID and KID, as in HiFiC (Mentzer et al. 2020, appendix). */
 export const PATCH = 256;
 
-/** What is known of a metric by its name. */
+/** Properties of a metric by its name. */
 export function metricKind(name: string): MetricKind {
   return METRICS.find((one) => one.name === name)!;
 }
 
-/** Those of a run that are of pictures, or of sets. */
+/** The metrics of a run that apply to pictures, or to sets. */
 export function metricsOf(metrics: readonly Metric[], of: MetricKind['of']): Metric[] {
   return metrics.filter(({ name }) => metricKind(name).of === of);
 }
 
-/** The networks that give features, each once. */
+/** The networks that compute features, each once. */
 export function featureNetworks(metrics: readonly Metric[]): string[] {
   return [...new Set(metricsOf(metrics, 'set').map(({ network }) => network!))];
 }
 
-/** Where the networks are, by their SHA-256. */
+/** Paths of the networks, by their SHA-256. */
 export type NetworkFiles = Readonly<Record<string, string>>;
 
 /**
- * The metrics of a list, `ssimulacra2,lpips=FILE,...`, in the order of {@link METRICS}.
- * @throws CodecError `usage` for what is no such list; `file` for a network that cannot be read
+ * Parses a list of metrics, `ssimulacra2,lpips=FILE,...`, into the order of {@link METRICS}.
+ * @throws CodecError `usage` for anything else; `file` for a network that cannot be read
  */
 export async function parseMetrics(list: string): Promise<{ metrics: Metric[]; files: NetworkFiles }> {
   const asked = new Map<string, string | undefined>();
@@ -85,7 +85,10 @@ export async function parseMetrics(list: string): Promise<{ metrics: Metric[]; f
   return { metrics, files };
 }
 
-/** Patches of 256 x 256 side by side from the origin, and those 128 pixels right of and below them; of a picture that is smaller, all of it. */
+/**
+ * Patches of 256 x 256 side by side from the origin, and again 128 pixels to the right and down. A smaller picture is
+ * one patch.
+ */
 export function patchesOf({ width, height }: Size): Rectangle[] {
   if (Math.min(width, height) < PATCH) return [{ left: 0, top: 0, width, height }];
   return [0, PATCH / 2].flatMap((origin) => {
@@ -100,7 +103,7 @@ export function patchesOf({ width, height }: Size): Rectangle[] {
 }
 
 /**
- * Whether pictures give patches of one size, which a comparison of sets is of.
+ * Checks that pictures give patches of one size, as comparing sets requires.
  * @throws CodecError `usage` when they do not
  */
 export function checkPatches(sizes: readonly Size[]): void {
@@ -112,13 +115,16 @@ export function checkPatches(sizes: readonly Size[]): void {
   );
 }
 
-/** Opened metrics. */
+/** Metrics ready to measure. */
 export interface Measures {
-  /** Each metric of pictures by its name; null where a picture has none: too small, or transparent. */
+  /**
+   * The value of each metric of pictures, by name; null where a picture has none because it is too small or
+   * transparent.
+   */
   of(original: RgbImage, decoded: RgbImage): Promise<Record<string, number | null>>;
   /**
-   * Features of a picture's patches by each network that is asked for them, one after the other.
-   * @throws CodecError `image` for a transparent one
+   * Features of a picture's patches, in order, for each network of features.
+   * @throws CodecError `image` for a transparent picture
    */
   features(image: RgbImage): Promise<ReadonlyMap<string, readonly Float32Array[]>>;
   dispose(): Promise<void>;

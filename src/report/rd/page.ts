@@ -1,4 +1,4 @@
-/** `report.html`: a run on one page that needs nothing else, neither files nor a network. */
+/** `report.html`: a run on one self-contained page that needs neither other files nor a connection. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { counted } from '../../common/counted.js';
@@ -12,13 +12,13 @@ import { type ImageResult, PICTURE_SIDE } from './results.js';
 import type { Summary } from './summary.js';
 import { reportTables, type Table } from './tables.js';
 
-/** Script and style of the page, as files of their own. */
+/** Script and style of the page, kept in separate files. */
 const PARTS = new URL('../../../report-page/', import.meta.url);
 
-/** Characters of pictures that the page may hold. */
+/** Maximum characters of pictures in the page. */
 const MOST_PICTURES = 16 * 2 ** 20;
 
-/** The page. @param published whose table 4 stands beside ours, and whose sources are named */
+/** The page. @param published gives the paper's table 4, shown beside ours, and sources to name */
 export async function reportPage(
   report: Report,
   figures: readonly Figure[],
@@ -92,7 +92,7 @@ ${failed.length === 0 ? [] : html`<p><strong>${counted(failed.length, 'image')} 
 ${missing > 0 && options.shard === null ? html`<p><strong>${counted(missing, 'image')} missing from this report.</strong></p>` : []}`;
 }
 
-/** Files without steps have no place on curves along them. */
+/** Says how many images became files without steps, which mean curves leave out. */
 function drawingsNote({ images, meanImages, codecs }: Summary): string {
   const some = images - meanImages;
   const all = codecs.some(({ kind, mean }) => kind === 'ours' && mean.length === 0);
@@ -144,14 +144,14 @@ function viewerScript(shown: readonly ImageResult[], script: string): Html {
       points: some.map(({ index, picture }) => ({ picture, ...points[index] })),
     };
   });
-  // The one character that could end the element.
+  // Escape the one character that could end the element.
   const json = JSON.stringify(data).replaceAll('<', '\\u003c');
   return html`<script type="application/json" id="viewer-data">${new Html(json)}</script>
 <script type="module">
 ${new Html(script)}</script>`;
 }
 
-/** The first images with pictures that fit. */
+/** The first images with pictures, as many as fit. */
 function picturesWithin(images: readonly ImageResult[], limit: number): ImageResult[] {
   const shown: ImageResult[] = [];
   let size = 0;

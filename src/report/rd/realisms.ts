@@ -1,13 +1,13 @@
-/** With which realisms the files of a run are decoded. */
+/** The realisms with which a run decodes its files. */
 import { invalidArgument } from '../../common/errors.js';
 
-/** More curves of a file than anybody can tell apart. */
+/** More curves than anyone can tell apart. */
 export const MOST_REALISMS = 20;
 
 /**
- * Numbers from 0 to 1 with commas between.
+ * Parses numbers from 0 to 1, separated by commas.
  * @param option for messages
- * @throws CodecError('usage') for anything else, and for one that is there twice
+ * @throws CodecError('usage') for anything else, and for duplicates
  */
 export function parseRealisms(option: string, text: string): number[] {
   const parts = text.split(',').map((part) => part.trim());

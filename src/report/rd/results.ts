@@ -1,4 +1,4 @@
-/** What a rate-distortion run records: options, and for each image the curves that were measured. */
+/** What a rate-distortion run records: options, and the measured curves of each image. */
 import { FORMAT_VERSION } from '../../codec/format/header.js';
 import { DEFAULT_EFFORT } from '../../codec/options.js';
 import type { Selection } from '../../codec/trellis/block-coder.js';
@@ -11,62 +11,62 @@ import type { TheoryPoint } from '../theory.js';
 import type { Metric } from './metrics.js';
 import type { Shard } from './shard.js';
 
-/** What decides the numbers of a run. */
+/** Everything that decides the numbers of a run. */
 export interface RdOptions {
-  /** References to images, as they were named. */
+  /** References to images, as the user named them. */
   readonly images: readonly string[];
-  /** How many images that is in all. */
+  /** Total number of images. */
   readonly imageCount: number;
   readonly shard: Shard | null;
-  /** Name or directory; `none` for the other codecs alone. */
+  /** Name or directory; `none` to measure the other codecs alone. */
   readonly model: string;
-  /** Of the models that can be used: first 12 digits. */
+  /** IDs of the models that may be used: first 12 digits. */
   readonly modelIds: readonly string[];
-  /** One file for each of these ... */
+  /** Each effort ... */
   readonly efforts: readonly number[];
-  /** ... with each of these. */
+  /** ... with each seed gives a file. */
   readonly seeds: readonly number[];
-  /** One curve of each file for each. */
+  /** Each file gives a curve for each realism. */
   readonly realisms: readonly number[];
   readonly selection: Selection;
-  /** Where files end, in grey levels. */
+  /** RMSE at which files end, in grey levels. */
   readonly targetRmse: number;
-  /** Points of a file that are measured besides its bare header; null for all. */
+  /** Measured points of a file besides its bare header; null for all. */
   readonly points: number | null;
   /** Names of codecs, in the order of `BASELINES`. */
   readonly baselines: readonly string[];
   readonly theory: boolean;
-  /** Besides PSNR and MS-SSIM. */
+  /** Metrics besides PSNR and MS-SSIM. */
   readonly metrics: readonly Metric[];
   /** Colour under transparent pixels. */
   readonly background: string | null;
-  /** As asked for. */
+  /** The requested engine. */
   readonly engine: string;
 }
 
-/** `run.json`: what all images of a report have in common. */
+/** `run.json`: what all images of a report share. */
 export interface Run {
   readonly options: RdOptions;
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** A file of ours, cut off at all of its points, and decoded with one realism. */
+/** A file of ours, truncated at each of its points and decoded with one realism. */
 export interface OurCurve {
   readonly effort: number;
   readonly fileBytes: number;
   readonly headerBytes: number;
-  /** fileBytes are 8 headerBytes bits and those of the steps, rounded up to a byte. */
+  /** fileBytes are 8 headerBytes bits plus the bits of the steps, rounded up to a byte. */
   readonly steps: readonly StepSize[];
   readonly points: readonly ProgressivePoint[];
   readonly encodeSeconds: number;
   readonly networkEvaluations: number;
-  /** Thousands of multiply-adds for each pixel of decoding it whole; reports of earlier versions have none. */
+  /** Thousands of multiply-adds per pixel for decoding the whole file; missing in reports of earlier versions. */
   readonly decodingKmac?: number;
 }
 
 /** `images/NNNNN-NAME.json`. */
 export interface ImageResult {
-  /** Position among all images of the run, shards or not, from 0. */
+  /** Position among all images of the run, across all shards, from 0. */
   readonly index: number;
   readonly name: string;
   readonly width: number;
@@ -77,7 +77,7 @@ export interface ImageResult {
   readonly ours: Readonly<Record<string, OurCurve>>;
   readonly baselines: Readonly<Record<string, readonly BaselinePoint[]>>;
   readonly theory: Readonly<Record<string, readonly TheoryPoint[]>>;
-  /** What {@link FeatureTable} has of it, by network; where FID or KID are asked for. */
+  /** Size of its {@link FeatureTable}, by network; only where FID or KID were asked for. */
   readonly features?: Readonly<Record<string, FeatureSize>>;
   readonly machine: Readonly<Record<string, string>>;
   /** Pictures for the page; not in `results.json`. */
@@ -90,9 +90,9 @@ export interface FeatureSize {
 }
 
 /**
- * `images/NNNNN-NAME.NETWORK.f32`: the features of an image and of all that was decoded, for distances between sets. Rows of
- * `dimensions` float32, little-endian, one for each patch: those of the image first, then of each point of our curves and of the
- * other codecs', in their order.
+ * `images/NNNNN-NAME.NETWORK.f32`: features of an image and of all its decoded pictures, for distances between sets.
+ * Rows are `dimensions` float32, little-endian, one for each patch: first those of the image, then those of each point
+ * of our curves, then those of the other codecs' points, in their order.
  */
 export interface FeatureTable extends FeatureSize {
   readonly rows: Float32Array;
@@ -101,7 +101,7 @@ export interface FeatureTable extends FeatureSize {
 /** By the SHA-256 of the network. */
 export type FeatureTables = Readonly<Record<string, FeatureTable>>;
 
-/** Pictures of an image in a {@link FeatureTable}: the image, and all of its points. */
+/** Number of an image's pictures in a {@link FeatureTable}: the image itself, and all of its points. */
 export function featuredPictures({ ours, baselines }: Pick<ImageResult, 'ours' | 'baselines'>): number {
   const curves = [...Object.values(ours).map(({ points }) => points), ...Object.values(baselines)];
   return curves.reduce((sum, points) => sum + points.length, 1);
@@ -112,10 +112,10 @@ export const PICTURE_SIDE = 192;
 
 /** Lossless WebP files, base64. */
 export interface ImagePictures {
-  /** The part that is shown: pixels from the left and top, and its size. */
+  /** The visible part: its offset from the left and top, and its size, in pixels. */
   readonly crop: Rectangle;
   readonly original: string;
-  /** What the decoder made of the first of our files at some of its points, in order of rate. */
+  /** Decoded pictures of the first of our files at some of its points, in order of rate. */
   readonly points: readonly { readonly index: number; readonly picture: string }[];
 }
 
@@ -126,7 +126,7 @@ export interface ImageFailure {
   readonly error: { readonly code: string; readonly message: string };
 }
 
-/** Names of the two ideal coders in {@link ImageResult.theory}. */
+/** Labels of the two ideal coders in {@link ImageResult.theory}. */
 export const THEORY_LABELS: Readonly<Record<string, string>> = {
   'kl-independent': 'ideal coder, independent x_t',
   'kl-chain': "ideal coder, the file's chain",
@@ -134,12 +134,12 @@ export const THEORY_LABELS: Readonly<Record<string, string>> = {
 
 /** The largest seed of a file. */
 export const MOST_SEED = 2 ** 32 - 1;
-/** Seeds of a run: more than anybody measures. */
+/** Maximum number of seeds in a run: more than anyone measures. */
 export const MOST_SEEDS = 20;
 
-/** What a curve of ours is of. */
+/** The settings of one of our curves. */
 export interface OurSetting {
-  /** Of the codec in a report. */
+  /** Name of the codec in a report. */
   readonly name: string;
   /** For legends. */
   readonly label: string;
@@ -151,12 +151,12 @@ export interface OurSetting {
 /** A file of ours in a run. */
 export type OurFile = Pick<OurSetting, 'effort' | 'seed'>;
 
-/** The files of ours in a run, in their order: none without a model. */
+/** Our files in a run, in order; none without a model. */
 export function ourFiles({ model, efforts, seeds }: RdOptions): OurFile[] {
   return model === 'none' ? [] : efforts.flatMap((effort) => seeds.map((seed) => ({ effort, seed })));
 }
 
-/** The curves of ours in a run, in their order: for each file one for each realism. */
+/** Our curves in a run, in order: for each file one per realism. */
 export function ourSettings(options: RdOptions): OurSetting[] {
   const { efforts, seeds, realisms, selection } = options;
   return ourFiles(options).flatMap(({ effort, seed }) =>
@@ -176,12 +176,12 @@ export function ourSettings(options: RdOptions): OurSetting[] {
   );
 }
 
-/** Of everything that numbers depend on but the machine. */
+/** Versions of everything that affects the numbers, except the machine. */
 export function runVersions(): Record<string, string> {
   return { 'ddpm-codec': packageVersion(), format: String(FORMAT_VERSION), ...baselineVersions() };
 }
 
-/** What two runs differ in, a line for each; empty when their images can stand in one report. */
+/** Differences between two runs, a line for each; empty when their images can share a report. */
 export function differences(a: Run, b: Run, ignored: readonly (keyof RdOptions)[] = []): string[] {
   const flat = ({ options, versions }: Run) => ({ ...Object.fromEntries(prefixed(versions)), ...options });
   const [left, right] = [flat(a), flat(b)] as Record<string, unknown>[];

@@ -1,4 +1,4 @@
-/** What the files of a report have to be: parts of a run come from other machines, and people edit files. */
+/** Schemas of the files of a report: parts of a run come from other machines, and people edit files. */
 import {
   array,
   boolean,
@@ -45,9 +45,9 @@ import {
   THEORY_LABELS,
 } from './results.js';
 
-/** More than anybody measures. */
+/** More images than anyone measures. */
 const MOST_IMAGES = 2 ** 24;
-/** Of a curve: one for each step of the longest chain, and some in a tail. */
+/** Most points of a curve: one for each step of the longest chain, and some in a tail. */
 const MOST_POINTS = MAX_TIMESTEPS + 100;
 const MOST_SAFE = Number.MAX_SAFE_INTEGER;
 
@@ -82,7 +82,7 @@ const METRIC = pipe(
 );
 const BASELINE_NAMES = BASELINES.map(({ name }) => name);
 
-/** Of reports of earlier versions, which had one seed. */
+/** Reads options of earlier versions, which had a single seed. */
 function withSeeds(options: unknown): unknown {
   return isObject(options) && 'seed' in options && !('seeds' in options)
     ? { ...options, seeds: [options.seed] }
@@ -105,7 +105,7 @@ const OPTIONS = pipe(
     modelIds: array(string()),
     efforts: pipe(listOf(whole(1, MAX_EFFORT), MAX_EFFORT), once<number>('each effort once')),
     seeds: pipe(listOf(whole(0, MOST_SEED), MOST_SEEDS), once<number>('each seed once')),
-    // Of reports of earlier versions.
+    // Reports of earlier versions lack it.
     realisms: optional(pipe(listOf(within(0, 1), MOST_REALISMS), once<number>('each realism once')), [0]),
     selection: picklist(['greedy', 'sample'], 'greedy or sample'),
     targetRmse: above0,
@@ -142,16 +142,16 @@ const RATE_POINT = {
   ...RATES,
   rmse: within(0, 255),
   psnr: PSNR,
-  // Of pictures that are almost equal they may be rounded up.
+  // For almost equal pictures, rounding may exceed 1.
   msSsim: nullable(within(0, 1.000001)),
   ssim: nullable(within(-1.000001, 1.000001)),
 };
-/** `metrics` of a point, where there are any. */
+/** Schema of a point's `metrics`, where there are any. */
 type PointMetrics = Readonly<Record<string, GenericSchema<unknown, Readonly<Record<string, number | null>>>>>;
 const VALUE = nullable(pipe(number(), finite('a finite number')));
 const TIMESTEP = whole(0, MAX_TIMESTEPS);
 
-/** @param more what each of its points has besides */
+/** @param more additional fields of each point */
 const ourCurve = (more: PointMetrics) =>
   object({
     effort: whole(1, MAX_EFFORT),
@@ -212,7 +212,10 @@ const PICTURES = object({
   points: listOf(object({ index: whole(0), picture: WEBP }), MOST_POINTS),
 });
 
-/** `images/NNNNN-NAME.json` of a run, its fields in the order in which they are written: an image of it, with all the curves that it asks for. */
+/**
+ * Schema of `images/NNNNN-NAME.json` for a run, with fields in the order of writing: one image with all curves that the
+ * run asks for.
+ */
 export function imageSchema(options: RdOptions): GenericSchema<unknown, ImageResult> {
   const { baselines, theory, metrics } = options;
   const values = metricsOf(metrics, 'picture').map(({ name }) => [name, VALUE] as const);
@@ -247,7 +250,7 @@ export function imageSchema(options: RdOptions): GenericSchema<unknown, ImageRes
   );
 }
 
-/** Of `results.json` what is read again: the images that failed. */
+/** The part of `results.json` that is read again: the images that failed. */
 export function failuresSchema(
   options: RdOptions,
 ): GenericSchema<unknown, { readonly failed: readonly ImageFailure[] }> {
@@ -258,7 +261,7 @@ export function failuresSchema(
   });
 }
 
-/** The number of an image among those of the run, or of its part. */
+/** Index of an image that belongs to the run, or to its part. */
 function indexIn({ imageCount, shard }: RdOptions) {
   return pipe(
     whole(0, imageCount - 1),

@@ -1,4 +1,4 @@
-/** Which part of a set of images one process of many takes: `--shard`, or what a cluster's scheduler says. */
+/** Which part of a set of images this process takes: from `--shard`, or from a cluster's scheduler. */
 import { CodecError, invalidArgument } from '../../common/errors.js';
 
 /** One of `count` parts; image i belongs to part i mod count. */
@@ -8,7 +8,7 @@ export interface Shard {
   readonly count: number;
 }
 
-/** A part, and who said so. */
+/** A part, and where the choice came from. */
 export interface ChosenShard extends Shard {
   readonly from: string;
 }
@@ -16,13 +16,13 @@ export interface ChosenShard extends Shard {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The part that this process takes; undefined for all of it.
+ * The part that this process takes; undefined for all images. In order of precedence:
  *
  * 1. `--shard I/N`, I from 1 to N; `1/1` means all, whatever the environment says.
- * 2. An array of SLURM: SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, with SLURM_ARRAY_TASK_MIN where it is not 0.
- * 3. An indexed Job of Kubernetes: JOB_COMPLETION_INDEX, from 0, and JOB_COMPLETION_COUNT, which the Job's author sets to its
- *    `completions`, since Kubernetes does not.
- * @throws CodecError `usage` for what is none of these, or contradicts itself
+ * 2. A SLURM array: SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, with SLURM_ARRAY_TASK_MIN where it is not 0.
+ * 3. An indexed Job of Kubernetes: JOB_COMPLETION_INDEX, from 0, and JOB_COMPLETION_COUNT. The Job's author sets the
+ *    latter to the Job's `completions`, since Kubernetes does not.
+ * @throws CodecError `usage` for values of any other form, and values that contradict each other
  */
 export function chooseShard(option: string | undefined, environment: Environment): ChosenShard | undefined {
   if (option !== undefined) return { ...parseShard(option), from: '--shard' };

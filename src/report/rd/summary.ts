@@ -1,4 +1,4 @@
-/** What the curves of a run come to: means, rates at a quality, comparisons. */
+/** The summary of a run's curves: means, rates at a quality, comparisons. */
 import { findBaseline } from '../baselines.js';
 import type { PublishedSet } from '../published.js';
 import { average, bitsPerDimAt, type CurvePoint, type MeanPoint, meanCurve, meansOfSome } from '../rate-curve.js';
@@ -15,20 +15,20 @@ import {
 } from './comparison.js';
 import { type ImageResult, ourSettings, type RdOptions, type Run, THEORY_LABELS } from './results.js';
 
-/** RMSEs at which rates are given, grey levels. */
+/** RMSEs at which rates are listed, in grey levels. */
 export const LEVELS: readonly number[] = [15, 10, 7, 5, 3];
-/** Reverse steps T - t of the paper's table 4, as shares of T. */
+/** Reverse steps T - t of the paper's table 4, as fractions of T. */
 const TABLE_SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
-/** Images up to this many pixels are also compared with the others' files without their containers. */
+/** Images up to this many pixels are also compared with the other codecs' files without containers. */
 const SMALL_PIXELS = 64 * 64;
-/** Timesteps of a mean curve: each is this share of the one before. */
+/** Ratio between consecutive timesteps of a mean curve. */
 const TIMESTEP_RATIO = 0.92;
 
 export type CodecKind = Exclude<Contender['kind'], 'published'>;
 
-/** A point of a mean curve; what a kind of codec does not have is null. */
+/** A point of a mean curve; null where a kind of codec has no such value. */
 export interface MeanRdPoint extends MeanPoint {
-  /** Timestep, of ours and of theory. */
+  /** Timestep, for ours and theory. */
   readonly t: number | null;
   /** Mean KL(q||p) so far, bits/dim. */
   readonly klBitsPerDim: number | null;
@@ -36,19 +36,22 @@ export interface MeanRdPoint extends MeanPoint {
   readonly ssim: number | null;
   readonly encodeSeconds: number | null;
   readonly decodeSeconds: number | null;
-  /** Arithmetic means of the metrics of pictures that were asked for; null where a picture has none. */
+  /** Arithmetic means of the requested metrics of pictures; null where a picture has none. */
   readonly metrics: Readonly<Record<string, number | null>>;
 }
 
 export interface RateAtRmse {
   /** Grey levels. */
   readonly rmse: number;
-  /** Mean bits/dim over all images; null unless every one of them comes to that RMSE. */
+  /** Mean bits/dim over all images; null unless every image reaches that RMSE. */
   readonly mean: number | null;
   readonly standardError: number | null;
-  /** Images that do. */
+  /** Number of images that reach it. */
   readonly count: number;
-  /** Mean KL(q||p) of our files there, bits/dim: what an ideal coder needs for the same steps. Null where `mean` is. */
+  /**
+   * Mean KL(q||p) of our files at that RMSE, bits/dim: what an ideal coder needs for the same steps. Null where `mean`
+   * is null.
+   */
   readonly klBitsPerDim: number | null;
 }
 
@@ -59,24 +62,26 @@ export interface CodecSummary {
   readonly bitsPerDimAtRmse: readonly RateAtRmse[];
   /** Mean bits/dim where all images are equal to the original; null where they never are. */
   readonly losslessBitsPerDim: number | null;
-  /** Of whole files: of ours to the end, of the others over the qualities; null for theory. */
+  /** Seconds for whole files: for ours to the end, for the others the mean over the qualities; null for theory. */
   readonly secondsPerImage: { readonly encode: number; readonly decode: number } | null;
-  /** Of decoding whole files, mean of the images; of ours, where all of them have it. */
+  /** kMAC/pixel of decoding whole files, mean over the images; for ours, where all images have it. */
   readonly decodingKmac: number | null;
-  /** Mean of the images at equal settings: timesteps, or qualities. */
+  /** Mean over the images at equal settings: timesteps, or qualities. */
   readonly mean: readonly MeanRdPoint[];
-  /** At the reverse steps of the paper's table 4; of ours and of theory. */
+  /** Points at the reverse steps of the paper's table 4; for ours and theory. */
   readonly reverseSteps: readonly (MeanRdPoint & { readonly reverseSteps: number })[];
 }
 
-/** How much of a result is chance: what files with other seeds come to. */
+/** How much a result depends on chance: results of files with different seeds. */
 export interface Scatter {
-  /** Of our files, without the seed. */
+  /** Label of our files, without the seed. */
   readonly label: string;
   readonly seeds: number;
-  /** Over the seeds, of the mean over the images; null unless every image comes to that RMSE with every seed. */
+  /** Spread over the seeds of the mean over the images; null unless every image reaches that RMSE with every seed. */
   readonly bitsPerDimAtRmse: readonly { readonly rmse: number; readonly over: Spread | null }[];
-  /** Of BD-rates by PSNR, percent, against the same codecs for all of ours; null unless there is one for every seed. */
+  /**
+   * Spread of BD-rates by PSNR, in percent, against the same codecs for all of ours; null unless every seed has one.
+   */
   readonly bdRates: readonly { readonly anchor: string; readonly over: Spread | null }[];
 }
 
@@ -88,18 +93,21 @@ export interface Spread {
 
 export interface Summary {
   readonly images: number;
-  /** Images that the mean curves are of: those whose files have steps. Drawings have none; where all are, the others' means are of all. */
+  /**
+   * Number of images in the mean curves: those whose files have steps. Drawings have none; where all images are
+   * drawings, the other codecs' means cover all images.
+   */
   readonly meanImages: number;
   readonly codecs: readonly CodecSummary[];
-  /** Each of ours against each of the others, and against published curves of files. */
+  /** Each of ours against each other codec, and against published curves of files. */
   readonly comparisons: readonly Comparison[];
-  /** Over seeds, for each effort and realism; empty with one seed. */
+  /** Spread over seeds, for each effort and realism; empty with one seed. */
   readonly scatter: readonly Scatter[];
-  /** All that have files against one of them; null where there is none to compare with. */
+  /** All codecs with files against one anchor; null where there is no anchor. */
   readonly standings: Standings | null;
 }
 
-/** What people call a codec or a published curve by the name that a comparison has. */
+/** The label of a codec or published curve, from its name in a comparison. */
 export function labelOf(name: string, { codecs }: Summary): string {
   return codecs.find((codec) => codec.name === name)?.label ?? `${name}, published`;
 }
@@ -127,10 +135,10 @@ interface RdPoint extends CurvePoint {
 }
 
 /**
- * Sums up a run. Every image has curves of every codec, so that all means are over the same images.
+ * Summarises a run. Every image has curves of every codec, so that all means are over the same images.
  * @param published curves of the same images
  * @param anchor what all are compared with; default: see {@link chooseAnchor}
- * @throws CodecError `usage` where that is none of them, or several
+ * @throws CodecError `usage` where `anchor` matches none of them, or several
  */
 export function summarise(
   { options }: Run,
@@ -192,14 +200,14 @@ function scatterOf(options: RdOptions, codecs: readonly CodecSummary[], comparis
   });
 }
 
-/** @returns null where a value is */
+/** @returns null where any value is null */
 function spread(values: readonly (number | null)[]): Spread | null {
   const found = average(values);
   if (found === null || found.count < values.length || found.standardError === null) return null;
   return { mean: found.mean, deviation: found.standardError * Math.sqrt(found.count) };
 }
 
-/** What a run may be compared with, known before anything is measured. */
+/** The possible anchors of a run, known before anything is measured. */
 export function anchorChoices(options: RdOptions, published: PublishedSet | undefined): AnchorChoice[] {
   return [
     ...ourSettings(options).map(({ name, label }) => ({ name, label, kind: 'ours' as const })),
@@ -233,17 +241,17 @@ function contenderOf(
   };
 }
 
-/** The curves that a mean curve is of. */
+/** The curves that go into a mean curve. */
 function curvesOfMean({ curves, timesteps }: Codec, walked: readonly number[]): Codec['curves'] {
   return walked.length === 0 && timesteps === undefined ? curves : walked.map((i) => curves[i]);
 }
 
-/** The settings of a mean curve; undefined for all that there are. */
+/** The settings of a mean curve; undefined for all settings of the curves. */
 function gridOf({ timesteps }: Codec): number[] | undefined {
   return timesteps === undefined ? undefined : timestepGrid(timesteps).map((t) => -t);
 }
 
-/** @param walked places of the images that mean curves are of */
+/** @param walked indices of the images that mean curves cover */
 function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
   const { name, label, kind, curves, timesteps, secondsPerImage, decodingKmac } = codec;
   const rates = LEVELS.map((rmse) => {
@@ -279,14 +287,14 @@ function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
             along,
             table.map((t) => -t),
           ).map((point) => ({
-            // The network's last prediction, at t = 1, is what the paper has after T steps.
+            // The network's last prediction, at t = 1, is the paper's result after T steps.
             reverseSteps: point.t === 1 ? timesteps : timesteps - point.t!,
             ...point,
           })),
   };
 }
 
-/** A curve of ours with the sums of KL in the place of the sizes; the bare header has none. */
+/** A curve of ours with sums of KL in place of sizes; without the bare header, which has none. */
 function klCurve(points: readonly RdPoint[]): CurvePoint[] {
   return points.flatMap(({ klBitsPerDim, rmse, msSsim }) =>
     klBitsPerDim! > 0 ? [{ bpp: 3 * klBitsPerDim!, rmse, msSsim }] : [],
@@ -294,9 +302,10 @@ function klCurve(points: readonly RdPoint[]): CurvePoint[] {
 }
 
 /**
- * The mean of what was coded with one setting, as published means are: for ours the noise level at which a file is cut
- * off, for the others the quality. Means at equal PSNR or at equal rate are other curves. Ours ends where the first of the
- * files does. An ideal coder that is done before its first step has no curve, and no mean then.
+ * The mean over pictures coded with the same setting, as in published means: for ours the setting is the noise level at
+ * which a file is cut off, for the others the quality. Means at equal PSNR or at equal rate would be other curves. Our
+ * mean ends where the first file ends. An ideal coder that is done before its first step has no curve; then there is no
+ * mean.
  */
 function meanOf(curves: Codec['curves'], grid?: readonly number[]): MeanRdPoint[] {
   if (curves.length === 0 || curves.some((points) => points.length === 0)) return [];
@@ -359,7 +368,7 @@ function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] 
   });
 }
 
-/** Without their first point, which takes no bits at all and has no place on a logarithmic axis. */
+/** Without their first point, which takes no bits and has no place on a logarithmic axis. */
 function theoryCodecs(images: readonly ImageResult[]): Codec[] {
   return Object.keys(images[0].theory).map((name) => ({
     name,
@@ -415,7 +424,7 @@ function baselineCodec(name: string, images: readonly ImageResult[]): Codec {
   };
 }
 
-/** The same pictures for fewer bytes: the files without what their containers add. */
+/** The same pictures at smaller sizes: the files without their containers. */
 function payloadCodec(name: string, images: readonly ImageResult[]): Codec {
   const whole = baselineCodec(name, images);
   return {

@@ -12,20 +12,20 @@ import { metricTables } from './metric-report.js';
 import { type CodecSummary, LEVELS, labelOf, type Spread, type Summary } from './summary.js';
 
 export interface Table extends TextTable {
-  /** File name without extension; of its section on the page. */
+  /** Name of the file, without extension, and of the section on the page. */
   readonly name: string;
-  /** Only as a file: the page has the same in another way. */
+  /** Only written as a file: the page shows the same in another form. */
   readonly fileOnly?: boolean;
 }
 
-/** A unit of rates, and how many of bits/dim it is. */
+/** A unit of rates, and its factor from bits/dim. */
 const UNITS = [
   { unit: 'bits/dim', name: 'rates', title: 'Rates at an RMSE', perPixel: 1, fileOnly: false },
   { unit: 'bpp', name: 'rates-bpp', title: 'Rates at an RMSE, bits per pixel', perPixel: 3, fileOnly: true },
 ] as const;
 type Unit = (typeof UNITS)[number];
 
-/** All tables that there is something to tell in. @param published whose table 4 stands beside ours */
+/** All tables that have content. @param published source of the paper's table 4 beside ours */
 export function reportTables(report: Report, published?: PublishedSet): Table[] {
   const { summary } = report;
   return [
@@ -39,7 +39,7 @@ export function reportTables(report: Report, published?: PublishedSet): Table[] 
   ].filter((table) => table !== undefined);
 }
 
-/** As files, by path in the report. */
+/** The tables as files, by path in the report. */
 export function tableFiles(tables: readonly Table[]): [string, string][] {
   return tables.flatMap((table): [string, string][] => [
     [`tables/${table.name}.tex`, latexTable(table)],
@@ -75,7 +75,7 @@ function rateRow({ label, bitsPerDimAtRmse, losslessBitsPerDim, secondsPerImage 
   ];
 }
 
-/** What whole files take above the KL of their own steps, header included. */
+/** Overhead of whole files over the KL of their own steps, header included. */
 function overheadRow({ label, bitsPerDimAtRmse }: CodecSummary): string[] {
   const cells = bitsPerDimAtRmse.map(({ mean, klBitsPerDim }) =>
     mean === null || klBitsPerDim === null ? '–' : `${signed(100 * (mean / klBitsPerDim - 1), 1)} %`,
@@ -83,7 +83,7 @@ function overheadRow({ label, bitsPerDimAtRmse }: CodecSummary): string[] {
   return [`${label}: over KL`, ...cells, '–', '–', '–'];
 }
 
-/** All against one. */
+/** All codecs against one anchor. */
 function standings({ standings }: Summary): Table | undefined {
   if (standings === null || standings.rows.length === 0) return undefined;
   const rows = standings.rows.map(({ label, kind, psnr, msSsim, complexity, secondsPerImage }) => [
@@ -167,7 +167,7 @@ function comparisons(summary: Summary): Table | undefined {
   };
 }
 
-/** Each image's own BD-rates. */
+/** The BD-rates of each image. */
 function imagesTable({ images, summary }: Report): Table | undefined {
   const columns = summary.comparisons.filter(
     ({ measure, perImage, anchor }) =>
@@ -265,6 +265,6 @@ function plusMinus(error: number | null, digits: number): string {
 
 function signed(value: number, digits: number): string {
   const text = value.toFixed(digits);
-  // Rounded to nothing it has no sign.
+  // A value that rounds to zero gets no sign.
   return Number(text) > 0 ? `+${text}` : Number(text) === 0 ? text.replace('-', '') : text;
 }
