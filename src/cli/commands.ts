@@ -2,6 +2,7 @@
 import type { CommandModule } from 'yargs';
 import { dataCommand } from './data/data.js';
 import { decodeCommand } from './decode/decode.js';
+import { doctorCommand } from './doctor/doctor.js';
 import { encodeCommand } from './encode/encode.js';
 import { evalCommand } from './eval/eval.js';
 import { infoCommand } from './file/info.js';
@@ -30,6 +31,7 @@ export const COMMANDS = [
   modelCommand,
   evalCommand,
   rdCommand,
+  doctorCommand,
 ] as unknown as readonly CommandModule[];
 
 /** A command's name: the first word of its usage. */

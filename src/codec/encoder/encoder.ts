@@ -190,7 +190,7 @@ function withoutUnseen({ width, height, data, alpha }: RgbImage): RgbImage {
  * effort means fewer steps rather than fewer states.
  * @param effort 1..9
  */
-function stateBitsFor(effort: number, size: Size): number {
+export function stateBitsFor(effort: number, size: Size): number {
   const pixels = size.width * size.height;
   const ofLarge = STATE_BITS_OF_EFFORT[effort - 1] + (pixels <= 128 * 128 ? 2 : 0);
   const wanted = isSmall(size) ? effort + 7 : ofLarge;

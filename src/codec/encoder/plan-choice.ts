@@ -165,7 +165,7 @@ const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
  * The shortest steps that the network's work allows, at most as long as those for the effort, with sharpened targets
  * where possible.
  */
-function paceFor(
+export function paceFor(
   picture: PlannedPicture,
   model: CodecModel,
   { first, second }: Pick<PlanParameters, 'first' | 'second'>,

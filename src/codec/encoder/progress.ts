@@ -35,6 +35,9 @@ export interface EncodedChain {
   readonly networkEvaluations: number;
 }
 
+/** How far an encoding is. */
+type Reached = Pick<Points, 'steps' | 'rmse' | 'heldSteps' | 'isHeld' | 'isExact'>;
+
 export class EncodeProgress {
   private readonly errors: Float64Array;
   private plan: FilePlan | undefined;
@@ -54,12 +57,12 @@ export class EncodeProgress {
   }
 
   /** @returns fraction of the work done at the last point, 0..1 */
-  at(plan: FilePlan, points: Points): number {
+  at(plan: FilePlan, points: Reached): number {
     return this.share(...this.workAt(plan, points));
   }
 
   /** Work done at the last point, and work left, in evaluations of the network. */
-  workAt(plan: FilePlan, points: Points): [done: number, left: number] {
+  workAt(plan: FilePlan, points: Reached): [done: number, left: number] {
     if (plan !== this.plan) this.take(plan);
     const { steps, isExact, heldSteps } = points;
     const { upTo, shown } = this;
@@ -94,7 +97,7 @@ export class EncodeProgress {
   }
 
   /** Predicts after how many steps the file will end, and after which steps its best picture will be requested. */
-  private foretell(plan: FilePlan, { steps, rmse, heldSteps, isHeld }: Points): { end: number; asked: number[] } {
+  foretell(plan: FilePlan, { steps, rmse, heldSteps, isHeld }: Reached): { end: number; asked: number[] } {
     const { maxBytes, targetRmse, lossless } = this.options;
     const { schedule } = this.chain.model;
     const all = plan.steps.length;
