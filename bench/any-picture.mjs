@@ -1,18 +1,18 @@
 /**
- * Whether any picture gets what was asked for: pictures that are no photographs, each at a target RMSE and an effort drawn by a seed.
+ * Checks that pictures that are not photographs get what was asked for. A seed draws the target RMSE and the effort of each picture.
  *
  *   npm run build && node bench/any-picture.mjs [options] [IMAGES...]
  *
- * IMAGES        pictures that are tried at all targets and both efforts, and lossless, as `ddpm-codec rd` takes them
- * --cases N     generated pictures (default 500)
- * --from N      number of the first (default 0)
+ * IMAGES        pictures to try at every target, at both efforts and lossless; given as for `ddpm-codec rd`
+ * --cases N     number of generated pictures (default 500)
+ * --from N      number of the first picture (default 0)
  * --seed TEXT   default any-picture
- * --threads N   of the engine (default 2)
- * --points      also looks whether each point of a file is at most 1 % worse than the one before, which takes a decoding more
+ * --threads N   threads of the engine (default 2)
+ * --points      also checks that each point of a file is at most 1 % worse than the one before; costs one more decoding
  * --out FILE    where the results go as JSON (default: a table on stdout)
  *
- * What each file must come to: an RMSE of at most the target; with at most 16 colours, bytes of at most 16 more than the smaller of three
- * for a pixel and 1.2 times the PNG. Ends with 1 when one does not.
+ * Each file must have an RMSE of at most the target. A picture with at most 16 colours also has a size limit: 16 bytes more than the
+ * smaller of three bytes per pixel and 1.2 times the PNG. Exit code 1 when a file fails.
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -36,10 +36,10 @@ const { values, positionals } = parseArgs({
 });
 const TARGETS = [1, 3, 5, 10];
 const EFFORTS = [1, 5];
-/** One picture of ten is larger than this a side. */
+/** One picture in ten has larger sides than this. */
 const SMALL_SIDE = 64;
 const LARGE_SIDE = 256;
-/** Up to so many colours a picture has to be near its PNG. */
+/** A picture with at most this many colours must come close to its PNG in size. */
 const FEW_COLOURS = 16;
 
 const engine = await openEngine('onnx', { threads: Number(values.threads) });
@@ -48,7 +48,7 @@ const modelFor = modelOpener('auto');
 /** @typedef {{ width: number, height: number, data: Uint8Array }} Picture */
 
 /**
- * The picture of a number, its kind, and what it is tried at.
+ * The picture with this number, its kind, and the settings to try it at.
  * @param {number} index
  */
 function makeCase(index) {
@@ -143,8 +143,8 @@ function countColours({ data }) {
 }
 
 /**
- * Sizes of lossless files as sharp makes them: the smaller PNG of with and without a palette, WebP, AVIF; of the last two null where they
- * do not take the picture's sides.
+ * Sizes of lossless files as sharp makes them: the smaller of the PNGs with and without a palette, WebP and AVIF. WebP and AVIF are null
+ * where they do not support the picture's sides.
  * @param {Picture} image
  */
 async function otherBytes({ width, height, data }) {
@@ -171,7 +171,7 @@ async function pngBytes({ width, height, data }) {
 }
 
 /**
- * Largest rise of the RMSE from a point to the next, as a factor.
+ * Largest factor by which the RMSE rises from one point to the next.
  * @param {Uint8Array} bytes
  * @param {Picture} image
  * @param {import('../dist/index.js').Model} model

@@ -1,22 +1,22 @@
 /**
- * Which network learns most in a given time: short training runs, and the ideal rate-distortion curve of each afterwards.
+ * Which network learns most in a given time. Trains each briefly, then computes its ideal rate-distortion curve.
  *
  *   npm run build && node bench/architectures.mjs [options] NETWORK [NETWORK...]
  *
  * NETWORK is JSON: {"name": ..., "channels": [48, 64, 96], "layers": 1, "attention": 2, "patch": 1, "prediction": "eps",
- * "timesteps": "low-bias", "optimizer": "muon", "lr": 2e-3, "batch": 32, "warmup": 200, "from": MODEL}; all but channels may be left
- * out. attention is the level that has it besides the middle; from names a model of the same network, with whose weights it begins.
+ * "timesteps": "low-bias", "optimizer": "muon", "lr": 2e-3, "batch": 32, "warmup": 200, "from": MODEL}. Everything but channels is
+ * optional. "attention" is the level that has attention besides the middle. "from" names a model of the same network to start from.
  *
- * --data SOURCES     as of ddpm-codec train, comma between (default cifar10)
+ * --data SOURCES     as for ddpm-codec train, separated by commas (default cifar10)
  * --crop N           side of the crops (default 32)
- * --cpu-seconds N    processor time of each run, validation not counted (default 480); measured after a quarter, a half and all
- * --threads N        (default 1: runs of two terminals do not disturb each other)
- * --images N         held-out crops that are measured (default 192)
+ * --cpu-seconds N    processor time of each run, without validation (default 480); measured after a quarter, half and all of it
+ * --threads N        (default 1: runs in two terminals do not disturb each other)
+ * --images N         held-out crops to measure (default 192)
  * --out FILE         results are appended as lines of JSON (default stdout)
  *
- * The measure is information: with mse(t) the mean squared error of xhat0 on held-out crops with x_t ~ q(x_t|x_0), an ideal
- * coder of this network needs 1/2 ∫ mse d(snr) nats per dimension to arrive at noise level t, where the error is mse(t). The
- * integral is taken over 25 noise levels, mse log-linear in snr between them.
+ * The measure is information. Let mse(t) be the mean squared error of xhat0 on held-out crops with x_t ~ q(x_t|x_0). An ideal
+ * coder of this network needs 1/2 ∫ mse d(snr) nats per dimension to reach noise level t, where the error is mse(t). The
+ * integral is taken over 25 noise levels; between them, mse is log-linear in snr.
  */
 import { appendFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -43,7 +43,7 @@ const NOISE_LEVELS = [
 ];
 const RMSE_LEVELS = [15, 10, 7, 5, 3];
 const SHARES = [0.25, 0.5, 1];
-/** Pieces of the integral between two noise levels. */
+/** Subintervals of the integral between two noise levels. */
 const PIECES = 50;
 
 /**
@@ -99,7 +99,7 @@ function configOf({ channels, layers = 1, attention = -1, patch = 1 }) {
 }
 
 /**
- * Mean squared error of xhat0 at each noise level, images in -1..1.
+ * Mean squared error of xhat0 at each noise level, with images in -1..1.
  * @param {import('../dist/model/unet.js').UNet} network
  * @param {TrainerOptions['prediction']} prediction
  * @param {readonly import('../dist/index.js').RgbImage[]} images
@@ -120,7 +120,7 @@ async function measureErrors(network, prediction, images) {
 }
 
 /**
- * Bits per pixel up to each noise level, with the RMSE there in grey levels.
+ * Bits per pixel up to each noise level, and the RMSE there in grey levels.
  * @param {readonly number[]} errors
  */
 function curveOf(errors) {

@@ -1,6 +1,6 @@
 /**
- * What a batch is worth: CIFAR-10 test images encoded and decoded one after the other and side by side, in turns, in one
- * process; whether the files are the same; and where the processor's time goes. Prints JSON.
+ * What batching gains. Encodes and decodes CIFAR-10 test images one after the other and side by side, in turns, in one
+ * process. Checks that the files are the same and shows where the processor time goes. Prints JSON.
  *
  *   npm run bench batch [-- IMAGES [MODEL]]     default 64 images, the shipped cifar10 model
  */
@@ -28,7 +28,7 @@ const cpuSeconds = () => {
 };
 
 /**
- * The results of everything through `work`, with up to `ahead` further ones going on.
+ * Runs `work` on every item, with up to `ahead` further items in flight, and returns the results.
  * @template T, R
  * @param {readonly T[]} items
  * @param {number} ahead
@@ -42,7 +42,7 @@ async function all(items, ahead, work) {
 }
 
 /**
- * Adds up how long `work` takes, and the processor's time.
+ * Adds the time and the processor time that `work` takes to `sum`.
  * @template T
  * @param {Time} sum
  * @param {() => Promise<T>} work
@@ -56,7 +56,7 @@ async function timed(sum, work) {
 }
 
 /**
- * Everything through `work`, a share of it at a time alone and then side by side.
+ * Runs `work` on every item: a share of the items one by one, then the same share side by side.
  * @template T
  * @param {readonly T[]} items
  * @param {(item: T) => Promise<{ data: Uint8Array }>} work
@@ -87,7 +87,7 @@ const decoding = async (/** @type {{ data: Uint8Array }} */ { data }) => ({
   data: (await decode(data, model)).image.data,
 });
 
-// Both ways to run the network are there before anything is timed.
+// Set up both ways to run the network before anything is timed.
 await all(pictures.slice(0, 3), 0, coding);
 await all(pictures.slice(0, 3), engine.parallelism, coding);
 evaluations = 0;

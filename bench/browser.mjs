@@ -1,7 +1,7 @@
 /**
- * `npm run bench browser -- [--out FILE] [--runs N] [--webgpu]`: the codec in Chromium beside Node. Which files and pictures come out
- * on both sides, how long that takes, and what a visitor downloads. `--webgpu` also runs a network on the GPU that Chromium has, or
- * SwiftShader. CHROMIUM names the browser; default /usr/bin/chromium.
+ * `npm run bench browser -- [--out FILE] [--runs N] [--webgpu]`: compares the codec in Chromium with Node. Measures which files and
+ * pictures come out on both sides, how long they take, and what a visitor downloads. `--webgpu` also runs a network on Chromium's GPU,
+ * or on SwiftShader. CHROMIUM names the browser; default /usr/bin/chromium.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,9 +27,9 @@ const { values } = parseArgs({
   },
 });
 const RUNS = Number(values.runs);
-/** Bits/dim of the first picture whose time is told. */
+/** Bits/dim of the first picture whose time is reported. */
 const FIRST = 0.02;
-/** What is coded, by the photograph of the fixtures cut to a size, and whether lossless. */
+/** What is coded: the size to which the fixture photograph is cropped, and whether it is lossless. */
 const CASES = [
   { width: 32, height: 32, options: { effort: 1, targetRmse: 7 } },
   { width: 64, height: 64, options: { effort: 1, targetRmse: 7 } },
@@ -126,7 +126,7 @@ async function networkTimes(ask, engines) {
     }
     const devices = values.webgpu && model === 'cifar10' ? ['cpu', 'webgpu'] : ['cpu'];
     for (const device of devices) there[device] = { seconds: [], output: new Float32Array(0) };
-    // In turns, so that all have the same machine.
+    // In turns, so that all run under the same machine load.
     for (let run = 0; run <= RUNS; run++) {
       for (const [name, fn] of Object.entries(compiled)) {
         const began = performance.now();
@@ -163,7 +163,7 @@ function median(numbers) {
 }
 
 /**
- * A picture is encoded on both sides, and each file decoded on both.
+ * Encodes a picture on both sides and decodes each file on both.
  * @param {any} ask
  * @param {Record<'onnx' | 'wasm', import('../dist/index.js').Engine>} engines
  * @param {typeof CASES[number]} one
@@ -224,7 +224,7 @@ function rms(a, b) {
 }
 
 /**
- * The middle of a photograph of the fixtures.
+ * The middle of a fixture photograph.
  * @param {number} width
  * @param {number} height
  * @returns {Promise<RgbImage>}

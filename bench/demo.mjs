@@ -1,5 +1,5 @@
 /**
- * The demo: a photograph through the real command, decoded from one file at three rates and whole.
+ * The demo: runs the real command on a photograph, then decodes the one file at three rates and in full.
  * Run with `npm run demo`; leaves everything in demo-output/.
  */
 import { execFileSync } from 'node:child_process';
@@ -15,11 +15,11 @@ const command = join(root, 'bin/ddpm-codec.js');
 const photo = join(output, 'photo.png');
 const file = join(output, 'photo.ddc');
 const WIDTH = 256;
-/** Of the file's rate, besides all of it. */
+/** Shares of the file's rate to decode, besides the whole file. */
 const SHARES = [1 / 8, 1 / 4, 1 / 2];
 
 /**
- * Runs ddpm-codec with --json, its messages passed on, and gives back what it says.
+ * Runs ddpm-codec with --json, passes its messages on, and returns its result.
  * @param {string[]} args
  */
 function ddpmCodec(...args) {

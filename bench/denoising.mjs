@@ -1,16 +1,16 @@
 /**
- * How well models denoise photographs, in the measure of the denoising literature and in bits: an ideal coder's rate at an
+ * How well models denoise photographs, in the measure of the denoising literature and in bits. An ideal coder's rate at an
  * RMSE is half the integral of the denoising error over the signal-to-noise ratio, so the first explains the second.
  *
  *   npm run bench denoising -- --images DATA [options] MODEL [MODEL...]
  *
  * --images DATA    as for ddpm-codec rd: a directory of pictures such as Kodak's, never ones that a model was trained on
- * --crop N         side of the middles that the integral is taken over (default 256, 0 for whole pictures)
- * --sigmas LIST    noise of the whole pictures, grey levels (default 15,25,50)
+ * --crop N         side of the central crops over which the integral is taken (default 256, 0 for whole pictures)
+ * --sigmas LIST    noise added to the whole pictures, in grey levels (default 15,25,50)
  * --out FILE       results as JSON, written after every model (default stdout)
  *
- * PSNR is 10 log10(255^2 / mean squared error) of xhat0 before rounding, over the three channels, the mean over pictures. Between
- * the two timesteps whose noise is next to sigma it is linear in log sigma. All models see the same noise.
+ * PSNR is 10 log10(255^2 / mean squared error) of xhat0 before rounding, over the three channels, averaged over pictures. It is
+ * interpolated linearly in log sigma between the two timesteps whose noise is closest to sigma. All models see the same noise.
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -48,7 +48,7 @@ const names = positionals.length > 0 ? positionals : ['photo'];
  */
 
 /**
- * Noise at t, in grey levels, of a picture that is not scaled down: x_t / sqrt(abar_t) = x_0 + sigma noise.
+ * Noise at t, in grey levels, of a picture that is not scaled: x_t / sqrt(abar_t) = x_0 + sigma noise.
  * @param {Model['schedule']} schedule
  * @param {number} t
  */

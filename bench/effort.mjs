@@ -1,16 +1,17 @@
 /**
- * What `--effort` buys: rates, seconds and evaluations of the network for pictures at several efforts, files encoded and decoded.
+ * What `--effort` buys: rates, seconds and network evaluations for pictures at several efforts. Encodes and decodes the files.
  *
  *   npm run bench effort -- [options] IMAGES...
  *
  * IMAGES           as `ddpm-codec rd` takes them
  * --efforts LIST   default 1,3,5,7,9
  * --crop N         take the middle N x N pixels of larger pictures
- * --target-rmse R  where files end (default 5)
+ * --target-rmse R  RMSE at which files end (default 5)
  * --model NAME     default auto
  * --out FILE       where the results go as JSON, written after every file (default: stdout at the end)
  *
- * Rates at an RMSE are between points of the decoded file, about 16 and evenly spread in bytes; `rmse` is that of the whole. `networkSeconds` are those of both networks.
+ * Rates at an RMSE are interpolated between points of the decoded file, about 16 of them, evenly spaced in bytes.
+ * `rmse` is the RMSE of the whole file. `networkSeconds` counts both networks.
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,17 +1,17 @@
 /**
- * Whether files decode the same everywhere: every engine encodes, every engine decodes, and what the decoder computes is
- * compared with what the same engine as the encoder's does: x_t at every step, xhat0 after the last one, before rounding, and
- * the 8-bit picture of it. Lossless files must come back exactly, and pictures of the steps alone within 0.01 grey levels RMS.
- * `agreement.ts` has its margin from here.
+ * Whether files decode the same everywhere. Every engine encodes and every engine decodes. The decoder's results are compared
+ * with those of the engine that encoded: x_t at every step, xhat0 after the last step before rounding, and its 8-bit picture.
+ * Lossless files must come back exactly; pictures of the steps alone within 0.01 grey levels RMS.
+ * `agreement.ts` takes its margin from here.
  * Build first: `npm run build && node bench/engines.mjs [options] [IMAGES...]`, after `ddpm-codec data cifar10`.
  *
- * IMAGES        as `ddpm-codec rd` takes them (default cifar10:test[0:32]); those of several windows compare batches, too
+ * IMAGES        as `ddpm-codec rd` takes them (default cifar10:test[0:32]); pictures of several windows also compare batches
  * --crop N      take the middle N x N pixels of larger pictures
  * --model NAME  default auto
  * --effort N    default 5
  * --out FILE    where the results go as JSON, written after every picture (default: stdout at the end)
  *
- * Files of the same bytes are decoded once on each engine. Differences are in grey levels, 127.5 times those of values in [-1, 1].
+ * Files with the same bytes are decoded once on each engine. Differences are in grey levels: 127.5 times the difference in [-1, 1].
  */
 import { parseArgs } from 'node:util';
 import { cutMiddle } from '../dist/image/crop.js';
@@ -38,7 +38,7 @@ const texts = positionals.length > 0 ? positionals : ['cifar10:test[0:32]'];
 const images = await openImageSet(texts);
 const effort = Number(values.effort);
 
-/** Largest RMS difference between engines of a picture of the steps. */
+/** Largest RMS difference allowed between engines for a picture of the steps. */
 const MOST_RMS = 0.01;
 const WINDOWS_AT_ONCE = 4;
 
@@ -54,7 +54,7 @@ const decoders = { ...encoders, [`onnx, ${WINDOWS_AT_ONCE} windows at once`]: { 
 const modelFor = modelOpener(values.model);
 
 /**
- * A decoding of the steps: the states the network was asked about, and xhat0 at the end.
+ * Decodes the steps: the states given to the network, and xhat0 at the end.
  * @param {Uint8Array} bytes
  * @param {Model} model
  * @param {number} maxSteps
@@ -139,7 +139,7 @@ async function measure(image) {
 
 const QUANTILES = [0.5, 0.9, 0.99, 0.999, 0.9999];
 
-/** The differences of xhat0 over all pictures as some of their quantiles. */
+/** Quantiles of the differences of xhat0 over all pictures. */
 function summary() {
   return pairs.map(({ differences, ...pair }) => {
     const all = Float32Array.from(differences.flatMap((one) => [...one])).sort();

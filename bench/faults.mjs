@@ -1,19 +1,19 @@
 /**
- * Tries faults and hostile files on the built command, each in a directory of its own, and says which it held against.
+ * Tries faults and hostile files on the built command, each in its own directory, and reports which of them it withstood.
  *
  *   npm run bench faults -- [options]
  *
- * --only PATTERN  those whose group and name, as in "models: NaN weights", match this regular expression
- * --list          names them all and tries none
+ * --only PATTERN  only cases whose group and name, such as "models: NaN weights", match this regular expression
+ * --list          names all cases and tries none
  * --json          one document instead of the table
- * --out FILE      writes that document, too
- * --jobs N        side by side (default 2)
- * --keep          leaves the directories of what fell short
+ * --out FILE      also writes that document to FILE
+ * --jobs N        how many to run side by side (default 2)
+ * --keep          keeps the directories of cases that fell short
  *
- * A case holds when the command refuses or does what is asked: it ends, soon and in little memory where it refuses, without an internal error,
- * a native crash or a character that moves a cursor, and neither loses nor leaves anything. Time is the processor's, compared with a plain run of the
- * same command, so that other work on the machine does not matter much. Cases that need root, a mount or Linux are left out, with a note,
- * where these are not to be had. Exit code 1 when something fell short.
+ * A case holds when the command does what is asked or refuses it. It must end, and a refusal must come soon and use little memory. There must be
+ * no internal error, no native crash and no character that moves a cursor. Nothing may be lost or left behind. Time means processor time,
+ * compared with a plain run of the same command, so that other load on the machine matters little. Cases that need root, a mount or Linux
+ * are left out, with a note, where these are missing. Exit code 1 when a case fell short.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -97,7 +97,7 @@ async function attempt(one, root) {
   return { name: one.name, group: one.group, ...outcome, came, seconds: (performance.now() - start) / 1000, peakMiB };
 }
 
-/** Measures what plain work takes. @param {string} root */
+/** Measures the cost of plain work. @param {string} root */
 async function measurePlain(root) {
   const cwd = join(root, 'things');
   const encoded = await runCommand([...ENCODE, '--quiet'], { cwd });

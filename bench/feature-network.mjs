@@ -1,6 +1,6 @@
 /**
- * Makes a feature network for `ddpm-codec eval --features` of the Inception V3 that comes with the npm package nsfwjs: everything up to
- * one of its blocks, and the mean of that over the picture. docs/EVALUATION.md says what these features are, and what not. Prints the
+ * Makes a feature network for `ddpm-codec eval --features` from the Inception V3 in the npm package nsfwjs: all layers up to
+ * one of its blocks, then the mean over the picture. docs/EVALUATION.md says what these features are and are not. Prints the
  * file's SHA-256.
  *
  *   npm install --prefix DIR --no-save --ignore-scripts --legacy-peer-deps nsfwjs@4.3.0
@@ -24,7 +24,7 @@ import { failGracefully, oneOf } from './shared.mjs';
  * @typedef {import('../dist/engine/tracing/onnx-messages.js').TensorProto} TensorProto
  * @typedef {import('../dist/engine/tracing/onnx-messages.js').AttributeProto} AttributeProto
  *
- * A layer of Keras, and of its configuration what is used here.
+ * A Keras layer, with the part of its configuration that is used here.
  * @typedef {{
  *   name: string, class_name: string, inbound_nodes: [from: string, node: number, tensor: number, options: object][][],
  *   config: {
@@ -32,7 +32,7 @@ import { failGracefully, oneOf } from './shared.mjs';
  *   },
  * }} Layer
  *
- * How values are kept, all layers one after the other: 8 bits each, `min + scale * byte`.
+ * How the values of all layers are stored, one after the other: 8 bits each, `min + scale * byte`.
  * @typedef {{ name: string, shape: number[], quantization: { min: number, scale: number } }} WeightSpec
  *
  * @typedef {{
@@ -43,7 +43,7 @@ import { failGracefully, oneOf } from './shared.mjs';
 
 const VERSION = '4.3.0';
 
-/** What can be made: features, and the file's SHA-256. */
+/** Blocks to choose from: their features, and the file's SHA-256. */
 const BLOCKS = {
   5: { features: 768, sha256: 'aa9e2fddba5a41bcacd290628b2ba95f43fdba567da8c1a49624ad940090aede' },
   10: { features: 2048, sha256: '125a1c243610c0e7c8e6d9198c963bf7e7979024d50daa6a5645d191ccd7317e' },
@@ -76,7 +76,7 @@ console.log(`${hash}  ${output}`);
 
 /**
  * @param {string} directory of the package
- * @throws CodecError 'file' where there is another version, or none
+ * @throws CodecError 'file' where the package is missing or has another version
  */
 function openKerasModel(directory) {
   const require = createRequire(resolve(directory, 'package.json'));
@@ -118,7 +118,7 @@ function dequantize(specs, bytes) {
 }
 
 /**
- * The layers up to the end of the block, one node each or none; values have the names of the layers that they come from.
+ * The layers up to the end of the block, at most one node each. Values are named after the layers that produce them.
  * @param {ReturnType<typeof openKerasModel>} model
  */
 function toOnnx({ layers, weights }) {
@@ -189,7 +189,7 @@ function toOnnx({ layers, weights }) {
 }
 
 /**
- * ONNX has TensorFlow's padding, and its means leave out what is padded, too.
+ * ONNX supports TensorFlow's padding, and its means also leave out padded values.
  * @param {number[]} kernel
  * @param {Layer} layer
  * @returns {AttributeProto[]}
@@ -203,7 +203,7 @@ function windowOf(kernel, { config: { padding, strides } }) {
 }
 
 /**
- * A convolution without bias and a normalisation with beta and without gamma as one convolution.
+ * Merges a convolution without bias and a normalisation with beta and without gamma into one convolution.
  * @param {Layer} convolution
  * @param {Layer} normalization
  * @param {ReturnType<typeof dequantize>} weights

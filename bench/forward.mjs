@@ -1,10 +1,10 @@
 /**
- * How fast the network runs: evaluations of the paper's network (35.7 million parameters) at batch 16 and of the shipped
- * `cifar10` network at batch 1 and 32, pictures of 32x32, on the onnx engine against PyTorch's on the same architecture, in
- * turns on this machine. Weights are random. Prints JSON. Build first: `npm run build && node bench/forward.mjs [rounds]`.
+ * How fast the network runs, on the onnx engine against PyTorch on the same architecture. Evaluates the paper's network (35.7
+ * million parameters) at batch 16 and the shipped `cifar10` network at batch 1 and 32, on pictures of 32x32, in turns on this
+ * machine. Weights are random. Prints JSON. Build first: `npm run build && node bench/forward.mjs [rounds]`.
  *
- * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`; without it only our side is timed. Its network is
- * written out in bench/torch_unet.py. OPENBLAS_NUM_THREADS=1, because its threads would fight with PyTorch's own.
+ * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`. Without it only our side is timed. Its network is
+ * written out in bench/torch_unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from competing with PyTorch's own.
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

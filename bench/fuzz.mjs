@@ -1,19 +1,19 @@
 /**
- * Feeds broken and hostile files of every format that others may have made to what reads them.
+ * Feeds broken and hostile files of every format that others may have made to the code that reads them.
  *
  *   npm run fuzz -- [options]
  *
  * --target T     one of parse, decode (coded files), safetensors, pickle, npz, checkpoint, update-checkpoint, config, codec,
- *                scheduler, shards, run, image, hub; several with commas between; all by default
- * --cases N      how many of each (default 10000; 2000 for decode)
- * --from I       first case, to take up an interrupted run or look at one case again (default 0)
+ *                scheduler, shards, run, image, hub; or several, separated by commas; default all
+ * --cases N      number of cases for each (default 10000; 2000 for decode)
+ * --from I       first case, to continue an interrupted run or repeat one case (default 0)
  * --seed S       name of the random numbers; case I of a seed is always the same (default fuzz)
- * --out FILE     writes the results, too
+ * --out FILE     also writes the results to FILE
  *
- * Prints a line of JSON for each target. A case passes when it is refused with an error meant for people (CodecError), or read and what is
- * claimed of it is consistent. It fails when anything else is thrown, when it takes more than 2 seconds of the processor, or ends or hangs
- * the process; and the first one with which the process has more than 300 MiB (900 for decode, which compiles networks) fails. The input of
- * a case that failed is written to fuzz-<target>-<seed>-<case>.<extension>, and the run goes on: --from CASE --cases 1 tries it again.
+ * Prints a line of JSON for each target. A case passes in two ways: it is refused with an error meant for people (CodecError), or it is read
+ * and its claims are consistent. It fails when anything else is thrown, when it takes more than 2 seconds of processor time, or when it ends or
+ * hangs the process. The first case after which the process uses more than 300 MiB (900 for decode, which compiles networks) also fails. The
+ * input of a failed case is written to fuzz-<target>-<seed>-<case>.<extension>, and the run goes on. --from CASE --cases 1 tries it again.
  * Exit code 1 when a case failed.
  */
 import { spawn } from 'node:child_process';
@@ -44,10 +44,10 @@ if (!Number.isInteger(first) || !Number.isInteger(countOf(names[0])))
   throw new CodecError('usage', '--cases, --from: expected integers');
 
 const WORKER = fileURLToPath(new URL('fuzz/worker.mjs', import.meta.url));
-/** Seconds without a new case after which a process hangs, and between looks at it. */
+/** PATIENCE: seconds without a new case after which a process counts as hanging. LOOK: seconds between two checks. */
 const PATIENCE = 60;
 const LOOK = 0.5;
-/** Processes of a target that may end in the middle. */
+/** How many processes of a target may crash. */
 const MOST_CRASHES = 20;
 
 /**
@@ -62,7 +62,7 @@ const MOST_CRASHES = 20;
  * @param {string} name
  * @param {number} from
  * @param {number} count
- * @param {string} place file with the number of the case that goes on
+ * @param {string} place file with the number of the current case
  * @param {(fraction: number) => void} tell
  */
 async function work(name, from, count, place, tell) {

@@ -1,9 +1,9 @@
 /**
- * In which order progressive coding brings a picture: the share of its energy that xhat0 still lacks, by octave of spatial
+ * In which order progressive coding delivers a picture: the share of its energy that xhat0 still lacks, by octave of spatial
  * frequency, at several t. Build first: `npm run build && node bench/information-order.mjs [--model NAME] [--images N]`.
  *
- * CIFAR-10 test images; x_t is drawn from q; octaves are those of the orthonormal Haar transform, the coarsest being the mean
- * colour. Prints a table in Markdown.
+ * Uses CIFAR-10 test images; x_t is drawn from q. Octaves are those of the orthonormal Haar transform; the coarsest is the mean
+ * colour. Prints a Markdown table.
  */
 import { parseArgs } from 'node:util';
 import { gaussians, integerStream } from '../dist/common/random.js';
@@ -48,7 +48,7 @@ console.log(
 console.log(`|${'---|'.repeat(OCTAVES + 3)}`);
 let bits = 0;
 TIMES.forEach((t, k) => {
-  // Half the integral of E d(snr), in bits; E snr varies slowly, so trapezoids over log snr are fair.
+  // Half the integral of E d(snr), in bits. E snr varies slowly, so the trapezoidal rule over log snr is accurate enough.
   if (k > 0) {
     const [before, here] = [model.schedule.snr[TIMES[k - 1]], model.schedule.snr[t]];
     const mean = (squaredErrors[k - 1] * before + squaredErrors[k] * here) / 2;

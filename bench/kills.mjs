@@ -1,17 +1,18 @@
 /**
- * Kills a short training at random moments and goes on with it: every time from a whole checkpoint, and in the end to the weights of a run that
- * nobody disturbed.
+ * Kills a short training run at random moments and resumes it. Each resume must start from a whole checkpoint, and the final weights must equal
+ * those of an undisturbed run.
  *
  *   npm run bench kills -- [options]
  *
- * --kills N   how many (default 50)
- * --steps N   of the run (default 120)
+ * --kills N   number of kills (default 50)
+ * --steps N   steps of the run (default 120)
  * --seed S    name of the random moments (default kills)
- * --out FILE  for the results (default bench/results/kills.json)
+ * --out FILE  file for the results (default bench/results/kills.json)
  *
- * Checkpoints are written after every step. A kill is a SIGKILL at a moment between the start of a process and when an undisturbed one would have
- * ended, be it before the first checkpoint, in a step, while a checkpoint or the model is written, or behind all that. After each the checkpoint has to be whole and not
- * before that of the kill before; a run that is over is begun anew, until all kills are done. Exit code 1 when one was lost.
+ * A checkpoint is written after every step. A kill is a SIGKILL at a random moment between the start of a process and the time at which
+ * an undisturbed one would have ended: before the first checkpoint, in a step, while a checkpoint or the model is written, or after all that.
+ * After each kill the checkpoint must be whole and not older than after the kill before. A finished run starts over until all kills are
+ * done. Exit code 1 when a checkpoint was lost.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -45,7 +46,7 @@ const directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-kills-'));
 const LIMITS = ['--steps', String(steps), '--checkpoint-every', '1e-9', '--quiet'];
 
 /**
- * Trains, or goes on, until it is done or killed.
+ * Trains, or resumes, until it is done or killed.
  * @param {boolean} resume
  * @param {number} [seconds] after which it is killed
  */
@@ -68,7 +69,11 @@ const CHECKPOINT = join(directory, 'run/training/checkpoint.safetensors');
 
 /** @typedef {{ after: number, step: number | null, came: string }} Kill */
 
-/** What is wrong behind a kill, if anything. @param {number} before step of the last one @returns {Promise<{ step: number | null, came: string }>} */
+/**
+ * Finds what is wrong after a kill, if anything.
+ * @param {number} before step of the last checkpoint
+ * @returns {Promise<{ step: number | null, came: string }>}
+ */
 async function lookAt(before) {
   if (!existsSync(CHECKPOINT))
     return { step: null, came: before > 0 ? 'the checkpoint is gone' : 'before the first checkpoint' };

@@ -1,15 +1,15 @@
 /**
- * Lossless files beside PNG, WebP and JPEG XL: mean bits per dimension of whole files, and where ours go.
+ * Compares lossless files with PNG, WebP and JPEG XL: mean bits per dimension of whole files, and where the bits of ours go.
  * Build first: `npm run build && node bench/lossless.mjs [options] [IMAGES...]`, after `ddpm-codec data cifar10`.
  *
  * IMAGES        as `ddpm-codec rd` takes them (default cifar10:test[0:256])
  * --model NAME  default auto
- * --effort N    of our encoder (default 5)
- * --engines A,B engines that decode each file besides the one that wrote it, such as wasm (default none)
- * --threads N   of the engines (default 2)
+ * --effort N    effort of our encoder (default 5)
+ * --engines A,B engines that also decode each file, besides the one that wrote it, such as wasm (default none)
+ * --threads N   threads of the engines (default 2)
  * --out FILE    where the results go as JSON, written after every picture (default: stdout at the end)
  *
- * Every file is decoded and compared with its picture, sample by sample; one that differs ends the run.
+ * Decodes every file and compares it with its picture, sample by sample. A difference ends the run.
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -23,7 +23,7 @@ failGracefully();
  * @typedef {Measures & { name: string, model: string }} Row
  */
 
-/** What is told of every picture, and of their mean. */
+/** What is reported for every picture and for their mean. */
 const MEASURES = /** @type {const} */ ([
   'bitsPerDim',
   'header',
@@ -117,7 +117,7 @@ console.error(means(rows));
 process.exit(0);
 
 /**
- * Mean of every number over the pictures.
+ * Mean of every measure over the pictures.
  * @param {readonly Row[]} of
  */
 function means(of) {

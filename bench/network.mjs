@@ -1,9 +1,9 @@
 /**
- * How fast the network runs: the shipped model, forward on `onnx` and `wasm` and one training step's gradients on `onnx`,
- * side by side on this machine. Prints JSON. Build first: `npm run build && node bench/network.mjs [rounds]`.
+ * How fast the network runs: the shipped model's forward pass on `onnx` and `wasm`, and the gradients of one training step on
+ * `onnx`, side by side on this machine. Prints JSON. Build first: `npm run build && node bench/network.mjs [rounds]`.
  *
- * The engines take turns, so that whatever else the machine does meets both; medians are compared. FLOPs are those of
- * convolutions and matrix products, a multiplication and an addition each.
+ * The engines take turns, so that other load on the machine affects both. Medians are compared. FLOPs count convolutions
+ * and matrix products; a multiplication and an addition count one each.
  */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
@@ -53,7 +53,7 @@ async function timed(work) {
 }
 
 /**
- * Times functions in turns; milliseconds, median and least of each.
+ * Times functions in turns. Gives the median and the minimum of each, in milliseconds.
  * @param {readonly { run: () => Promise<unknown> }[]} contenders
  * @param {number} rounds
  */
@@ -69,7 +69,7 @@ async function takeTurns(contenders, rounds) {
 const round = (/** @type {number} */ value) => Number(value.toPrecision(4));
 
 /**
- * The first image of every batch size and thread count against one image on one thread.
+ * Compares the first image, for every batch size and thread count, with one image on one thread.
  * @param {UNet} network
  */
 async function findDifferences(network) {
@@ -92,7 +92,7 @@ async function findDifferences(network) {
 }
 
 /**
- * Gradients of a mean squared error with respect to all weights, which are inputs here.
+ * Times the gradients of a mean squared error with respect to all weights, which are inputs here.
  * @param {Engine} engine
  * @param {UNet} network
  * @param {number} flops of one evaluation
@@ -115,7 +115,7 @@ async function benchTraining(engine, network, flops, rounds) {
   const inputs = [x, t, x, ...network.constants.map(({ data }) => data)];
   const { milliseconds: compileMs, result: compiled } = await timed(() => engine.compile(step, shapes));
   const [times] = await takeTurns([{ run: () => compiled.run(inputs) }], rounds);
-  // The backward pass costs two convolutions for each of the forward pass.
+  // The backward pass costs two convolutions for each one of the forward pass.
   const gflops = round((3 * TRAINING_BATCH * flops) / times.medianMs / 1e6);
   return { batch: TRAINING_BATCH, ...times, gflopsPerSecond: gflops, compileMs: round(compileMs) };
 }
@@ -153,7 +153,7 @@ async function main(rounds) {
     gflopPerImage: round(flops / 1e9),
     forward,
     training,
-    /** Thread counts and batch sizes whose first image is not, bit by bit, that of one image on one thread. */
+    /** Thread counts and batch sizes whose first image differs in any bit from one image on one thread. */
     onnxDifferences: await findDifferences(network),
   };
 }

@@ -1,10 +1,10 @@
 /**
- * How long a picture takes with a network of the authors' size: random weights in their configuration, the plan of the shipped
- * `cifar10`, so that there are as many steps as a trained network would have. Prints JSON.
+ * How long a picture takes with a network of the authors' size. The network has random weights in their configuration and the
+ * plan of the shipped `cifar10`, so that it takes as many steps as a trained one would. Prints JSON.
  *
- *   npm run bench paper-encode [-- BYTES]     size the file may have (default 400: what comes after an RMSE of 7 included)
+ *   npm run bench paper-encode [-- BYTES]     allowed file size (default 400, which includes what comes after an RMSE of 7)
  *
- * The file's picture means nothing. The weights, 143 MB, are in a temporary directory meanwhile.
+ * The decoded picture is meaningless. The weights, 143 MB, are kept in a temporary directory during the run.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
  * The network of Ho, Jain & Abbeel 2020 for CIFAR-10 (35.7 million parameters) with random weights, as PyTorch saves it in
- * two forms: whether both are read alike, and whether the network's output is that of an independent implementation.
+ * two forms. Checks that both are read alike and that the network's output matches an independent implementation.
  *
  *   python3 bench/reference_unet.py paper DIR      needs PyTorch; makes 286 MB of files
  *   npm run bench paper-network DIR

@@ -1,15 +1,15 @@
 /**
- * What a plan's steps cost: with the expected error E(t) of a model's profile, a jump t -> s sends (snr_s - snr_t) E(t) / 2, more
- * than infinitely many jumps would. Which amount of work is worth it, and are they the best jumps?
- * Build first: `npm run build && node bench/plan.mjs [options] [MODEL]`; it takes seconds and no network. MODEL is `photo` by default.
+ * What a plan's steps cost. With the expected error E(t) of a model's profile, a jump t -> s sends (snr_s - snr_t) E(t) / 2, which is more
+ * than infinitely many jumps would send. How much work is worth it, and are these the best jumps?
+ * Build first: `npm run build && node bench/plan.mjs [options] [MODEL]`. It takes seconds and runs no network. MODEL is `photo` by default.
  *
  * --out FILE   where the results go as JSON (default stdout)
  *
- * For pictures of 768x512 at several places in the profile, and every pace that such a picture can have:
- * - `jumps` up to an RMSE of 5, and their `work` in evaluations of the network at the picture's size; with a pyramid most are smaller;
- * - `waste`, by how many percent the plan's KL is above that of infinitely many jumps, the mean over RMSE 10, 8.5, 7, 6, 5, 4 and 3;
- * - `wasteAt5` at the end of those jumps alone, and `shortest`, the waste there of the shortest path: the jumps that have the least KL
- *   for no more work.
+ * For pictures of 768x512 at several places in the profile, and every pace that such a picture can have, prints:
+ * - `jumps` up to an RMSE of 5, and their `work` in network evaluations at the picture's size; with a pyramid most are smaller;
+ * - `waste`: the excess of the plan's KL over that of infinitely many jumps, in percent, averaged over RMSE 10, 8.5, 7, 6, 5, 4 and 3;
+ * - `wasteAt5`: the waste at the end of those jumps alone; and `shortest`: the waste there of the shortest path, that is, of the jumps
+ *   with the least KL for no more work.
  */
 import { parseArgs } from 'node:util';
 import { createPlan, expectedErrors, PACES } from '../dist/codec/format/plan.js';
@@ -23,16 +23,16 @@ const SIZE = { width: 768, height: 512 };
 const RMSES = [10, 8.5, 7, 6, 5, 4, 3];
 const END_RMSE = 5;
 const PLACES = [-10, -5, 0, 5, 10];
-/** Of the default effort. */
+/** State bits of the default effort. */
 const STATE_BITS = 13;
-/** What a step takes at least, since its bits are coded at full size; the unit in which work is counted. */
+/** Least work of a step, since its bits are coded at full size. Work is counted in this unit. */
 const LEAST_WORK = 1 / 24;
 
 /** @typedef {{ t: number, s: number }} Jump */
 /** @typedef {{ logError: number, kl: number }} Point  after a jump: error there, KL per dimension so far */
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' } } });
-// As if the network were asked after every step: what updates save is measured on pictures.
+// As if the network ran after every step: the savings of updates are measured on pictures.
 const model = { ...(await loadModelInfo(positionals[0] ?? 'photo')), updates: false };
 const { schedule, profile, pyramid } = model;
 const { timesteps } = schedule;
@@ -81,7 +81,7 @@ function walk(jumps, errors) {
 }
 
 /**
- * log KL where the error is that of an RMSE.
+ * log KL where the error equals this RMSE.
  * @param {readonly Point[]} points
  * @param {number} rmse
  */

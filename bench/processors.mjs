@@ -1,19 +1,19 @@
 /**
- * Whether another processor decodes the same: one writes files, lossy and lossless, and what it decodes from them; another reads them.
+ * Whether another processor decodes the same. One machine writes lossy and lossless files and their decoded results; another reads them.
  * Build first: `npm run build`, for writing after `ddpm-codec data cifar10`.
  *
  *   node bench/processors.mjs write DIR [options]
  *   node bench/processors.mjs read DIR FILE [options]     on another machine, or emulated, see docs/LOSSLESS.md
  *
- * --images N         the first CIFAR-10 test images (default 16); for reading at most as many as were written
+ * --images N         the first N CIFAR-10 test images (default 16); for read, at most as many as were written
  * --model NAME       default cifar10; for write
  * --effort N         default 1; for write
- * --target-rmse X    of the lossy files (default 10); for write
+ * --target-rmse X    target of the lossy files (default 10); for write
  * --engine NAME      default onnx, on one thread
- * --processor NAME   what to call this one (default its own name; an emulator shows that of its host)
+ * --processor NAME   name to report for this processor (default its own name; an emulator shows its host's)
  *
- * Reading writes FILE, anew after every file, since an emulator is slow: of each kind of file, how many 8-bit pictures are the
- * writer's, how many samples are not, and in what xhat0 at the end of the steps differs (grey levels, before rounding).
+ * An emulator is slow, so reading rewrites FILE after every coded file. For each kind of file it holds: how many 8-bit pictures equal
+ * the writer's, how many samples differ, and how much xhat0 differs at the end of the steps (grey levels, before rounding).
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -50,7 +50,7 @@ const here = {
   node: process.version,
   engine: engine.description,
 };
-/** What two ends have of the files of one kind. */
+/** Compares the results of two machines for files of one kind. */
 class Comparison {
   pictures = 0;
   same = 0;
@@ -85,7 +85,7 @@ const KINDS = ['lossy', 'lossless'];
 await (writing ? write() : read());
 await engine.dispose();
 
-/** Writes the files, what is decoded from them here, and the options, which reading goes by. */
+/** Writes the files, their decoded results, and the options that reading uses. */
 async function write() {
   const options = {
     model: values.model,
@@ -116,7 +116,7 @@ async function write() {
   await saveJson(about, { options, files, writtenOn: here });
 }
 
-/** Decodes the files, and compares what comes of it with what the writer had. */
+/** Decodes the files and compares the results with the writer's. */
 async function read() {
   const { options, files, writtenOn } = JSON.parse(await readFile(about, 'utf8'));
   const images = Math.min(Number(values.images), options.images);
@@ -127,7 +127,7 @@ async function read() {
     for (const [k, kind] of KINDS.entries()) {
       const { picture, estimate } = await decodeBoth(await readFile(fileOf(i, kind, 'ddc')), model);
       const theirs = await readFile(fileOf(i, kind, 'f32'));
-      // Copied, since a small file shares its memory with others.
+      // Copied, since a small file's buffer is part of a shared one.
       const theirEstimate = new Float32Array(Uint8Array.from(theirs).buffer);
       found[kind].add(picture, await readFile(fileOf(i, kind, 'rgb')), estimate, theirEstimate);
       const { lossy, lossless } = found;

@@ -1,5 +1,5 @@
 /**
- * How good models are on CIFAR-10, side by side: the bound on test and on training images, and the rates of real files.
+ * How good models are on CIFAR-10, side by side: the bound on test and training images, and the rates of real files.
  * Build first: `npm run build && node bench/quality.mjs [options] MODEL [MODEL...]`, after `ddpm-codec data cifar10`.
  *
  * --images N    test images for the bound (default 10000: all; 0 for no bound on them)
@@ -8,8 +8,8 @@
  * --files N     test images that are encoded and decoded (default 64; 0 for none)
  * --out FILE    where the results go as JSON; written after every part, so that nothing is lost (default: stdout at the end)
  *
- * Rates are of whole files; the RMSE is measured on what the decoder made of the file, cut off after each of its steps,
- * and the bits at an RMSE are interpolated between the two nearest steps, as in `ddpm-codec rd`. All models see the same images and noise.
+ * Rates are of whole files. The RMSE is measured on what the decoder makes of the file, truncated after each of its steps.
+ * Bits at an RMSE are interpolated between the two nearest steps, as in `ddpm-codec rd`. All models see the same images and noise.
  */
 import { parseArgs } from 'node:util';
 import { cifar10Image, openCifar10 } from '../dist/data/cifar10.js';
@@ -35,7 +35,7 @@ import { failGracefully, machine, progress, resultsJson, saveJson } from './shar
 
 failGracefully();
 const LEVELS = [15, 10, 7, 5, 3];
-/** Encoded a little further than the last level. */
+/** Files are encoded a little beyond the last level. */
 const TARGET = 2.8;
 
 const { values, positionals } = parseArgs({
@@ -69,7 +69,7 @@ const splits = { test: await openCifar10('test'), train: await openCifar10('trai
 const SPLITS = ['test', 'train'];
 
 /**
- * Images spread evenly over a split; all of it in order when all are asked for.
+ * Images spread evenly over a split, or all of it in order when all are asked for.
  * @param {keyof typeof splits} split
  * @param {number} count
  */
@@ -80,7 +80,7 @@ function pictures(split, count) {
 }
 
 /**
- * As the bounds have it.
+ * Mean and standard error, as the bounds report them.
  * @param {readonly number[]} numbers
  * @returns {Estimate}
  */
@@ -99,7 +99,7 @@ async function measureFiles(model, count, onProgress) {
   let format = 0;
   const atLevels = LEVELS.map(() => /** @type {number[]} */ ([]));
   for (let i = 0; i < count; i++) {
-    // The first of the test set, as everyone has them.
+    // The first images of the test set, the same ones for everybody.
     const image = cifar10Image(splits.test.images, i);
     const {
       bytes,

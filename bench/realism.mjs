@@ -1,15 +1,15 @@
 /**
- * Pictures along the dial of `decode --realism`, beside other ways to make them of the same bits: error, distance from the originals, and specks.
+ * Compares pictures along the dial of `decode --realism` with other pictures made from the same bits: error, distance from the originals, specks.
  * Build first: `npm run build && npm run bench realism -- [options] IMAGES...`
  *
- * IMAGES          as `ddpm-codec rd` takes them, of one size where there are features
- * --features FILE a network for KID (docs/EVALUATION.md); without one there is none
- * --rates LIST    bits per dimension, where each file is cut off (default 0.02,0.05,0.1)
+ * IMAGES          as `ddpm-codec rd` takes them; with --features all must have one size
+ * --features FILE a network for KID (docs/EVALUATION.md); without it there is no KID
+ * --rates LIST    bits per dimension at which each file is cut off (default 0.02,0.05,0.1)
  * --realisms LIST default 0,0.25,0.5,0.75,1
- * --others        also DDIM steps and ancestral sampling, and the flow with its score scaled (arXiv 2603.04005)
+ * --others        also DDIM steps, ancestral sampling, and the flow with a scaled score (arXiv 2603.04005)
  * --effort N      default 5
  * --model NAME    default auto
- * --sheet FILE    a PNG with the pictures of the first eight images, a row for each image and rate
+ * --sheet FILE    a PNG with the pictures of the first eight images, one row for each image and rate
  * --out FILE      where the results go as JSON (default: stdout)
  */
 import { writeFile } from 'node:fs/promises';
@@ -46,10 +46,10 @@ const images = await openImageSet(positionals);
 const rates = values.rates.split(',').map(Number);
 const realisms = values.realisms.split(',').map(Number);
 const effort = Number(values.effort);
-/** 1 is the flow itself, for comparison: the scaled ones are solved as it is here, without a corrector. */
+/** 1 is the flow itself, for comparison. The scaled flows are solved like it, without a corrector. */
 const SCALES = [1, 1.03, 1.1, 1.25];
 const PICTURED = 8;
-/** A pixel is a speck when a channel is farther than this from the median of its 3x3. */
+/** A pixel is a speck when one of its channels is farther than this from the median of its 3x3 neighbourhood. */
 const SPECK = 40;
 
 const engine = await openEngine('auto', { threads: 2 });
@@ -101,7 +101,7 @@ const points = [...measured].map(([key, each]) => {
     picture: kind.join(' '),
     rmse: Math.sqrt(mean((one) => one.rmse ** 2)),
     specks: mean((one) => one.specks),
-    // Images with more specks than the original and a thousandth of its pixels.
+    // Images whose specks exceed the original's by more than a thousandth of its pixels.
     specked: each.filter((one, i) => one.specks > specksOfOriginals[i] + 0.001).length,
     ...(originals && own && { kid: kernelDistance(originals, own) }),
   };
@@ -133,7 +133,7 @@ await network?.dispose();
 await engine.dispose();
 
 /**
- * All kinds of pictures of a file.
+ * All kinds of pictures that a file gives.
  * @param {Uint8Array} bytes
  * @param {Model} model
  * @returns {Promise<[kind: string, picture: RgbImage][]>}
@@ -157,8 +157,8 @@ async function picturesAt(bytes, model) {
 }
 
 /**
- * The flow dx = -c (x - xhat0) d(log sigma), in units in which x_t has the picture with factor 1: c = 1 is the probability-flow ODE, and
- * for Gaussian data c = 2 gives the mean.
+ * The flow dx = -c (x - xhat0) d(log sigma), in units in which the picture has factor 1 in x_t. c = 1 is the probability-flow ODE.
+ * For Gaussian data, c = 2 gives the mean.
  * @param {import('../dist/index.js').Decoder} decoder at its end
  * @param {Model} model
  * @param {{ scale: number, order: 1 | 2 }} how
@@ -179,7 +179,7 @@ async function scaledFlow(decoder, model, { scale, order }) {
     const length = Math.log(schedule.snr[s] / schedule.snr[t]) / 2;
     const ahead = last && order === 2 ? length / (2 * last.length) : 0;
     const before = last?.xhat0 ?? xhat0;
-    // What is left of x - xhat0.
+    // The remaining share of x - xhat0.
     const left = flowCoefficients(schedule, t, s).xt * Math.exp((1 - scale) * length);
     const [at, as] = [t, s].map((timestep) => Math.sqrt(schedule.alphasCumprod[timestep]));
     state = state.map((value, i) => {

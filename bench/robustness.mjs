@@ -3,21 +3,22 @@
  *
  *   npm run bench robustness -- [options] [IMAGES...]
  *
- * IMAGES               photographs, as `ddpm-codec rd` takes them, of which the middle 192x128 are used (default fixtures/images/budgie.webp)
- * --trials N           of small pictures at each rate (default 200)
- * --photo-trials N     of photographs at each rate (default 20)
- * --positions N        places of the one flipped bit (default 200)
+ * IMAGES               photographs, as `ddpm-codec rd` takes them; their middle 192x128 is used (default fixtures/images/budgie.webp)
+ * --trials N           trials of small pictures at each rate (default 200)
+ * --photo-trials N     trials of photographs at each rate (default 20)
+ * --positions N        positions of the single flipped bit (default 200)
  * --jobs N             decodings side by side (default 1)
  * --figures DIRECTORY  where bit-errors.svg, flipped-bit.svg and flipped-bit.webp go (default: none are drawn)
  * --out FILE           where the results go as JSON (default stdout)
  *
- * Small pictures are the first 8 of CIFAR-10's test set, 200 bytes each by model `cifar10`; photographs have 1000 bytes by `photo`; effort 1.
- * Ours has as many bytes or a few less, JPEG and WebP the best quality of at most so many; JPEG has no file of 200 bytes. Each bit of a file, its header's too, is flipped
- * with the rate's probability, by a seed; which trials have no flipped bit is left to chance, and they are not decoded again.
+ * Small pictures are the first 8 of CIFAR-10's test set, at 200 bytes each with model `cifar10`. Photographs have 1000 bytes with model
+ * `photo`. Effort is 1. Our files have that many bytes or a few less. JPEG and WebP have the best quality that fits; JPEG has no file of
+ * 200 bytes. Each bit of a file, including the header's, is flipped with the rate's probability, by a seed. Chance decides which trials have
+ * no flipped bit; these are not decoded again.
  *
- * Ours is decoded with `tolerant`; without it a file whose checksums are wrong is refused. JPEG and WebP are decoded by sharp with `failOn:
- * 'none'`, which gives what libjpeg-turbo makes of a damaged file in spite of its warnings. Decodable is what gives a picture of the right size;
- * `psnr` is the mean over those, `psnrOfAll` counts a grey picture for each of the others.
+ * Our files are decoded with `tolerant`. Without it, a file with wrong checksums is refused. JPEG and WebP are decoded by sharp with `failOn:
+ * 'none'`, which returns what libjpeg-turbo makes of a damaged file in spite of its warnings. A file counts as decodable when it gives a
+ * picture of the right size. `psnr` is the mean over the decodable files; `psnrOfAll` counts a grey picture for each of the others.
  */
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,20 +60,20 @@ const { values, positionals } = parseArgs({
 const RATES = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2];
 const SMALL = { side: 32, count: 8, bytes: 200, file: 'cifar10-test-0-15.png', model: 'cifar10' };
 const PHOTO = { width: 192, height: 128, bytes: 1000, file: 'budgie.webp', model: 'photo' };
-/** Sizes end files of ours, not this error. */
+/** Sizes end our files, not this error. */
 const NO_ERROR = 0.01;
 const GREY = 128;
-/** Larger pictures are of a header that is wrong. */
+/** Larger pictures mean that the header is wrong. */
 const MOST_PIXELS = 2 ** 20;
-/** Of a file, where the bit of each column of pictures is. */
+/** Position of the flipped bit for each column of pictures, as a share of the file. */
 const SHARES = [0.03, 0.1, 0.3, 0.6, 0.9];
-/** Ours with checksums is decoded with a bit flipped at each of so many of the positions: every picture takes a second. */
+/** Our files with checksums are decoded for only one in this many of the positions, because every picture takes a second. */
 const CHECKED_EVERY = 5;
 
 /**
  * @typedef {import('../dist/index.js').RgbImage} RgbImage
  * @typedef {import('../dist/index.js').Model} Model
- * @typedef {object} Coded a picture's file by a codec
+ * @typedef {object} Coded a picture's file in one codec
  * @property {Codec} codec
  * @property {string} name of the picture
  * @property {RgbImage} image
@@ -90,7 +91,7 @@ const CODECS = /** @type {const} */ ({
 const codecs = /** @type {Codec[]} */ (Object.keys(CODECS));
 
 /**
- * What there is to compare, in the order of codecs and of pictures.
+ * Encodes everything to compare, in the order of codecs and pictures.
  * @param {readonly { name: string, image: RgbImage }[]} pictures
  * @param {Model} model
  * @param {number} maxBytes
@@ -126,7 +127,7 @@ async function encodeAll(pictures, model, maxBytes) {
  */
 async function encodeTheirs(image, codec, maxBytes) {
   const found = await encodeWithin(image, findBaseline(codec), maxBytes);
-  // A slice of a Buffer is no copy.
+  // Copied, because a slice of a Buffer is not a copy.
   return found && new Uint8Array(found.file);
 }
 
@@ -135,7 +136,7 @@ async function decodeOurs(bytes, model) {
   try {
     return (await decode(bytes, model, { tolerant: true, maxPixels: MOST_PIXELS })).image;
   } catch (error) {
-    // Anything else is a defect.
+    // Any other error is a defect.
     if (error instanceof CodecError && (error.code === 'format' || error.code === 'model')) return undefined;
     throw error;
   }
@@ -169,7 +170,7 @@ function flipped(bytes, bits) {
 const meanOf = (numbers) => (numbers.length === 0 ? null : numbers.reduce((a, b) => a + b) / numbers.length);
 
 /**
- * One trial: the PSNR, undefined where there is no picture, and how many bits were flipped.
+ * One trial: the PSNR, undefined where there is no picture, and the number of flipped bits.
  * @param {Coded} coded
  * @param {number} rate
  * @param {number} trial
@@ -186,7 +187,7 @@ async function tryRate({ codec, name, image, bytes, psnr: unharmed, decode }, ra
 /**
  * @param {string} label
  * @param {readonly Coded[]} all
- * @param {number} trials of each codec and rate
+ * @param {number} trials for each codec and rate
  */
 async function measureRates(label, all, trials) {
   const tell = progress(label);
@@ -218,7 +219,7 @@ async function measureRates(label, all, trials) {
 }
 
 /**
- * One flipped bit at places spread evenly over a file.
+ * One flipped bit, at positions spread evenly over a file.
  * @param {Coded} coded
  * @param {number} count
  */
@@ -279,7 +280,7 @@ const rates = {
   small: await measureRates('small pictures', files.small, trials),
   photo: await measureRates('photographs', files.photo, photoTrials),
 };
-/** Of a ship. */
+/** Files of the picture of a ship. */
 const shown = files.small.filter(({ name }) => name === small[1].name);
 /** @type {Awaited<ReturnType<typeof measurePositions>>[]} */
 const oneBit = [];

@@ -1,19 +1,20 @@
 /**
- * Small random pictures, lossless there and back: all sizes from 1x1 to 40x40 or a given side, noise, one colour, ramps, few colours, and parts of
- * photographs, and those with grain, which are sent as steps and residuals; written on `onnx`, read on `onnx` and on `wasm`. Seeded; every picture can be made again by its number.
+ * Codes small random pictures losslessly and decodes them: all sizes from 1x1 to 40x40 or a given side. Kinds are noise, one colour, ramps,
+ * few colours, parts of photographs, and those with grain, which are sent as steps and residuals. Writes on `onnx`; reads on `onnx` and
+ * `wasm`. Pictures are seeded, so each can be made again from its number.
  *
  *   npm run build && node bench/round-trip.mjs [options]
  *
  * --cases N     default 10000
- * --from N      number of the first (default 0), to go on where a run ended
- * --model NAME  shipped model or directory (default pilot). What is tested is the tail, so a small network will do; but one that is moved by
- *               an update between evaluations has more steps in which engines differ.
- * --side N      largest side, in pixels (default 40): smaller ones for large networks on `wasm`
- * --kinds LIST  noise, flat, ramp, extremes, photograph, grain, few colours; comma between (default all but grain)
- * --engines A,B that read each file (default onnx,wasm)
+ * --from N      number of the first (default 0), to continue an interrupted run
+ * --model NAME  shipped model or directory (default pilot). The tail is what is tested, so a small network will do. A network whose states
+ *               an update moves between evaluations has more steps in which engines differ.
+ * --side N      largest side, in pixels (default 40); use smaller ones for large networks on `wasm`
+ * --kinds LIST  noise, flat, ramp, extremes, photograph, grain, few colours; separated by commas (default all but grain)
+ * --engines A,B engines that read each file (default onnx,wasm)
  * --seed TEXT   default round-trip
  *
- * Ends with 1 when a picture does not come back exactly.
+ * Exit code 1 when a picture does not come back exactly.
  */
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -45,7 +46,7 @@ for (const name of values.engines.split(',')) {
 const writer = await openModel(values.model, await openEngine('onnx', { threads: 1 }));
 
 /**
- * The picture of a number, and what kind it is.
+ * The picture with this number, and its kind.
  * @param {number} index
  */
 function makePicture(index) {

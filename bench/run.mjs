@@ -1,10 +1,10 @@
-/** `npm run bench [name] [-- options]`: runs one benchmark, or those that take seconds. */
+/** `npm run bench [name] [-- options]`: runs one benchmark, or all those that take only seconds. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const QUICK = ['search', 'network'];
-/** Scripts of this directory that measure nothing. */
+/** Scripts in this directory that measure nothing. */
 const OTHERS = ['run', 'shared', 'demo'];
 
 const scripts = readdirSync(fileURLToPath(new URL('.', import.meta.url)))

@@ -1,16 +1,16 @@
 /**
- * How much noise is left in samples, by sampler, variance and number of steps, beside real pictures.
+ * How much noise is left in samples, by sampler, variance and number of steps, compared with real pictures.
  * Build first: `npm run build && node bench/sampling.mjs [options]`, after `ddpm-codec data cifar10`.
  *
  * --model NAME   default cifar10
  * --count N      pictures for each row (default 16)
  * --steps LIST   default 50,250,1000
  * --out FILE     where the results go as JSON, written after every row (default: stdout at the end)
- * --sheets DIR   also a contact sheet for each row
+ * --sheets DIR   also writes a contact sheet for each row
  *
- * Two numbers in grey levels, of one pixel's scale: `diagonal`, the RMS of the finest diagonal Haar coefficients
- * (a - b - c + d) / 2 of all 2x2 squares, to which white noise contributes its standard deviation and edges little; and
- * `variation`, the mean difference of neighbours. All rows draw the same noise.
+ * Reports two numbers, in grey levels of a single pixel. `diagonal` is the RMS of the finest diagonal Haar coefficients
+ * (a - b - c + d) / 2 of all 2x2 squares; white noise contributes its standard deviation to it, and edges little. `variation` is
+ * the mean difference of neighbours. All rows draw the same noise.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,11 +1,11 @@
 /**
- * The search for codewords: paths of a trellis against minimal random coding as it is written down, independent Gaussian
- * codewords drawn and scored one by one, in this run and on one thread.
+ * The search for codewords. Compares trellis paths with minimal random coding in its original form, which draws and scores
+ * independent Gaussian codewords one by one. Both run here, on one thread.
  *
  *   npm run build && node bench/search.mjs
  *
- * Prints one JSON document. Both code a random target of 256 dimensions per bit. For each: microseconds per bit, and the share
- * of the bits that arrives as KL, (projection on the target)^2 / (2 ln 2) per bit.
+ * Prints one JSON document. Both code a random target of 256 dimensions per bit. Reports for each: microseconds per bit, and the
+ * share of the bits that arrives as KL, (projection on the target)^2 / (2 ln 2) per bit.
  */
 import { chooseGreedy } from '../dist/codec/trellis/block-coder.js';
 import { blockCode, SYMBOL_BITS, writePath } from '../dist/codec/trellis/trellis.js';
@@ -37,7 +37,7 @@ function trellis(stateBits, rounds) {
   const z = new Float32Array(n);
   const times = [];
   let projections = 0;
-  // The first round builds tables and compiles.
+  // The first round builds tables and triggers compilation.
   for (let i = -1; i < rounds; i++) {
     fillSigns(stream, signs);
     const target = unitVector(n);
@@ -55,7 +55,7 @@ function trellis(stateBits, rounds) {
   };
 }
 
-/** Draws all 2^16 codewords of one block; Box-Muller, both deviates used. The efficiency is the mean of many blocks'. */
+/** Draws all 2^16 codewords of one block by Box-Muller, using both deviates. The efficiency is the mean over many blocks. */
 function independent() {
   const n = INDEPENDENT_BITS * DIMENSIONS_PER_BIT;
   const target = unitVector(n);

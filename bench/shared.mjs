@@ -1,4 +1,4 @@
-/** What benchmarks of whole files have in common. */
+/** Code shared by benchmarks of whole files. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
@@ -11,13 +11,13 @@ import { formatJson } from '../dist/report/json.js';
 /** The processor and how many threads it runs at once. */
 export const machine = () => `${cpus()[0]?.model.trim()}, ${availableParallelism()} threads`;
 
-/** Significant digits of measurements: more than any of them is worth, few enough to be read. */
+/** Significant digits of measurements: more than any measurement justifies, and few enough to read. */
 const DIGITS = 7;
 
 /**
- * A document of results as JSON, numbers rounded.
+ * A results document as JSON, with rounded numbers.
  * @param {unknown} value
- * @throws where a number is not finite: JSON would have null there, and nobody would notice
+ * @throws where a number is not finite: JSON would turn it into null, and nobody would notice
  */
 export function resultsJson(value) {
   const rounded = JSON.stringify(value, (key, one) => (typeof one === 'number' ? rounding(key, one) : one));
@@ -25,7 +25,7 @@ export function resultsJson(value) {
 }
 
 /**
- * Writes a document of results, whole or not at all, in the place of an earlier state of it.
+ * Writes a results document atomically, replacing an earlier version.
  * @param {string} path
  * @param {unknown} value
  * @throws as {@link resultsJson} does
@@ -41,9 +41,9 @@ function rounding(key, number) {
 }
 
 /**
- * Tells on stderr how far long work is, at most every ten seconds.
+ * Reports the progress of long work on stderr, at most every ten seconds.
  * @param {string} label
- * @returns a function of the fraction that is done and, where it is known better than that foretells, the seconds left
+ * @returns a function of the fraction done and, where a better estimate than the fraction exists, the seconds left
  */
 export function progress(label) {
   const start = performance.now();
@@ -53,14 +53,14 @@ export function progress(label) {
     secondsLeft = ((performance.now() - start) / 1000 / fraction) * (1 - fraction),
   ) => {
     const now = performance.now();
-    // Before anything is done there is nothing to foretell from.
+    // At the start there is nothing to extrapolate from.
     if (fraction === 0 || now - told < 10_000) return;
     told = now;
     console.error(`${label}: ${(100 * fraction).toFixed(0)} %, ${(secondsLeft / 60).toFixed(1)} min left`);
   };
 }
 
-/** Ends with one line on stderr for errors that a person can act on, and with a stack for defects. */
+/** Ends with one line on stderr for errors that a person can act on, and with a stack trace for defects. */
 export function failGracefully() {
   process.on('uncaughtException', (error) => {
     const expected = error instanceof CodecError;
@@ -69,16 +69,16 @@ export function failGracefully() {
   });
 }
 
-/** Most memory that the process had so far. */
+/** Peak memory of the process so far. */
 export const peakMiB = () => Math.round(process.resourceUsage().maxRSS / 1024);
 
 /** @typedef {import('../dist/index.js').Engine} Engine */
 /** @typedef {import('../dist/index.js').Model} Model */
 
 /**
- * Opens each model once, on each engine that asks for it.
+ * Opens each model once for each engine that needs it.
  * @param {string} name as for `ddpm-codec encode`
- * @returns a function of the picture, which is what `auto` goes by, and the engine
+ * @returns a function of the picture, from which `auto` chooses, and the engine
  */
 export function modelOpener(name) {
   /** @type {Map<Engine, Map<string, Model>>} */
@@ -94,7 +94,7 @@ export function modelOpener(name) {
 }
 
 /**
- * The name of an engine, as `--engine` takes it.
+ * The engine's name, as `--engine` takes it.
  * @param {string} name
  */
 export const engineName = (name) => oneOf('engine', ENGINES, name);
@@ -103,12 +103,12 @@ export const engineName = (name) => oneOf('engine', ENGINES, name);
 const ENGINES = ['onnx', 'wasm', 'tensorflow'];
 
 /**
- * The one of these keys or values that an option names.
+ * The expected key or value that an option names.
  * @template {string} T
  * @param {string} what
  * @param {readonly T[]} expected
  * @param {string} value
- * @throws CodecError `usage` where it names none of them
+ * @throws CodecError `usage` where the option names none of them
  */
 export function oneOf(what, expected, value) {
   const found = expected.find((one) => one === value);
@@ -117,16 +117,16 @@ export function oneOf(what, expected, value) {
 }
 
 /**
- * The middle one of an odd number of values, the upper of the two in the middle of an even one.
+ * The middle one of an odd number of values, or the upper of the two middle ones of an even number.
  * @param {readonly number[]} values at least one
  */
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
-/** Debian's Python, whatever else is first on the path. */
+/** Debian's Python, whatever comes first on the path. */
 const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 
 /**
- * A PyTorch process with this network that takes one step for each line it is sent; undefined where there is none.
+ * A PyTorch process with this network. It takes one step for each line it receives. Undefined where there is no PyTorch.
  * @param {object} config as of `config.json`
  * @param {number} batch
  * @param {'train' | 'forward'} mode whole steps of training, or evaluations

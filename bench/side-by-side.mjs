@@ -1,15 +1,15 @@
 /**
- * One picture by our codec and by others, none of them with more bytes than ours.
+ * Shows one picture coded by us and by other codecs, none of them with more bytes than ours.
  *
  *   npm run build && node bench/side-by-side.mjs IMAGE --rate R -o OUT.png [options]
  *
- * --rate R           of our file at most, in bits/dim
+ * --rate R           largest rate of our file, in bits/dim
  * --model NAME       as for `ddpm-codec encode` (default auto)
  * --baselines LIST   default avif,webp,jpeg
- * --crop X,Y,W,H     show this part, pixels from the top left; bytes and PSNR stay those of the whole picture
+ * --crop X,Y,W,H     show only this part, in pixels from the top left; bytes and PSNR are still of the whole picture
  * --force            replace OUT.png
  *
- * A codec whose lowest quality is still larger than our file is shown at that, and its label says so.
+ * A codec whose lowest quality is still larger than our file is shown at that quality, and its label says so.
  */
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
@@ -21,7 +21,7 @@ import { decodeBaseline, encodeBaseline, encodeWithin, findBaseline } from '../d
 import { failGracefully } from './shared.mjs';
 
 failGracefully();
-/** Pictures are shown as they are up to this side; Kodak's have 768. */
+/** Pictures up to this side are shown at their own size; Kodak's have 768. */
 const LARGEST_SIDE = 1024;
 const LOWEST_QUALITY = 1;
 
@@ -44,7 +44,7 @@ await checkWritable(values.output, values);
 const codecs = values.baselines.split(',').map(findBaseline);
 const original = await readImage(positionals[0]);
 
-/** Our file, and what its decoder makes of it. */
+/** Our file, and the picture that its decoder gives. */
 async function ours() {
   const engine = await openEngine('auto');
   const model = await openModel(values.model, engine);
@@ -64,7 +64,7 @@ async function theirs(codec, maxBytes) {
 }
 
 /**
- * The part of a picture that is shown.
+ * The part of a picture that is displayed.
  * @param {import('../dist/index.js').RgbImage} image
  */
 async function shown(image) {

@@ -1,16 +1,16 @@
 /**
- * At which sizes a picture is best denoised: squared error and work of xhat0 by the model's pyramid, against the network at the
- * picture's own size alone.
+ * At which sizes a picture is best denoised. Compares the squared error and work of xhat0 by the model's pyramid with those of the
+ * network at the picture's own size alone.
  *
  *   npm run bench sizes -- --images DATA [options] [MODEL]
  *
  * --images DATA    as for ddpm-codec rd: pictures that the pyramid was not calibrated on
- * --crop N         side of their middles (default 360, which is four whole windows of photo)
+ * --crop N         side of the central crops (default 360, which is four whole windows of photo)
  * --timesteps LIST (default 120,160,210,260,320,400,500,620)
  * --out FILE       results as JSON (default stdout)
  *
- * Each timestep has the same noise for all. `usual` is the chain of a picture whose detail is not known, `chain` that of its own, `shown` the
- * picture that is shown. Means over pictures are geometric.
+ * At each timestep all use the same noise. `usual` is the chain for a picture of unknown detail, `chain` the one for the picture's own
+ * detail, and `shown` the picture that is displayed. Means over pictures are geometric.
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -43,7 +43,7 @@ const timesteps = values.timesteps.split(',').map(Number);
  */
 
 /**
- * A denoiser that is asked only once for a picture of one size and timestep.
+ * A denoiser that runs only once for each picture size and timestep.
  * @param {import('../dist/model/denoiser.js').Denoiser} denoiser
  * @returns {import('../dist/model/denoiser.js').Denoiser}
  */

@@ -1,6 +1,6 @@
 /**
- * Writes `src/data/test-picture-hashes.ts`: by which the pictures of Kodak and of CIFAR-10's test split are known, so that nobody trains on
- * what results are reported on.
+ * Writes `src/data/test-picture-hashes.ts`: hashes that identify the pictures of Kodak and of CIFAR-10's test split, so that nobody trains on
+ * the pictures that results are reported on.
  *
  *   npm run build && ddpm-codec data cifar10 && node bench/test-pictures.mjs KODAK_DIRECTORY
  *

@@ -1,5 +1,5 @@
 /**
- * One file of a picture, cut off at several rates: the pictures that are left, on a sheet. README's is made so:
+ * Cuts one file of a picture off at several rates, and shows the remaining pictures on a sheet. README's sheet is made with:
  *
  *   npm run bench truncations -- fixtures/images/budgie.webp -o docs/images/truncations.webp
  *
@@ -41,7 +41,7 @@ for (const end of ends) {
 }
 await model.dispose();
 await engine.dispose();
-// The sheet is to be looked at, not measured.
+// The sheet is for looking at, not for measuring.
 const sheet = await toSharp(await contactSheet(tiles))
   .webp({ quality: 90 })
   .toBuffer();

@@ -1,15 +1,15 @@
 /**
- * What a model's update is worth: of the squared error that the network would take off xhat0 if it were asked anew, the share that the
- * update takes off; as `train --update` measures it at its end.
+ * What a model's update is worth. A new evaluation of the network would reduce the squared error of xhat0; this measures the share of
+ * that reduction that the update achieves, as `train --update` measures it at its end.
  *
  *   npm run bench update -- --images DATA [options] [MODEL]
  *
  * --images DATA   as for ddpm-codec rd: pictures that the update was not trained on
- * --crop N        side of their middles (default: the model's window)
+ * --crop N        side of the central crops (default: the model's window)
  * --out FILE      results as JSON (default stdout)
  *
- * `before`, `asked` and `updated` are RMSE of xhat0 in grey levels: of the network at the timestep, and at `ratio` times its snr of the network and
- * of the update.
+ * `before`, `asked` and `updated` are RMSE of xhat0 in grey levels. `before` is the network's at the timestep. `asked` is the network's
+ * and `updated` the update's at `ratio` times the timestep's snr.
  */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';

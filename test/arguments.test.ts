@@ -1,4 +1,4 @@
-/** Anything as arguments of every public function: only CodecErrors come of it, and soon. */
+/** Arbitrary arguments for every public function: they may only cause CodecErrors, and soon. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as core from '../src/core.js';
@@ -43,7 +43,7 @@ const vectors = [
 const drawn = { count: 1, width: 8, height: 8, seed: 'x', steps: 1 };
 const state = new Float32Array(192);
 
-/** Arguments that each function takes; each of them, and all together, are replaced by anything. */
+/** Valid arguments of each function. Each one, and all of them together, are replaced by arbitrary values. */
 const GOOD: Readonly<Record<string, () => readonly unknown[]>> = {
   // core
   encode: () => [image, model, { targetRmse: 60, effort: 1 }],
@@ -109,7 +109,7 @@ const FUNCTIONS = Object.fromEntries(
     .map(([name, value]) => [name, value as unknown as AnyFunction]),
 );
 
-/** Also what looks like arguments and is none. */
+/** Includes values that look like valid arguments but are not. */
 const anything = fc.oneof(
   {
     weight: 3,
@@ -141,7 +141,7 @@ const anything = fc.oneof(
   },
 );
 
-/** Keys and values of options, of pictures, of anything that the arguments hold, one replaced. */
+/** Replaces one value inside the arguments: in options, pictures or anything else that they hold. */
 function spoiled(good: unknown, random: { at: number; value: unknown }): unknown {
   if (typeof good !== 'object' || good === null || ArrayBuffer.isView(good)) return random.value;
   const keys = Object.keys(good);
@@ -152,7 +152,7 @@ function spoiled(good: unknown, random: { at: number; value: unknown }): unknown
   return Array.isArray(good) ? good.with(Number(key), value) : { ...good, [key]: value };
 }
 
-/** Of what a function gives, all that there is to take; no more than a few points of it. */
+/** Consumes what a function returns; of a sequence, only the first item. */
 async function take(given: unknown): Promise<void> {
   const result = await given;
   const isGenerator = typeof result === 'object' && result !== null && Symbol.asyncIterator in result;
@@ -167,7 +167,7 @@ async function expectCodecError(name: string, args: readonly unknown[]): Promise
     if (!(error instanceof node.CodecError)) throw error;
     expect(error.message).toMatch(/^[^\n]{1,1000}$/);
   }
-  // Nothing that takes long begins, even on a machine with much to do.
+  // No long work may begin, not even on a busy machine.
   expect(performance.now() - started).toBeLessThan(20_000);
 }
 

@@ -1,4 +1,4 @@
-/** examples/node, run as their comments say. */
+/** examples/node, run as their comments describe. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What is said of a document that is not what it should be. */
+/** Error messages about invalid documents. */
 import { array, integer, number, object, optional, pipe, string } from 'valibot';
 import { expect, test } from 'vitest';
 import { CodecError } from '../src/common/errors.js';

@@ -1,4 +1,4 @@
-/** The library as its users import it: the README's example, run as it stands there. */
+/** The library as its users import it: runs the README's example as it stands there. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { PHOTO, temporaryDirectory, toSharp } from './helpers/fixtures.js';
 test('the example of the README, on the middle of a photograph', async () => {
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
   const [, imported, code] = /```js\nimport (\{.*\}) from 'ddpm-codec';\n(.*?)```/s.exec(readme)!;
-  // More than 64 pixels, so that the model is the one for photographs.
+  // More than 64 pixels, so that the model for photographs is chosen.
   const image = crop(await library.readImage(PHOTO), { left: 200, top: 100, width: 96, height: 8 });
   const path = join(await temporaryDirectory(), 'photo.png');
   await writeFile(path, await toSharp(image).png().toBuffer());

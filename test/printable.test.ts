@@ -1,10 +1,10 @@
-/** Texts of others, as they are shown. */
+/** How foreign text is displayed. */
 import { expect, test } from 'vitest';
 import { printable } from '../src/common/printable.js';
 import { formatJson } from '../src/report/json.js';
 import { asMarkdown, markup } from '../src/report/markup.js';
 
-/** Control characters, C1, separators of lines, what turns or hides text, outside the first plane, too; half a pair. */
+/** Control characters, C1, line separators, characters that reorder or hide text (also beyond the first plane), and half a pair. */
 const ACTING = '\x00\x07\x1b\r\n\t\x7f\x9b\xad\u061c\u200b\u200e\u202e\u2028\u2029\u2066\ufeff\u{e0041}\ud83d';
 
 test('what acts is shown as its escape, and everything else as it is', () => {

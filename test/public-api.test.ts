@@ -1,4 +1,4 @@
-/** What the package promises to those who import it: documented, typed, and nothing loaded that is not needed. */
+/** What the package promises its users: everything is documented and typed, and nothing is loaded without need. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { syntheticImage, toSharp } from './helpers/fixtures.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ENTRIES = ['index', 'core', 'decode', 'browser/index'] as const;
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-/** Those that are installed with it. */
+/** Models installed with the package. */
 const MODELS = ['cifar10', 'photo'];
 
 const fileOf = (entry: string) => join(ROOT, 'src', `${entry}.ts`);
@@ -104,7 +104,7 @@ describe('the packed tarball', () => {
     execFileSync(process.execPath, [compiler, ...options], { cwd: directory, stdio: ['ignore', 'inherit', 'inherit'] });
     const stdout = execFileSync(process.execPath, ['script.js'], { cwd: directory, encoding: 'utf8' });
     expect(stdout.trim()).toBe('true true function nothing');
-    // Neither sources nor tests are in it.
+    // It contains neither sources nor tests.
     expect(readdirSync(join(directory, 'node_modules/ddpm-codec')).sort()).toEqual(
       [
         'CHANGELOG.md',
@@ -126,7 +126,7 @@ describe('the packed tarball', () => {
         expect.arrayContaining(['LICENSE', 'README.md', 'codec.json', 'config.json', WEIGHTS_FILE]),
       );
     }
-    // Of the page all but ONNX Runtime, which is a package of its own.
+    // The whole page except ONNX Runtime, which is a separate package.
     const page = readdirSync(join(directory, 'node_modules/ddpm-codec/page'), { recursive: true, encoding: 'utf8' });
     expect(page).toEqual(expect.arrayContaining(['index.html', 'engine.json']));
     expect(page.filter((name) => name.endsWith('.wasm'))).toEqual([]);
@@ -164,7 +164,7 @@ function install(directory: string): void {
     mkdirSync(join(modules, name), { recursive: true });
     execFileSync('tar', ['-xzf', filename, '--strip-components', '1', '-C', join(modules, name)], { cwd: directory });
   }
-  // Its other dependencies are those that are installed here; what it does not depend on it does not find.
+  // Its other dependencies are linked from this installation. It cannot find what it does not depend on.
   const wanted = [
     ...Object.keys(PACKAGE.dependencies).filter((name) => !packed.some((one) => one.name === name)),
     ...Object.keys(PACKAGE.optionalDependencies),
@@ -175,7 +175,7 @@ function install(directory: string): void {
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ name: 'user', type: 'module' }));
 }
 
-/** Puts a package of ours into a directory of modules, with what it needs by its own place. */
+/** Links one of our installed packages into a directory of modules; it resolves its dependencies from its real place. */
 function link(name: string, modules: string): void {
   if (name.includes('/')) mkdirSync(join(modules, name.split('/')[0]), { recursive: true });
   const target = join(ROOT, 'node_modules', name);

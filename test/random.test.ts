@@ -4,7 +4,7 @@ import { fillSigns, integerStream, shuffle, stepStreamName, uniforms } from '../
 import { stream } from './helpers/second-arithmetic.js';
 
 test('a stream starts with the recorded integers', () => {
-  // Recorded from seedrandom 3.0.5: integerStream('ddc1/0/1') called six times. Files depend on them.
+  // Recorded from seedrandom 3.0.5: integerStream('ddc1/0/1') called six times. Files depend on these numbers.
   const stream = integerStream(stepStreamName(0, 1));
   expect(Array.from({ length: 6 }, stream)).toEqual([
     -1791002974, 484309874, -1460369021, 818070405, -102831977, 554652633,

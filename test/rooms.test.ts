@@ -1,4 +1,4 @@
-/** The structure of `src`, as docs/ARCHITECTURE.md draws it: rooms that know those below them only, and no circles. */
+/** The structure of `src`, as docs/ARCHITECTURE.md draws it: rooms import only from rooms below them, and there are no cycles. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
 
-/** From the bottom up: a module may import from its own room and those above it in this list. */
+/** From the bottom up. A module may import from its own room and from rooms earlier in this list. */
 const ROOMS = [
   'common',
   'image',
@@ -32,14 +32,14 @@ const ROOMS = [
   '(entries)',
 ] as const;
 
-/** Rooms whose modules run anywhere. tsconfig.core.json checks that they need nothing of Node. */
+/** Rooms whose modules run anywhere. tsconfig.core.json checks that they use nothing from Node. */
 const NEUTRAL = ['common', 'image', 'engine', 'model', 'codec'];
 
 const modules = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .map((path) => path.replaceAll('\\', '/'))
   .filter((path) => /\.(ts|js)$/.test(path) && !path.endsWith('.d.ts'));
 
-/** What a module imports, types and dynamic imports included: modules of ours by path, others by name. */
+/** A module's imports, including types and dynamic imports: our modules by path, others by name. */
 function importsOf(module: string): string[] {
   const { importedFiles } = ts.preProcessFile(readFileSync(join(SRC, module), 'utf8'), true, true);
   return importedFiles.map(({ fileName }) => {
@@ -111,7 +111,7 @@ test('the rooms that run anywhere import nothing of Node and no package that nee
     '@bufbuild/protobuf/wire',
     '@tensorflow/tfjs-core',
     'msgpackr',
-    // Types alone.
+    // Types only.
     'onnxruntime-common',
     'seedrandom',
     'valibot',
@@ -133,7 +133,7 @@ test('decoding alone loads neither encoder nor pictures, reports or command line
 });
 
 describe('doors', () => {
-  /** Modules whose text has this. */
+  /** Modules whose text matches this. */
   const modulesWith = (pattern: RegExp) =>
     modules.filter((module) => pattern.test(readFileSync(join(SRC, module), 'utf8'))).sort();
 

@@ -19,7 +19,7 @@ describe('mapAhead', () => {
       const results: number[] = [];
       const work = async (i: number) => {
         most = Math.max(most, ++going);
-        // Later ones are done earlier.
+        // Later ones finish earlier.
         await pause(12 - 2 * i);
         going--;
         return 10 * i;

@@ -1,4 +1,4 @@
-/** What bench/browser.mjs and tests in test/web ask of a browser. */
+/** Functions that bench/browser.mjs and the tests in test/web call in a browser. */
 import { loadModel, openCodec, openEngine, readModelIndex, readPicture } from 'ddpm-codec/browser';
 
 const models = await readModelIndex('models/index.json');
@@ -13,7 +13,7 @@ function toBase64(bytes) {
   return btoa(text);
 }
 
-/** A codec for one piece of work, closed after it; what its engine says of itself. @param {'cpu' | 'webgpu'} device */
+/** Opens a codec for one task, to be closed afterwards, and records what its engine reports. @param {'cpu' | 'webgpu'} device */
 function openOne(device) {
   /** @type {string[]} */
   const engines = [];
@@ -43,7 +43,7 @@ const api = {
   },
 
   /**
-   * As a stream that has come whole. Also after how many seconds a picture of so many bits/dim was shown.
+   * Decodes the file as a stream that has fully arrived. Also measures after how many seconds a picture of `bitsPerDim` was shown.
    * @param {string} file base64
    * @param {number} bitsPerDim
    * @param {'cpu' | 'webgpu'} device
@@ -65,7 +65,7 @@ const api = {
   },
 
   /**
-   * Decodes a stream that has no end, behind the encoding of a picture. How much of it was read by the time that was done, and in the end.
+   * Queues the decoding of an endless stream behind the encoding of a picture. Reports how much was read by the end of each.
    * @param {string} file base64, the beginning of the stream
    * @param {{ picture: string, chunk: number, maxBytes?: number, abort?: boolean }} options `abort` ends it after the encoding
    */
@@ -78,7 +78,7 @@ const api = {
     let cancelled = false;
     const stream = new ReadableStream({
       async pull(to) {
-        // Otherwise nothing else would have its turn.
+        // Otherwise no other task would get its turn.
         await new Promise((resolve) => setTimeout(resolve));
         const piece = new Uint8Array(chunk);
         piece.set(whole.subarray(read, read + chunk));
@@ -101,7 +101,7 @@ const api = {
   },
 
   /**
-   * The network on one window, on the thread of an engine.
+   * Runs the network on one window, on an engine's thread.
    * @param {{ model: string, side: number, runs: number, device: 'cpu' | 'webgpu' }} options
    */
   async network({ model, side, runs, device }) {

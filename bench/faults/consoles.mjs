@@ -1,4 +1,4 @@
-/** Consoles that are lost or full: what is said there is nobody's, and neither ends work nor changes what is written. */
+/** Consoles that are lost or full: messages sent there are lost, but work does not stop and the results do not change. */
 import { closeSync, openSync } from 'node:fs';
 import { ENCODE, each, expect, lastLine, plain } from './trial.mjs';
 
@@ -7,12 +7,12 @@ import { ENCODE, each, expect, lastLine, plain } from './trial.mjs';
 const GROUP = 'consoles';
 
 /**
- * A standard stream that is not what it should be.
+ * State of a standard stream, `whole` or broken.
  * @typedef {'whole' | 'full' | 'gone' | 'closed'} State
  */
 
 /**
- * Runs the command with such streams.
+ * Runs the command with its streams in these states.
  * @param {Trial} trial
  * @param {readonly string[]} args
  * @param {{ stdout?: State, stderr?: State }} states
@@ -48,7 +48,7 @@ const LOST = {
   'both gone': { stdout: 'gone', stderr: 'gone' },
 };
 
-/** @param {Trial} trial @param {import('./running.mjs').Result} result @param {string[]} names of what has to be there */
+/** @param {Trial} trial @param {import('./running.mjs').Result} result @param {string[]} names of the files that must exist */
 function allThere(trial, result, names) {
   const missing = names.filter((name) => !trial.has(name));
   expect(missing.length === 0, `exit code ${result.code}, missing: ${missing.join(', ')} ${lastLine(result.stderr)}`);
@@ -62,7 +62,7 @@ export const cases = [
     const bytes = await trial.read('a.ddc');
     expect(bytes !== undefined, `no output, exit code ${code}: ${lastLine(stderr)}`);
     expect(plain.bytes.equals(bytes), 'the file is another one');
-    // Where only lines for people are lost, nothing went wrong; that the disk behind stdout is full may be said.
+    // Nothing went wrong when only lines for people are lost. The command may report that the disk behind stdout is full.
     expect(code === 0 || states.stdout === 'full', `exit code ${code}, though the file is there`);
   }).map((one) => ({ ...one, name: `encode, ${one.name}` })),
   ...each(
@@ -191,7 +191,7 @@ export const cases = [
       const { code, stderr } = await withConsoles(trial, [...ENCODE, '--json'], { stdout: 'full' });
       const bytes = await trial.read('a.ddc');
       expect(bytes !== undefined && plain.bytes.equals(bytes), `the file is not there: ${lastLine(stderr)}`);
-      // The document is what was asked for; that it is lost is not to be missed.
+      // The document is the result, so its loss must be reported.
       expect(code === 1, `exit code ${code}, though the document is lost`);
       return lastLine(stderr);
     },

@@ -1,4 +1,4 @@
-/** Disks that are full or read-only, and limits of the system: what did not fit is told and gone, what was there stays. */
+/** Disks that are full or read-only, and system limits: what did not fit is reported and removed; existing files stay. */
 import { readdirSync, rmSync } from 'node:fs';
 import { readCheckpoint } from '../../dist/node/checkpoint-file.js';
 import { TRAIN } from './things.mjs';
@@ -9,7 +9,7 @@ import { ENCODE, each, expect, lastLine, plain, sleep, until } from './trial.mjs
 const GROUP = 'disks';
 const FULL = /no space left on the device/;
 
-/** Where everything goes to `full`. */
+/** Commands that write everything to `full`. */
 const WRITERS = {
   encode: ENCODE.map((arg) => (arg === 'a.ddc' ? 'full/a.ddc' : arg)),
   decode: ['decode', 'b.ddc', '-o', 'full/b.png', '--model', 'model'],
@@ -35,7 +35,7 @@ async function begin(trial) {
   await trial.write('b.ddc', plain.bytes);
 }
 
-/** Files below, without their directories. @param {Trial} trial */
+/** Files in and below the trial's directory, without directories. @param {Trial} trial */
 const filesIn = (trial) =>
   readdirSync(trial.path('full'), { recursive: true }).filter((name) => /\.\w+$/.test(String(name)));
 
@@ -124,7 +124,7 @@ export const cases = [
     { encode: ENCODE, 'model export': ['model', 'export', 'model', '--out', 'out'], train: TRAIN },
     async (trial, args) => {
       await trial.take('a.png', 'model', 'pictures', 'tiny.json');
-      // No file of more than a block of 1024 bytes, and for small files none at all.
+      // Files may have one block of 1024 bytes. A coded file is smaller than that, so encoding gets no block at all.
       const blocks = args === ENCODE ? 0 : 1;
       const shell = `ulimit -f ${blocks}; exec "$@" 2>&1 | cat`;
       const { code, stdout, stderr } = await trial.codec(args, { shell: `set -o pipefail; ${shell}` });

@@ -1,4 +1,4 @@
-/** Servers that send what nobody asked for: a hub on this machine. */
+/** Servers that send unexpected data. A hub on this machine plays them. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -27,7 +27,7 @@ function entryOf(path, content) {
 const TREE = Object.entries(FILES).map(([path, content]) => entryOf(path, content));
 
 /**
- * What a hub answers instead; each gives nothing for what it answers rightly.
+ * Replacements for a hub's answers. The hub answers correctly where one is missing.
  * @typedef {object} Answers
  * @property {(response: Response, request: Request) => unknown} [revision]
  * @property {(response: Response, request: Request) => unknown} [tree]
@@ -39,14 +39,14 @@ const json = (response, value) =>
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 
 /**
- * Sends until nobody listens.
+ * Sends until nobody listens any more.
  * @param {Response} response
  * @param {Buffer} chunk
  */
 function forever(response, chunk) {
   let sent = 0;
   const send = () => {
-    // A server may send as much as it likes; the disk of this machine may not have to hold it.
+    // A server may send as much as it likes, but this machine's disk may not have room for it.
     while (sent < 4e8 && !response.destroyed) {
       sent += chunk.length;
       if (!response.write(chunk)) return void response.once('drain', send);
@@ -57,7 +57,7 @@ function forever(response, chunk) {
 }
 
 /**
- * Imports from such a hub.
+ * Imports from a hub with these answers.
  * @param {Trial} trial
  * @param {Answers} answers
  */
@@ -95,7 +95,7 @@ async function importFrom(trial, { revision, tree, file }) {
   }
 }
 
-/** What is below a directory, in bytes. @param {Trial} trial @param {string} name */
+/** Bytes in and below a directory. @param {Trial} trial @param {string} name */
 function sizeOf(trial, name) {
   /** @type {number} */
   let size = 0;
@@ -130,7 +130,7 @@ const config = (/** @type {Answers['file']} */ file) => ({
       : response.writeHead(200).end(FILES[path]),
 });
 
-/** Files that are not what was announced. @type {Record<string, Answers>} */
+/** Files that differ from what was announced. @type {Record<string, Answers>} */
 const SENDERS = {
   'more than announced': config((response) => forever(response.writeHead(200), MEGABYTE)),
   'more than announced, in chunks without a length': config((response) => {
@@ -173,7 +173,7 @@ const SENDERS = {
   'a status that moves the cursor': config((response) => response.writeHead(500, 'x').end(CONTROLS)),
 };
 
-/** Lists of files. @type {Record<string, unknown>} */
+/** File lists. @type {Record<string, unknown>} */
 const TREES = {
   null: null,
   'a number': 7,
@@ -198,7 +198,7 @@ const TREES = {
   'config.json as a directory, too': [...TREE, { ...TREE[0], path: 'config.json/x' }],
   'twice the same path': [{ ...TREE[0], oid: '0'.repeat(40) }, ...TREE],
 };
-/** Those that may be passed over. */
+/** Trees that may be ignored. */
 const PASSED_OVER = ['a path that', 'an absolute', 'a path of nothing', 'config.json as', 'twice', 'type a number'];
 
 /** @type {import('./trial.mjs').Case[]} */

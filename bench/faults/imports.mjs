@@ -1,4 +1,4 @@
-/** Networks of others to import: pickles, archives, configurations that are made to hurt. */
+/** Foreign networks to import: pickles, archives and configurations made to do harm. */
 import { deflateRawSync } from 'node:zlib';
 import { npyOf, pickle, set, torchOf, WEIGHTS, zipOf } from './things.mjs';
 import { each, expect } from './trial.mjs';
@@ -6,11 +6,10 @@ import { each, expect } from './trial.mjs';
 /** @typedef {import('./trial.mjs').Trial} Trial */
 
 const GROUP = 'imports';
-/** Files made for this, where the project lies beside them. */
-/** What an old PyTorch file begins with. */
+/** The first bytes of an old PyTorch file. */
 const LEGACY = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
 
-/** Levels of ten references each to the level before: a tree of 10^levels leaves. @param {string} open @param {string} add */
+/** Levels of ten references each to the level before: a tree with 10^levels leaves. @param {string} open @param {string} add */
 function laughs(open, add, levels = 15) {
   /** @type {(string | Uint8Array)[]} */
   const parts = [pickle.tensor(), 'q\x00'];
@@ -29,7 +28,10 @@ function laughs(open, add, levels = 15) {
 const storage = { 'archive/data/0': Buffer.alloc(16) };
 const shared = Buffer.from('ctorch\nFloatStorage\n');
 
-/** Pickles in an archive, and what of its files goes with them. @type {Record<string, Uint8Array | { pickle: Uint8Array, more: Record<string, Uint8Array> }>} */
+/**
+ * Pickles in an archive, with the archive's other files where needed.
+ * @type {Record<string, Uint8Array | { pickle: Uint8Array, more: Record<string, Uint8Array> }>}
+ */
 const PICKLES = {
   'lists that share lists': laughs(']', 'e'),
   'dictionaries that share dictionaries': laughs('}', 'u'),
@@ -109,7 +111,7 @@ const PICKLES = {
 
 const ARRAY = "{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }";
 
-/** Archives as they are. @type {Record<string, () => Uint8Array>} */
+/** Complete archives. @type {Record<string, () => Uint8Array>} */
 const ARCHIVES = {
   '1,500 entries that share one block': () => {
     const block = npyOf("{'descr': '<f4', 'fortran_order': False, 'shape': (250000,), }", Buffer.alloc(1e6));
@@ -174,7 +176,7 @@ const ARCHIVES = {
     zipOf([{ name: 'a.npy', data: Buffer.from('\x93NUMPY\x02\x00\xff\xff\xff\xff{', 'latin1') }]),
 };
 
-/** Old PyTorch files: what follows the magic number. @type {Record<string, Uint8Array>} */
+/** Old PyTorch files, from after the magic number on. @type {Record<string, Uint8Array>} */
 const LEGACIES = {
   nothing: Buffer.alloc(0),
   'a list in itself': Buffer.concat([pickle.of('K\x01'), pickle.of('}'), pickle.of(']q\x00h\x00a'), pickle.of(']')]),
@@ -204,7 +206,7 @@ const CONFIGS = {
   },
 };
 
-/** `scheduler_config.json` beside them. @type {Record<string, unknown>} */
+/** `scheduler_config.json` beside good weights. @type {Record<string, unknown>} */
 const SCHEDULERS = {
   null: null,
   'a list': [],

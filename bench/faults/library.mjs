@@ -1,11 +1,11 @@
-/** Arguments of the library that are of a wrong type or out of range: errors with a code, and nothing half done. */
+/** Library arguments of a wrong type or out of range: they must cause an error with a code and leave nothing half done. */
 import { expect, lastLine } from './trial.mjs';
 
 /** @typedef {import('./trial.mjs').Trial} Trial */
 
 const GROUP = 'library';
 
-/** What is given; `image` is a good picture, `bytes` a good file, `model` the open model. All have to be refused with a CodecError. */
+/** Arguments. `image` is a good picture, `bytes` a good file, `model` the open model. All must be refused with a CodecError. */
 const REFUSED = {
   'encode, width 2.5': 'codec.encode({ width: 2.5, height: 8, data: new Uint8Array(60) }, model)',
   'encode, width "16"': 'codec.encode({ ...image, width: "16" }, model)',
@@ -85,7 +85,7 @@ const attempt = async (name, call) => {
 `;
 
 /**
- * Runs a script that has the library, and gives what it prints.
+ * Runs a script that has the library, and returns what it prints.
  * @param {Trial} trial
  * @param {string} source
  */
@@ -100,7 +100,7 @@ async function resultOf(trial, source) {
 /** @param {string} name @param {string} expression */
 const attemptOf = (name, expression) => `await attempt(${JSON.stringify(name)}, () => ${expression});`;
 
-/** What came of all of them in one process, as far as it got. @type {Promise<Map<string, string>> | undefined} */
+/** Outcomes of all attempts in one process, as far as it got. @type {Promise<Map<string, string>> | undefined} */
 let together;
 
 /** @param {Trial} trial @returns {Promise<Map<string, string>>} */
@@ -124,7 +124,7 @@ export const cases = [
     name,
     run: async (/** @type {Trial} */ trial) => {
       together ??= allAtOnce(trial);
-      // One that ended the process comes alone.
+      // An attempt that ended the process runs again alone.
       const came = (await together).get(name) ?? (await resultOf(trial, attemptOf(name, expression))).split('\t')[1];
       expect(/^(usage|image|format|file|model|engine): /.test(came), came);
       return came;

@@ -1,4 +1,4 @@
-/** Models of others: numbers that are none, parts that are missing, wrong or absurd, files that never end. */
+/** Foreign models: weights that are not numbers, parts that are missing, wrong or absurd, and files that never end. */
 import { readFile } from 'node:fs/promises';
 import { partsOf, safetensorsOf, set, WEIGHTS, weightsWith } from './things.mjs';
 import { ENCODE, each, expect, lastLine } from './trial.mjs';
@@ -8,7 +8,7 @@ import { ENCODE, each, expect, lastLine } from './trial.mjs';
 const GROUP = 'models';
 const LOSSLESS = ['encode', 'a.png', '-o', 'a.ddc', '--model', 'model', '--effort', '1', '--lossless'];
 
-/** Numbers that a network may not have: opened, it gives what is no number. */
+/** Weights that a network may not have: with them, the opened network outputs NaN or infinity. */
 const NO_NUMBERS = {
   'one weight NaN': (/** @type {number} */ value, /** @type {number} */ at) => (at === 3 ? Number.NaN : value),
   'all weights NaN': () => Number.NaN,
@@ -16,7 +16,7 @@ const NO_NUMBERS = {
     at === 0 ? Number.POSITIVE_INFINITY : value,
   'weights of 1e30': (/** @type {number} */ value) => value * 1e30,
 };
-/** Numbers that it may have, and that say nothing of pictures. */
+/** Weights that are allowed but describe no pictures. */
 const ABSURD = {
   'all weights 0': () => 0,
   'weights a hundred times as large': (/** @type {number} */ value) => value * 100,
@@ -26,7 +26,7 @@ const ABSURD = {
 
 const nested = (/** @type {number} */ depth) => '['.repeat(depth) + ']'.repeat(depth);
 
-/** What `config.json` is instead, or what is changed in it. @type {Record<string, string | ((json: any) => unknown)>} */
+/** Replacements for `config.json`, or changes to it. @type {Record<string, string | ((json: any) => unknown)>} */
 const CONFIGS = {
   null: 'null',
   'a list': '[]',
@@ -56,7 +56,7 @@ const CONFIGS = {
   'every value null': (json) => Object.fromEntries(Object.keys(json).map((key) => [key, null])),
 };
 
-/** The same of `codec.json`. @type {Record<string, string | ((json: any) => unknown)>} */
+/** The same for `codec.json`. @type {Record<string, string | ((json: any) => unknown)>} */
 const CODECS = {
   null: 'null',
   'a list': '[1, 2]',
@@ -90,7 +90,7 @@ const CODECS = {
   'components of null': set('profile.components', [null, null]),
 };
 
-/** Of `about`, which people read and programs do not, whatever it is. */
+/** Values of `about`, which people read and programs ignore. */
 const ABOUTS = {
   null: null,
   'a text': 'a model',
@@ -104,7 +104,7 @@ const ABOUTS = {
 /** @param {any} [about] */
 const CONTROLS = 'x\u001b[2J\u001b]0;title\u0007\u0008\r\u202e\u2028\u2029\u009b31my';
 
-/** Special files that each of a model's can be. */
+/** Special files that can replace any file of a model. */
 const SPECIAL = /** @type {Record<string, Parameters<Trial['replace']>[1]>} */ ({
   'a FIFO': 'fifo',
   'a link to /dev/zero': 'zero',

@@ -1,4 +1,4 @@
-/** Where results go: modes, links, devices, directories that cannot be written to, names. */
+/** Where results go: modes, links, devices, unwritable directories, names. */
 import { chmodSync, linkSync, lstatSync, mkdirSync, readlinkSync, statSync, symlinkSync } from 'node:fs';
 import { unprivileged } from './running.mjs';
 import { ENCODE, each, expect, lastLine, plain } from './trial.mjs';
@@ -7,13 +7,13 @@ import { ENCODE, each, expect, lastLine, plain } from './trial.mjs';
 
 const GROUP = 'outputs';
 
-/** Encoding into another file. @param {string} output @param {string[]} more */
+/** Encodes into another file. @param {string} output @param {string[]} more */
 const into = (output, ...more) => [...ENCODE.map((arg) => (arg === 'a.ddc' ? output : arg)), ...more];
 
 /** @param {string} path */
 const modeOf = (path) => statSync(path).mode & 0o7777;
 
-/** Commands that write one file, by the name of what they write. */
+/** Commands that write one file. Keys name the command and the file. */
 const WRITERS = {
   'encode a.ddc': ENCODE,
   'decode b.png': ['decode', 'b.ddc', '-o', 'b.png', '--model', 'model'],
@@ -30,7 +30,7 @@ async function begin(trial) {
 }
 
 /**
- * The output is refused before the work: without a word of having begun, and with advice that helps.
+ * Expects the command to refuse the output before the work: no message about a start, and useful advice.
  * @param {Trial} trial
  * @param {string[]} args
  */
@@ -253,7 +253,7 @@ export const cases = [
     },
     async (trial, args) => {
       await trial.write('gone/b.ddc', plain.bytes);
-      // The command is found by its whole path, and its directory is removed before it begins.
+      // The command is given by its full path. Its directory is removed before it starts.
       const options = { cwd: trial.path('gone'), shell: 'rm -r "$PWD"; exec "$@"' };
       const { code, stdout, stderr } = await trial.codec(args, options);
       const isDone = code === 0 && args[0] === 'model';

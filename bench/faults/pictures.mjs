@@ -1,4 +1,4 @@
-/** Pictures and coded files of others: headers that promise much, bombs, names, what follows the end. */
+/** Foreign pictures and coded files: headers that promise too much, bombs, names, data after the end. */
 import { truncateSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
 import { Packr } from 'msgpackr';
@@ -15,7 +15,7 @@ const CODED = 'coded files';
 const CONTROLS = 'x\u001b[2J\u0007\u0008\u202e\u2028\u2029\u009b31my';
 const DECODE = ['decode', 'b.ddc', '-o', 'b.png', '--model', 'model', '--quiet'];
 
-/** Pictures that are none, or too much. @type {Record<string, () => Uint8Array>} */
+/** Files that are not pictures, or are too large. @type {Record<string, () => Uint8Array>} */
 const BROKEN = {
   nothing: () => Buffer.alloc(0),
   'one byte': () => Buffer.from('x'),
@@ -51,7 +51,7 @@ const BROKEN = {
   'a TIFF whose directory is its own next': () => Buffer.from('49492a0008000000000008000000', 'hex'),
 };
 
-/** Coded files that claim what is not so. @type {Record<string, () => Uint8Array>} */
+/** Coded files with false claims. @type {Record<string, () => Uint8Array>} */
 const CLAIMS = {
   nothing: () => Buffer.alloc(0),
   'a text': () => Buffer.from('hello, this is no coded file at all'),
@@ -71,7 +71,7 @@ function sized(width, height) {
   return Buffer.concat([writeHeader({ ...header, width, height }), plain.bytes.subarray(length)]);
 }
 
-/** The plain file with such metadata behind it. @param {Uint8Array} map packed */
+/** The plain file with this metadata appended. @param {Uint8Array} map packed */
 function withMetadata(map) {
   const { header, length } = readHeader(plain.bytes);
   const check = crc16(map);

@@ -1,4 +1,4 @@
-/** Parts of reports that others made: what is read from them writes nothing outside, is no formula, no markup, no number that is none. */
+/** Foreign parts of reports: their contents must not write outside, nor turn into a formula, markup or an invalid number. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { set } from './things.mjs';
@@ -13,7 +13,7 @@ const SCRIPT = '<script>alert(1)</script><img src=x onerror=alert(1)>"\'';
 const CONTROLS = 'x\u001b[2J\u0007\u202e\u2028\u009b31my';
 const nested = '['.repeat(1e5) + ']'.repeat(1e5);
 
-/** What becomes of `run.json`. @type {Record<string, string | ((run: any) => unknown)>} */
+/** Changes to `run.json`. @type {Record<string, string | ((run: any) => unknown)>} */
 const RUNS = {
   '{}': '{}',
   null: 'null',
@@ -48,7 +48,7 @@ const RUNS = {
   'points -5': set('options.points', -5),
 };
 
-/** What becomes of the file of an image. @type {Record<string, string | ((image: any) => unknown)>} */
+/** Changes to an image's file. @type {Record<string, string | ((image: any) => unknown)>} */
 const IMAGES = {
   '{}': '{}',
   null: 'null',
@@ -98,7 +98,7 @@ const IMAGES = {
   'pictures of numbers': set('pictures', { crop: null, original: 5, points: [1] }),
 };
 
-/** Everything that would be written if a name were taken as a path. @param {Trial} trial */
+/** Expects that no name was used as a path to write to. @param {Trial} trial */
 function nothingEscaped(trial) {
   const places = ['.', 'deep', 'deep/down', '..', '../..'].map((place) => trial.path(place, 'escaped.json'));
   const found = places.filter((path) => existsSync(path));
@@ -111,7 +111,7 @@ function nothingEscaped(trial) {
 async function begin(trial) {
   await trial.take('part');
   await trial.write('deep/down/out/.keep', '');
-  // An empty directory to write into, and something above it that may not be written over.
+  // An empty directory to write into. What lies above it must not be overwritten.
   await trial.codec(['--version'], { shell: 'rm deep/down/out/.keep; rmdir deep/down/out' });
 }
 
@@ -122,7 +122,7 @@ async function merged(trial) {
   return page;
 }
 
-/** The part is refused, or nothing of it runs on the page. @param {Trial} trial */
+/** Expects the part to be refused, or none of it to run on the page. @param {Trial} trial */
 async function escapes(trial) {
   const { code, stderr } = await trial.codec(MERGE);
   if (code !== 0) return lastLine(stderr);
@@ -221,7 +221,7 @@ export const cases = [
       await trial.edit(IMAGE, set('name', CONTROLS));
       await trial.edit('part/run.json', set('options.images', [CONTROLS]));
       const { code, stderr } = await trial.codec(MERGE.filter((arg) => arg !== '--quiet'));
-      // Twice the same part: the message names the image.
+      // The same part twice: the message names the image.
       await trial.refuses(['rd', 'merge', 'part', 'part', '-o', 'other', '--quiet']);
       return code === 0 ? 'escaped' : lastLine(stderr);
     },

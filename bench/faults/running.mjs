@@ -1,4 +1,4 @@
-/** Runs the built command as a process and measures what it takes: time, processor time, memory. */
+/** Runs the built command as a process and measures its time, processor time and memory. */
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -6,15 +6,15 @@ import { fileURLToPath } from 'node:url';
 /** The built command. */
 export const COMMAND = fileURLToPath(new URL('../../bin/ddpm-codec.js', import.meta.url));
 
-/** Milliseconds between two looks at a process. */
+/** Milliseconds between two samples of a process. */
 const LOOK = 20;
-/** A process hangs after so many seconds of the processor, so many without any, or so many in all. */
+/** A process hangs after this many seconds of processor time, this many without any, or this many in all. */
 const PATIENCE = 60;
 const MOST_IDLE = 30;
 const MOST_SECONDS = 240;
-/** MiB from which on a process is ended, for the sake of the machine. */
+/** MiB above which a process is ended to protect the machine. */
 const MOST_MEMORY = 1500;
-/** Characters of what a process prints that are kept. */
+/** Characters of a process's output to keep. */
 const MOST_TEXT = 2 ** 22;
 
 /**
@@ -23,9 +23,9 @@ const MOST_TEXT = 2 ** 22;
  * @property {import('node:child_process').StdioOptions} [stdio] default: no input, output and errors to pipes
  * @property {Uint8Array} [input]
  * @property {Record<string, string>} [env] added to this process's
- * @property {readonly string[]} [launcher] what starts the command: a program that becomes it, such as `setpriv`
- * @property {string} [shell] for bash, with `"$@"` for the command; `exec "$@"` makes it the same process
- * @property {boolean} [group] of its own, so that a signal can be sent to all of a pipeline
+ * @property {readonly string[]} [launcher] program that starts the command and is replaced by it, such as `setpriv`
+ * @property {string} [shell] bash script, with `"$@"` for the command; `exec "$@"` makes it the same process
+ * @property {boolean} [group] own process group, so that a signal reaches a whole pipeline
  * @property {(child: import('node:child_process').ChildProcess) => void} [started]
  * @property {number} [patience] seconds of the processor
  */
@@ -41,7 +41,7 @@ const MOST_TEXT = 2 ** 22;
  * @property {number} seconds
  * @property {number} cpuSeconds
  * @property {number} peakMiB 0 where it is not known
- * @property {'time' | 'memory' | undefined} ended why it had to be ended
+ * @property {'time' | 'memory' | undefined} ended why it had to be killed
  */
 
 /**
@@ -55,7 +55,7 @@ export function runCommand(args, options) {
 }
 
 /**
- * Runs a module of its own.
+ * Runs a separate module.
  * @param {string} path
  * @param {RunOptions} options
  */
@@ -92,13 +92,13 @@ function runProcess(command, args, { cwd, stdio, input, env, launcher = [], shel
       try {
         process.kill(group ? -child.pid : child.pid, 'SIGKILL');
       } catch {
-        // It is gone.
+        // The process is gone.
       }
     };
     const timer = setInterval(() => {
       const used = usageOf(child.pid);
       const now = performance.now();
-      // What a process that waits for others takes says nothing of them.
+      // The usage of a process that waits for its children says nothing about them.
       if (used === undefined || used.cpuSeconds > cpuSeconds || childrenOf(child.pid ?? 0).length > 0) busy = now;
       peakMiB = Math.max(peakMiB, used?.peakMiB ?? 0);
       cpuSeconds = Math.max(cpuSeconds, used?.cpuSeconds ?? 0);
@@ -134,11 +134,11 @@ function runProcess(command, args, { cwd, stdio, input, env, launcher = [], shel
   });
 }
 
-/** Ticks of a processor's clock in a second, as Linux counts for programs. */
+/** Clock ticks per second, as Linux reports them to programs. */
 const TICKS = 100;
 
 /**
- * What a process has taken so far, on Linux.
+ * Resources that a process has used so far, on Linux.
  * @param {number | undefined} pid
  */
 export function usageOf(pid) {
@@ -154,7 +154,7 @@ export function usageOf(pid) {
   }
 }
 
-/** What makes a program that root starts heed the permissions of files; undefined where that cannot be done. */
+/** Launcher that makes a program started by root respect file permissions; undefined where that is impossible. */
 export function unprivileged() {
   if (process.getuid?.() !== 0) return [];
   const launcher = ['setpriv', '--bounding-set=-dac_override,-dac_read_search'];
@@ -162,7 +162,7 @@ export function unprivileged() {
 }
 
 /**
- * Processes that a process has started and that are there.
+ * Running child processes of a process.
  * @param {number} pid
  */
 export function childrenOf(pid) {
@@ -174,7 +174,7 @@ export function childrenOf(pid) {
 }
 
 /**
- * Whether a process is there and not only waiting to be noticed by its parent.
+ * Whether a process is running, and is not just a zombie.
  * @param {number} pid
  */
 export function isRunning(pid) {

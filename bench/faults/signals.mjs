@@ -1,4 +1,4 @@
-/** Signals in the middle of work, and two runs in one place. */
+/** Signals during work, and two runs in one place. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { readCheckpoint } from '../../dist/node/checkpoint-file.js';
 import { COMMAND, childrenOf, isRunning } from './running.mjs';
@@ -9,9 +9,9 @@ import { ENCODE, each, expect, lastLine, plain, sleep, until } from './trial.mjs
 
 const SIGNALS = 'signals';
 const LOCKS = 'locks';
-/** A run that ends by a signal alone, of whose checkpoints only the first is written before. */
+/** A run that only a signal ends. It writes only its first checkpoint before that. */
 const ENDLESS = [...TRAIN, '--steps', '1000000', '--checkpoint-every', '600', '--validate-every', '600'];
-/** Coding that takes long enough to be in the middle of it. */
+/** Coding that takes long enough to be interrupted. */
 const LONG = [
   'encode',
   'a.png',
@@ -32,7 +32,7 @@ async function stepOf(trial) {
   return state.step;
 }
 
-/** Whether a run in `run` trains. @param {Trial} trial */
+/** Whether a run in `run` is training. @param {Trial} trial */
 const isTraining = (trial) => {
   try {
     return /"start"/.test(readFileSync(trial.path('run/training/log.jsonl'), 'utf8'));
@@ -42,7 +42,7 @@ const isTraining = (trial) => {
 };
 
 /**
- * Runs an endless training, and something when it trains.
+ * Starts an endless training run, and calls `then` once it trains.
  * @param {Trial} trial
  * @param {(pid: number) => Promise<void>} then
  * @param {import('./trial.mjs').Options} [options]
@@ -65,13 +65,13 @@ async function trainUntil(trial, then, options = {}, args = ENDLESS) {
   return result;
 }
 
-/** No temporary file below. @param {Trial} trial @param {string} directory */
+/** Expects no temporary file below. @param {Trial} trial @param {string} directory */
 function nothingTemporary(trial, directory) {
   const left = readdirSync(trial.path(directory), { recursive: true }).filter((name) => String(name).endsWith('.tmp'));
   expect(left.length === 0, `leaves ${left.join(', ')}`);
 }
 
-/** Begins coding that is ended in the middle. @param {Trial} trial @param {NodeJS.Signals} signal */
+/** Starts coding and ends it in the middle. @param {Trial} trial @param {NodeJS.Signals} signal */
 async function encodeUntil(trial, signal) {
   await trial.take('a.png', 'model');
   await trial.write('out/keep', '');
@@ -97,7 +97,7 @@ export const cases = [
     );
     const result = await encodeUntil(trial, signal);
     expect(result.code === code || result.signal === signal, `exit code ${result.code}: ${lastLine(result.stderr)}`);
-    // What a kill left is in nobody's way.
+    // Leftovers of a kill get in nobody's way.
     await trial.does(ENCODE);
     expect((await trial.read('a.ddc'))?.equals(plain.bytes), 'another file afterwards');
   }).map((one) => ({ ...one, name: `encode, ${one.name}` })),
@@ -128,7 +128,7 @@ export const cases = [
     group: SIGNALS,
     name: 'train, a second Ctrl-C ends at once and the first says what it costs',
     run: async (trial) => {
-      // Steps that take seconds.
+      // Steps that take seconds each.
       const slow = ENDLESS.map((arg, i) => (ENDLESS[i - 1] === '--batch' ? '4096' : arg));
       let seconds = 0;
       const act = async (/** @type {number} */ pid) => {
@@ -284,7 +284,7 @@ export const cases = [
       'a FIFO': undefined,
     },
     async (trial, content) => {
-      // Whatever a lock is called: what is in the directory of a killed run and is none of its other files.
+      // The lock may have any name: it is what the killed run's directory holds besides its other files.
       await trainUntil(trial, async (pid) => void process.kill(pid, 'SIGKILL'));
       const known = /^(training|checkpoint\.safetensors|log\.jsonl|.*\.tmp)$/;
       const locks = ['run', 'run/training'].flatMap((directory) =>

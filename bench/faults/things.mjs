@@ -1,4 +1,4 @@
-/** What cases begin with, and hostile files that are made here. */
+/** Starting material for cases, and hostile files made here. */
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const MODELS = fileURLToPath(new URL('../../models/', import.meta.url));
 export const WEIGHTS = 'diffusion_pytorch_model.safetensors';
 const MODEL_FILES = ['config.json', 'codec.json', WEIGHTS];
 
-/** A network that is trained a step in a moment. */
+/** A network that trains a step in a moment. */
 export const TINY = {
   _class_name: 'UNet2DModel',
   block_out_channels: [8, 8],
@@ -24,7 +24,7 @@ export const TINY = {
   norm_num_groups: 4,
 };
 
-/** Training it, of which nothing is left to the clock. */
+/** Training it, with nothing left to the clock. */
 export const TRAIN = [
   'train',
   '--data',
@@ -45,7 +45,7 @@ export const TRAIN = [
  */
 export async function makeTraining(directory) {
   const at = (/** @type {string[]} */ ...parts) => join(directory, ...parts);
-  // Of a photograph, so that it is the network that codes it.
+  // From a photograph, so that the network codes it.
   const photograph = await sharp(`${FIXTURES}images/budgie.webp`).resize(160).png().toBuffer();
   await mkdir(at('pictures'), { recursive: true });
   for (let i = 0; i < 8; i++) {
@@ -59,7 +59,7 @@ export async function makeTraining(directory) {
 }
 
 /**
- * Makes what all cases begin with: a picture, a copy of the small shipped model, a network to import, pictures to train on, a report, a run.
+ * Makes the starting material of all cases: a picture, a copy of the small shipped model, a network to import, training pictures, a report, a run.
  * @param {string} directory
  */
 export async function makeThings(directory) {
@@ -106,7 +106,7 @@ export function chunk(type, data) {
 }
 
 /**
- * A PNG whose header says this size, with as much data as is given.
+ * A PNG whose header claims this size, with as much data as is given.
  * @param {number} width
  * @param {number} height
  * @param {readonly Uint8Array[]} [more] chunks before the data
@@ -121,8 +121,8 @@ export function pngOf(width, height, more = [], data = deflateSync(Buffer.alloc(
 }
 
 /**
- * A safetensors file of this header, whether it is true or not.
- * @param {unknown} header a text is taken as it is
+ * A safetensors file with this header, true or not.
+ * @param {unknown} header a text is used as it is
  * @param {Uint8Array} [data]
  */
 export function safetensorsOf(header, data = Buffer.alloc(0)) {
@@ -143,7 +143,7 @@ export function partsOf(bytes) {
 }
 
 /**
- * Weights of the model, each number changed.
+ * The model's weights, with each number changed.
  * @param {(value: number, at: number) => number} change `at` counts within a tensor
  */
 export async function weightsWith(change) {
@@ -153,7 +153,7 @@ export async function weightsWith(change) {
   );
 }
 
-/** Opcodes of pickles, by hand. */
+/** Handwritten pickle opcodes. */
 export const pickle = {
   /** @param {(string | number | Uint8Array)[]} parts */
   of: (...parts) =>
@@ -178,7 +178,7 @@ export const pickle = {
     return Buffer.concat([Buffer.from([0x8a, 8]), bytes]);
   },
   /**
-   * A tensor of a storage of so many numbers.
+   * A tensor over a storage of this many numbers.
    * @param {{ key?: string, size?: number, offset?: number, shape?: number[], strides?: number[] }} [options]
    */
   tensor: ({ key = '0', size = 4, offset = 0, shape = [4], strides = [1] } = {}) =>
@@ -200,7 +200,7 @@ export const pickle = {
 };
 
 /**
- * A PyTorch file: a zip archive with this pickle.
+ * A PyTorch file: a zip archive containing this pickle.
  * @param {Uint8Array} bytes
  * @param {Record<string, Uint8Array>} [more]
  */
@@ -213,14 +213,14 @@ export function torchOf(bytes, more = {}) {
  * @property {string} name
  * @property {Uint8Array} data as it is in the archive
  * @property {number} [method] 0 stored, 8 deflated
- * @property {number} [size] said to be that of what is unpacked
- * @property {number} [packed] said to be that of what is in the archive
- * @property {number} [offset] said to be where it lies
+ * @property {number} [size] claimed size after unpacking
+ * @property {number} [packed] claimed size in the archive
+ * @property {number} [offset] claimed position
  * @property {number} [flags]
  */
 
 /**
- * A zip archive, whether what it says is true or not.
+ * A zip archive, whether its claims are true or not.
  * @param {readonly ZipEntry[]} entries
  */
 export function zipOf(entries) {
@@ -257,7 +257,7 @@ export function zipOf(entries) {
 }
 
 /**
- * A NumPy array of this header, whether it is true or not.
+ * A NumPy array with this header, true or not.
  * @param {string} header as Python writes dictionaries
  * @param {Uint8Array} [data]
  */
@@ -269,8 +269,8 @@ export function npyOf(header, data = Buffer.alloc(0)) {
 }
 
 /**
- * Changes one value of a document of JSON.
- * @param {string} path names with dots between
+ * Changes one value of a JSON document.
+ * @param {string} path names separated by dots
  * @param {unknown} value
  * @returns {(json: any) => void}
  */

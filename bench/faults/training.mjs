@@ -1,4 +1,4 @@
-/** Runs of others to go on with: checkpoints, logs, configurations. */
+/** Foreign training runs to resume: checkpoints, logs, configurations. */
 import { readFile } from 'node:fs/promises';
 import { partsOf, safetensorsOf, set } from './things.mjs';
 import { each, expect } from './trial.mjs';
@@ -10,7 +10,7 @@ const CHECKPOINT = 'run/training/checkpoint.safetensors';
 const RECORD = 'ddpm-codec.run';
 const RESUME = ['train', '--resume', '--out', 'run', '--steps', '6', '--quiet'];
 
-/** What becomes of a checkpoint's record. @type {Record<string, string | ((record: any) => unknown)>} */
+/** Changes to a checkpoint's record. @type {Record<string, string | ((record: any) => unknown)>} */
 const RECORDS = {
   null: 'null',
   'a list': '[]',

@@ -1,4 +1,4 @@
-/** One fault at a time: its directory, the runs of the command in it, and what is expected of them. */
+/** One fault at a time: its directory, the command runs in it, and what they must do. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { copyFile, cp, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,29 +12,29 @@ import { runCommand, runModule } from './running.mjs';
  * @typedef {object} Case
  * @property {string} group
  * @property {string} name
- * @property {(trial: Trial) => Promise<string | void>} run throws what fell short; gives what came, where that is of interest
+ * @property {(trial: Trial) => Promise<string | void>} run throws what fell short; returns the outcome where it is of interest
  */
 
-/** What plain work needs, to which that of a fault is compared. */
+/** Cost of plain work, for comparison with the cost of a fault. */
 export const plain = {
-  /** Processor time of a command that only looks at something, and of one that encodes, in seconds. */
+  /** Processor time in seconds of a command that only inspects something, and of one that encodes. */
   start: 0,
   encode: 0,
-  /** Peak memory of the same, in MiB. */
+  /** Peak memory of the same two, in MiB. */
   startMiB: 0,
   encodeMiB: 0,
-  /** The file that comes of `a.png`, at the options {@link ENCODE}. */
+  /** The file that `a.png` becomes with the options {@link ENCODE}. */
   bytes: /** @type {Buffer} */ (Buffer.alloc(0)),
 };
 
-/** Encoding `a.png` into `a.ddc` in a moment. */
+/** Encodes `a.png` into `a.ddc` in a moment. */
 export const ENCODE = ['encode', 'a.png', '-o', 'a.ddc', '--model', 'model', '--target-rmse', '20', '--effort', '1'];
 
-/** Seconds of processor time that a refusal may take beyond what the command needs to come so far. */
+/** Seconds of processor time that a refusal may take beyond what the command needs to get that far. */
 const REFUSAL_SECONDS = 1.5;
-/** MiB that a refusal may take where the command needs less. */
+/** MiB that a refusal may use where the command needs less. */
 const REFUSAL_MIB = 300;
-/** Longest line of a message: it may have a path in it. */
+/** Longest allowed line of a message; it may contain a path. */
 const MOST_CHARACTERS = 12_000;
 
 /** Why a case cannot be tried on this machine. */
@@ -52,7 +52,7 @@ export function expect(claim, what) {
 }
 
 export class Trial {
-  /** @param {string} directory of its own @param {string} things what all cases begin with */
+  /** @param {string} directory for this trial alone @param {string} things starting material of all cases */
   constructor(directory, things) {
     this.directory = directory;
     this.things = things;
@@ -89,7 +89,7 @@ export class Trial {
   }
 
   /**
-   * Names in a directory, also of what is hidden.
+   * Names in a directory, including hidden ones.
    * @param {string} [name]
    */
   names(name = '.') {
@@ -107,7 +107,7 @@ export class Trial {
   }
 
   /**
-   * Puts things here that all cases have: `a.png`, `model`, `network`, `part`, `pictures`, `run`, `tiny.json`.
+   * Copies shared material here: `a.png`, `model`, `network`, `part`, `pictures`, `run`, `tiny.json`.
    * @param {string[]} names
    */
   async take(...names) {
@@ -115,9 +115,9 @@ export class Trial {
   }
 
   /**
-   * A copy of the model whose JSON file is changed.
+   * A copy of the model with a changed JSON file.
    * @param {string} file
-   * @param {(json: any) => unknown} change gives what is in its place, or changes it
+   * @param {(json: any) => unknown} change returns a replacement, or changes the document in place
    */
   async modelWith(file, change) {
     await this.take('model');
@@ -132,7 +132,7 @@ export class Trial {
   }
 
   /**
-   * Puts something else in the place of a file.
+   * Replaces a file with something else.
    * @param {string} name
    * @param {'fifo' | 'zero' | 'directory' | 'dangling' | 'huge' | 'loop' | 'socket'} kind
    */
@@ -145,7 +145,7 @@ export class Trial {
       zero: 'ln -s /dev/zero "$0"',
       directory: 'mkdir "$0"',
       dangling: 'ln -s nowhere "$0"',
-      // Nothing of it is on the disk.
+      // A sparse file: it takes no room on the disk.
       huge: 'truncate -s 20G "$0"',
       loop: 'ln -s "$0" "$0"',
       socket: `"${process.execPath}" -e 'require("net").createServer().listen(process.argv[1],()=>process.exit(0))' "$0"`,
@@ -155,7 +155,7 @@ export class Trial {
   }
 
   /**
-   * A file system of its own.
+   * Mounts a new file system.
    * @param {string} name of its directory
    * @param {string} options as `mount -o` takes them
    */
@@ -167,15 +167,15 @@ export class Trial {
   }
 
   /**
-   * Leaves no room on a file system.
-   * @param {string} name of a directory there
+   * Fills a file system completely.
+   * @param {string} name of a directory on it
    */
   fill(name) {
     spawnSync('dd', ['if=/dev/zero', `of=${this.path(name, 'filling')}`, 'bs=4096']);
   }
 
   /**
-   * Runs the command here, with the checks that hold for every run: it ends, within memory, without a native crash or an internal error, and
+   * Runs the command here and checks what holds for every run: it ends, stays within memory, has no native crash or internal error, and
    * prints nothing that moves a cursor.
    * @param {readonly string[] | string} args a text is split at spaces
    * @param {Options} [options]
@@ -207,17 +207,17 @@ export class Trial {
     expect(code === null || code < 128 || code === 130 || code === 143 || code === 129, `exit code ${code}: ${said}`);
     expect(!/internal error/.test(stdout + stderr), said);
     expect(!/^\s+at .*:\d+:\d+/m.test(stderr), `a stack: ${said}`);
-    // What `-o -` writes is no text.
+    // What `-o -` writes is not text.
     const found = UNPRINTABLE.exec(result.args.includes('-') ? stderr : stdout + stderr);
     expect(found === null, `prints ${escaped(found?.[0] ?? '')}`);
     return result;
   }
 
   /**
-   * Expects a refusal: exit code 1 or 2, one line that says this, soon, in little memory, and nothing left behind.
+   * Expects a refusal: exit code 1 or 2, one line matching `pattern`, soon, in little memory, and nothing left behind.
    * @param {readonly string[] | string} args
    * @param {RegExp} [pattern]
-   * @param {Options & { seconds?: number, mib?: number }} [options] more than is allowed of a refusal
+   * @param {Options & { seconds?: number, mib?: number }} [options] seconds and MiB on top of what a refusal may take
    */
   async refuses(args, pattern = /./, { seconds = 0, mib = 0, ...options } = {}) {
     const before = this.#listing();
@@ -252,7 +252,7 @@ export class Trial {
     return result;
   }
 
-  /** All files and directories here; mounted ones are left to their case. */
+  /** All files and directories here. Mounted ones are left to their case. */
   #listing() {
     /** @type {string[]} */
     const all = [];
@@ -282,12 +282,12 @@ export class Trial {
   }
 }
 
-/** Signals that native code ends by. */
+/** Signals by which native code ends. */
 const CRASHES = ['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP'];
-/** What has no place on a terminal: controls, and what turns or breaks lines of text. */
+/** What must not reach a terminal: control characters, and what reorders or breaks lines of text. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const UNPRINTABLE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]/;
-/** Lines about a run that goes on. */
+/** Lines about a run in progress. */
 const NOTES =
   /^ddpm-codec: (model .* on |.*: \d+ training images|calibrating |so few pictures|no picture can|[\w./-]+ at [0-9a-f]{8}: )/;
 
@@ -314,7 +314,7 @@ function limitsOf([command]) {
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /**
- * Waits until something is so, for a minute at most.
+ * Waits until `isSo` is true, for a minute at most.
  * @param {() => boolean} isSo
  */
 export async function until(isSo) {
@@ -323,7 +323,7 @@ export async function until(isSo) {
 }
 
 /**
- * One case for each of these.
+ * Makes one case for each entry of the table.
  * @template T
  * @param {string} group
  * @param {Record<string, T>} table by name

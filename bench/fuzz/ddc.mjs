@@ -1,6 +1,6 @@
 /**
- * Coded files: mutated, truncated, spliced and made-up ones, half of them with a right header checksum, so that they get past it; lossless
- * ones also broken in their tails alone. What is claimed of a file has to be consistent.
+ * Coded files: mutated, truncated, spliced and made-up ones. Half of them have a correct header checksum, so that they get past that check.
+ * Some lossless files are broken only in their tails. What is claimed about a file must be consistent.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -12,10 +12,10 @@ import { CodecError, openEngine, openModel } from '../../dist/index.js';
 
 /** @typedef {import('./draws.mjs').Draws} Draws */
 
-/** The golden files are of this model. */
+/** Model of the golden files. */
 const MODEL = 'pilot';
 
-/** Pixels of the largest picture that is really decoded: the network is not what is tested. */
+/** Pixels of the largest picture that is really decoded: this is not a test of the network. */
 const DECODED_PIXELS = 2048;
 
 const golden = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));
@@ -25,7 +25,7 @@ const pictures = await Promise.all(names.map((name) => readFile(`${golden}${name
 const engine = await openEngine('auto');
 const model = await openModel(MODEL, engine);
 
-/** Files cut where their tails begin. */
+/** Files split where their tails begin. */
 const tailed = corpus
   .filter((bytes) => readHeader(bytes).header.tail)
   .map((bytes) => {
@@ -39,7 +39,7 @@ const TAIL_TABLE = 180;
 const tailTable = (/** @type {Uint8Array} */ tail) => ((tail[0] & 0x90) === 0x10 ? TAIL_TABLE : 0);
 
 /**
- * A broken tail behind a right chain of steps, which is small in most cases so that decoding is quick.
+ * A broken tail after a correct chain of steps. The chain is short in most cases, so that decoding is quick.
  * @param {Pick<Draws, 'below' | 'random'>} draws
  */
 function breakTail({ below, random }) {
@@ -57,7 +57,7 @@ function breakTail({ below, random }) {
   };
   const number = () => below(0x10000) >> below(16);
   const makers = [
-    // Anywhere, or in the code alone, a few bits or bytes.
+    // A few bits or bytes, anywhere or only in the code.
     () => {
       const broken = tail.slice();
       for (let i = 1 + below(6); i > 0; i--) broken[below(below(2) ? 8 : broken.length)] ^= 1 << below(8);
@@ -68,7 +68,7 @@ function breakTail({ below, random }) {
     () => [...tail.subarray(0, code + below(rest.length)), ...random(rest.length)],
     // Reserved flags, any number of low bits, a table or none.
     () => [below(256), below(256), ...tail.subarray(2)],
-    // Lengths that are wrong, absurd, too long, or of more bytes than there are.
+    // Lengths that are wrong, absurd, overlong, or larger than the data.
     () => [
       ...tail.subarray(0, code - size(rest.length).length),
       ...size(below(2) ? number() : 2 ** below(36)),
@@ -79,7 +79,7 @@ function breakTail({ below, random }) {
       ...random(below(8)).map((byte) => byte | 0x80),
       ...rest,
     ],
-    // Covariances: of anything, of almost nothing, of almost the same.
+    // Covariances of anything, of almost nothing, or almost equal.
     () => {
       const extreme = [0, 1, -1, 32767, -32768, 4096, 4092][below(7)];
       const step = below(2) ? 0 : 1 + below(6);
@@ -91,7 +91,7 @@ function breakTail({ below, random }) {
       fixed[0] |= 0x10;
       return [...fixed, ...new Uint8Array(table.buffer), ...size(rest.length), ...rest];
     },
-    // Codes of one byte over and over, and far longer than the picture.
+    // Codes that repeat one byte, and codes far longer than the picture.
     () => {
       const long = new Uint8Array(below(100_000)).fill([0, 255, below(256)][below(3)]);
       return Buffer.concat([
@@ -130,7 +130,7 @@ function makeCase({ below, random }) {
       return bytes;
     },
     () => {
-      // A header of extremes, with a seed and a step count, and what follows of a golden file.
+      // A header of extreme values with a seed and a step count, followed by the rest of a golden file.
       const size = () => (below(2) ? [below(128)] : [...random(below(3)).map((byte) => byte | 0x80), below(128)]);
       const head = [0xdd, one[1], below(256), ...one.subarray(3, 6), ...size(), ...size(), below(256), below(256)];
       return Uint8Array.from([...head, ...size(), ...size(), 0, ...one.subarray(12)]);
@@ -142,7 +142,7 @@ function makeCase({ below, random }) {
 }
 
 /**
- * The same with a header checksum that is right, if its fields can be read at all.
+ * The same file with a correct header checksum, if its fields can be read at all.
  * @param {Uint8Array} bytes
  */
 function withChecksum(bytes) {
@@ -164,7 +164,7 @@ function check(claim, what) {
 }
 
 /**
- * What a file is said to be, with what needs the model.
+ * The claims about a file, including those that need the model.
  * @param {Uint8Array} bytes
  */
 function layoutOf(bytes) {
@@ -176,7 +176,7 @@ function layoutOf(bytes) {
 }
 
 /**
- * What a file is said to be, and whether that is consistent.
+ * Reads the claims about a file and checks that they are consistent.
  * @param {Uint8Array} bytes
  * @returns the kind of outcome
  */
@@ -240,7 +240,7 @@ const target = (run) => ({
   },
 });
 
-/** Header, steps, truncation; no network. */
+/** Reads the header and steps and truncates; runs no network. */
 export const openParse = () => target(parse);
-/** Whole decoding. */
+/** Decodes the whole file. */
 export const openDecode = () => target(decodeCase);

@@ -1,4 +1,4 @@
-/** Documents of JSON that others may have made. */
+/** JSON documents that others may have made. */
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -52,12 +52,12 @@ export async function openConfig() {
 
 export async function openCodec() {
   const codec = await json(`${MODELS}cifar10/codec.json`);
-  // As short as it can be, so that most of what is broken is not one of its thousand numbers.
+  // As short as possible, so that most changes hit something else than one of its thousand numbers.
   const short = { ...codec, about: { ...codec.about, trainedOn: 'pictures', calibration: 'pictures' } };
   return target(short, async (bytes) => {
     const read = parseJson('codec.json', bytes);
     const model = await describeModel({ name: 'model', config, codec: read, weights });
-    // What `model info` shows of it.
+    // The part that `model info` shows.
     showModel(await reportModel({ ...model, directory: `${FIXTURES}import` }));
     return 'read';
   });
@@ -108,7 +108,7 @@ async function reportDirectory() {
 }
 
 /**
- * Reads a report as `rd merge` does, and makes all of it but the figures.
+ * Reads a report as `rd merge` does, and builds all of it except the figures.
  * @param {string} directory
  */
 async function readReport(directory) {
@@ -182,7 +182,7 @@ export async function openHub() {
   process.env.HF_ENDPOINT = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
   return {
     extension: 'json',
-    // The first byte says which of the answers it is.
+    // The first byte selects the answer.
     make: (draws) => {
       const which = draws.below(4) > 0;
       return Buffer.concat([Buffer.from([which ? 1 : 0]), Buffer.from(breakJson(which ? tree : revision, draws))]);

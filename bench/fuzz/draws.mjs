@@ -5,11 +5,11 @@ import { integerStream } from '../../dist/common/random.js';
  * @typedef {object} Draws
  * @property {(limit: number) => number} below an integer from 0 to limit - 1
  * @property {(length: number) => Uint8Array} random bytes
- * @property {<T>(items: readonly T[]) => T} one of them
+ * @property {<T>(items: readonly T[]) => T} one of the items
  */
 
 /**
- * Always the same for the same name.
+ * The same draws every time for the same name.
  * @param {string} name
  * @returns {Draws}
  */
@@ -24,7 +24,7 @@ export function drawsOf(name) {
   };
 }
 
-/** Numbers at which lengths, sizes and offsets turn. */
+/** Numbers at the limits of lengths, sizes and offsets. */
 const EXTREMES = [
   0,
   1,
@@ -42,7 +42,7 @@ const EXTREMES = [
 ];
 
 /**
- * Bytes with a few mistakes, most of them near the beginning, where formats say what follows.
+ * Bytes with a few mistakes, most of them near the beginning, where formats declare what follows.
  * @param {Uint8Array} bytes
  * @param {Draws} draws
  * @param {Uint8Array} [other] to take parts of
@@ -55,14 +55,14 @@ export function breakBytes(bytes, draws, other = bytes) {
     broken = Buffer.concat(parts);
   };
   const makers = [
-    // A bit, a byte.
+    // Change a bit or a byte.
     () => {
       for (let i = 1 + below(6); i > 0 && broken.length > 0; i--) broken[place() % broken.length] ^= 1 << below(8);
     },
     () => {
       if (broken.length > 0) broken[place() % broken.length] = one([0, 1, 0x7f, 0x80, 0xff, below(256)]);
     },
-    // A length of 1, 2, 4 or 8 bytes.
+    // Change a length of 1, 2, 4 or 8 bytes.
     () => {
       const size = one([1, 2, 4, 8]);
       const at = Math.max(0, Math.min(place(), broken.length - size));
@@ -72,7 +72,7 @@ export function breakBytes(bytes, draws, other = bytes) {
       const field = value.subarray(0, size);
       if (broken.length >= size) broken.set(below(2) ? field : field.toReversed(), at);
     },
-    // Cut, put together with another, less, more, twice.
+    // Cut it, join it with another, remove, add or repeat a part.
     () => join(broken.subarray(0, place())),
     () => join(broken.subarray(0, place()), other.subarray(below(other.length || 1))),
     () => {
@@ -98,7 +98,7 @@ export function breakBytes(bytes, draws, other = bytes) {
 }
 
 /**
- * A document of JSON as a tree that can have what values cannot: two keys of one name, and texts that are no JSON.
+ * A JSON document as a tree. It can hold what values cannot: two keys of one name, and text that is not JSON.
  * @typedef {{ kind: 'object', entries: [string, Tree][] } | { kind: 'list', items: Tree[] } | { kind: 'text', text: string }} Tree
  */
 
@@ -118,7 +118,7 @@ export function textOf(tree) {
   return `{${tree.entries.map(([key, item]) => `${JSON.stringify(key)}:${textOf(item)}`).join(',')}}`;
 }
 
-/** What stands in the place of a value: of other types, beyond ranges, what JavaScript and Python have and JSON has not. */
+/** Replacements for a value: other types, out of range, and what JavaScript or Python allows but JSON does not. */
 const VALUES = [
   ...['null', 'true', 'false', '""', '"x"', '"1"', '[]', '{}', '[[]]', '[null]', '[{}]', '{"a":null}', '"toString"'],
   ...[
@@ -157,8 +157,8 @@ const VALUES = [
 const KEYS = ['__proto__', 'constructor', 'toString', 'length', '', '../x', '=1+1', 'a\u001b[2J', '0'];
 
 /**
- * The text of a document with a few mistakes: values of other types and sizes, keys that are missing, others or there twice, parts that are moved, and
- * at times text that is no JSON.
+ * The text of a document with a few mistakes: values of other types and sizes; keys missing, changed or repeated; parts moved; and
+ * sometimes text that is not JSON.
  * @param {unknown} value
  * @param {Draws} draws
  * @returns {string}
@@ -180,7 +180,7 @@ export function breakJson(value, draws) {
 }
 
 /**
- * Goes down from the root at random, so that each level is met about as often, and changes something there.
+ * Descends from the root at random, reaching each level about equally often, and changes something there.
  * @param {{ kind: 'list', items: Tree[] }} root
  * @param {Draws} draws
  */
@@ -213,7 +213,7 @@ function change(root, { below, one }) {
       else if (holder.kind === 'list') holder.items.splice(at, 1);
       else if (holder.kind === 'object') holder.entries.splice(at, 1);
     },
-    // Twice: a key with another value, an item many times.
+    // Repeat: a key with another value, or an item many times.
     () => {
       if (holder.kind === 'object') holder.entries.push([holder.entries[at][0], { kind: 'text', text: one(VALUES) }]);
       else if (holder.kind === 'list' && holder !== root) holder.items.push(...Array(1 + below(200)).fill(found));
@@ -224,12 +224,12 @@ function change(root, { below, one }) {
     () => {
       if (holder.kind === 'object') holder.entries.push([one(KEYS), { kind: 'text', text: one(VALUES) }]);
     },
-    // The place of another.
+    // Replace it with a copy of another item.
     () => {
       if (holder.kind === 'object') put(one(holder.entries)[1]);
       else if (holder.kind === 'list') put(one(holder.items));
     },
-    // A number that is a little or far from it, or a text.
+    // A number near to or far from the old one, or a text.
     () => {
       const number = found.kind === 'text' ? Number(found.text) : Number.NaN;
       if (Number.isNaN(number)) text(one(VALUES));

@@ -1,4 +1,4 @@
-/** Weights of others: safetensors, PyTorch's pickles, NumPy's archives, checkpoints. */
+/** Foreign weights: safetensors, PyTorch's pickles, NumPy's archives, checkpoints. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseConfig } from '../../dist/model/config.js';
@@ -25,7 +25,7 @@ const read = (/** @type {string} */ name) => readFile(IMPORT + name);
 const CONFIG = JSON.parse((await read('config.json')).toString());
 
 /**
- * Reads a network as `model import` does, and looks at what is claimed of it.
+ * Reads a network as `model import` does, and checks what is claimed about it.
  * @param {unknown} config
  * @param {string} name
  */
@@ -40,7 +40,7 @@ const network = (config, name) => (/** @type {Uint8Array} */ bytes) => {
 };
 
 /**
- * A safetensors file with a broken header of a right length, or broken bytes.
+ * A safetensors file with a broken header of correct length, or with broken bytes.
  * @param {Buffer} file
  * @param {Draws} draws
  * @param {(header: any, draws: Draws) => string} [breakHeader]
@@ -61,7 +61,7 @@ export async function openSafetensors() {
   };
 }
 
-/** Instructions of pickles, right or not. @param {Draws} draws */
+/** Pickle instructions, valid or not. @param {Draws} draws */
 function instruction({ below, one, random }) {
   const byte = () => String.fromCharCode(below(256));
   const text = one([
@@ -131,7 +131,7 @@ function instruction({ below, one, random }) {
 function breakPickle(pickle, draws) {
   const { below } = draws;
   if (below(3) === 0) return breakBytes(pickle, draws);
-  // Of its own, from the beginning.
+  // A new pickle from scratch.
   if (below(3) === 0)
     return Buffer.concat([
       Buffer.from([0x80, 2]),
@@ -148,7 +148,7 @@ function breakPickle(pickle, draws) {
 }
 
 /**
- * An archive with entries that are broken, missing or said to be what they are not.
+ * An archive with entries that are broken, missing or declared as something else.
  * @param {ReadonlyMap<string, Uint8Array>} files
  * @param {Draws} draws
  * @param {(name: string, bytes: Buffer) => Buffer} breakFile
@@ -196,7 +196,7 @@ export async function openPickle() {
       const kind = below(6);
       if (kind === 0) return breakBytes(one([...archives, legacy]), draws, legacy);
       if (kind === 1) {
-        // The magic number stays, and most of what are pickles.
+        // Keep the magic number, and most of the pickles.
         const at = 15 + below(end);
         return Buffer.concat([
           legacy.subarray(0, 15),
@@ -212,7 +212,7 @@ export async function openPickle() {
   };
 }
 
-/** A network of 32 channels under the authors' names. */
+/** A network of 32 channels with the authors' names. */
 function authorsArrays() {
   const shapes = new Map([
     ...[
@@ -322,7 +322,7 @@ function checkpoints(bytes, key, parse, isRight) {
       const sizes = [state.parameters, state.ema, state.m, state.v].map(({ length }) => length);
       if (new Set(sizes).size !== 1) throw new Error(`vectors of ${sizes} numbers`);
       if (!(Number.isSafeInteger(state.step) && state.step >= 0)) throw new Error(`step ${state.step}`);
-      // What a run that goes on takes from it as it is.
+      // What a resumed run takes from the record unchecked.
       const { batch, side, seed } = record.options;
       const areOptions = Number.isSafeInteger(batch) && Number.isSafeInteger(side) && typeof seed === 'string';
       if (!(areOptions && isRight(record))) throw new Error(`record ${JSON.stringify(record).slice(0, 300)}`);

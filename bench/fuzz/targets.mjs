@@ -1,10 +1,10 @@
-/** What is fuzzed: for each format how its inputs are made, and what reads them. */
+/** The fuzz targets: for each format, how its inputs are made and what reads them. */
 
 /**
  * @typedef {object} Target
- * @property {string} extension of a file with an input
+ * @property {string} extension of a file holding an input
  * @property {(draws: import('./draws.mjs').Draws) => Uint8Array} make the input of a case
- * @property {(bytes: Uint8Array) => string | Promise<string>} run reads it as the program does, and gives the kind of outcome
+ * @property {(bytes: Uint8Array) => string | Promise<string>} run reads the input as the program does, and returns the kind of outcome
  * @property {() => unknown} [close]
  */
 
@@ -12,10 +12,10 @@
  * @typedef {object} Entry
  * @property {string} what
  * @property {() => Promise<Target>} open
- * @property {number} [mostMiB] memory that the process may have; default {@link MOST_MIB}
+ * @property {number} [mostMiB] memory that the process may use; default {@link MOST_MIB}
  */
 
-/** Memory that a process that reads foreign files may have, in MiB. */
+/** MiB that a process reading foreign files may use. */
 export const MOST_MIB = 300;
 
 /** @type {Readonly<Record<string, Entry>>} */
@@ -24,7 +24,7 @@ export const targets = {
   decode: {
     what: 'coded files, decoded whole',
     open: async () => (await import('./ddc.mjs')).openDecode(),
-    // Networks that are compiled for windows of several sizes.
+    // This target compiles networks for windows of several sizes.
     mostMiB: 900,
   },
   safetensors: { what: 'weights', open: async () => (await import('./networks.mjs')).openSafetensors() },

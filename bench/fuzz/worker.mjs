@@ -1,9 +1,9 @@
 /**
- * Tries the cases of one target in a process of its own, which is what its memory is measured of.
+ * Tries the cases of one target in a separate process, so that its memory can be measured.
  *
  *   node worker.mjs TARGET SEED FROM COUNT FILE
  *
- * FILE always has the number of the case that goes on, for who waits for it. Lines of JSON on stdout: failures, and at the end what came.
+ * FILE always holds the number of the current case, for the process that waits. Prints lines of JSON: the failures, and finally the outcome.
  */
 import { openSync, writeFileSync, writeSync } from 'node:fs';
 import { CodecError } from '../../dist/index.js';
@@ -11,7 +11,7 @@ import { peakMiB } from '../shared.mjs';
 import { drawsOf } from './draws.mjs';
 import { MOST_MIB, targets } from './targets.mjs';
 
-/** Longest a case may take, in seconds of the processor. */
+/** Longest that a case may take, in seconds of processor time. */
 const PATIENCE = 2;
 
 const [, , name, seed, from, count, file] = process.argv;
@@ -60,7 +60,7 @@ for (let index = Number(from); index < Number(from) + Number(count); index++) {
     say({ index, failure, path });
   }
   outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-  // What waits, such as a server, has its turn.
+  // Pending work, such as a server's, gets its turn.
   if (index % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
 }
 await target.close?.();

@@ -1,4 +1,4 @@
-// silu(group_norm(x + shift)) and its gradient, in bfloat16 with channels last, a picture at a time on the calling thread.
+// silu(group_norm(x + shift)) and its gradient, in bfloat16 with channels last. Processes one picture at a time, on the calling thread.
 #include <torch/extension.h>
 
 #include <cmath>
@@ -14,7 +14,7 @@ inline float widen(uint16_t value) {
   return result;
 }
 
-// To the nearest, ties to even.
+// Rounds to the nearest, ties to even.
 inline uint16_t narrow(float value) {
   uint32_t bits;
   __builtin_memcpy(&bits, &value, 4);
@@ -29,7 +29,7 @@ void check(const at::Tensor& x) {
   TORCH_CHECK(x.is_contiguous(at::MemoryFormat::ChannelsLast), "expected channels last");
 }
 
-// x: [n, c, h, w]; shift: [n, c] floats; weight, bias: [c] floats. Returns the result, and mean and 1 / deviation of each group, [n, groups].
+// x: [n, c, h, w]; shift: [n, c] floats; weight, bias: [c] floats. Returns the result, and each group's mean and 1 / deviation, [n, groups].
 std::vector<at::Tensor> forward(at::Tensor x, at::Tensor shift, at::Tensor weight, at::Tensor bias, int64_t groups, double eps) {
   check(x);
   const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3), each = c / groups;
@@ -95,7 +95,7 @@ std::vector<at::Tensor> backward(at::Tensor dy, at::Tensor x, at::Tensor shift, 
       o[k] = beta[k] + (moved[k] - m) * f[k];
       s[k] = q[k] = t[k] = 0;
     }
-    // Before the SiLU: its gradient, and for each channel the sums of it and of it times x.
+    // The gradient before the SiLU. For each channel, also its sum and the sum of its products with x.
     for (int64_t p = 0; p < pixels; p++) {
       for (int64_t k = 0; k < c; k++) {
         const float value = widen(from[p * c + k]);
@@ -110,7 +110,7 @@ std::vector<at::Tensor> backward(at::Tensor dy, at::Tensor x, at::Tensor shift, 
       const double m = mean.data_ptr<float>()[i * groups + g], inverse = scale.data_ptr<float>()[i * groups + g];
       double sum = 0, product = 0;
       for (int64_t k = g * each; k < (g + 1) * each; k++) {
-        // Of dz times the normalised value.
+        // Sum of dz times the normalised value.
         const double normalised = inverse * (q[k] + (moved[k] - m) * s[k]);
         dweight.data_ptr<float>()[k] += normalised;
         dbias.data_ptr<float>()[k] += s[k];
@@ -138,7 +138,7 @@ std::vector<at::Tensor> backward(at::Tensor dy, at::Tensor x, at::Tensor shift, 
 }  // namespace
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
-  // So that threads run side by side.
+  // Releases the GIL, so that threads run side by side.
   module.def("forward", &forward, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("backward", &backward, pybind11::call_guard<pybind11::gil_scoped_release>());
 }

@@ -1,4 +1,4 @@
-"""silu(group_norm(x + shift)): on a CPU in bfloat16 by one compiled function, elsewhere by PyTorch's own."""
+"""silu(group_norm(x + shift)): one compiled function on a CPU in bfloat16, PyTorch's own functions elsewhere."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ compiled = None
 
 
 def compile_fused():
-    """Compiles the function for this processor, which takes half a minute once. Needs a C++ compiler and ninja."""
+    """Compiles the function for this processor; the first time, that takes half a minute. Needs a C++ compiler and ninja."""
     global compiled
     from torch.utils.cpp_extension import load
 
@@ -21,7 +21,7 @@ def compile_fused():
 
 
 def norm_silu(norm, x, shift=None):
-    """@norm: a GroupNorm. @x: [n, c, h, w]. @shift: [n, c], or nothing"""
+    """@norm: a GroupNorm. @x: [n, c, h, w]. @shift: [n, c], or None"""
     if compiled is not None and x.dtype == torch.bfloat16 and x.device.type == "cpu":
         moved = torch.zeros(x.shape[:2]) if shift is None else shift.float()
         return NormSilu.apply(x.contiguous(memory_format=torch.channels_last), moved, norm.weight, norm.bias, norm.num_groups, norm.eps)

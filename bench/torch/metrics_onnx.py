@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from torchvision.models.inception import InceptionA, InceptionC, InceptionE
 
 OPSET = 17 if torch.__version__ >= '2' else 16
-# Layers of torchvision's `features` after which LPIPS and DISTS look.
+# Layers of torchvision's `features` whose outputs LPIPS and DISTS compare.
 ALEX_TAPS = [1, 4, 7, 9, 11]
 VGG_TAPS = [3, 8, 15, 22, 29]
-# And its layers that pool, with their channels.
+# The pooling layers of `features`, with their channels.
 VGG_POOLS = {4: 64, 9: 128, 16: 256, 23: 512}
 
 
@@ -54,7 +54,7 @@ class Lpips(nn.Module):
 
 
 class Dists(nn.Module):
-    """Ding et al. 2020: similarity of means and of structure in the picture and in five layers of VGG-16 whose pooling is of squares."""
+    """Ding et al. 2020: similarity of means and of structure in the picture and in five layers of VGG-16 that pool squares."""
 
     def __init__(self, features):
         super().__init__()
@@ -96,7 +96,7 @@ class Dists(nn.Module):
 
 
 def inner_average(x):
-    """Pooling of TensorFlow, whose averages leave out what is beyond the edges."""
+    """TensorFlow's average pooling, which leaves out values beyond the edges."""
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -116,7 +116,7 @@ class BlockC(InceptionC):
 
 
 class BlockE(InceptionE):
-    """The last one takes maxima, as the network of 2015 does."""
+    """The last one takes maxima, like the network of 2015."""
 
     def __init__(self, channels, pool):
         super().__init__(channels)
@@ -131,7 +131,7 @@ class BlockE(InceptionE):
 
 
 class Inception(nn.Module):
-    """FID's network: the Inception v3 of 2015 up to its 2048 averages, pictures resized to 299 x 299 as pytorch-fid does."""
+    """FID's network: the Inception v3 of 2015 up to its 2048 averages. Pictures are resized to 299 x 299 as in pytorch-fid."""
 
     def __init__(self):
         super().__init__()

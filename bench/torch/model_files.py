@@ -1,4 +1,4 @@
-"""Models in the project's form (config.json, diffusion_pytorch_model.safetensors): read, written, and begun from smaller ones."""
+"""Models in the project's form (config.json, diffusion_pytorch_model.safetensors): reads, writes, and grows them from smaller ones."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def read_safetensors(path):
 
 
 def write_safetensors(path, tensors):
-    """In half precision, under another name first, so that a file is whole or not there."""
+    """Writes half precision. Uses a temporary name first, so that the file is either complete or absent."""
     header, parts, at = {}, [], 0
     for name in sorted(tensors):
         array = tensors[name].detach().cpu().contiguous().numpy().astype(np.float16)
@@ -46,7 +46,7 @@ def read_config(directory):
 
 
 def read_model(directory, config_path=None):
-    """The network of `directory`, or one of another architecture that begins with its weights; and its configuration."""
+    """The network of `directory`, or one of another architecture that starts from its weights; and its configuration."""
     config = read_config(directory)
     weights = read_safetensors(Path(directory) / WEIGHTS)
     if config_path is None:
@@ -58,7 +58,7 @@ def read_model(directory, config_path=None):
 
 
 def grow(weights, config, wanted):
-    """As `ddpm-codec train --grow`: levels are added at the inner end, added layers begin as the identity."""
+    """As `ddpm-codec train --grow`: adds levels at the inner end. Added layers begin as the identity."""
     model = UNet(wanted)
     own = model.state_dict()
     levels = len(wanted["block_out_channels"]) - len(config["block_out_channels"])
@@ -75,7 +75,7 @@ def grow(weights, config, wanted):
 
 
 def place_of(name, levels, layers):
-    """The way up begins at the innermost level. Its first layer has the last skip; the layers that are added come after it."""
+    """The way up starts at the innermost level. Its first layer takes the last skip; added layers come after it."""
     parts = name.split(".")
     if parts[0] == "up_blocks":
         parts[1] = str(int(parts[1]) + levels)
@@ -96,13 +96,13 @@ def begin_as_identity(name, tensor):
     if ".conv2." in name or ".to_out." in name or name.endswith("conv_shortcut.bias"):
         tensor.zero_()
     elif name.endswith("conv_shortcut.weight"):
-        # Takes what comes from below and leaves the skip.
+        # Passes on the input from below and ignores the skip.
         tensor.zero_()
         tensor[:, : tensor.shape[0], 0, 0] = torch.eye(tensor.shape[0])
 
 
 def take_over(tensor, place):
-    """Copies a tensor into its place. Where a block has other inputs from below, those of its skip (the last) stay."""
+    """Copies a tensor into its place. Where a block's inputs from below have changed, only its skip inputs (the last ones) are copied."""
     if place is None:
         return 0
     if place.shape == tensor.shape:

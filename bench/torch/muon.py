@@ -1,10 +1,10 @@
-"""Muon (Jordan et al. 2024) with steps as long as Adam's (Liu et al. 2025), and Adam for what is no hidden matrix."""
+"""Muon (Jordan et al. 2024) with steps as long as Adam's (Liu et al. 2025), and Adam for everything that is not a hidden matrix."""
 
 import math
 
 import torch
 
-# Of the quintic iteration: singular values end between 0.7 and 1.2.
+# Coefficients of the quintic iteration: singular values end between 0.7 and 1.2.
 A, B, C = 3.4445, -4.7750, 2.0315
 ITERATIONS = 5
 
@@ -12,8 +12,8 @@ ITERATIONS = 5
 def nearest_orthogonal(x):
     """Newton-Schulz iterations for a batch of matrices [n, rows, columns], rows <= columns.
 
-    Each multiplies x from the left by a polynomial in x xᵀ. So they are all done on that small matrix, and x is
-    multiplied once: a third to a half of the work.
+    Each iteration multiplies x from the left by a polynomial in x xᵀ. So all of them work on that small matrix, and x is
+    multiplied once. That saves a third to a half of the work.
     """
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     gram, product = x @ x.mT, None
@@ -31,7 +31,7 @@ def is_hidden_matrix(name, parameter):
 
 
 class Muon:
-    """Filters are matrices [out, in * rows * columns]; those of one shape are done at once."""
+    """Filters are matrices [out, in * rows * columns]. Matrices of the same shape are processed together."""
 
     def __init__(self, named_parameters, momentum=0.95):
         named = list(named_parameters)
@@ -45,7 +45,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate, run=map):
-        """The shapes are independent of one another: `run` is map, or that of a pool."""
+        """The shapes are independent of one another, so `run` may be map or a pool's map."""
         for group in self.adam.param_groups:
             group["lr"] = rate
         self.adam.step()

@@ -1,4 +1,4 @@
-"""Training pictures: read from folders, .zip files of pictures, or CIFAR-10's binary batches, and crops of them."""
+"""Training pictures: reads them from folders, .zip files of pictures, or CIFAR-10's binary batches, and crops them."""
 
 import io
 import zipfile
@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 SUFFIXES = (".webp", ".png")
-# Sizes of photographs as divisors of their sides, and how often each is drawn.
+# Sizes of photographs as divisors of their sides, and the weight with which each is drawn.
 SIZES = ((1, 2), (2, 1), (4, 1))
 
 
 def read_pictures(sources):
-    """uint8 [height, width, 3] each, in the order of their names: the same for any order and grouping of the sources."""
+    """One uint8 [height, width, 3] each, sorted by name: the same for any order and grouping of the sources."""
     found = {}
     for source in map(Path, sources):
         files = sorted(f for f in source.iterdir() if f.suffix in SUFFIXES + (".zip", ".bin")) if source.is_dir() else [source]
@@ -38,20 +38,20 @@ def decode(data):
 
 
 def cifar(data):
-    """Records of a label and three planes of 32x32."""
+    """Reads records of a label and three planes of 32x32."""
     planes = np.frombuffer(data, np.uint8).reshape(-1, 3073)[:, 1:].reshape(-1, 3, 32, 32)
     return planes.transpose(0, 2, 3, 1)
 
 
 def smaller(picture, divisor):
-    """Means of squares of `divisor` pixels a side, rounded."""
+    """Means of squares with sides of `divisor` pixels, rounded."""
     height, width = picture.shape[0] // divisor, picture.shape[1] // divisor
     squares = picture[: height * divisor, : width * divisor].reshape(height, divisor, width, divisor, 3)
     return squares.astype(np.float32).mean((1, 3)).round().astype(np.uint8)
 
 
 class Crops:
-    """Draws crops from one array of all pixels on the device."""
+    """Draws crops from one array that holds all pixels on the device."""
 
     def __init__(self, pictures, side, device, sizes=SIZES):
         pixels, places, chances, at = [], [], [], 0

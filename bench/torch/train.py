@@ -28,10 +28,10 @@ from model_files import CONFIG, WEIGHTS, read_model, write_safetensors
 from muon import Muon
 from pictures import SIZES, Crops, read_pictures
 
-# 1000 steps with betas from 1e-4 to 0.02 (Ho et al. 2020, section 4). ABAR[t - 1] is of timestep t.
+# 1000 steps with betas from 1e-4 to 0.02 (Ho et al. 2020, section 4). ABAR[t - 1] belongs to timestep t.
 ABAR = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 SNR = ABAR / (1 - ABAR)
-# Where the chain of the validation is looked at.
+# Timesteps at which validation evaluates its chain.
 VALIDATED = [350, 260, 215, 180, 150, 125, 104, 86, 71, 58, 47, 38, 30, 23, 17, 12, 8, 5]
 HELD_FIRST, HELD_EVERY = 7, 16
 GRADIENT_CLIP = 1.0
@@ -63,12 +63,12 @@ def options():
 
 
 def timestep_at(log_snr):
-    """1..1000, the first whose log snr is not above the given ones."""
+    """The first timestep of 1..1000 whose log snr is not above the given one."""
     return torch.searchsorted(-SNR.log().float(), -log_snr).clamp(0, 999) + 1
 
 
 class Trainer:
-    """A network, the average of its weights and its optimizer. On a CPU each thread has a part of the batch to itself."""
+    """A network, the average of its weights and its optimizer. On a CPU each thread works on its own part of the batch."""
 
     def __init__(self, model, o):
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -87,13 +87,13 @@ class Trainer:
             return model(xt.contiguous(memory_format=torch.channels_last), t - 1).float()
 
     def gradients(self, x, t, noise):
-        """Of the simple loss (Ho et al. 2020, equation 14); and the loss."""
+        """The simple loss (Ho et al. 2020, equation 14) and its gradients."""
         abar = ABAR.float().to(self.device)[t - 1][:, None, None, None]
         loss = F.mse_loss(self.eps(self.model, abar.sqrt() * x + (1 - abar).sqrt() * noise, t), noise)
         return loss.detach(), torch.autograd.grad(loss, self.parameters)
 
     def learn(self, x, t, noise, rate):
-        """One step. Returns the loss."""
+        """Takes one step. Returns the loss."""
         parts = list(self.pool.map(self.gradients_of, *(v.chunk(self.parts) for v in (x, t, noise))))
         shares = [len(part) / len(x) for part in x.chunk(self.parts)]
         for i, p in enumerate(self.parameters):
@@ -107,14 +107,14 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, crops):
-        """By t, on an ideal chain: snr times the squared error of x̂0. Half of it is the rate in nats a value for each e-fold of snr."""
+        """snr times the squared error of x̂0 by t, on an ideal chain. Half of it is the rate in nats per value for each e-fold of snr."""
         side, n = self.options.side, max(16, 24 * 96 * 96 // self.options.side**2)
         random = torch.Generator().manual_seed(0)
         x = crops.draw(n, side, np.random.default_rng(0))
         noise = lambda: torch.randn(x.shape, generator=random).to(self.device)
         y, snr, errors = torch.zeros_like(x), 0.0, {}
         for t in VALIDATED:
-            # y is x and noise of variance 1 / snr: what an observation of the snr that is new adds to it.
+            # y is x plus noise of variance 1 / snr. Each step adds an observation of x with the additional snr.
             new = SNR[t - 1].item()
             y = (snr * y + (new - snr) * x + math.sqrt(new - snr) * noise()) / new
             snr = new
@@ -124,7 +124,7 @@ class Trainer:
 
     @torch.no_grad()
     def xhat0(self, y, t):
-        """Of the averaged weights, from y = x_t / sqrt(abar)."""
+        """x̂0 of the averaged weights, from y = x_t / sqrt(abar)."""
         abar = ABAR[t - 1].item()
         eps = self.eps(self.average, math.sqrt(abar) * y, torch.full((len(y),), t, device=self.device))
         return (y - math.sqrt((1 - abar) / abar) * eps).clamp(-1, 1)
@@ -148,25 +148,25 @@ class Trainer:
 
 
 def rate_at(step, share, lr, warmup, cooldown):
-    """Up over the warm-up, down over the cool-down as 1 - sqrt (Hägele et al. 2024)."""
+    """The learning rate: rises over the warm-up, falls over the cool-down as 1 - sqrt (Hägele et al. 2024)."""
     down = 1 if share < 1 - cooldown else 1 - math.sqrt((share - 1 + cooldown) / cooldown)
     return lr * min(1, (step + 1) / warmup) * down
 
 
 @torch.no_grad()
 def follow(average, parameters, step, ema):
-    """The moving average of the weights, which forgets the start soon. @step: 1 for the first"""
+    """Updates the moving average of the weights, which soon forgets the start. @step: 1 for the first"""
     torch._foreach_lerp_(list(average.parameters()), list(parameters), 1 - min(ema, (1 + step) / (10 + step)))
 
 
 def held_out(pictures):
-    """The rest, and those for validation: one of HELD_EVERY, from HELD_FIRST on."""
+    """The training pictures, and those for validation: one in HELD_EVERY, from HELD_FIRST on."""
     rest = [picture for i, picture in enumerate(pictures) if i % HELD_EVERY != HELD_FIRST]
     return rest, pictures[HELD_FIRST::HELD_EVERY]
 
 
 def batch_of(crops, step, share, o, device):
-    """Of a step, by the seed alone: crops, their timesteps spread over the band, and noise."""
+    """The batch of a step, which depends on the seed alone: crops, their timesteps spread over the band, and noise."""
     rng = np.random.default_rng([o.seed, step])
     side = o.late_side if o.late_side and share >= 0.7 else o.side
     n = max(1, round(o.batch * o.side**2 / side**2))
@@ -205,7 +205,7 @@ def train(o, began):
     on_gpu = trainer.device.type == "cuda"
     if trainer.step == 0:
         log(validation=trainer.validate(unseen))
-    # The last save and validation take a while.
+    # Leaves time for the last save and validation.
     left = o.wall - (time.time() - began) - (25 if on_gpu else 60) if o.wall else None
     end = o.hours * 3600 if o.hours else trainer.seconds + max(0, left)
     saved = validated = told = time.time()

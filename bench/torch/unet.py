@@ -8,7 +8,7 @@ from torch import nn
 
 from fused import norm_silu
 
-# What a config.json must say for this network to be the one it describes.
+# Values that a config.json must have to describe this network.
 EXPECTED = {"act_fn": "silu", "attention_head_dim": None, "downsample_padding": 0, "flip_sin_to_cos": False, "freq_shift": 1}
 
 
@@ -33,7 +33,7 @@ class Resnet(nn.Module):
 
 
 class Attention(nn.Module):
-    """One head over all pixels. The matrices are applied as 1x1 convolutions, which keeps the layout in memory."""
+    """Attention with one head over all pixels. The matrices are applied as 1x1 convolutions, which keeps the memory layout."""
 
     def __init__(self, config, channels):
         super().__init__()
@@ -72,7 +72,7 @@ class Upsample(nn.Module):
 
 
 class Block(nn.Module):
-    """The layers of one level, on the way down or up. `pairs` has the channels before and after each."""
+    """The layers of one level, on the way down or up. `pairs` holds the channels before and after each."""
 
     def __init__(self, config, kind, pairs, downsampler=False, upsampler=False):
         super().__init__()
@@ -111,7 +111,7 @@ class TimeEmbedding(nn.Module):
 
 
 class UNet(nn.Module):
-    """eps = unet(x_t, t): x_t [n, 3, height, width] with sides that every level can halve, t [n] from 0 (diffusers' count)."""
+    """eps = unet(x_t, t): x_t [n, 3, height, width] with sides that every level can halve, t [n] from 0 (as diffusers counts)."""
 
     def __init__(self, config):
         super().__init__()
@@ -139,7 +139,7 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(channels, config["out_channels"], 3, padding=1)
 
     def features(self, x, t):
-        """What the last convolution sees, [n, block_out_channels[0], height, width]: the update's share of an evaluation begins here."""
+        """The input of the last convolution, [n, block_out_channels[0], height, width]. The update starts from this."""
         embedding = F.silu(self.time_embedding(t))
         h = self.conv_in(x)
         skips = [h]

@@ -42,7 +42,7 @@ class Levels(nn.Module):
 
 
 class Update(nn.Module):
-    """src/model/update.ts, with its names."""
+    """The network of src/model/update.ts, with its names."""
 
     def __init__(self, features):
         super().__init__()
@@ -55,7 +55,7 @@ class Update(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, kept, asked, later):
-        """x̂0 now. @kept: self.keep of the features of the evaluation @asked: x̂0, y and snr of it @later: y and snr now."""
+        """Current x̂0. @kept: self.keep of the evaluation's features @asked: its x̂0, y and snr @later: current y and snr."""
         (xhat0, y, before), (now, after) = asked, later
         wide = lambda v: v[:, None, None, None]
         u = (wide(after) * now - wide(before) * y) / wide(after - before)
@@ -72,7 +72,7 @@ class Update(nn.Module):
 
 @torch.no_grad()
 def evaluate(model, y, t):
-    """x̂0 of the large network and its last features. @y: x_t / sqrt(abar)"""
+    """x̂0 and last features of the large network. @y: x_t / sqrt(abar)"""
     abar = ABAR.float()[t - 1][:, None, None, None]
     xt = (abar.sqrt() * y).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
@@ -82,7 +82,7 @@ def evaluate(model, y, t):
 
 
 def observe(x, y, before, after):
-    """y later: that of before, and what was observed of x since then."""
+    """The later y: the earlier one combined with what has been observed of x since."""
     wide = lambda v: v[:, None, None, None]
     fresh = x + torch.randn_like(x) / wide((after - before).sqrt())
     return (wide(before) * y + wide(after - before) * fresh) / wide(after)
@@ -113,7 +113,7 @@ def loss_of(update, model, x, t):
 
 @torch.no_grad()
 def shares(update, model, x):
-    """By t and ratio: of what the large network gains in squared error by being asked anew, what the update has, too."""
+    """By t and ratio: the share of the large network's gain in squared error from a new evaluation that the update achieves."""
     torch.manual_seed(5)
     found = {}
     for t in VALIDATED:

@@ -1,10 +1,10 @@
-/** What becomes of work on a GPU that is lost. */
+/** What happens to work on a GPU that is lost. */
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import { withFallback } from '../../src/browser/fallback.js';
 import { createOnnxEngine, type OnnxBackend } from '../../src/engine/onnx.js';
 
-/** A backend that gives its inputs back, and some number added. @param runs after so many it is lost */
+/** A backend that returns its inputs plus a number. @param runs number of runs after which it is lost */
 function backend(description: string, batch: number, added: number, runs = Number.POSITIVE_INFINITY) {
   let done = 0;
   const log: string[] = [];
@@ -53,7 +53,7 @@ test('the run that fails is done by the other backend, and all that come; that i
   expect(await run(one, 5)).toEqual([5]);
   expect(told).toEqual([['cpu', 'device lost']]);
   expect([engine.description, engine.batch]).toEqual(['cpu', 1]);
-  // What is compiled from now on does not touch the lost device.
+  // Functions compiled from now on do not touch the lost device.
   await (await engine.compile(identity, [[1]])).run([Float32Array.of(6)]);
   expect(gpu.log).toEqual(['open', 'open', 'close']);
   await engine.dispose();

@@ -1,4 +1,4 @@
-/** What the command line refuses before it opens an engine, and what it says about itself. */
+/** Command lines that are refused before an engine opens, and what the command says about itself. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -185,7 +185,7 @@ describe('--', () => {
     for (const name of ['a.png', '-b.png', '--quiet']) await writeFile(join(directory, name), png);
     const quick = ['--effort', '1', '--target-rmse', '40', '--json'];
     const { stdout } = await callMain(['encode', ...quick, 'a.png', '--', '-b.png', '--quiet', '-'], directory);
-    // Standard input has another name even there.
+    // Even there, `-` means standard input.
     expect(stdout).toBe('');
     const run = await callMain(['encode', ...quick, 'a.png', '--', '-b.png', '--quiet'], directory);
     expect(run.code, run.stderr).toBe(0);
@@ -197,10 +197,10 @@ describe('--', () => {
 describe('files', () => {
   it.each([
     ['encode none.png', /none.png: no such file/],
-    // Not the file 1000.
+    // It must not be read as 1000.
     ['encode 1e3', /1e3: no such file/],
     ['encode -- -dash.png', /-dash.png: no such file/],
-    // Sets of images whose names are near to that of a command.
+    // Image sets whose names resemble that of a command.
     ['rd image -o report', /image: no such file/],
     ['rd me -o report', /me: no such file/],
     ['encode text.png', /text.png: not a picture; expected PNG/],

@@ -1,4 +1,4 @@
-/** A diffusers directory without codec.json becomes a model that files can be made with. */
+/** A diffusers directory without codec.json becomes a model that can code files. */
 import { copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

@@ -173,7 +173,7 @@ describe('encode', () => {
     const child = spawn(process.execPath, [executable, 'encode', PHOTO, '-o', join(directory, 'x.ddc')], {
       stdio: 'pipe',
     });
-    // The note about the model says that the work begins.
+    // The note about the model shows that work has begun.
     child.stderr.once('data', () => child.kill('SIGINT'));
     await new Promise((resolve) => child.on('close', resolve));
     expect(child.signalCode).toBe('SIGINT');
@@ -254,7 +254,7 @@ describe('decode', () => {
       errors.push(rmse(await readImage(point.output), original));
     }
     expect(errors.at(-1)).toBeLessThan(errors[0] / 2);
-    // Each has about as many times the bytes of the one before, up to the length of a step.
+    // The bytes grow by about the same factor from point to point, up to the length of a step.
     const header = readHeader(await readFile(join(shared, 'cat.png.ddc'))).length;
     const factor = (points.at(-1).bytesUsed / header) ** (1 / 10);
     expect(points[0].bytesUsed).toBeLessThan(header * factor ** 2);

@@ -9,7 +9,7 @@ it('what is there is not fetched again', async () => {
   const cache = await temporaryDirectory();
   await mkdir(join(cache, 'cifar10'));
   for (const split of ['train', 'test'] as const) {
-    // Of the right size, but no bytes on disk.
+    // It has the right size, but takes no space on disk.
     const file = await open(cifar10File(split, cache), 'w');
     await file.truncate(CIFAR10_COUNTS[split] * CIFAR10_IMAGE);
     await file.close();

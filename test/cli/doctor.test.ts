@@ -1,4 +1,4 @@
-/** `doctor`: what is there, what is used, and predictions that are of the network on this machine. */
+/** `doctor`: what is available, what is used, and predictions for the network on this machine. */
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

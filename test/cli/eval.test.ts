@@ -1,4 +1,4 @@
-/** Evaluations by the real command. */
+/** Evaluations with the real command. */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -11,7 +11,7 @@ import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, expectRefusal } from 
 import { meanColourNetwork } from '../helpers/feature-network.js';
 import { cifarTestImages, PHOTO, syntheticImage, temporaryDirectory } from '../helpers/fixtures.js';
 
-/** A directory with `pictures/`, the first CIFAR-10 test images. */
+/** A directory whose `pictures/` holds the first CIFAR-10 test images. */
 async function withPictures(count: number): Promise<string> {
   const directory = await temporaryDirectory();
   await putPictures(join(directory, 'pictures'), (await cifarTestImages()).slice(0, count));
@@ -48,7 +48,7 @@ describe('likelihoods', () => {
     expect(model.name).toBe('cifar10');
     expect(options).toEqual({ timesteps: 4, variance: 'beta', clip: true, crop: null, seed: 'bound' });
     expect([bound.images, bound.evaluations]).toEqual([6, 30]);
-    // L_T of the paper's schedule; the rest as of a model of 4 bits/dim.
+    // L_T of the paper's schedule. The other terms fit a model of 4 bits/dim.
     expect(bound.prior.value).toBeGreaterThan(1e-6);
     expect(bound.prior.value).toBeLessThan(2e-5);
     expect(bound.total.value).toBeGreaterThan(3);
@@ -94,7 +94,7 @@ describe('likelihoods', () => {
     const schedule = createSchedule(paperSchedule);
     const jumps = terms.slice(1).map(({ t, mse }) => jumpKlBits(schedule, t, t - 1, mse));
     expect(bound.diffusion.value / jumps.reduce((a, b) => a + b)).toBeCloseTo(1, 9);
-    // Of one image there is no error to state.
+    // One image gives no standard error.
     expect(bound.total.standardError).toBeNull();
     const svg = await readFile(join(directory, 'terms.svg'), 'utf8');
     expect(svg).toMatch(/^<svg/);
@@ -117,7 +117,7 @@ it('FID and inception scores of flat colours are what the formulas say', async (
   const directory = await temporaryDirectory();
   const reds = (levels: readonly number[]) =>
     levels.map((red, i) => {
-      // Of any size: the network has its own.
+      // Sizes vary, because the network resizes to its own.
       const [width, height] = [8 + i, 12];
       const data = Uint8Array.from({ length: width * height * 3 }, (_, k) => (k % 3 === 0 ? red : 0));
       return { width, height, data };
@@ -128,7 +128,7 @@ it('FID and inception scores of flat colours are what the formulas say', async (
   ];
   await putPictures(join(directory, 'a'), reds(a));
   await putPictures(join(directory, 'b'), reds(b));
-  // Class 0 by default, class 1 the surer the redder.
+  // Class 0 by default; class 1 becomes more certain the redder the picture.
   const logits = [
     [0, 4],
     [0, 0],

@@ -1,5 +1,5 @@
 /**
- * What the machine does to a run: a full disk, a directory that goes away, permissions, a kill, two runs at once, sources that change.
+ * Faults of the machine during a run: a full disk, a directory that disappears, permissions, a kill, two runs at once, sources that change.
  * Nothing is half-written, sources stay as they were, and one line says what happened.
  */
 import { spawnSync } from 'node:child_process';
@@ -36,12 +36,12 @@ import {
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 
 const NETWORK = resolve('fixtures/reference/unet-tiny');
-/** Coding in a second. */
+/** Coding that takes a second. */
 const QUICK = ['--model', 'pilot', '--target-rmse', '20', '--effort', '1'];
-/** Coding in many times as long as it takes to hear that it has begun, and to do something. */
+/** Coding that takes many times as long as noticing its start and reacting to it. */
 const LONG = ['encode', 'a.png', '--effort', '8'];
 
-/** A network that is trained a step in a moment. */
+/** A network that trains a step in a moment. */
 const TINY = {
   ...presets.small.config,
   block_out_channels: [8, 8],
@@ -62,7 +62,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-/** A new directory below the test's, by name, with these files; a picture is the content of all of them. */
+/** A new named directory below the test's, with these files. All files hold the same picture. */
 async function below(name: string, ...files: string[]): Promise<string> {
   await mkdir(join(directory, name));
   for (const file of files) await writeFile(join(directory, name, file), picture);
@@ -71,7 +71,7 @@ async function below(name: string, ...files: string[]): Promise<string> {
 
 const names = async (name: string) => (await readdir(join(directory, name))).sort();
 
-/** Starts a run, and kills it when a file for `name` is being written; it may be over before. */
+/** Starts a run and kills it while it writes a file for `name`. The run may end before that. */
 async function killWhenWriting(args: readonly string[], out: string, name: string, signal: NodeJS.Signals) {
   const isWriting = (one: string) => isTemporary(one) && one.startsWith(`.${name}.`);
   const before = new Set(await readdir(out));
@@ -112,7 +112,7 @@ describe.each([
   it('leaves nothing behind', async () => {
     const out = await below(signal);
     const run = await ddpmCodecMeanwhile([...LONG, '-o', `${out}/a.ddc`], directory, (child) => child.kill(signal));
-    // A process that does not listen is ended by the signal itself.
+    // A process without a handler yet is ended by the signal itself.
     expect([code, null]).toContain(run.code);
     if (run.code === null) expect(run.signal).toBe(signal);
     expect(run.stdout).toBe('');
@@ -180,7 +180,7 @@ describe.each(['SIGTERM', 'SIGKILL'] as const)('%s while a file is written', (si
   it('leaves it whole or not at all', async () => {
     const out = await below(`writing-${signal}`);
     const model = 'diffusion_pytorch_model.safetensors';
-    // Weights of 11 MB, whose writing can be seen; of the runs that are over too soon nothing follows.
+    // 11 MB of weights, so that writing takes long enough to be noticed. Runs that end too soon prove nothing.
     const args = ['model', 'export', 'pilot', '--out', out, '--force'];
     for (let tries = 0; tries < 3; tries++) {
       await killWhenWriting(args, join(directory, out), model, signal);
@@ -188,7 +188,7 @@ describe.each(['SIGTERM', 'SIGKILL'] as const)('%s while a file is written', (si
       if (signal === 'SIGTERM') expect(left).toEqual([]);
       for (const name of left) expect(name).toMatch(/^\.[\w.]+\.(json|safetensors)\./);
     }
-    // What was left is in nobody's way, and is no model's file.
+    // Leftovers get in nobody's way and do not count as files of the model.
     expect((await ddpmCodec(args, directory)).code).toBe(0);
     const whole = (await names(out)).filter((name) => !isTemporary(name));
     expect(whole).toEqual(['config.json', model, 'model_index.json', 'scheduler_config.json']);
@@ -261,7 +261,7 @@ describe('sources are never written to', () => {
       'eval sources/a.png --plot elsewhere/a.png',
       'rd sources -o elsewhere --model none --baselines jpeg',
       'rd sources/a.png -o . --model none --baselines jpeg',
-      // With pictures, so that it does not matter whether CIFAR-10 is at hand.
+      // With pictures, so that CIFAR-10 need not be available.
       'model import sources/network --out elsewhere/network --calibrate sources',
       'train --data sources --from sources/network --out elsewhere/network --crop 8',
     ]) {
@@ -342,7 +342,7 @@ describe('a full disk', () => {
     const files = (await readdir(join(directory, 'full'), { recursive: true })).filter((name) => /\.\w+$/.test(name));
     const network = (await readdir(NETWORK)).map((name) => `network/${name}`);
     expect(files.sort()).toEqual(['a.png', ...network].sort());
-    // A run that has not begun leaves no directory either.
+    // A run that did not begin leaves no directory either.
     expect(await names('full')).not.toContain('trained');
     expect(await names('.')).not.toContain('decoded.png');
   });

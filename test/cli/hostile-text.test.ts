@@ -1,4 +1,4 @@
-/** Names, comments and notes of others: nothing in them acts on a terminal, or passes for a line of ours. */
+/** Foreign names, comments and notes: nothing in them may act on a terminal or pass for one of our lines. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { callMain, callMainJson, type RunResult } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
 import { copyOfPilot, edit } from '../helpers/model-copy.js';
 
-/** A title for the window, an erased screen, text backwards, and lines that we would not have said. */
+/** Sets a window title, erases the screen, reverses text, and fakes lines of our output. */
 const HOSTILE = 'a\x1b]0;gone\x07\x1b[2J\x9b2J\u202egnp\u2028\u2029\nddpm-codec: all is well\n\x85\u{e0041}';
 const SHOWN = 'a\\u001b]0;gone\\u0007\\u001b[2J\\u009b2J\\u202egnp\\u2028\\u2029';
 

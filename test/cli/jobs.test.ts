@@ -68,7 +68,7 @@ describe('planJobs', () => {
     await expect(planJobs([input], { ...options, output: input })).rejects.toEqual(over);
     await symlink(input, join(d, 'link.png'));
     await expect(planJobs([join(d, 'link.png')], { ...options, output: input })).rejects.toEqual(over);
-    // What an output that is a link leads to would be replaced.
+    // If the output is a link, the file that it points to would be replaced.
     await expect(planJobs([input], { ...options, output: join(d, 'link.png') })).rejects.toEqual(over);
     await symlink(d, join(d, 'self'));
     await expect(planJobs([input], { ...options, output: join(d, 'self/a.png') })).rejects.toEqual(over);
@@ -168,7 +168,7 @@ describe('runJobs', () => {
     const run = runJobs(plan(d, ['a'], false), false, console, broken, String, 'images');
     await expect(run).rejects.toMatchObject({ code: 'format', message: `${join(d, 'a')}: damaged; see \`tolerant\`` });
     expect(said.errors).toEqual([]);
-    // As on the console, in the words of the command line.
+    // As on the console: the message uses the words of the command line.
     const error = { code: 'format', message: `${join(d, 'a')}: damaged; see --tolerant` };
     expect(said.documents).toEqual([{ images: [{ input: join(d, 'a'), error }] }]);
   });

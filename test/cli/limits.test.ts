@@ -1,4 +1,4 @@
-/** What asks for more than any machine has is refused before memory is taken, in words. */
+/** Requests for more than any machine has are refused before memory is allocated, with a message. */
 import { spawnSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

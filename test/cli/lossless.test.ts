@@ -1,4 +1,4 @@
-/** `ddpm-codec encode --lossless` and what the other commands say of such files. */
+/** `ddpm-codec encode --lossless`, and what the other commands say about such files. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,7 +86,7 @@ it('metadata and checksums are shown, and damage is told with the last sound ste
   const [tolerant] = (await callMainJson(['decode', 'bad.ddc', '-o', 'back.png', '--tolerant'], directory)).images;
   expect(tolerant).toMatchObject({ damaged: true, complete: true, stepsUsed: report.steps.length - 1 });
   expect(rmse(await readImage(join(directory, 'back.png')), photo)).toBeCloseTo(report.rmse, 1);
-  // Of the header, too, by which the model is found.
+  // Also damage the header, from which the model is found.
   bytes[4] ^= 16;
   await writeFile(join(directory, 'bad.ddc'), bytes);
   const header = await callMain(['decode', 'bad.ddc', '-o', 'head.png', '--quiet'], directory);

@@ -1,4 +1,4 @@
-/** Consoles that are full, broken or closed, and signals: the work is done or stopped in order, and the exit code says which. */
+/** Consoles that are full, broken or closed, and signals: work is completed or stops cleanly, and the exit code says which. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ const QUICK = ['--model', 'pilot', '--target-rmse', '14', '--effort', '1'];
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
 
 let directory: string;
-/** The file that a.png becomes. */
+/** The coded file of a.png. */
 let coded: Buffer;
 
 beforeAll(async () => {
@@ -31,9 +31,9 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-/** Runs the executable by a shell: `redirected` is what follows its arguments. */
+/** Runs the executable through a shell; `redirected` follows its arguments. */
 function inShell(args: readonly string[], redirected: string) {
-  // Of a pipe, what its first program ended with.
+  // In a pipe, this keeps the exit code of its first program.
   const script = `{ "$@"; echo $? > code; } ${redirected}`;
   const { signal, stdout, stderr } = spawnSync('sh', ['-c', script, 'sh', ...EXECUTABLE, ...args], {
     cwd: directory,

@@ -1,4 +1,4 @@
-/** `model add` and `model remove`: files find a model by its id, wherever it came from. */
+/** `model add` and `model remove`: a file finds its model by id, wherever the model came from. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
@@ -16,12 +16,12 @@ const WEIGHTS = 'diffusion_pytorch_model.safetensors';
 interface Workplace {
   readonly directory: string;
   readonly environment: Readonly<Record<string, string>>;
-  /** A model of its own, and its id. */
+  /** This workplace's own model, and its id. */
   readonly model: string;
   readonly id: string;
   run(...args: string[]): ReturnType<typeof callMain>;
   json(...args: string[]): ReturnType<typeof callMainJson>;
-  /** Names in the store, the temporary ones included. */
+  /** Names in the store, including temporary ones. */
   stored(): Promise<string[]>;
 }
 
@@ -45,7 +45,7 @@ async function workplace(): Promise<Workplace> {
   };
 }
 
-/** Encodes a picture with the model in its directory. */
+/** Encodes a picture with the workplace's model. */
 async function encoded({ directory, model, json }: Workplace): Promise<void> {
   await writeFile(join(directory, 'a.png'), await toSharp(syntheticImage(16, 16)).png().toBuffer());
   await json('encode', 'a.png', '--model', model, '-o', 'a.ddc', '--max-bytes', '60');
@@ -206,7 +206,7 @@ it('a stored model that was changed is told from what it was, and hides no other
   const added = await json('model', 'add', model);
   const changed = `${id.slice(0, 6)}${'0'.repeat(58)}`;
   await cp(dirname(added.directory), join(directory, 'store', changed), { recursive: true });
-  // As systems do.
+  // Operating systems leave such files.
   await writeFile(join(directory, 'store', changed, '.DS_Store'), '');
   await writeFile(join(directory, 'store', id, '.DS_Store'), '');
   await json('decode', 'a.ddc', '-o', 'a-1.png');
@@ -226,7 +226,7 @@ it('two models that fit the id of a file are named', async () => {
   const before = process.env;
   process.env = { ...before, ...environment };
   try {
-    // Of seventeen, two ids begin with the same digit.
+    // Among seventeen ids, two begin with the same hexadecimal digit.
     const ids: string[] = [];
     for (let i = 0; new Set(ids.map((id) => id[0])).size === ids.length; i++) {
       const model = await tinyModel();

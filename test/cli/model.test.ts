@@ -1,4 +1,4 @@
-/** Networks of others become models that files can be made with, and go out again. */
+/** Foreign networks become models that can code files, and are exported again. */
 import { copyFile, cp, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -79,7 +79,7 @@ it('takes the schedule of scheduler_config.json, and exports what it imported', 
   );
   expect(JSON.parse((await read('out/scheduler_config.json')).toString())).toMatchObject(SCHEDULER);
   expect(readSafetensors(await read(`out/${WEIGHTS}`))).toEqual(readSafetensors(await read(`source/${WEIGHTS}`)));
-  // Single precision unless asked otherwise, and the same model on its way back.
+  // The default is single precision. The exported model can be imported again unchanged.
   expect((await stat(join(directory, 'out', WEIGHTS))).size).toBeGreaterThan(4 * 3035);
   const again = await callMainJson(['model', 'import', 'out', '--out', 'b', ...CALIBRATE], directory);
   expect(again.id).toBe(first.id);
@@ -123,7 +123,7 @@ it('refuses what is damaged, malicious or not supported, by name, and leaves not
   const run = (...args: string[]) => callMain(['model', 'import', ...args, '--out', 'model', ...CALIBRATE], directory);
   const source = (file: string) => join(directory, 'source', file);
 
-  // What pickle.dumps makes of an object whose __reduce__ gives (os.system, ('touch attacked',)), in the old form.
+  // What pickle.dumps writes, in the old form, for an object whose __reduce__ returns (os.system, ('touch attacked',)).
   const magic = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
   const rest = `\x80\x02M\xe9\x03.\x80\x02}.\x80\x02cposix\nsystem\nX\x0e\0\0\0touch attacked\x85R.`;
   await writeFile(source('malicious.pt'), Buffer.concat([magic, Buffer.from(rest, 'latin1')]));

@@ -1,4 +1,4 @@
-/** Commands leave nothing behind but their outputs, and call nobody: neither we nor the packages that we load. */
+/** Commands leave nothing behind but their outputs and contact nobody: neither our code nor the packages that we load. */
 import { spawn, spawnSync } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { presets } from '../../src/model/training/presets.js';
 import { EXECUTABLE } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 
-/** The smallest network: what is trained does not matter here. */
+/** The smallest network: its training result does not matter here. */
 const CONFIG = {
   ...presets.small.config,
   block_out_channels: [8, 8],
@@ -25,7 +25,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   [...TRAIN, '--batch', '4', '--steps', '2', '--engine', 'onnx'],
 ];
 
-/** Whether system calls can be watched here. */
+/** Whether system calls can be traced here. */
 const hasStrace = spawnSync('strace', ['-e', 'trace=connect', 'true']).status === 0;
 
 test('encode, decode, rd and train leave nothing in the home, cache and temporary directories, and connect to nothing', async () => {
@@ -40,7 +40,7 @@ test('encode, decode, rd and train leave nothing in the home, cache and temporar
   }
   await cp(join(directory, 'pictures', '0.png'), join(directory, 'one', '0.png'));
   await writeFile(join(directory, 'tiny.json'), JSON.stringify(CONFIG));
-  // ONNX Runtime is silent by itself where CI is set; a user's machine has none of these.
+  // ONNX Runtime is silent by itself where CI is set. A user's machine sets none of these variables.
   const { CI: _, ORT_DISABLE_TELEMETRY: __, ...environment } = process.env;
   const [HOME, TMPDIR, XDG_CACHE_HOME] = places;
   const calls = join(directory, 'calls');

@@ -1,4 +1,4 @@
-/** The codec's options as arguments, and what the documentation says of them. */
+/** The codec's options as arguments, and what the documentation says about them. */
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { Options } from 'yargs';
@@ -69,7 +69,7 @@ describe('the README', () => {
       const values = defaults.split(', ').map((value) => value.replaceAll('`', ''));
       for (const [i, name] of said.entries()) {
         expect(Object.keys(flags)).toContain(name);
-        // One default for a row, or one for each of its options.
+        // A row has one default for all its options, or one for each.
         expect(`${name} ${values[i] ?? values[0]}`).toBe(`${name} ${defaultOf(flags[name])}`);
       }
     }
@@ -78,7 +78,7 @@ describe('the README', () => {
   });
 });
 
-/** As it is written for people; some are known to the engine alone, and told in the description. */
+/** The default as written for people. Some defaults are known only to the engine and stated in the description. */
 function defaultOf({ default: value, description = '' }: Options): string {
   if (value !== undefined) return value === false ? 'off' : String(value);
   return /\[default: (.*)\]/.exec(description)?.[1] ?? 'off';

@@ -119,7 +119,7 @@ describe('writeAtomically', () => {
 
   it('needs no links: an exclusive claim of the name does as well', async () => {
     const directory = await temporaryDirectory();
-    // As FAT and some network file systems have it.
+    // FAT and some network file systems behave like this.
     const noLinks = vi.spyOn(fs, 'link').mockRejectedValue(Object.assign(new Error('no links'), { code: 'EPERM' }));
     syncBuiltinESMExports();
     onTestFinished(() => {
@@ -205,7 +205,7 @@ describe('what is no file, as an output', () => {
       await refused(at('loop'), /leads nowhere \(too many symbolic links\)/);
       await refused(at('to-directory'), /this is a directory/);
     }
-    // Also where nobody has looked before.
+    // Also without an earlier check of the output.
     for (const options of [keep, force]) {
       await expect(writeAtomically(at('dangling'), bytes, options)).rejects.toEqual(fileError(/no such file/));
     }
@@ -229,7 +229,7 @@ describe('makeDirectory', () => {
     await writeFile(join(directory, 'file'), '');
     await expect(makeDirectory(join(directory, 'file'))).rejects.toEqual(fileError(/a file has that name/));
     await expect(makeDirectory(join(directory, 'file', 'x'))).rejects.toEqual(fileError(/a file has that name/));
-    // mkdir with `recursive` never returns here.
+    // mkdir with `recursive` would never return here.
     if (process.platform === 'linux')
       await expect(makeDirectory('/proc/x/y')).rejects.toEqual(fileError(/cannot make/));
   });

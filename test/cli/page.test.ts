@@ -1,4 +1,4 @@
-/** `ddpm-codec page`: what it writes and serves. What the page does is in test/web. */
+/** `ddpm-codec page`: what it writes and serves. Tests of the page itself are in test/web. */
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';

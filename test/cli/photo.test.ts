@@ -1,4 +1,4 @@
-/** A photograph through the real command: larger than a tile in both directions, with sides that no stride divides. */
+/** Runs the real command on a photograph: larger than a tile in both directions, with sides that no stride divides. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

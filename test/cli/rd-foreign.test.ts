@@ -1,4 +1,4 @@
-/** What `rd` and `rd merge` do with files that are not theirs, with names that mean something elsewhere, and with nothing to show. */
+/** How `rd` and `rd merge` handle foreign files, names that are special elsewhere, and a lack of anything to show. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,7 +9,7 @@ import type { ImageResult } from '../../src/report/rd/results.js';
 import { callMain, expectRefusal, type RunResult } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
-/** The quickest report: no model, and one other codec. */
+/** The quickest report: no model and one other codec. */
 const QUICK = ['--model', 'none', '--baselines', 'webp'];
 
 let directory: string;
@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterEach(() => rm(at('merged'), { recursive: true, force: true }));
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-/** A copy of a report with one of its files changed, or in other words. */
+/** A copy of a report with one of its files changed or replaced by this text. */
 async function changed(report: string, file: string, change: string | ((value: Json) => void)): Promise<string> {
   const copy = `changed-${report}`;
   await rm(at(copy), { recursive: true, force: true });
@@ -162,7 +162,7 @@ describe('parts of a run are checked', () => {
     });
     expect(await merge(copy)).toMatchObject({ code: 0 });
     expect(await readdir(at('merged', 'compressai'))).toEqual(await readdir(at('modelled', 'compressai')));
-    // What has only what belongs there stays as it is, to the byte.
+    // A report without foreign entries stays the same, byte for byte.
     await rm(at('merged'), { recursive: true });
     expect(await merge('modelled')).toMatchObject({ code: 0 });
     for (const name of await readdir(at('modelled', 'images')))
@@ -190,7 +190,7 @@ it('what is not a number is not saved', async () => {
 });
 
 describe('names that mean something elsewhere', () => {
-  /** To HTML, to a spreadsheet, to a terminal. */
+  /** Names that are special in HTML, in a spreadsheet or on a terminal. */
   const NAMES = [
     '</script><img src=x onerror=alert(1)>.png',
     '=1+1.png',

@@ -1,4 +1,4 @@
-/** `rd --metrics` on small pictures, with small random networks: values, against a computation by hand; parts; going on; refusals. */
+/** `rd --metrics` on small pictures, with small random networks: values checked by direct computation; parts; resuming; refusals. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ const run = (...args: string[]) => callMain(['rd', ...args], directory);
 type Json = any;
 const results = async (report: string): Promise<Json> => JSON.parse(await readFile(at(report, 'results.json'), 'utf8'));
 
-/** Results without what differs from run to run: times, the machine, and the name of the part. */
+/** Results without what differs between runs: times, the machine, and the name of the part. */
 function timeless(value: unknown): unknown {
   return JSON.parse(
     JSON.stringify(value, (key, one) => (/seconds|^machine$|^encode$|^decode$/i.test(key) ? undefined : one)),

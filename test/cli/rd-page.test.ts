@@ -1,6 +1,6 @@
 /**
- * report.html in a browser: Debian's chromium, where it is installed; skipped elsewhere. Screenshots go to the directory that
- * DDPM_CODEC_SCREENSHOTS names, if it does.
+ * report.html in a browser: Debian's chromium, where it is installed; skipped elsewhere. If DDPM_CODEC_SCREENSHOTS is set, it names the
+ * directory for screenshots.
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ describe.skipIf(CHROMIUM === undefined)('report.html', () => {
     directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-page-'));
     await mkdir(join(directory, 'in'));
     const images = await cifarTestImages();
-    // A name that would be markup.
+    // A name that looks like markup.
     await writeFile(join(directory, 'in', 'a<b>&amp;.png'), await encodePng(images[0]));
     await writeFile(join(directory, 'in', 'b.png'), await encodePng(images[1]));
     const options = ['--effort', '1', '--target-rmse', '12', '--baselines', 'jpeg,webp,avif,png', '--theory'];
@@ -38,7 +38,7 @@ describe.skipIf(CHROMIUM === undefined)('report.html', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  /** The page with all that its console says and all that it asks a network for. */
+  /** The page, with everything that its console prints and every network request that it makes. */
   async function open(width: number): Promise<{ page: Page; complaints: string[] }> {
     const page = await browser.newPage({ viewport: { width, height: 900 } });
     const complaints: string[] = [];

@@ -1,4 +1,4 @@
-/** `rd --seed`: files of several seeds, and how their results scatter. */
+/** `rd --seed`: files for several seeds, and how their results vary. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ it('makes the files of each seed, and tells how their results scatter', async ()
   expect(over.mean).toBeCloseTo((means[0] + means[1]) / 2, 12);
   expect(over.deviation).toBeCloseTo(Math.abs(means[0] - means[1]) / Math.SQRT2, 12);
   expect(over.deviation).toBeGreaterThan(0);
-  // Files end at an RMSE of 6.
+  // Files end at an RMSE of 6, so no rate is known at 3.
   expect(bitsPerDimAtRmse.at(-1)).toEqual({ rmse: 3, over: null });
   expect(bdRates[0]).toEqual({ anchor: 'jpeg', over: { mean: expect.any(Number), deviation: expect.any(Number) } });
   expect(bdRates[0].over.deviation).toBeGreaterThan(0);

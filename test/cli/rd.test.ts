@@ -1,4 +1,4 @@
-/** The command `rd` on small pictures, whole: numbers, resuming, parts, bad pictures. */
+/** The complete `rd` command on small pictures: numbers, resuming, parts, bad pictures. */
 import { spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,12 +16,12 @@ import { cifarTestImages } from '../helpers/fixtures.js';
 
 const OPTIONS = ['--effort', '1', '--target-rmse', '14', '--baselines', 'webp,png', '--seed', '5'];
 
-/** Pictures a.png, b.png, c.png, and the report of all of them. */
+/** Directory with the pictures a.png, b.png, c.png, and the report of all of them. */
 let directory: string;
 const at = (...names: string[]) => join(directory, ...names);
 const results = async (report: string) => JSON.parse(await readFile(at(report, 'results.json'), 'utf8'));
 
-/** Compared with in the summary, and no option of a run: any report may have it or not. */
+/** Published results to compare with in the summary. This is not an option of a run, so any report may include it or not. */
 const PUBLISHED = ['--published', 'cifar10'];
 
 beforeAll(async () => {
@@ -36,7 +36,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-/** Results without what differs from run to run: times, the machine, and the name of the part. */
+/** Results without what differs between runs: times, the machine, and the name of the part. */
 function timeless(value: unknown): unknown {
   return JSON.parse(
     JSON.stringify(value, (key, one) => (/seconds|^machine$|^encode$|^decode$/i.test(key) ? undefined : one)),
@@ -144,7 +144,7 @@ describe('rd', () => {
     for (const row of rows) expect(row.split(',').length).toBe(15);
     const [{ mean }] = summary.codecs;
     const curve = JSON.parse(await readFile(at('whole', 'compressai', 'ddpm-codec.json'), 'utf8'));
-    // The set by its own name, not by where it lies.
+    // The description gives the set's own name, not its path.
     expect(curve.description).toMatch(/; mean of 3 images \(in\); /);
     expect(await readFile(at('whole', 'report.html'), 'utf8')).toContain('<title>Rate and distortion: in</title>');
     expect(curve.results.bpp).toEqual(mean.map(({ bpp }: { bpp: number }) => bpp));
@@ -173,7 +173,7 @@ describe('rd', () => {
     expect((await results('half')).missing).toBe(1);
     expectRefusal(await callMain(['rd', 'merge', at('part1'), at('part1'), '-o', at('x')]), 1, /a.png is in another/);
     expectRefusal(await callMain(['rd', 'merge', at('in'), '-o', at('x')]), 1, /found no run.json/);
-    // Options of rd are not those of merge.
+    // Options of `rd` are not options of `rd merge`.
     expectRefusal(
       await callMain(['rd', 'merge', at('part1'), '-o', at('x'), '--theory']),
       2,

@@ -84,7 +84,7 @@ describe('interpolate', () => {
     expect(report.lambdas).toEqual([0, 0.5, 1]);
     const { width, height, data } = await readImage(join(directory, 'rows.png'));
     expect(height).toBeGreaterThan(9 * 96);
-    // The second of five columns is lambda = 0; in the first row, t = 0, that is the source in the first column.
+    // The second of five columns is lambda = 0. In the first row, t = 0, it equals the source in the first column.
     const column = (x: number) => (width - 12 + 4 - 5 * 100 + x * 100) * 3;
     const row = (height - 12 + 4 - 9 * 100 + 50) * width * 3;
     const pixels = (x: number) => [...data.subarray(row + column(x), row + column(x) + 96 * 3)];
@@ -120,7 +120,7 @@ describe('bad input', () => {
     ['sample -o new.png -n 0', 2, /--count: expected an integer from 1/],
     ['sample -o new.png --size 32', 2, /--size: expected WIDTHxHEIGHT such as 32x32/],
     ['sample -o new.png --size 33x32', 2, /--size: .*multiples of 4, .*got 33x32; for example 32x32/],
-    // What would be found when all is drawn.
+    // Errors that would otherwise appear only after everything is drawn.
     ['sample -o new.webp -n 10000', 1, /WebP holds at most 16383 pixels a side/],
     ['sample -o new.png -n 1000000', 2, /new\.png: would be \d+x\d+ pixels/],
     ['sample -o new.webp -n 200 --shared-latents 5', 1, /WebP holds at most 16383 pixels a side/],

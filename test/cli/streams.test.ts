@@ -1,4 +1,4 @@
-/** `-`: standard input and output in the place of files. */
+/** `-`: standard input and output instead of files. */
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { cifarTestImages, temporaryDirectory, toSharp } from '../helpers/fixture
 const QUICK = ['--effort', '1', '--target-rmse', '20'];
 const NOTHING = new Uint8Array();
 
-/** Has a.png, and a.ddc and a.decoded.png that were made of it file by file. */
+/** Directory with a.png, and with a.ddc and a.decoded.png made from it as files. */
 let shared: string;
 let png: Buffer;
 let ddc: Buffer;
@@ -72,7 +72,7 @@ describe('decode', () => {
   it('decodes what has come before the rest has', async () => {
     const directory = await temporaryDirectory();
     const steps = join(directory, 'steps');
-    // As many pictures as wait for nothing that is still to come.
+    // The pictures that can be decoded from the first half.
     const inTwo = async (stdin: Writable) => {
       stdin.write(ddc.subarray(0, ddc.length / 2));
       await until(
@@ -86,7 +86,7 @@ describe('decode', () => {
     expect(await readFile(join(directory, 'a.png'))).toEqual(decoded);
     const [report] = JSON.parse(stdout.toString()).images;
     expect(report).toMatchObject({ input: '-', output: 'a.png', bytesTotal: ddc.length, complete: true });
-    // A step at a time, from the bare header on.
+    // One step at a time, starting with the bare header.
     expect(report.progressive.points[0]).toMatchObject({ stepsUsed: 0 });
     expect(report.progressive.points.at(-1)).toMatchObject({ stepsUsed: report.stepsTotal });
     expect(report.progressive.points.length).toBeGreaterThan(report.stepsTotal);
@@ -162,7 +162,7 @@ describe('a reader that goes away', () => {
     const directory = await temporaryDirectory();
     const names = ['b.png', 'c.png', 'd.png'];
     for (const name of names) await writeFile(join(directory, name), png);
-    // As `| head -1` and `2>&1 | head -1`, but before anything is printed.
+    // Like `| head -1` and `2>&1 | head -1`, but closed before anything is printed.
     for (const streams of [['stdout'], ['stdout', 'stderr']] as const) {
       const args = ['encode', ...names, '-o', `coded-${streams.length}`, ...QUICK];
       const run = await ddpmCodecMeanwhile(args, directory, (child) => {

@@ -1,4 +1,4 @@
-/** Training weights for a band of noise by the real command, of the smallest network there is and pictures of 16x16 and a little more. */
+/** Training weights for a noise band with the real command, on the smallest network there is and pictures of 16x16 or slightly larger. */
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { trainingDirectory } from '../helpers/training-directory.js';
 const WEIGHTS = 'diffusion_pytorch_model.safetensors';
 const BAND = 'band-4-60.safetensors';
 
-/** Of the tests together: a model `tiny`, its copy with a band `whole`, pictures. */
+/** Shared by the tests: a model `tiny`, its copy with a band `whole`, pictures. */
 let directory: string;
 let document: Record<string, unknown> & { readonly rates: Record<'before' | 'after' | 'change', number> };
 beforeAll(async () => {
@@ -38,7 +38,7 @@ it('makes a copy of the model that has other weights there', async () => {
   const [tiny, whole] = await Promise.all(['tiny', 'whole'].map((name) => loadModelInfo(join(directory, name))));
   expect(whole).toMatchObject({ profile: tiny.profile, id: document.id, bands: [{ least: 4, most: 60 }] });
   expect(whole.id).not.toBe(tiny.id);
-  // What it says of an update would be of one that is not there.
+  // Notes about an update are dropped, because the new model has no update.
   expect(whole.about).toEqual({
     ...{ trainedOn: 'few', images: 12, hours: 1 },
     bands: [expect.objectContaining({ least: 4, steps: 60, rates: document.rates })],

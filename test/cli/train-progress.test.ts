@@ -1,4 +1,4 @@
-/** Long work of training shows that it is alive, and how much of it there is. */
+/** Long parts of training show that they are alive, and how much is left. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Console } from '../../src/cli/console.js';
 import { openProgress } from '../../src/cli/progress.js';

@@ -1,4 +1,4 @@
-/** Training an update by the real command, of the smallest network there is and pictures of 16x16 and a little more. */
+/** Training an update with the real command, on the smallest network there is and pictures of 16x16 or slightly larger. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -20,7 +20,7 @@ import { waitUntil } from '../helpers/waiting.js';
 const UPDATE = 'update.safetensors';
 const CHECKPOINT = 'training/checkpoint.safetensors';
 
-/** Of the tests together: a model `tiny`, its update `whole`, pictures. */
+/** Shared by the tests: a model `tiny`, its update `whole`, pictures. */
 let directory: string;
 let document: Record<string, unknown> & { readonly gains: readonly Record<string, number>[] };
 beforeAll(async () => {
@@ -66,7 +66,7 @@ it('says what share of the gain of the network it has', () => {
   for (const { before, asked, updated, share } of gains) {
     expect(share).toBeCloseTo((before ** 2 - updated ** 2) / (before ** 2 - asked ** 2), 1);
   }
-  // After 40 steps it does better than nothing where there is little noise.
+  // After 40 steps it improves on doing nothing where there is little noise.
   for (const { before, updated } of gains.slice(8)) expect(updated).toBeLessThan(before);
 });
 

@@ -1,4 +1,4 @@
-/** Training runs of the real command, with a network and pictures small enough for seconds. */
+/** Training runs of the real command, with a network and pictures small enough to take only seconds. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { watch } from 'node:fs';
@@ -35,7 +35,7 @@ const CONFIG = {
 };
 const CHECKPOINT = 'training/checkpoint.safetensors';
 
-/** Whether a terminal can be had, by script(1). */
+/** Whether script(1) can provide a terminal. */
 const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
 
 let directory: string;
@@ -43,7 +43,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-train-'));
   await mkdir(join(directory, 'pictures'));
   for (let i = 0; i < 12; i++) {
-    // Of two sizes and no more: for each the network is made ready anew.
+    // Only two sizes, because the network is prepared anew for each size.
     const picture = await toSharp(syntheticImage(i % 2 === 0 ? 16 : 20, 20))
       .png()
       .toBuffer();
@@ -70,10 +70,10 @@ async function logOf(out: string) {
 
 interface Run {
   readonly child: ChildProcess;
-  /** What it has said on stderr so far. */
+  /** Its stderr so far. */
   stderr(): string;
   readonly ended: Promise<{ code: number | null; stderr: string }>;
-  /** Waits until this is so, looking every so often; fails when the run ends before. */
+  /** Polls until this is true; fails when the run ends first. */
   until(what: string, isSo: () => Promise<boolean> | boolean): Promise<void>;
 }
 
@@ -104,7 +104,7 @@ function start(args: string[]): Run {
 
 const checkpointOf = (out: string) => readCheckpoint(join(directory, out, CHECKPOINT));
 
-/** Waits until a run's checkpoint is of this step or later. */
+/** Waits until the run's checkpoint has reached this step. */
 const checkpointAt = (run: Run, out: string, step: number) =>
   run.until(`step ${step}`, async () => ((await checkpointOf(out).catch(() => undefined))?.state.step ?? -1) >= step);
 
@@ -168,7 +168,7 @@ it.each([1, 2, 8])('%d pictures are enough', async (count) => {
   for (let i = 0; i < count; i++) {
     await cp(join(directory, 'pictures/0.png'), join(directory, pictures, `${i}.png`));
   }
-  // As large as the pictures: there is one crop in each.
+  // Crops are as large as the pictures, so each has only one.
   const args = ['train', '--data', pictures, '--out', out, '--config', 'tiny.json', '--crop', '16', '--batch', '1'];
   const { code, stderr } = await callMain([...args, '--steps', '1', '--engine', 'onnx'], directory);
   expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('so few pictures') });
@@ -190,7 +190,7 @@ it('another parameterisation codes, too; pictures that are left out are counted 
   const text = await readFile(join(directory, 'learned/codec.json'), 'utf8');
   const codec = JSON.parse(text);
   expect(codec.parameterization).toEqual({ prediction: 'mu', variance: 'learned' });
-  // Where it lies on this machine is nobody's business.
+  // The output's place on this machine is private.
   expect(codec.about.commands).toEqual([expect.stringContaining('--out learned ')]);
   expect(text + (await readFile(join(directory, 'learned/README.md'), 'utf8'))).not.toContain(directory);
   const encode = ['encode', 'pictures/0.png', '--model', 'learned', '-o', 'b.ddc', '--max-bytes', '60'];
@@ -205,7 +205,7 @@ it('killed at any moment and taken up again, it is the run that it would have be
   endless.child.kill('SIGKILL');
   await endless.ended;
   const left = (await checkpointOf('killed')).state.step;
-  // The learning rate falls over the last fifth of a run, of which the first had seen nothing yet.
+  // The learning rate falls over the last fifth of a run. The killed run had not reached that part.
   const limits = ['--steps', String(Math.ceil(1.5 * left))];
   await callMainJson(['train', '--out', 'killed', '--resume', ...limits, '--engine', 'onnx'], directory);
   await callMainJson(run('straight', ...limits), directory);
@@ -246,8 +246,8 @@ it('a reader of what it says that ends with the signal, as tee does, costs nothi
 it.runIf(hasScript)('a terminal that is closed costs nothing', async () => {
   const args = run('closed', '--steps', '1000000', '--checkpoint-every', '1000');
   const command = `${[...EXECUTABLE, ...args].join(' ')}; echo $? > code`;
-  // A terminal that is gone with the process that made it. The shell in it lives on, to say how the run ended, and the signal that it
-  // gets is handed on below.
+  // A terminal that dies with the process that made it. Its shell survives to report how the run ended; the shell's signal is passed on
+  // below.
   const terminal = spawn('script', ['-qec', `trap : HUP; ${command}`, '/dev/null'], {
     cwd: directory,
     stdio: 'ignore',
@@ -267,7 +267,7 @@ it('a second signal ends it at once, and says what that costs', async () => {
   const endless = start(run('twice', '--steps', '1000000', '--checkpoint-every', '0.005'));
   await checkpointAt(endless, 'twice', 5);
   const ended = once(endless.child, 'close');
-  // Both come before it can do anything about the first.
+  // Both signals arrive before the run can react to the first.
   for (const signal of ['SIGSTOP', 'SIGINT', 'SIGTERM', 'SIGCONT'] as const) endless.child.kill(signal);
   const [code, signal] = await ended;
   expect(code).toBeNull();
@@ -290,7 +290,7 @@ it("two runs are not in one directory, and what a killed one left is in nobody's
   endless.child.kill('SIGKILL');
   await endless.ended;
   const before = await logOf('alone');
-  // A line, and a file, that it had not finished.
+  // An unfinished line and an unfinished file.
   await appendFile(join(directory, 'alone/training/log.jsonl'), '{"time":"2026-');
   await writeFile(join(directory, 'alone/training/.checkpoint.safetensors.0123456789ab.tmp'), 'x');
   const { step } = (await checkpointOf('alone')).state;
@@ -346,7 +346,7 @@ it('killed again and again, while it begins, saves and makes its model, it is th
 
 it('a signal after the last step ends it at once, and the checkpoint makes the model', async () => {
   const { child, ended, until } = start(run('finishing', '--steps', '5'));
-  // Validation and calibration, which follow, take a hundred times as long as this looks away.
+  // Validation and calibration follow, and take a hundred times as long as the polling interval.
   await until('its last step', async () =>
     (await logOf('finishing').catch(() => [])).some(({ type }) => type === 'stop'),
   );
@@ -361,7 +361,7 @@ it('a signal after the last step ends it at once, and the checkpoint makes the m
 it('goes on when a checkpoint cannot be written, and keeps the one before', async () => {
   const endless = start(run('obstructed', '--steps', '1000000', '--checkpoint-every', '0.005'));
   await checkpointAt(endless, 'obstructed', 5);
-  // CHECKPOINT is in a directory of its own, which is out of the way for a while.
+  // CHECKPOINT is in its own directory, which is moved away for a while.
   const place = dirname(join(directory, 'obstructed', CHECKPOINT));
   await rename(place, `${place}-away`);
   await endless.until('it missed it', () => endless.stderr().includes('the run goes on without that checkpoint'));
@@ -407,7 +407,7 @@ it('begins with the weights of a model', async () => {
     ),
   );
   expect(further.size).toBe(base.size);
-  // One step of 1e-9 is nothing in half precision but for the sign of a zero.
+  // A step of 1e-9 changes nothing in half precision except the sign of a zero.
   for (const [name, { data }] of base)
     expect(
       further.get(name)!.data.map((x) => x || 0),
@@ -424,7 +424,7 @@ it('a run that diverges says so and keeps the last good checkpoint', async () =>
 });
 
 describe('refusals', () => {
-  /** Also that nothing is left of a run that does not begin. */
+  /** Also checks that a run that does not begin leaves nothing. */
   const refused = async (args: string[], code: 1 | 2, message: RegExp) => {
     const before = await readdir(directory);
     expectRefusal(await callMain(args, directory), code, message);

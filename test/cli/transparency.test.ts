@@ -1,4 +1,4 @@
-/** Transparent pictures by the command line: kept, cut off, compared, and refused where they have no use. */
+/** Transparent pictures on the command line: kept, cut off, compared, and refused where they have no use. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ let directory: string;
 let original: RgbImage;
 // biome-ignore lint/suspicious/noExplicitAny: a JSON document under test
 let encoded: any;
-/** Bytes up to the end of the header, and of the plane. */
+/** Bytes up to the end of the header and of the plane. */
 let header: number;
 let end: number;
 

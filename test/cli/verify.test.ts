@@ -1,4 +1,4 @@
-/** `ddpm-codec verify` on whole, cut off and damaged files. */
+/** `ddpm-codec verify` on whole, truncated and damaged files. */
 import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ it('refuses what makes no sense', async () => {
   expectRefusal(await run('-', '--against', '-'), 2, /--against: standard input is the file to verify/);
   expectRefusal(await run('missing.ddc'), 1, /missing\.ddc: no such file/);
   expectRefusal(await run('a.png'), 1, /not a \.ddc file/);
-  // Before the file is decoded.
+  // Refused before the file is decoded.
   const other = await run('a.ddc', '--against', 'other.png');
   expectRefusal(other, 1, /other\.png: expected 16x12 pixels as a\.ddc has, got 16x13/);
   expectRefusal(await run('a.ddc', '--max-pixels', '10'), 1, /a\.ddc: image size: expected at most 10 pixels/);
@@ -112,7 +112,7 @@ describe('what is wrong at the end of a file', () => {
     const encode = ['encode', 'a.png', '-o', 'told.ddc', '--target-rmse', '20', '--effort', '1', '--comment', 'a note'];
     await callMainJson(encode, directory);
     const damaged = await readFile(join(directory, 'told.ddc'));
-    // A letter of the comment.
+    // Damage a letter of the comment.
     damaged[damaged.lastIndexOf('note')] ^= 1;
     await writeFile(join(directory, 'untold.ddc'), damaged);
     await writeFile(join(directory, 'longer.ddc'), Buffer.concat([damaged, Buffer.alloc(1000)]));
@@ -165,7 +165,7 @@ describe('what is wrong at the end of a file', () => {
       await writeFile(join(directory, 'broken.ddc'), broken);
       expect(await callMainJson(['info', 'broken.ddc'], directory)).toMatchObject({ damaged: [part] });
       expect(await run('info', 'broken.ddc')).toMatchObject({ code: 0, stdout: expect.stringMatching(message) });
-      // A file that ends before the checksum has none that is wrong.
+      // A file that ends before the checksum cannot have a wrong one.
       await truncate(join(directory, 'broken.ddc'), place);
       expect(await callMainJson(['info', 'broken.ddc'], directory)).toMatchObject({ damaged: [], complete: false });
     }

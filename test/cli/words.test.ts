@@ -1,4 +1,4 @@
-/** What the commands say of drawings, of files without checksums, of what is there already, of one thing and of several. */
+/** What the commands say about drawings, files without checksums, existing files, and one or several items. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-/** Black in the middle of white. */
+/** A black box in the middle of white. */
 function box(width: number, height: number): RgbImage {
   const data = new Uint8Array(width * height * 3).fill(255);
   for (let y = 4; y < 10; y++) data.fill(0, (y * width + 5) * 3, (y * width + 15) * 3);

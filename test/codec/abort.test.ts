@@ -1,4 +1,4 @@
-/** Work that is ended with an AbortSignal: nothing begins after it, nothing is left of it, and the next call works. */
+/** Work aborted with an AbortSignal: nothing starts after it, nothing is left behind, and the next call works. */
 import { describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode as encodeHere } from '../../src/codec/encoder/encoder.js';
@@ -13,7 +13,7 @@ import { threadsOf } from '../../src/node/worker-pool.js';
 import { counting, openBlurModel } from '../helpers/blur-model.js';
 import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';
 
-/** An engine that tells of each run when it begins, and how many go on. */
+/** An engine that reports each run when it begins, and counts the runs in progress. */
 function watched(
   engine: Engine,
   onRun: (run: number) => void,
@@ -72,7 +72,7 @@ describe('in the middle of a picture', () => {
     await expect(work).rejects.toBe(REASON);
     expect([last, begun(), running()]).toEqual([7, 7, 0]);
 
-    // And the model can be used again.
+    // The model can be used again.
     const result = await decode(bytes, model);
     expect(result.complete).toBe(true);
     await model.dispose();
@@ -157,7 +157,7 @@ test('threads do not begin what was taken back, and go on with the next', async 
       parentPort.on('message', ({ request, cancelled }) => {
         if (Atomics.load(cancelled, 0) !== 0) return parentPort.postMessage({ error: 'cancelled' });
         begun.push(request.name);
-        // Held until the caller has aborted what waits behind it.
+        // Blocks until the caller has aborted the requests queued behind it.
         if (request.gate) Atomics.wait(request.gate, 0, 0);
         parentPort.postMessage({ result: [...begun] });
       });
@@ -170,7 +170,7 @@ test('threads do not begin what was taken back, and go on with the next', async 
   const controller = new AbortController();
   const { signal } = controller;
   const first = pool.run({ name: 'first', gate });
-  // One is with the thread already, the others wait here.
+  // One of these has already been sent to the thread; the others wait here.
   const others = ['second', 'third', 'fourth'].map((name) => pool.run({ name }, { signal }));
   const outcomes = Promise.allSettled(others);
   controller.abort(new Error('taken back'));

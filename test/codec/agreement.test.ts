@@ -12,7 +12,7 @@ import {
 
 const greyLevels = fc.oneof(
   fc.double({ min: 0, max: 255, noNaN: true }),
-  // On the boundary of a grid that is not shifted, and at the ends.
+  // On a cell boundary of the unshifted grid, and at the ends.
   fc.integer({ min: 0, max: 255 }),
   fc.integer({ min: 0, max: 254 }).map((value) => value + 0.5),
 );

@@ -1,4 +1,4 @@
-/** Transparent pictures through the codec: the plane is exact, and everything that can happen to it is told. */
+/** Transparent pictures through the codec: the plane is exact, and everything that can happen to it is reported. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
@@ -240,7 +240,7 @@ describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
 });
 
 describe('damage in the plane', () => {
-  /** A file with a bit of its plane's code turned over. */
+  /** A file with one flipped bit in its plane's code. */
   const damaged = (kind: string) => {
     const bytes = files.get(kind)!.slice();
     bytes[partsOf(bytes).header + 5] ^= 4;

@@ -1,4 +1,4 @@
-/** Pictures of all kinds and small sizes: what the encoder says of its files is so. */
+/** Small pictures of all kinds: what the encoder claims about its files is true. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
@@ -18,7 +18,7 @@ import { openBlurModel } from '../helpers/blur-model.js';
 import { PHOTO, toSharp } from '../helpers/fixtures.js';
 import { noiseImage, openNoiseModel } from '../helpers/noise-model.js';
 
-/** A point may be so much worse than the one before. */
+/** The factor by which a point may be worse than the one before. */
 const ALLOWED_RISE = 1.01;
 const MOST_SIDE = 24;
 const photo = await readImage(PHOTO);
@@ -68,7 +68,7 @@ const pictures = fc
   .map(({ kind, width, height, seed }) => ({ kind, image: makePicture(kind, width, height, seed) }));
 const efforts = fc.constantFrom(1, 5);
 
-/** Encodes, and checks all that is promised of any file. @returns the result, with the RMSE at every point */
+/** Encodes, and checks every promise made for any file. @returns the result, with the RMSE at every point */
 async function checked(image: RgbImage, model: CodecModel, options: EncodeOptions) {
   const result = await encode(image, model, options);
   const { bytes, reconstruction, rmse: reported } = result;
@@ -94,7 +94,7 @@ async function checkTarget(image: RgbImage, model: CodecModel, targetRmse: numbe
   expect(result).toMatchObject({ stoppedBy: 'target', targetMet: true });
 }
 
-/** @param room bytes above the least */
+/** @param room bytes above the smallest possible file */
 async function checkLimit(image: RgbImage, model: CodecModel, room: number, options: EncodeOptions): Promise<void> {
   const maxBytes = leastFile(image, options).bytes + room;
   const { bytes, stoppedBy, targetMet, rmse: reached } = await checked(image, model, { ...options, maxBytes });
@@ -113,7 +113,7 @@ async function checkExact(image: RgbImage, model: CodecModel, effort: number): P
 }
 
 const targets = fc.double({ min: 1, max: 20, noNaN: true });
-/** Bytes above the least, few more often than many. */
+/** Bytes above the smallest file; small numbers are drawn more often than large ones. */
 const rooms = fc.tuple(fc.nat(1000), fc.nat(1000)).map(([a, b]) => Math.floor((a * b) / 1000));
 
 let cifar10: Model;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BitReader, BitWriter } from '../../src/codec/bits/bitstream.js';
 
-/** An integer and the number of bits it is written in. */
+/** An integer and the number of bits used to write it. */
 const field = fc
   .integer({ min: 1, max: 31 })
   .chain((count) => fc.record({ count: fc.constant(count), value: fc.integer({ min: 0, max: 2 ** count - 1 }) }));

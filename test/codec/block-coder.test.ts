@@ -4,7 +4,7 @@ import { chooseGreedy, chooseSample } from '../../src/codec/trellis/block-coder.
 import { type BlockCode, blockCode, type Path, stageCount, writePath } from '../../src/codec/trellis/trellis.js';
 import { fillSigns, gaussians, integerStream } from '../../src/common/random.js';
 
-/** A block to choose for: its signs, and a target of the given length in standard deviations in a random direction. */
+/** A block to choose a codeword for: its signs, and a target in a random direction. The target's length is in standard deviations. */
 function randomBlock(n: number, name: string, norm: number) {
   const stream = integerStream(`test/block/${name}`);
   const signs = new Int8Array(n);
@@ -14,7 +14,7 @@ function randomBlock(n: number, name: string, norm: number) {
   return { signs, target: target.map((value) => value * factor) };
 }
 
-/** Path number i of a code's 2^L, by its bits in the order of the file. */
+/** Path number i of a code's 2^L, from its bits in file order. */
 function pathOf(code: BlockCode, i: number): Path {
   const stages = stageCount(code);
   const symbols = Uint8Array.from({ length: stages }, (_, stage) => (i >> (4 * (stages - 1 - stage))) & 15);
@@ -31,13 +31,13 @@ function product(code: BlockCode, path: Path, target: Float32Array, signs: Int8A
   return z.reduce((sum, value, i) => sum + value * target[i], 0);
 }
 
-/** Scalar products of all codewords with a target, in order of their number. */
+/** Scalar products of all codewords with a target, by codeword number. */
 function allProducts(code: BlockCode, target: Float32Array, signs: Int8Array): number[] {
   return Array.from({ length: 2 ** code.blockBits }, (_, i) => product(code, pathOf(code, i), target, signs));
 }
 
 describe('greedy', () => {
-  // Among them paths shorter than the memory, longer ones, empty stages, stages longer than a transform.
+  // Includes paths shorter and longer than the memory, empty stages, and stages longer than a transform.
   test.each([
     [1, 8, 4],
     [3, 12, 4],
@@ -93,7 +93,7 @@ describe('greedy', () => {
   });
 
   test('where dimensions are few, delivers what a sphere allows', () => {
-    // A tenth of a bit per dimension: of R bits a code on a sphere keeps (1 - 2^-2R) / (2 ln 2 R), 93 %.
+    // A tenth of a bit per dimension. At R bits, a code on a sphere keeps (1 - 2^-2R) / (2 ln 2 R) of them: 93 %.
     const [blockBits, n] = [1024, 10_240];
     const sphere = (1 - 2 ** -0.2) / (2 * Math.LN2 * 0.1);
     const expected = (sphere * blockCapacity(blockBits, 8)) / blockBits;
@@ -128,7 +128,7 @@ describe('sampling', () => {
       }, 0);
       const freedom = weights.length - 1;
       expect(chiSquared).toBeLessThan(freedom + 5 * Math.sqrt(2 * freedom));
-      // The target is long enough that uniform choice would be seen.
+      // The target is long enough to detect a uniform choice.
       expect(Math.max(...weights) / total).toBeGreaterThan(4 / weights.length);
     }
   });

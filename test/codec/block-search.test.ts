@@ -1,4 +1,4 @@
-/** Searching blocks on several threads. Workers load compiled code, so what is tested is the build. */
+/** Searching blocks on several threads. Workers load compiled code, so this tests the build. */
 import { expect, test } from 'vitest';
 import { chooseGreedy } from '../../src/codec/trellis/block-coder.js';
 import { stepBlocks, stepMemory } from '../../src/codec/trellis/blocks.js';

@@ -1,4 +1,4 @@
-/** Fitting a profile: the components are found again, and an image finds its place in it. */
+/** Fitting a profile: it recovers the components, and an image finds its place in it. */
 import { describe, expect, test } from 'vitest';
 import { calibratePyramid, fitProfile } from '../../src/codec/calibration.js';
 import { nearestPlace } from '../../src/codec/encoder/plan-choice.js';
@@ -25,7 +25,7 @@ test('mean and principal components are those the images were made with', () => 
   const { mean, components } = fitProfile(schedule, KNOTS, rows);
   KNOTS.forEach((t, k) => {
     expect(mean[t - 1] / 256).toBeCloseTo(MEAN[k], 2);
-    // A unit of the header: 8 deviations over 64 steps, 4 over 8.
+    // One unit of the header: 8 deviations over 64 steps, and 4 over 8.
     expect(Math.abs(components[0][t - 1]) / 256).toBeCloseTo(Math.abs((LEVEL[k] * 6 * 8) / 64), 2);
     expect(Math.abs(components[1][t - 1]) / 256).toBeCloseTo(Math.abs((SLOPE[k] * 4) / 8), 2);
   });
@@ -56,7 +56,7 @@ test('few images say how hard they are; how images differ is then assumed', () =
 describe('a pyramid', () => {
   const GREY = 1 / 255;
   const grey = (side: number) => ({ width: side, height: side, data: new Uint8Array(side * side * 3).fill(128) });
-  /** A denoiser of grey pictures that is off by so much: at full size in red, at others in green, so that neither makes up for the other. */
+  /** A denoiser of grey pictures with a given error: in red at full size, in green at other sizes, so that the errors cannot cancel. */
   const offBy = (full: number, error: (side: number, t: number) => number): Denoiser => ({
     parallelism: 2,
     precision: 'fp32',
@@ -101,7 +101,7 @@ describe('a pyramid', () => {
 
   test('takes from the quarter, in shapes of each size, what makes the error least', async () => {
     const side = 160;
-    // Patterns of shapes of 4, 8, and 16 pixels and more, as a quarter of the size has them: the means of the first two are nothing.
+    // Patterns of shapes of 4, 8, and 16 or more pixels, at a quarter of the size. The first two have means of zero.
     const checkers = (cell: number) => (x: number, y: number) =>
       1 - 2 * ((Math.floor(x / cell) + Math.floor(y / cell)) % 2);
     const pattern = (size: number, value: (x: number, y: number) => number) =>
@@ -123,7 +123,7 @@ describe('a pyramid', () => {
     ];
     const sum = (weights: readonly number[]) =>
       shapes[0].map((_, i) => weights.reduce((value, weight, k) => value + weight * shapes[k][i], 0));
-    // With errors of opposite signs, a share of f / (f + q) leaves none.
+    // The errors have opposite signs, so a share of f / (f + q) cancels them.
     const [fine, quarter] = [
       [0.01, 0.02, 0.06],
       [0.09, 0.06, 0.02],

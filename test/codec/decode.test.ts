@@ -224,7 +224,7 @@ test.each(['sample', 1] as const)('realism %s gives a picture, the same every ti
     expect(rmse(decoded.image, image)).toBeLessThan(128);
     seen.push(decoded);
   }
-  // More of the file brings it nearer to the original.
+  // More of the file gives a picture closer to the original.
   expect(rmse(seen[1].image, image)).toBeLessThan(rmse(seen[0].image, image));
 });
 
@@ -245,7 +245,7 @@ describe('machines', () => {
       for (const [a, b] of pairs) expect(largest(a.image.data, b.image.data)).toBeLessThanOrEqual(1);
     });
 
-    // Before rounding: of 3072 rounded values a single one that falls the other way is 0.018 RMS already.
+    // Compared before rounding: among 3072 rounded values, a single one that rounds the other way already gives 0.018 RMS.
     test('decode the same file to within 0.01 grey levels RMS', () => {
       for (const [{ unrounded: a }, { unrounded: b }] of pairs) {
         const sum = a.reduce((total, value, i) => total + ((value - b[i]) * 127.5) ** 2, 0);

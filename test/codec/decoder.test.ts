@@ -1,4 +1,4 @@
-/** A decoder that takes bytes as they come. */
+/** A decoder that takes bytes as they arrive. */
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -28,14 +28,14 @@ beforeAll(async () => {
   for (const [kind, options] of Object.entries(KINDS)) files.set(kind, (await encode(image, model, options)).bytes);
 });
 
-/** What a point says, with its picture. */
+/** A point's data, with its picture. */
 async function told(point: DecoderPoint) {
   const { reconstruct: _, ...rest } = point;
   const { unrounded: __, ...picture } = await point.reconstruct();
   return { ...rest, ...picture };
 }
 
-/** All points of a file that comes in pieces. */
+/** All points of a file that arrives in pieces. */
 async function pointsOf(pieces: Iterable<Uint8Array>, options?: DecoderOptions, by = model) {
   const decoder = openDecoder(by, options);
   const points: Awaited<ReturnType<typeof told>>[] = [];
@@ -67,7 +67,7 @@ describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
     const bytes = files.get(kind)!;
     const whole = await pointsOf([bytes]);
     const slow = await pointsOf(ones(bytes));
-    // Of a section that is there its points are known to be sound before its last byte is decoded.
+    // Checksums are left out: when a whole section is present, its points are known to be sound before its last byte is decoded.
     const unchecked = ({ checksum: _, ...point }: (typeof whole.points)[number]) => point;
     expect(slow.points.map(unchecked)).toEqual(whole.points.map(unchecked));
     expect(slow.decoder.state).toEqual({ needs: 'nothing' });
@@ -104,7 +104,7 @@ describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
     asked.length = 0;
     const decoder = openDecoder(counted);
     for await (const _ of decoder.push(bytes));
-    // The last state's xhat0 is for its picture, or for the samples after it.
+    // xhat0 of the last state is needed only for its picture, or for the samples that follow.
     expect(asked.length).toBe(kind.startsWith('lossless') ? states.length : states.length - 1);
   });
 
@@ -125,10 +125,10 @@ describe.each(Object.keys(KINDS))('a file that is %s', (kind) => {
       expect([points, decoder.point!.stepsUsed]).toEqual([1, ++steps]);
       expect(decoder.point!.bytesUsed).toBe(position);
     }
-    // Samples are sent after few steps: the model needs no more to be as good as it can be.
+    // Samples follow after few steps: more steps would not improve this model.
     expect(steps).toBeGreaterThan(kind.startsWith('lossless') ? 1 : 5);
     expect(decoder.state).toEqual({ needs: 'nothing' });
-    // What follows a file is not its business.
+    // Bytes after the file's end are ignored.
     for await (const _ of decoder.push(new Uint8Array(10))) throw new Error('a point after the end');
   });
 
@@ -240,7 +240,7 @@ describe('checksums', () => {
     );
     const sure = good.filter(({ checksum }) => checksum === 'passed').at(-1)!;
     expect(error.message).toMatch(new RegExp(`damaged after step ${sure.stepsUsed}, byte ${sure.bytesUsed}:`));
-    // And again, whatever comes.
+    // It fails in the same way again, whatever follows.
     await expect(decoder.push(bytes).next()).rejects.toBe(error);
     expect(() => decoder.end()).toThrow(error);
     expect([decoder.point, decoder.state]).toEqual([undefined, { needs: 'nothing', failure: error }]);
@@ -341,7 +341,7 @@ describe('points', () => {
     const { bytes } = await encode(noiseImage(40, 40), model, { targetRmse: 3, effort: 1 });
     expect(bytes.length).toBeGreaterThan(2000);
     const expected = await decode(bytes, model);
-    // So many come at once that those that wait are moved, and others take their place.
+    // So many bytes arrive at once that waiting bytes are moved and others take their place.
     const { boundaries } = readLayout(bytes, model);
     const first = boundaries.findIndex((boundary) => boundary > 700);
     let pushes = 0;
@@ -380,7 +380,7 @@ describe('points', () => {
 test('pictures that are asked for while the decoder goes on are right or refused, and change nothing', async () => {
   const bytes = files.get('lossy')!;
   const expected = await pointsOf([bytes]);
-  // As slow as a network: whoever asks does so while others wait.
+  // As slow as a network, so that requests arrive while others wait.
   const denoiser: CodecModel['denoiser'] = {
     ...model.denoiser,
     async predictX0(picture, options) {

@@ -1,4 +1,4 @@
-/** From which pass on a drawing is filled up. */
+/** From which pass on a drawing is filled. */
 import { expect, test } from 'vitest';
 import { openDecoder } from '../../src/codec/decoder/decoder.js';
 import { passesOf } from '../../src/codec/drawing/passes.js';
@@ -8,7 +8,7 @@ import { leastFile } from '../../src/codec/encoder/least-bytes.js';
 import { rmse } from '../../src/image/metrics.js';
 import { openNoiseModel } from '../helpers/noise-model.js';
 
-/** White, with a black frame so many pixels thick. */
+/** White, with a black frame this many pixels thick. */
 function frame(side: number, thick: number) {
   const data = new Uint8Array(side * side * 3).fill(255);
   const isInside = (at: number) => at >= side / 4 && at < (3 * side) / 4;
@@ -38,7 +38,7 @@ test('noise is not', () => {
 });
 
 test('a coarse drawing whose last pixels spoil what the ones before made better is refused', async () => {
-  // Found by a property: of 105 pixels the first 64 take 31.16 to 30.64, the others to 30.97.
+  // Found by a property test. The first 64 of 105 pixels take the error from 31.16 to 30.64; the others take it to 30.97.
   const data = Uint8Array.from({ length: 5 * 21 * 3 }, (_, i) => [92, 153, 156][i % 3]);
   data.set([31, 68, 235], 4 * 3);
   const image = { width: 5, height: 21, data };

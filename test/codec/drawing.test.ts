@@ -1,4 +1,4 @@
-/** Drawings: what is written is read back, to the bit, from as much of the code as there is. */
+/** Drawings: what is written is read back bit by bit, from as much of the code as is available. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DrawingParameters } from '../../src/codec/drawing/drawing.js';
@@ -7,13 +7,13 @@ import { type CodedDrawing, writeDrawing } from '../../src/codec/drawing/drawing
 import { passesOf, pixelsOf } from '../../src/codec/drawing/passes.js';
 import { integerStream } from '../../src/common/random.js';
 
-/** Passes of a picture that no picture of these tests has. */
+/** More passes than any picture in these tests has. */
 const NEVER = Number.POSITIVE_INFINITY;
 
 interface Case {
   readonly samples: Uint8Array;
   readonly parameters: DrawingParameters;
-  /** Largest difference that is allowed, in levels. */
+  /** Largest allowed difference, in levels. */
   readonly tolerance: number;
 }
 
@@ -48,7 +48,7 @@ const cases: fc.Arbitrary<Case> = fc
                 : (kind === 'flat' ? flat : colours[number])[c];
       }
     }
-    // With a palette new colours are exact; without one the step is what the tolerance leaves room for.
+    // With a palette, new colours are exact. Without one, the step is as large as the tolerance allows.
     const step = hasPalette ? 1 : 2 * halfStep + 1;
     return {
       samples,
@@ -67,7 +67,7 @@ function open({ parameters, code }: CodedDrawing): DrawingReader {
   return new DrawingReader({ ...parameters, codedBytes: code.length });
 }
 
-/** What is known, with `blank` elsewhere. */
+/** The known samples, with `blank` elsewhere. */
 function shown(reader: DrawingReader, { samples }: CodedDrawing, blank: number, filledPasses = 0): Uint8Array {
   const into = new Uint8Array(samples.length).fill(blank);
   reader.show(into, filledPasses);
@@ -100,7 +100,7 @@ test('bytes one by one give what as many give at once; known pixels are right, a
       let known = 0;
       for (let length = 0; length <= coded.code.length; length++) {
         if (length > 0) slow.append(coded.code.subarray(length - 1, length));
-        // In goes of any size, which end in the midst of a pass or of a pixel.
+        // In portions of any size, which end in the middle of a pass or of a pixel.
         if (pixels > 0) slow.read(pixels % 17);
         slow.read(NEVER);
         const quick = open(coded);
@@ -177,7 +177,7 @@ test('passes come by every pixel once, coarse to fine', () => {
         }
         expect(count).toBe(pixelsOf(pass, { width, height }));
         expect(count).toBeGreaterThan(0);
-        // What is known after it are all pixels at these distances.
+        // After the pass, all pixels at these distances are known.
         for (let y = 0; y < height; y += pass.after.down) {
           for (let x = 0; x < width; x += pass.after.across) expect(visits[y * width + x]).toBe(1);
         }

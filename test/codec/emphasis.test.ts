@@ -7,7 +7,7 @@ const CHANNELS = 3;
 const values = (length: number) =>
   fc.array(fc.double({ min: -2, max: 2, noNaN: true }), { minLength: length, maxLength: length });
 
-/** A size and an error of it. */
+/** A size, and an error of that size. */
 const errors = (side: fc.Arbitrary<number>) =>
   fc
     .tuple(side, side)
@@ -33,7 +33,7 @@ describe('emphasiseUncertain', () => {
         const slack = 1e-5 * energy;
         expect(dot(result, result)).toBeLessThanOrEqual(energy + slack);
         expect(dot(result, result)).toBeGreaterThanOrEqual(0.16 * energy - slack);
-        // All of them positive: nothing is sent in the wrong direction.
+        // All factors are positive, so nothing is sent in the wrong direction.
         expect(dot(result, error)).toBeGreaterThanOrEqual(dot(result, result) - slack);
       }),
       { numRuns: 50 },
@@ -60,7 +60,7 @@ describe('emphasiseUncertain', () => {
         return at(pixel % side, Math.floor(pixel / side), i % CHANNELS);
       });
     const [one, many] = [tile, tile * copies].map((side) => emphasised(field(side), side, side, 0.3));
-    // Blocks at the edges have other neighbours in the middle of copies.
+    // Blocks at a copy's edges have other neighbours when the copy is in the middle.
     for (let y = 8; y < tile - 8; y++) {
       for (let x = 8 * CHANNELS; x < (tile - 8) * CHANNELS; x++) {
         const copy = (tile + y) * tile * copies * CHANNELS + tile * CHANNELS + x;
@@ -76,7 +76,9 @@ describe('emphasiseUncertain', () => {
 
   test('texture goes before what is nearly flat, and grey before colour', () => {
     const [width, height] = [64, 32];
-    /** 0.3 on the left, a tenth of it on the right; a checkerboard in all channels and a fainter one, of twice the pitch, of colour alone. */
+    /**
+     * 0.3 on the left, a tenth of it on the right: a checkerboard in all channels, and a fainter one in colour alone, with twice the pitch.
+     */
     const error = Float32Array.from({ length: width * height * CHANNELS }, (_, i) => {
       const [x, y] = [Math.floor(i / CHANNELS) % width, Math.floor(i / (CHANNELS * width))];
       const grey = (x + y) % 2 ? 1 : -1;
@@ -84,7 +86,7 @@ describe('emphasiseUncertain', () => {
       return (x < width / 2 ? 0.3 : 0.03) * (grey + colour);
     });
     const result = emphasised(error, width, height, 0.003);
-    /** Weights of grey and of red against blue, in a column of pixels. */
+    /** Weights of grey, and of red against blue, in a column of pixels. */
     const weights = (x: number) => {
       const of = (a: Float32Array) => {
         const [r, g, b] = a.subarray(x * CHANNELS, (x + 1) * CHANNELS);

@@ -1,8 +1,8 @@
 /**
- * What the encoder writes must not change unnoticed. Files are made with a denoiser of + - * / in doubles alone, so that
- * they are the same on every machine, and compared with the hashes of those that were written when this test was. A hash
- * that changes means a line in the changelog; if older decoders made something else of the new file, also a new version
- * (docs/FORMAT.md) and new golden files.
+ * What the encoder writes must not change unnoticed. The denoiser here uses only + - * / in doubles, so the files are the
+ * same on every machine. The test compares them with hashes recorded when it was written. A changed hash means a line in the
+ * changelog. If older decoders decode the new file differently, it also means a new version (docs/FORMAT.md) and new golden
+ * files.
  */
 import { createHash } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
@@ -52,7 +52,7 @@ test.each(CASES)('a file %s', async (_, width, height, options, hash) => {
   const { bytes, reconstruction, steps } = await encode(noiseImage(width, height), model, options);
   const { image: decoded, complete } = await decode(bytes, model);
   expect([complete, rmse(decoded, reconstruction)]).toEqual([true, 0]);
-  // Samples are sent after few steps: the model needs no more to be as good as it can be.
+  // Samples follow after few steps: more steps would not improve this model.
   expect(steps.length).toBeGreaterThan(options.lossless ? 1 : 2);
   expect(createHash('sha256').update(bytes).digest('hex').slice(0, 16)).toBe(hash);
 });
@@ -66,7 +66,7 @@ test.each([1, 5, 8, 9])(
   },
 );
 
-/** Few colours, so that a drawing has a palette. */
+/** Few colours, so that a drawing uses a palette. */
 function checkers(width: number, height: number): RgbImage {
   const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
     const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
@@ -95,10 +95,10 @@ test.each(DRAWINGS)('a drawing %s', async (_, image, options, hash) => {
 test('a photograph ends with the bytes that there are, and not a whole step before', async () => {
   const image = noiseImage(80, 56);
   const whole = await encode(image, model, { effort: 1, targetRmse: 5 });
-  // Before, a step may make the picture no better, and is left out at the end.
+  // Earlier steps are excluded: one that does not improve the picture would be left out at the end.
   const reports = whole.steps.filter(({ rmse }) => rmse < 36);
   for (const [i, after] of [...reports.entries()].slice(1)) {
-    // Every third is enough.
+    // Every third limit is enough.
     if (i % 3 !== 1) continue;
     const maxBytes = Math.ceil((reports[i - 1].bits + after.bits) / 16);
     const { bytes, reconstruction } = await encode(image, model, { effort: 1, maxBytes });

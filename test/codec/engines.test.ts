@@ -1,4 +1,4 @@
-/** Every engine decodes what every engine encoded: the same picture, but for differences that are far below a grey level. */
+/** Every engine decodes what every engine encoded. The pictures are the same except for differences far below a grey level. */
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { CODEC_FILE, type Model, openModel } from '../../src/node/models.js';
 import { cifarTestImages, PHOTO } from '../helpers/fixtures.js';
 import { edit } from '../helpers/model-copy.js';
 
-/** Grey levels, RMS. */
+/** Grey levels RMS. */
 const MOST_DIFFERENCE = 0.01;
 const NAMES = ['onnx, 1 thread', 'onnx, 2 threads', 'wasm', 'onnx, 4 windows at once'] as const;
 
@@ -23,7 +23,7 @@ const models = new Map<string, Model>();
 let engines: readonly Engine[];
 let directory: string;
 
-/** Small windows, so that small pictures have several. */
+/** Small windows, so that small pictures have several of them. */
 const TILING = { tile: 16, overlap: 4 };
 
 beforeAll(async () => {
@@ -42,7 +42,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** A decoding, with every state that the network was asked about. */
+/** Decodes a file, and records every state given to the network. */
 async function decodeOn(name: string, bytes: Uint8Array) {
   const model = models.get(name)!;
   const states: Float32Array[] = [];
@@ -64,7 +64,7 @@ const largest = (values: Float32Array) => values.reduce((most, value) => Math.ma
 
 test.each<[string, () => Promise<RgbImage>]>([
   ['one window', async () => cutMiddle((await cifarTestImages())[1], 16)],
-  // Which no batch divides.
+  // No batch divides nine.
   ['nine windows', async () => cutMiddle(await readImage(PHOTO), 30)],
 ])('a picture of %s', async (_, load) => {
   const image = await load();
@@ -83,7 +83,7 @@ test.each<[string, () => Promise<RgbImage>]>([
       expect(
         largest(Float32Array.from(other.image.data, (value, i) => Math.abs(value - own.image.data[i]))),
       ).toBeLessThan(2);
-      // Other threads and windows are not another engine: nothing differs.
+      // Other threads and windows do not make another engine: nothing differs.
       if (decoder.slice(0, 4) === encoder.slice(0, 4)) expect(largest(ofEstimate)).toBe(0);
     }
   }

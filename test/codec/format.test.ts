@@ -5,7 +5,7 @@ import { toHex } from '../../src/common/bytes.js';
 import { CodecError } from '../../src/common/errors.js';
 import { MAX_SIDE } from '../../src/image/image.js';
 
-/** Of the steps of these tests, the last. A file has no more of them than it has steps. */
+/** Largest number of a held step in these tests. A file cannot hold more of them than it has steps. */
 const MOST_HELD = 300;
 
 /** Every header that can be written. */
@@ -59,7 +59,7 @@ const SIMPLE: Header = {
   seed: 0,
 };
 
-/** The code of the CodecError that a call ends with. */
+/** The code and message of the CodecError that a call throws. */
 function refusal(call: () => unknown): { code: string; message: string } {
   try {
     call();
@@ -90,14 +90,14 @@ function withChecksum(bytes: Uint8Array): Uint8Array {
   return fixed;
 }
 
-/** `SIMPLE` with one byte replaced and its checksum made right again. */
+/** `SIMPLE` with one byte replaced and the checksum corrected. */
 function altered(position: number, value: number): Uint8Array {
   const bytes = writeHeader(SIMPLE);
   bytes[position] = value;
   return withChecksum(bytes);
 }
 
-/** `SIMPLE` with this byte of features. */
+/** `SIMPLE` with this features byte. */
 function withFeatures(features: number): Uint8Array {
   const bytes = writeHeader({ ...SIMPLE, checksums: true });
   bytes[bytes.length - 2] = features;
@@ -122,7 +122,7 @@ test('a header has the bytes of the specification', () => {
   const features = writeHeader({ ...SIMPLE, checksums: true, metadata: true });
   expect([features[2], ...features.subarray(-2, -1)]).toEqual([8 | 0x10, 3]);
   expect(Array.from(long.subarray(11, -1))).toEqual([0x81, 0x01, 5]);
-  // Red 16, green 32, blue 15; three held steps, with 2, 0 and 199 others before them.
+  // Red 16, green 32, blue 15. There are three held steps, preceded by 2, 0 and 199 others.
   const shown = writeHeader({ ...SIMPLE, stop: 3, meanColour: 0b10000_100000_01111, heldSteps: [3, 4, 204] });
   expect(shown[2]).toBe(8 | 0x10);
   expect(Array.from(shown.subarray(11, -1))).toEqual([0x1c, 3, 0b10000_100, 0b000_01111, 3, 2, 0, 0xc7, 1]);
@@ -177,7 +177,7 @@ describe('damage', () => {
         for (let bit = 0; bit < bytes.length * 8; bit++) {
           const damaged = bytes.slice();
           damaged[bit >> 3] ^= 1 << (bit & 7);
-          // A flipped flag, count or LEB128 continuation moves the checksum to another place, where 1 in 256 fits by chance.
+          // A flipped flag, count or LEB128 continuation bit moves the checksum to another place. There, 1 in 256 fits by chance.
           const moves = [2, featuresAt, countAt].includes(bit >> 3) || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
           if (moves) {
             try {
@@ -212,7 +212,7 @@ describe('damage', () => {
           const damaged = bytes.slice();
           flip(damaged, bit);
           const repaired = repairHeader(damaged);
-          // What moves the end can make another header right.
+          // A flip that moves the end can make another header valid.
           expect([toHex(bytes), toHex(damaged)]).toContain(toHex(repaired));
           counts.bits++;
           if (repaired !== damaged) counts.mended++;
@@ -221,7 +221,7 @@ describe('damage', () => {
       { numRuns: 8, seed: 1 },
     );
     expect(counts.mended / counts.bits).toBeGreaterThan(0.95);
-    // What is given stays as it is, also where its slices are no copies.
+    // The input stays as it is, even where its slices are not copies.
     const buffer = Buffer.from(writeHeader(SIMPLE));
     flip(buffer, 47);
     const given = toHex(buffer);

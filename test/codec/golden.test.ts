@@ -1,7 +1,7 @@
 /**
- * Files that were written once must decode for ever. `fixtures/golden` holds small files and what they decode to;
- * `UPDATE_GOLDEN=1 npx vitest run test/codec/golden.test.ts` writes them anew, which is right only when the format's
- * version or the shipped model has changed. They are also decoded by a second decoder, written from the specification.
+ * Files written once must decode for ever. `fixtures/golden` holds small files and what they decode to.
+ * `UPDATE_GOLDEN=1 npx vitest run test/codec/golden.test.ts` rewrites them. That is right only when the format's version or the
+ * shipped model has changed. A second decoder, written from the specification, decodes them as well.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -50,7 +50,7 @@ const CASES = [
     options: { targetRmse: 5, seed: 2026, effort: 1 },
   },
   {
-    // Four windows, several blocks a step, stages longer than a transform.
+    // Four windows, several blocks per step, stages longer than a transform.
     name: 'photo-70x66',
     sha256: '3213ac5a3e820ac552281b6df6b55b72db1383bc8694baa71ccc776b6285de45',
     source: async () => crop(await readImage(PHOTO), { left: 150, top: 100, width: 70, height: 66 }),
@@ -76,7 +76,7 @@ const CASES = [
   },
 ] as const;
 
-/** Files with a lossless tail: every machine must make the same of them, to the bit. */
+/** Files with a lossless tail: every machine must decode them to the same bits. */
 const LOSSLESS_CASES = [
   {
     name: 'lossless-drawing-9x6',
@@ -86,7 +86,7 @@ const LOSSLESS_CASES = [
     samples: 'a drawing',
   },
   {
-    // Too small for covariances of its own, and `pilot` has none: samples are coded independently.
+    // Too small for its own covariances, and `pilot` has none, so samples are coded independently.
     name: 'lossless-10x8',
     sha256: '340eb3b3cd8361a45e8896aa8cef77e4a4492428a665eabe9d3dd9cb0b0e7172',
     source: async () => crop((await cifarTestImages())[6], { left: 10, top: 8, width: 10, height: 8 }),
@@ -102,7 +102,7 @@ const LOSSLESS_CASES = [
   },
 ] as const;
 
-/** Three rows of letters of three colours on a fourth. */
+/** Three rows of letters in three colours on a fourth. */
 function text(): RgbImage {
   const letters = ['1111110001100011', '0110100110010110', '1000100010001111', '1001111110011001', '0111100001101110'];
   const colours = [
@@ -128,7 +128,7 @@ function uniformNoise(width: number, height: number): RgbImage {
   return { width, height, data: Uint8Array.from({ length: width * height * 3 }, () => next() & 255) };
 }
 
-/** Files without steps: every machine must make the same of them, and of all that they begin with. */
+/** Files without steps: every machine must decode them, and all their beginnings, to the same bits. */
 const DRAWING_CASES = [
   {
     name: 'text-40x24',
@@ -149,7 +149,7 @@ const DRAWING_CASES = [
     options: { targetRmse: 4, checksums: true, metadata: { comment: 'drawn' } },
   },
   {
-    // With a mean colour. The mean of a page is near that of its paper.
+    // The header has a mean colour. A page's mean colour is close to that of its paper.
     name: 'drawn-66x65',
     sha256: '0df0c3a7566195f017d85b1ac4a9a8bb0977ab262e115fd4d84e8b8602f6485d',
     source: async () => syntheticImage(66, 65),
@@ -187,15 +187,15 @@ beforeAll(async () => {
   }
 });
 
-/** Directory of a model that comes with the package. */
+/** Directory of a model shipped with the package. */
 const shipped = (name: string) => fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
 
-/** What the second decoder needs of a model, read from its files but for the network. */
+/** What the second decoder needs of a model, read from its files, except the network. */
 async function secondModelOf({ config }: Model, directory: string, engine: Engine): Promise<SecondModel> {
   const codec = JSON.parse(await readFile(`${directory}/codec.json`, 'utf8'));
   const networkOf = await networksOf(config, directory, codec.bands ?? []);
   const compiled = new Map<string, Promise<CompiledFunction>>();
-  // Beginnings of a file have states in common: what the network, a pure function, made of them is kept.
+  // Beginnings of a file share states. The network is a pure function, so its results are cached.
   const made = new Map<string, Float32Array>();
   return {
     ...codec,
@@ -216,7 +216,7 @@ async function secondModelOf({ config }: Model, directory: string, engine: Engin
   };
 }
 
-/** The network of a model for each timestep counted from 0, with the name of its file. */
+/** The network of a model for each timestep, counted from 0, with the name of its file. */
 async function networksOf(config: UNetConfig, directory: string, bands: readonly { least: number; most: number }[]) {
   const read = async (name: string) => ({
     ...createUNet(config, readSafetensors(await readFile(join(directory, name)))),
@@ -233,7 +233,7 @@ async function networksOf(config: UNetConfig, directory: string, bands: readonly
     ofBands.find(({ least, most }) => timestep + 1 >= least && timestep + 1 <= most)?.network ?? itself;
 }
 
-/** The networks of a model's update, where it has one, each on one picture. */
+/** The networks of a model's update, if it has one, each compiled for one picture. */
 async function secondUpdateOf(
   networkOf: (timestep: number) => UNet,
   directory: string,
@@ -276,7 +276,7 @@ async function secondUpdateOf(
 const golden = async (name: string) => new Uint8Array(await readFile(`${GOLDEN}${name}.ddc`));
 const recorded = async (name: string) => new Uint8Array(await readFile(`${GOLDEN}${name}.rgb`));
 
-/** What both decoders make of the beginning of a file, which must be the same but for the rounding of engines. */
+/** The results of both decoders for the beginning of a file. They must be the same except for the engines' rounding. */
 async function decodeTwice(name: string, share: number) {
   const whole = await golden(name);
   const file = whole.subarray(0, Math.ceil(share * whole.length));
@@ -286,7 +286,7 @@ async function decodeTwice(name: string, share: number) {
     first.stepsUsed,
     first.t,
   ]);
-  // Engines run a window alone and several side by side with other roundings.
+  // Engines round differently when they run one window alone and several side by side.
   const differences = other.data.map((value, i) => Math.abs(value - first.image.data[i]));
   expect(Math.max(...differences)).toBeLessThanOrEqual(1);
   expect(differences.filter((difference) => difference > 0).length).toBeLessThanOrEqual(differences.length / 500);
@@ -456,7 +456,7 @@ test.each([3, 9, 127])('the second decoder makes the same of residuals in steps 
     ];
     const known = other.known.flatMap((is, i) => (is ? [i] : []));
     expect([first.lossless, other.lossless, first.knownSamples]).toEqual([false, false, known.length]);
-    // Steps of 127 levels come in so few bytes that none may be certain of a half.
+    // Steps of 127 levels take so few bytes that half of them may make no sample certain.
     if (step < 127) expect(known.length).toBeGreaterThan(0);
     for (const picture of [first.image.data, other.data]) {
       expect(known.map((i) => picture[i])).toEqual(known.map((i) => tail.samples[i]));
@@ -474,7 +474,7 @@ test('the second decoder makes the same of a file whose model brings covariances
   const { bytes } = await encode(source, other, { lossless: true, effort: 2 });
   const { residuals: _, ...bare } = other;
   const own = await encode(source, bare, { lossless: true, effort: 2 });
-  // That they help says that they were used.
+  // The file is smaller, which proves that they were used.
   expect(bytes.length).toBeLessThan(own.bytes.length);
   const decoded = await secondDecode(bytes, await secondModelOf(other, shipped('cifar10'), engine));
   expect([decoded.lossless, [...decoded.data]]).toEqual([true, [...source.data]]);
@@ -503,7 +503,7 @@ test('the second decoder makes the same of a file whose model has a pyramid', as
   expect(other.id).not.toBe(model.id);
   const source = grained(crop(await readImage(PHOTO), { left: 90, top: 20, width: 77, height: 70 }));
   const { bytes, steps } = await encode(source, other, { targetRmse: 10 });
-  // Steps at half the size, at less, at its own, and at that with the quarter's.
+  // Steps at half the size, at smaller sizes, at its own size, and at its own size combined with the quarter.
   expect(steps[1].t).toBeGreaterThan(500);
   expect(steps.at(-1)!.t).toBeLessThan(250);
   const first = await decode(bytes, other);
@@ -520,7 +520,7 @@ test.each([
   const engine = await openEngine('onnx');
   const directory = await copyOf('photo');
   if (hasBands) {
-    // Of halved pictures, too: those are asked at timesteps below.
+    // Bands also apply to halved pictures, which use lower timesteps.
     await addBand(directory, { least: 20, most: 70 }, 0.99);
     await addBand(directory, { least: 71, most: 150 }, 0.98);
   }
@@ -530,7 +530,7 @@ test.each([
   const source = grained(crop(await readImage(PHOTO), { left: 90, top: 20, width: 57, height: 46 }));
   const { bytes } = await encode(source, other, { targetRmse: 7, effort: 1 });
   const { written, boundaries } = readLayout(bytes, other);
-  // Steps after which the network is asked, and others, at half the size and at its own.
+  // Steps with and without a new evaluation of the network, at half the size and at full size.
   const moved = written.filter(({ asks }) => !asks);
   expect([moved.length > 3, moved.length < written.length - 3]).toEqual([true, true]);
   expect([moved[0].s > 200, moved.at(-1)!.s < 150]).toEqual([true, true]);

@@ -19,7 +19,7 @@ const HEADER: Header = {
 };
 const PLAN = createPlan(model, HEADER.plan, HEADER.stateBits, HEADER);
 
-/** A file of this header with `payload` bytes of block indices, or all that its steps need. */
+/** A file with this header and `payload` bytes of block indices, by default all that its steps need. */
 function fileOf(header: Header, payload?: number): Uint8Array {
   const head = writeHeader(header);
   const steps = PLAN.slice(0, header.stepCount ?? PLAN.length);

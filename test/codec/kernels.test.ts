@@ -24,7 +24,7 @@ function directTransform(a: readonly number[]): number[] {
   return a.map((_, i) => a.reduce((sum, value, j) => sum + (parity(i & j) ? -value : value), 0));
 }
 
-/** 2^4 to 2^most integers between -1000 and 1000, and sign vectors of as many bits. */
+/** 2^4 to 2^most integers between -1000 and 1000, and sign vectors with as many bits. */
 const signedIntegers = (most: number) =>
   fc.integer({ min: 4, max: most }).chain((log) => {
     const of = <T>(value: fc.Arbitrary<T>, length: number) => fc.array(value, { minLength: length, maxLength: length });
@@ -50,7 +50,7 @@ test('a transform is the matrix of its definition, after each vector of signs', 
       const expected = signs.map((words) =>
         directTransform(values.map((value, i) => ((words[i >> 5] >>> (i & 31)) & 1 ? -value : value))),
       );
-      // There is no -0 among integers.
+      // Integers have no -0.
       expect(transform(values, signs).map((result) => result.map((value) => value + 0))).toEqual(
         expected.map((result) => result.map((value) => value + 0)),
       );

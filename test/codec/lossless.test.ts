@@ -1,4 +1,4 @@
-/** Lossless files: exact on every engine, progressive inside the tail, and never wrongly called exact. */
+/** Lossless files: exact on every engine, progressive inside the tail, and never wrongly reported as exact. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeResult } from '../../src/codec/api.js';
@@ -73,7 +73,7 @@ test('another engine decodes the same picture', async () => {
 });
 
 test.each([
-  // The steps are of little use, but at the beginning of the chain xhat0 is not the same on all engines.
+  // The steps gain little here, but at the beginning of the chain xhat0 differs between engines.
   [
     'little',
     'residuals',
@@ -123,7 +123,7 @@ test('a large picture brings its own', async () => {
   const { bytes, tailBytes } = await encode(subject, model, { lossless: true, effort: 1 });
   const { lossless, image: decoded } = await decode(bytes, model);
   expect([lossless, decoded.data]).toEqual([true, subject.data]);
-  // Bit 4 of the tail's first byte; bit 7 were a drawing.
+  // Bit 4 of the tail's first byte. Bit 7 would mean a drawing.
   expect(bytes[bytes.length - tailBytes] & 0x90).toBe(0x10);
 });
 
@@ -133,7 +133,7 @@ test('a photograph needs less than WebP, after steps that know its details', asy
   const { bytes, steps } = await encode(subject, photo, { lossless: true });
   const webp = await toSharp(subject).webp({ lossless: true, effort: 6 }).toBuffer();
   expect(bytes.length).toBeLessThan(0.95 * webp.length);
-  // It once ended at t = 292, with 22.9 grey levels and more bytes than WebP, because some steps had made it no shorter.
+  // An earlier encoder ended at t = 292, with 22.9 grey levels and more bytes than WebP, because some steps had made the file no shorter.
   expect(steps.at(-1)?.rmse).toBeLessThan(4);
   const { lossless, image: decoded } = await decode(bytes, photo);
   expect([lossless, decoded.data]).toEqual([true, subject.data]);

@@ -1,4 +1,4 @@
-/** Memory of the engines that run tfjs eagerly: `wasm` here, and `tensorflow` by the same code (`src/engine/eager.ts`). */
+/** Memory of the engines that run tfjs eagerly: `wasm` here, and `tensorflow` with the same code (`src/engine/eager.ts`). */
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import type { EncodeProgress } from '../../src/codec/api.js';
@@ -16,7 +16,7 @@ test('an eager engine has as many tensors, of as many bytes, at the end of a lon
   const engine = await openEngine('wasm');
   const tensorsBefore = tf.memory().numTensors;
   const { schedule, denoiser, network } = await openUncalibrated(NETWORK, engine, { tile: 8, overlap: 2 });
-  // As of a network that is never right.
+  // The profile of a network that is never right.
   const none = Array.from({ length: schedule.timesteps }, () => 0);
   const profile = { mean: none, components: [none, none] } as const;
   const model = { id: '0'.repeat(64), schedule, profile, denoiser };
@@ -25,13 +25,13 @@ test('an eager engine has as many tensors, of as many bytes, at the end of a lon
     const { numTensors, numBytes } = tf.memory();
     seen.push({ tensors: numTensors, bytes: numBytes });
   };
-  // Two windows; random weights get nowhere, so the walk ends with the bytes.
+  // Two windows. Random weights make no progress, so the walk ends when the bytes run out.
   const image = noiseImage(12, 8);
-  // While the plan is chosen, evaluations go on side by side.
+  // Evaluations run side by side while the plan is chosen, so they are not counted.
   const onProgress = ({ t }: EncodeProgress) => void (t < schedule.timesteps && count());
   await encode(image, model, { maxBytes: 120, effort: 1, onProgress });
   expect(seen.length).toBeGreaterThan(20);
-  // What the encoder wrote in the end need not have steps; any bits are paths of some.
+  // The encoder's final file may have no steps, so this one is made by hand. Any bits form valid paths.
   const { width, height } = image;
   const plan = { first: 0, second: 0, load: 0, pace: 0 };
   const header = writeHeader({
@@ -50,7 +50,7 @@ test('an eager engine has as many tensors, of as many bytes, at the end of a lon
   expect(stepsUsed).toBe(25);
   expect(seen.length - before).toBeGreaterThanOrEqual(25);
   expect(new Set(seen.map((state) => JSON.stringify(state))).size).toBe(1);
-  // The weights, once, and nothing else.
+  // Only the weights, held once.
   expect(seen[0].tensors - tensorsBefore).toBe(network.constants.length);
   await denoiser.dispose();
   expect(tf.memory().numTensors).toBe(tensorsBefore);

@@ -45,7 +45,7 @@ test('a plan is a chain from T down without gaps, with whole blocks in every ste
             !(s < t && s >= 1) ||
             !(Number.isInteger(blocks) && blocks >= 1) ||
             !(blockBits >= stateBits + 4 && (blockBits - stateBits) % 4 === 0) ||
-            // Never more than about a bit per dimension and step, but for the shortest block.
+            // Never more than about a bit per dimension and step, except for the shortest block.
             blocks * blockBits > 1.4 * dimensions + 64,
         );
         expect(bad).toBeUndefined();
@@ -70,7 +70,7 @@ test('with a stop the plan is the same up to the step that would go past it, whi
         const stopped = createPlan({ schedule, profile }, p, stateBits, size, stop);
         expect(stopped.slice(0, index)).toEqual(free.slice(0, index));
         const step = stopped[index];
-        // Less than half of the least step is no step.
+        // A step of less than half the smallest step is left out.
         if (step === undefined) return;
         expect(step).toMatchObject({ t, s: stop });
         expect(step.blocks * step.blockBits).toBeLessThanOrEqual(free[index].blocks * free[index].blockBits);
@@ -81,7 +81,7 @@ test('with a stop the plan is the same up to the step that would go past it, whi
 });
 
 test('the plan of an average image is the recorded one', () => {
-  // Recorded from createPlan. Files depend on it; it changes only with the model's codec.json.
+  // Recorded from createPlan. Files depend on it. It may change only with the model's codec.json.
   const steps = plan(PLAIN, 12, 3072);
   expect(steps.slice(0, 3)).toEqual([
     { t: 1000, s: 591, blocks: 1, blockBits: 20, asks: true },
@@ -96,8 +96,8 @@ test('the plan of an average image is the recorded one', () => {
 });
 
 test('plans of all loads and paces, of small pictures and large ones, are the recorded ones', () => {
-  // A decoder elsewhere must make the same plan from the same parameters. Recorded from createPlan, as above; its arithmetic is
-  // that of every machine.
+  // A decoder elsewhere must make the same plan from the same parameters. Recorded from createPlan, as above. Its arithmetic is the
+  // same on every machine.
   const hash = createHash('sha256');
   for (const load of LOADS.keys()) {
     for (const pace of PACES.keys()) {
@@ -125,7 +125,7 @@ test('blocks deliver the expected KL', () => {
       const steps = plan({ ...PLAIN, load }, 12, dimensions);
       const kl = steps.reduce((sum, { t, s }) => sum + jumpKlBits(schedule, t, s, errors[t] * dimensions), 0);
       const delivered = steps.reduce((sum, { blocks, blockBits }) => sum + blocks * blockCapacity(blockBits, 12), 0);
-      // What rounding leaves over is carried on, so that only the last remainder is lost: half a symbol of each block.
+      // Rounding remainders are carried over, so only the last one is lost: half a symbol of each block.
       const { blocks } = steps.at(-1)!;
       expect(Math.abs(kl / share - delivered)).toBeLessThanOrEqual(2 * blocks + 1e-6);
     }
@@ -171,7 +171,7 @@ test.each([
   const size = { width: dimensions / 3, height: 1 };
   const steps = createPlan({ schedule: { ...schedule, snr }, profile }, PLAIN, 8, size);
   expect(steps.length).toBeLessThan(schedule.timesteps);
-  // KL and waste of a jump to it, each with the snr at both its ends.
+  // The KL and the waste of a jump to this timestep each read the snr at both ends.
   expect(reads).toBeLessThanOrEqual(4 * (schedule.timesteps - 1));
   expect(reads).toBeGreaterThan(schedule.timesteps / 2);
 });
@@ -188,13 +188,13 @@ test.each([
 
 test('steps at which a picture is denoised at half its size are shorter, and the rest stays as it is', () => {
   const halfFrom = 250;
-  // With this detail the half begins there.
+  // With this detail, halving begins there.
   const size = { width: 512, height: 512, detail: 3 };
   const of = (model: PlanModel) => createPlan(model, { ...PLAIN, pace: 4 }, 9, size);
   const [plain, halved] = [of({ schedule, profile }), of({ schedule, profile, pyramid: { halfFrom, leastSide: 65 } })];
   const noisy = (steps: readonly PlannedStep[]) => steps.filter(({ t }) => t >= halfFrom).length;
   expect(noisy(halved)).toBeGreaterThan(1.3 * noisy(plain));
-  // Waste grows with the square of a step: at a quarter of it they are half as long, twice at most.
+  // Waste grows with the square of a step, so steps with a quarter of the waste are half as long. Halving happens twice at most.
   expect(noisy(halved)).toBeLessThan(4.5 * noisy(plain));
   const rest = halved.length - noisy(halved) - (plain.length - noisy(plain));
   expect(Math.abs(rest)).toBeLessThanOrEqual(1);

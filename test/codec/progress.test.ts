@@ -1,4 +1,4 @@
-/** What encoder and decoder say of how far they are: by the pixels that the network is asked for, not by steps. */
+/** Progress reports of encoder and decoder: measured in pixels evaluated by the network, not in steps. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeOptions, EncodeProgress, EncodeResult } from '../../src/codec/api.js';
 import { decode } from '../../src/codec/decoder/decode.js';
@@ -12,18 +12,18 @@ import { readImage } from '../../src/node/image/read.js';
 import { type Model, openModel } from '../../src/node/models.js';
 import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
 
-/** How far shares may be off: codewords, updates and tails are work, too, and windows overlap. */
+/** Allowed error of the shares: codewords, updates and tails take work too, and windows overlap. */
 const ALLOWED = 0.12;
-/** Numbers in the weights of a network; an update has fewer. */
+/** Number of weights of a network; an update has fewer. */
 const NETWORK = 1e6;
 
 let engine: Engine;
 let model: Model;
 let image: RgbImage;
-/** Pixels that the network was asked for, those of updates by their share of the time. */
+/** Pixels evaluated by the network. Those of updates count by their share of the time. */
 let pixels = 0;
 
-/** The engine, with the pixels noted. */
+/** The engine, with its pixels counted. */
 function counting(inner: Engine): Engine {
   return {
     ...inner,
@@ -45,7 +45,7 @@ function counting(inner: Engine): Engine {
 beforeAll(async () => {
   engine = counting(await openEngine('onnx'));
   model = await openModel('photo', engine);
-  // Large enough for its early steps to be done at half the size.
+  // Large enough that its early steps run at half the size.
   image = crop(await readImage(PHOTO), { left: 160, top: 30, width: 176, height: 104 });
 });
 
@@ -59,7 +59,7 @@ interface Said {
   readonly pixels: number;
 }
 
-/** How far fractions are off the shares of all pixels at most. */
+/** Largest difference between the reported fractions and the shares of all pixels. */
 function largestError(said: readonly Said[], from: number, to: number): number {
   return Math.max(...said.map((one) => Math.abs(one.fraction - (one.pixels - from) / (to - from))));
 }
@@ -89,7 +89,7 @@ describe('encoding says how much of its work is done', () => {
     expectRising(said.map(({ fraction }) => fraction));
     expect(error).toBeLessThan(ALLOWED);
     expect(said.at(-1)).toMatchObject({ bytes: result.bytes.length, rmse: result.rmse });
-    // By steps it would be another share.
+    // Counting steps would give another share.
     const steps = said.filter(({ t }) => t < 1000);
     const bySteps = steps.map((one, i) => ({ fraction: (i + 1) / steps.length, pixels: one.pixels }));
     expect(largestError(bySteps, 0, pixels)).toBeGreaterThan(0.2);

@@ -2,13 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RangeDecoder, RangeEncoder, TOTAL } from '../../src/codec/bits/range-coder.js';
 
-/** A partition of TOTAL, by the starts of its symbols, and one of them. */
+/** A partition of TOTAL, given by the starts of its symbols, and one of those symbols. */
 interface Symbol {
   readonly starts: readonly number[];
   readonly index: number;
 }
 
-/** Even shares as well as shares of 1 at either end, where the last symbol takes what is left. */
+/** Even shares, and shares of 1 at either end, where the last symbol takes the rest. */
 const symbols: fc.Arbitrary<Symbol> = fc
   .oneof(
     fc.uniqueArray(fc.integer({ min: 1, max: TOTAL - 1 }), { maxLength: 20 }),
@@ -20,7 +20,7 @@ const symbols: fc.Arbitrary<Symbol> = fc
   });
 const messages = fc.oneof(
   fc.array(symbols, { maxLength: 300 }),
-  // The same again and again: long runs of zeros, of ones, and of carries.
+  // The same symbol repeated: long runs of zeros, of ones, and of carries.
   fc.tuple(symbols, fc.integer({ min: 1, max: 2000 })).map(([symbol, length]) => Array<Symbol>(length).fill(symbol)),
 );
 
@@ -32,7 +32,7 @@ function encode(message: readonly Symbol[]): Uint8Array {
   return encoder.finish();
 }
 
-/** What can be read: indices, up to the first that is not certain. */
+/** The indices that can be read, up to the first uncertain one. */
 function read(bytes: Uint8Array, complete: boolean, message: readonly Symbol[]): number[] {
   const decoder = new RangeDecoder(bytes, complete);
   const indices: number[] = [];
@@ -45,7 +45,7 @@ function read(bytes: Uint8Array, complete: boolean, message: readonly Symbol[]):
   return indices;
 }
 
-/** Bits of a message by its shares. */
+/** Bits of a message according to its shares. */
 function entropy(message: readonly Symbol[]): number {
   return message.reduce((bits, symbol) => bits - Math.log2((end(symbol) - symbol.starts[symbol.index]) / TOTAL), 0);
 }
@@ -65,7 +65,7 @@ describe('the range coder', () => {
     fc.assert(
       fc.property(messages, (message) => {
         const bits = encode(message).length * 8;
-        // A symbol loses up to log2(1 + 2^-10) bits by the rounding of its unit; a last byte is begun.
+        // A symbol loses up to log2(1 + 2^-10) bits because its unit is rounded. The last byte may be incomplete.
         expect(bits).toBeLessThanOrEqual(entropy(message) + 0.0015 * message.length + 8);
       }),
     );

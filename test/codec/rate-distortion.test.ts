@@ -1,6 +1,6 @@
 /**
  * What the codec promises in bits: the rates of whole files on CIFAR-10 test images 0..15 with the model `cifar10`, and
- * how far they are from an ideal coder that pays exactly the KL of every step.
+ * their distance from an ideal coder that pays exactly the KL of every step.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeResult } from '../../src/codec/api.js';
@@ -31,7 +31,7 @@ interface Point {
   readonly rmse: number;
 }
 
-/** Bits where the curve first comes down to `level`, linear in RMSE between its points. */
+/** Bits where the curve first falls to `level`, linear in RMSE between its points. */
 function bitsAt(curve: readonly Point[], level: number): number {
   const after = curve.findIndex((point) => point.rmse <= level);
   if (after < 1) throw new Error(`the curve does not cross RMSE ${level}`);
@@ -45,12 +45,12 @@ function meanBitsAt(curves: readonly (readonly Point[])[], level: number): numbe
 }
 
 /**
- * Ideal runs per image. Their mean over 16 images varies by about 1 % from one set of noise to the next: over four sets
- * it was 0.4098, 0.4186, 0.4138 and 0.4158 bits per dimension at RMSE 7 with plans of steps of at least 16 bits.
+ * Ideal runs per image. Their mean over 16 images varies by about 1 % between sets of noise. Over four sets it was
+ * 0.4098, 0.4186, 0.4138 and 0.4158 bits per dimension at RMSE 7, with plans of steps of at least 16 bits.
  */
 const IDEAL_RUNS = 4;
 
-/** Ideal curves of images with the schedules of their files; every run of every image has noise of its own. */
+/** Ideal curves of images with the schedules of their files. Every run of every image has its own noise. */
 async function idealCurves(files: readonly Uint8Array[], level: number): Promise<Point[][]> {
   const curves: Point[][] = [];
   for (let run = 0; run < IDEAL_RUNS; run++) {
@@ -146,8 +146,8 @@ test('the middle of a photograph with the model for such', async () => {
     networkEvaluations,
   } = await sweepProgressive(image, photo, { targetRmse: 5 });
   const curve = points.map(({ bytes, rmse }) => ({ bits: 8 * bytes, rmse }));
-  // It took 0.0409, 0.0796 and 0.1419 when these were written, which varies by 2 % with the seed; emphasis and 2^9 states instead of 2^8
-  // were 5 to 9 % of it.
+  // It took 0.0409, 0.0796 and 0.1419 when these were written; they vary by 2 % with the seed. Emphasis and 2^9 states instead of 2^8
+  // accounted for 5 to 9 % of it.
   for (const [level, limit] of [
     [10, 0.0415],
     [7, 0.081],
@@ -155,7 +155,7 @@ test('the middle of a photograph with the model for such', async () => {
   ]) {
     expect(bitsAt(curve, level) / image.data.length, `RMSE ${level}`).toBeLessThanOrEqual(limit);
   }
-  // It was 19.95 for the encoder. Without an update it was 21 for either of them.
+  // It was 19.95 for the encoder. Without an update it was 21 for both encoder and decoder.
   expect(networkEvaluations).toBeLessThanOrEqual(20);
   const { pyramid, schedule } = photo;
   const { header, written } = readLayout(bytes, photo);

@@ -1,4 +1,4 @@
-/** Pictures of a state by their realism: on a denoiser whose flow is known, and on a shipped model. */
+/** Pictures of a state at different realisms: on a denoiser whose flow is known, and on a shipped model. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Chain } from '../../src/codec/chain.js';
 import { reconstruct } from '../../src/codec/decoder/reconstruction.js';
@@ -7,13 +7,13 @@ import type { Denoiser } from '../../src/model/denoiser.js';
 import { createSchedule } from '../../src/model/schedule.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
 
-/** Dimensions are independent and Gaussian, of this variance. */
+/** Dimensions are independent Gaussians with this variance. */
 const VARIANCE = 0.09;
 const SIZE = { width: 8, height: 8 };
 
 const schedule = createSchedule({ timesteps: 1000, betaSchedule: 'linear', betaStart: 1e-4, betaEnd: 0.02 });
 
-/** Of x_t, whatever it is of: abar_t VARIANCE + 1 - abar_t. */
+/** Variance of x_t in every dimension: abar_t VARIANCE + 1 - abar_t. */
 const varianceAt = (t: number) => schedule.alphasCumprod[t] * VARIANCE + 1 - schedule.alphasCumprod[t];
 
 const gaussian = {
@@ -21,7 +21,7 @@ const gaussian = {
     xt.map((value) => (value * Math.sqrt(schedule.alphasCumprod[t]) * VARIANCE) / varianceAt(t)),
 } as unknown as Denoiser;
 
-/** A chain at a timestep, where its state has the variance that it should have. */
+/** A chain at a timestep, with a state of the correct variance. */
 async function chainAt(t: number): Promise<Chain> {
   const chain = Chain.begin({ schedule, denoiser: gaussian }, { ...SIZE, seed: 1 } as never);
   chain.drawNoise();
@@ -38,12 +38,12 @@ describe('of a Gaussian distribution', () => {
     const chain = await chainAt(from);
     const mean = (await chain.best()).slice();
     const flow = await reconstruct({ chain, held: undefined, rest: stepsTo(...middle, end) }, 1);
-    // The flow's exact solution: x_t over its standard deviation stays the same. Its end is xhat0 of the last state.
+    // The flow's exact solution: x_t divided by its standard deviation stays the same. It ends in xhat0 of the last state.
     const { alphasCumprod } = schedule;
     const gain = (t: number) => (Math.sqrt(alphasCumprod[t]) * VARIANCE) / varianceAt(t);
     const exact = mean.map((value) => (value / gain(from)) * Math.sqrt(varianceAt(end) / varianceAt(from)) * gain(end));
     const ratio = Math.sqrt(sumOfSquares(flow) / sumOfSquares(exact));
-    // Steps of first order are 10 % off here, those of DPM-Solver++(2M) 4 %.
+    // First-order steps are 10 % off here, DPM-Solver++(2M) 4 %.
     expect(Math.abs(ratio - 1)).toBeLessThan(0.03);
   });
 

@@ -17,7 +17,7 @@ import { integerStream } from '../../src/common/random.js';
 
 const CHANNELS = [0, 1, 2];
 
-/** All samples of a picture in the order in which they are sent. */
+/** All samples of a picture in the order of sending. */
 function placesOf(width: number, height: number): Sample[] {
   const order = sampleOrder(width, height);
   return Array.from({ length: width * height * 3 }, (_, k) => ({
@@ -25,7 +25,7 @@ function placesOf(width: number, height: number): Sample[] {
   }));
 }
 
-/** Noise with neighbours that are alike: the mean of 3 x 3 numbers, and of all channels with one of its own. */
+/** Noise with similar neighbours: each residual adds the means of 3 x 3 numbers, one shared by all channels and one of its own. */
 function correlatedNoise(name: string, width: number, height: number, deviation: number): ResidualPicture {
   const stream = integerStream(name);
   const uniform = () => stream() / 2 ** 32;
@@ -38,7 +38,7 @@ function correlatedNoise(name: string, width: number, height: number, deviation:
       const at = (Math.floor(pixel / width) + Math.floor(k / 3)) * (width + 2) + (pixel % width) + (k % 3);
       sum += white[4 * at + channel] + white[4 * at + 3];
     }
-    // 18 numbers of variance 1/12.
+    // A sum of 18 numbers with variance 1/12.
     residuals[i] = (deviation * sum) / Math.sqrt(1.5);
   }
   return { width, height, residuals };
@@ -54,7 +54,7 @@ describe('the order of samples', () => {
     expect(places.map(({ index }) => index).toSorted((a, b) => a - b)).toEqual(places.map((_, k) => k));
     for (const [k, { index, x, y, channel, lattice }] of places.entries()) {
       expect(index).toBe((y * width + x) * 3 + channel);
-      // Channels of a pixel together, lattices one after another.
+      // The channels of a pixel come together, and the lattices one after another.
       expect(channel).toBe(k % 3);
       expect(lattice).toBeGreaterThanOrEqual(places[Math.max(0, k - 1)].lattice);
       expect([y % 2, x % 2]).toEqual(
@@ -98,7 +98,7 @@ describe('a table of covariances', () => {
     const table = measured('measured');
     const diagonal = CHANNELS.map((c) => table[covarianceIndex(0, 0, c, c)]);
     expect(diagonal.reduce((sum, value) => sum + value) / 3 / COVARIANCE_UNIT).toBeCloseTo(1, 2);
-    // Of 9 numbers, two neighbours share 6, and 4 diagonally; channels share half of theirs.
+    // Neighbours share 6 of 9 numbers, diagonal ones 4. Channels share half of their numbers.
     const at = (dy: number, dx: number, d: number) => table[covarianceIndex(dy, dx, 0, d)] / COVARIANCE_UNIT;
     expect(at(0, 1, 0)).toBeCloseTo(6 / 9, 0.5);
     expect(at(1, 1, 0)).toBeCloseTo(4 / 9, 0.5);
@@ -129,7 +129,7 @@ function eliminate(matrix: readonly (readonly number[])[], right: readonly numbe
   return rows.map((row, i) => row[n] / row[i]);
 }
 
-/** What is known of the neighbours of a sample when it is sent, by the order of samples alone. */
+/** What is known of a sample's neighbours when it is sent, from the order of samples alone. */
 function knownBefore({ x, y, channel }: Sample, order: readonly Sample[]): Sample[] {
   const pixels = new Map(order.map((place, k) => [`${place.x} ${place.y}`, k - place.channel]));
   const now = pixels.get(`${x} ${y}`) ?? 0;
@@ -195,7 +195,7 @@ describe('predictors', () => {
 
   test('are refused or finite, whatever the table', () => {
     const entry = fc.integer({ min: -32768, max: 32767 });
-    // Channels that are the same but for rounding: the equations are singular, or nearly.
+    // Channels that are equal except for rounding: the equations are singular, or nearly so.
     const singular = fc
       .record({ variance: fc.integer({ min: 0, max: 32763 }), others: entry })
       .map(({ variance, others }) =>
@@ -218,7 +218,7 @@ describe('predictors', () => {
   });
 });
 
-/** Mean squared errors of the expected means, and their mean in units of the expected variances. */
+/** Mean squared error of the expected means, and its mean in units of the expected variances. */
 function predict({ width, height, residuals }: ResidualPicture, covariances: Covariances, scale: number) {
   const predictors = solvePredictors(covariances);
   if (!predictors) throw new Error('expected covariances');
@@ -249,13 +249,13 @@ describe('what is expected of correlated noise', () => {
   test('with those of another picture of its kind is much nearer to it', () => {
     const { squared, ratio } = predict(picture, measured('another'), deviation ** 2);
     expect(squared).toBeLessThan(0.4 * alone.squared);
-    // The variance that is expected is the one that there is.
+    // The expected variance matches the actual one.
     expect(ratio).toBeGreaterThan(0.7);
     expect(ratio).toBeLessThan(1.4);
   });
 
   test('follows the variance that there is, whatever it started from', () => {
-    // Without following it the ratios would be 16 and 1/16.
+    // Without adaptation the ratios would be 16 and 1/16.
     expect(predict(picture, measured('another'), deviation ** 2 / 16).ratio).toBeLessThan(2);
     expect(predict(picture, measured('another'), deviation ** 2 * 16).ratio).toBeGreaterThan(3 / 16);
   });

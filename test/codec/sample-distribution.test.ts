@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { TOTAL } from '../../src/codec/bits/range-coder.js';
 import { SampleDistribution, studentHalf } from '../../src/codec/lossless/sample-distribution.js';
 
-/** Means far outside too: they are limited. Variances from the least that is used to what hostile files make. */
+/** Includes means far outside the range, which are clipped. Variances range from the smallest used to those of hostile files. */
 const moments = fc.record({
   mean: fc.double({ min: -1000, max: 1000, noNaN: true }),
   variance: fc.double({ min: -4, max: 60, noNaN: true }).map((log) => 2 ** log),
@@ -40,7 +40,7 @@ test('shares are positive and add up to the total', () => {
       expect(distribution.cumulative(0)).toBe(0);
       expect(distribution.cumulative(256)).toBe(TOTAL);
       for (let level = 0; level < 256; level++) {
-        // 4 at least, of which rounding takes up to 1.
+        // At least 4, of which rounding takes up to 1.
         expect(distribution.cumulative(level + 1) - distribution.cumulative(level)).toBeGreaterThanOrEqual(3);
       }
     }),
@@ -67,13 +67,13 @@ test('shares are those of a t with the variance that was asked for', () => {
     let sum = 0;
     let squares = 0;
     for (let level = 0; level < 256; level++) {
-      // Without what every value has at least.
+      // Without the minimum that every value has.
       const share = (distribution.cumulative(level + 1) - distribution.cumulative(level) - 4) / (TOTAL - 1024);
       sum += share * level;
       squares += share * (level - mean) ** 2;
     }
     expect(sum).toBeCloseTo(mean, 1);
-    // Rounding to levels adds 1/12; little is beyond 0..255.
+    // Rounding to levels adds 1/12. Little lies beyond 0..255.
     expect(squares / (variance + 1 / 12)).toBeCloseTo(1, 2);
   }
 });

@@ -1,4 +1,4 @@
-/** Checksums of steps, and metadata: what is optional in a file. */
+/** Optional sections of a file: checksums of steps, and metadata. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';

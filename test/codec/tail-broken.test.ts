@@ -1,4 +1,4 @@
-/** Tails that are broken, without a network: whatever is read, nothing wrong is claimed of it. */
+/** Broken tails, without a network: whatever is read, no false claim is made about it. */
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -25,7 +25,7 @@ function makeTail(width: number, height: number) {
   return { context, image, tail: writeTail(context, image, chooseTail(context, image), MARGIN).bytes };
 }
 
-/** Reads a tail or a beginning of it. */
+/** Reads a tail, or the beginning of one. */
 function readTail(section: Uint8Array, context: TailContext): TailPicture {
   const header = readTailHeader(section);
   if (header === undefined) return { values: context.xhat0, known: 0, exact: false, damaged: false };
@@ -38,7 +38,7 @@ function readTail(section: Uint8Array, context: TailContext): TailPicture {
   return reader.picture();
 }
 
-/** What is read, or undefined where it is refused with an error meant for people. */
+/** The tail that is read, or undefined where it is refused with an error meant for people. */
 function read(tail: Uint8Array, context: TailContext): TailPicture | undefined {
   try {
     return readTail(tail, context);
@@ -49,7 +49,7 @@ function read(tail: Uint8Array, context: TailContext): TailPicture | undefined {
 }
 
 const { context, image, tail } = makeTail(13, 9);
-/** Flags, checksum, scale; then the length of the code in two bytes. */
+/** Flags, checksum and scale, followed by the code's length in two bytes. */
 const FIXED = 6;
 const HEADER = 8;
 
@@ -60,7 +60,7 @@ describe('a tail', () => {
   });
 
   test('with any other code is damaged or refused', () => {
-    // A code with a place that no symbol has stops decoding long before the last sample, though nothing is missing.
+    // A code with a place that belongs to no symbol stops decoding long before the last sample, although nothing is missing.
     const { context, image, tail } = makeTail(24, 24);
     let stopped = 0;
     for (let i = 0; i < 150; i++) {
@@ -102,7 +102,7 @@ describe('a tail', () => {
         const whole = Buffer.concat([bytes, tail.subarray(FIXED)]);
         const picture = read(whole.subarray(0, whole.length - kept), context);
         expect(picture?.values.every(Number.isFinite) ?? true).toBe(true);
-        // Right by chance: another table codes nearly nothing otherwise.
+        // It may be right by chance: with another table it codes nearly nothing.
         expect(
           picture?.exact && picture.values.some((value, i) => value !== Math.fround(image[i] / 127.5 - 1)),
         ).toBeFalsy();
@@ -111,7 +111,7 @@ describe('a tail', () => {
   });
 
   test('with reserved flags or a length that cannot be is refused', () => {
-    // The others stand for other kinds of tails.
+    // The other flags stand for other kinds of tails.
     for (const flag of [0x20]) {
       expect(() => readTail(Uint8Array.from([tail[0] | flag, ...tail.subarray(1)]), context)).toThrow(CodecError);
     }
@@ -128,7 +128,7 @@ describe('a tail', () => {
 
 describe('a drawing', () => {
   const { width, height } = context;
-  /** Few colours, or all that there are. */
+  /** Few colours, or all possible ones. */
   const drawings = [true, false].flatMap((few) =>
     [true, false].map((exact) => {
       const samples = few ? image.map((value) => (value > 190 ? 210 : 30)) : image;

@@ -9,7 +9,7 @@ import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 const SIDE = 64;
 const schedule = createSchedule(paperSchedule);
 
-/** Large shapes only, and large enough for statistics of its own. */
+/** Large shapes only. Large enough for its own statistics. */
 const image: RgbImage = {
   width: SIDE,
   height: SIDE,
@@ -22,7 +22,7 @@ const image: RgbImage = {
 const exact = toUnit(image.data);
 const grey = new Float32Array(exact.length);
 
-/** Wrong in details: errors of 20 grey levels that say nothing of each other. */
+/** Wrong in details: independent errors of 20 grey levels. */
 function rough(step: number): Float32Array {
   const gaussian = gaussians(integerStream(`rough/${step}`));
   return exact.map((value) => value + (20 / 127.5) * gaussian());

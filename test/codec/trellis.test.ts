@@ -18,7 +18,7 @@ function codeword(code: BlockCode, path: Path, signs: Int8Array): Float32Array {
   return z;
 }
 
-/** A code, and a path of it. */
+/** A code and one of its paths. */
 const codes = fc
   .record({
     n: fc.integer({ min: 1, max: 5000 }),
@@ -55,13 +55,13 @@ describe('a path', () => {
     const signs = randomSigns('memory', n);
     const path = { start: 77, symbols: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) };
     const z = codeword(code, path, signs);
-    // 12 bits of 40 for the first stage, then 4 each.
+    // 12 bits of 40 for the first stage, then 4 for each of the others.
     const starts = [0, 120, 160, 200, 240, 280, 320, 360, 400];
     for (let stage = 0; stage < 8; stage++) {
       const changed = path.symbols.slice();
       changed[stage] ^= 9;
       const other = codeword(code, { ...path, symbols: changed }, signs);
-      // The symbol is part of the state for two stages more; after that the paths are one again.
+      // The symbol is part of the state for two more stages. After that the paths are the same again.
       z.forEach((value, i) => {
         const inside = i >= starts[stage] && i < (starts[stage + 3] ?? n);
         if (!inside) expect(other[i]).toBe(value);

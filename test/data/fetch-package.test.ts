@@ -1,4 +1,4 @@
-/** Downloads by the real npm, from a registry on this machine that can be told to misbehave. */
+/** Downloads with the real npm, from a registry on this machine that can be told to misbehave. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
@@ -10,7 +10,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vi
 import { fetchPackage, type PackageFile } from '../../src/data/fetch-package.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 
-/** A package, which npm looks into; not worth compressing, so that its size is known. */
+/** A package that npm can read. It does not compress well, so its size is known. */
 let TARBALL: Buffer;
 let FILE: PackageFile;
 beforeAll(async () => {
@@ -31,7 +31,7 @@ function integrityOf(bytes: Uint8Array): string {
 
 type Send = (response: ServerResponse, from: number, request: number) => void;
 
-/** What is left, as a server that knows ranges sends it. */
+/** The rest of the file, as a server that supports ranges sends it. */
 function sendRange(response: ServerResponse, from: number): void {
   const headers = { 'content-length': TARBALL.length - from, 'content-type': 'application/octet-stream' };
   response.writeHead(from > 0 ? 206 : 200, headers).end(TARBALL.subarray(from));
@@ -40,7 +40,7 @@ function sendRange(response: ServerResponse, from: number): void {
 let directory: string;
 let path: string;
 let server: Server;
-/** What was asked of the tarball, by npm where it says so. */
+/** The ranges requested of the tarball. */
 let ranges: (string | undefined)[];
 let authorizations: (string | undefined)[];
 let send: Send;
@@ -103,7 +103,7 @@ test('a connection that breaks is taken up where it broke', async () => {
   send = (response, from, request) => (request < 3 ? cutAfter(100_000) : sendRange)(response, from, request);
   await fetchPackage(FILE, path);
   expect(TARBALL.equals(await readFile(path))).toBe(true);
-  // How much of what was sent arrives before the break is a matter of luck.
+  // How much of the sent data arrives before the break is a matter of luck.
   const starts = ranges.map((range) => Number(/\d+/.exec(range ?? 'bytes=0-')![0]));
   expect(starts).toEqual([0, expect.any(Number), expect.any(Number)]);
   expect(starts[1]).toBeGreaterThan(0);
@@ -137,7 +137,7 @@ test('a whole partial file is only checked', async () => {
 });
 
 describe('where the download is refused, npm fetches it', () => {
-  /** As a registry does that wants credentials, which only npm sends. */
+  /** Behaves like a registry that requires credentials, which only npm sends. */
   const toNpm =
     (sendToNpm: (response: ServerResponse) => void): Send =>
     (response) =>
@@ -186,7 +186,7 @@ describe('where the download is refused, npm fetches it', () => {
       code: 'file',
       message: 'cannot fetch some-set@1.2.3: nothing came from the npm registry in 8 s',
     });
-    // A machine with much to do may not even come to the download.
+    // A busy machine may not even reach the download.
     expect(await readdir(join(directory, 'deep')).catch(() => [])).toEqual([]);
   });
 

@@ -1,4 +1,4 @@
-/** Models fetched from a server on this machine that answers as the Hugging Face Hub, and can be told to misbehave. */
+/** Models fetched from a server on this machine that imitates the Hugging Face Hub and can be told to misbehave. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -44,7 +44,7 @@ test('fetches small and large files into the cache, once', async () => {
   const before = hub.requests.length;
   expect(await fetchFile(repository, weights)).toBe(path);
   expect(hub.requests.length).toBe(before);
-  // Damaged, it is fetched again.
+  // A damaged file is fetched again.
   await writeFile(path, WEIGHTS.subarray(1));
   expect(await readFile(await fetchFile(repository, weights))).toEqual(WEIGHTS);
 });
@@ -56,7 +56,7 @@ test('a connection that breaks is taken up where it broke', async () => {
   const starts = requests.map((request) => Number(/ bytes=(\d+)-$/.exec(request)?.[1] ?? 0));
   expect(starts[0]).toBe(0);
   expect(starts.length).toBeGreaterThanOrEqual(3);
-  // On a busy machine the last that was sent may not have been read when the connection ends.
+  // On a busy machine, the client may not have read the last bytes sent when the connection ends.
   for (let i = 1; i < starts.length; i++) {
     expect(starts[i]).toBeGreaterThan(starts[i - 1]);
     expect(starts[i]).toBeLessThanOrEqual(starts[i - 1] + 100_000);

@@ -1,4 +1,4 @@
-/** References to images: what they stand for, and what is refused. */
+/** References to images: what they resolve to, and what is refused. */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -91,7 +91,7 @@ describe('directories and pictures', () => {
 describe('CIFAR-10', () => {
   let cache: string;
   beforeAll(async () => {
-    // A set of the right size whose image i is all i mod 251.
+    // A set of the right size. All values of image i are i mod 251.
     cache = await mkdtemp(join(tmpdir(), 'ddpm-codec-image-set-'));
     await mkdir(join(cache, 'cifar10'));
     const images = Buffer.alloc(CIFAR10_COUNTS.test * CIFAR10_IMAGE);

@@ -1,4 +1,4 @@
-/** Pictures that results are reported on are known, and neither trained nor calibrated on. */
+/** Pictures that results are reported on are recognised and used neither for training nor for calibration. */
 import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

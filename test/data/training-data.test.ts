@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true }));
 
-/** A directory of pictures of one colour each: red tells which picture a crop came from. */
+/** A directory of single-coloured pictures: the red value tells which picture a crop came from. */
 async function colours(name: string, count: number, side = SIDE): Promise<string> {
   const path = join(directory, name);
   await mkdir(path, { recursive: true });
@@ -75,7 +75,7 @@ test('an epoch has each training image once; held-out ones never come', async ()
 test('where there are few images, crops come from all over them and from all of their scales', async () => {
   const path = join(directory, 'places');
   await mkdir(path);
-  // Red tells the column, green the row, blue the image; means over pixels keep that.
+  // Red encodes the column, green the row, blue the image. Means over pixels preserve this.
   for (let i = 0; i < 2; i++) {
     const pixels = Buffer.from(Array.from({ length: 64 * 64 }, (_, at) => [at % 64, Math.floor(at / 64), i]).flat());
     await sharp(pixels, { raw: { width: 64, height: 64, channels: 3 } })
@@ -104,7 +104,7 @@ test('the same images are held out whatever the seed', async () => {
 test('crops lie inside, are mirrored half of the time, and come from the smaller scales, too', async () => {
   const path = join(directory, 'ramp');
   await mkdir(path);
-  // Red grows to the right by 4 a pixel, so its slope tells the scale and the direction.
+  // Red grows by 4 per pixel to the right, so its slope shows the scale and the direction.
   const pixels = Buffer.alloc(32 * 32 * 3);
   for (let i = 0; i < 32 * 32; i++) pixels[3 * i] = 4 * (i % 32);
   await sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
@@ -131,7 +131,7 @@ test('shares decide how many crops come from each set', async () => {
   const greens = await data.batch(0, 400);
   expect(data.description).toMatch(/75 % of the crops.*25 % of the crops/);
   expect(data.trainingImages).toBe(18);
-  // The picture of 200 is one of nine of the second set.
+  // The picture with red 200 is one of nine in the second set.
   const share = redsOf(greens).filter((red) => red === 200).length / 400;
   expect(share).toBeCloseTo(0.25 / 9, 1);
   expect(await data.batch(7, 16)).toEqual(await data.batch(7, 16));
@@ -140,7 +140,7 @@ test('shares decide how many crops come from each set', async () => {
 test('broken and small pictures are left out and named', async () => {
   const path = await colours('broken', 12);
   await writeFile(join(path, '003.png'), 'this is no picture');
-  // Whole metadata, but no pixels.
+  // The metadata is complete, but the pixels are missing.
   const whole = await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
     .jpeg()
     .toBuffer();
@@ -190,7 +190,7 @@ test('held-out and calibration pictures that are broken are replaced', async () 
   const whole = await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })
     .jpeg()
     .toBuffer();
-  // Every other one has whole metadata, but not all pixels; 10 and 30 are held out.
+  // Every other one has complete metadata, but not all pixels. 10 and 30 are held out.
   for (let i = 0; i < 40; i += 2) {
     const file = join(path, String(i).padStart(3, '0'));
     await rm(`${file}.png`);

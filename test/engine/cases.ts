@@ -1,4 +1,4 @@
-/** One small function per kernel that can be traced: what the kernel and gradient tests run. */
+/** One small function for each kernel that can be traced. The kernel and gradient tests run them. */
 import * as tf from '@tensorflow/tfjs-core';
 import {
   conv2d,
@@ -15,19 +15,19 @@ import {
 
 export interface KernelCase {
   readonly name: string;
-  /** The kernel that it is about. */
+  /** The kernel under test. */
   readonly kernel: string;
   readonly shapes: readonly (readonly number[])[];
   readonly fn: (...inputs: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
   /** Values of the inputs; default -1..1. */
   readonly range?: readonly [number, number];
-  /** False where the derivative is zero or there is none; default true for kernels with gradients. */
+  /** False where the derivative is zero or does not exist; default true for kernels with gradients. */
   readonly differentiable?: boolean;
 }
 
 const IMAGE = [2, 4, 6, 8];
 const POSITIVE = [0.5, 2] as const;
-/** So that a small step does not change which of many values is the largest. */
+/** Spreads values, so that a small step does not change which one is the largest. */
 const FAR_APART = [-50, 50] as const;
 
 const unary = (kernel: string, fn: (x: tf.Tensor) => tf.Tensor, more: Partial<KernelCase> = {}): KernelCase[] => [
@@ -71,11 +71,11 @@ function everyThird(shape: number[]): tf.Tensor {
   return tf.tensor(flags, shape, 'bool');
 }
 
-/** A comparison's result as 0 and 1. */
+/** The result of a comparison as 0 and 1. */
 const compare = (operation: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor) => (a: tf.Tensor, b: tf.Tensor) =>
   tf.cast(operation(a, b), 'float32');
 
-/** tfjs' gradients of these do not reduce broadcast axes; they throw. */
+/** tfjs' gradients of these do not reduce broadcast axes, but throw. */
 const gradientIfSameShape = (cases: KernelCase[]) =>
   cases.map((item) => ({ ...item, differentiable: String(item.shapes[0]) === String(item.shapes[1]) }));
 
@@ -103,7 +103,7 @@ const conv = (name: string, filter: number[], strides: number, pad: Padding): Ke
   fn: (x, w) => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad),
 });
 
-/** Gradient kernels called as such, so that they are tested for themselves as well as through `tf.grads`. */
+/** Gradient kernels called directly, so that they are tested by themselves as well as through `tf.grads`. */
 const convGradients = (strides: number, pad: 'same' | 'valid', outHeight: number, outWidth: number): KernelCase[] => [
   {
     name: `input gradient of a convolution, stride ${strides}, ${pad}`,

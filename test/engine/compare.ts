@@ -1,4 +1,4 @@
-/** Numbers for engine tests: inputs that repeat from run to run, and how far results are apart. */
+/** Numbers for engine tests: reproducible inputs, and the distance between results. */
 import { expect } from 'vitest';
 
 /** Pseudo-random numbers, the same every time (Lehmer, multiplier of Park & Miller 1988). */
@@ -16,7 +16,7 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 
-/** Checks that two results agree to `tolerance` of the largest expected value (at least of 1e-2). */
+/** Checks that two results agree to `tolerance` times the largest expected value (at least 1e-2). */
 export function expectClose(actual: Float32Array, expected: Float32Array, tolerance: number, what = 'result'): void {
   expect(actual.length, `size of ${what}`).toBe(expected.length);
   const scale = expected.reduce((max, value) => Math.max(max, Math.abs(value)), 1e-2);

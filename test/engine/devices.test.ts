@@ -1,4 +1,4 @@
-/** Devices of the onnx engine. A machine without a device tells of it as skipped, and tests that the CPU takes its place instead. */
+/** Devices of the onnx engine. Without a device, its tests are skipped, and the fallback to the CPU is tested instead. */
 import * as tf from '@tensorflow/tfjs-core';
 import '../../src/node/engine/no-telemetry.js';
 import * as ort from 'onnxruntime-node';
@@ -9,14 +9,14 @@ import { trace } from '../../src/engine/tracing/backend.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { expectClose, numbers } from './compare.js';
 
-/** Opens the engine on a device; also what it said of a fallback. */
+/** Opens the engine on a device, and collects its messages about a fallback. */
 async function openOn(device: Device, precision?: Precision) {
   const onFallback = vi.fn();
   const engine = await openEngine('auto', { device, threads: 2, onFallback, ...(precision && { precision }) });
   return { engine, said: onFallback.mock.calls };
 }
 
-/** Whether the engine itself says that it computes on the device. */
+/** Whether the engine itself reports that it computes on the device. */
 async function isThere(device: Device): Promise<boolean> {
   const { engine } = await openOn(device);
   await engine.dispose();
@@ -58,7 +58,7 @@ describe.each(DEVICES)('device $device', ({ device, name, there }) => {
     ]);
     expect(engine).toMatchObject({ name: 'onnx', parallelism: 2, batch: 1 });
     expect(engine.description).toMatch(/, CPU, 2 threads/);
-    // And it does take its place.
+    // The CPU does take its place.
     const compiled = await engine.compile(([x]: tf.Tensor[]) => [tf.mul(x, 2)], [[2]]);
     expect(await compiled.run([Float32Array.of(1, -3)])).toEqual([Float32Array.of(2, -6)]);
     await engine.dispose();
@@ -105,7 +105,7 @@ describe('half precision', () => {
     const fn = ([x]: tf.Tensor[], [w, shift]: tf.Tensor[]) => {
       const y = conv2d(x as tf.Tensor4D, w as tf.Tensor4D, shift as tf.Tensor1D, 1, 'same');
       const square = tf.reshape(y, [16, 16]) as tf.Tensor2D;
-      // Beyond half precision's range, were it not float32.
+      // This exceeds the range of half precision, so it must be in float32.
       return [tf.mul(tf.matMul(square, square), 1e6), tf.mul(x, 1 / 3)];
     };
     const [full, half] = await Promise.all(

@@ -1,4 +1,4 @@
-/** What every engine promises, and what each of them promises for itself. */
+/** What every engine promises, and what individual engines promise. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { CodecError } from '../../src/common/errors.js';

@@ -1,4 +1,4 @@
-/** Gradients traced by the onnx engine against finite differences of tfjs' own CPU backend. */
+/** Gradients traced by the onnx engine, compared with finite differences on tfjs' own CPU backend. */
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,9 +9,9 @@ import { openEngine } from '../../src/node/engine/index.js';
 import { CASES, type KernelCase } from './cases.js';
 import { expectClose, numbers, sizeOf } from './compare.js';
 
-/** Kernels with gradients of our own in `ops.ts`, and one that tfjs differentiates without any. */
+/** Kernels with our own gradients in `ops.ts`, and one that tfjs differentiates without any. */
 const WRITTEN_OUT = ['FusedConv2D', '_FusedMatMul', GROUP_NORM_KERNEL, SILU_KERNEL, UPSAMPLE_KERNEL];
-/** What a loss may consist of. */
+/** Kernels that a loss may use. */
 const REGISTERED = [
   'Add',
   'BatchMatMul',
@@ -44,12 +44,12 @@ beforeAll(async () => {
 });
 afterAll(() => engine.dispose());
 
-/** Half the distance of the two points of a difference: float32 rounding and the third derivative both stay below 1e-3. */
+/** Half the distance between the two points of a difference. Float32 rounding and the third derivative both stay below 1e-3. */
 const STEP = 1e-2;
-/** Kinked functions are tested where no kink is within reach of the step. */
+/** Functions with kinks are tested where the step reaches no kink. */
 const KINKS = [-0.5, 0, 0.25, 0.5];
 
-/** A number from the outputs to which every element contributes differently. */
+/** A number computed from the outputs, to which every element contributes differently. */
 function weigh(outputs: tf.Tensor[]): tf.Scalar {
   const terms = outputs.map((output, i) => {
     const weights = tf.tensor(numbers(output.size, [-1, 1], 100 + i), output.shape);
@@ -81,7 +81,7 @@ describe.each(DIFFERENTIABLE)('gradient of $name', (kernelCase) => {
     const evaluate = (values: Float32Array[]) =>
       tf.tidy(() => loss(...values.map((data, i) => tf.tensor(data, [...shapes[i]]))).dataSync()[0]);
     shapes.forEach((_, i) => {
-      // All elements of small inputs, some fifty spread over large ones.
+      // All elements of small inputs; about fifty, evenly spread, of large ones.
       const stride = Math.max(1, Math.floor(inputs[i].length / 50));
       const chosen = Array.from({ length: Math.ceil(inputs[i].length / stride) }, (_, k) => k * stride);
       const differences = chosen.map((k) => {

@@ -1,4 +1,4 @@
-/** Every kernel of the tracer, run by ONNX Runtime, against tfjs' own CPU backend. */
+/** Every kernel of the tracer, run by ONNX Runtime and compared with tfjs' own CPU backend. */
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -14,14 +14,14 @@ beforeAll(async () => {
 });
 afterAll(() => engine.dispose());
 
-/** Passes an image through a convolution that changes nothing, so that the tracer has it in NCHW. */
+/** Passes an image through an identity convolution, so that the tracer holds it in NCHW. */
 function throughConvolution(x: tf.Tensor): tf.Tensor {
   const image = x as tf.Tensor4D;
   const channels = image.shape[3];
   return tf.conv2d(image, tf.reshape(tf.eye(channels), [1, 1, channels, channels]) as tf.Tensor4D, 1, 'same');
 }
 
-/** The inputs as they come, and with images in the other layout: each alone, and all. */
+/** The inputs in their own layout, and with images in the other layout: each image alone, and all together. */
 function layouts({ shapes }: KernelCase): boolean[][] {
   const images = shapes.map((shape) => shape.length === 4);
   const plain = shapes.map(() => false);

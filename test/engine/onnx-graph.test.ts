@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../src/engine/tracing/graph.js';
 import { encodeModel } from '../../src/engine/tracing/onnx-messages.js';
 
 /**
- * What onnx-proto 8.0.1 (protobufjs 6.11.6) made of the model below, `onnx.ModelProto.encode(model).finish()`, in
+ * Output of onnx-proto 8.0.1 (protobufjs 6.11.6) for the model below, `onnx.ModelProto.encode(model).finish()`, in
  * hexadecimal.
  */
 const GOLDEN = [

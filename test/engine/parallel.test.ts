@@ -37,7 +37,7 @@ describe('runAll', () => {
       outputShapes: [[1]],
       async run([[value]]) {
         most = Math.max(most, ++running);
-        // Later ones are done earlier.
+        // Later ones finish earlier.
         await new Promise((resolve) => setTimeout(resolve, 20 - value));
         running--;
         return [Float32Array.of(2 * value)];

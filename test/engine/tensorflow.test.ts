@@ -1,6 +1,6 @@
 /**
- * The loading of TensorFlow packages, with stand-ins: packages on disk that register tfjs' CPU backend under the name that
- * `@tensorflow/tfjs-node` and `-gpu` use. The real ones download libtensorflow and need a GPU.
+ * Loading TensorFlow packages, with stand-ins: packages on disk that register tfjs' CPU backend under the name that
+ * `@tensorflow/tfjs-node` and `-gpu` use. The real packages download libtensorflow and need a GPU.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -16,7 +16,7 @@ import { expectClose, numbers } from './compare.js';
 
 const require = createRequire(import.meta.url);
 let directory: string;
-/** Imports packages as they are installed in the temporary directory. */
+/** Imports packages installed in the temporary directory. */
 let load: Importer;
 
 beforeEach(async () => {

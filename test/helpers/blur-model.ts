@@ -1,4 +1,4 @@
-/** A model without a network, of exact arithmetic and fast: what it makes of files is the same on every machine. */
+/** A fast model without a network, in exact arithmetic: files and decoded pictures are the same on every machine. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -8,10 +8,10 @@ import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 
 const schedule = createSchedule(paperSchedule);
 
-/** What {@link blur} has made of states before, which decoders and further encoders come by again. */
+/** Earlier results of {@link blur}. Decoders and further encoders meet the same states again. */
 const made = new Map<string, Float32Array>();
 
-/** Means of x_t / sqrt(abar_t) over squares that grow with the noise: a poor denoiser, but one of exact arithmetic. */
+/** Means of x_t / sqrt(abar_t) over squares that grow with the noise: a poor denoiser, but exact in arithmetic. */
 export const blur: Denoiser = {
   parallelism: 1,
   precision: 'fp32',
@@ -24,7 +24,7 @@ export const blur: Denoiser = {
     }
     const scale = 1 / Math.sqrt(schedule.alphasCumprod[t]);
     const reach = Math.min(8, Math.floor(Math.sqrt(1 / schedule.snr[t])));
-    // Sums over rows, then of these over columns: all are exact, so that their order does not matter.
+    // Sums over rows, then sums of these over columns. All are exact, so their order does not matter.
     const sums = new Float64Array(xt.length);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
@@ -57,7 +57,7 @@ export async function openBlurModel(): Promise<CodecModel> {
   return { id: 'b1'.repeat(32), schedule, profile, denoiser: blur };
 }
 
-/** The model with every evaluation noted. */
+/** The model, with every evaluation recorded. */
 export function counting(model: CodecModel): { readonly model: CodecModel; readonly asked: NoisyPicture[] } {
   const asked: NoisyPicture[] = [];
   const denoiser: Denoiser = {

@@ -1,4 +1,4 @@
-/** Builds `page` once before the tests that open or write it, where what it is made of is newer. After `build.ts`. */
+/** Builds `page` once before the tests that open or write it, if its sources are newer. Runs after `build.ts`. */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Builds `dist` once before the tests that run the real executable; only what has changed since the last time. */
+/** Builds `dist` once before the tests that run the real executable. Builds only what has changed since the last time. */
 import { execFile } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,9 +1,9 @@
-/** The browser that pages are tested in: Debian's chromium, where it is installed. */
+/** The browser in which pages are tested: Debian's chromium, where it is installed. */
 import { existsSync } from 'node:fs';
 
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** Its path. Without one the tests of pages are skipped, unless DDPM_CODEC_NEEDS_CHROMIUM is set: then that is an error. */
+/** Its path. Without one, page tests are skipped. If DDPM_CODEC_NEEDS_CHROMIUM is set, its absence is an error. */
 export const CHROMIUM = PATHS.find((path) => existsSync(path));
 
 if (CHROMIUM === undefined) {

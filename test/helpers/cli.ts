@@ -1,4 +1,4 @@
-/** Runs the real executable, or what it calls. */
+/** Runs the real executable, or the function that it calls. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Writable } from 'node:stream';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { main } from '../../src/cli/main.js';
 
-/** What starts the executable; see `one-core.js`. */
+/** How to start the executable; see `one-core.js`. */
 export const EXECUTABLE: readonly string[] = [
   process.execPath,
   '--import',
@@ -14,7 +14,7 @@ export const EXECUTABLE: readonly string[] = [
   fileURLToPath(new URL('../../bin/ddpm-codec.js', import.meta.url)),
 ];
 
-/** Milliseconds after which a process is taken to hang; so many that no machine is too busy. */
+/** Milliseconds after which a process counts as hanging: enough for any busy machine. */
 const HANGS = 1_800_000;
 
 export interface RunResult {
@@ -23,12 +23,12 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** Also the signal that ended it. */
+/** A result that also has the signal that ended the process. */
 export interface EndedResult extends RunResult {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs `ddpm-codec` with these arguments, and more in its environment; killed when it hangs. */
+/** Runs `ddpm-codec` with these arguments and additional environment variables. Kills it when it hangs. */
 export async function ddpmCodec(
   args: readonly string[],
   cwd?: string,
@@ -39,9 +39,9 @@ export async function ddpmCodec(
 }
 
 /**
- * Calls the executable's `main`, with these arguments and in this directory, without a process of its own, whose start takes half a
- * second. For what a command says and does once more; that the executable does the same is for {@link ddpmCodec}, as is what
- * only a process does.
+ * Calls the executable's `main` with these arguments in this directory, without starting a process, which would take half a
+ * second. Use it to test what a command says and does. {@link ddpmCodec} tests that the executable does the same, and what only
+ * a process does.
  */
 export async function callMain(
   args: readonly string[],
@@ -64,7 +64,7 @@ export async function callMain(
     };
     return () => Object.assign(stream, { write, isTTY });
   });
-  // What yargs tells of --help.
+  // yargs prints --help here.
   console.log = (text: string) => process.stdout.write(`${text}\n`);
   process.chdir(cwd);
   process.env = { ...process.env, ...environment };
@@ -79,7 +79,7 @@ export async function callMain(
   }
 }
 
-/** Takes away, when called, what an emitter listens with since now: a process that ends need not, this one goes on. */
+/** Returns a function that removes the listeners added since now. A process that ends need not do this, but this one goes on. */
 function newListenersOf(emitter: NodeJS.EventEmitter, event: string): () => void {
   const before = emitter.listeners(event);
   return () => {
@@ -88,7 +88,7 @@ function newListenersOf(emitter: NodeJS.EventEmitter, event: string): () => void
 }
 
 /**
- * Runs `ddpm-codec`, and something else when it has said which model it works with, the first line on stderr: at that moment
+ * Runs `ddpm-codec`, and calls a function once the command has named its model, in the first line on stderr. At that moment
  * the work has begun.
  */
 export function ddpmCodecMeanwhile(
@@ -99,14 +99,14 @@ export function ddpmCodecMeanwhile(
   return run(args, cwd, {}, { atFirstLine: meanwhile });
 }
 
-/** What makes a program that root starts heed the permissions of files; undefined where it cannot be done. */
+/** Launcher that makes a program started by root respect file permissions; undefined where that is impossible. */
 function heedingPermissions(): readonly string[] | undefined {
   if (process.getuid?.() !== 0) return [];
   const command = ['setpriv', '--bounding-set=-dac_override,-dac_read_search'];
   return spawnSync(command[0], [...command.slice(1), 'true']).status === 0 ? command : undefined;
 }
 
-/** Runs `ddpm-codec` as one whom permissions bind, also where the tests are run by root; undefined where that cannot be done. */
+/** Runs `ddpm-codec` subject to file permissions, even when root runs the tests; undefined where that is impossible. */
 export function ddpmCodecUnprivileged(args: readonly string[], cwd: string): Promise<RunResult> | undefined {
   const launcher = heedingPermissions();
   return launcher && run(args, cwd, {}, { launcher });
@@ -130,7 +130,7 @@ export function ddpmCodecInto(
   return { code: status, stderr };
 }
 
-/** Runs `ddpm-codec`, and something else from its start on. */
+/** Runs `ddpm-codec`, and calls a function when it starts. */
 export function ddpmCodecStarted(
   args: readonly string[],
   cwd: string,
@@ -139,7 +139,7 @@ export function ddpmCodecStarted(
   return run(args, cwd, {}, { atStart: meanwhile });
 }
 
-/** Runs `ddpm-codec` in a pipe: what it reads, all at once or as `input` writes it, and the bytes that it writes. */
+/** Runs `ddpm-codec` in a pipe. It reads the input, given at once or written by `input`. Returns the bytes that it writes. */
 export async function ddpmCodecPiped(
   args: readonly string[],
   cwd: string,
@@ -147,7 +147,7 @@ export async function ddpmCodecPiped(
 ): Promise<{ readonly code: number | null; readonly stdout: Buffer; readonly stderr: string }> {
   let feeding: Promise<void> | undefined;
   const atStart = ({ stdin }: ChildProcess) => {
-    // A program that has read enough, or refuses, hangs up.
+    // A program closes its input when it has read enough or refuses.
     stdin!.on('error', () => {});
     if (typeof input === 'function') feeding = input(stdin!);
     else stdin!.end(input);
@@ -200,12 +200,12 @@ function runForBytes(
 // biome-ignore lint/suspicious/noExplicitAny: a document is whatever the test says it is
 type Document = any;
 
-/** Runs `ddpm-codec` and gives its `--json` document; fails the test when it does not end with exit code 0. */
+/** Runs `ddpm-codec` and returns its `--json` document. Fails the test unless the exit code is 0. */
 export async function ddpmCodecJson(args: readonly string[], cwd?: string): Promise<Document> {
   return documentOf(await ddpmCodec([...args, '--json'], cwd));
 }
 
-/** The same of {@link callMain}. */
+/** The same with {@link callMain}. */
 export async function callMainJson(
   args: readonly string[],
   cwd?: string,
@@ -219,7 +219,7 @@ function documentOf({ code, stdout, stderr }: RunResult): Document {
   return JSON.parse(stdout);
 }
 
-/** Expects a refusal: this exit code, nothing on stdout, one line on stderr that says this. */
+/** Expects a refusal: this exit code, nothing on stdout, and one line on stderr with this message. */
 export function expectRefusal(result: RunResult, code: 1 | 2, message: RegExp): void {
   expect(result.stderr).toMatch(/^ddpm-codec: [^\n]*\n$/);
   expect(result.stderr).toMatch(message);

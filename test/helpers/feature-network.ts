@@ -1,11 +1,11 @@
-/** Feature networks as ONNX files, small enough to know what they give. */
+/** Feature networks as ONNX files, small enough for their results to be known. */
 import { gaussians, integerStream } from '../../src/common/random.js';
 import { encodeModel, type NodeProto } from '../../src/engine/tracing/onnx-messages.js';
 import type { RgbImage } from '../../src/image/image.js';
 
 const FLOAT = 1;
 
-/** A dimension: its size, or a name where it is open. */
+/** A dimension: its size, or a name where the size is open. */
 type Dimension = number | string;
 
 export interface NetworkDescription {
@@ -19,12 +19,12 @@ export interface NetworkDescription {
   readonly outputs: Readonly<Record<string, readonly Dimension[]>>;
 }
 
-/** The bytes of an ONNX file (opset 17) of a network whose input is called `images`. */
+/** The bytes of an ONNX file (opset 17) for a network whose input is called `images`. */
 export function onnxFile({ input, ...description }: NetworkDescription): Uint8Array {
   return fileOf({ images: input }, description);
 }
 
-/** The bytes of an ONNX file of a network whose inputs are called `original` and `decoded`. */
+/** The bytes of an ONNX file for a network whose inputs are called `original` and `decoded`. */
 export function distanceFile({
   inputs: [original, decoded],
   ...description
@@ -54,7 +54,7 @@ function fileOf(
   });
 }
 
-/** Mean red, green and blue, 0..1, of [N, 3, H, W]; with `classes` their softmax over as many, by a matrix. */
+/** Mean red, green and blue, 0..1, of [N, 3, H, W]. With `classes`, a matrix maps them to that many, and their softmax follows. */
 export function meanColourNetwork(input: readonly Dimension[], logits?: readonly (readonly number[])[]): Uint8Array {
   const [batch] = input;
   const classes = logits?.[0].length ?? 0;
@@ -70,7 +70,7 @@ export function meanColourNetwork(input: readonly Dimension[], logits?: readonly
   });
 }
 
-/** Size of the kernels of the seeded networks. */
+/** Kernel size of the seeded networks. */
 const KERNEL = 3;
 
 interface Convolution {
@@ -83,7 +83,7 @@ function convolution(seed: string, kernels: number): Convolution {
   return { kernels, values: Array.from({ length: kernels * 3 * KERNEL * KERNEL }, normal) };
 }
 
-/** Means over a picture of the absolute values of a convolution with nothing added at the edges. */
+/** Means over a picture of the absolute values of a convolution without padding. */
 function pooledResponses({ width, height, data }: RgbImage, { kernels, values }: Convolution): number[] {
   return Array.from({ length: kernels }, (_, k) => {
     let total = 0;
@@ -104,7 +104,7 @@ function pooledResponses({ width, height, data }: RgbImage, { kernels, values }:
   });
 }
 
-/** A random network of one convolution, as a file, and its features worked out here. */
+/** A random network of one convolution, as a file, and its features computed here. */
 export function seededFeatures(seed: string, dimensions: number) {
   const layer = convolution(seed, dimensions);
   const file = onnxFile({
@@ -121,8 +121,8 @@ export function seededFeatures(seed: string, dimensions: number) {
 }
 
 /**
- * A random network that compares two pictures, as a file, and worked out here: the squared difference of the means of a convolution's
- * responses, divided by those of the original.
+ * A random network that compares two pictures, as a file, and its result computed here: the squared difference of the mean responses
+ * of a convolution, divided by those of the original.
  */
 export function seededDistance(seed: string) {
   const kernels = 4;

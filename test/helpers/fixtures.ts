@@ -1,4 +1,4 @@
-/** Pictures for tests: those shipped in `fixtures/images`, and made-up ones. */
+/** Pictures for tests: those shipped in `fixtures/images`, and generated ones. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ export function syntheticImage(width: number, height: number): RgbImage {
   return { width, height, data };
 }
 
-/** The picture seen through a disc with a soft edge; beyond it colours are as they were, and not seen. */
+/** The picture seen through a disc with a soft edge. Outside it, colours stay as they are but are invisible. */
 export function withDisc(image: RgbImage): RgbImage {
   const { width, height } = image;
   const alpha = Uint8Array.from({ length: width * height }, (_, i) => {
@@ -52,10 +52,10 @@ export function withDisc(image: RgbImage): RgbImage {
   return { ...image, alpha };
 }
 
-/** A picture with the grain of film, most of it the same in all channels, the same every time. */
+/** A picture with film grain, mostly the same in all channels, and the same every time. */
 export function grained(image: RgbImage): RgbImage {
   const next = integerStream('grain');
-  // The sum of four even numbers is nearly Gaussian, of variance 1 / 3.
+  // The sum of four uniform numbers is nearly Gaussian, with variance 1 / 3.
   const gaussian = () => Array.from({ length: 4 }, () => (next() >>> 0) / 2 ** 32).reduce((a, b) => a + b, -2) * 1.73;
   const grey = Float64Array.from({ length: image.width * image.height }, gaussian);
   const data = image.data.map((value, i) =>
@@ -64,7 +64,7 @@ export function grained(image: RgbImage): RgbImage {
   return { ...image, data };
 }
 
-/** An image as a sharp pipeline, to be written in any format. */
+/** An image as a sharp pipeline, ready to write in any format. */
 export function toSharp(image: RgbImage): Sharp {
   const { width, height, data, alpha } = image;
   return sharp(alpha ? toRgba(image) : data, { raw: { width, height, channels: alpha ? 4 : 3 } });

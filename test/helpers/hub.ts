@@ -1,32 +1,32 @@
-/** A server on this machine that answers as the Hugging Face Hub does, as far as models are fetched from it. */
+/** A server on this machine that imitates the Hugging Face Hub, as far as fetching models needs it. */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 export interface Hub {
-  /** For HF_ENDPOINT. */
+  /** Value for HF_ENDPOINT. */
   readonly endpoint: string;
-  /** Paths asked for, and from which byte where that was said. */
+  /** Requested paths, with the first byte where the request gave one. */
   readonly requests: string[];
 }
 
 export const HUB_COMMIT = 'c0ffee'.padEnd(40, '0');
 
 export interface HubOptions {
-  /** Breaks the connection after so many bytes of a file, as often as it is asked for. */
+  /** Breaks the connection after this many bytes of a file, at every request for it. */
   readonly cutAfter?: number;
   /** Sends this instead of a file. */
   readonly instead?: (path: string) => Buffer | undefined;
-  /** Answers this instead of what it has to say of the repository's present commit. */
+  /** Answers this instead of the data about the repository's current commit. */
   readonly revision?: unknown;
   /** Answers this instead of the list of files. */
   readonly tree?: unknown;
 }
 
 /**
- * Serves one repository until the test is over.
- * @param large paths that are stored as Git LFS does, known by their SHA-256
+ * Serves one repository until the test ends.
+ * @param large paths stored as Git LFS stores them, identified by their SHA-256
  */
 export async function openHub(
   id: string,
@@ -61,7 +61,7 @@ export async function openHub(
       return;
     }
     const resolve = `/${id}/resolve/${HUB_COMMIT}/`;
-    // The Hub sends large files from another place.
+    // The Hub serves large files from another place.
     if (url.startsWith(resolve) && large.includes(url.slice(resolve.length))) {
       response.writeHead(302, { location: `/storage/${url.slice(resolve.length)}` }).end();
       return;
@@ -74,7 +74,7 @@ export async function openHub(
   return { endpoint, requests };
 }
 
-/** Opens a server on this machine until the test is over. @returns its address */
+/** Opens a server on this machine until the test ends. @returns its address */
 export async function openServer(answer: RequestListener): Promise<string> {
   const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -85,7 +85,7 @@ export async function openServer(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Milliseconds: what has come is lost to a client that has not read it when the connection breaks. */
+/** Milliseconds. A client loses data that it has not read when the connection breaks. */
 const TIME_TO_READ = 300;
 
 function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, cutAfter?: number): void {

@@ -1,4 +1,4 @@
-/** Models of tests' own: copies of a shipped one whose files can be changed. */
+/** Models for single tests: copies of a shipped one whose files can be changed. */
 import { createHash } from 'node:crypto';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { temporaryDirectory } from './fixtures.js';
 
 const PILOT = (await loadModelInfo('pilot')).directory;
 
-/** A copy of the shipped model `pilot`, removed when the test is over. */
+/** A copy of the shipped model `pilot`, removed when the test ends. */
 export function copyOfPilot(): Promise<string> {
   return copyOf('pilot');
 }
@@ -33,7 +33,7 @@ export async function edit(
   await writeFile(path, JSON.stringify(json));
 }
 
-/** The smallest network there is, with the profile of `pilot`: it codes any picture, to nothing much, in a moment. */
+/** The smallest network there is, with the profile of `pilot`. It codes any picture in a moment, though badly. */
 export async function tinyModel(change: (tensors: Tensors) => void = () => {}): Promise<string> {
   const directory = join(await temporaryDirectory(), 'tiny');
   await cp('fixtures/reference/unet-tiny', directory, { recursive: true });
@@ -44,7 +44,7 @@ export async function tinyModel(change: (tensors: Tensors) => void = () => {}): 
   return directory;
 }
 
-/** Gives a copy weights for a band: its own, times a factor. */
+/** Adds weights for a band to a copy: its own, times a factor. */
 export async function addBand(directory: string, band: Band, factor: number): Promise<void> {
   const tensors = readSafetensors(await readFile(join(directory, WEIGHTS_FILE)));
   for (const { data } of tensors.values()) data.set(data.map((x) => factor * x));

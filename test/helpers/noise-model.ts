@@ -1,7 +1,7 @@
 /**
- * A model without a network, of exact arithmetic, that is good at pictures of one kind: noise that it knows up to an error of Gaussian
- * samples. Nothing else comes near it there, so that these pictures are always sent by steps. What it makes of files is the same on
- * every machine.
+ * A model without a network, in exact arithmetic, that is good at one kind of picture: noise that it knows except for a Gaussian error
+ * in each sample. No other method comes near it there, so these pictures are always sent as steps. Its files and pictures are the same
+ * on every machine.
  */
 import type { CodecModel } from '../../src/codec/model.js';
 import { integerStream } from '../../src/common/random.js';
@@ -11,7 +11,7 @@ import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 import { openBlurModel } from './blur-model.js';
 
 const schedule = createSchedule(paperSchedule);
-/** Of the pictures from what the model knows of them, in grey levels. */
+/** Standard deviation of the pictures from what the model knows of them, in grey levels. */
 const DEVIATION = 40;
 
 /** What the model knows of a sample: 48..207, in grey levels. */
@@ -20,7 +20,7 @@ function knownLevel(x: number, y: number, channel: number): number {
   return 48 + (((hash ^ (hash >>> 15)) >>> 8) % 160);
 }
 
-/** The expectation of x_0 given x_t, exact for these pictures but for their limits. */
+/** The expectation of x_0 given x_t, exact for these pictures except for clipping. */
 const denoiser: Denoiser = {
   parallelism: 1,
   precision: 'fp32',
@@ -42,10 +42,10 @@ export async function openNoiseModel(): Promise<CodecModel> {
   return { ...(await openBlurModel()), id: 'a5'.repeat(32), denoiser };
 }
 
-/** A picture that the model is good at, the same every time. */
+/** A picture that the model codes well, the same every time. */
 export function noiseImage(width: number, height: number): RgbImage {
   const next = integerStream(`noise ${width}x${height}`);
-  // The sum of twelve even numbers is nearly Gaussian, of variance 1.
+  // The sum of twelve uniform numbers is nearly Gaussian, with variance 1.
   const gaussian = () => Array.from({ length: 12 }, () => (next() >>> 0) / 2 ** 32).reduce((a, b) => a + b, -6);
   const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
     const pixel = Math.floor(i / 3);

@@ -1,7 +1,7 @@
 /**
- * Two test files run at a time, on the two cores that there are: to tests and to the processes that they start the machine has one, so
- * that engines that are not told how many threads to have take one, and do not fight for the other. (Four threads on two cores
- * cost training a tiny network five times the CPU time, since those that wait spin.) Tests of threads say how many they want.
+ * Two test files run at a time, on the two available cores. Tests and the processes that they start are shown a machine with one core. So
+ * engines that are not told a number of threads use one, and do not compete for the other core. (With four threads on two cores,
+ * training a tiny network took five times the CPU time, because waiting threads spin.) Tests of threads state how many they want.
  */
 
 import { syncBuiltinESMExports } from 'node:module';

@@ -1,14 +1,14 @@
-/** Serves a page with answers of a test's own. */
+/** Serves a page, with answers that a test provides. */
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { directoryFiles, modelFiles, type PageFile } from '../../src/node/page.js';
 
-/** Nothing but the page's own files; what WebAssembly and pictures need is allowed. */
+/** Allows only the page's own files, and what WebAssembly and pictures need. */
 const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:";
 
-/** A page of this project that Vite builds, with models, as its files. @param directory to build into */
+/** Builds a page of this project with Vite, adds models, and returns its files. @param directory to build into */
 export async function buildWithModels(
   root: URL,
   directory: string,
@@ -28,7 +28,7 @@ export async function buildWithModels(
 export interface TestServer {
   /** With a slash at the end. */
   readonly origin: string;
-  /** Answers requests for a path of its own, such as `slow.ddc`. */
+  /** Answers requests for one path, such as `slow.ddc`, with this listener. */
   answer(path: string, listener: RequestListener): void;
   close(): Promise<void>;
 }

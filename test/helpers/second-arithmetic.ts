@@ -1,6 +1,6 @@
-/** Numbers that several sections of docs/FORMAT.md need, for the second decoder: written from the page alone. */
+/** Number routines for the second decoder that several sections of docs/FORMAT.md need; written from that page alone. */
 
-/** Section 1: an unsigned LEB128 number, and where it ends; undefined where the bytes end before. */
+/** Section 1: an unsigned LEB128 number and its end; undefined where the bytes end too early. */
 export function leb128(bytes: Uint8Array, start: number): { value: number; end: number } | undefined {
   let value = 0;
   for (let at = start; at < bytes.length; at++) {
@@ -10,7 +10,7 @@ export function leb128(bytes: Uint8Array, start: number): { value: number; end: 
   return undefined;
 }
 
-/** Section 3: Tyche-i but for one word, as the package seedrandom 3.0.5 has it. */
+/** Section 3: Tyche-i with one word changed, as in the package seedrandom 3.0.5. */
 export function stream(name: string): () => number {
   let [a, b, c, d] = [0, 0, 0x9e3779b9 | 0, 1367130551];
   const rotate = (word: number, by: number) => (word << by) | (word >>> (32 - by));
@@ -53,7 +53,7 @@ export interface Share {
 
 export type RangeDecoder = ReturnType<typeof rangeDecoder>;
 
-/** Section 8: range coder, run for missing bytes that are all zeros and all ones: a symbol is certain if it is the same for both. */
+/** Section 8: the range coder, run with missing bytes as all zeros and as all ones. A symbol is certain if both agree. */
 export function rangeDecoder(code: Uint8Array, length: number) {
   let at = 0;
   const cut = code.length < length;
@@ -70,7 +70,7 @@ export function rangeDecoder(code: Uint8Array, length: number) {
   };
   for (let i = 0; i < 5; i++) shift();
   return {
-    /** @param find the share in which a place is */
+    /** @param find returns the share that contains a place */
     read(find: (place: number) => Share): number | undefined {
       const unit = range / 2n ** 22n;
       const place = (value: bigint) => Number(value / unit);

@@ -1,7 +1,7 @@
 /**
- * A second decoder of .ddc files, written from docs/FORMAT.md alone: it shares no code with src/codec, only the network. It is as
- * plain as the specification, and slow: a transform is a double loop. Where it and src/codec differ, one of them, or
- * the page, is wrong.
+ * A second decoder of .ddc files, written from docs/FORMAT.md alone. It shares no code with src/codec, only the network. It is as
+ * plain as the specification, and slow: a transform is a double loop. Where it differs from src/codec, one of the two or
+ * the page is wrong.
  */
 
 import type { NoisePredictor } from '../../src/model/network.js';
@@ -10,7 +10,7 @@ import { leb128, powerOfTwo, rangeDecoder, stream } from './second-arithmetic.js
 import { secondDrawing } from './second-drawing.js';
 import { type SecondTailContext, secondTail } from './second-tail.js';
 
-/** A model as section 7 has it: the contents of its codec.json, and its network. */
+/** A model as in section 7: the contents of its codec.json, and its network. */
 export interface SecondModel {
   readonly schedule: { readonly timesteps: number; readonly betaStart: number; readonly betaEnd: number };
   readonly tiling: Tiling;
@@ -24,17 +24,17 @@ export interface SecondModel {
   readonly stride: NoisePredictor['stride'];
   /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
   eps(window: Float32Array, height: number, width: number, timestep: number): Promise<Float32Array>;
-  /** Where the model has an update. */
+  /** Present where the model has an update. */
   readonly update?: SecondUpdate;
 }
 
-/** Its two networks. */
+/** The two networks of an update. */
 export interface SecondUpdate {
-  /** Channels that are kept. */
+  /** Number of channels that are kept. */
   readonly channels: number;
-  /** What is kept of a window, [height, width, channels]. */
+  /** The kept features of a window, [height, width, channels]. */
   keep(window: Float32Array, height: number, width: number, timestep: number): Promise<Float32Array>;
-  /** o for a picture [height, width] of what is kept, 9 channels that are observed, and two levels. */
+  /** o for a picture [height, width], from its kept features, 9 observed channels, and two levels. */
   move(
     kept: Float32Array,
     observed: Float32Array,
@@ -48,19 +48,19 @@ export interface SecondResult {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
-  /** Opacity of each pixel, where the file has it and all of it. */
+  /** Opacity of each pixel, where the file has all of it. */
   readonly alpha?: Uint8Array;
-  /** Hex, of the model that the file asks for. */
+  /** Hexadecimal id of the model that the file asks for. */
   readonly modelId: string;
   /** t after each whole step. */
   readonly timesteps: number[];
   /** For each sample, whether the tail makes it certain. */
   readonly known: boolean[];
-  /** The picture is whole and has its CRC. */
+  /** The picture is whole and matches its CRC. */
   readonly lossless: boolean;
 }
 
-/** Decodes what is there of a file. */
+/** Decodes whatever is present of a file. */
 export async function secondDecode(file: Uint8Array, given: SecondModel): Promise<SecondResult> {
   const header = readHeader(file);
   const model = halvedFrom(given, [6, 8, 8, 10][header.detail]);
@@ -71,7 +71,7 @@ export async function secondDecode(file: Uint8Array, given: SecondModel): Promis
   const plan = makePlan(header, model, snr);
   const written = plan.slice(0, header.stepCount ?? plan.length);
   const plane = header.alpha ? alphaPlane(file.subarray(header.length), header) : undefined;
-  // Nothing follows a plane that is cut off.
+  // Nothing follows a truncated plane.
   const planeEnd = header.alpha ? (plane?.end ?? file.length) : 0;
   const bit = bitReader(file.subarray(header.length + planeEnd));
 
@@ -189,7 +189,7 @@ function readHeader(file: Uint8Array) {
   };
 }
 
-/** Section 1, alpha plane. @returns it and where it ends; undefined where that is not there */
+/** Section 1, alpha plane. @returns the plane and its end; undefined where it is not all there */
 function alphaPlane(section: Uint8Array, { width, height, checksums }: ReturnType<typeof readHeader>) {
   const field = leb128(section, 0);
   if (!field) return undefined;
@@ -225,11 +225,11 @@ function bitReader(payload: Uint8Array) {
       }
       return value;
     },
-    /** The next bits, which are left to be read. */
+    /** The next bits, without consuming them. */
     ahead(count: number): number[] {
       return Array.from({ length: count }, (_, i) => (payload[(position + i) >> 3] >> (7 - ((position + i) & 7))) & 1);
     },
-    /** What comes after the byte that was read last. */
+    /** Everything after the last byte read. */
     rest: () => payload.subarray(Math.ceil(position / 8)),
   };
 }
@@ -244,7 +244,7 @@ function drawSigns(next: () => number, count: number): number[] {
   return signs;
 }
 
-/** Entry (i, j) of the Walsh-Hadamard matrix: the parity of the bits that i and j have in common. */
+/** Entry (i, j) of the Walsh-Hadamard matrix: the parity of the bits common to i and j. */
 function hadamard(i: number, j: number): number {
   let common = i & j;
   let sign = 1;
@@ -290,7 +290,7 @@ interface Step {
   readonly L: number;
 }
 
-/** Sections 4 and 5: z of a step, from its blocks' paths. */
+/** Sections 4 and 5: z of a step, from the paths of its blocks. */
 function stepNoise(name: string, { B, L }: Step, nu: number, D: number, read: (bits: number) => number): Float32Array {
   const next = stream(name);
   const signs = drawSigns(next, D);
@@ -340,7 +340,7 @@ function jump(x: Float32Array, xhat0: Float32Array, z: Float32Array, abarT: numb
   return x.map((value, i) => ofX0 * xhat0[i] + ofX * value + sigma * z[i]);
 }
 
-/** Makes xhat0 of a picture x_t. */
+/** Computes xhat0 from a picture x_t. */
 type Estimate = (
   x: Float32Array,
   width: number,
@@ -352,7 +352,7 @@ type Estimate = (
 
 const clipped = (values: Float32Array) => values.map((value) => Math.min(1, Math.max(-1, value)));
 
-/** With F of section 5 in the place of halfFrom. */
+/** The model with F of section 5 instead of halfFrom. */
 const halvedFrom = (model: SecondModel, n: number): SecondModel => {
   const { pyramid } = model;
   if (!pyramid) return model;
@@ -363,7 +363,7 @@ const halvedFrom = (model: SecondModel, n: number): SecondModel => {
 const sharesOf = ({ halfFrom, shares }: NonNullable<SecondModel['pyramid']>) =>
   shares ?? { timesteps: [Math.ceil(halfFrom / 4)], parts: [[0, 200, 150, 300]] };
 
-/** xhat0, of a smaller picture where the model's pyramid says so. */
+/** xhat0, computed on a smaller picture where the model's pyramid says so. */
 const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
   const { halfFrom, leastSide } = model.pyramid ?? { halfFrom: 0, leastSide: Number.POSITIVE_INFINITY };
   const { timesteps, parts } = sharesOf(model.pyramid ?? { halfFrom, leastSide });
@@ -415,9 +415,9 @@ const estimateScaled: Estimate = async (x, width, height, t, abar, model) => {
   }
 };
 
-/** An evaluation of the network, as section 5 keeps it, at the size at which it was asked. */
+/** An evaluation of the network, as section 5 keeps it, at the size at which the network ran. */
 interface Asked {
-  /** From the picture's own on; the last is that of m. */
+  /** Starts with the picture's own size; the last is the size of m. */
   readonly sizes: (readonly [number, number])[];
   readonly a: Float32Array;
   readonly sigma: number;
@@ -468,7 +468,7 @@ const movedTo = async (
   for (const [w, h] of sizes.slice(0, -1)) b = means(b, w, h);
   const tau = (4 ** (sizes.length - 1) * abar[s]) / (1 - abar[s]);
   const [width, height] = sizes[sizes.length - 1];
-  // Continued by four pixels on all sides; what is made of those is left out.
+  // Extended by four pixels on all sides. The results for those pixels are dropped.
   const at = (i: number, length: number) => reflect(i - 4, length);
   const [columns, rows] = [width + 8, height + 8];
   const pixels = Array.from(
@@ -560,7 +560,7 @@ function reflect(i: number, length: number): number {
   return i < length ? i : reflect(2 * (length - 1) - i, length);
 }
 
-/** What a network makes of windows, put together. @param channels of what it makes */
+/** Results of a network on windows, put together. @param channels of its output */
 async function overWindows(
   x: Float32Array,
   width: number,

@@ -1,18 +1,18 @@
 /**
- * Drawings at the end of a .ddc file, and its alpha plane, for the second decoder: written from docs/FORMAT.md section 9 alone, and as plain as the page.
- * It shares no code with src/codec.
+ * Drawings at the end of a .ddc file, and its alpha plane, for the second decoder. Written from docs/FORMAT.md section 9 alone, and as
+ * plain as that page. It shares no code with src/codec.
  */
 import { powerOfTwo, type RangeDecoder } from './second-arithmetic.js';
 
 export interface SecondDrawing {
   readonly width: number;
   readonly height: number;
-  /** R, G and B, or one. */
+  /** 3 for R, G and B; or 1. */
   readonly channels: 1 | 3;
   readonly palette: boolean;
   /** New colours are sent evenly. */
   readonly even: boolean;
-  /** 2 q + 1, 1 for the exact picture. */
+  /** 2 q + 1; 1 for the exact picture. */
   readonly delta: number;
   /** Field f. */
   readonly filled: number;
@@ -31,7 +31,7 @@ interface Pass {
   readonly rows: number;
 }
 
-/** Decodes what is there of a drawing: bytes of the picture, and which of them are certain. */
+/** Decodes whatever is present of a drawing: bytes of the picture, and which of them are certain. */
 export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { data: number[]; known: boolean[] } {
   const { width, height, channels, palette, even, delta, filled, blank } = drawing;
   const q = (delta - 1) / 2;
@@ -59,7 +59,7 @@ export function secondDrawing(code: RangeDecoder, drawing: SecondDrawing): { dat
     return toColour(samples);
   };
 
-  /** Undefined as soon as a decision is not certain. */
+  /** Undefined once a decision is not certain. */
   const otherPixel = (x: number, y: number, { scale, u, v }: Pass): number | undefined => {
     const beside = (us: number, vs: number) => colourAt(x + us * u[0] + vs * v[0], y + us * u[1] + vs * v[1]);
     const n0 = beside(-1, 0);
@@ -246,7 +246,7 @@ const LOGIT = Array.from({ length: 4096 }, (_, j) => {
   return Math.max(0, largest) / 256 - 12;
 });
 
-/** Decisions whose probability is mixed of five contexts. */
+/** Decisions whose probability is a mixture of five contexts. */
 function makeDecisions(code: RangeDecoder, width: number, height: number) {
   let k = 12;
   while (k < 20 && 2 ** k < 16 * width * height) k++;
@@ -272,7 +272,7 @@ function makeDecisions(code: RangeDecoder, width: number, height: number) {
       if (bit !== undefined) made.push({ w, s, slots, P, bit });
       return bit;
     },
-    /** After a whole pixel. */
+    /** Call this after each whole pixel. */
     learn(): void {
       for (const { w, s, slots, P, bit } of made) {
         const e = 0.015 * (bit - P);

@@ -1,5 +1,5 @@
 /**
- * The tail of a .ddc file, for the second decoder: written from docs/FORMAT.md section 8 alone, and as plain as the page.
+ * The tail of a .ddc file, for the second decoder. Written from docs/FORMAT.md section 8 alone, and as plain as that page.
  * It shares no code with src/codec.
  */
 import {
@@ -13,7 +13,7 @@ import {
 } from './second-arithmetic.js';
 import { secondDrawing } from './second-drawing.js';
 
-/** What the tail's decoder is told: the picture at the end of the steps, and the covariances that the model has. */
+/** Input of the tail's decoder: the picture at the end of the steps, and the model's covariances. */
 export interface SecondTailContext {
   readonly width: number;
   readonly height: number;
@@ -21,11 +21,11 @@ export interface SecondTailContext {
   /** Timestep and estimate at the end of the last step; D values in [-1, 1]. */
   readonly t: number;
   readonly xhat0: Float32Array;
-  /** Of each pixel, where the file has it. */
+  /** Opacity of each pixel, where the file has it. */
   readonly alpha?: readonly number[] | undefined;
   /** The picture of the bare header: D bytes. */
   readonly blank: readonly number[];
-  /** Of codec.json: 90 covariances for each of some timesteps. */
+  /** From codec.json: 90 covariances for each of some timesteps. */
   readonly residuals?:
     | { readonly timesteps: readonly number[]; readonly covariances: readonly (readonly number[])[] }
     | undefined;
@@ -36,11 +36,11 @@ export interface SecondTail {
   readonly data: number[];
   /** For each sample, whether it is certain. */
   readonly known: boolean[];
-  /** All samples are known and the picture has the file's CRC. */
+  /** All samples are known, and the picture matches the file's CRC. */
   readonly lossless: boolean;
 }
 
-/** Decodes what is there of a tail; undefined where not even its own header is whole. */
+/** Decodes whatever is present of a tail; undefined where not even its own header is complete. */
 export function secondTail(bytes: Uint8Array, context: SecondTailContext): SecondTail | undefined {
   const header = readTailHeader(bytes);
   if (!header) return undefined;
@@ -205,7 +205,7 @@ function sampleShares(middle: number, variance: number, delta: number): (place: 
 
 const limit = (sample: number) => Math.min(255, Math.max(0, sample));
 
-/** The model's table whose timestep is nearest by ratio; independent samples for a model without. */
+/** The model's table with the nearest timestep, by ratio. A model without tables has independent samples. */
 function modelCovariances(residuals: SecondTailContext['residuals'], t: number): readonly number[] {
   if (!residuals) return Array.from({ length: 90 }, (_, i) => ([0, 3, 5].includes(i) ? 4096 : 0));
   const ratios = residuals.timesteps.map((timestep) => Math.max(t / timestep, timestep / t));

@@ -1,11 +1,11 @@
-/** What small runs of `train` are of: the smallest network there is, as a model `tiny`, and six pictures of 16x16 and a little more. */
+/** Material for small runs of `train`: the smallest network there is, as a model `tiny`, and six pictures of 16x16 or slightly larger. */
 import { cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { syntheticImage, toSharp } from './fixtures.js';
 import { edit } from './model-copy.js';
 
-/** @param about what `tiny` says for people @returns a new directory, to be removed, with `tiny` and `pictures` in it */
+/** @param about notes for people in `tiny` @returns a new directory with `tiny` and `pictures` in it, which the caller removes */
 export async function trainingDirectory(name: string, about: object): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), `ddpm-codec-${name}-`));
   await cp('fixtures/reference/unet-tiny', join(directory, 'tiny'), { recursive: true });

@@ -1,4 +1,4 @@
-/** Pictures in other colours than sRGB, and with other samples than of 8 or 16 bits. */
+/** Pictures in colour spaces other than sRGB, and with samples other than 8 or 16 bits. */
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -48,7 +48,7 @@ function expectNear(actual: ArrayLike<number>, expected: readonly number[]): voi
   expect(Math.max(...differences), `${[...Array.from(actual)]} for ${expected}`).toBeLessThanOrEqual(1);
 }
 
-/** The chunks, then GREYS and COLOURS as Chromium 156 puts them into a canvas of sRGB. */
+/** The chunks, then GREYS and COLOURS as Chromium 156 draws them into an sRGB canvas. */
 const AS_CHROMIUM: Readonly<Record<string, readonly [Buffer[], number[] | undefined, number[] | undefined]>> = {
   'gAMA 1': [
     [gamma(100_000)],
@@ -154,7 +154,7 @@ describe('colours of PNG without a profile are those that a browser shows', () =
     await expect(read(png)).rejects.toMatchObject({ code: 'image', message: expect.stringMatching(message) });
   });
 
-  /** As the files g03 to g25 of PngSuite are: one picture, stored with six gammas. */
+  /** Like the files g03 to g25 of PngSuite: one picture, stored with six gammas. */
   it('one picture stored with any gamma looks alike', async () => {
     const image = syntheticImage(32, 32);
     const mean = (data: Uint8Array) => data.reduce((sum, value) => sum + value) / data.length;
@@ -168,14 +168,14 @@ describe('colours of PNG without a profile are those that a browser shows', () =
         { raw: { width: 32, height: 32, channels: 3 } },
       );
       const files = [await sixteen.toColourspace('rgb16').png().toBuffer()];
-      // With eight bits the darkest colours are one beyond.
+      // Beyond a value of 1, eight bits merge the darkest colours into one.
       if (value <= 1) files.push(await eight.png().toBuffer());
       for (const file of files) expect(Math.abs(mean(await read(withChunks(file, chunks))) - expected)).toBeLessThan(2);
     }
   });
 });
 
-/** Of an sRGB sample. */
+/** Linear value of an sRGB sample. */
 function linear(sample: number): number {
   return sample <= 0.04045 ? sample / 12.92 : ((sample + 0.055) / 1.055) ** 2.4;
 }
@@ -222,7 +222,7 @@ describe('samples', () => {
   });
 });
 
-/** A grey TIFF of one row, of a format as the tag SampleFormat numbers them. */
+/** A one-row grey TIFF whose sample format is given by its SampleFormat tag number. */
 function greyTiff(
   values: Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array,
   format: number,

@@ -1,4 +1,4 @@
-/** Parts of pictures are the pixels that they are of. */
+/** Crops have the pixels of the part that they show. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { crop, cutMiddle, middleOf } from '../../src/image/crop.js';

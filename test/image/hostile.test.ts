@@ -1,4 +1,4 @@
-/** Picture files with changed bytes: a picture or a CodecError, in a bounded time and memory. */
+/** Picture files with changed bytes: each gives a picture or a CodecError, in bounded time and memory. */
 import { describe, expect, test } from 'vitest';
 import { CodecError } from '../../src/common/errors.js';
 import { integerStream } from '../../src/common/random.js';
@@ -9,7 +9,7 @@ const FORMATS = ['png', 'jpeg', 'webp', 'tiff', 'gif', 'avif'] as const;
 const FILES = 60;
 const picture = withDisc(syntheticImage(48, 40));
 
-/** Changes a few bytes, more often near the beginning, where sizes and offsets are; cuts, repeats, or puts in large numbers. */
+/** Changes a few bytes, more often near the beginning, where sizes and offsets are. Or truncates, repeats, or inserts large numbers. */
 function mutated(original: Buffer, seed: string): Buffer {
   const next = integerStream(seed);
   const below = (most: number) => (next() >>> 0) % most;

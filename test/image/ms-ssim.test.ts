@@ -1,8 +1,8 @@
 /**
- * The golden values are those of another program: a transcription of pytorch_msssim's `ms_ssim` to PyTorch 1.13 in
- * double precision, with the window as one 11 x 11 convolution (`F.conv2d`, no padding), the five moments of the
- * definition and `F.avg_pool2d(x, 2, padding=[h % 2, w % 2])`, given the bytes of the pictures below. Those of `ssim` are
- * of the definition in NumPy 2.4: moments by `scipy.ndimage.correlate` with the 11 x 11 window, five pixels cut off all around.
+ * The golden values come from another program, given the bytes of the pictures below. It is a transcription of pytorch_msssim's
+ * `ms_ssim` to PyTorch 1.13 in double precision, with the window as one 11 x 11 convolution (`F.conv2d`, no padding), the five
+ * moments of the definition and `F.avg_pool2d(x, 2, padding=[h % 2, w % 2])`. Values of `ssim` come from the definition in
+ * NumPy 2.4: moments by `scipy.ndimage.correlate` with the 11 x 11 window, five pixels cut off all around.
  */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -16,7 +16,7 @@ async function read(bytes: Uint8Array, background?: string): Promise<RgbImage> {
   return readImage(path, background === undefined ? {} : { background });
 }
 
-/** An image of one colour, 16 bits a channel. */
+/** A single-coloured image with 16 bits per channel. */
 function sixteenBits(values: readonly number[], width = 4, height = 3): Sharp {
   const samples = Uint16Array.from({ length: width * height * values.length }, (_, i) => values[i % values.length]);
   return sharp(samples, { raw: { width, height, channels: values.length as 1 | 3 | 4 } });
@@ -179,7 +179,7 @@ describe('alpha', () => {
 });
 
 describe('refusals', () => {
-  /** Brackets without words, or with words of sharp's instead of the decoder's. */
+  /** Brackets without words, or with sharp's words instead of the decoder's. */
   const SAYS_NOTHING = /\(\W*\)|\(\(|:\s*\)|failOn|corrupt header/;
   const oneLine = (code: string, message: RegExp) =>
     expect.objectContaining({ code, message: expect.stringMatching(message) });
@@ -253,7 +253,7 @@ describe('refusals', () => {
   });
 });
 
-/** The EXIF standard's orientations: where the pixel at (x, y) of the upright picture is in one of width w, height h. */
+/** The EXIF standard's orientations: where an upright picture's pixel (x, y) lies in a stored picture of width w and height h. */
 const SOURCE: Record<number, (x: number, y: number, w: number, h: number) => readonly [number, number]> = {
   1: (x, y) => [x, y],
   2: (x, y, w) => [w - 1 - x, y],

@@ -1,5 +1,5 @@
 /**
- * The golden values are those of the original: `ssimulacra2` 2.1 built from github.com/cloudinary/ssimulacra2 (commit 81feacf) with
+ * The golden values come from the original: `ssimulacra2` 2.1 built from github.com/cloudinary/ssimulacra2 (commit 81feacf) with
  * GCC 12 and AVX2, given PNG files of the pictures below.
  */
 import { beforeAll, expect, it } from 'vitest';
@@ -15,11 +15,11 @@ const mapped = (image: RgbImage, change: (value: number, index: number) => numbe
   data: image.data.map((value, i) => clip(change(value, i))),
 });
 
-/** Adds or takes away so many grey levels, in a pattern without order. */
+/** Adds or subtracts this many grey levels, in a random pattern. */
 const noisy = (image: RgbImage, amplitude: number): RgbImage =>
   mapped(image, (value, i) => value + (((i * i * 7 + i * 13) >> 4) % 2 === 0 ? amplitude : -amplitude));
 
-/** Means over so many pixels on either side. */
+/** Means over this many pixels on either side. */
 const blurred = (image: RgbImage, radius: number): RgbImage => {
   const { width, height, data } = image;
   return mapped(image, (_, i) => {
@@ -35,7 +35,7 @@ const blurred = (image: RgbImage, radius: number): RgbImage => {
   });
 };
 
-/** As JPEG does it: cosines of 8 x 8 pixels, rounded to multiples of a step that grows with frequency. */
+/** Like JPEG: cosines of 8 x 8 pixels, rounded to multiples of a step that grows with frequency. */
 const transformCoded = (image: RgbImage, step: number): RgbImage => {
   const { width, height, data } = image;
   const out = new Uint8Array(data.length);

@@ -1,4 +1,4 @@
-/** Bands of noise: which network is asked at which timestep, by everything that asks one. */
+/** Noise bands: which network runs at which timestep, for everything that runs one. */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -26,7 +26,7 @@ const BAND = { least: 4, most: 60 };
 const SIDE = 8;
 
 let engine: Engine;
-/** Of other weights outside the band and in it, and both together. */
+/** Networks with different weights outside and inside the band, and one that has both. */
 let outside: UNet;
 let inside: UNet;
 let banded: UNet;
@@ -98,7 +98,7 @@ describe('the network of the band is asked inside it, and only there', () => {
     const within = await walk(inside, above, 60, 3);
     const below = await walk(outside, within, 3, 0);
     const noises = [62, 60, 3].map((from) => gaussians(integerStream(`${from}`)));
-    // The noise of each part, one after another.
+    // The noise of the parts, one after another.
     const lengths = [2, 57, 3].map((steps) => steps * states[0].length);
     let drawn = 0;
     const noise = () => {
@@ -136,16 +136,16 @@ describe('the network of the band is asked inside it, and only there', () => {
     const pixels = Uint8Array.from({ length: 8 * SIDE * SIDE * 3 }, (_, i) => (i * 37) % 256);
     const lossOf = async (network: UNet) => {
       const trainer = await createUpdateTrainer(engine, modelOf(network), options);
-      // Before the first step an update does nothing.
+      // Before its first step, an update does nothing.
       await trainer.step(pixels);
       const { loss } = await trainer.step(pixels);
       await trainer.dispose();
       return loss;
     };
-    // Timesteps are drawn uniformly in log snr, so some of eight are in the band and some are not.
+    // Timesteps are drawn uniformly in log snr, so some of the eight are in the band and some are not.
     const losses = [await lossOf(outside), await lossOf(inside), await lossOf(banded)];
     expect(new Set(losses).size).toBe(3);
-    // Of the same weights inside and outside: each example's is in its place.
+    // The same weights inside and outside: each example's result must be in its place.
     const alike = { ...outside, bands: [{ ...BAND, load: async () => ({ ...outside }) }] };
     expect(await lossOf(alike)).toBe(losses[0]);
   });
@@ -158,7 +158,7 @@ describe('the network of the band is asked inside it, and only there', () => {
 });
 
 test('the rate of a band is half the squared error, integrated over snr', async () => {
-  // Whose every value is off by the standard deviation of the noise in y_t, and so by 1 / 2 nats for each e-fold of snr.
+  // Each of its values is off by the standard deviation of the noise in y_t, which gives 1 / 2 nats for each e-fold of snr.
   const denoiser = {
     ...{ parallelism: 1, precision: 'fp32' as const, dispose: async () => {} },
     predictX0: async ({ xt, t }: { xt: Float32Array; t: number }) => {
@@ -191,7 +191,7 @@ describe('a model', () => {
 
   test('loads the weights when a chain comes to their band, and is needed to decode what it made', async () => {
     const directory = await copyOfPilot();
-    // Halves of its weights would send it as a drawing.
+    // With halved weights it would be sent as a drawing.
     await addBand(directory, BAND, 1);
     const model = await openModel(directory, engine);
     const image = crop(await readImage('fixtures/images/budgie.webp'), { left: 200, top: 100, width: 40, height: 32 });
@@ -199,14 +199,14 @@ describe('a model', () => {
     const { image: decoded, t } = await decode(bytes, model);
     expect(t).toBeLessThan(BAND.most);
     await rm(join(directory, 'band-4-60.safetensors'));
-    // Loaded once.
+    // The weights were loaded once.
     expect((await decode(bytes, model)).image).toEqual(decoded);
     await model.dispose();
     const other = await openModel(directory, engine);
-    // What is above the band decodes.
+    // The part above the band decodes.
     expect((await decode(bytes.subarray(0, 60), other)).t).toBeGreaterThan(BAND.most);
     await expect(decode(bytes, other)).rejects.toThrow(/cannot read band-4-60.safetensors/);
-    // Once it is there again, it is read.
+    // Once the file exists again, it is read.
     await addBand(directory, BAND, 1);
     expect((await decode(bytes, other)).image).toEqual(decoded);
     await other.dispose();

@@ -1,5 +1,5 @@
 /**
- * All terms of the bound at T = 1000 against a slow computation that goes by the paper's formulas one after the other: the
+ * Compares all terms of the bound at T = 1000 with a slow computation that follows the paper's formulas one by one: the
  * means of q and p by Eq. 7 and 11, the KL of two Gaussians, the discretised Gaussian by numerical integration (Eq. 13).
  */
 import { readFile } from 'node:fs/promises';
@@ -43,7 +43,7 @@ beforeAll(async () => {
 afterAll(() => engine.dispose());
 
 interface Variant {
-  /** Images it is computed for. */
+  /** Number of images to compute it for. */
   readonly count: number;
   readonly variance: Variance;
   readonly clip: boolean;
@@ -74,16 +74,16 @@ function integral(low: number, high: number): number {
   return (sum * h) / 3;
 }
 
-/** -log2 of the mass of a grey level's bin, the outer ones open. */
+/** -log2 of the mass of a grey level's bin. The outer bins are open. */
 function levelBits(x: number, mean: number, sigma: number): number {
   const low = x < -0.999 ? -40 : (x - 1 / 255 - mean) / sigma;
   const high = x > 0.999 ? 40 : (x + 1 / 255 - mean) / sigma;
-  // Beyond 12 there is nothing.
+  // Beyond 12 the mass is negligible.
   const mass = integral(Math.max(low, -12), Math.min(high, 12));
   return -Math.log2(mass);
 }
 
-/** Element t: mean over the images of L_{t-1}, bits/dim. */
+/** Element t: the mean over the images of L_{t-1}, in bits/dim. */
 async function direct({ count, variance, clip }: Variant, seed: string): Promise<number[]> {
   const fn = await engine.compile(model.network.fn, [[count, SIDE, SIDE, 3], [count]], model.network.constants);
   const x0 = images.slice(0, count).map(({ data }) => [...data].map((k) => (2 * k) / 255 - 1));

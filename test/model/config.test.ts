@@ -1,4 +1,4 @@
-/** `config.json` of a `UNet2DModel`: what is understood, what diffusers assumes, and what is refused by name. */
+/** `config.json` of a `UNet2DModel`: what is understood, what diffusers assumes by default, and what is refused by name. */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -13,10 +13,10 @@ import { openModel } from '../../src/node/models.js';
 const schedule = createSchedule(paperSchedule);
 const TILING: Tiling = { tile: 32, overlap: 8 };
 
-/** What a stand-in network makes of a batch of windows [N, H, W, 3]. */
+/** A stand-in network's output for a batch of windows [N, H, W, 3]. */
 type Predict = (sample: Float32Array, timestep: Float32Array, shape: Shape) => Float32Array;
 
-/** A denoiser around a plain function, and the shapes it was compiled for. */
+/** A denoiser around a plain function, with the shapes it was compiled for. */
 function fakeDenoiser(predict: Predict) {
   const shapes: Shape[] = [];
   const timesteps: number[] = [];
@@ -181,7 +181,7 @@ describe('blending', () => {
     const ask = (side: number) => denoiser.predictX0({ xt: field(side * side * 3), width: side, height: side, t: 50 });
     for (const side of [4, 8, 12, 16, 20, 24, 28]) await ask(side);
     expect([shapes.length, disposed()]).toEqual([7, 1]);
-    // The oldest but one was asked again, and so the next goes.
+    // The second oldest is used again, so the next oldest is dropped.
     await ask(8);
     await ask(32);
     await ask(8);

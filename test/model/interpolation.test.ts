@@ -41,7 +41,7 @@ describe('interpolate', () => {
       }
       errors.push(Math.max(rmse(a, mixtures[0]), rmse(b, mixtures[2])));
     }
-    // A sample of p(x_0|x_t) is about sqrt(2) as far from x_0 as xhat0, which is 2.3 grey levels off at t = 5.
+    // A sample of p(x_0|x_t) is about sqrt(2) times as far from x_0 as xhat0, which is 2.3 grey levels off at t = 5.
     expect(errors[0]).toBeLessThan(4);
     expect(errors[1]).toBeLessThan(18);
     expect(errors.toSorted((x, y) => x - y)).toEqual(errors);

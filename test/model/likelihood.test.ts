@@ -1,4 +1,4 @@
-/** The bound where it is known, and its estimate against the whole sum. */
+/** The bound where it is known, and its estimate compared with the full sum. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
@@ -11,7 +11,7 @@ import { logNormalCdf, logNormalMass } from '../../src/model/normal.js';
 import { type Parameterization, PREDICTIONS, targetCoefficients, VARIANCES } from '../../src/model/parameterization.js';
 import { createSchedule, jumpCoefficients, type Schedule } from '../../src/model/schedule.js';
 
-/** Few steps, so that all of them can be summed up. */
+/** Few steps, so that all of them can be summed. */
 const schedule = createSchedule({ betaSchedule: 'linear', timesteps: 20, betaStart: 1e-3, betaEnd: 0.5 });
 const SIDE = 4;
 const DIMS = SIDE * SIDE * 3;
@@ -126,7 +126,7 @@ test('a network that always says grey costs what the formulas say', async () => 
     modelOf((xt) => new Float32Array(xt.length)),
     { strata: 200 },
   );
-  // With beta-tilde KL_t = (snr_{t-1} - snr_t) |x_0|^2 / 2, the same whatever the noise: only the draw of t varies.
+  // With beta-tilde KL_t = (snr_{t-1} - snr_t) |x_0|^2 / 2, whatever the noise: only the draw of t varies.
   const { snr } = schedule;
   const squares = images.map(({ data }) => toUnit(data).reduce((sum, x) => sum + x * x, 0));
   const exact = squares.map((square) => (0.5 * (snr[1] - snr[20]) * square) / DIMS / Math.LN2);
@@ -156,7 +156,7 @@ test.each([...VARIANCES])('the estimate is that of the whole sum on average (var
   const predict = (_: Float32Array, t: number) => {
     const said = Array.from(exactX0, (x) => x + off(t));
     if (variance !== 'learned') return said;
-    // The upper end of the range: beta.
+    // The upper end of the range, which is beta.
     const both: number[] = [];
     for (let i = 0; i < DIMS; i += 3) both.push(...said.slice(i, i + 3), 1, 1, 1);
     return both;

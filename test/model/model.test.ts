@@ -18,7 +18,7 @@ import {
 import { syntheticImage } from '../helpers/fixtures.js';
 import { copyOfPilot, edit } from '../helpers/model-copy.js';
 
-/** Expects a CodecError('model') of one line. */
+/** Expects a one-line CodecError('model'). */
 async function expectRefusal(call: Promise<unknown>, message: RegExp, code = 'model'): Promise<void> {
   const error = await call.catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(CodecError);

@@ -1,4 +1,4 @@
-/** Multiply-adds that are foretold, beside those of the kernels that really run. */
+/** Predicted multiply-adds, compared with those of the kernels that really run. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, sizeOf } from '../../src/engine/engine.js';
@@ -22,7 +22,7 @@ const CONFIG = {
   up_block_types: ['UpBlock2D', 'AttnUpBlock2D', 'UpBlock2D'],
 };
 
-/** By the shapes that the kernels meet. */
+/** Counts multiply-adds from the shapes that the kernels receive. */
 async function counted(json: object, width: number, height: number): Promise<number> {
   const config = parseConfig(json);
   const tensors = new Map(
@@ -30,16 +30,16 @@ async function counted(json: object, width: number, height: number): Promise<num
   );
   const network = createUNet(config, tensors);
   const { kernels } = await tf.profile(async () => {
-    // Compiling evaluates once.
+    // Compiling evaluates the network once.
     await (await engine.compile(network.fn, [[1, height, width, 3], [1]], network.constants)).dispose();
     return [];
   });
   return kernels.reduce((sum, { name, inputShapes, outputShapes }) => {
     const [first, second] = inputShapes.map((shape) => shape ?? []);
     const [output] = outputShapes;
-    // Of x and a filter [height, width, in, out], each of whose columns makes one value.
+    // x and a filter [height, width, in, out]: each output value takes one column of the filter.
     if (['Conv2D', 'FusedConv2D'].includes(name)) return sum + sizeOf(output) * (sizeOf(second) / second[3]);
-    // Of a, each of whose values meets one row of b, whichever of the two is transposed.
+    // Each value of a meets one row of b, whichever of the two is transposed.
     if (['BatchMatMul', '_FusedMatMul'].includes(name)) return sum + sizeOf(first) * output[output.length - 1];
     return sum;
   }, 0);

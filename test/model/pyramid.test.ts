@@ -1,4 +1,4 @@
-/** Denoising a picture at half its size: what halving keeps, which sizes and timesteps the network is asked for. */
+/** Denoising a picture at half its size: what halving preserves, and at which sizes and timesteps the network runs. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../src/common/random.js';
@@ -28,7 +28,7 @@ const side = fc.integer({ min: 1, max: 24 });
 const image = (width: number, height: number) =>
   fc.float32Array({ minLength: width * height * 3, maxLength: width * height * 3, min: -1, max: 1, noNaN: true });
 
-/** A picture of the values of a function of place and channel. */
+/** A picture whose values are a function of place and channel. */
 const picture = (width: number, height: number, value: (x: number, y: number, c: number) => number) =>
   Float32Array.from({ length: width * height * 3 }, (_, i) =>
     value(Math.floor(i / 3) % width, Math.floor(i / 3 / width), i % 3),
@@ -65,7 +65,7 @@ describe('sizes', () => {
 
   test('a polynomial of fourth degree comes back but at the edges', () => {
     const curve = (x: number) => 0.2 - 0.3 * x + 0.1 * x ** 2 + 0.04 * x ** 3 - 0.01 * x ** 4;
-    // Means over pixels of width 1 / 8, by the antiderivative.
+    // Means over pixels of width 1 / 8, from the antiderivative.
     const integral = (x: number) => 0.2 * x - 0.15 * x ** 2 + (0.1 / 3) * x ** 3 + 0.01 * x ** 4 - 0.002 * x ** 5;
     const mean = (i: number) => 8 * (integral((i + 1) / 8) - integral(i / 8));
     expect(mean(3)).toBeCloseTo(curve(3.5 / 8), 3);
@@ -137,7 +137,7 @@ describe('detail', () => {
     expect(await measured([64], 0.1 * Math.sqrt(1.07))).toBe(1);
     expect(await measured([64], 0.1 * Math.sqrt(1.2))).toBe(2);
     expect(await measured([64], 0.1 * Math.sqrt(1.3))).toBe(3);
-    // 64 x 64 of 64 x 64 + 96 x 96 pixels: three tenths of that.
+    // The 64 x 64 picture has three tenths of the 64 x 64 + 96 x 96 pixels.
     expect(await measured([64, 96], 0.1 * Math.sqrt(1.3))).toBe(1);
     expect(await measured([31], 1)).toBeUndefined();
   });
@@ -234,7 +234,7 @@ describe('a blend with the quarter', () => {
   });
 });
 
-/** A denoiser that takes the noise for what it is: xhat0 = x_t / sqrt(abar_t); and what it was asked for. */
+/** A denoiser that ignores the noise: xhat0 = x_t / sqrt(abar_t). Records what it was asked for. */
 function recorder(predict = (xt: Float32Array, t: number) => xt.map((v) => v / Math.sqrt(schedule.alphasCumprod[t]))) {
   const asked: { width: number; height: number; t: number; xt: Float32Array }[] = [];
   const denoiser: Denoiser = {
@@ -265,7 +265,7 @@ describe('a denoiser with a pyramid', () => {
   });
 
   test('takes large shapes from the quarter, the more the larger they are', async () => {
-    // In so little noise the quarter is asked for once, and knows other large shapes than the picture itself.
+    // With so little noise, the quarter is evaluated once. Its large shapes differ from those of the picture itself.
     const t = 75;
     const blend = async (shape: (x: number, y: number) => number) => {
       const denoiser: Denoiser = {
@@ -327,12 +327,12 @@ describe('a denoiser with a pyramid', () => {
         const mean = one.xt.reduce((sum, v) => sum + v, 0) / one.xt.length;
         const variance = one.xt.reduce((sum, v) => sum + (v - mean) ** 2, 0) / one.xt.length;
         const expected = 1 - schedule.alphasCumprod[one.t];
-        // Within what a sample variance scatters, and the mirrored edge adds.
+        // Within the scatter of a sample variance, and what the mirrored edge adds.
         expect(variance / expected).toBeGreaterThan(1 - 5 * Math.sqrt(2 / one.xt.length));
         expect(variance / expected).toBeLessThan(1.08 + 5 * Math.sqrt(2 / one.xt.length));
         if (Math.min(one.width, one.height) >= 32) expect(one.t).toBeLessThan(PYRAMID.halfFrom);
       }
-      // The finest of them is the largest that is below the limit.
+      // The finest picture has the largest of these timesteps.
       expect(Math.max(...asked.map((one) => one.t))).toBe(
         Math.max(...asked.filter((o) => o.width === Math.max(...asked.map((a) => a.width))).map((o) => o.t)),
       );

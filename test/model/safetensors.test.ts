@@ -1,4 +1,4 @@
-/** The safetensors format: what is written is read, other types are converted, and no malformed file gets through. */
+/** The safetensors format: what is written is read back, other types are converted, and malformed files are refused. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CodecError } from '../../src/common/errors.js';
@@ -19,7 +19,7 @@ const tensors = fc
   )
   .map((entries) => new Map(entries));
 
-/** A file with this header and so many bytes of data. */
+/** A file with this header and this many bytes of data. */
 function file(header: unknown, dataBytes: number): Uint8Array {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
   const bytes = Buffer.alloc(8 + json.length + dataBytes);
@@ -32,7 +32,7 @@ function entry(dtype: string, shape: unknown, ...offsets: number[]) {
   return { dtype, shape, data_offsets: offsets };
 }
 
-/** A file with one tensor of these raw bytes. */
+/** A file with one tensor, given as raw bytes. */
 function single(dtype: string, shape: number[], raw: ArrayBufferView): Uint8Array {
   const bytes = file({ x: entry(dtype, shape, 0, raw.byteLength) }, raw.byteLength);
   bytes.set(new Uint8Array(raw.buffer), bytes.length - raw.byteLength);
@@ -90,7 +90,7 @@ describe('types', () => {
     ['F64', Float64Array.of(1.5, -0.1), [1.5, Math.fround(-0.1)]],
     ['I32', Int32Array.of(-7, 2 ** 24), [-7, 2 ** 24]],
     ['I64', BigInt64Array.of(-7n, 1n << 40n), [-7, 2 ** 40]],
-    // Sign, 8 bits of exponent, 7 of fraction.
+    // 1 sign bit, 8 exponent bits, 7 fraction bits.
     ['BF16', Uint16Array.of(0x3f80, 0xc049), [1, -3.140625]],
     // 1, -2, largest, smallest normal, smallest subnormal, infinity, -0.
     [

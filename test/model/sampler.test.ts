@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.dispose());
 
-/** Predicts x_0 as half of x_t; a learned variance is between the two. */
+/** Predicts x_0 as half of x_t. A learned variance lies between the two bounds. */
 const network = (channels: number) => ({
   fn: ([x]: tf.Tensor[]) => [channels === 3 ? tf.mul(x, 0.5) : tf.concat([tf.mul(x, 0.5), tf.mul(x, 0)], 3)],
   constants: [],
@@ -83,13 +83,13 @@ test.each([0, 1001, 2.5])('%s steps are refused', async (steps) => {
   await expect(sample(model, { count: 1, width: 6, height: 4, seed: 'x' })).rejects.toThrow(/multiples of 4/);
 });
 
-/** Variance of the values of made-up pictures, small enough for xhat0 not to be clipped. */
+/** Variance of the values of generated pictures, small enough that xhat0 is not clipped. */
 const DATA = 1 / 16;
 
 /** E[x_0|x_t] / x_t for independent values of N(0, DATA). */
 const slopeAt = (abar: number) => (Math.sqrt(abar) * DATA) / (abar * DATA + 1 - abar);
 
-/** The exact denoiser of such pictures. abar_t is computed in the network as exp(sum of log(1 - beta)), to second order. */
+/** The exact denoiser of such pictures. The network computes abar_t as exp(sum of log(1 - beta)), to second order. */
 function gaussianModel(variance: 'beta' | 'beta-tilde') {
   const start = paperSchedule.betaStart;
   const rise = (paperSchedule.betaEnd - start) / (schedule.timesteps - 1);
@@ -125,7 +125,7 @@ describe('with the exact denoiser of Gaussian pictures', () => {
     return Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / x.length);
   }
 
-  /** The same in theory: every step is linear, so variances follow a recursion. */
+  /** The same in theory: every step is linear, so the variances follow a recursion. */
   function expected({ steps = 1000, sampler, variance }: SamplerOptions): number {
     const { alphasCumprod } = schedule;
     const places = timestepsBetween(schedule.timesteps, to, steps, schedule.timesteps);
@@ -153,7 +153,7 @@ describe('with the exact denoiser of Gaussian pictures', () => {
     { steps: 1000 },
     { steps: 1000, variance: 'beta-tilde' },
   ])('%j draws the deviation that theory says', async (options) => {
-    // 3072 values: the estimate is good to 1.3 %, one standard deviation.
+    // 3072 values: the standard deviation of the estimate is 1.3 %.
     expect(Math.abs((await drawn(options)) / expected(options) - 1)).toBeLessThan(0.045);
   });
 

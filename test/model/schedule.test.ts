@@ -14,7 +14,7 @@ const jumps = fc
 test("abar is the product of the paper's alphas", () => {
   expect(abar.length).toBe(1001);
   expect(abar[0]).toBe(1);
-  // The sum of logarithms is another way to the product.
+  // Summing logarithms is another way to compute the product.
   let log = 0;
   for (let t = 1; t <= 1000; t++) {
     log += Math.log1p(-(1e-4 + ((t - 1) / 999) * (0.02 - 1e-4)));
@@ -25,7 +25,7 @@ test("abar is the product of the paper's alphas", () => {
 });
 
 test('abar has the recorded values', () => {
-  // From the product in decimal arithmetic of 40 digits.
+  // From the product in 40-digit decimal arithmetic.
   expect(abar[1]).toBe(1 - 1e-4);
   expect(abar[2] / 0.999780092072072).toBeCloseTo(1, 14);
   expect(abar[500] / 0.0785872428817782).toBeCloseTo(1, 12);
@@ -41,7 +41,7 @@ test.each([
     { 1: 0.999958715775178, 500: 0.4938435904406377, 999: 2.428766907034468e-6, 1000: 2.428766907034468e-9 },
   ],
 ] as const)('abar of %s has the recorded values', (betaSchedule, betaStart, betaEnd, values) => {
-  // From the product in decimal arithmetic of 40 digits.
+  // From the product in 40-digit decimal arithmetic.
   const { alphasCumprod } = createSchedule({ betaSchedule, timesteps: 1000, betaStart, betaEnd });
   for (const [t, expected] of Object.entries(values)) {
     expect(alphasCumprod[Number(t)] / expected, `t = ${t}`).toBeCloseTo(1, 10);
@@ -52,10 +52,10 @@ test('a jump has the mean and variance of q(x_s|x_t, x_0)', () => {
   fc.assert(
     fc.property(jumps, ({ t, s }) => {
       const jump = jumpCoefficients(schedule, t, s);
-      // Averaged over x_t ~ q(x_t|x_0) it is q(x_s|x_0).
+      // Averaged over x_t ~ q(x_t|x_0), it is q(x_s|x_0).
       expect(jump.x0 + jump.xt * Math.sqrt(abar[t])).toBeCloseTo(Math.sqrt(abar[s]), 12);
       expect(jump.sigma ** 2 + jump.xt ** 2 * (1 - abar[t])).toBeCloseTo(1 - abar[s], 12);
-      // Bayes: precisions of q(x_s|x_0) and q(x_t|x_s) add up.
+      // Bayes: the precisions of q(x_s|x_0) and q(x_t|x_s) add up.
       const alpha = abar[t] / abar[s];
       expect(jump.sigma ** -2 / (1 / (1 - abar[s]) + alpha / (1 - alpha))).toBeCloseTo(1, 8);
     }),

@@ -7,7 +7,7 @@ import { PREDICTIONS, VARIANCES } from '../../src/model/parameterization.js';
 import { BETA_SCHEDULES } from '../../src/model/schedule.js';
 import { parseSchedulerConfig, schedulerConfigJson } from '../../src/model/scheduler-config.js';
 
-/** As it comes with google/ddpm-cifar10-32. */
+/** As shipped with google/ddpm-cifar10-32. */
 const AUTHORS = {
   _class_name: 'DDPMScheduler',
   _diffusers_version: '0.1.1',
@@ -79,7 +79,7 @@ test('writing and reading gives the same, but for predictions that diffusers doe
       betaSchedule: fc.constantFrom(...BETA_SCHEDULES),
       timesteps: fc.integer({ min: 2, max: 4000 }),
       betaStart: fc.constant(1e-4),
-      // With more of them in 4000 timesteps nothing is left of the picture that doubles could hold.
+      // With larger betas over 4000 timesteps, the remaining signal would be too small for doubles.
       betaEnd: fc.double({ min: 1e-4, max: 0.2, noNaN: true }),
     }),
     parameterization: fc.record({

@@ -1,6 +1,6 @@
 /**
- * Options of the architecture that no reference network has, each tested by a symmetry: two networks that must give the
- * same output although their options differ. And what the codec relies on: sizes, batches, threads.
+ * Options of the architecture that no reference network has. A symmetry tests each of them: two networks must give the
+ * same output although their options differ. Also tests what the codec relies on: sizes, batches, threads.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -71,7 +71,7 @@ describe('options', () => {
     const chosen = 3;
     const only = weights();
     rewrite(only, /time_embedding\.linear_1\.weight/, (old, i) => (i % half === chosen ? old[i] : 0));
-    // Times at which the one frequency that is left has the same phase.
+    // Times at which the one remaining frequency has the same phase.
     const frequency = (shift: number) => 10000 ** (-chosen / (half - shift));
     const time = 40;
     const expected = await evaluate({ freq_shift: 1 }, only, sample, time);
@@ -98,7 +98,7 @@ describe('options', () => {
   });
 
   test('attention_head_dim cuts channels into neighbouring heads and scales by the size of one', async () => {
-    // Only the second of four heads does anything: then one head over all channels is the same, but for the scale.
+    // Only the second of four heads is active. Then one head over all channels gives the same, except for the scale.
     const size = ATTENTIVE / 4;
     const isActive = (channel: number) => channel >= size && channel < 2 * size;
     const second = (tensors: Tensors, queryScale: number) => {
@@ -111,7 +111,7 @@ describe('options', () => {
       }
       return tensors;
     };
-    // Queries large enough for attention not to be uniform.
+    // Queries large enough to make attention non-uniform.
     const sharp = 30;
     const oneHead = await evaluate({ attention_head_dim: null }, second(weights(), sharp * Math.sqrt(4)), sample);
     expectClose(await evaluate({ attention_head_dim: size }, second(weights(), sharp), sample), oneHead, 1e-4);
@@ -124,7 +124,7 @@ describe('patch_size', () => {
   const SIDE = 16;
   const PATCH = 2;
   const VALUES = 3 * PATCH * PATCH;
-  /** The reference network with other first and last layers: for patches, or for images of as many channels. */
+  /** The reference network with other first and last layers: for patches, or for images with as many channels. */
   function patchWeights(): Tensors {
     const tensors = weights();
     tensors.set('conv_in.weight', { shape: [TOP, VALUES, 3, 3], data: numbers(TOP * VALUES * 9) });
@@ -132,7 +132,7 @@ describe('patch_size', () => {
     tensors.set('conv_out.bias', { shape: [VALUES], data: numbers(VALUES) });
     return tensors;
   }
-  /** Where value c of pixel (y, x) is among patches. */
+  /** Index of value c of pixel (y, x) among patches. */
   const place = (y: number, x: number, c: number) => {
     const patch = Math.floor(y / PATCH) * (SIDE / PATCH) + Math.floor(x / PATCH);
     return patch * VALUES + ((y % PATCH) * PATCH + (x % PATCH)) * 3 + c;

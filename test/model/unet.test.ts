@@ -1,5 +1,5 @@
 /**
- * The network against values of an independent PyTorch implementation (float32, CPU) on random weights, and on the
+ * Compares the network with an independent PyTorch implementation (float32, CPU), on random weights and on the
  * shipped ones; see fixtures/reference/README.md.
  */
 import { readFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ function toNhwc(data: Float32Array, [batch, channels, height, width]: readonly n
   });
 }
 
-/** Root mean square of the difference over that of the expected values. */
+/** Root mean square of the difference, relative to that of the expected values. */
 function relativeError(actual: Float32Array, expected: Float32Array): number {
   expect(actual.length).toBe(expected.length);
   let error = 0;
@@ -54,7 +54,7 @@ function relativeError(actual: Float32Array, expected: Float32Array): number {
   return Math.sqrt(error / norm);
 }
 
-/** The options that the networks above do not have; all in one file, the weights under `unet.`. */
+/** The options that the networks above lack. Each has one file for everything, with the weights under `unet.`. */
 function loadOption(file: string) {
   const bytes = readFileSync(file);
   const values = readSafetensors(bytes);
@@ -118,7 +118,7 @@ test.each(['onnx', 'wasm'] as const)(
     expect(gradients.length).toBe(network.parameters.length);
     network.parameters.forEach((parameter, i) => {
       const expected = toEngineLayout(parameter, values.get(`grad.${parameter.name}`)!).data;
-      // A key's bias shifts all scores of a query alike: its true gradient is 0, and what is left is rounding.
+      // A key's bias shifts all scores of a query alike. Its true gradient is 0, and the rest is rounding.
       if (parameter.name.endsWith('to_k.bias')) {
         expect(Math.max(...gradients[i].map(Math.abs))).toBeLessThan(1e-6);
       } else {

@@ -1,4 +1,4 @@
-/** The update as a function: what PyTorch gives for the same weights. */
+/** The update as a function, compared with PyTorch's results for the same weights. */
 import { expect, test } from 'vitest';
 import { type HostTensor, sizeOf } from '../../src/engine/engine.js';
 import { createUpdate, levelsOf, listUpdateParameters, outputScale } from '../../src/model/update.js';
@@ -6,7 +6,7 @@ import { openEngine } from '../../src/node/engine/index.js';
 
 const [HEIGHT, WIDTH] = [5, 6];
 const SHAPE = { features: 48, kept: 2, width: 4 };
-/** Of the two examples. */
+/** snr of the two examples. */
 const BEFORE = [0.5, 20];
 const AFTER = [1, 70];
 
@@ -16,9 +16,10 @@ const wave = (length: number, frequency: number, phase = 0) =>
 const pictures = (channels: number, frequency: number) => wave(2 * HEIGHT * WIDTH * channels, frequency);
 
 /**
- * xhat0 of the later states, two pictures of 5x6: [N, H, W, 3]. PyTorch 2 (float32) gave them for the same network in NCHW: h = silu((a + pad(keep(f))) (1 + g0) + g1),
- * a = conv_in of (xhat0, (u - xhat0) sqrt(snr_s - snr_t), (y - xhat0) sqrt(snr_t)); h += silu(conv_1(h) (1 + g2) + g3);
- * h += silu(conv_2(h)); xhat0 + 0.15 / sqrt(snr_s) conv_out(h); g = linear_2(silu(linear_1(ln(snr_t) / 3 - 1, 2 ln(snr_s / snr_t) - 1))).
+ * xhat0 of the later states, two pictures of 5x6: [N, H, W, 3]. Computed by PyTorch 2 (float32) for the same network in NCHW:
+ * h = silu((a + pad(keep(f))) (1 + g0) + g1), a = conv_in of (xhat0, (u - xhat0) sqrt(snr_s - snr_t), (y - xhat0) sqrt(snr_t));
+ * h += silu(conv_1(h) (1 + g2) + g3); h += silu(conv_2(h)); xhat0 + 0.15 / sqrt(snr_s) conv_out(h);
+ * g = linear_2(silu(linear_1(ln(snr_t) / 3 - 1, 2 ln(snr_s / snr_t) - 1))).
  */
 const EXPECTED = [
   { at: [0, 0, 0], values: [-1.0288851261138916, 1.4421205520629883, 0.77424156665802] },

@@ -1,4 +1,4 @@
-/** The update: what it makes of a state, in windows, on both engines, and beside the network it stands in for. */
+/** The update: its result for a state, in windows, on both engines, and compared with the network that it replaces. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CodecError } from '../../src/common/errors.js';
 import { gaussians, integerStream } from '../../src/common/random.js';
@@ -15,7 +15,7 @@ import { loadWeights } from '../../src/node/models.js';
 const schedule = createSchedule(paperSchedule);
 const FEATURES = 8;
 
-/** Weights of an update that was never trained; its last layer may be left at 0. */
+/** Weights of an untrained update. Its last layer can be left at 0. */
 function randomTensors(shape = { features: FEATURES, kept: 3, width: 5 }, output = 1): Map<string, HostTensor> {
   const gaussian = gaussians(integerStream('update'));
   return new Map(
@@ -40,14 +40,14 @@ afterAll(async () => {
   await Promise.all([onnx, wasm].map((engine) => engine.dispose()));
 });
 
-/** A picture with all that an update sees of it. */
+/** A picture with everything that an update sees of it. */
 function evaluatedOf(width: number, height: number): Evaluated {
   const [pixels, dimensions] = [width * height, width * height * 3];
   const kept = Int16Array.from(values(3 * pixels, 2048));
   return { width, height, kept, xhat0: values(dimensions, 0.4), before: observation(values(dimensions), 0.5) };
 }
 
-/** Columns of values with so many channels. */
+/** Columns `from` to `to` of an image of any number of channels. */
 function columns<T extends Float32Array | Int16Array>(all: T, width: number, from: number, to: number): T {
   const channels = all.length / (width * HEIGHT);
   return all.filter((_, i) => {
@@ -163,7 +163,7 @@ describe('a denoiser with an update', () => {
 
   test('moves a picture that was halved at the size at which the network was asked', async () => {
     const halving = withPyramid(denoiser, schedule, { halfFrom: 200, leastSide: 10 });
-    // Of pictures that are the same in all squares of 2x2, a half is known.
+    // If a picture is constant in every 2x2 square, its half is known.
     const doubled = (half: Float32Array, gain: number) =>
       Float32Array.from({ length: width * height * 3 }, (_, i) => {
         const [y, x, c] = [Math.floor(i / 3 / width), Math.floor(i / 3) % width, i % 3];
@@ -192,7 +192,7 @@ describe('a denoiser with an update', () => {
       const [y, x, c] = [Math.floor(i / 3 / half.width), Math.floor(i / 3) % half.width, i % 3];
       let mean = 0;
       for (const dy of [0, 1]) for (const dx of [0, 1]) mean += moved[((2 * y + dy) * width + 2 * x + dx) * 3 + c] / 4;
-      // Clipping moves means a little.
+      // Clipping shifts means slightly.
       if (Math.abs(expected[i]) < 0.5) expect(Math.abs(mean - expected[i])).toBeLessThan(0.1);
     }
     expect(moved.length).toBe(width * height * 3);

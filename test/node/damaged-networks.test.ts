@@ -1,4 +1,4 @@
-/** Networks whose weights are damaged, or anybody's: every command ends, with an error or with what it should give. */
+/** Networks with damaged or arbitrary weights: every command ends, with an error or with a proper result. */
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -142,7 +142,7 @@ describe('commands say it in a line, and leave nothing behind', () => {
     ],
   ])('%s', async (name, args) => {
     const model = await tinyModel(scale(1e30));
-    // What has it is a model already, and not imported.
+    // A directory with codec.json is already a model, and is not imported.
     if (name === 'model import') await rm(join(model, CODEC_FILE));
     const directory = join(model, '..');
     const png = await toSharp(picture).png().toBuffer();

@@ -1,4 +1,4 @@
-/** Files of models that others made: of which kind they are, how large, and of what shape. */
+/** Foreign model files: their type, size and shape are checked. */
 import { spawnSync } from 'node:child_process';
 import { cp, mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,10 +18,10 @@ import { callMain, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
 import { copyOfPilot, edit, tinyModel } from '../helpers/model-copy.js';
 
-/** Puts something in a file's place. */
+/** Replaces a file with something else. */
 type Replace = (path: string) => Promise<unknown>;
 
-/** What is no file that could be read to its end. */
+/** Things that cannot be read to an end as a file. */
 const strange: readonly (readonly [string, Replace, RegExp])[] = [
   ['a pipe', async (path) => spawnSync('mkfifo', [path]), /expected a file, but this is not a regular file/],
   [
@@ -31,7 +31,7 @@ const strange: readonly (readonly [string, Replace, RegExp])[] = [
   ],
   ['a directory', (path) => mkdir(path), /expected a file, but this is a directory/],
 ];
-/** A file of JSON of a gigabyte, which takes no room on the disk. */
+/** A JSON file of a gigabyte that takes no room on the disk. */
 const huge: Replace = async (path) => {
   await writeFile(path, '');
   await truncate(path, 2 ** 30);
@@ -81,7 +81,7 @@ describe.skipIf(process.platform === 'win32')('only regular files of a stated si
       expectRefusal(resumed, 1, message);
       const train = ['train', '--data', '.', '--out', 'b', '--config', 'x.json', '--steps', '1'];
       expectRefusal(await callMain(train, directory), 1, /--config: expected small, paper or a file, got x\.json/);
-      // A directory of weights is no file that would be found.
+      // A directory in place of the weights is not found as a file.
       const imported = await callMain(['model', 'import', 'source', '--out', 'c', '--calibrate', 'a.png'], directory);
       expectRefusal(imported, 1, /expected a file, but|found neither/);
     },
@@ -98,7 +98,7 @@ describe.skipIf(process.platform === 'win32')('only regular files of a stated si
 });
 
 type Json = Record<string, unknown>;
-/** Sets what is at a path, as in `profile.mean.3`. */
+/** Sets the value at a path such as `profile.mean.3`. */
 function set(json: Json, path: string, value: unknown): void {
   const keys = path.split('.');
   const last = keys.pop()!;
@@ -159,7 +159,7 @@ describe('every field of codec.json is of its type, or named', () => {
   });
 });
 
-/** A copy of `photo`, whose `codec.json` has everything. */
+/** A copy of `photo`, whose `codec.json` has every field. */
 async function copyOfPhoto(): Promise<string> {
   const directory = join(await temporaryDirectory(), 'photo');
   await cp((await loadModelInfo('photo')).directory, directory, { recursive: true });

@@ -1,4 +1,4 @@
-/** Locks of directories, held by this process and by others that end in all ways there are. */
+/** Directory locks, held by this process and by others that end in every possible way. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ const SINCE = '2026-01-02T03:04:05.678Z';
 
 const refusal = (message: RegExp) => expect.objectContaining({ code: 'file', message: expect.stringMatching(message) });
 
-/** Another process that has locked the directory, and does nothing else. */
+/** Another process that has locked the directory and does nothing else. */
 async function otherHolder(directory: string) {
   const script = `
     const { lockDirectory } = await import(${JSON.stringify(MODULE)});
@@ -28,7 +28,7 @@ async function otherHolder(directory: string) {
   return child;
 }
 
-/** A directory with this as its lock. */
+/** A directory with this lock. */
 async function lockedBy(holder: unknown): Promise<string> {
   const directory = await temporaryDirectory();
   await writeFile(join(directory, LOCK_FILE), typeof holder === 'string' ? holder : JSON.stringify(holder));

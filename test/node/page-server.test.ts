@@ -1,4 +1,4 @@
-/** Serving the page to this machine. */
+/** Serving the page on this machine. */
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PageFile } from '../../src/node/page.js';

@@ -1,4 +1,4 @@
-/** What is read of files that others may have made. */
+/** Reading files that others may have made. */
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

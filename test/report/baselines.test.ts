@@ -1,4 +1,4 @@
-/** Real files of the other codecs, on a part of a photograph that is just large enough for MS-SSIM. */
+/** Real files of the other codecs, for a crop of a photograph just large enough for MS-SSIM. */
 import { spawnSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -122,21 +122,21 @@ it.skipIf(spawnSync('djxl', ['--version']).error)('JPEG XL: djxl reads the files
   }
 });
 
-/** Sizes of the parts as the formats' specifications have them. */
+/** Sizes of the parts according to the formats' specifications. */
 it('the container of a format is as large as its parts, whatever the quality', async () => {
   const container = async (name: string, quality: number) => {
     const file = await encodeBaseline(syntheticImage(32, 32), findBaseline(name), quality);
     return file.length - payloadBytes(file, findBaseline(name).format);
   };
   for (const quality of [10, 90]) {
-    // SOI, two DQT of 8 bits, SOF2 of three components, EOI; sharp leaves APP0 out.
+    // SOI, two DQT of 8 bits, SOF2 of three components, EOI. sharp leaves APP0 out.
     expect(await container('jpeg', quality)).toBe(2 + 2 * (2 + 2 + 65) + 19 + 2);
-    // RIFF header and one chunk header; a byte of padding where the payload is odd.
+    // RIFF header and one chunk header, plus a byte of padding where the payload's length is odd.
     expect([20, 21]).toContain(await container('webp', quality));
   }
   // The signature of a bare codestream.
   expect([await container('jxl', 50), await container('jxl-lossless', 100)]).toEqual([2, 2]);
-  // Signature, IHDR, pHYs, IEND, and length, type and checksum of the only IDAT.
+  // Signature, IHDR, pHYs, IEND, and the length, type and checksum of the only IDAT.
   expect(await container('png', 100)).toBe(8 + 25 + 21 + 12 + 12);
   expect(() => payloadBytes(new Uint8Array(100), 'jpeg')).toThrow(/expected a whole file/);
   expect(() => payloadBytes(new Uint8Array([0xff, 0xd8, 0xff]), 'jpeg')).toThrow(/expected a whole file/);

@@ -5,7 +5,7 @@ import { bdQuality, bdRate, improving, type RateQuality, relativeRates } from '.
 const curve = (...points: [rate: number, quality: number][]): RateQuality[] =>
   points.map(([rate, quality]) => ({ rate, quality }));
 
-/** Curves of 4 to 10 points, rate within 1..10^4 and quality within 20..60, so that most pairs overlap. */
+/** Curves of 4 to 10 points, with rate in 1..10^4 and quality in 20..60, so that most pairs overlap. */
 const curves = fc
   .array(fc.tuple(fc.double({ min: 0.01, max: 1, noNaN: true }), fc.double({ min: 0.01, max: 1, noNaN: true })), {
     minLength: 4,
@@ -22,7 +22,7 @@ const curves = fc
   });
 
 /**
- * Anchor and test of two sequences as JCT-VC's spreadsheet has them, with its results; quoted by Netflix/vmaf,
+ * Anchor and test of two sequences from JCT-VC's spreadsheet, with its results; quoted by Netflix/vmaf,
  * python/test/bd_rate_calculator_test.py (BDrateCalculatorJCTVCTest, shares of 1 to 4 places).
  */
 const JCT_VC = [
@@ -39,8 +39,8 @@ const JCT_VC = [
 ];
 
 /**
- * Example data of the Python package bjontegaard (FAU-LMS), and two curves of which PCHIP's rules for flat and for steep
- * parts all apply. Expected: scipy 1.10.1, PchipInterpolator over log10(rate) and its integrate().
+ * Example data of the Python package bjontegaard (FAU-LMS), and two curves that exercise all of PCHIP's rules for flat and
+ * steep parts. Expected values: scipy 1.10.1, PchipInterpolator over log10(rate) and its integrate().
  */
 const SCIPY = [
   {
@@ -68,7 +68,7 @@ describe('bdRate and bdQuality', () => {
 
   it('straight lines: half the rate at 31 dB and a quarter at 34 dB are 2^-1.5 on average', () => {
     const anchor = curve([1, 31], [2, 32], [4, 33], [8, 34]);
-    // Both are straight in log2(rate): from 0 to 3, and from -1 to 1.
+    // Both are straight lines in log2(rate): one from 0 to 3, one from -1 to 1.
     const test = curve([2 ** -1, 31], [2 ** (-1 / 3), 32], [2 ** (1 / 3), 33], [2, 34]);
     expect(bdRate(anchor, test).value).toBeCloseTo(100 * (2 ** -1.5 - 1), 10);
   });

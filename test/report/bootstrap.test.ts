@@ -12,7 +12,7 @@ describe('resamplesOf', () => {
     expect(drawn).toEqual(resamplesOf(24));
     expect(drawn.every((places) => places.length === 24)).toBe(true);
     expect(drawn.flat().every((place) => Number.isInteger(place) && place >= 0 && place < 24)).toBe(true);
-    // With replacement: of n about n (1 - 1/e) are there.
+    // Drawn with replacement: about n (1 - 1/e) of n occur.
     expect(mean(drawn.map((places) => new Set(places).size)) / 24).toBeCloseTo(1 - (1 - 1 / 24) ** 24, 2);
   });
 });

@@ -1,4 +1,4 @@
-/** Networks that compare pictures: what they are given, what of theirs is taken, what is refused. */
+/** Networks that compare pictures: their inputs, which outputs are used, what is refused. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

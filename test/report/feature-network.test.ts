@@ -1,4 +1,4 @@
-/** Feature networks: what they are given, what of theirs is taken, what is refused. */
+/** Feature networks: their inputs, which outputs are used, what is refused. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The Fréchet distance where it has a closed form, and the inception score at its ends. */
+/** The Fréchet distance where it has a closed form, and the inception score at its extremes. */
 import fc from 'fast-check';
 import { Matrix } from 'ml-matrix';
 import { describe, expect, test } from 'vitest';
@@ -16,7 +16,7 @@ function gaussian(mean: number[], covariance: number[][] | Matrix): Gaussian {
   return { mean: Float64Array.from(mean), covariance: new Matrix(covariance as number[][]), count: 100 };
 }
 
-/** A random orthogonal matrix, by Gram-Schmidt, and a positive semidefinite one of given rank. */
+/** A random orthogonal matrix, by Gram-Schmidt, and a positive semidefinite one of the given rank. */
 function randomMatrices(name: string, size: number, rank = size) {
   const normal = gaussians(integerStream(name));
   const rows: number[][] = [];
@@ -173,7 +173,7 @@ describe('inception score', () => {
   });
 
   test('in ten parts: the mean and deviation of their scores', () => {
-    // Nine parts of one class, one of two in equal shares.
+    // Nine parts with one class, and one with two classes in equal shares.
     const rows = Array.from({ length: 100 }, (_, i) => oneHot(i < 90 ? 0 : i % 2));
     const { value, standardDeviation, parts } = inceptionScore(rows);
     expect(parts).toBe(10);
@@ -201,7 +201,7 @@ test.each([
     return fit.gaussian();
   });
   const distance = frechetDistanceOfSets(sets[0], sets[1]);
-  // Roots of eigenvalues that are 0 but for rounding.
+  // Tolerances allow for the roots of eigenvalues that are 0 except for rounding.
   expect(Math.abs(distance / frechetDistance(a, b) - 1)).toBeLessThan(1e-5);
   expect(frechetDistanceOfSets(sets[0], sets[0])).toBeLessThan(1e-6 * distance);
 });

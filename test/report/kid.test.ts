@@ -1,4 +1,4 @@
-/** The kernel distance against its definition, where it is known, and what its error means. */
+/** The kernel distance compared with its definition, where it is known; and what its error means. */
 import { describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../src/common/random.js';
 import { kernelDistance } from '../../src/report/kid.js';
@@ -11,7 +11,7 @@ const vectors = (name: string, count: number, dimensions: number, shift = 0) => 
 const kernel = (x: Float32Array, y: Float32Array) =>
   (x.reduce((sum, value, i) => sum + value * y[i], 0) / x.length + 1) ** 3;
 
-/** (3) of Gretton et al. (2012), term by term: two means without a vector and itself, and that of all pairs across but i, i. */
+/** (3) of Gretton et al. (2012), term by term: two means over distinct pairs within a set, and one over all cross pairs except i, i. */
 function direct(a: readonly Float32Array[], b: readonly Float32Array[]): number {
   const pairs = a.flatMap((_, i) => a.flatMap((_, j) => (i === j ? [] : [[i, j]])));
   const mean = (x: readonly Float32Array[], y: readonly Float32Array[]) =>
@@ -40,7 +40,7 @@ describe('value', () => {
     const [a, b] = [vectors('a', 23, 5), vectors('b', 23, 5, 0.4)];
     expect(kernelDistance(twice(a), twice(b), groups).value).toBeCloseTo(direct(a, b), 10);
     expect(kernelDistance(twice(a), twice(b)).value).not.toBeCloseTo(direct(a, b), 3);
-    // One group is all there is.
+    // A single group falls back to the plain estimate.
     expect(
       kernelDistance(
         a,
@@ -56,7 +56,7 @@ describe('value', () => {
     let [sum, count] = [0, 0];
     for (let i = 0; i < a.length; i++) {
       for (let j = 0; j < i; j++) {
-        // 2,400 are 3 blocks: groups 0 to 2, 3 to 5, 6 and 7.
+        // 2,400 vectors form 3 blocks: groups 0 to 2, 3 to 5, and 6 to 7.
         if (groups[i] === groups[j] || Math.floor(groups[i] / 3) !== Math.floor(groups[j] / 3)) continue;
         sum += kernel(a[i], a[j]) + kernel(b[i], b[j]) - kernel(a[i], b[j]) - kernel(a[j], b[i]);
         count++;

@@ -11,7 +11,7 @@ const plot = (label: string, points = [1, 2, 3].map((x) => ({ x, y: x * x }))): 
 
 describe('linePlot', () => {
   it('is sound whatever labels say', async () => {
-    // As XML, in which a control character or half a surrogate pair is an error even where it is escaped.
+    // As XML: there, a control character or half a surrogate pair is an error even when escaped.
     for (const label of ['a<b>&"\'.png', 'a\x00\x1b[31mb', 'half \ud83d', '😀 ü 数']) {
       const { width } = await sharp(Buffer.from(linePlot(plot(label))!)).metadata();
       expect(width).toBeGreaterThan(500);
@@ -39,7 +39,7 @@ describe('linePlot', () => {
       (i) => data[3 * i] < 60 && data[3 * i + 2] > 150,
     );
     const columns = blue.map((i) => i % info.width);
-    // The area's right edge and, at the figure's, room for a label.
+    // The right edge of the plot area, with room for a label up to the figure's edge.
     expect(Math.max(...columns)).toBeLessThan(info.width - 20);
     expect(Math.max(...columns)).toBeGreaterThan(info.width - 30);
   });

@@ -71,7 +71,7 @@ describe("BD-rates of Kodak's published curves", () => {
       for (const test of labels) {
         const expected = outside[anchor][test];
         if (expected === undefined) expect(bdRate(anchor, test), `${anchor}, ${test}`).toBe(null);
-        // Ours are of the RMSE, which has five digits.
+        // Our values come from the RMSE, which has five digits.
         else expect(Math.abs(bdRate(anchor, test)! - expected), `${anchor}, ${test}`).toBeLessThan(0.1);
       }
     }
@@ -88,7 +88,7 @@ describe("BD-rates of Kodak's published curves", () => {
     ['STF (2022)', -4.1],
     ['Cool-chic 4.2', 1.0],
     ['C3 adaptive (2024)', 3.4],
-    // Two runs of VTM are that far apart.
+    // Two runs of VTM differ by this much.
     ['VVC intra (VTM 9.1, run of LALIC)', -1.5],
   ])('%s needs %f %% against VTM', async (label, percent) => {
     const { anchor } = await readPublished('kodak');

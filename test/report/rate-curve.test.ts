@@ -13,7 +13,7 @@ import {
 
 const point = (bpp: number, rmse: number, msSsim: number | null = null): CurvePoint => ({ bpp, rmse, msSsim });
 
-/** bpp 2^i at RMSE 32 / 2^i: straight in log(rate) over PSNR. */
+/** bpp 2^i at RMSE 32 / 2^i: a straight line in log(rate) over PSNR. */
 const straight = (from: number, to: number, factor = 1) =>
   Array.from({ length: to - from + 1 }, (_, i) => point(factor * 2 ** (from + i), 32 / 2 ** (from + i)));
 

@@ -30,7 +30,7 @@ describe('ratePlot', () => {
     const labels = [...svg.matchAll(/<text[^>]*>([\d.]+)<\/text>/g)].map(([, label]) => label);
     expect(labels).toContain('0.5');
     expect(labels).not.toContain('0.1');
-    // Between the 33 dB and 39 dB of the points inside.
+    // The axis covers the 33 dB to 39 dB of the points inside.
     expect(labels).not.toContain('42');
     const shuffled = curves.map((curve) => ({ ...curve, points: curve.points.toReversed() }));
     expect(ratePlot(shuffled, 'psnr', range)).toBe(svg);

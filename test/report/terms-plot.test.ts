@@ -11,7 +11,7 @@ function terms(timesteps: number, evaluations: number): Term[] {
   });
 }
 
-/** Corners of the lines of an SVG. */
+/** Corners of the lines in an SVG. */
 function corners(svg: string): number[] {
   const lines = [...svg.matchAll(/<path d="(M[^"]*L[^"]*)"[^>]*stroke="#4682b4"/g)];
   return lines.map(([, d]) => d.split(/[ML]/).filter(Boolean).length);
@@ -24,7 +24,7 @@ test('many evaluations: every timestep is drawn', () => {
 });
 
 test('few: neighbours are drawn as one point, t = 1 for itself', () => {
-  // 3201 evaluations in groups of 32, of which t = 1 is one by itself with 1.
+  // 3201 evaluations in groups of 32. t = 1, with 1 evaluation, is a group of its own.
   const svg = termsPlot(terms(3201, 1));
   expect(corners(svg)).toEqual([101, 101]);
   expect(svg).not.toContain('NaN');

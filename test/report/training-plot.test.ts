@@ -14,7 +14,7 @@ test('draws loss and bound over the images seen', () => {
   expect(svg).toContain('loss, smoothed');
   expect(svg).toContain('bound on held-out images, bits/dim');
   expect(svg).toContain('images seen');
-  // Thinned: some thousand points, however long the log.
+  // The curve is thinned to some thousand points, however long the log is.
   expect(svg.length).toBeLessThan(150_000);
 });
 

@@ -1,4 +1,4 @@
-/** What a page and Node make of the same pictures and files. */
+/** A page and Node on the same pictures and files. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ import { CHROMIUM } from '../helpers/chromium.js';
 import { PHOTO } from '../helpers/fixtures.js';
 import { buildWithModels, serveFiles, type TestServer } from '../helpers/page.js';
 
-/** The page of the benchmark, which does what it is asked. */
+/** The benchmark's page, which runs what the test asks for. */
 const ROOT = new URL('../../bench/browser', import.meta.url);
 
 describe.skipIf(CHROMIUM === undefined)('a page and Node', () => {
@@ -61,7 +61,7 @@ describe.skipIf(CHROMIUM === undefined)('a page and Node', () => {
     a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
 
   const raw = () => sharp(photo.data, { raw: { width: photo.width, height: photo.height, channels: 3 } });
-  /** With opacities of all sizes but 0, of which the colours are not seen. */
+  /** With all opacities except 0, at which colours are invisible. */
   const translucent = () => {
     const { width, height, data } = photo;
     const rgba = new Uint8Array(width * height * 4);
@@ -73,7 +73,7 @@ describe.skipIf(CHROMIUM === undefined)('a page and Node', () => {
   };
   const grey = () => raw().greyscale();
 
-  // Largest differences that are allowed, in grey levels; browsers convert colours in their own way.
+  // Largest allowed differences, in grey levels. Browsers convert colours in their own way.
   test.each([
     ['PNG', 0, () => raw().png()],
     ['a palette', 0, () => raw().png({ palette: true, colours: 16 })],

@@ -1,4 +1,4 @@
-/** examples/progressive, built and opened as docs/BROWSER.md says: a page of somebody's own, and how models come to it. */
+/** examples/progressive, built and opened as docs/BROWSER.md describes: a user's own page, and how it gets models. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { cifarTestImages } from '../helpers/fixtures.js';
 import { buildWithModels, serveFiles, type TestServer } from '../helpers/page.js';
 
 const EXAMPLE = new URL('../../examples/progressive', import.meta.url);
-/** Milliseconds: not for what is slow, but for what never comes. */
+/** Milliseconds. This limit is for what never comes, not for what is slow. */
 const NEVER = 600_000;
 const WEIGHTS = 'models/cifar10/diffusion_pytorch_model.safetensors';
 
@@ -22,7 +22,7 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
   let files: Map<string, PageFile>;
   let server: TestServer;
   let browser: Browser;
-  /** One visitor, whose browser keeps what it has downloaded. */
+  /** A visitor whose browser keeps what it has downloaded. */
   let visitor: BrowserContext;
 
   beforeAll(async () => {
@@ -45,7 +45,7 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  /** What it asks for, and what goes wrong on it. */
+  /** Opens the page. Returns it with its requests and errors. */
   async function visit(query = ''): Promise<{ page: Page; asked: string[]; errors: string[] }> {
     const page = await visitor.newPage();
     page.setDefaultTimeout(NEVER);
@@ -57,13 +57,13 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
     return { page, asked, errors };
   }
 
-  /** Waits for what ends it: that the picture is shown, or an error. */
+  /** Waits until the page shows the picture or an error. */
   const shown = ({ page, errors }: { page: Page; errors: string[] }) =>
     expect.poll(async () => errors.join() || (await page.title()), { timeout: NEVER }).toMatch(/^32x32, /);
 
   test('weights that are not those of the index are refused', async () => {
     const weights = await files.get(WEIGHTS)!.read();
-    // Not `slice`, which of a Buffer is a view.
+    // Not `slice`, which returns a view for a Buffer.
     const other = Uint8Array.from(weights);
     other[other.length - 1] ^= 1;
     let bad = true;
@@ -88,7 +88,7 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
 
   test('what was kept and is damaged is downloaded anew', async () => {
     const before = await visit();
-    // Nothing more is kept after this.
+    // After this, nothing more is added to the cache.
     await shown(before);
     await before.page.evaluate(async (weights) => {
       const caches = (globalThis as unknown as { caches: { open(name: string): Promise<Kept> } }).caches;
@@ -105,7 +105,7 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
   test('files that a model had before are not kept any longer, and those of other models are', async () => {
     const before = await visit();
     await shown(before);
-    // As of a model of other files at this address, and of one that is still there.
+    // The model's files used to be different at this address. Another model is still there.
     const [old, gone, other] = ['cifar10/config.json', 'cifar10/gone.json', 'other/config.json'].map(
       (name) => `models/${name}?sha256=${'0'.repeat(64)}`,
     );

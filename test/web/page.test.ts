@@ -1,6 +1,6 @@
 /**
- * The web page in a browser: Debian's chromium, where it is installed; skipped elsewhere. Screenshots go to the directory that
- * DDPM_CODEC_SCREENSHOTS names, if it does.
+ * The web page in a browser: Debian's chromium, where it is installed; skipped elsewhere. If DDPM_CODEC_SCREENSHOTS is set, it names the
+ * directory for screenshots.
  */
 import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
@@ -25,7 +25,7 @@ import { PHOTO, syntheticImage } from '../helpers/fixtures.js';
 import { serveFiles, type TestServer } from '../helpers/page.js';
 import { waitUntil } from '../helpers/waiting.js';
 
-/** Milliseconds: not for what is slow, but for what never comes. */
+/** Milliseconds. This limit is for what never comes, not for what is slow. */
 const NEVER = 600_000;
 const SCREENSHOTS = process.env.DDPM_CODEC_SCREENSHOTS;
 
@@ -33,7 +33,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
   let server: TestServer;
   let browser: Browser;
   let engine: Engine;
-  /** 64x64 pixels of a photograph. */
+  /** 64x64 pixels from a photograph. */
   let small: RgbImage;
 
   beforeAll(async () => {
@@ -49,7 +49,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await engine?.dispose();
   });
 
-  /** The page with all that its console says, and all that it asks anybody else for. */
+  /** The page, with everything that its console prints and every request to another site. */
   async function open(width = 1280, query = ''): Promise<{ page: Page; complaints: string[] }> {
     const page = await browser.newPage({ viewport: { width, height: 900 } });
     page.setDefaultTimeout(NEVER);
@@ -73,7 +73,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
   };
   const numbers = async (page: Page) => (await page.textContent('#numbers')) ?? '';
 
-  /** What a canvas shows. */
+  /** The picture that a canvas shows. */
   async function picture(page: Page, id: string): Promise<RgbImage> {
     const { width, rgba } = await page.evaluate<{ width: number; rgba: number[] }>(`(() => {
       const { width, height } = document.getElementById('${id}');
@@ -83,7 +83,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     return fromRgba(Uint8Array.from(rgba), width);
   }
 
-  /** What a button saves. */
+  /** The file that a button saves. */
   async function saved(page: Page, button: string): Promise<{ name: string; bytes: Buffer }> {
     const [download] = await Promise.all([page.waitForEvent('download'), page.click(button)]);
     return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
@@ -115,7 +115,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     expect(end.numbers).toContain(`${whole.bytes.length.toLocaleString('en')} bytes`);
     expect(rmse((await decodeHere(whole.bytes)).image, end.picture)).toBeLessThan(2);
 
-    // The other formats are no larger, or it is said.
+    // The files of the other formats are no larger, or the page says so.
     await eventually(() => page.textContent('#webp-text')).toMatch(/WebP: [\d,]+ bytes · RMSE/);
     for (const format of ['jpeg', 'webp']) {
       const text = (await page.textContent(`#${format}-text`))!;
@@ -127,7 +127,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
       );
     }
 
-    // By keyboard, to the middle.
+    // By keyboard, to the middle of the slider.
     await page.focus('#slider');
     await page.keyboard.press('Home');
     const points = Number(await page.getAttribute('#slider', 'max')) + 1;
@@ -144,7 +144,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     const png = await saved(page, '#download-picture');
     expect(await readImageBytes(png.bytes, png.name)).toEqual(middle);
 
-    // The error map is grey where there is no error.
+    // The error map is grey where the error is zero.
     await waitUntil(async () => (await page.textContent('#jpeg-text'))!.includes('bytes'));
     const error = await picture(page, 'error-canvas');
     expect(error.data[0]).toBe(Math.max(0, Math.min(255, 128 + 4 * (middle.data[0] - small.data[0]))));
@@ -170,7 +170,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await page.keyboard.press('ArrowRight');
     expect(await at()).toBe('26%');
     expect(Number(/^([\d,]+) bytes/.exec(await numbers(page))![1])).toBeLessThanOrEqual(150);
-    // JPEG has not so few bytes.
+    // JPEG cannot make files this small.
     await eventually(() => page.textContent('#jpeg-text')).toContain('cannot be made smaller');
     await page.selectOption('#left', 'jpeg');
     expect(await picture(page, 'left-canvas')).toEqual(await picture(page, 'jpeg-canvas'));
@@ -238,7 +238,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     expect(await picture(page, 'left-canvas')).toEqual(mean);
     await screenshot(page, 'realism-1280');
 
-    // Between them nothing is decoded.
+    // Positions between the two ends need no decoding.
     await page.focus('#realism');
     for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowLeft');
     await eventually(name).toMatch(/, realism 0\.5$/);
@@ -248,7 +248,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await eventually(name).toMatch(/, realism 0\.5$/);
     expect(await page.inputValue('#left')).toBe('mean');
     expect(await picture(page, 'left-canvas')).not.toEqual(mean);
-    // The other one is still there.
+    // The earlier picture is still there.
     await page.keyboard.press('ArrowRight');
     expect(await name()).toMatch(/, realism 0\.5$/);
     await page.focus('#realism');
@@ -268,7 +268,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await choose(page, 'drawing.png', await encodePng(drawing));
     await ended(page);
     expect(await numbers(page)).toContain('equal to the original');
-    // Nothing is left to the decoder.
+    // The picture is exact, so the decoder has no choice left.
     expect(await page.isDisabled('#realism')).toBe(true);
     expect(await page.textContent('#realism-value')).toBe('exact');
     const { bytes } = await saved(page, '#download-file');
@@ -293,7 +293,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     for (let i = 1; i < pieces.length; i++) {
       response!.write(bytes.subarray(pieces[i - 1], pieces[i]));
       await eventually(() => numbers(page)).not.toBe(shown.at(-1) ?? '');
-      // Until nothing more comes of this piece.
+      // Waits until this piece yields nothing more.
       let last = '';
       await waitUntil(async () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
@@ -344,7 +344,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await choose(page, 'whole.ddc', file);
     await eventually(() => page.textContent('#message')).toBe('');
     await ended(page);
-    // Its metadata too.
+    // Its metadata are kept, too.
     expect((await saved(page, '#download-file')).bytes).toEqual(file);
     await choose(page, 'cut.ddc', file.subarray(0, 80));
     await eventually(() => page.textContent('#message')).toContain('This file is cut off after 80 bytes.');
@@ -394,7 +394,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     const photo = crop(await readImage(PHOTO), { left: 190, top: 60, width: 96, height: 96 });
     await choose(page, 'bird.png', await encodePng(photo));
     await eventually(() => page.textContent('#progress-text')).toContain('%');
-    // So that it seems to take long.
+    // Makes it seem to take long.
     await page.clock.fastForward('10:00');
     await page.waitForSelector('#question', { state: 'visible' });
     expect(await page.textContent('#question-text')).toMatch(/^Encoding takes about .* (minutes|hours) more\./);
@@ -412,7 +412,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await page.click('#stop');
     await page.waitForSelector('#progress', { state: 'hidden' });
     expect(await page.isVisible('#download-file')).toBe(false);
-    // And takes the next one.
+    // The page accepts the next file.
     await choose(page, 'bird.ddc', await readFile('fixtures/golden/gradient-17x9.ddc'));
     await page.waitForSelector('#download-file');
     expect(complaints).toEqual([]);

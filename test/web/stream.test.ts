@@ -1,4 +1,4 @@
-/** What a page reads of a stream: as much as is decoded, and a little ahead. */
+/** How much of a stream a page reads: what it decodes, and a little ahead. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,11 +13,11 @@ import { cifarTestImages } from '../helpers/fixtures.js';
 import { buildWithModels, serveFiles, type TestServer } from '../helpers/page.js';
 
 const ROOT = new URL('../../bench/browser', import.meta.url);
-/** Bytes of the file that wait for the decoder, those of a chunk, and how many chunks may be on their way besides. */
+/** AHEAD: bytes of the file that may wait for the decoder. CHUNK: bytes of a chunk. ON_THE_WAY: chunks that may be in transit besides. */
 const AHEAD = 65_536;
 const CHUNK = 4096;
 const ON_THE_WAY = 3;
-/** Milliseconds: not for what is slow, but for what never comes. */
+/** Milliseconds. This limit is for what never comes, not for what is slow. */
 const NEVER = 600_000;
 
 describe.skipIf(CHROMIUM === undefined)('of an endless stream', () => {

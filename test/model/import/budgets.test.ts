@@ -1,4 +1,4 @@
-/** Files that are small and ask for much: what each reader may be asked for is known before any of it is allocated. */
+/** Small files that ask for much: each reader knows its limits before it allocates anything. */
 import { zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
 import { CodecError } from '../../../src/common/errors.js';
@@ -18,18 +18,18 @@ const archive = (code: string, storage = new Uint8Array(0)) =>
   zipSync({ 'archive/data.pkl': pickle(code), 'archive/data/0': storage }, { level: 0 });
 const text = (value: string) => `X${int32(value.length)}${value}`;
 const int32 = (value: number) => String.fromCharCode(...[0, 8, 16, 24].map((shift) => (value >>> shift) & 255));
-/** Remembers what was made last, and gets it again. */
+/** `put` stores the last value made; `get` fetches it again. */
 const put = (at: number) => `r${int32(at)}`;
 const get = (at: number) => `j${int32(at)}`;
 const ORDERED_DICTIONARY = 'ccollections\nOrderedDict\n';
 
-/** The most memory in bytes that a call has, beyond what there was. */
+/** The additional memory in bytes that a call uses. */
 function memoryOf(call: () => void): number {
   const before = process.memoryUsage.rss();
   try {
     call();
   } catch {
-    // Refused, which is for other tests.
+    // The file was refused. Other tests check that.
   }
   return process.memoryUsage.rss() - before;
 }
@@ -44,7 +44,7 @@ function outcomeOf(call: () => void): string {
 }
 
 describe('pickles', () => {
-  /** Each holds the one before ten times. */
+  /** Each contains the previous one ten times. */
   const lists = Array.from(
     { length: 12 },
     (_, level) => `](${level === 0 ? 'NNN' : get(level - 1).repeat(10)}e${put(level)}`,
@@ -53,7 +53,7 @@ describe('pickles', () => {
     const items = [...'0123456789'].map((key) => text(key) + (level === 0 ? 'N' : get(level - 1)));
     return `}(${items.join('')}u${put(level)}`;
   });
-  /** A list of a thousand pairs, of which five thousand dictionaries are made. */
+  /** A list of a thousand pairs, from which five thousand dictionaries are made. */
   const copies = [
     `NN\x86${put(0)}`,
     `](${get(0).repeat(1000)}e${put(1)}`,
@@ -106,7 +106,7 @@ describe('pickles', () => {
 });
 
 describe('zip archives', () => {
-  /** One megabyte that many entries of the list call theirs. */
+  /** One megabyte that many entries of the list claim as theirs. */
   function overlapping(entries: number): Buffer {
     const data = Buffer.alloc(1_000_000);
     const local = Buffer.alloc(30);

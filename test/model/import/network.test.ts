@@ -1,4 +1,4 @@
-/** Networks in all the forms that others keep them in must become the same network. */
+/** Networks in all the forms that others store them in must become the same network. */
 import { readFileSync } from 'node:fs';
 import { zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ const WEIGHTS = `${NAME}.safetensors`;
 const file = (name: string) => ({ name, bytes: readFileSync(`${FIXTURES}/${name}`) });
 const reference = readNetwork(CONFIG, [file(WEIGHTS)]).tensors;
 
-/** A file of these tensors. */
+/** A file with these tensors. */
 const saved = (tensors: ReadonlyMap<string, HostTensor>, dtype: 'F32' | 'F16' = 'F32') => ({
   name: WEIGHTS,
   bytes: writeSafetensors(tensors, { dtype }),
@@ -40,7 +40,7 @@ describe('weights', () => {
   });
 
   test('pickles in shards', () => {
-    // The same file twice is two shards that agree.
+    // The same file twice acts as two shards that agree.
     expect(readNetwork(CONFIG, [file('state-dict.bin'), file('state-dict.bin')]).tensors).toEqual(reference);
   });
 
@@ -100,7 +100,7 @@ describe('refuses, with the name of the tensor', () => {
 });
 
 describe("the authors' names", () => {
-  /** Walks through diffusion_tf/models/unet.py as it builds a network, with the shapes of its variables. */
+  /** Follows diffusion_tf/models/unet.py as it builds a network, with the shapes of its variables. */
   function authorsVariables(ch: number, multipliers: readonly number[], blocks: number, attentive: readonly number[]) {
     const shapes = new Map<string, number[]>();
     const dense = (name: string, into: number, out: number) =>
@@ -155,7 +155,7 @@ describe("the authors' names", () => {
     return shapes;
   }
 
-  /** As numpy.savez has it. */
+  /** As numpy.savez writes it. */
   function npz(arrays: ReadonlyMap<string, HostTensor>): Uint8Array {
     const files = [...arrays].map(([name, { shape, data }]) => {
       const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
@@ -307,7 +307,7 @@ describe('which files', () => {
     ['a variant in shards', `${NAME}.safetensors.index.fp16.json`],
     ['pickles of a variant in shards', `${NAME}.bin.index.ema.json`],
   ])('%s', async (_, index) => {
-    // Both forms of names that diffusers has given shards of variants.
+    // Both naming forms that diffusers has used for shards of variants.
     const shards = [`${NAME}-00001-of-00002.fp16.safetensors`, `${NAME}.fp16-00002-of-00002.safetensors`];
     const files = { [index]: JSON.stringify({ weight_map: { x: shards[0], y: shards[1] } }) };
     expect((await find(['config.json', index, ...shards], files)).weights).toEqual(shards);

@@ -1,6 +1,6 @@
 /**
- * PyTorch's files: those that PyTorch wrote (fixtures/import, made by bench/reference_unet.py), and pickles written by hand
- * here that no honest file has.
+ * PyTorch's files: some that PyTorch wrote (fixtures/import, made by bench/reference_unet.py), and handwritten pickles
+ * that no honest file contains.
  */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';

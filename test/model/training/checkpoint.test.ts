@@ -22,7 +22,7 @@ const record: RunRecord = {
   seconds: 12.5,
 };
 
-/** A state in which no two numbers are alike. */
+/** A state in which no two numbers are equal. */
 function exampleState() {
   const state = createState(parseConfig(config), schedule, record.options);
   for (const [k, vector] of [state.parameters, state.ema, state.m, state.v, state.sampler].entries()) {
@@ -77,7 +77,7 @@ test('what a crash left half written is not looked at', async () => {
   await writeFile(join(directory, left), 'half a checkpoint');
   expect((await readCheckpoint(path)).state.step).toBe(77);
   await writeCheckpoint(path, { record, state: exampleState() }, parameters);
-  // It is not ours to remove: another process may be writing it.
+  // The other file must stay: another process may be writing it.
   expect(await readdir(directory)).toEqual([left, 'checkpoint.safetensors']);
 });
 

@@ -1,4 +1,4 @@
-/** Weights for a network that is larger than the one that they are of. */
+/** Weights for a network that is larger than the one they come from. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../../src/common/random.js';
 import type { Engine } from '../../../src/engine/engine.js';
@@ -22,7 +22,7 @@ function configOf(channels: readonly number[], layers: number, attentionAt = cha
   });
 }
 
-/** Weights none of which are 0, as those of a network that has learnt. */
+/** Weights without zeros, like those of a trained network. */
 function tensorsOf(config: UNetConfig) {
   const parameters = listParameters(config);
   const gaussian = gaussians(integerStream('growth'));
@@ -102,7 +102,7 @@ describe('a network with another level', () => {
     expect(of(`${now}.norm1.weight`).slice(-12)).toEqual(of(`${before}.norm1.weight`, old).slice(-12));
     const row = (values: Float32Array, size: number, r: number) =>
       values.slice((r + 1) * size - 12 * 9, (r + 1) * size);
-    // 16 channels from below where there were 12, and 12 from the skip.
+    // 16 channels from below instead of 12, and 12 from the skip.
     expect(row(of(`${now}.conv1.weight`), 28 * 9, 5)).toEqual(row(of(`${before}.conv1.weight`, old), 24 * 9, 5));
     expect(of(`${now}.conv2.weight`)).toEqual(of(`${before}.conv2.weight`, old));
   });
@@ -119,7 +119,7 @@ test('a wider level takes over what is beside it', () => {
   const { tensors, taken } = grow(configOf([8, 12], 1), configOf([8, 16], 1));
   expect(taken).toBeGreaterThan(0);
   expect(tensors.get('conv_in.weight')).toEqual(tensorsOf(configOf([8, 12], 1)).get('conv_in.weight'));
-  // Channels of another width have nothing in common.
+  // Layers with another number of channels take over nothing.
   expect(new Set(tensors.get('up_blocks.0.resnets.0.norm1.weight')!.data)).toEqual(new Set([1]));
 });
 

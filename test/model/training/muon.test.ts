@@ -1,4 +1,4 @@
-/** Muon: what its iteration does to a matrix, and a step of it. */
+/** Muon: what its iteration does to a matrix, and one step of it. */
 import type * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -26,7 +26,7 @@ async function orthogonalized(matrix: Float32Array, rows: number, columns: numbe
   return result;
 }
 
-/** A B^T of [n, k] and [m, k]. */
+/** A B^T for A [n, k] and B [m, k]. */
 function timesTransposed(a: Float32Array, b: Float32Array, k: number): number[][] {
   const row = (x: Float32Array, i: number) => x.subarray(i * k, (i + 1) * k);
   const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * y[i], 0);
@@ -35,7 +35,7 @@ function timesTransposed(a: Float32Array, b: Float32Array, k: number): number[][
 }
 
 describe('orthogonalize', () => {
-  // A Gaussian matrix with twice as many columns as rows has its singular values within a factor of six.
+  // A Gaussian matrix with twice as many columns as rows has singular values within a factor of six of one another.
   test('gives rows that are about orthonormal, in the directions of the matrix', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -47,7 +47,7 @@ describe('orthogonalize', () => {
           const gaussian = gaussians(integerStream(`muon/${seed}`));
           const matrix = Float32Array.from({ length: rows * columns }, () => gaussian() * 2 ** log2Size);
           const result = await orthogonalized(matrix, rows, columns);
-          // Singular values of 0.65 to 1.25: no direction is lost, and none is twice as long as another.
+          // Singular values between 0.65 and 1.25: no direction is lost, and none is twice as long as another.
           for (let i = 0; i < 5; i++) {
             const direction = Float32Array.from({ length: rows }, gaussian);
             const along = Array.from({ length: columns }, (_, column) =>
@@ -57,7 +57,7 @@ describe('orthogonalize', () => {
             expect(stretch).toBeGreaterThan(0.6);
             expect(stretch).toBeLessThan(1.3);
           }
-          // A polynomial in M M^T times M: its product with M^T is symmetric, and positive on the diagonal.
+          // The result is a polynomial in M M^T times M. So its product with M^T is symmetric, and positive on the diagonal.
           const product = timesTransposed(result, matrix, columns);
           const size = Math.max(...product.flat().map(Math.abs));
           product.forEach((row, i) => {
@@ -90,7 +90,7 @@ describe('orthogonalize', () => {
 describe('a step', () => {
   const SPEC: ParameterSpec = { name: 'layer.weight', oldName: 'layer.weight', kind: 'linear', shape: [2, 3] };
 
-  // By NumPy 2.4 in double precision: momentum 0.95 and Nesterov's step, five iterations, 0.2 sqrt(3) lr.
+  // From NumPy 2.4 in double precision: momentum 0.95 with Nesterov's step, five iterations, 0.2 sqrt(3) lr.
   test('gives what NumPy gives', async () => {
     const muon = await createMuon(engine, [SPEC]);
     const weights = Float32Array.of(0.5, -1, 2, 0.25, 0.75, -0.5);
@@ -104,7 +104,7 @@ describe('a step', () => {
     ema.forEach((value, i) => {
       expect(value).toBeCloseTo(0.75 * [0.5, -1, 2, 0.25, 0.75, -0.5][i] + 0.25 * first[i], 6);
     });
-    // Twice the gradient at half the scale is the same.
+    // Twice the gradient at half the scale gives the same step.
     await muon.step([weights], [ema], [momentum], [Float32Array.of(-0.6, 0.8, 2e-3, 0.4, -0.2, 1.2)], {
       ...options,
       scale: 0.5,
@@ -144,7 +144,7 @@ describe('a step', () => {
       const part = (vector: Float32Array) => vector.subarray(offset, end);
       if (isHiddenMatrix(spec)) {
         hidden++;
-        // About 0.2 of Adam's first step, which is the learning rate in every weight.
+        // About 0.2 of Adam's first step, which equals the learning rate in every weight.
         const squares = part(muon.parameters).reduce(
           (sum, value, i) => sum + (value - before.parameters[offset + i]) ** 2,
           0,

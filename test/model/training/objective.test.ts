@@ -1,4 +1,4 @@
-/** The traced losses against the paper's formulas written out in doubles. */
+/** The traced losses, compared with the paper's formulas written out in doubles. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../../src/common/random.js';
@@ -31,14 +31,14 @@ afterAll(() => engine.dispose());
 
 const gaussian = gaussians(integerStream('objective'));
 const noise = Float32Array.from({ length: SIZE }, gaussian);
-/** Grey levels, black and white among them, as images are. */
+/** Grey levels, including black and white, as in images. */
 const x0 = Float32Array.from({ length: SIZE }, (_, i) => ((i * 37) % 256) / 127.5 - 1)
   .with(0, -1)
   .with(1, 1);
-/** What the network says: two outputs for every value. */
+/** The network's output: two numbers for every value. */
 const output = Float32Array.from({ length: 2 * SIZE }, () => 0.3 * gaussian());
 
-/** Losses of the traced function; `perfect` networks give what they are trained to. */
+/** Losses of the traced function. `perfect` networks output what they are trained for. */
 async function losses(objective: Objective, given: Float32Array): Promise<Float32Array> {
   const channels = objective.variance === 'learned' ? 6 : 3;
   const compiled = await engine.compile(

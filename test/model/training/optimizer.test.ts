@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { adamStep, emaDecayAt, learningRateAt, norm } from '../../../src/model/training/optimizer.js';
 
 describe('Adam', () => {
-  // torch.optim.Adam (PyTorch 1.13, float32) with lr 0.01 from the same start and gradients.
+  // torch.optim.Adam (PyTorch 1.13, float32) with lr 0.01, from the same start and gradients.
   const GRADIENTS = [
     [0.1, -0.2, 0],
     [1, 0.5, -3],
@@ -69,7 +69,7 @@ test('the learning rate falls to 0 over the cool-down', () => {
   expect(learningRateAt(850, options, 0.85)).toBeCloseTo(0.5e-3, 9);
   expect(learningRateAt(950, options, 0.95)).toBeCloseTo(1e-3 * (1 - Math.sqrt(0.75)), 9);
   expect(learningRateAt(1000, options, 1)).toBe(0);
-  // A run that goes on for longer than foretold learns no more, and does not fail.
+  // A run that lasts longer than predicted learns no more, but does not fail.
   expect(learningRateAt(1001, options, 1.2)).toBe(0);
   // A warm-up longer than the run is not cut short.
   expect(learningRateAt(900, { ...options, warmup: 9000 }, 0.9)).toBeCloseTo(1e-4, 9);

@@ -44,7 +44,7 @@ test('uniform is uniform', () => {
 test('low-bias is half uniform, half uniform in log snr', () => {
   const sampler = createTimestepSampler({ timestepsSampling: 'low-bias' }, schedule);
   const { snr } = schedule;
-  // t = 1 is as long as t = 2.
+  // In log snr, t = 1 is given the same length as t = 2.
   const first = Math.log(snr[1] / snr[2]);
   const share = (first + Math.log(snr[1] / snr[100])) / (first + Math.log(snr[1] / snr[1000]));
   expect(average((t) => (t <= 100 ? 1 : 0), sampler)).toBeCloseTo(0.5 * 0.1 + 0.5 * share, 2);

@@ -43,7 +43,7 @@ const OPTIONS: TrainerOptions = {
   seed: 'test',
 };
 
-/** Images that differ from step to step, the same in every run. */
+/** Images that differ from step to step, but are the same in every run. */
 function imagesOf(step: number, { batch, side }: TrainerOptions = OPTIONS): Uint8Array {
   return Uint8Array.from(
     { length: batch * side * side * 3 },
@@ -107,7 +107,7 @@ describe('a step', () => {
       const [a, b] = results;
       expect(relativeDifference(a.before, a.after)).toBeGreaterThan(1e-4);
       expect(a.gradientNorm / b.gradientNorm).toBeCloseTo(1, 4);
-      // The first moment is the gradient; Adam's first step would hide its size.
+      // The first moment is the gradient. Adam's first step would hide its size.
       expect(relativeDifference(a.m, b.m)).toBeLessThan(1e-4);
       expect(relativeDifference(a.after, b.after)).toBeLessThan(1e-4);
     },

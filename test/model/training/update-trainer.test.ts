@@ -1,4 +1,4 @@
-/** Training an update, of a network small enough for seconds. */
+/** Training an update for a network small enough to take only seconds. */
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CodecError } from '../../../src/common/errors.js';
@@ -20,14 +20,14 @@ import { openEngine } from '../../../src/node/engine/index.js';
 const OPTIONS = { batch: 4, side: 16, seed: 'test' };
 const schedule = createSchedule(paperSchedule);
 
-/** A trained one, of two levels. */
+/** A trained network of two levels. */
 async function tinyNetwork(): Promise<UNet> {
   const directory = 'fixtures/reference/unet-tiny';
   const config = parseConfig(JSON.parse(await readFile(`${directory}/config.json`, 'utf8')));
   return createUNet(config, readSafetensors(await readFile(`${directory}/diffusion_pytorch_model.safetensors`)));
 }
 
-/** An untrained one. */
+/** An untrained network. */
 function randomNetwork(changes: object): UNet {
   const channels = [8, 8];
   const config = parseConfig({
@@ -42,7 +42,7 @@ function randomNetwork(changes: object): UNet {
   return createUNet(config, toTensors(initialize(parameters, 'test'), parameters));
 }
 
-/** Gradients of light and colour, other ones at each step. */
+/** Gradients of light and colour that differ at each step. */
 function imagesOf(step: number, { batch, side } = OPTIONS): Uint8Array {
   return Uint8Array.from({ length: batch * side * side * 3 }, (_, i) => {
     const [pixel, c] = [Math.floor(i / 3), i % 3];
@@ -74,7 +74,7 @@ test('the loss begins at 1, which doing nothing has, and falls; gradients reach 
   const trainer = await train(onnx);
   const [first] = await trainFor(trainer, 1);
   expect(first).toBeCloseTo(1, 5);
-  // All but the last layer get no gradient at first, because that is 0.
+  // At first, all layers but the last get no gradient, because the last layer's weights are 0.
   await trainFor(trainer, 1);
   for (const [name, { data }] of toTensors(trainer.state.m, trainer.parameters)) {
     expect([name, Math.hypot(...data) > 0]).toEqual([name, true]);
@@ -88,7 +88,7 @@ test('the loss begins at 1, which doing nothing has, and falls; gradients reach 
 test('is the same on another number of threads, to the last bit, and nearly on the other engine', async () => {
   const after = async (name: EngineName, threads: number) => {
     const engine = await openEngine(name, { threads });
-    // Of three parts.
+    // A batch of three parts.
     const options = { ...OPTIONS, batch: 9 };
     const frozen = { network: tiny, schedule, parameterization: paperParameterization };
     const trainer = await createUpdateTrainer(engine, frozen, options);
@@ -154,7 +154,7 @@ describe('networks', () => {
 });
 
 test('a picture that the network gets wholly right does no harm', async () => {
-  // One that takes everything for white.
+  // A network that predicts white for everything.
   const network = randomNetwork({});
   const constants = network.parameters.map(({ name }, i) => {
     const { shape, data } = network.constants[i];

@@ -1,4 +1,4 @@
-/** Patches of pictures, as sets of them are compared. */
+/** Patches of pictures, for comparing sets of them. */
 import { expect, test } from 'vitest';
 import { checkPatches, patchesOf } from '../../../src/report/rd/metrics.js';
 
@@ -14,7 +14,7 @@ test('are side by side from the origin, and again half a side right of and below
     [0, 0],
     [256, 0],
   ]);
-  // Kodak's.
+  // The size of Kodak's pictures.
   expect(places(768, 512)).toEqual([
     [0, 0],
     [256, 0],

@@ -1,4 +1,4 @@
-/** Sums of made-up curves whose means are known. */
+/** Summaries of generated curves whose means are known. */
 import { describe, expect, it } from 'vitest';
 import { psnrOfRmse } from '../../../src/image/metrics.js';
 import { drawFigures } from '../../../src/report/rd/figures.js';
@@ -41,7 +41,7 @@ const measured = (bytes: number, rmse: number) => ({
   ssim: null,
 });
 
-/** Rates double as errors halve, from 1000 bytes at RMSE 32 down to `last`; another codec needs twice as much. */
+/** Rates double as errors halve, from 1000 bytes at RMSE 32 down to `last`. Another codec needs twice as much. */
 function image(index: number, last: number, scale = 1): ImageResult {
   const errors = [32, 16, 8, 4, 2, 1].filter((error) => error >= last);
   const bytes = (error: number) => (scale * 32_000) / error;
@@ -137,7 +137,7 @@ describe('summarise', () => {
     expect(ours.mean[0].klBitsPerDim).toBeCloseTo(ours.mean[0].bitsPerDim / 2, 12);
     expect(png.losslessBitsPerDim).toBeCloseTo((8 * 200_000) / DIMS, 9);
     expect(ours.losslessBitsPerDim).toBe(null);
-    // Of larger pictures, files are compared whole.
+    // For larger pictures, whole files are compared.
     expect(codecs.map(({ name }) => name)).toEqual(['ddpm-codec', 'webp', 'png']);
   });
 
