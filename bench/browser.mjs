@@ -93,12 +93,14 @@ async function measure(page, downloads) {
   const networks = await networkTimes(ask, engines);
   const files = [];
   for (const one of CASES) files.push(await bothWays(ask, engines, one));
+  const gpu = values.webgpu ? await onGpu(ask, engines.onnx) : undefined;
   await Promise.all(Object.values(engines).map((engine) => engine.dispose()));
   return {
     machine: machine(),
     browser: page.context().browser()?.version(),
     networks,
     files,
+    ...(gpu && { gpu }),
     gzipBytes: Object.fromEntries(downloads),
   };
 }
@@ -216,6 +218,22 @@ async function bothWays(ask, engines, { width, height, options }) {
     picturesOnTheWay: again.points,
     node: nodes,
   };
+}
+
+/**
+ * Decodes a whole file on the GPU that Chromium has.
+ * @param {any} ask
+ * @param {import('../dist/index.js').Engine} engine
+ */
+async function onGpu(ask, engine) {
+  const model = await openModel('cifar10', engine);
+  const file = await encode(await photograph(32, 32), model, { effort: 1, targetRmse: 12 });
+  const { pixels, seconds, engines } = await ask('decode', Buffer.from(file.bytes).toString('base64'), FIRST, 'webgpu');
+  await model.dispose();
+  const { width, height, data } = file.reconstruction;
+  const shown = Buffer.from(pixels, 'base64');
+  const largest = data.reduce((most, value, i) => Math.max(most, Math.abs(value - shown[i])), 0);
+  return { width, height, bytes: file.bytes.length, engine: engines.join(), seconds, rms: rms(data, shown), largest };
 }
 
 /** @param {Uint8Array} a @param {Uint8Array} b */

@@ -12,6 +12,7 @@ import {
   expectedErrors,
   PLAN_LIMITS,
   type PlannedPicture,
+  type PlannedStep,
   type PlanParameters,
   type Profile,
 } from '../format/plan.js';
@@ -49,6 +50,8 @@ const WORK_PIXELS = 250_000;
 const SHARPENED = 2;
 /** From this effort on, targets are always sharpened. */
 const SHARPEN_EFFORT = 8;
+/** A plan has to ask the network at a squared error of at most so many times the target's. */
+const NEAR = 4;
 
 /** The goals that a plan is chosen for. */
 export interface PlanWish {
@@ -173,19 +176,31 @@ export function paceFor(
 ): Pick<PlanChoice, 'parameters' | 'sharpens'> {
   const place = { first, second, load: selection === 'greedy' ? 0 : 1 };
   const pixels = picture.width * picture.height;
-  const longest = PACE_OF_EFFORT[effort - 1];
   const greedy = selection === 'greedy';
   const errors = expectedErrors(model.profile, place.first, place.second);
   const aim = (Math.max(targetRmse, DEFAULT_TARGET_RMSE) / 127.5) ** 2;
+  const planAt = (pace: number) => createPlan(model, { ...place, pace }, stateBits, picture);
+  let longest: number = PACE_OF_EFFORT[effort - 1];
+  while (longest > 0 && !asksNear(planAt(longest), errors, aim)) longest--;
   // Images with more pixels than the work limit are skipped.
   for (let pace = 0; pixels * 2 < WORK_PIXELS && pace < longest; pace++) {
     const parameters = { ...place, pace };
-    const steps = createPlan(model, parameters, stateBits, picture);
+    const steps = planAt(pace);
     const asked = steps.filter(({ s, asks }) => asks && errors[s] > aim).length;
     const sharpens = greedy && asked * pixels * SHARPENED <= WORK_PIXELS;
     if (sharpens || (!greedy && asked * pixels <= WORK_PIXELS)) return { parameters, sharpens };
   }
   return { parameters: { ...place, pace: longest }, sharpens: greedy && effort >= SHARPEN_EFFORT };
+}
+
+/**
+ * Whether a plan asks the network near the target. At a long pace a picture with few bits may never lose enough by
+ * updates to be worth another evaluation. Its error then stays where the last evaluation left it.
+ * @param errors expected squared errors
+ * @param aim the squared error of the target
+ */
+function asksNear(steps: readonly PlannedStep[], errors: Float64Array, aim: number): boolean {
+  return steps.some(({ s, asks }) => asks && errors[s] <= NEAR * aim);
 }
 
 /**
