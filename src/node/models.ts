@@ -28,7 +28,7 @@ import {
   WEIGHTS_FILE,
 } from '../codec/model.js';
 import { DEFAULT_MODELS, modelForSize, PHOTO_MODEL } from '../codec/model-choice.js';
-import { checkText } from '../common/arguments.js';
+import { checkObject, checkText } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { isObject, parseJson } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
@@ -160,7 +160,9 @@ export async function openModelFor(what: Uint8Array | Size, engine: Engine, name
  * The model that a file was made with: from a package, from the store, or the named one.
  * @throws CodecError('model') when there is none, or several whose ids begin alike
  */
-export async function findModel({ modelId }: Pick<Header, 'modelId'>, nameOrDirectory?: string): Promise<LoadedModel> {
+export async function findModel(header: Pick<Header, 'modelId'>, nameOrDirectory?: string): Promise<LoadedModel> {
+  checkObject('header', header);
+  const { modelId } = header;
   checkText('modelId', modelId);
   const all =
     nameOrDirectory === undefined ? await modelsThatFit(modelId) : [await tryLoad(await placeOf(nameOrDirectory))];

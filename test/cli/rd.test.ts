@@ -225,7 +225,7 @@ describe('rd', () => {
 
   it.each([
     [['--effort', '10'], /--effort: expected an integer from 1 to 9/],
-    [['--effort', '3,3'], /--effort: expected each effort once/],
+    [['--effort', '3,3'], /--effort: expected each number once/],
     [
       ['--baselines', 'bpg'],
       /--baselines: expected jpeg, jpeg444, webp, avif, jxl, png, webp-lossless, jxl-lossless, got "bpg"/,
