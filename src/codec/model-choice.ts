@@ -7,7 +7,7 @@ export const PHOTO_MODEL = 'photo';
 const SMALL_MODEL = 'cifar10';
 const SMALL_MODEL_PIXELS = 40 * 40;
 /** All models that {@link modelForSize} may choose. */
-export const DEFAULT_MODELS: readonly string[] = [SMALL_MODEL, PHOTO_MODEL];
+export const DEFAULT_MODELS: readonly string[] = [PHOTO_MODEL, SMALL_MODEL];
 
 /** Name of the shipped model for a picture of this size: the one with the lower rates on such pictures. */
 export function modelForSize(size: Size): string {

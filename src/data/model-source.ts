@@ -41,8 +41,10 @@ const PACKAGE = /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(@[\w.~-]+)?$/;
 export async function findModelSource(text: string): Promise<ModelSource> {
   const status = await stat(text).catch(() => undefined);
   if (status?.isDirectory()) return { name: modelName(basename(resolve(text))), fill: (to) => copyFrom(text, to) };
-  if (status) await checkReadable(text);
-  if (status) return { name: nameOfTarball(text), fill: (to) => unpackModel(text, to) };
+  if (status) {
+    await checkReadable(text);
+    return { name: nameOfTarball(text), fill: (to) => unpackModel(text, to) };
+  }
   if (/^https?:\/\//.test(text)) return fromAddress(text);
   const spec = text.replace(/^npm:/, '');
   if (PACKAGE.test(spec) && (spec !== text || spec.startsWith('@') || spec.startsWith(MODEL_PACKAGE))) {

@@ -7,11 +7,15 @@ import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MODEL_ID_DIGITS } from '../codec/format/header.js';
+import { isObject } from '../common/foreign.js';
+import { readJsonFile } from './read.js';
 
 /** A directory with a model's files. */
 export interface ModelPlace {
   readonly name: string;
   readonly directory: string;
+  /** Hex, where it is known before the files are read; a package states it as `ddpmCodec.id` in its `package.json`. */
+  readonly id?: string;
 }
 
 /** A model in the store. */
@@ -36,17 +40,26 @@ export function isIdPrefix(text: string): boolean {
  * name the nearest. None of their code is run.
  */
 export async function packagedModels(): Promise<ModelPlace[]> {
-  const found = new Map<string, string>();
+  const found = new Map<string, ModelPlace>();
   for (const modules of new Set([...modulesAbove(ROOT), ...modulesAbove(workingDirectory())])) {
     const packages = await readdir(modules).catch(() => []);
     for (const name of packages.filter((name) => name.startsWith(MODEL_PACKAGE)).sort()) {
       const model = name.slice(MODEL_PACKAGE.length);
       // Undefined for a broken link.
       const directory = await realpath(join(modules, name)).catch(() => undefined);
-      if (directory !== undefined && !found.has(model)) found.set(model, directory);
+      if (directory === undefined || found.has(model)) continue;
+      const id = await statedId(directory);
+      found.set(model, { name: model, directory, ...(id !== undefined && { id }) });
     }
   }
-  return [...found].map(([name, directory]) => ({ name, directory }));
+  return [...found.values()];
+}
+
+/** The id that a package states of its model, so that others need not be read and hashed to find the model of a file. */
+async function statedId(directory: string): Promise<string | undefined> {
+  const manifest = await readJsonFile(join(directory, 'package.json')).catch(() => undefined);
+  const stated = isObject(manifest) && isObject(manifest.ddpmCodec) ? manifest.ddpmCodec.id : undefined;
+  return typeof stated === 'string' && ID.test(stated) ? stated : undefined;
 }
 
 /** DDPM_CODEC_MODELS if it is set, otherwise the platform's directory for persistent application data. */
@@ -73,7 +86,14 @@ export async function storedModels(): Promise<StoredModel[]> {
       return names.map((name) => ({ id, name, directory: join(store, id, name) }));
     }),
   );
-  return models.flat().sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1));
+  const key = ({ name, id }: StoredModel) => `${name} ${id}`;
+  return models.flat().sort((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+/** The models in the store that a text may mean: a name, or the beginning of an id. */
+export async function storedModelsNamed(text: string): Promise<StoredModel[]> {
+  const stored = await storedModels();
+  return stored.filter(({ name, id }) => name === text || (isIdPrefix(text) && id.startsWith(text)));
 }
 
 /**

@@ -6,7 +6,7 @@ import { CodecError, invalidArgument } from '../common/errors.js';
 import { readSafetensors } from '../model/safetensors.js';
 import { createUpdate } from '../model/update.js';
 import { makeDirectory, reasonOf } from './files.js';
-import { isIdPrefix, isModelName, type StoredModel, storeDirectory, storedModels } from './model-places.js';
+import { isModelName, type StoredModel, storeDirectory, storedModels, storedModelsNamed } from './model-places.js';
 import {
   CODEC_FILE,
   CONFIG_FILE,
@@ -94,11 +94,11 @@ export async function storeModel(
  * @throws CodecError('usage') unless exactly one matches; 'file'
  */
 export async function removeModel(nameOrId: string): Promise<StoredModel> {
-  const stored = await storedModels();
-  const meant = stored.filter(({ name, id }) => name === nameOrId || (isIdPrefix(nameOrId) && id.startsWith(nameOrId)));
+  const meant = await storedModelsNamed(nameOrId);
   const [model] = meant;
   if (meant.length !== 1) {
-    const known = (meant.length > 0 ? meant : stored).map(({ name, id }) => `${name} (${id.slice(0, 12)})`).join(', ');
+    const choice = meant.length > 0 ? meant : await storedModels();
+    const known = choice.map(({ name, id }) => `${name} (${id.slice(0, 12)})`).join(', ');
     throw invalidArgument('model', known === '' ? 'a model in the store, which is empty' : `one of ${known}`, nameOrId);
   }
   const directory = dirname(model.directory);

@@ -44,7 +44,7 @@ import { type Diffusion, parseSchedulerConfig } from '../model/scheduler-config.
 import { listParameters, matchParameters } from '../model/unet-parameters.js';
 import type { Tiling } from '../model/windows.js';
 import { exists, isDirectory } from './files.js';
-import { isIdPrefix, type ModelPlace, packagedModels, storedModels } from './model-places.js';
+import { type ModelPlace, packagedModels, storedModels, storedModelsNamed } from './model-places.js';
 import { readRegularFile } from './read.js';
 
 export {
@@ -79,8 +79,11 @@ export type NamedModel =
 
 /** Models of packages, including those that come with this one, then those of the store. */
 export async function readNamedModels(): Promise<NamedModel[]> {
-  const places = [...(await packagedModels()), ...(await storedModels())];
-  return Promise.all(places.map(tryLoad));
+  return Promise.all((await namedPlaces()).map(tryLoad));
+}
+
+async function namedPlaces(): Promise<ModelPlace[]> {
+  return [...(await packagedModels()), ...(await storedModels())];
 }
 
 /** All models of packages, those that come with this one among them, and of the store, except those that cannot be read. */
@@ -88,7 +91,7 @@ export async function listModels(): Promise<ModelInfo[]> {
   return (await readNamedModels()).flatMap((one) => ('model' in one ? [one.model.info] : []));
 }
 
-async function tryLoad(place: Place): Promise<NamedModel> {
+async function tryLoad(place: ModelPlace): Promise<NamedModel> {
   try {
     return { place, model: await loadAt(place) };
   } catch (error) {
@@ -107,10 +110,7 @@ export async function loadModel(nameOrDirectory: string): Promise<LoadedModel> {
   return loadAt(await placeOf(nameOrDirectory));
 }
 
-/** With the id that it must have, where that is known. */
-type Place = ModelPlace & { readonly id?: string };
-
-async function loadAt({ name, directory, id }: Place): Promise<LoadedModel> {
+async function loadAt({ name, directory, id }: ModelPlace): Promise<LoadedModel> {
   const model = await loadFrom(directory, name);
   if (id === undefined || model.info.id === id) return model;
   throw new CodecError(
@@ -164,8 +164,10 @@ export async function findModel(header: Pick<Header, 'modelId'>, nameOrDirectory
   checkObject('header', header);
   const { modelId } = header;
   checkText('modelId', modelId);
-  const all =
-    nameOrDirectory === undefined ? await modelsThatFit(modelId) : [await tryLoad(await placeOf(nameOrDirectory))];
+  const places = nameOrDirectory === undefined ? await namedPlaces() : [await placeOf(nameOrDirectory)];
+  // The others are known not to fit without being read.
+  const mayFit = ({ id }: ModelPlace) => id === undefined || id.startsWith(modelId);
+  const all = await Promise.all(places.filter(mayFit).map(tryLoad));
   const read = all.flatMap((one) => ('model' in one ? [one.model] : []));
   const fitting = read.filter(({ info }) => info.id.startsWith(modelId));
   const found = fitting.filter(({ info }, i) => fitting.findIndex((other) => other.info.id === info.id) === i);
@@ -175,25 +177,20 @@ export async function findModel(header: Pick<Header, 'modelId'>, nameOrDirectory
     throw new CodecError('model', `several models fit the file's id ${modelId}: ${names}; choose one with \`model\``);
   }
   // The error of the named model.
-  if (nameOrDirectory !== undefined && 'error' in all[0]) throw all[0].error;
+  const [first] = all;
+  if (nameOrDirectory !== undefined && first && 'error' in first) throw first.error;
   const known = all.map((one) =>
     'model' in one ? idAndName(one.model.info) : `${one.place.name} (unreadable: ${one.error.message})`,
   );
-  if (nameOrDirectory === undefined) known.push(...(await storedModels()).map(idAndName));
+  known.push(...places.filter((place) => !mayFit(place)).map(idAndName));
   throw new CodecError(
     'model',
     `the file needs model ${modelId}, at hand: ${known.join(', ') || 'none'}; put it into the store with "ddpm-codec model add", or name its directory as \`model\``,
   );
 }
 
-function idAndName({ name, id }: Pick<ModelInfo, 'name' | 'id'>): string {
+function idAndName({ name, id = '' }: Pick<ModelPlace, 'name' | 'id'>): string {
   return `${name} (${id.slice(0, MODEL_ID_DIGITS)})`;
-}
-
-/** Models of packages, and those of the store whose ids begin with these digits. */
-async function modelsThatFit(modelId: string): Promise<NamedModel[]> {
-  const stored = (await storedModels()).filter(({ id }) => id.startsWith(modelId));
-  return Promise.all([...(await packagedModels()), ...stored].map(tryLoad));
 }
 
 /**
@@ -296,13 +293,11 @@ export async function dependentFiles(directory: string): Promise<string[]> {
 }
 
 /** Finds a model by the user's text. `./name` selects a directory that has the same name as a model. */
-async function placeOf(text: string): Promise<Place> {
+async function placeOf(text: string): Promise<ModelPlace> {
   checkText('model', text, 'a name or a directory');
-  const packaged = await packagedModels();
-  const stored = await storedModels();
-  const [first] = packaged.filter(({ name }) => name === text);
+  const first = (await packagedModels()).find(({ name }) => name === text);
   if (first) return first;
-  const meant = stored.filter(({ name, id }) => name === text || (isIdPrefix(text) && id.startsWith(text)));
+  const meant = await storedModelsNamed(text);
   if (meant.length === 1) return meant[0];
   if (meant.length > 1) {
     const ids = meant.map(({ id }) => id.slice(0, 12)).join(' or ');
@@ -310,7 +305,7 @@ async function placeOf(text: string): Promise<Place> {
   }
   const directory = resolve(text);
   if (await isDirectory(directory)) return { name: basename(directory), directory };
-  const names = [...packaged, ...stored].map(({ name }) => name);
+  const names = (await namedPlaces()).map(({ name }) => name);
   throw invalidArgument('`model`', `${[...new Set(names)].join(', ')} or a directory`, text);
 }
 

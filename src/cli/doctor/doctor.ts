@@ -1,7 +1,7 @@
 /** `ddpm-codec doctor`: what this machine has, what will be used, and how long pictures will take. */
 import { availableParallelism, totalmem } from 'node:os';
 import type { Arguments, CommandModule } from 'yargs';
-import { DEFAULT_EFFORT, MAX_EFFORT } from '../../codec/options.js';
+import { DEFAULT_EFFORT, DEFAULT_TARGET_RMSE, MAX_EFFORT } from '../../codec/options.js';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
 import type { Size } from '../../image/image.js';
@@ -56,14 +56,14 @@ export const doctorCommand: CommandModule<object, DoctorArgs> = {
 async function examine(args: Arguments<DoctorArgs>): Promise<void> {
   const effort = integer('--effort', args.effort, 1, MAX_EFFORT)!;
   const console = openConsole({ json: args.json, quiet: false });
+  const { engine, predictions, fault } = await measure(args, effort, console);
   const findings = [
-    ...(await findProgram()),
+    await findProgram(),
+    engine,
     ...(await findModels(console)),
     await findData(),
     await findPage(console),
   ];
-  const { engine, predictions, fault } = await measure(args, effort, console);
-  findings.splice(1, 0, engine);
   console.document({ findings, effort, predictions });
   const lines = findings.map(({ name, says, isFault }) => [isFault ? `${name}: FAULT` : name, says]);
   const times = predictions.map(({ width, height, encodeSeconds, decodeSeconds }) => [
@@ -76,7 +76,7 @@ async function examine(args: Arguments<DoctorArgs>): Promise<void> {
     ...(times.length > 0
       ? [
           '',
-          `photographs at effort ${effort}, to an RMSE of 3, about:`,
+          `photographs at effort ${effort}, to an RMSE of ${DEFAULT_TARGET_RMSE}, about:`,
           ...table([['', 'encode', 'decode'], ...times], [0]),
         ]
       : []),
@@ -86,17 +86,15 @@ async function examine(args: Arguments<DoctorArgs>): Promise<void> {
   if (faults.length > 0) throw new CodecError('model', `${counted(faults.length, 'fault')}, see above`);
 }
 
-async function findProgram(): Promise<Finding[]> {
+async function findProgram(): Promise<Finding> {
   const { packageVersion } = await import('../../node/version.js');
   const { FORMAT_VERSION } = await import('../../codec/format/header.js');
   const gigabytes = (totalmem() / 2 ** 30).toFixed(0);
   const machine = `${process.platform} ${process.arch}, ${counted(availableParallelism(), 'core')}, ${gigabytes} GiB`;
-  return [
-    {
-      name: 'program',
-      says: `ddpm-codec ${packageVersion()}, format ${FORMAT_VERSION}; Node ${process.version}; ${machine}`,
-    },
-  ];
+  return {
+    name: 'program',
+    says: `ddpm-codec ${packageVersion()}, format ${FORMAT_VERSION}; Node ${process.version}; ${machine}`,
+  };
 }
 
 async function findModels(console: Console): Promise<Finding[]> {

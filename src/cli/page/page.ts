@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
+import { DEFAULT_MODELS } from '../../codec/model-choice.js';
 import { invalidArgument } from '../../common/errors.js';
 import { makeDirectory } from '../../node/files.js';
 import type { PageFile } from '../../node/page.js';
@@ -44,7 +45,7 @@ export const pageCommand: CommandModule<object, PageArgs> = {
         models: {
           type: 'string',
           requiresArg: true,
-          default: 'photo,cifar10',
+          default: DEFAULT_MODELS.join(),
           description: 'Models that the page has: names or directories',
         },
         ...outputOptions,
