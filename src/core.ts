@@ -40,6 +40,7 @@ export type {
   CompiledFunction,
   CompileOptions,
   Device,
+  DeviceChoice,
   Engine,
   EngineName,
   HostTensor,

@@ -6,10 +6,10 @@ import { checkOptions } from '../common/arguments.js';
 import { invalidArgument } from '../common/errors.js';
 import { openWorkerPool } from '../common/worker-pool.js';
 import type { Engine } from '../engine/engine.js';
+import { withFallback } from '../engine/fallback.js';
 import { createOnnxEngine, type OnnxBackend, traceProbe } from '../engine/onnx.js';
 import type { GraphRunner, OnnxGraph } from '../engine/onnx-session.js';
 import type { EngineSetup, GraphRequest } from './engine-messages.js';
-import { withFallback } from './fallback.js';
 import { threadsOf } from './threads.js';
 
 /** Where a page computes. */

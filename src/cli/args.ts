@@ -1,7 +1,7 @@
 /** Options that several commands share, and checks of numbers. */
 import type { Options } from 'yargs';
 import { CodecError, invalidArgument } from '../common/errors.js';
-import { DEVICES, type Device, PRECISIONS, type Precision } from '../engine/engine.js';
+import { DEVICE_CHOICES, type DeviceChoice, PRECISIONS, type Precision } from '../engine/engine.js';
 import type { Band } from '../model/bands.js';
 
 /** Maximum number of threads; no machine has as many cores, so more is a typing error. */
@@ -31,8 +31,9 @@ export const engineOptions = {
     requiresArg: true,
   },
   device: {
-    description: 'What the onnx engine computes on; the CPU where that is not there [default: cpu]',
-    choices: DEVICES,
+    description:
+      'What the onnx engine computes on, else the CPU; auto: a GPU that passes a test, for all but files to write [default: cpu]',
+    choices: DEVICE_CHOICES,
     requiresArg: true,
   },
   precision: {
@@ -74,7 +75,7 @@ export const outputOptions = {
 /** Values of {@link engineOptions} as yargs gives them. */
 export interface EngineArgs {
   readonly engine: EngineChoice;
-  readonly device?: Device | undefined;
+  readonly device?: DeviceChoice | undefined;
   readonly precision?: Precision | undefined;
   readonly threads?: unknown;
 }

@@ -20,8 +20,20 @@ export function jobsAhead(args: EngineArgs): number {
   return threadsOf(args) ?? availableParallelism();
 }
 
-/** What a file's header says about its model and its picture's size. */
-export type FileHeader = Pick<Header, 'modelId' | 'width' | 'height'>;
+/** What a file's header says about its model and its picture. */
+export type FileHeader = Pick<Header, 'modelId' | 'width' | 'height' | 'tail'>;
+
+/** A model, and the engine that runs it. */
+export interface OpenModel {
+  readonly model: Model;
+  readonly engine: Engine;
+}
+
+/** What results are for. */
+export interface Purpose {
+  /** Other machines must get the same results, so with the device `auto` the CPU computes them. */
+  readonly exact?: boolean | undefined;
+}
 
 export interface Context {
   /**
@@ -31,20 +43,20 @@ export interface Context {
    */
   modelInfo(nameOrDirectory: string, size?: Size): Promise<ModelInfo>;
   /** The model of that name or directory; `auto` is the default model for pictures of this size. */
-  model(nameOrDirectory: string, size: Size): Promise<Model>;
+  model(nameOrDirectory: string, size: Size, purpose?: Purpose): Promise<OpenModel>;
   /**
    * The model that a file was made with.
    * @param header of the file
    * @param nameOrDirectory the only model to consider
    */
-  modelOfFile(header: FileHeader, nameOrDirectory?: string): Promise<Model>;
+  modelOfFile(header: FileHeader, nameOrDirectory?: string): Promise<OpenModel>;
   /**
-   * Prints a model's name and its engine, once per model. It is called when work begins, so that most errors stay one
+   * Prints a model's name and its engine, once for both. It is called when work begins, so that most errors stay one
    * line.
    */
   announce(model: Pick<Model, 'name' | 'id'>, engine: Engine): void;
-  /** The engine; opened with the first model. */
-  engine(): Promise<Engine>;
+  /** The engine; opened on first use. */
+  engine(purpose?: Purpose): Promise<Engine>;
   /**
    * Codes a picture. Small pictures are coded side by side, as many as keep the engine busy, since a single window
    * leaves threads idle. A larger picture has enough windows, and needs memory for each of its pixels: it waits until
@@ -64,27 +76,23 @@ export async function withContext<R>(
 ): Promise<R> {
   const threads = threadsOf(args);
   checkDevice(args.engine, args);
-  /** By name, directory or the id in a file: files are read once, and a model is opened once under whatever name. */
+  /** By name, directory or the id in a file: files are read once, and a model is opened once on an engine. */
   const loaded = new Map<string, Promise<LoadedModel>>();
   const models = new Map<string, Promise<Model>>();
+  /** By device. */
+  const engines = new Map<EngineArgs['device'], Promise<Engine>>();
   const announced = new Set<string>();
-  let opened: Promise<Engine> | undefined;
   let room: Room | undefined;
 
   const context: Context = {
-    engine() {
-      opened ??= import('../node/engine/index.js').then(({ openEngine }) =>
-        openEngine(args.engine, {
-          threads,
-          device: args.device,
-          precision: args.precision,
-          onFallback: (message) => console.error(new CodecError('engine', message)),
-        }),
-      );
+    engine(purpose) {
+      const device = deviceFor(purpose);
+      const opened = engines.get(device) ?? openOn(device);
+      engines.set(device, opened);
       return opened;
     },
     async code(size, model, progress, work) {
-      const { parallelism } = await context.engine();
+      const { parallelism } = model.denoiser;
       // One more than threads, so that the engine stays busy while one picture searches for a codeword.
       const capacity = parallelism === 1 ? 1 : parallelism + 1;
       room ??= createRoom(capacity);
@@ -95,20 +103,34 @@ export async function withContext<R>(
       return coding.finally(() => progress.stop());
     },
     announce({ name, id }, engine) {
-      if (announced.has(id)) return;
-      announced.add(id);
-      console.note(`model ${name} (${id.slice(0, 8)}) on ${engine.name}: ${engine.description}`);
+      const both = `model ${name} (${id.slice(0, 8)}) on ${engine.name}: ${engine.description}`;
+      if (announced.has(both)) return;
+      announced.add(both);
+      console.note(both);
     },
     async modelInfo(nameOrDirectory, size) {
       return (await named(nameOrDirectory, size)).info;
     },
-    async model(nameOrDirectory, size) {
-      return openOnce(await named(nameOrDirectory, size));
+    async model(nameOrDirectory, size, purpose) {
+      return openOnce(await named(nameOrDirectory, size), purpose);
     },
     async modelOfFile(header, nameOrDirectory) {
-      return openOnce(await readOnce(header.modelId, ({ findModel }) => findModel(header, nameOrDirectory)));
+      const model = await readOnce(header.modelId, ({ findModel }) => findModel(header, nameOrDirectory));
+      return openOnce(model, { exact: header.tail });
     },
   };
+
+  const deviceFor = ({ exact }: Purpose = {}) => (exact && args.device === 'auto' ? 'cpu' : args.device);
+
+  async function openOn(device: EngineArgs['device']): Promise<Engine> {
+    const { openEngine } = await import('../node/engine/index.js');
+    return openEngine(args.engine, {
+      threads,
+      device,
+      precision: args.precision,
+      onFallback: (message) => console.error(new CodecError('engine', message)),
+    });
+  }
 
   function readOnce(key: string, read: (models: typeof import('../node/models.js')) => Promise<LoadedModel>) {
     const model = loaded.get(key) ?? import('../node/models.js').then(read);
@@ -123,19 +145,18 @@ export async function withContext<R>(
     return readOnce(name, ({ loadModel }) => loadModel(name));
   }
 
-  function openOnce(model: LoadedModel): Promise<Model> {
-    const { id, directory } = model.info;
-    const known = models.get(id);
-    if (known !== undefined) return known;
-    const opening = context.engine().then((engine) => aboutFile(`model ${directory}`, () => model.open(engine)));
-    models.set(id, opening);
-    return opening;
+  async function openOnce({ info: { id, directory }, open }: LoadedModel, purpose?: Purpose): Promise<OpenModel> {
+    const engine = await context.engine(purpose);
+    const key = `${id} ${deviceFor(purpose)}`;
+    const opening = models.get(key) ?? aboutFile(`model ${directory}`, () => open(engine));
+    models.set(key, opening);
+    return { engine, model: await opening };
   }
 
   try {
     return await work(context);
   } finally {
     for (const model of models.values()) await model.then((open) => open.dispose()).catch(() => {});
-    await opened?.then((engine) => engine.dispose()).catch(() => {});
+    for (const engine of engines.values()) await engine.then((open) => open.dispose()).catch(() => {});
   }
 }

@@ -16,6 +16,14 @@ export const DEVICES = ['cpu', 'cuda', 'webgpu'] as const;
 /** A device of the onnx engine: an execution provider of ONNX Runtime. */
 export type Device = (typeof DEVICES)[number];
 
+/**
+ * What the onnx engine can be asked to compute on: a device, or `auto`, which is a GPU that computes what the CPU does
+ * and is faster, and otherwise the CPU.
+ */
+export const DEVICE_CHOICES = ['auto', ...DEVICES] as const;
+/** A device of the onnx engine, or `auto`. */
+export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
+
 /** All precisions. */
 export const PRECISIONS = ['fp32', 'fp16'] as const;
 /**
@@ -121,7 +129,7 @@ export function runAll(
 /** @throws CodecError('usage') for an unknown device or precision, or one that the engine or the device lacks */
 export function checkDevice(
   engine: EngineName | 'auto',
-  { device, precision }: { readonly device?: Device | undefined; readonly precision?: Precision | undefined },
+  { device, precision }: { readonly device?: DeviceChoice | undefined; readonly precision?: Precision | undefined },
 ): void {
   if (precision !== undefined && !PRECISIONS.includes(precision)) {
     throw invalidArgument('`precision`', PRECISIONS.join(' or '), precision);
@@ -129,11 +137,11 @@ export function checkDevice(
   if (precision === 'fp16' && (device ?? 'cpu') === 'cpu') {
     throw new CodecError(
       'usage',
-      '`precision` fp16: expected `device` cuda or webgpu with it; a CPU is no faster for it',
+      '`precision` fp16: expected `device` auto, cuda or webgpu with it; a CPU is no faster for it',
     );
   }
   if (device === undefined) return;
-  if (!DEVICES.includes(device)) throw invalidArgument('`device`', DEVICES.join(', '), device);
+  if (!DEVICE_CHOICES.includes(device)) throw invalidArgument('`device`', DEVICE_CHOICES.join(', '), device);
   if (engine !== 'auto' && engine !== 'onnx') {
     throw new CodecError('usage', `\`device\` ${device}: expected \`engine\` onnx with it, got ${engine}`);
   }

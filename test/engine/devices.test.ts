@@ -83,14 +83,14 @@ test('a device of another engine, and an unknown one, are refused', async () => 
     /`device` webgpu: expected `engine` onnx.*got wasm/,
   );
   await expect(openEngine('onnx', { device: 'tpu' as Device })).rejects.toThrow(
-    /`device`: expected cpu, cuda, webgpu, got/,
+    /`device`: expected auto, cpu, cuda, webgpu, got/,
   );
 });
 
 describe('half precision', () => {
   test('is for GPUs: refused without one', async () => {
     await expect(openEngine('auto', { precision: 'fp16' })).rejects.toThrow(
-      '`precision` fp16: expected `device` cuda or webgpu with it',
+      '`precision` fp16: expected `device` auto, cuda or webgpu with it',
     );
     await expect(openEngine('onnx', { precision: 'fp16', device: 'cpu' })).rejects.toThrow('`precision` fp16');
     await expect(openEngine('auto', { precision: 'fp8' as Precision })).rejects.toThrow('expected fp32 or fp16');

@@ -226,8 +226,7 @@ async function decodeCoded(
   const maxBytes = sizes.at(-1) ?? byteBudget({ bytes: codec.maxBytes }, least);
   const directory = settings.progressiveDirectory(job);
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
-  const model = await context.modelOfFile(header, settings.model);
-  const engine = await context.engine();
+  const { model, engine } = await context.modelOfFile(header, settings.model);
   context.announce(model, engine);
   const progress = openProgress(console, name);
   const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;

@@ -150,18 +150,17 @@ async function measure(
 ): Promise<{ engine: Finding; predictions: Prediction[]; fault?: unknown }> {
   try {
     return await withContext(args, console, async (context) => {
-      const { name, description } = await context.engine();
       const { PHOTO_MODEL } = await import('../../node/models.js');
       const { typicalWork } = await import('../../codec/encoder/typical-work.js');
       const { timeNetwork } = await import('../../model/network-time.js');
-      const model = await context.model(PHOTO_MODEL, SIZES[0]);
+      const { model, engine } = await context.model(PHOTO_MODEL, SIZES[0]);
       const secondsFor = await timeNetwork(model);
       const predictions = SIZES.map((size) => {
         const { encode, decode } = typicalWork(model, size, effort);
         const seconds = secondsFor(size);
         return { ...size, encodeSeconds: encode * seconds, decodeSeconds: decode * seconds };
       });
-      return { engine: { name: 'engine', says: `${name}: ${description}` }, predictions };
+      return { engine: { name: 'engine', says: `${engine.name}: ${engine.description}` }, predictions };
     });
   } catch (fault) {
     if (!(fault instanceof CodecError)) throw fault;

@@ -190,8 +190,7 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
   const metadata = metadataOf(job.input, settings);
   const image = await readPicture(job.input, { background });
   const codec = withinLimits(settings, image, metadata);
-  const model = await context.model(settings.model, image);
-  const engine = await context.engine();
+  const { model, engine } = await context.model(settings.model, image, { exact: true });
   context.announce(model, engine);
   const progress = openProgress(console, inputName(job.input));
   const options: EncodeOptions = {

@@ -246,8 +246,7 @@ async function measureLikelihood(
   const trainImages = train && (await loader.loadAll(train.set, images[0])).images;
   const { width, height } = images[0];
   checkSize(images[0], await context.modelInfo(settings.model, images[0]));
-  const model = await context.model(settings.model, images[0]);
-  const engine = await context.engine();
+  const { model, engine } = await context.model(settings.model, images[0]);
   context.announce(model, engine);
   const measure = await measurement(model, engine, settings, console);
   const start = performance.now();

@@ -142,8 +142,7 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   }
   if (original && !header.alpha) opaque(original, inputName(against!));
   await withContext(args, console, async (context) => {
-    const model = await aboutFile(name, () => context.modelOfFile(header, args.model));
-    const engine = await context.engine();
+    const { model, engine } = await aboutFile(name, () => context.modelOfFile(header, args.model));
     context.announce(model, engine);
     const { bytesWhenComplete = null } = await aboutFile(name, () => readInfo(bytes, model));
     const progress = openProgress(console, name);

@@ -50,7 +50,7 @@ export async function measureHere(work: Work, indexes: AsyncIterable<number> | I
         const { image } = await images.load(index);
         const { result, features } = await aboutFile(name, () =>
           measureImage({ index, name, image }, options, {
-            model: async () => (withModel ? context.model(options.model, image) : null),
+            model: async () => (withModel ? (await context.model(options.model, image)).model : null),
             engine: async () => (withModel ? (await context.engine()).description : null),
             measures,
             onProgress: (fraction) => report({ index, fraction }),

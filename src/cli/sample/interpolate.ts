@@ -145,8 +145,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
     const cells = { rows: timesteps.length, columns: animated ? 3 : lambdas.length + 2 };
     const size = tableSize(cells, a, labelsFor(timesteps, [LONGEST_LAMBDA]));
     checkFigure(output, size, animated ? lambdas.length : 1);
-    const model = await context.model(args.model, a);
-    const engine = await context.engine();
+    const { model, engine } = await context.model(args.model, a);
     context.announce(model, engine);
     noteLargePictures(console, width, height);
     const { result: rows, seconds } = await withProgress(console, 'interpolating', async (onProgress) => {

@@ -159,8 +159,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
     const info = await context.modelInfo(args.model, settings);
     checkSides(info, settings, { option: '--size' });
     checkAgainstModel(info, settings.steps, { option: '--shared-latents', ts: sharedLatents ?? [] });
-    const model = await context.model(args.model, settings);
-    const engine = await context.engine();
+    const { model, engine } = await context.model(args.model, settings);
     context.announce(model, engine);
     noteLargePictures(console, width, height);
     const diffusion = { ...model, engine };

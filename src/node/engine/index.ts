@@ -1,7 +1,7 @@
 /** Opens engines by name. */
 import { checkOptions, checkText } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
-import { checkDevice, type Device, type Engine, type EngineName, type Precision } from '../../engine/engine.js';
+import { checkDevice, type DeviceChoice, type Engine, type EngineName, type Precision } from '../../engine/engine.js';
 import { openOnnxEngine } from './onnx.js';
 import { THREADS } from './onnx-runtime.js';
 import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
@@ -11,13 +11,17 @@ import { openWasmEngine } from './wasm.js';
 export interface EngineOptions {
   /** Number of threads of the onnx engine; default one per core. */
   readonly threads?: number | undefined;
-  /** Device of the onnx engine; with a device, `auto` means onnx. Default: the CPU. */
-  readonly device?: Device | undefined;
+  /**
+   * Device of the onnx engine; with a device, the engine `auto` means onnx. Default: the CPU. The device `auto` is a GPU
+   * that has computed what the CPU does, and faster, in a test of seconds; where there is none, the CPU. That engine is
+   * `approximate` on a GPU, and goes on with the CPU when the GPU is lost.
+   */
+  readonly device?: DeviceChoice | undefined;
   /** Precision of products on a GPU; default fp32. */
   readonly precision?: Precision | undefined;
   /**
-   * Called with a one-line explanation when the device or the package onnxruntime-node is missing and something slower
-   * takes its place.
+   * Called with a one-line explanation when the device or the package onnxruntime-node is missing, or the device is not
+   * fit for work or is lost, and something slower takes its place.
    */
   readonly onFallback?: (message: string) => void;
   /** Loads optional packages; default `import`. */

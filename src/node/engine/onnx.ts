@@ -1,10 +1,13 @@
 /** The `onnx` engine: traces tfjs functions once into ONNX graphs, and onnxruntime-node runs these at native speed. */
 import { availableParallelism } from 'node:os';
 import type { InferenceSession } from 'onnxruntime-node';
+import { counted } from '../../common/counted.js';
 import { openWorkerPool } from '../../common/worker-pool.js';
-import type { Device, Engine, Precision } from '../../engine/engine.js';
-import { createOnnxEngine, traceProbe } from '../../engine/onnx.js';
+import type { Device, DeviceChoice, Engine, Precision } from '../../engine/engine.js';
+import { withFallback } from '../../engine/fallback.js';
+import { createOnnxEngine, type OnnxBackend, traceProbe } from '../../engine/onnx.js';
 import { type GraphRunner, type OnnxGraph, openSession } from '../../engine/onnx-session.js';
+import { gpuFault } from '../../model/gpu-trial.js';
 import { threadsOf } from '../worker-pool.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
 
@@ -22,14 +25,17 @@ const GPU_BATCH = 16;
 
 const DEVICE_NAMES: Readonly<Record<Device, string>> = { cpu: 'CPU', cuda: 'CUDA', webgpu: 'WebGPU' };
 
+/** What `auto` tries, the fastest first. */
+const GPUS = ['cuda', 'webgpu'] as const satisfies readonly Device[];
+
 export interface OnnxOptions {
   /** Threads of one run; default one per core. */
   readonly threads?: number | undefined;
   /** Default 'cpu'. */
-  readonly device?: Device | undefined;
+  readonly device?: DeviceChoice | undefined;
   /** Default 'fp32', and always on the CPU. */
   readonly precision?: Precision | undefined;
-  /** Called when the device is missing and the CPU takes its place. */
+  /** Called when the CPU takes the place of a device that is missing or not fit, or was lost during work. */
   readonly onFallback?: (message: string) => void;
 }
 
@@ -38,43 +44,100 @@ export interface OnnxOptions {
  * @throws CodecError('engine') when onnxruntime-node is not installed or does not load here
  */
 export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine> {
-  const { threads = availableParallelism(), onFallback } = options;
-  const { ort, version } = await loadOnnxRuntime('engine onnx', ' or use `engine` wasm');
-  const device = await deviceAtHand(ort, options.device ?? 'cpu', onFallback);
-  const onCpu = device === 'cpu';
-  const precision = onCpu ? 'fp32' : (options.precision ?? 'fp32');
-  return createOnnxEngine({
-    description: `onnxruntime-node ${version}, ${DEVICE_NAMES[device]}, ${precision === 'fp16' ? 'fp16, ' : ''}${threads} thread${threads === 1 ? '' : 's'}`,
-    precision,
-    parallelism: onCpu ? threads : 1,
-    batch: onCpu ? 1 : GPU_BATCH,
-    open: (graph, parallel) =>
-      parallel && onCpu ? openInPool(graph, threads) : openSession(ort, graph, sessionOptions(threads, device)),
-  });
+  const { device = 'cpu', threads = availableParallelism(), onFallback } = options;
+  const runtime = await loadOnnxRuntime('engine onnx', ' or use `engine` wasm');
+  const openCpu = () => cpuBackend(runtime, threads);
+  if (device === 'cpu') return createOnnxEngine(openCpu());
+  const openGpu = (gpu: Device) => openGpuBackend(runtime, gpu, threads, options.precision);
+  if (device === 'auto')
+    return createOnnxEngine(
+      await openGpuOrCpu(
+        GPUS.map((gpu) => () => openGpu(gpu)),
+        openCpu,
+        onFallback,
+      ),
+    );
+  try {
+    return createOnnxEngine(await openGpu(device));
+  } catch (error) {
+    onFallback?.(`device ${device} is not there, the CPU takes its place (ONNX Runtime: ${reasonOf(error)})`);
+    return createOnnxEngine(openCpu());
+  }
 }
 
-/** The device, or the CPU where the device cannot run a graph of one addition. */
-async function deviceAtHand(
-  ort: OnnxRuntime['ort'],
-  device: Device,
+/**
+ * The first GPU that is there and fit for work, with the CPU for when it is lost; or else the CPU.
+ * @param gpus open backends, and throw where there is none
+ */
+export async function openGpuOrCpu(
+  gpus: readonly (() => Promise<OnnxBackend>)[],
+  openCpu: () => OnnxBackend,
   onFallback: OnnxOptions['onFallback'],
-): Promise<Device> {
-  if (device === 'cpu') return device;
+): Promise<OnnxBackend> {
+  const faults: string[] = [];
+  for (const open of gpus) {
+    const gpu = await open().catch(() => undefined);
+    if (gpu === undefined) continue;
+    const fault = await gpuFault(createOnnxEngine(gpu), createOnnxEngine(openCpu())).catch(reasonOf);
+    if (fault === undefined) {
+      const whenLost = (cpu: string, reason: string) =>
+        onFallback?.(`the GPU is lost, ${cpu} takes its place (${reason})`);
+      return withFallback({ ...gpu, approximate: true }, async () => openCpu(), whenLost);
+    }
+    faults.push(`${gpu.description}: ${fault}`);
+  }
+  onFallback?.(`device auto: the CPU computes; ${faults.join('; ') || 'no GPU was found'}`);
+  return openCpu();
+}
+
+function cpuBackend(runtime: OnnxRuntime, threads: number): OnnxBackend {
+  return {
+    description: describe(runtime, 'cpu', 'fp32', threads),
+    precision: 'fp32',
+    parallelism: threads,
+    batch: 1,
+    open: (graph, parallel) =>
+      parallel ? openInPool(graph, threads) : openSession(runtime.ort, graph, sessionOptions(threads)),
+  };
+}
+
+/** @throws where the device cannot run a graph of one addition */
+async function openGpuBackend(
+  runtime: OnnxRuntime,
+  device: Device,
+  threads: number,
+  precision: Precision = 'fp32',
+): Promise<OnnxBackend> {
+  const { ort } = runtime;
   // By default, tensor cores round to ten bits, but files must decode on other machines. CUDA's libraries read this
   // variable when they load.
   if (device === 'cuda') process.env.NVIDIA_TF32_OVERRIDE ??= '0';
-  // ONNX Runtime would report at length what is reported below.
+  // ONNX Runtime would report at length what the caller reports.
   ort.env.logLevel = 'fatal';
-  try {
-    const { run, release } = await openSession(ort, traceProbe(), sessionOptions(1, device));
-    await run([new Float32Array(1)]);
-    await release();
-    return device;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.trim().split('\n').at(-1) : String(error);
-    onFallback?.(`device ${device} is not there, the CPU takes its place (ONNX Runtime: ${reason})`);
-    return 'cpu';
-  }
+  const { run, release } = await openSession(ort, traceProbe(), sessionOptions(1, device));
+  await run([new Float32Array(1)]);
+  await release();
+  return {
+    description: describe(runtime, device, precision, threads),
+    precision,
+    parallelism: 1,
+    batch: GPU_BATCH,
+    open: (graph) => openSession(ort, graph, sessionOptions(threads, device)),
+  };
+}
+
+function describe({ version }: OnnxRuntime, device: Device, precision: Precision, threads: number): string {
+  return [
+    `onnxruntime-node ${version}`,
+    DEVICE_NAMES[device],
+    ...(precision === 'fp32' ? [] : [precision]),
+    counted(threads, 'thread'),
+  ].join(', ');
+}
+
+/** The last line of ONNX Runtime's message, which says most. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message.trim().split('\n').at(-1)! : String(error);
 }
 
 function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSession.SessionOptions {

@@ -1,7 +1,7 @@
 /** What happens to work on a GPU that is lost. */
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { withFallback } from '../../src/browser/fallback.js';
+import { withFallback } from '../../src/engine/fallback.js';
 import { createOnnxEngine, type OnnxBackend } from '../../src/engine/onnx.js';
 
 /** A backend that returns its inputs plus a number. @param runs number of runs after which it is lost */

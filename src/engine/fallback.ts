@@ -1,6 +1,6 @@
 /** Handles the loss of a GPU during work: its runs are repeated on the CPU, and so are all later ones. */
-import type { OnnxBackend } from '../engine/onnx.js';
-import type { GraphRunner, OnnxGraph } from '../engine/onnx-session.js';
+import type { OnnxBackend } from './onnx.js';
+import type { GraphRunner, OnnxGraph } from './onnx-session.js';
 
 /**
  * A backend that is replaced by another at the first run that fails. Runs depend only on their inputs, so work
