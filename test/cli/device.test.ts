@@ -12,7 +12,12 @@ const TRIED = /device auto: the CPU computes; |WebGPU|CUDA/;
 let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-test-'));
-  await writeFile(join(directory, 'a.png'), await toSharp((await cifarTestImages())[0]).png().toBuffer());
+  await writeFile(
+    join(directory, 'a.png'),
+    await toSharp((await cifarTestImages())[0])
+      .png()
+      .toBuffer(),
+  );
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
