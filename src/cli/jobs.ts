@@ -1,6 +1,6 @@
 /** The files that a command reads and writes, decided before any work begins. */
 import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { counted } from '../common/counted.js';
 import { CodecError } from '../common/errors.js';
 import { mapAhead } from '../common/side-by-side.js';
@@ -208,7 +208,7 @@ export async function refuseInputs(outputs: readonly string[], inputs: readonly 
   const places = new Set<string>();
   for (const input of inputs) {
     places.add(await placeOf(input));
-    places.add(await realpath(input).catch(() => resolve(input)));
+    places.add(asPlace(await realpath(input).catch(() => resolve(input))));
   }
   for (const output of outputs) {
     if (!places.has(await targetPlace(output))) continue;
@@ -225,5 +225,10 @@ async function targetPlace(output: string): Promise<string> {
 export async function placeOf(path: string): Promise<string> {
   const full = resolve(path);
   const directory = await realpath(dirname(full)).catch(() => dirname(full));
-  return `${directory === sep ? '' : directory}${sep}${basename(full)}`;
+  return asPlace(join(directory, basename(full)));
+}
+
+/** Windows and macOS do not distinguish capital letters from small ones in names. */
+function asPlace(path: string): string {
+  return process.platform === 'win32' || process.platform === 'darwin' ? path.toLowerCase() : path;
 }

@@ -1,12 +1,15 @@
 /** Foreign tarballs: fetches them from an address, and unpacks the wanted files. */
 import { createReadStream, createWriteStream } from 'node:fs';
-import { basename } from 'node:path';
+import { posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract, list } from 'tar';
 import { CodecError } from '../common/errors.js';
 import { reasonOf } from '../node/files.js';
 import { request, rootOf } from './http.js';
+
+/** Paths in tarballs have slashes on every system. */
+const { basename } = posix;
 
 /**
  * Fetches a file of unknown size and contents.
