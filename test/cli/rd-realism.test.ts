@@ -86,6 +86,16 @@ it('compares sets along the dial, and draws the distance over the error', async 
   expect(svg).toMatch(/Realism 0, 0\.5, 1/);
 });
 
+it('draws the bits of a file once, since they are the same for each realism', async () => {
+  const realismsIn = async (figure: string) => {
+    const svg = await readFile(at('report', 'figures', `${figure}.svg`), 'utf8');
+    return new Set(svg.match(/realism [\d.]+/g)).size;
+  };
+  expect(await realismsIn('distortion-vs-steps')).toBe(3);
+  expect(await realismsIn('rate-vs-steps')).toBe(1);
+  expect(await realismsIn('overhead-vs-rate')).toBe(1);
+});
+
 it.each(['2', '0,0', 'flow', '-0.5', '0,,1'])('refuses --realism %s', async (realism) => {
   const { code, stderr } = await callMain(['rd', 'in', '-o', 'other', `--realism=${realism}`], directory);
   expect([code, stderr]).toEqual([

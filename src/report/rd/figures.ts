@@ -99,7 +99,7 @@ function figure5(
       x: STEPS,
       y: RATE,
       lines: [
-        ...linesOf(chains, steps, ({ bitsPerDim }) => bitsPerDim),
+        ...distinct(linesOf(chains, steps, ({ bitsPerDim }) => bitsPerDim)),
         ...publishedLines(paper, theirSteps, ({ bpp }) => bpp / 3),
       ],
     }),
@@ -278,13 +278,15 @@ function imagesFigure(summary: Summary): Figure | undefined {
 
 /** Bits of files relative to what an ideal coder would have needed for the same steps. */
 function overhead(ours: readonly CodecSummary[], title: string): Figure | undefined {
-  const lines = ours.map(({ label, mean }) => ({
-    label,
-    kind: 'ours' as const,
-    points: mean.flatMap(({ bitsPerDim, klBitsPerDim }) =>
-      klBitsPerDim! > 0 ? [{ x: bitsPerDim, y: bitsPerDim / klBitsPerDim! }] : [],
-    ),
-  }));
+  const lines = distinct(
+    ours.map(({ label, mean }) => ({
+      label,
+      kind: 'ours' as const,
+      points: mean.flatMap(({ bitsPerDim, klBitsPerDim }) =>
+        klBitsPerDim! > 0 ? [{ x: bitsPerDim, y: bitsPerDim / klBitsPerDim! }] : [],
+      ),
+    })),
+  );
   if (lines.every(({ points }) => points.length < 2)) return undefined;
   return draw('overhead-vs-rate', 'What whole files, header included, take above the sum of KL of their own steps.', {
     title,
@@ -310,6 +312,12 @@ function linesOf(
     kind: LINES[kind],
     points: mean.map((point) => ({ x: x(point), y: y(point) })),
   }));
+}
+
+/** Without lines through the points of an earlier one: the bits of a file are the same whatever the realism. */
+function distinct(lines: readonly PlotLine[]): PlotLine[] {
+  const points = lines.map((line) => JSON.stringify(line.points));
+  return lines.filter((_, i) => points.indexOf(points[i]) === i);
 }
 
 function publishedLines(
