@@ -26,6 +26,8 @@ export async function loadOnnxRuntime(need: string, instead = ''): Promise<OnnxR
       { cause },
     );
   });
+  // It would report at length what its errors say, and keeps the level of the first session.
+  ort.env.logLevel = 'fatal';
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   return { ort, version };
 }

@@ -112,8 +112,6 @@ async function openGpuBackend(
   // By default, tensor cores round to ten bits, but files must decode on other machines. CUDA's libraries read this
   // variable when they load.
   if (device === 'cuda') process.env.NVIDIA_TF32_OVERRIDE ??= '0';
-  // ONNX Runtime would report at length what the caller reports.
-  ort.env.logLevel = 'fatal';
   const { run, release } = await openSession(ort, traceProbe(), sessionOptions(1, device));
   await run([new Float32Array(1)]);
   await release();
