@@ -1,7 +1,10 @@
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { cacheDirectory } from '../src/data/cache.js';
 import { publicPath } from '../src/node/files.js';
 import { readImage } from '../src/node/image/read.js';
+import { storeDirectory } from '../src/node/model-places.js';
 
 test('a path for others names nothing outside of the working directory', () => {
   expect(publicPath('pictures/more')).toBe(join('pictures', 'more'));
@@ -19,5 +22,27 @@ test('what is no path is told without its content', async () => {
     message: expect.stringMatching(
       /^path: expected a string \(`readImageBytes` takes the content of a file\), got [\x20-\x7e]*$/,
     ),
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('the store and the cache', () => {
+  const platform = Object.getOwnPropertyDescriptor(process, 'platform')!;
+  afterEach(() => {
+    Object.defineProperty(process, 'platform', platform);
+    vi.unstubAllEnvs();
+  });
+
+  test.each([
+    ['darwin', {}, 'Library/Application Support/ddpm-codec/models', 'Library/Caches/ddpm-codec'],
+    ['linux', {}, '.local/share/ddpm-codec/models', '.cache/ddpm-codec'],
+    ['linux', { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' }, '/data/ddpm-codec/models', '/cache/ddpm-codec'],
+    ['linux', { DDPM_CODEC_MODELS: '/store', DDPM_CODEC_CACHE: '/fetched' }, '/store', '/fetched'],
+  ])('are where %s keeps them, or where the environment %j says', (name, environment, store, cache) => {
+    Object.defineProperty(process, 'platform', { ...platform, value: name });
+    for (const variable of ['DDPM_CODEC_MODELS', 'DDPM_CODEC_CACHE', 'XDG_DATA_HOME', 'XDG_CACHE_HOME']) {
+      vi.stubEnv(variable, undefined);
+    }
+    for (const [variable, value] of Object.entries(environment)) vi.stubEnv(variable, value);
+    expect([storeDirectory(), cacheDirectory()]).toEqual([resolve(homedir(), store), resolve(homedir(), cache)]);
   });
 });

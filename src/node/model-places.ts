@@ -3,11 +3,11 @@
  * on, and in the user's store.
  */
 import { readdir, realpath } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MODEL_ID_DIGITS } from '../codec/format/header.js';
 import { isObject } from '../common/foreign.js';
+import { platformDirectory } from './platform-directory.js';
 import { readJsonFile } from './read.js';
 
 /** A directory with a model's files. */
@@ -62,16 +62,10 @@ async function statedId(directory: string): Promise<string | undefined> {
   return typeof stated === 'string' && ID.test(stated) ? stated : undefined;
 }
 
-/** DDPM_CODEC_MODELS if it is set, otherwise the platform's directory for persistent application data. */
+/** DDPM_CODEC_MODELS if it is set, otherwise `models` in the platform's directory for lasting data. */
 export function storeDirectory(): string {
-  const { DDPM_CODEC_MODELS, XDG_DATA_HOME, LOCALAPPDATA } = process.env;
-  if (DDPM_CODEC_MODELS) return resolve(DDPM_CODEC_MODELS);
-  const home = homedir();
-  if (process.platform === 'darwin') return join(home, 'Library', 'Application Support', 'ddpm-codec', 'models');
-  if (process.platform === 'win32') {
-    return join(LOCALAPPDATA ?? join(home, 'AppData', 'Local'), 'ddpm-codec', 'models');
-  }
-  return join(XDG_DATA_HOME || join(home, '.local', 'share'), 'ddpm-codec', 'models');
+  const { DDPM_CODEC_MODELS } = process.env;
+  return DDPM_CODEC_MODELS ? resolve(DDPM_CODEC_MODELS) : join(platformDirectory('data'), 'models');
 }
 
 /** Models in the store, each in `ID/NAME`, sorted by name. */
