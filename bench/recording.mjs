@@ -127,8 +127,12 @@ async function run(command, cwd, take) {
     child.on('close', resolve);
   });
   child.stdout.setEncoding('utf8');
-  for await (const text of child.stdout) await take(elapsed(), text);
-  const code = await ended;
+  const taken = (async () => {
+    for await (const text of child.stdout) await take(elapsed(), text);
+  })();
+  const [code] = await Promise.all([ended, taken]).catch((cause) => {
+    throw new CodecError('file', `script, of util-linux, does not run: ${cause.message}`, { cause });
+  });
   if (code !== 0) throw new CodecError('file', `${command}: ended with ${code}`);
   return elapsed() / speed;
 }
@@ -149,7 +153,7 @@ function drawing(shown, seconds) {
     const end = to === undefined ? '' : `${percent(to)}{opacity:0}`;
     return `@keyframes t${i}{0%{opacity:0}${percent(from)}{opacity:1}${end}}`;
   });
-  const caption = `${machine()}; ${speed} times as fast as it was`;
+  const caption = `${machine()}; commands run ${speed} times as fast as they did`;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="${FONT_SIZE}">
 <style>
 text{white-space:pre;fill:#dde}

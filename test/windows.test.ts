@@ -132,7 +132,7 @@ describe('tarballs', () => {
     };
   }
 
-  test('backslashes in names are not separators: nothing leaves the directory', async () => {
+  test('nothing leaves the directory by backslashes in names', async () => {
     const { there, files } = await unpacked([
       'package/codec.json',
       'package/config.json',
@@ -142,9 +142,5 @@ describe('tarballs', () => {
     ]);
     expect(there).toBe(true);
     expect(files.sort()).toEqual([`${directory}/in/to/codec.json`, `${directory}/in/to/config.json`]);
-  });
-
-  test('a model behind a backslash is none', async () => {
-    expect(await unpacked(['package\\codec.json', 'package\\config.json'])).toEqual({ there: false, files: [] });
   });
 });

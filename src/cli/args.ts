@@ -32,7 +32,7 @@ export const engineOptions = {
   },
   device: {
     description:
-      'What the onnx engine computes on, else the CPU; auto: a GPU that passes a test, for all but files to write [default: cpu]',
+      'What the onnx engine computes on, else the CPU; auto: a GPU that passes a test, but the CPU writes files [default: cpu]',
     choices: DEVICE_CHOICES,
     requiresArg: true,
   },

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os';
 import type { Header } from '../codec/format/header.js';
 import { CodecError } from '../common/errors.js';
-import { createRoom, type Room } from '../common/side-by-side.js';
+import { createRoom } from '../common/side-by-side.js';
 import { checkDevice, type Engine } from '../engine/engine.js';
 import { isSmall, type Size } from '../image/image.js';
 import { type Timed, timeWork } from '../model/network-time.js';
@@ -31,7 +31,7 @@ export interface OpenModel {
 
 /** What results are for. */
 export interface Purpose {
-  /** Other machines must get the same results, so with the device `auto` the CPU computes them. */
+  /** Other machines must compute the same, to decode the result, so with the device `auto` the CPU does it. */
   readonly exact?: boolean | undefined;
 }
 
@@ -51,7 +51,7 @@ export interface Context {
    */
   modelOfFile(header: FileHeader, nameOrDirectory?: string): Promise<OpenModel>;
   /**
-   * Prints a model's name and its engine, once for both. It is called when work begins, so that most errors stay one
+   * Prints a model's name and its engine, once for each pair. It is called when work begins, so that most errors stay one
    * line.
    */
   announce(model: Pick<Model, 'name' | 'id'>, engine: Engine): void;
@@ -76,13 +76,15 @@ export async function withContext<R>(
 ): Promise<R> {
   const threads = threadsOf(args);
   checkDevice(args.engine, args);
-  /** By name, directory or the id in a file: files are read once, and a model is opened once on an engine. */
+  /** Files, by the model's name, directory or id in a file. */
   const loaded = new Map<string, Promise<LoadedModel>>();
+  /** Open models, by id and device. */
   const models = new Map<string, Promise<Model>>();
   /** By device. */
   const engines = new Map<EngineArgs['device'], Promise<Engine>>();
   const announced = new Set<string>();
-  let room: Room | undefined;
+  // One more than threads, so that the engine stays busy while one picture searches for a codeword.
+  const room = createRoom(jobsAhead(args) + 1);
 
   const context: Context = {
     engine(purpose) {
@@ -92,11 +94,8 @@ export async function withContext<R>(
       return opened;
     },
     async code(size, model, progress, work) {
-      const { parallelism } = model.denoiser;
-      // One more than threads, so that the engine stays busy while one picture searches for a codeword.
-      const capacity = parallelism === 1 ? 1 : parallelism + 1;
-      room ??= createRoom(capacity);
-      const coding = room(isSmall(size) ? 1 : capacity, async () => {
+      const isAlone = !isSmall(size) || model.denoiser.parallelism === 1;
+      const coding = room(isAlone ? Number.POSITIVE_INFINITY : 1, async () => {
         progress.update(0);
         return timeWork(model, work);
       });
@@ -127,7 +126,8 @@ export async function withContext<R>(
     return openEngine(args.engine, {
       threads,
       device,
-      precision: args.precision,
+      // The CPU has no other; checked above where it was asked for.
+      precision: device === 'cpu' ? undefined : args.precision,
       onFallback: (message) => console.error(new CodecError('engine', message)),
     });
   }

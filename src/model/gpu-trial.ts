@@ -26,8 +26,8 @@ const TIMESTEP = 100;
 const TOLERANCE = { fp32: 1e-3, fp16: 5e-2 } as const;
 
 /**
- * What is tried, and how many times the CPU's time it may take. A GPU gains nothing on the convolutions, which find an
- * emulated one before it spends a minute on compiling the network.
+ * What is tried, and how many times the CPU's time it may take. The convolutions come first. They are too small to gain
+ * from a GPU, but they show an emulated one in seconds. Compiling the network for it takes a minute.
  */
 const TRIALS = [
   { make: convolutions, slowest: 10 },
@@ -38,13 +38,14 @@ const TRIALS = [
  * Compares a GPU with the CPU on convolutions and on a small network.
  * @returns why the GPU is not fit for work: it computes something else than the CPU, or is no faster; undefined where
  *   it is fit
- * @throws as the engines
+ * @throws as the CPU's engine
  */
 export async function gpuFault(gpu: Engine, cpu: Engine): Promise<string | undefined> {
   for (const { make, slowest } of TRIALS) {
     const runnable = make();
-    const tried = await timeRun(gpu, runnable);
-    const expected = await timeRun(cpu, runnable);
+    const tried = await timeRuns(gpu, runnable).catch((error: Error) => error);
+    if (tried instanceof Error) return `it fails (${tried.message.trim().split('\n').at(-1)})`;
+    const expected = await timeRuns(cpu, runnable);
     const error = relativeError(tried.outputs, expected.outputs);
     if (!(error <= TOLERANCE[gpu.precision])) {
       return `it does not compute what the CPU does (relative error ${error.toPrecision(2)})`;
@@ -60,10 +61,10 @@ export async function gpuFault(gpu: Engine, cpu: Engine): Promise<string | undef
 /** Two convolutions in a row, with the inputs of a network. */
 function convolutions(): Runnable {
   const shapes = [
-    [3, 3, 3, 16],
-    [3, 3, 16, 16],
+    [3, 3, 3, 32],
+    [3, 3, 32, 3],
   ];
-  const constants = shapes.map((shape) => randomTensor(shape, sizeOf(shape.slice(0, 3))));
+  const constants = shapes.map((shape) => randomTensor('convolution', shape, sizeOf(shape.slice(0, 3))));
   const fn = ([x, t]: tf.Tensor[], weights: tf.Tensor[]) => {
     const [first, second] = weights as tf.Tensor4D[];
     const shifted = tf.add(x, tf.reshape(tf.mul(t, 1 / TIMESTEP), [-1, 1, 1, 1])) as tf.Tensor4D;
@@ -76,26 +77,27 @@ function smallNetwork(): Runnable {
   const config = parseConfig(CONFIG);
   const tensors = listParameters(config).map(
     // Scales of normalisations are among the vectors, and do not have to be 1.
-    ({ name, kind, shape }) => [name, randomTensor(shape, kind === 'vector' ? 1 : sizeOf(shape.slice(1)))] as const,
+    ({ name, kind, shape }) =>
+      [name, randomTensor(name, shape, kind === 'vector' ? 1 : sizeOf(shape.slice(1)))] as const,
   );
   return createUNet(config, new Map(tensors));
 }
 
 /** @param fanIn number of values that a result is a sum of */
-function randomTensor(shape: Shape, fanIn: number): HostTensor {
-  const gaussian = gaussians(integerStream(`gpu-trial/${shape}`));
+function randomTensor(name: string, shape: Shape, fanIn: number): HostTensor {
+  const gaussian = gaussians(integerStream(`gpu-trial/${name}/${shape}`));
   return { shape, data: Float32Array.from({ length: sizeOf(shape) }, () => gaussian() / Math.sqrt(fanIn)) };
 }
 
 /** Outputs for each window. */
 type Outputs = readonly Float32Array[];
 
-/** Runs it on the windows of a picture of noise. The time is that of the second run; the first one compiles. */
-async function timeRun(engine: Engine, runnable: Runnable): Promise<{ outputs: Outputs; seconds: number }> {
+/** Runs it on the windows of a picture of noise. The time is the shorter of two, after a first run that compiles. */
+async function timeRuns(engine: Engine, runnable: Runnable): Promise<{ outputs: Outputs; seconds: number }> {
   const axis = layWindows(SIZE, TILING.tile, TILING);
   const windows = windowsOf(axis, axis);
   const shape = [TILING.tile, TILING.tile, 3];
-  const noise = randomTensor([2 * SIZE + sizeOf(shape)], 1).data;
+  const noise = randomTensor('noise', [2 * SIZE + sizeOf(shape)], 1).data;
   const inputs = [
     {
       shape,
@@ -112,7 +114,8 @@ async function timeRun(engine: Engine, runnable: Runnable): Promise<{ outputs: O
   };
   try {
     await run();
-    return await run();
+    const [one, other] = [await run(), await run()];
+    return one.seconds < other.seconds ? one : other;
   } finally {
     await windowed.dispose();
   }

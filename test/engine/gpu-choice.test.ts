@@ -8,7 +8,7 @@ import * as ort from 'onnxruntime-node';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createOnnxEngine, type OnnxBackend } from '../../src/engine/onnx.js';
 import { openSession } from '../../src/engine/onnx-session.js';
-import { openEngine } from '../../src/node/engine/index.js';
+import { openEngine, resolveDevice } from '../../src/node/engine/index.js';
 import { openGpuOrCpu } from '../../src/node/engine/onnx.js';
 
 let clock = 0;
@@ -19,18 +19,31 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** @param milliseconds that a run takes @param change of an output's value, where it computes something else */
-function backend(description: string, milliseconds: number, change = (value: number) => value): OnnxBackend {
+/** The trial's network has more weights than its convolutions. */
+const NETWORK_BYTES = 2 ** 18;
+
+/**
+ * @param milliseconds that a run takes
+ * @param change of an output's value, where it computes something else
+ * @param isChanged whether a graph's outputs are, by its size in bytes
+ */
+function backend(
+  description: string,
+  milliseconds: number,
+  change = (value: number) => value,
+  isChanged = (_bytes: number) => true,
+): OnnxBackend {
   return {
     ...{ description, precision: 'fp32', parallelism: 1, batch: 16 },
     async open(graph) {
       const { run, release } = await openSession(ort, graph, {});
+      const isRight = !isChanged(graph.model.length);
       return {
         release,
         async run(inputs, signal) {
           const outputs = await run(inputs, signal);
           clock += milliseconds;
-          return outputs.map((output) => output.map(change));
+          return isRight ? outputs : outputs.map((output) => output.map(change));
         },
       };
     },
@@ -40,10 +53,13 @@ function backend(description: string, milliseconds: number, change = (value: num
 async function choose(...gpus: (OnnxBackend | undefined)[]) {
   const said: string[] = [];
   const chosen = await openGpuOrCpu(
-    gpus.map((gpu) => async () => {
-      if (gpu === undefined) throw new Error('there is none');
-      return gpu;
-    }),
+    gpus.map((gpu, i) => ({
+      device: (['cuda', 'webgpu'] as const)[Math.min(i, 1)],
+      async open() {
+        if (gpu === undefined) throw new Error('in a library\nthere is none');
+        return gpu;
+      },
+    })),
     () => backend('the CPU', 100),
     (message) => said.push(message),
   );
@@ -71,8 +87,14 @@ test('an emulated GPU, which is slower, is refused with a line', async () => {
   expect(chosen.description).toBe('the CPU');
   expect(chosen.approximate).toBeUndefined();
   expect(said).toEqual([
-    'device auto: the CPU computes; software: it is slower than the CPU (a test takes 5.0 s, and 0.10 s on the CPU)',
+    'device auto: the CPU computes (CUDA: it is slower than the CPU (a test takes 5.0 s, and 0.10 s on the CPU))',
   ]);
+});
+
+test('a GPU that is slower in the network is refused, though convolutions may take it longer', async () => {
+  const { chosen, said } = await choose(backend('slow', 101));
+  expect(chosen.description).toBe('the CPU');
+  expect(said).toEqual([expect.stringMatching(/it is slower than the CPU/)]);
 });
 
 test.each([
@@ -84,9 +106,21 @@ test.each([
   expect(chosen.description).toBe('the CPU');
   expect(said).toEqual([
     expect.stringMatching(
-      /^device auto: the CPU computes; wrong: it does not compute what the CPU does \(relative error /,
+      /^device auto: the CPU computes \(CUDA: it does not compute what the CPU does \(relative error /,
     ),
   ]);
+});
+
+test('a GPU that computes only the network wrongly is refused', async () => {
+  const isNetwork = (bytes: number) => bytes > NETWORK_BYTES;
+  const { chosen, said } = await choose(backend('wrong', 1, (value) => 1.01 * value, isNetwork));
+  expect(chosen.description).toBe('the CPU');
+  expect(said).toEqual([expect.stringMatching(/does not compute what the CPU does \(relative error 0\.010\)/)]);
+});
+
+test('half precision may be a hundredth off', async () => {
+  const half = { ...backend('half', 1, (value) => 1.01 * value), precision: 'fp16' as const };
+  expect((await choose(half)).chosen).toMatchObject({ description: 'half', precision: 'fp16' });
 });
 
 test('a GPU that fails is refused with its last line', async () => {
@@ -96,13 +130,13 @@ test('a GPU that fails is refused with its last line', async () => {
   };
   const { chosen, said } = await choose(failing);
   expect(chosen.description).toBe('the CPU');
-  expect(said).toEqual(['device auto: the CPU computes; failing: out of memory']);
+  expect(said).toEqual(['device auto: the CPU computes (CUDA: it fails (out of memory))']);
 });
 
 test('without a GPU that is said', async () => {
   const { chosen, said } = await choose(undefined, undefined);
   expect(chosen.description).toBe('the CPU');
-  expect(said).toEqual(['device auto: the CPU computes; no GPU was found']);
+  expect(said).toEqual(['device auto: the CPU computes (CUDA: there is none; WebGPU: there is none)']);
 });
 
 test('when the GPU is lost during work, the CPU goes on, and that is said', async () => {
@@ -133,6 +167,7 @@ test('on a machine without a GPU the engine auto computes on the CPU', async ({ 
   const engine = await openEngine('auto', { device: 'auto', threads: 1, onFallback: (message) => said.push(message) });
   if (engine.approximate) skip('there is a GPU here');
   expect(engine.description).toMatch(/, CPU, 1 thread$/);
-  expect(said).toEqual([expect.stringMatching(/^device auto: the CPU computes; /)]);
+  expect(said).toEqual([expect.stringMatching(/^device auto: the CPU computes \(CUDA: .*; WebGPU: .*\)$/)]);
+  expect(await resolveDevice({ threads: 1 })).toBe('cpu');
   await engine.dispose();
 });

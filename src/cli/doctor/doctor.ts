@@ -7,7 +7,7 @@ import { CodecError } from '../../common/errors.js';
 import type { Size } from '../../image/image.js';
 import { type EngineArgs, engineOptions, integer, numberOption, type OutputArgs, outputOptions } from '../args.js';
 import { type Console, formatDuration, openConsole, table } from '../console.js';
-import { withContext } from '../context.js';
+import { type OpenModel, withContext } from '../context.js';
 
 interface DoctorArgs extends EngineArgs, Pick<OutputArgs, 'json'> {
   readonly effort: unknown;
@@ -153,14 +153,20 @@ async function measure(
       const { PHOTO_MODEL } = await import('../../node/models.js');
       const { typicalWork } = await import('../../codec/encoder/typical-work.js');
       const { timeNetwork } = await import('../../model/network-time.js');
-      const { model, engine } = await context.model(PHOTO_MODEL, SIZES[0]);
-      const secondsFor = await timeNetwork(model);
+      const encoder = await context.model(PHOTO_MODEL, SIZES[0], { exact: true });
+      const decoder = await context.model(PHOTO_MODEL, SIZES[0]);
+      const encodeSeconds = await timeNetwork(encoder.model);
+      const decodeSeconds = decoder.model === encoder.model ? encodeSeconds : await timeNetwork(decoder.model);
       const predictions = SIZES.map((size) => {
-        const { encode, decode } = typicalWork(model, size, effort);
-        const seconds = secondsFor(size);
-        return { ...size, encodeSeconds: encode * seconds, decodeSeconds: decode * seconds };
+        const { encode, decode } = typicalWork(encoder.model, size, effort);
+        return { ...size, encodeSeconds: encode * encodeSeconds(size), decodeSeconds: decode * decodeSeconds(size) };
       });
-      return { engine: { name: 'engine', says: `${engine.name}: ${engine.description}` }, predictions };
+      const described = ({ engine: { name, description } }: OpenModel) => `${name}: ${description}`;
+      const says =
+        decoder.engine === encoder.engine
+          ? described(encoder)
+          : `${described(encoder)}, which encodes; ${described(decoder)}, which decodes`;
+      return { engine: { name: 'engine', says }, predictions };
     });
   } catch (fault) {
     if (!(fault instanceof CodecError)) throw fault;

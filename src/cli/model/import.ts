@@ -104,7 +104,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   // Use half precision where it is lossless, so that a network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
   await withContext(args, console, async (context) => {
-    const engine = await context.engine({ exact: true });
+    const engine = await context.engine();
     // Try the network before writing anything.
     await tryNetwork(engine, createUNet(network.config, network.tensors), wholeRange(diffusion.schedule));
     await makeDirectory(args.out);

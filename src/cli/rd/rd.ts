@@ -7,6 +7,7 @@ import type { Selection } from '../../codec/trellis/block-coder.js';
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
+import type { Device } from '../../engine/engine.js';
 import type { Size } from '../../image/image.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
@@ -197,7 +198,9 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     if (waiting.length < mine.length) {
       console.note(`${mine.length - waiting.length} of ${counted(mine.length, 'image')} finished already`);
     }
-    const { engine, device, precision, threads } = args;
+    const { engine, precision, threads } = args;
+    // Decided once, so that all images are measured on the same device.
+    const device = args.device === 'auto' ? await deviceFor(args, console) : args.device;
     const work: Work = {
       directory: args.output,
       options,
@@ -275,6 +278,14 @@ async function checkOptions(
       engine: args.engine,
     },
   };
+}
+
+/** The device that `auto` stands for. */
+async function deviceFor(args: RdArgs, console: Console): Promise<Device> {
+  const { resolveDevice } = await import('../../node/engine/index.js');
+  const { precision } = args;
+  const onFallback = (message: string) => console.error(new CodecError('engine', message));
+  return resolveDevice({ threads: threadsOf(args), precision, onFallback });
 }
 
 /** Distinct integers, separated by commas. */

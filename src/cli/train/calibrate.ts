@@ -60,7 +60,7 @@ async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   const { CALIBRATION_TILES, makeCodecFile } = await import('./codec-file.js');
   const images = await readTrainingPictures(args.inputs, CALIBRATION_TILES * tiling.tile);
   await withContext(args, console, async (context) => {
-    const engine = await context.engine({ exact: true });
+    const engine = await context.engine();
     const write = (name: string, data: string) => writeAtomically(join(args.model, name), Buffer.from(data), args);
     await makeCodecFile(args.model, images, { console, engine, tiling, write }, (_, earlier) => ({
       ...earlier,

@@ -1,8 +1,15 @@
 /** Opens engines by name. */
 import { checkOptions, checkText } from '../../common/arguments.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
-import { checkDevice, type DeviceChoice, type Engine, type EngineName, type Precision } from '../../engine/engine.js';
-import { openOnnxEngine } from './onnx.js';
+import {
+  checkDevice,
+  type Device,
+  type DeviceChoice,
+  type Engine,
+  type EngineName,
+  type Precision,
+} from '../../engine/engine.js';
+import { openOnnxEngine, resolveAuto } from './onnx.js';
 import { THREADS } from './onnx-runtime.js';
 import { type Importer, loadTensorFlow, openTensorFlowEngine } from './tensorflow.js';
 import { openWasmEngine } from './wasm.js';
@@ -59,6 +66,17 @@ export async function openEngine(name: EngineName | 'auto' = 'auto', options: En
     default:
       throw invalidArgument('`engine`', '"auto", "onnx", "wasm" or "tensorflow"', name);
   }
+}
+
+/**
+ * The device that `auto` stands for here, for several processes that should use the same one.
+ * @returns 'cpu' where there is no GPU that is fit for work, or no onnxruntime-node
+ */
+export function resolveDevice(options: Omit<EngineOptions, 'device' | 'load'>): Promise<Device> {
+  return resolveAuto(options).catch((error) => {
+    if (error instanceof CodecError && error.code === 'engine') return 'cpu';
+    throw error;
+  });
 }
 
 async function openBest(options: EngineOptions): Promise<Engine> {

@@ -4,8 +4,10 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import './no-telemetry.js';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 
+// As in onnx-runtime.ts.
+env.logLevel = 'fatal';
 const { options, inputShapes, outputCount } = workerData;
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
 const session = await InferenceSession.create(workerData.model, options);

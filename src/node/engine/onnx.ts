@@ -33,7 +33,7 @@ export interface OnnxOptions {
   readonly threads?: number | undefined;
   /** Default 'cpu'. */
   readonly device?: DeviceChoice | undefined;
-  /** Default 'fp32', and always on the CPU. */
+  /** Default 'fp32', and always on the CPU, unless it takes the place of a GPU that was lost. */
   readonly precision?: Precision | undefined;
   /** Called when the CPU takes the place of a device that is missing or not fit, or was lost during work. */
   readonly onFallback?: (message: string) => void;
@@ -49,14 +49,8 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
   const openCpu = () => cpuBackend(runtime, threads);
   if (device === 'cpu') return createOnnxEngine(openCpu());
   const openGpu = (gpu: Device) => openGpuBackend(runtime, gpu, threads, options.precision);
-  if (device === 'auto')
-    return createOnnxEngine(
-      await openGpuOrCpu(
-        GPUS.map((gpu) => () => openGpu(gpu)),
-        openCpu,
-        onFallback,
-      ),
-    );
+  const gpus = GPUS.map((gpu) => ({ device: gpu, open: () => openGpu(gpu) }));
+  if (device === 'auto') return createOnnxEngine(await openGpuOrCpu(gpus, openCpu, onFallback));
   try {
     return createOnnxEngine(await openGpu(device));
   } catch (error) {
@@ -66,28 +60,52 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
 }
 
 /**
- * The first GPU that is there and fit for work, with the CPU for when it is lost; or else the CPU.
- * @param gpus open backends, and throw where there is none
+ * The device that `auto` stands for here.
+ * @throws as {@link openOnnxEngine}
  */
+export async function resolveAuto(options: Omit<OnnxOptions, 'device'> = {}): Promise<Device> {
+  const { threads = availableParallelism(), precision, onFallback } = options;
+  const runtime = await loadOnnxRuntime('engine onnx');
+  const gpus = GPUS.map((gpu) => ({ device: gpu, open: () => openGpuBackend(runtime, gpu, threads, precision) }));
+  return (await chooseGpu(gpus, () => cpuBackend(runtime, threads), onFallback))?.device ?? 'cpu';
+}
+
+/** A GPU that may be there. */
+interface Gpu {
+  readonly device: Device;
+  /** @throws where it is not there */
+  open(): Promise<OnnxBackend>;
+}
+
+/** The first GPU that is there and fit for work, with the CPU for when it is lost; or else the CPU. */
 export async function openGpuOrCpu(
-  gpus: readonly (() => Promise<OnnxBackend>)[],
+  gpus: readonly Gpu[],
   openCpu: () => OnnxBackend,
   onFallback: OnnxOptions['onFallback'],
 ): Promise<OnnxBackend> {
-  const faults: string[] = [];
-  for (const open of gpus) {
-    const gpu = await open().catch(() => undefined);
-    if (gpu === undefined) continue;
-    const fault = await gpuFault(createOnnxEngine(gpu), createOnnxEngine(openCpu())).catch(reasonOf);
-    if (fault === undefined) {
-      const whenLost = (cpu: string, reason: string) =>
-        onFallback?.(`the GPU is lost, ${cpu} takes its place (${reason})`);
-      return withFallback({ ...gpu, approximate: true }, async () => openCpu(), whenLost);
-    }
-    faults.push(`${gpu.description}: ${fault}`);
+  const chosen = await chooseGpu(gpus, openCpu, onFallback);
+  if (chosen === undefined) return openCpu();
+  const whenLost = (cpu: string, reason: string) =>
+    onFallback?.(`the GPU is lost, ${cpu} takes its place (${lastLine(reason)})`);
+  return withFallback({ ...chosen.backend, approximate: true }, async () => openCpu(), whenLost);
+}
+
+/** @returns undefined, after a line that says why, where there is none that is fit for work */
+async function chooseGpu(
+  gpus: readonly Gpu[],
+  openCpu: () => OnnxBackend,
+  onFallback: OnnxOptions['onFallback'],
+): Promise<{ device: Device; backend: OnnxBackend } | undefined> {
+  const reasons: string[] = [];
+  for (const { device, open } of gpus) {
+    const backend = await open().catch(reasonOf);
+    const fault =
+      typeof backend === 'string' ? backend : await gpuFault(createOnnxEngine(backend), createOnnxEngine(openCpu()));
+    if (typeof backend !== 'string' && fault === undefined) return { device, backend };
+    reasons.push(`${DEVICE_NAMES[device]}: ${fault}`);
   }
-  onFallback?.(`device auto: the CPU computes; ${faults.join('; ') || 'no GPU was found'}`);
-  return openCpu();
+  onFallback?.(`device auto: the CPU computes (${reasons.join('; ')})`);
+  return undefined;
 }
 
 function cpuBackend(runtime: OnnxRuntime, threads: number): OnnxBackend {
@@ -135,7 +153,11 @@ function describe({ version }: OnnxRuntime, device: Device, precision: Precision
 
 /** The last line of ONNX Runtime's message, which says most. */
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message.trim().split('\n').at(-1)! : String(error);
+  return lastLine(error instanceof Error ? error.message : String(error));
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1)!;
 }
 
 function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSession.SessionOptions {

@@ -94,7 +94,7 @@ function figure5(
         ...publishedLines(paper, theirSteps, ({ rmse }) => rmse),
       ],
     }),
-    draw('rate-vs-steps', 'Figure 5, middle: bits spent up to a step.', {
+    draw('rate-vs-steps', 'Figure 5, middle: bits spent up to a step, the same for every realism.', {
       title: titled(title, paper),
       x: STEPS,
       y: RATE,
@@ -288,12 +288,16 @@ function overhead(ours: readonly CodecSummary[], title: string): Figure | undefi
     })),
   );
   if (lines.every(({ points }) => points.length < 2)) return undefined;
-  return draw('overhead-vs-rate', 'What whole files, header included, take above the sum of KL of their own steps.', {
-    title,
-    x: { title: 'rate, bits/dim', type: 'log' },
-    y: { title: 'bits of the file / bits of KL', type: 'log', domain: overheadRange(lines) },
-    lines,
-  });
+  return draw(
+    'overhead-vs-rate',
+    'What whole files, header included, take above the sum of KL of their own steps, the same for every realism.',
+    {
+      title,
+      x: { title: 'rate, bits/dim', type: 'log' },
+      y: { title: 'bits of the file / bits of KL', type: 'log', domain: overheadRange(lines) },
+      lines,
+    },
+  );
 }
 
 /** From 1, an ideal coder, or lower where a closed loop got below it, up to where the header dominates. */
@@ -314,10 +318,10 @@ function linesOf(
   }));
 }
 
-/** Without lines through the points of an earlier one: the bits of a file are the same whatever the realism. */
+/** Lines through the points of an earlier one are empty: the bits of a file are the same whatever the realism. */
 function distinct(lines: readonly PlotLine[]): PlotLine[] {
   const points = lines.map((line) => JSON.stringify(line.points));
-  return lines.filter((_, i) => points.indexOf(points[i]) === i);
+  return lines.map((line, i) => (points.indexOf(points[i]) === i ? line : { ...line, points: [] }));
 }
 
 function publishedLines(
