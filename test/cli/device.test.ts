@@ -59,3 +59,10 @@ test('the samples of a lossless file are the CPU’s work', async () => {
   const [original, decoded] = await Promise.all(names.map((name) => readImage(name)));
   expect(decoded).toEqual(original);
 });
+
+test('rd decides once, for all of its processes', async ({ skip }) => {
+  const options = ['--effort', '1', '--target-rmse', '20', '--points', '2', '--jobs', '2', '--precision', 'fp16'];
+  const said = await run('rd', 'a.png', '-o', 'report', ...options, ...AUTO);
+  if (!said.includes('the CPU computes')) skip('there is a GPU here');
+  expect(said.match(/device auto/g)).toHaveLength(1);
+});

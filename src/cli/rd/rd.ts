@@ -7,7 +7,7 @@ import type { Selection } from '../../codec/trellis/block-coder.js';
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
-import type { Device } from '../../engine/engine.js';
+import { checkDevice } from '../../engine/engine.js';
 import type { Size } from '../../image/image.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
@@ -198,13 +198,10 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     if (waiting.length < mine.length) {
       console.note(`${mine.length - waiting.length} of ${counted(mine.length, 'image')} finished already`);
     }
-    const { engine, precision, threads } = args;
-    // Decided once, so that all images are measured on the same device.
-    const device = args.device === 'auto' ? await deviceFor(args, console) : args.device;
     const work: Work = {
       directory: args.output,
       options,
-      engineArgs: { engine, device, precision, threads },
+      engineArgs: await withoutAuto(args, console),
       networks,
     };
     const failed = await measure(work, waiting, names, jobs, console);
@@ -280,12 +277,15 @@ async function checkOptions(
   };
 }
 
-/** The device that `auto` stands for. */
-async function deviceFor(args: RdArgs, console: Console): Promise<Device> {
+/** Decides once what the device `auto` stands for, so that all images are measured on the same one. */
+async function withoutAuto({ engine, device, precision, threads }: RdArgs, console: Console): Promise<EngineArgs> {
+  const given = { engine, device, precision, threads };
+  checkDevice(engine, given);
+  if (device !== 'auto') return given;
   const { resolveDevice } = await import('../../node/engine/index.js');
-  const { precision } = args;
   const onFallback = (message: string) => console.error(new CodecError('engine', message));
-  return resolveDevice({ threads: threadsOf(args), precision, onFallback });
+  const decided = await resolveDevice({ threads: threadsOf(given), precision, onFallback });
+  return { ...given, device: decided, precision: decided === 'cpu' ? undefined : precision };
 }
 
 /** Distinct integers, separated by commas. */
