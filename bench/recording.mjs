@@ -144,9 +144,9 @@ function drawing(shown, seconds) {
     text.replace(/[&<>]/g, (character) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[character] ?? character);
   const [width, height] = [COLUMNS * CELL.width + 2 * MARGIN, (ROWS + 1) * CELL.height + 2 * MARGIN];
   const baseline = (/** @type {number} */ row) => (MARGIN + (row + 0.75) * CELL.height).toFixed(1);
-  const texts = shown.map(({ row, text }, i) => {
+  const texts = shown.map(({ row, text, to }, i) => {
     const length = (text.length * CELL.width).toFixed(1);
-    const isLast = shown[i].to === undefined;
+    const isLast = to === undefined;
     return `<text class="${isLast ? 'last' : 'past'}" style="animation-name:t${i}" x="${MARGIN}" y="${baseline(row)}" textLength="${length}">${escaped(text)}</text>`;
   });
   const frames = shown.map(({ from, to }, i) => {

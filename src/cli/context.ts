@@ -78,7 +78,7 @@ export async function withContext<R>(
   checkDevice(args.engine, args);
   /** Files, by the model's name, directory or id in a file. */
   const loaded = new Map<string, Promise<LoadedModel>>();
-  /** Open models, by id and device. */
+  /** Open models, by id, and apart for an engine that is approximate. */
   const models = new Map<string, Promise<Model>>();
   /** By device. */
   const engines = new Map<EngineArgs['device'], Promise<Engine>>();
@@ -89,7 +89,7 @@ export async function withContext<R>(
   const context: Context = {
     engine(purpose) {
       const device = deviceFor(purpose);
-      const opened = engines.get(device) ?? openOn(device);
+      const opened = engines.get(device) ?? (device === 'auto' ? openAuto() : openOn(device));
       engines.set(device, opened);
       return opened;
     },
@@ -132,6 +132,16 @@ export async function withContext<R>(
     });
   }
 
+  /** Where the device `auto` is the CPU, one engine does everything. */
+  async function openAuto(): Promise<Engine> {
+    const engine = await openOn('auto');
+    if (engine.approximate) return engine;
+    const other = engines.get('cpu');
+    if (other === undefined) engines.set('cpu', Promise.resolve(engine));
+    else await engine.dispose();
+    return other ?? engine;
+  }
+
   function readOnce(key: string, read: (models: typeof import('../node/models.js')) => Promise<LoadedModel>) {
     const model = loaded.get(key) ?? import('../node/models.js').then(read);
     loaded.set(key, model);
@@ -147,7 +157,7 @@ export async function withContext<R>(
 
   async function openOnce({ info: { id, directory }, open }: LoadedModel, purpose?: Purpose): Promise<OpenModel> {
     const engine = await context.engine(purpose);
-    const key = `${id} ${deviceFor(purpose)}`;
+    const key = `${id}${engine.approximate ? ' approximate' : ''}`;
     const opening = models.get(key) ?? aboutFile(`model ${directory}`, () => open(engine));
     models.set(key, opening);
     return { engine, model: await opening };
@@ -157,6 +167,8 @@ export async function withContext<R>(
     return await work(context);
   } finally {
     for (const model of models.values()) await model.then((open) => open.dispose()).catch(() => {});
-    for (const engine of engines.values()) await engine.then((open) => open.dispose()).catch(() => {});
+    const opened = await Promise.allSettled(engines.values());
+    const all = new Set(opened.flatMap((engine) => (engine.status === 'fulfilled' ? [engine.value] : [])));
+    for (const engine of all) await engine.dispose().catch(() => {});
   }
 }

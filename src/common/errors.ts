@@ -68,3 +68,9 @@ function cut(text: string): string {
 
 const MOST_ITEMS = 16;
 const MOST_CHARACTERS = 200;
+
+/** The last line of an error's message: of a native library's long ones, the one that says most. */
+export function lastLineOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.trim().split('\n').at(-1)!;
+}

@@ -1,5 +1,6 @@
 /** Tries a GPU before work is given to it: drivers may emulate one on the CPU, or compute wrongly. */
 import * as tf from '@tensorflow/tfjs-core';
+import { lastLineOf } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
 import { type Engine, type HostTensor, type Shape, sizeOf } from '../engine/engine.js';
 import { parseConfig } from './config.js';
@@ -43,7 +44,7 @@ export async function gpuFault(gpu: Engine, cpu: Engine): Promise<string | undef
   for (const { make, side, slowest } of TRIALS) {
     const runnable = make();
     const tried = await timeRuns(gpu, runnable, side).catch((error: Error) => error);
-    if (tried instanceof Error) return `it fails (${tried.message.trim().split('\n').at(-1)})`;
+    if (tried instanceof Error) return `it fails (${lastLineOf(tried)})`;
     const expected = await timeRuns(cpu, runnable, side);
     const error = relativeError(tried.outputs, expected.outputs);
     if (!(error <= TOLERANCE[gpu.precision])) {

@@ -201,7 +201,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     const work: Work = {
       directory: args.output,
       options,
-      engineArgs: await withoutAuto(args, console),
+      engineArgs: await withoutAuto(args, waiting.length > 0 && args.model !== 'none', console),
       networks,
     };
     const failed = await measure(work, waiting, names, jobs, console);
@@ -277,11 +277,18 @@ async function checkOptions(
   };
 }
 
-/** Decides once what the device `auto` stands for, so that all images are measured on the same one. */
-async function withoutAuto({ engine, device, precision, threads }: RdArgs, console: Console): Promise<EngineArgs> {
+/**
+ * Decides once what the device `auto` stands for, so that all images are measured on the same one.
+ * @param needsEngine false where none will be opened, and nothing need be decided
+ */
+async function withoutAuto(
+  { engine, device, precision, threads }: RdArgs,
+  needsEngine: boolean,
+  console: Console,
+): Promise<EngineArgs> {
   const given = { engine, device, precision, threads };
   checkDevice(engine, given);
-  if (device !== 'auto') return given;
+  if (device !== 'auto' || !needsEngine) return given;
   const { resolveDevice } = await import('../../node/engine/index.js');
   const onFallback = (message: string) => console.error(new CodecError('engine', message));
   const decided = await resolveDevice({ threads: threadsOf(given), precision, onFallback });

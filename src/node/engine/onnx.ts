@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { InferenceSession } from 'onnxruntime-node';
 import { counted } from '../../common/counted.js';
+import { lastLineOf } from '../../common/errors.js';
 import { openWorkerPool } from '../../common/worker-pool.js';
 import type { Device, DeviceChoice, Engine, Precision } from '../../engine/engine.js';
 import { withFallback } from '../../engine/fallback.js';
@@ -48,13 +49,13 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
   const runtime = await loadOnnxRuntime('engine onnx', ' or use `engine` wasm');
   const openCpu = () => cpuBackend(runtime, threads);
   if (device === 'cpu') return createOnnxEngine(openCpu());
-  const openGpu = (gpu: Device) => openGpuBackend(runtime, gpu, threads, options.precision);
-  const gpus = GPUS.map((gpu) => ({ device: gpu, open: () => openGpu(gpu) }));
-  if (device === 'auto') return createOnnxEngine(await openGpuOrCpu(gpus, openCpu, onFallback));
+  if (device === 'auto') {
+    return createOnnxEngine(await openGpuOrCpu(gpusOf(runtime, threads, options.precision), openCpu, onFallback));
+  }
   try {
-    return createOnnxEngine(await openGpu(device));
+    return createOnnxEngine(await openGpuBackend(runtime, device, threads, options.precision));
   } catch (error) {
-    onFallback?.(`device ${device} is not there, the CPU takes its place (ONNX Runtime: ${reasonOf(error)})`);
+    onFallback?.(`device ${device} is not there, the CPU takes its place (ONNX Runtime: ${lastLineOf(error)})`);
     return createOnnxEngine(openCpu());
   }
 }
@@ -66,8 +67,8 @@ export async function openOnnxEngine(options: OnnxOptions = {}): Promise<Engine>
 export async function resolveAuto(options: Omit<OnnxOptions, 'device'> = {}): Promise<Device> {
   const { threads = availableParallelism(), precision, onFallback } = options;
   const runtime = await loadOnnxRuntime('engine onnx');
-  const gpus = GPUS.map((gpu) => ({ device: gpu, open: () => openGpuBackend(runtime, gpu, threads, precision) }));
-  return (await chooseGpu(gpus, () => cpuBackend(runtime, threads), onFallback))?.device ?? 'cpu';
+  const chosen = await chooseGpu(gpusOf(runtime, threads, precision), () => cpuBackend(runtime, threads), onFallback);
+  return chosen?.device ?? 'cpu';
 }
 
 /** A GPU that may be there. */
@@ -75,6 +76,10 @@ interface Gpu {
   readonly device: Device;
   /** @throws where it is not there */
   open(): Promise<OnnxBackend>;
+}
+
+function gpusOf(runtime: OnnxRuntime, threads: number, precision: Precision | undefined): Gpu[] {
+  return GPUS.map((device) => ({ device, open: () => openGpuBackend(runtime, device, threads, precision) }));
 }
 
 /** The first GPU that is there and fit for work, with the CPU for when it is lost; or else the CPU. */
@@ -86,7 +91,7 @@ export async function openGpuOrCpu(
   const chosen = await chooseGpu(gpus, openCpu, onFallback);
   if (chosen === undefined) return openCpu();
   const whenLost = (cpu: string, reason: string) =>
-    onFallback?.(`the GPU is lost, ${cpu} takes its place (${lastLine(reason)})`);
+    onFallback?.(`the GPU is lost, ${cpu} takes its place (${lastLineOf(reason)})`);
   return withFallback({ ...chosen.backend, approximate: true }, async () => openCpu(), whenLost);
 }
 
@@ -98,7 +103,7 @@ async function chooseGpu(
 ): Promise<{ device: Device; backend: OnnxBackend } | undefined> {
   const reasons: string[] = [];
   for (const { device, open } of gpus) {
-    const backend = await open().catch(reasonOf);
+    const backend = await open().catch(lastLineOf);
     const fault =
       typeof backend === 'string' ? backend : await gpuFault(createOnnxEngine(backend), createOnnxEngine(openCpu()));
     if (typeof backend !== 'string' && fault === undefined) return { device, backend };
@@ -149,15 +154,6 @@ function describe({ version }: OnnxRuntime, device: Device, precision: Precision
     ...(precision === 'fp32' ? [] : [precision]),
     counted(threads, 'thread'),
   ].join(', ');
-}
-
-/** The last line of ONNX Runtime's message, which says most. */
-function reasonOf(error: unknown): string {
-  return lastLine(error instanceof Error ? error.message : String(error));
-}
-
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)!;
 }
 
 function sessionOptions(threads: number, device: Device = 'cpu'): InferenceSession.SessionOptions {
