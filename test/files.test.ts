@@ -5,6 +5,7 @@ import { cacheDirectory } from '../src/data/cache.js';
 import { publicPath } from '../src/node/files.js';
 import { readImage } from '../src/node/image/read.js';
 import { storeDirectory } from '../src/node/model-places.js';
+import { pretendPlatform } from './helpers/platform.js';
 
 test('a path for others names nothing outside of the working directory', () => {
   expect(publicPath('pictures/more')).toBe(join('pictures', 'more'));
@@ -26,9 +27,8 @@ test('what is no path is told without its content', async () => {
 });
 
 describe.skipIf(process.platform === 'win32')('the store and the cache', () => {
-  const platform = Object.getOwnPropertyDescriptor(process, 'platform')!;
   afterEach(() => {
-    Object.defineProperty(process, 'platform', platform);
+    pretendPlatform();
     vi.unstubAllEnvs();
   });
 
@@ -38,7 +38,7 @@ describe.skipIf(process.platform === 'win32')('the store and the cache', () => {
     ['linux', { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' }, '/data/ddpm-codec/models', '/cache/ddpm-codec'],
     ['linux', { DDPM_CODEC_MODELS: '/store', DDPM_CODEC_CACHE: '/fetched' }, '/store', '/fetched'],
   ])('are where %s keeps them, or where the environment %j says', (name, environment, store, cache) => {
-    Object.defineProperty(process, 'platform', { ...platform, value: name });
+    pretendPlatform(name as NodeJS.Platform);
     for (const variable of ['DDPM_CODEC_MODELS', 'DDPM_CODEC_CACHE', 'XDG_DATA_HOME', 'XDG_CACHE_HOME']) {
       vi.stubEnv(variable, undefined);
     }

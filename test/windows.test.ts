@@ -16,18 +16,16 @@ import { publicPath } from '../src/node/files.js';
 import { outputFormat } from '../src/node/image/write.js';
 import { isModelName, storeDirectory } from '../src/node/model-places.js';
 import { isModelFile } from '../src/node/model-store.js';
+import { pretendPlatform } from './helpers/platform.js';
 
 vi.mock('node:path', async (importOriginal) => {
   const { posix, win32 } = await importOriginal<typeof import('node:path')>();
   return { ...win32, win32, posix, default: win32 };
 });
 
-const platform = Object.getOwnPropertyDescriptor(process, 'platform')!;
-beforeEach(() => {
-  Object.defineProperty(process, 'platform', { ...platform, value: 'win32' });
-});
+beforeEach(() => pretendPlatform('win32'));
 afterEach(() => {
-  Object.defineProperty(process, 'platform', platform);
+  pretendPlatform();
   vi.unstubAllEnvs();
 });
 
@@ -119,9 +117,9 @@ describe('tarballs', () => {
     await mkdir(to, { recursive: true });
     const tarball = `${directory}/a.tgz`;
     // The packing library has an eye on the platform, too.
-    Object.defineProperty(process, 'platform', platform);
+    pretendPlatform();
     await create({ file: tarball, gzip: true, cwd: from }, await readdir(from));
-    Object.defineProperty(process, 'platform', { ...platform, value: 'win32' });
+    pretendPlatform('win32');
     const there = await unpackBeside('codec.json', tarball, to, { wanted: isModelFile, most: 2 ** 20, label: 'a' });
     await rm(from, { recursive: true });
     await rm(tarball);
