@@ -109,13 +109,18 @@ const PYRAMID_EVERY = 4;
 const HALF_MAY_COST = Math.log2(1.05);
 /** Keeps shares small where the data do not determine them. */
 const SHARES_RIDGE = 1e-4;
+/** Timesteps of much noise, in T/1000, at which it is measured down to which size pictures are halved. */
+const MUCH_NOISE = [600, 700, 800, 900];
+/** The least of these sizes, in pixels. */
+const LEAST_LEAST_SIDE = 7;
 
 /**
  * Measures the best shares of the estimate at a quarter of the size, for shapes of each size, and the timestep from
  * which images are denoised about as well at half their size as with both (docs/DESIGN.md).
  * @param images training images, some of them full of detail
  * @param model without a pyramid
- * @param leastSide see {@link Pyramid}
+ * @param leastSide see {@link Pyramid}: the largest that is considered. The smaller a picture is, the less noise it has, which some
+ *   networks know better; of this side, half of it, and so on, the one with the least error in much noise is taken
  * @returns undefined where half the size is never good enough, or the images are too small to be halved
  */
 export async function calibratePyramid(
@@ -142,7 +147,7 @@ export async function calibratePyramid(
     });
     for await (const one of comparisons) {
       compared.push(one);
-      onProgress?.((k + compared.length / some.length) / knots.length);
+      onProgress?.((k + compared.length / some.length) / (knots.length + 1));
     }
     timesteps.push(t);
     parts.push(inUnits(bestShares(compared)));
@@ -155,7 +160,33 @@ export async function calibratePyramid(
   const way = first === 0 ? 0 : losses[first - 1] / (losses[first - 1] - losses[first]);
   const before = timesteps[Math.max(0, first - 1)];
   const halfFrom = Math.round(before + way * (timesteps[first] - before));
-  return { halfFrom, leastSide, shares: { timesteps, parts } };
+  const pyramid = { halfFrom, leastSide, shares: { timesteps, parts } };
+  return { ...pyramid, leastSide: await bestLeastSide(some, { schedule, denoiser }, pyramid, signal) };
+}
+
+/** The {@link Pyramid.leastSide} with the least error in much noise, weighted as in a rate. */
+async function bestLeastSide(
+  images: readonly RgbImage[],
+  { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
+  pyramid: Pyramid,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  let best = { leastSide: pyramid.leastSide, error: Number.POSITIVE_INFINITY };
+  for (let { leastSide } = pyramid; leastSide >= LEAST_LEAST_SIDE; leastSide = Math.ceil(leastSide / 2)) {
+    const model = { schedule, denoiser: withPyramid(denoiser, schedule, { ...pyramid, leastSide }) };
+    let sum = 0;
+    for (const knot of MUCH_NOISE) {
+      const t = Math.max(2, Math.round((knot * schedule.timesteps) / 1000));
+      const stream = integerStream(`ddc1/pyramid/${t}`);
+      const errors = mapAhead(images, denoiser.parallelism, ({ data, width, height }) =>
+        denoisingError({ x0: toUnit(data), width, height }, t, model, stream, signal),
+      );
+      let i = 0;
+      for await (const error of errors) sum += (schedule.snr[t] * error) / images[i++].data.length;
+    }
+    if (sum < best.error) best = { leastSide, error: sum };
+  }
+  return best.leastSide;
 }
 
 /** Squared errors of a picture's xhat0, as sums over its values. */
