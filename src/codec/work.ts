@@ -10,7 +10,7 @@ import { type PlanModel, type PlannedPicture, type PlannedStep, UPDATE_WORK } fr
  * Work of a step besides the network and the search for codewords: from 1/60 in decoders to 1/30 in encoders, at
  * 192x128 on two threads.
  */
-const STEP_WORK = 1 / 45;
+export const STEP_WORK = 1 / 45;
 
 export class ChainWork {
   private readonly before: readonly number[];

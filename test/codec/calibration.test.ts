@@ -99,6 +99,12 @@ describe('a pyramid', () => {
     expect(await calibratePyramid([grey(31), grey(16)], { schedule, denoiser }, 32)).toBeUndefined();
   });
 
+  test('halves smaller pictures, too, for a network that knows little of much noise', async () => {
+    const ofHalf = (t: number) => (t > 200 ? 0.2 : 0.01);
+    const denoiser = offBy(40, (side, t) => (side === 40 ? 0.1 : side === 20 ? ofHalf(t) : 0.03));
+    expect(await calibratePyramid(images, { schedule, denoiser }, 32)).toMatchObject({ halfFrom: 70, leastSide: 16 });
+  });
+
   test('takes from the quarter, in shapes of each size, what makes the error least', async () => {
     const side = 160;
     // Patterns of shapes of 4, 8, and 16 or more pixels, at a quarter of the size. The first two have means of zero.

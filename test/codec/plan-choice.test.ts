@@ -28,9 +28,10 @@ describe('paceFor', () => {
     return { pace: parameters.pace, errors: expectedErrors(model.profile, first, second), steps };
   };
 
-  // At effort 1 the longest pace asked the network for the last time at t = 217 and 103: files were 10 and 3 times as long.
+  // At effort 1 the longest pace would ask the network for the last time at t = 254 and 75. Where it did so at 217 and 103, files were 10 and
+  // 3 times as long.
   it.each([
-    [-8, 1, 0],
+    [-13, 3, 0],
     [4, 2, 3],
   ])('takes a shorter pace than its effort has for the photograph at %i, %i of detail %i', (first, second, detail) => {
     const { pace, steps } = chosen(first, second, detail, 1, 3);
