@@ -50,8 +50,8 @@ const WORK_PIXELS = 250_000;
 const SHARPENED = 2;
 /** From this effort on, targets are always sharpened. */
 const SHARPEN_EFFORT = 8;
-/** A plan has to ask the network at a squared error of at most so many times the target's. */
-const NEAR = 4;
+/** A plan has to ask the network at a squared error of at most so many times the target's; updates alone reach no farther. */
+const NEAR = 2;
 
 /** The goals that a plan is chosen for. */
 export interface PlanWish {
