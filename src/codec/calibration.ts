@@ -111,7 +111,7 @@ const HALF_MAY_COST = Math.log2(1.05);
 const SHARES_RIDGE = 1e-4;
 /** Timesteps of much noise, in T/1000, at which it is measured down to which size pictures are halved. */
 const MUCH_NOISE = [600, 700, 800, 900];
-/** The least of these sizes, in pixels. */
+/** The least of these sizes, in pixels: half of it is hardly a picture. */
 const LEAST_LEAST_SIDE = 7;
 
 /**
@@ -172,11 +172,12 @@ async function bestLeastSide(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   let best = { leastSide: pyramid.leastSide, error: Number.POSITIVE_INFINITY };
-  for (let { leastSide } = pyramid; leastSide >= LEAST_LEAST_SIDE; leastSide = Math.ceil(leastSide / 2)) {
+  for (let leastSide = best.leastSide; leastSide >= LEAST_LEAST_SIDE; leastSide = Math.ceil(leastSide / 2)) {
     const model = { schedule, denoiser: withPyramid(denoiser, schedule, { ...pyramid, leastSide }) };
     let sum = 0;
     for (const knot of MUCH_NOISE) {
       const t = Math.max(2, Math.round((knot * schedule.timesteps) / 1000));
+      // Every candidate sees the same noise.
       const stream = integerStream(`ddc1/pyramid/${t}`);
       const errors = mapAhead(images, denoiser.parallelism, ({ data, width, height }) =>
         denoisingError({ x0: toUnit(data), width, height }, t, model, stream, signal),

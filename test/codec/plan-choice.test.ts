@@ -28,8 +28,8 @@ describe('paceFor', () => {
     return { pace: parameters.pace, errors: expectedErrors(model.profile, first, second), steps };
   };
 
-  // At effort 1 the longest pace would ask the network for the last time at t = 254 and 75. Where it did so at 217 and 103, files were 10 and
-  // 3 times as long.
+  // At effort 1 the longest pace would ask the network for the last time at t = 254 and 75. With an earlier network, which it
+  // asked last at 217 and 103, files were 10 and 3 times as long.
   it.each([
     [-13, 3, 0],
     [4, 2, 3],

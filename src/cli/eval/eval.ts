@@ -34,6 +34,7 @@ import { refuseInputs } from '../jobs.js';
 import { checkResult, writeAtomically, writeResult } from '../output.js';
 import { openProgress } from '../progress.js';
 import { STANDARD_STREAM, streamForLines } from '../streams.js';
+import { noteTrainedTimesteps } from '../trained-timesteps.js';
 import { type ImageLoader, imageLoader } from './images.js';
 import { describeReport, type EvalReport, type FidReport, type LikelihoodReport } from './report.js';
 
@@ -245,9 +246,11 @@ async function measureLikelihood(
   const { names, images } = await loader.loadAll(data);
   const trainImages = train && (await loader.loadAll(train.set, images[0])).images;
   const { width, height } = images[0];
-  checkSize(images[0], await context.modelInfo(settings.model, images[0]));
+  const info = await context.modelInfo(settings.model, images[0]);
+  checkSize(images[0], info);
   const { model, engine } = await context.model(settings.model, images[0]);
   context.announce(model, engine);
+  noteTrainedTimesteps(info, console);
   const measure = await measurement(model, engine, settings, console);
   const start = performance.now();
   const evaluation = await measure(images, settings.seed, 'bound');

@@ -101,6 +101,7 @@ export function describeModel(report: ModelReport): string[] {
       `${update.width} channels, ${update.kept} of them kept; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,
     bands: bands && `weights of their own for ${bands.map(describeBand).join('; ')}`,
     'trained on': about.trainedOn,
+    'trained for': about.timesteps,
     'imported from': about.importedFrom,
     'calibrated on': about.calibration,
   };

@@ -54,7 +54,7 @@ export async function makeCodecFile<About extends object>(
     const part = (from: number, to: number) => ({
       onProgress: (fraction: number) => progress.update(from + (to - from) * fraction),
     });
-    // A picture within a single window has nothing farther away to see.
+    // At most: a picture within a single window has nothing farther away to see.
     const pyramid = await calibratePyramid(
       images.map((image) => cutMiddle(image, wholeWindows(CALIBRATION_TILES, tiling))),
       model,

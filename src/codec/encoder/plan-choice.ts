@@ -50,7 +50,7 @@ const WORK_PIXELS = 250_000;
 const SHARPENED = 2;
 /** From this effort on, targets are always sharpened. */
 const SHARPEN_EFFORT = 8;
-/** A plan has to ask the network at a squared error of at most so many times the target's; updates alone reach no farther. */
+/** A plan has to ask the network at a squared error of at most so many times the target's: updates alone lower the error no further. */
 const NEAR = 2;
 
 /** The goals that a plan is chosen for. */
