@@ -15,10 +15,10 @@ import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { bytesForRate } from '../dist/cli/args.js';
 import { checkWritable, writeAtomically } from '../dist/cli/output.js';
-import { CodecError, decode, encode, encodePng, openEngine, openModel, psnr, readImage } from '../dist/index.js';
+import { CodecError, decode, encode, encodePng, openEngine, psnr, readImage } from '../dist/index.js';
 import { contactSheet } from '../dist/node/image/contact-sheet.js';
 import { decodeBaseline, encodeBaseline, encodeWithin, findBaseline } from '../dist/report/baselines.js';
-import { failGracefully } from './shared.mjs';
+import { failGracefully, modelOpener } from './shared.mjs';
 
 failGracefully();
 /** Pictures up to this side are shown at their own size; Kodak's have 768. */
@@ -47,7 +47,7 @@ const original = await readImage(positionals[0]);
 /** Our file, and the picture that its decoder gives. */
 async function ours() {
   const engine = await openEngine('auto');
-  const model = await openModel(values.model, engine);
+  const model = await modelOpener(values.model)(original, engine);
   const { bytes } = await encode(original, model, { maxBytes: bytesForRate(rate, original) });
   const { image } = await decode(bytes, model);
   await model.dispose();
