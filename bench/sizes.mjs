@@ -5,7 +5,7 @@
  *   npm run bench sizes -- --images DATA [options] [MODEL]
  *
  * --images DATA    as for ddpm-codec rd: pictures that the pyramid was not calibrated on
- * --crop N         side of the central crops (default 360, which is four whole windows of photo)
+ * --crop N         side of the central crops (default 376, which is two whole windows of photo)
  * --timesteps LIST (default 120,160,210,260,320,400,500,620)
  * --out FILE       results as JSON (default stdout)
  *
@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     images: { type: 'string' },
-    crop: { type: 'string', default: '360' },
+    crop: { type: 'string', default: '376' },
     timesteps: { type: 'string', default: '120,160,210,260,320,400,500,620' },
     out: { type: 'string' },
   },
