@@ -1,4 +1,5 @@
 /** What a model's maker says of the timesteps that its network was trained on. */
+import type { ModelInfo } from '../node/models.js';
 import type { Console } from './console.js';
 
 /**
@@ -6,10 +7,7 @@ import type { Console } from './console.js';
  * codec asks it at those timesteps only for smaller sizes, which have less noise.
  * @param model its `about.timesteps`, if it is there, names the timesteps of training, such as `t = 4 to 400`
  */
-export function noteTrainedTimesteps(
-  { name, about }: { readonly name: string; readonly about: unknown },
-  console: Console,
-): void {
+export function noteTrainedTimesteps(console: Console, { name, about }: Pick<ModelInfo, 'name' | 'about'>): void {
   const { timesteps } = (about ?? {}) as { readonly timesteps?: unknown };
   if (typeof timesteps !== 'string') return;
   console.note(

@@ -79,7 +79,7 @@ export async function calibrate(
   if (images.length === 0) throw invalidArgument('calibration images', 'at least one', 'none');
   for (const image of images) checkOpaque(image, 'calibration');
   const { schedule } = model;
-  const knots = [...new Set(KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
+  const knots = timestepsOf(schedule, KNOTS, 1);
   const stream = integerStream('ddc1/calibration');
   const rows = images.map(() => new Float64Array(knots.length));
   function* places() {
@@ -132,7 +132,7 @@ export async function calibratePyramid(
   const large = images.filter(({ width, height }) => canBeHalved({ leastSide }, width, height));
   const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < ENOUGH_IMAGES * PYRAMID_EVERY);
   if (some.length === 0) return undefined;
-  const knots = [...new Set(PYRAMID_KNOTS.map((t) => Math.max(2, Math.round((t * schedule.timesteps) / 1000))))];
+  const knots = timestepsOf(schedule, PYRAMID_KNOTS, 2);
   const timesteps: number[] = [];
   const parts: number[][] = [];
   const losses: number[] = [];
@@ -161,7 +161,11 @@ export async function calibratePyramid(
   const before = timesteps[Math.max(0, first - 1)];
   const halfFrom = Math.round(before + way * (timesteps[first] - before));
   const pyramid = { halfFrom, leastSide, shares: { timesteps, parts } };
-  return { ...pyramid, leastSide: await bestLeastSide(some, { schedule, denoiser }, pyramid, signal) };
+  const best = await bestLeastSide(some, { schedule, denoiser }, pyramid, {
+    onProgress: (fraction) => onProgress?.((knots.length + fraction) / (knots.length + 1)),
+    ...(signal && { signal }),
+  });
+  return { ...pyramid, leastSide: best };
 }
 
 /** The {@link Pyramid.leastSide} with the least error in much noise, weighted as in a rate. */
@@ -169,23 +173,25 @@ async function bestLeastSide(
   images: readonly RgbImage[],
   { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
   pyramid: Pyramid,
-  signal: AbortSignal | undefined,
+  { onProgress, signal }: WorkOptions,
 ): Promise<number> {
+  const candidates: number[] = [];
+  for (let side = pyramid.leastSide; side >= LEAST_LEAST_SIDE; side = Math.ceil(side / 2)) candidates.push(side);
   let best = { leastSide: pyramid.leastSide, error: Number.POSITIVE_INFINITY };
-  for (let leastSide = best.leastSide; leastSide >= LEAST_LEAST_SIDE; leastSide = Math.ceil(leastSide / 2)) {
+  for (const [i, leastSide] of candidates.entries()) {
     const model = { schedule, denoiser: withPyramid(denoiser, schedule, { ...pyramid, leastSide }) };
-    let sum = 0;
-    for (const knot of MUCH_NOISE) {
-      const t = Math.max(2, Math.round((knot * schedule.timesteps) / 1000));
+    let error = 0;
+    for (const t of timestepsOf(schedule, MUCH_NOISE, 2)) {
       // Every candidate sees the same noise.
       const stream = integerStream(`ddc1/pyramid/${t}`);
-      const errors = mapAhead(images, denoiser.parallelism, ({ data, width, height }) =>
-        denoisingError({ x0: toUnit(data), width, height }, t, model, stream, signal),
-      );
-      let i = 0;
-      for await (const error of errors) sum += (schedule.snr[t] * error) / images[i++].data.length;
+      const errors = mapAhead(images, denoiser.parallelism, async ({ data, width, height }) => {
+        const squared = await denoisingError({ x0: toUnit(data), width, height }, t, model, stream, signal);
+        return squared / data.length;
+      });
+      for await (const one of errors) error += schedule.snr[t] * one;
     }
-    if (sum < best.error) best = { leastSide, error: sum };
+    if (error < best.error) best = { leastSide, error };
+    onProgress?.((i + 1) / candidates.length);
   }
   return best.leastSide;
 }
@@ -264,7 +270,7 @@ export async function calibrateResiduals(
   { onProgress, signal }: WorkOptions = {},
 ): Promise<ResidualStatistics> {
   const { schedule } = model;
-  const timesteps = [...new Set(RESIDUAL_KNOTS.map((t) => Math.max(1, Math.round((t * schedule.timesteps) / 1000))))];
+  const timesteps = timestepsOf(schedule, RESIDUAL_KNOTS, 1);
   const stream = integerStream('ddc1/residuals');
   const covariances: Covariances[] = [];
   for (const [k, t] of timesteps.entries()) {
@@ -280,6 +286,11 @@ export async function calibrateResiduals(
     covariances.push(measureCovariances(pictures));
   }
   return { timesteps, covariances };
+}
+
+/** Distinct timesteps of a schedule, from `least` on, for knots in T/1000. */
+function timestepsOf({ timesteps }: Schedule, knots: readonly number[], least: number): number[] {
+  return [...new Set(knots.map((t) => Math.max(least, Math.round((t * timesteps) / 1000))))];
 }
 
 /** Fits the profile to log2 errors measured at `knots` (descending timesteps, from T to 1), one row per image. */

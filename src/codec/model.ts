@@ -357,6 +357,7 @@ const remarks = {
       isObject(about)
         ? looseObject({
             trainedOn: optional(string()),
+            timesteps: optional(string()),
             importedFrom: optional(string()),
             calibration: optional(string()),
             images: optional(numberFrom(0)),

@@ -19,8 +19,8 @@ export interface Pyramid {
   /** Timestep, 2..T, from which pictures are denoised at half their size; their detail moves it. */
   readonly halfFrom: number;
   /**
-   * Pictures with a shorter side, in pixels, are not halved. Where halving stops to help depends on the network:
-   * calibration measures it.
+   * Pictures with a shorter side, in pixels, are not halved. Down to which size halving helps depends on the
+   * network: calibration measures it.
    */
   readonly leastSide: number;
   /** Default: values that are about right for photographs. */

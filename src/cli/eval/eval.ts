@@ -250,7 +250,7 @@ async function measureLikelihood(
   checkSize(images[0], info);
   const { model, engine } = await context.model(settings.model, images[0]);
   context.announce(model, engine);
-  noteTrainedTimesteps(info, console);
+  noteTrainedTimesteps(console, info);
   const measure = await measurement(model, engine, settings, console);
   const start = performance.now();
   const evaluation = await measure(images, settings.seed, 'bound');

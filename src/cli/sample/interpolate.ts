@@ -148,7 +148,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
     checkFigure(output, size, animated ? lambdas.length : 1);
     const { model, engine } = await context.model(args.model, a);
     context.announce(model, engine);
-    noteTrainedTimesteps(info, console);
+    noteTrainedTimesteps(console, info);
     noteLargePictures(console, width, height);
     const { result: rows, seconds } = await withProgress(console, 'interpolating', async (onProgress) => {
       const total = timesteps.reduce((sum, row) => sum + row, 0);

@@ -162,7 +162,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
     checkAgainstModel(info, settings.steps, { option: '--shared-latents', ts: sharedLatents ?? [] });
     const { model, engine } = await context.model(args.model, settings);
     context.announce(model, engine);
-    noteTrainedTimesteps(info, console);
+    noteTrainedTimesteps(console, info);
     noteLargePictures(console, width, height);
     const diffusion = { ...model, engine };
     const { result: write, seconds } = await withProgress(console, 'sampling', async (onProgress) => {
