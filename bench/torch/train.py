@@ -31,8 +31,11 @@ from pictures import SIZES, Crops, read_pictures
 # 1000 steps with betas from 1e-4 to 0.02 (Ho et al. 2020, section 4). ABAR[t - 1] belongs to timestep t.
 ABAR = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 SNR = ABAR / (1 - ABAR)
+# A step from t to t - 1 costs half the squared error of eps for each e-fold of snr between them. L_0, which ends at no snr,
+# costs as much as one e-fold would.
+LOG_SNR = [SNR[0].log().item() + 1, *SNR.log().tolist()]
 # Timesteps at which validation evaluates its chain.
-VALIDATED = [350, 260, 215, 180, 150, 125, 104, 86, 71, 58, 47, 38, 30, 23, 17, 12, 8, 5]
+VALIDATED = [350, 260, 215, 180, 150, 125, 104, 86, 71, 58, 47, 38, 30, 23, 17, 12, 8, 5, 3, 2, 1]
 HELD_FIRST, HELD_EVERY = 7, 16
 GRADIENT_CLIP = 1.0
 
@@ -51,6 +54,7 @@ def options():
     add("--side", type=int, default=96, help="of a crop")
     add("--late-side", type=int, help="of the crops in the last 30 %% of the run, fewer of them")
     add("--band", default="4:400", help="LEAST:MOST timestep")
+    add("--rest", type=float, default=0, help="share of the crops whose timestep is outside the band")
     add("--lr", type=float, default=1e-3)
     add("--warmup", type=int, default=100, help="steps")
     add("--cooldown", type=float, default=0.3, help="share of the run in which the learning rate falls to 0")
@@ -65,6 +69,15 @@ def options():
 def timestep_at(log_snr):
     """The first timestep of 1..1000 whose log snr is not above the given one."""
     return torch.searchsorted(-SNR.log().float(), -log_snr).clamp(0, 999) + 1
+
+
+def log_snr_at(spread, band, rest):
+    """Takes quantiles in [0, 1) to log snr: the first @rest of them outside the band, the others in it, uniform in both."""
+    least, most = map(int, band.split(":"))
+    bottom, low, high, top = (LOG_SNR[t] for t in (len(SNR), most, least - 1, 0))
+    inside = low + (high - low) * (spread - rest) / (1 - rest)
+    outside = bottom + (low - bottom + top - high) * spread / max(rest, 1e-9)
+    return np.where(spread >= rest, inside, np.where(outside < low, outside, outside + high - low))
 
 
 class Trainer:
@@ -171,10 +184,8 @@ def batch_of(crops, step, share, o, device):
     side = o.late_side if o.late_side and share >= 0.7 else o.side
     n = max(1, round(o.batch * o.side**2 / side**2))
     x = crops.draw(n, side, rng)
-    least, most = map(int, o.band.split(":"))
-    high, low = (SNR[t - 1].log().item() for t in (least, most))
     spread = (rng.permutation(n) + rng.random()) / n
-    t = timestep_at(torch.from_numpy(low + (high - low) * spread).float()).to(device)
+    t = timestep_at(torch.from_numpy(log_snr_at(spread, o.band, o.rest)).float()).to(device)
     random = torch.Generator(device).manual_seed(o.seed * 1000003 + step)
     return x, t, torch.randn(x.shape, generator=random, device=device)
 

@@ -37,14 +37,14 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           'then works as --model. Ctrl-C writes a checkpoint; --resume goes on exactly where it was. <dir>/training holds\n' +
           'the checkpoint, the log (log.jsonl), a plot of it, and pictures drawn from the model as it learns.\n\n' +
           "The preset small is for CPUs and some hours; paper is the paper's network with its options.\n\n" +
-          'With --update it trains the update of a model that is there: a small network that says what the large one would\n' +
-          'say after a few more steps, without asking it. --out is then a copy of --model with the update, another model\n' +
-          'with an id of its own. Of the other options --steps, --hours, --batch, --crop, --seed, --resume and\n' +
-          '--checkpoint-every go with it; the default is about an hour of a core.\n\n' +
+          'With --update it trains the update of an existing model: a small network that predicts what the large one would\n' +
+          'output after a few more steps. --out is then a copy of --model with the update, a new model with an id of its\n' +
+          'own. Of the other options only --steps, --hours, --batch, --crop, --seed, --resume and --checkpoint-every\n' +
+          'apply; the default takes about an hour of a core.\n\n' +
           'With --band it trains weights for some timesteps alone, from those that --model has there: better for them, of no\n' +
-          'use elsewhere. --out is then a copy of --model with these weights beside the others, another model with an id of\n' +
-          'its own. Train its update after that, and measure its profile anew with ddpm-codec calibrate if you like. What the\n' +
-          'network is and predicts are as the model has them; other options go with it.',
+          'use elsewhere. --out is then a copy of --model with these weights beside the others, a new model with an id of\n' +
+          'its own. Train its update after that; ddpm-codec calibrate can renew its profile. Options that would change the\n' +
+          'network, what it predicts or how it is validated do not apply.',
       )
       .options({
         data: {
@@ -98,11 +98,13 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           requiresArg: true,
         },
         lr: numberOption('Learning rate [default: 2e-3 for small, 2e-4 for paper, 1e-3 with --band]'),
-        warmup: numberOption('Steps over which the learning rate rises [default: 500, 5000, 50]'),
-        cooldown: numberOption('Share of the run over whose end the learning rate falls to 0 [default: 0.2, 0, 0.5]'),
+        warmup: numberOption('Steps of warm-up [default: 500; paper: 5000; --band: 50]'),
+        cooldown: numberOption(
+          'Last share of the run, in which the rate falls to 0 [default: 0.2; paper: 0; --band: 0.5]',
+        ),
         'grad-clip': numberOption('Largest norm of the gradient, 0 for none [default: 1]'),
-        ema: numberOption('Decay of the average of the weights [default: 0.9995, 0.9999, 0.998]'),
-        dropout: numberOption('Share of activations dropped [default: 0, 0.1, 0]'),
+        ema: numberOption('Decay of the average of the weights [default: 0.9995; paper: 0.9999; --band: 0.998]'),
+        dropout: numberOption('Share of activations dropped [default: 0; paper: 0.1; --band: 0]'),
         prediction: {
           description: 'What the network predicts [default: eps]',
           choices: PREDICTIONS,
@@ -115,7 +117,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           requiresArg: true,
         },
         'timesteps-sampling': {
-          description: 'Which timesteps to train on [default: low-bias, uniform]',
+          description: 'Which timesteps to train on [default: low-bias; paper: uniform]',
           choices: TIMESTEP_SAMPLINGS,
           requiresArg: true,
         },
