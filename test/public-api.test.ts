@@ -142,7 +142,7 @@ describe('the packed tarball', () => {
     expect(run('-o', 'a.ddc')).toMatchObject({
       status: 0,
       stderr: expect.stringMatching(
-        /engine wasm takes the place of onnx and is about four times slower: .*Cannot find package.*run "npm install --ignore-scripts onnxruntime-node" or use --engine wasm\n$/,
+        /engine wasm takes the place of onnx and is four to nine times slower: .*Cannot find package.*run "npm install --ignore-scripts onnxruntime-node" or use --engine wasm\n$/,
       ),
     });
     expect(run('-o', 'b.ddc', '--engine', 'wasm')).toMatchObject({ status: 0, stderr: '' });

@@ -88,7 +88,7 @@ async function openBest(options: EngineOptions): Promise<Engine> {
   const native = () =>
     openOnnxEngine(options).catch(
       fallBack(({ message }) => {
-        onFallback?.(`engine wasm takes the place of onnx and is about four times slower: ${message}`);
+        onFallback?.(`engine wasm takes the place of onnx and is four to nine times slower: ${message}`);
         return openWasmEngine();
       }),
     );
