@@ -127,6 +127,7 @@ export interface ModelDescription {
 
 /** A model ready to code with, to sample from and to measure. */
 export interface Model extends ModelDescription, DiffusionModel, CodecModel {
+  readonly denoiser: Denoiser;
   /** Widths of its update, where it has one. */
   readonly updateShape?: UpdateShape;
   /** Frees the network's resources on the engine. If the model is used again, they are made anew. */

@@ -1,8 +1,10 @@
 /** A diffusion model: a network, and the meaning of its output. */
 import { checkMade } from '../common/arguments.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
+import type { Denoiser } from './denoiser.js';
 import type { NoisePredictor } from './network.js';
 import type { Parameterization } from './parameterization.js';
+import type { Pyramid } from './pyramid.js';
 import type { Schedule } from './schedule.js';
 
 /** A network on an engine, and the meaning of its output. */
@@ -11,6 +13,9 @@ export interface DiffusionModel {
   readonly network: NoisePredictor;
   readonly schedule: Schedule;
   readonly parameterization: Parameterization;
+  /** Present where pictures are denoised at smaller sizes, too; `denoiser` then does that. */
+  readonly pyramid?: Pyramid;
+  readonly denoiser?: Denoiser;
 }
 
 /** Where a caller gets a model. */

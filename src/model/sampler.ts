@@ -6,9 +6,11 @@
 import { checkArgument, checkList, checkOptions, checkText, WORK_ARGUMENTS } from '../common/arguments.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { gaussians, integerStream } from '../common/random.js';
+import { mapAhead } from '../common/side-by-side.js';
 import type { WorkOptions } from '../common/work.js';
-import { checkSides, type RgbImage } from '../image/image.js';
+import { checkSides, type RgbImage, type Size } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
+import type { Denoiser } from './denoiser.js';
 import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
 import { compileNetwork } from './network.js';
 import { outputChannels, VARIANCES, type Variance, x0Coefficients } from './parameterization.js';
@@ -159,43 +161,106 @@ export function checkDrawn(
 
 /** {@link reverse}, for options that have been checked. */
 export async function walkReverse(model: DiffusionModel, options: ReverseOptions): Promise<Float32Array[]> {
-  const { engine, network, schedule } = model;
+  const { network, schedule } = model;
   const { states, width, height, noises, from, to = 0, onEstimate, onProgress, signal } = options;
   const places = timestepsBetween(from, to, options.steps ?? schedule.timesteps, schedule.timesteps);
   checkStride(width, height, network.stride);
   const results = states.map((state) => state.slice());
   signal?.throwIfAborted();
   if (places.length === 1 || results.length === 0) return results;
-  const batch = Math.min(results.length, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
-  const rounds = Math.ceil(results.length / batch);
-  const compiled = compileNetwork(engine, network, [batch, height, width]);
-  const size = width * height * CHANNELS;
-  const x = new Float32Array(batch * size);
-  const xhat0 = new Float32Array(size);
+  const estimator = openEstimator(model, { width, height }, results.length);
+  const rounds = Math.ceil(results.length / estimator.batch);
+  const xhat0s = results.slice(0, estimator.batch).map((state) => new Float32Array(state.length));
   try {
     for (let round = 0; round < rounds; round++) {
-      const group = results.slice(round * batch, (round + 1) * batch);
-      const views = group.map((_, i) => x.subarray(i * size, (i + 1) * size));
-      x.fill(0);
-      group.forEach((state, i) => void views[i].set(state));
+      const group = results.slice(round * estimator.batch, (round + 1) * estimator.batch);
       for (let k = 0; k + 1 < places.length; k++) {
         const [t, s] = [places[k], places[k + 1]];
-        const output = await compiled.run(x, Array<number>(batch).fill(t), signal);
+        const learnedOf = await estimator.estimate(group, t, xhat0s, signal);
         const step = createStep(model, options, t, s);
-        views.forEach((view, i) => {
-          const picture = round * batch + i;
-          const outputSize = output.length / batch;
-          step(view, output.subarray(i * outputSize, (i + 1) * outputSize), noises[picture], xhat0);
-          onEstimate?.(picture, t, xhat0);
+        group.forEach((x, i) => {
+          const picture = round * estimator.batch + i;
+          step(x, xhat0s[i], learnedOf(i), noises[picture]);
+          onEstimate?.(picture, t, xhat0s[i]);
         });
         onProgress?.((round + (k + 1) / (places.length - 1)) / rounds);
       }
-      group.forEach((state, i) => void state.set(views[i]));
     }
   } finally {
-    await compiled.dispose();
+    await estimator.dispose();
   }
   return results;
+}
+
+/** Computes xhat0 of several pictures of one size. */
+interface Estimator {
+  /** Largest number of pictures of a call. */
+  readonly batch: number;
+  /**
+   * @param xhat0s where the results are written, an array for each picture
+   * @returns for a picture, the place of its learned variance between the logarithms of beta-tilde (-1) and beta (1), if
+   *   the network gives it: for each pixel `stride` values, of which the first three are others
+   */
+  estimate(
+    states: readonly Float32Array[],
+    t: number,
+    xhat0s: readonly Float32Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<(picture: number) => Float32Array | undefined>;
+  dispose(): Promise<void>;
+}
+
+/** A model whose pictures are denoised at smaller sizes, too, is asked as the codec asks it; its variance is not learned. */
+function openEstimator(model: DiffusionModel, size: Size, count: number): Estimator {
+  const { denoiser, pyramid, parameterization } = model;
+  if (denoiser && pyramid && parameterization.variance !== 'learned') return estimateByDenoiser(denoiser, size, count);
+  return estimateByNetwork(model, size, count);
+}
+
+function estimateByDenoiser(denoiser: Denoiser, size: Size, count: number): Estimator {
+  const { parallelism } = denoiser;
+  return {
+    batch: Math.min(count, parallelism),
+    async estimate(states, t, xhat0s, signal) {
+      const ask = async (i: number) => denoiser.predictX0({ ...size, xt: states[i], t }, { into: xhat0s[i], signal });
+      for await (const _ of mapAhead(states.keys(), parallelism, ask));
+      return () => undefined;
+    },
+    // It belongs to the model.
+    async dispose() {},
+  };
+}
+
+function estimateByNetwork(
+  { engine, network, schedule, parameterization }: DiffusionModel,
+  { width, height }: Size,
+  count: number,
+): Estimator {
+  const batch = Math.min(count, BATCH, Math.max(1, Math.floor(BATCH_PIXELS / (width * height))));
+  const compiled = compileNetwork(engine, network, [batch, height, width]);
+  const channels = outputChannels(parameterization.variance, CHANNELS);
+  const size = width * height * CHANNELS;
+  const x = new Float32Array(batch * size);
+  return {
+    batch,
+    async estimate(states, t, xhat0s, signal) {
+      x.fill(0);
+      states.forEach((state, i) => void x.set(state, i * size));
+      const output = await compiled.run(x, Array<number>(batch).fill(t), signal);
+      const outputOf = (i: number) => output.subarray((i * output.length) / batch, ((i + 1) * output.length) / batch);
+      const toX0 = x0Coefficients(schedule, parameterization.prediction, t);
+      states.forEach((state, picture) => {
+        const own = outputOf(picture);
+        for (let i = 0, at = 0; i < size; at += channels) {
+          for (let c = 0; c < CHANNELS; c++, i++) {
+            xhat0s[picture][i] = Math.max(-1, Math.min(1, toX0.xt * state[i] + toX0.output * own[at + c]));
+          }
+        }
+      });
+      return (i) => (channels > CHANNELS ? outputOf(i) : undefined);
+    },
+    dispose: () => compiled.dispose(),
+  };
 }
 
 /** The timesteps to visit from `from` to `to`, both included: this part of a whole chain of `steps` jumps. */
@@ -224,36 +289,31 @@ function defaultVariance(own: Variance, jump: number): Variance {
   return own === 'beta' && jump > 1 ? 'beta-tilde' : own;
 }
 
-/** One step t -> s: replaces x_t by x_s, and writes xhat0. */
+/** One step t -> s: replaces x_t by x_s. */
 function createStep(
   { schedule, parameterization }: DiffusionModel,
   { sampler = 'ddpm', variance: wanted }: SamplerOptions,
   t: number,
   s: number,
-): (x: Float32Array, output: Float32Array, gaussian: () => number, xhat0: Float32Array) => void {
+): (x: Float32Array, xhat0: Float32Array, learned: Float32Array | undefined, gaussian: () => number) => void {
   const variance = wanted ?? defaultVariance(parameterization.variance, t - s);
   const channels = outputChannels(parameterization.variance, CHANNELS);
   if (variance === 'learned' && channels === CHANNELS) {
     throw new CodecError('usage', '`variance`: this model has not learned one; use beta or beta-tilde');
   }
-  const toX0 = x0Coefficients(schedule, parameterization.prediction, t);
   const jump = (sampler === 'ddim' ? flowCoefficients : jumpCoefficients)(schedule, t, s);
   const betaTilde = 2 * Math.log(jump.sigma);
   const beta = Math.log(1 - schedule.alphasCumprod[t] / schedule.alphasCumprod[s]);
   const deviation = (share: number) => Math.exp(0.5 * (betaTilde + share * (beta - betaTilde)));
   const fixed = deviation(variance === 'beta' ? 1 : 0);
   const noisy = sampler === 'ddpm' && s > 0;
-  return (x, output, gaussian, xhat0) => {
-    for (let i = 0, at = 0; i < x.length; at += channels) {
+  return (x, xhat0, learned, gaussian) => {
+    if (s === 0) return void x.set(xhat0);
+    const own = variance === 'learned' ? learned! : undefined;
+    for (let i = 0, at = CHANNELS; i < x.length; at += channels) {
       for (let c = 0; c < CHANNELS; c++, i++) {
-        xhat0[i] = Math.max(-1, Math.min(1, toX0.xt * x[i] + toX0.output * output[at + c]));
-        if (s === 0) {
-          x[i] = xhat0[i];
-          continue;
-        }
         x[i] = jump.x0 * xhat0[i] + jump.xt * x[i];
-        if (noisy)
-          x[i] += (variance === 'learned' ? deviation((output[at + c + CHANNELS] + 1) / 2) : fixed) * gaussian();
+        if (noisy) x[i] += (own ? deviation((own[at + c] + 1) / 2) : fixed) * gaussian();
       }
     }
   };

@@ -35,6 +35,15 @@ it('writes the report to standard output where that is asked for, and its lines 
   expect(await readdir(directory)).toEqual(['pictures']);
 });
 
+it('says where the network was not trained on all timesteps', async () => {
+  const directory = await temporaryDirectory();
+  await putPictures(join(directory, 'pictures'), [syntheticImage(48, 40)]);
+  const args = (model: string) => ['eval', 'pictures', '--crop', '40', '--timesteps', '1', '--model', model];
+  const { stderr } = await callMain(args('photo'), directory);
+  expect(stderr).toContain('model photo was trained on t = 4 to 400 alone');
+  expect((await callMain(args('cifar10'), directory)).stderr).not.toContain('alone');
+});
+
 describe('likelihoods', () => {
   it("prints the paper's numbers, and writes the report and the figure", async () => {
     const directory = await withPictures(6);

@@ -37,14 +37,6 @@ describe('sample', () => {
     expect((await callMain(line('a.png', '--force', '-q'), directory)).code).toBe(0);
   });
 
-  it('says where the network was not trained on all timesteps', async () => {
-    const directory = await temporaryDirectory();
-    const line = ['sample', '-o', 'a.png', '-n', '1', '--steps', '2', '--threads', '1', '--force'];
-    const { stderr } = await callMain([...line, '--size', '48x40'], directory);
-    expect(stderr).toContain('model photo was trained on t = 4 to 400 alone');
-    expect((await callMain(line, directory)).stderr).not.toContain('alone');
-  });
-
   it('writes a file for each picture, of any size the network takes', async () => {
     const directory = await temporaryDirectory();
     const { outputs } = await callMainJson(['sample', '-o', 'out/', '-n', '3', '--size', '40x28', ...FAST], directory);

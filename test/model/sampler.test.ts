@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine, TensorFunction } from '../../src/engine/engine.js';
+import { createDenoiser } from '../../src/model/denoiser.js';
 import { VARIANCES } from '../../src/model/parameterization.js';
+import { withPyramid } from '../../src/model/pyramid.js';
 import { reverse, type SamplerOptions, sample, timestepsBetween } from '../../src/model/sampler.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
 import { openEngine } from '../../src/node/engine/index.js';
@@ -49,6 +51,32 @@ describe.each(VARIANCES)('variance %s', (variance) => {
     expect(few).toEqual(many.slice(0, 17));
     expect(await sample(model(), { ...options, first: 1, count: 16 })).toEqual(many.slice(1, 17));
   });
+});
+
+test('a model with a pyramid is asked at the sizes that the pyramid chooses', async () => {
+  // Knows nothing of t > 650. Five halvings of 32 pixels take t = 1000 to 590.
+  const limited = {
+    fn: ([x, t]: tf.Tensor[]) => [
+      tf.where(tf.greater(tf.reshape(t, [-1, 1, 1, 1]), 650), tf.fill(x.shape, Number.NaN), tf.mul(x, 0.5)),
+    ],
+    constants: [],
+    stride: 4,
+  };
+  const parameterization = { prediction: 'x0', variance: 'beta' } as const;
+  const plain = { engine, network: limited, schedule, parameterization };
+  const options = { count: 3, width: 32, height: 32, steps: 6, seed: 'a' };
+  await expect(sample(plain, options)).rejects.toThrow('no usable numbers');
+  const pyramid = { halfFrom: 300, leastSide: 2 };
+  const alone = createDenoiser(engine, limited, schedule, { tile: 32, overlap: 8 }, parameterization);
+  const denoiser = withPyramid(alone, schedule, pyramid);
+  const asked: number[] = [];
+  const pictures = await sample(
+    { ...plain, pyramid, denoiser },
+    { ...options, onEstimate: (picture, t) => picture === 2 && asked.push(t) },
+  );
+  expect(asked).toEqual(timestepsBetween(1000, 0, 6, 1000).slice(0, -1));
+  expect(await sample({ ...plain, pyramid, denoiser }, options)).toEqual(pictures);
+  await denoiser.dispose();
 });
 
 test('a network that knows one picture draws it, whatever the steps', async () => {

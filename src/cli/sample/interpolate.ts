@@ -23,7 +23,6 @@ import { refuseInputs } from '../jobs.js';
 import { checkResult } from '../output.js';
 import { readOpaquePicture } from '../pictures.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
-import { noteTrainedTimesteps } from '../trained-timesteps.js';
 import {
   checkAgainstModel,
   checkFigure,
@@ -148,7 +147,6 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
     checkFigure(output, size, animated ? lambdas.length : 1);
     const { model, engine } = await context.model(args.model, a);
     context.announce(model, engine);
-    noteTrainedTimesteps(console, info);
     noteLargePictures(console, width, height);
     const { result: rows, seconds } = await withProgress(console, 'interpolating', async (onProgress) => {
       const total = timesteps.reduce((sum, row) => sum + row, 0);
