@@ -5,8 +5,10 @@
     python train.py --from models/photo --data photos --out run --hours 3 --band 4:60                  # weights for a band
     python train.py --from models/cifar10 --data data_batch_*.bin --out run --hours 10 --side 32 --batch 64 --band 1:1000
 
+`--rest 0.1` leaves a tenth of the crops to the other timesteps, so that the network does not forget them.
+
 OUT gets the average of the weights (config.json, diffusion_pytorch_model.safetensors), checkpoint.pt, from which the same
-command goes on, and log.jsonl. Timesteps are uniform in log snr over the band, so that the loss is the band's rate. Needs
+command goes on, and log.jsonl. Timesteps of a band are uniform in log snr, so that their loss is the band's rate. Needs
 PyTorch 2, NumPy and Pillow.
 """
 
@@ -32,7 +34,7 @@ from pictures import SIZES, Crops, read_pictures
 ABAR = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 SNR = ABAR / (1 - ABAR)
 # A step from t to t - 1 costs half the squared error of eps for each e-fold of snr between them. L_0, which ends at no snr,
-# costs as much as one e-fold would.
+# costs as much as one e-fold would. (`ddpm-codec train` counts it as long as the step before it, 0.79.)
 LOG_SNR = [SNR[0].log().item() + 1, *SNR.log().tolist()]
 # Timesteps at which validation evaluates its chain.
 VALIDATED = [350, 260, 215, 180, 150, 125, 104, 86, 71, 58, 47, 38, 30, 23, 17, 12, 8, 5, 3, 2, 1]
@@ -63,7 +65,13 @@ def options():
     add("--float32", action="store_true", help="instead of bfloat16")
     add("--compile", action="store_true", help="pays on a GPU")
     add("--seed", type=int, default=1)
-    return parser.parse_args()
+    o = parser.parse_args()
+    least, most = map(int, o.band.split(":"))
+    if not 1 <= least < most <= len(SNR):
+        parser.error(f"--band: expected LEAST:MOST within 1:{len(SNR)}, got {o.band}")
+    if not 0 <= o.rest < 1 or (o.rest and most - least + 1 == len(SNR)):
+        parser.error(f"--rest: expected a share below 1, and a band that leaves timesteps to it, got {o.rest} and {o.band}")
+    return o
 
 
 def timestep_at(log_snr):
@@ -179,7 +187,7 @@ def held_out(pictures):
 
 
 def batch_of(crops, step, share, o, device):
-    """The batch of a step, which depends on the seed alone: crops, their timesteps spread over the band, and noise."""
+    """The batch of a step, which depends on the seed alone: crops, their timesteps spread by log_snr_at, and noise."""
     rng = np.random.default_rng([o.seed, step])
     side = o.late_side if o.late_side and share >= 0.7 else o.side
     n = max(1, round(o.batch * o.side**2 / side**2))
@@ -214,6 +222,7 @@ def train(o, began):
             file.write(json.dumps({**about, **more}) + "\n")
 
     on_gpu = trainer.device.type == "cuda"
+    log(band=o.band, rest=o.rest, side=o.side, batch=o.batch)
     if trainer.step == 0:
         log(validation=trainer.validate(unseen))
     # Leaves time for the last save and validation.

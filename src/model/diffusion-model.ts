@@ -13,8 +13,9 @@ export interface DiffusionModel {
   readonly network: NoisePredictor;
   readonly schedule: Schedule;
   readonly parameterization: Parameterization;
-  /** Present where pictures are denoised at smaller sizes, too; `denoiser` then does that. */
+  /** Sizes at which pictures are denoised in much noise. Not used with a learned variance. */
   readonly pyramid?: Pyramid;
+  /** Denoises at these sizes. The sampler then asks it, and not `network` on `engine`. */
   readonly denoiser?: Denoiser;
 }
 
@@ -29,8 +30,9 @@ export function checkDiffusionModel(model: unknown): asserts model is DiffusionM
     schedule: 'object',
     parameterization: 'object',
   });
-  const { engine, network, schedule } = model as DiffusionModel;
+  const { engine, network, schedule, pyramid, denoiser } = model as DiffusionModel;
   checkEngine(engine);
   checkMade('model', network, WHERE_FROM, { fn: 'function', stride: 'number' });
   checkMade('model', schedule, WHERE_FROM, { timesteps: 'number', alphasCumprod: 'object' });
+  if (pyramid && denoiser) checkMade('model', denoiser, WHERE_FROM, { predictX0: 'function', parallelism: 'number' });
 }

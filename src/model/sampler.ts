@@ -23,7 +23,7 @@ export type Sampler = (typeof SAMPLERS)[number];
 
 /** Options of the reverse process. */
 export interface SamplerOptions extends WorkOptions {
-  /** Evaluations of the network for a whole chain, T or fewer; default T. With fewer, the jumps have equal length in t. */
+  /** Steps of a whole chain, T or fewer; default T. With fewer, the jumps have equal length in t. */
   readonly steps?: number;
   /** Default `ddpm`. */
   readonly sampler?: Sampler;
@@ -103,7 +103,8 @@ const BATCH_PIXELS = 2 ** 16;
 const CHANNELS = 3;
 
 /**
- * Draws pictures. The first pictures are the same however many are drawn, apart from rounding.
+ * Draws pictures. The first pictures are the same however many are drawn, apart from rounding. In much noise a model with
+ * a pyramid is asked for smaller sizes, as in the codec; without `pyramid` it is asked for the pictures' own.
  * @throws CodecError('image') for sides that the network does not accept, CodecError('usage') for invalid arguments,
  *   and more than 2^26 pixels in all; CodecError('model') where the network gives numbers that are not finite
  */
@@ -199,7 +200,7 @@ interface Estimator {
   /**
    * @param xhat0s where the results are written, an array for each picture
    * @returns for a picture, the place of its learned variance between the logarithms of beta-tilde (-1) and beta (1), if
-   *   the network gives it: for each pixel `stride` values, of which the first three are others
+   *   the network gives it: for each pixel six values, of which the first three are others
    */
   estimate(
     states: readonly Float32Array[],
@@ -210,19 +211,21 @@ interface Estimator {
   dispose(): Promise<void>;
 }
 
-/** A model whose pictures are denoised at smaller sizes, too, is asked as the codec asks it; its variance is not learned. */
+/** A model with a pyramid, whose variance is not learned, is asked as the codec asks it for pictures that are shown. */
 function openEstimator(model: DiffusionModel, size: Size, count: number): Estimator {
   const { denoiser, pyramid, parameterization } = model;
   if (denoiser && pyramid && parameterization.variance !== 'learned') return estimateByDenoiser(denoiser, size, count);
   return estimateByNetwork(model, size, count);
 }
 
+/** One picture at a time on each thread. */
 function estimateByDenoiser(denoiser: Denoiser, size: Size, count: number): Estimator {
   const { parallelism } = denoiser;
   return {
     batch: Math.min(count, parallelism),
     async estimate(states, t, xhat0s, signal) {
-      const ask = async (i: number) => denoiser.predictX0({ ...size, xt: states[i], t }, { into: xhat0s[i], signal });
+      const ask = async (i: number) =>
+        denoiser.predictX0({ ...size, xt: states[i], t }, { into: xhat0s[i], signal, best: true });
       for await (const _ of mapAhead(states.keys(), parallelism, ask));
       return () => undefined;
     },

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/node/image/read.js';
 import { callMain, callMainJson, ddpmCodecJson, ddpmCodecPiped, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages, syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
+import { copyOf, edit } from '../helpers/model-copy.js';
 
 const FAST = ['--steps', '5', '--threads', '1'];
 
@@ -35,6 +36,33 @@ describe('sample', () => {
     expect(d.equals(a)).toBe(false);
     expectRefusal(await callMain(line('a.png'), directory), 1, /a.png: exists already; use --force/);
     expect((await callMain(line('a.png', '--force', '-q'), directory)).code).toBe(0);
+  });
+
+  it('says where the network was not trained on all timesteps, unless a pyramid asks for others', async () => {
+    const directory = await temporaryDirectory();
+    const copy = await copyOf('photo');
+    await edit(copy, 'codec.json', (codec) => void Object.assign(codec, { pyramid: undefined }));
+    const line = (name: string, model: string) => [
+      'sample',
+      '-o',
+      name,
+      '-n',
+      '1',
+      '--size',
+      '48x40',
+      '--model',
+      model,
+      ...FAST,
+    ];
+    const [own, without] = [
+      await callMain(line('a.png', 'photo'), directory),
+      await callMain(line('b.png', copy), directory),
+    ];
+    expect([own.code, own.stderr.includes('alone')]).toEqual([0, false]);
+    expect(without.stderr).toContain('was trained on t = 4 to 400 alone: what it draws means little');
+    expect((await readImage(join(directory, 'a.png'))).data).not.toEqual(
+      (await readImage(join(directory, 'b.png'))).data,
+    );
   });
 
   it('writes a file for each picture, of any size the network takes', async () => {

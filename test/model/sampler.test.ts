@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CodecError } from '../../src/common/errors.js';
 import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine, TensorFunction } from '../../src/engine/engine.js';
-import { createDenoiser } from '../../src/model/denoiser.js';
+import { createDenoiser, type Denoiser } from '../../src/model/denoiser.js';
 import { VARIANCES } from '../../src/model/parameterization.js';
 import { withPyramid } from '../../src/model/pyramid.js';
 import { reverse, type SamplerOptions, sample, timestepsBetween } from '../../src/model/sampler.js';
@@ -53,30 +54,50 @@ describe.each(VARIANCES)('variance %s', (variance) => {
   });
 });
 
-test('a model with a pyramid is asked at the sizes that the pyramid chooses', async () => {
-  // Knows nothing of t > 650. Five halvings of 32 pixels take t = 1000 to 590.
+describe('a model with a pyramid', () => {
+  // Knows nothing of t > 600. Five halvings of 32 pixels take t = 1000 to 563.
   const limited = {
     fn: ([x, t]: tf.Tensor[]) => [
-      tf.where(tf.greater(tf.reshape(t, [-1, 1, 1, 1]), 650), tf.fill(x.shape, Number.NaN), tf.mul(x, 0.5)),
+      tf.where(tf.greater(tf.reshape(t, [-1, 1, 1, 1]), 600), tf.fill(x.shape, Number.NaN), tf.mul(x, 0.5)),
     ],
     constants: [],
     stride: 4,
   };
   const parameterization = { prediction: 'x0', variance: 'beta' } as const;
   const plain = { engine, network: limited, schedule, parameterization };
-  const options = { count: 3, width: 32, height: 32, steps: 6, seed: 'a' };
-  await expect(sample(plain, options)).rejects.toThrow('no usable numbers');
   const pyramid = { halfFrom: 300, leastSide: 2 };
-  const alone = createDenoiser(engine, limited, schedule, { tile: 32, overlap: 8 }, parameterization);
-  const denoiser = withPyramid(alone, schedule, pyramid);
-  const asked: number[] = [];
-  const pictures = await sample(
-    { ...plain, pyramid, denoiser },
-    { ...options, onEstimate: (picture, t) => picture === 2 && asked.push(t) },
-  );
-  expect(asked).toEqual(timestepsBetween(1000, 0, 6, 1000).slice(0, -1));
-  expect(await sample({ ...plain, pyramid, denoiser }, options)).toEqual(pictures);
-  await denoiser.dispose();
+  const options = { count: 3, width: 32, height: 32, steps: 6, seed: 'a' };
+  let denoiser: Denoiser;
+
+  beforeAll(() => {
+    plain.engine = engine;
+    const alone = createDenoiser(engine, limited, schedule, { tile: 32, overlap: 8 }, parameterization);
+    // Three pictures are a round of two and one of one.
+    denoiser = { ...withPyramid(alone, schedule, pyramid), parallelism: 2 };
+  });
+  afterAll(() => denoiser.dispose());
+
+  test('is asked at the sizes that the pyramid chooses', async () => {
+    await expect(sample(plain, options)).rejects.toThrow('no usable numbers');
+    const pictures = await sample({ ...plain, pyramid, denoiser }, options);
+    expect(new Set(pictures.map(({ data }) => data.join())).size).toBe(3);
+    expect(await sample({ ...plain, pyramid, denoiser }, { ...options, first: 2, count: 1 })).toEqual([pictures[2]]);
+  });
+
+  test('gives the picture that its denoiser shows', async () => {
+    const noise = gaussians(integerStream('states'));
+    const states = Array.from({ length: 3 }, () => Float32Array.from({ length: 32 * 32 * 3 }, noise));
+    const size = { width: 32, height: 32 };
+    const shared = { ...size, states, noises: states.map(() => noise), from: 700, steps: 1 };
+    const drawn = await reverse({ ...plain, pyramid, denoiser }, shared);
+    const shown = states.map((xt) => denoiser.predictX0({ ...size, xt, t: 700 }, { best: true }));
+    expect(drawn).toEqual(await Promise.all(shown));
+  });
+
+  test('needs a denoiser that works', async () => {
+    const broken = { ...plain, pyramid, denoiser: { predictX0: 1 } as unknown as Denoiser };
+    await expect(sample(broken, options)).rejects.toThrow(CodecError);
+  });
 });
 
 test('a network that knows one picture draws it, whatever the steps', async () => {

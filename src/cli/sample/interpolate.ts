@@ -23,6 +23,7 @@ import { refuseInputs } from '../jobs.js';
 import { checkResult } from '../output.js';
 import { readOpaquePicture } from '../pictures.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
+import { noteTrainedForDrawing } from '../trained-timesteps.js';
 import {
   checkAgainstModel,
   checkFigure,
@@ -147,6 +148,7 @@ async function interpolatePictures(args: Arguments<InterpolateArgs>): Promise<vo
     checkFigure(output, size, animated ? lambdas.length : 1);
     const { model, engine } = await context.model(args.model, a);
     context.announce(model, engine);
+    noteTrainedForDrawing(console, info);
     noteLargePictures(console, width, height);
     const { result: rows, seconds } = await withProgress(console, 'interpolating', async (onProgress) => {
       const total = timesteps.reduce((sum, row) => sum + row, 0);

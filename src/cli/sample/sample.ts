@@ -25,6 +25,7 @@ import { formatSeconds, openConsole } from '../console.js';
 import { withContext } from '../context.js';
 import { checkResult, formatOf } from '../output.js';
 import { outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
+import { noteTrainedForDrawing } from '../trained-timesteps.js';
 import {
   checkAgainstModel,
   checkFigure,
@@ -161,6 +162,7 @@ async function samplePictures(args: Arguments<SampleArgs>): Promise<void> {
     checkAgainstModel(info, settings.steps, { option: '--shared-latents', ts: sharedLatents ?? [] });
     const { model, engine } = await context.model(args.model, settings);
     context.announce(model, engine);
+    noteTrainedForDrawing(console, info);
     noteLargePictures(console, width, height);
     const diffusion = { ...model, engine };
     const { result: write, seconds } = await withProgress(console, 'sampling', async (onProgress) => {

@@ -24,7 +24,7 @@ const LARGE_SIDE = 256;
 
 export const samplerOptions = {
   model: modelOption,
-  steps: numberOption('Evaluations of the network for a whole chain from t = T to 0', { default: DEFAULT_STEPS }),
+  steps: numberOption('Steps of a whole chain from t = T to 0', { default: DEFAULT_STEPS }),
   sampler: {
     choices: SAMPLERS,
     requiresArg: true,
@@ -118,7 +118,7 @@ export function checkFigure(path: string, size: Size, count = 1): void {
 /** Warns before work that takes long. */
 export function noteLargePictures(console: Console, width: number, height: number): void {
   if (Math.max(width, height) <= LARGE_SIDE) return;
-  console.note(`${width}x${height}: every step runs the network over all of it, so this takes a while; see --steps`);
+  console.note(`${width}x${height}: many steps run the network over all of it, so this takes a while; see --steps`);
 }
 
 /** Runs work with a progress bar and the time left. @returns the result and the seconds it took */
