@@ -66,11 +66,11 @@ def options():
     add("--compile", action="store_true", help="pays on a GPU")
     add("--seed", type=int, default=1)
     o = parser.parse_args()
-    least, most = map(int, o.band.split(":"))
+    least, most = o.band = tuple(map(int, o.band.split(":")))
     if not 1 <= least < most <= len(SNR):
-        parser.error(f"--band: expected LEAST:MOST within 1:{len(SNR)}, got {o.band}")
+        parser.error(f"--band: expected LEAST:MOST within 1:{len(SNR)}, got {least}:{most}")
     if not 0 <= o.rest < 1 or (o.rest and most - least + 1 == len(SNR)):
-        parser.error(f"--rest: expected a share below 1, and a band that leaves timesteps to it, got {o.rest} and {o.band}")
+        parser.error(f"--rest: expected a share below 1, and a band that leaves timesteps to it, got {o.rest} and {least}:{most}")
     return o
 
 
@@ -81,7 +81,7 @@ def timestep_at(log_snr):
 
 def log_snr_at(spread, band, rest):
     """Takes quantiles in [0, 1) to log snr: the first @rest of them outside the band, the others in it, uniform in both."""
-    least, most = map(int, band.split(":"))
+    least, most = band
     bottom, low, high, top = (LOG_SNR[t] for t in (len(SNR), most, least - 1, 0))
     inside = low + (high - low) * (spread - rest) / (1 - rest)
     outside = bottom + (low - bottom + top - high) * spread / max(rest, 1e-9)

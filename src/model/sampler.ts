@@ -211,10 +211,17 @@ interface Estimator {
   dispose(): Promise<void>;
 }
 
-/** A model with a pyramid, whose variance is not learned, is asked as the codec asks it for pictures that are shown. */
+/** Whether a model is asked for smaller pictures in much noise. A denoiser gives no learned variance. */
+export function drawsBySizes({
+  pyramid,
+  parameterization,
+}: Pick<DiffusionModel, 'pyramid' | 'parameterization'>): boolean {
+  return pyramid !== undefined && parameterization.variance !== 'learned';
+}
+
+/** By sizes, a model is asked as the codec asks it for pictures that are shown. */
 function openEstimator(model: DiffusionModel, size: Size, count: number): Estimator {
-  const { denoiser, pyramid, parameterization } = model;
-  if (denoiser && pyramid && parameterization.variance !== 'learned') return estimateByDenoiser(denoiser, size, count);
+  if (model.denoiser && drawsBySizes(model)) return estimateByDenoiser(model.denoiser, size, count);
   return estimateByNetwork(model, size, count);
 }
 

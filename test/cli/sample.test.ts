@@ -42,18 +42,8 @@ describe('sample', () => {
     const directory = await temporaryDirectory();
     const copy = await copyOf('photo');
     await edit(copy, 'codec.json', (codec) => void Object.assign(codec, { pyramid: undefined }));
-    const line = (name: string, model: string) => [
-      'sample',
-      '-o',
-      name,
-      '-n',
-      '1',
-      '--size',
-      '48x40',
-      '--model',
-      model,
-      ...FAST,
-    ];
+    const size = ['-n', '1', '--size', '48x40'];
+    const line = (name: string, model: string) => ['sample', '-o', name, '--model', model, ...size, ...FAST];
     const [own, without] = [
       await callMain(line('a.png', 'photo'), directory),
       await callMain(line('b.png', copy), directory),

@@ -250,7 +250,7 @@ async function measureLikelihood(
   checkSize(images[0], info);
   const { model, engine } = await context.model(settings.model, images[0]);
   context.announce(model, engine);
-  // The bound asks it at a picture's own size, at all timesteps.
+  // The bound asks the network at a picture's own size, at all timesteps.
   noteTrainedTimesteps(console, info, 'its bound');
   const measure = await measurement(model, engine, settings, console);
   const start = performance.now();

@@ -23,13 +23,13 @@ import { refuseInputs } from '../jobs.js';
 import { checkResult } from '../output.js';
 import { readOpaquePicture } from '../pictures.js';
 import { inputName, outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
-import { noteTrainedForDrawing } from '../trained-timesteps.js';
 import {
   checkAgainstModel,
   checkFigure,
   checkSides,
   isAnimation,
   noteLargePictures,
+  noteTrainedForDrawing,
   type SamplerArgs,
   type SamplerSettings,
   samplerOptions,

@@ -25,13 +25,13 @@ import { formatSeconds, openConsole } from '../console.js';
 import { withContext } from '../context.js';
 import { checkResult, formatOf } from '../output.js';
 import { outputName, STANDARD_STREAM, streamForLines } from '../streams.js';
-import { noteTrainedForDrawing } from '../trained-timesteps.js';
 import {
   checkAgainstModel,
   checkFigure,
   checkSides,
   isAnimation,
   noteLargePictures,
+  noteTrainedForDrawing,
   type SamplerArgs,
   type SamplerSettings,
   samplerOptions,

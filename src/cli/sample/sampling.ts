@@ -4,7 +4,7 @@ import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RgbImage, Size } from '../../image/image.js';
 import { strideOf } from '../../model/config.js';
 import { VARIANCES, type Variance } from '../../model/parameterization.js';
-import { SAMPLERS, type Sampler, type SamplerOptions } from '../../model/sampler.js';
+import { drawsBySizes, SAMPLERS, type Sampler, type SamplerOptions } from '../../model/sampler.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { checkFits, encodeAnimation, encodeImage, type Frame } from '../../node/image/write.js';
 import type { ModelInfo } from '../../node/models.js';
@@ -12,6 +12,7 @@ import { integer, modelOption, numberOption } from '../args.js';
 import type { Console } from '../console.js';
 import { formatOf, writeAtomically, writeResult } from '../output.js';
 import { openProgress } from '../progress.js';
+import { noteTrainedTimesteps } from '../trained-timesteps.js';
 
 const DEFAULT_STEPS = 250;
 /** Milliseconds for each frame of an animation, and for the last one. */
@@ -113,6 +114,12 @@ export function checkFigure(path: string, size: Size, count = 1): void {
     );
   }
   checkFits(size, formatOf(path));
+}
+
+/** Says where pictures mean little, because the network was not trained for the noise that they begin with. */
+export function noteTrainedForDrawing(console: Console, model: ModelInfo): void {
+  // Smaller sizes have less noise.
+  if (!drawsBySizes(model)) noteTrainedTimesteps(console, model, 'what it draws');
 }
 
 /** Warns before work that takes long. */
