@@ -42,10 +42,11 @@ it('measures one file along the dial: the same bytes, and an error that rises wi
     const [mean, half, flow] = NAMES.map((name) => ours[name].points);
     const bytes = (points: Json[]) => points.map((point) => point.bytes);
     expect([bytes(half), bytes(flow)]).toEqual([bytes(mean), bytes(mean)]);
-    for (const [i, { rmse }] of mean.entries()) {
-      expect(half[i].rmse).toBeGreaterThanOrEqual(rmse);
-      expect(flow[i].rmse).toBeGreaterThan(half[i].rmse);
-    }
+    // A single cut picture can be nearer halfway than at the mean, which is itself an estimate: over a file it is not.
+    const error = (points: Json[]) => points.reduce((sum, point) => sum + point.rmse, 0) / points.length;
+    expect(error(half)).toBeGreaterThan(error(mean));
+    expect(error(flow)).toBeGreaterThan(error(half));
+    for (const [i, { rmse }] of mean.entries()) expect(flow[i].rmse).toBeGreaterThan(rmse);
   }
 });
 
@@ -80,7 +81,8 @@ it('compares sets along the dial, and draws the distance over the error', async 
       rows.push(features.features(await readImage(at('one.png'))));
     }
     const originals = [await readImage(at('in', '0.png')), await readImage(at('in', '1.png'))].map(features.features);
-    expect(value).toBeCloseTo(kernelDistance(originals, rows).value, 4);
+    const expected = kernelDistance(originals, rows).value;
+    expect(Math.abs(value - expected)).toBeLessThan(1e-4 * Math.abs(expected));
   }
   const svg = await readFile(at('report', 'figures', 'kid-vs-rmse.svg'), 'utf8');
   expect(svg).toMatch(/Realism 0, 0\.5, 1/);
