@@ -1,5 +1,5 @@
 /** A file at every point where it can be truncated: a slider, the picture beside another one, and downloads. */
-import { type RgbImage, truncate } from 'ddpm-codec/browser';
+import { type RgbImage, repairHeader, truncate } from 'ddpm-codec/browser';
 import { Comparison } from './comparison.js';
 import { inNumbers } from './distance.js';
 import { save } from './download.js';
@@ -74,10 +74,8 @@ export class Viewer {
       this.#show();
     };
     left.onchange = () => this.#showSides();
-    button('download-file').onclick = () => this.#saveFile();
-    button('download-picture').onclick = () => {
-      this.#savePicture().catch((error: unknown) => say(sentence(error)));
-    };
+    onClick('download-file', () => this.#saveFile());
+    onClick('download-picture', () => this.#savePicture());
     if (original) {
       this.#sides.set('original', original);
       this.#comparison = new Comparison(original, (format, image) => this.#setSide(format, image));
@@ -189,7 +187,7 @@ export class Viewer {
   #saveFile(): void {
     const point = this.#present;
     if (!point || !this.#file) return;
-    const cut = truncate(this.#file, this.#bytesOf(point));
+    const cut = truncate(repairHeader(this.#file), this.#bytesOf(point));
     save(new Blob([cut as Uint8Array<ArrayBuffer>]), `${this.#nameAt(point)}.ddc`);
   }
 
@@ -212,6 +210,17 @@ export class Viewer {
   #nameAt(point: Point): string {
     return this.#isLast(point) ? this.#name : `${this.#name}-${point.bytes}`;
   }
+}
+
+/** Sets what a button does. Its errors are shown on the page. */
+function onClick(id: string, work: () => void | Promise<void>): void {
+  button(id).onclick = async () => {
+    try {
+      await work();
+    } catch (error) {
+      say(sentence(error));
+    }
+  };
 }
 
 function describe({ bytes, image, distance, steps }: Point): string[] {

@@ -340,6 +340,10 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await ended(page);
     expect(await page.textContent('#message')).toMatch(/This file is damaged\. .* \d+ bytes of 134 bytes\./);
     expect(rmse(await picture(page, 'right-canvas'), (await decodeHere(file)).image)).toBeLessThan(2);
+    // What is saved has the repaired header.
+    const { bytes: mended } = await saved(page, '#download-file');
+    expect(mended.length).toBeGreaterThan(80);
+    expect(mended).toEqual(file.subarray(0, mended.length));
 
     await choose(page, 'whole.ddc', file);
     await eventually(() => page.textContent('#message')).toBe('');
