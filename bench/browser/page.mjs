@@ -36,10 +36,10 @@ const api = {
     const image = await readPicture(new Blob([fromBase64(picture)]));
     const { codec, engines } = openOne(device);
     const began = performance.now();
-    const { bytes, rmse, reconstruction } = await codec.encode(image, options);
+    const { bytes, rmse, reconstruction, model } = await codec.encode(image, options);
     const seconds = (performance.now() - began) / 1000;
     codec.close();
-    return { bytes: toBase64(bytes), rmse, pixels: toBase64(reconstruction.data), seconds, engines };
+    return { bytes: toBase64(bytes), rmse, model, pixels: toBase64(reconstruction.data), seconds, engines };
   },
 
   /**

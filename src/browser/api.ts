@@ -27,7 +27,7 @@ interface Listeners {
 
 /** As in `encode`, plus the choice of a model. */
 export interface BrowserEncodeOptions extends Omit<EncodeOptions, 'signal' | 'onProgress'>, Listeners {
-  /** Name of one of the models; by default the one for pictures of this size. */
+  /** Name of one of the models; by default the one for pictures of this size, or the first one where that is not among them. */
   readonly model?: string;
   readonly onProgress?: (progress: EncodeProgress) => void;
 }

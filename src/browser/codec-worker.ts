@@ -9,6 +9,7 @@ import { concat } from '../common/bytes.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { once } from '../common/once.js';
 import type { Engine } from '../engine/engine.js';
+import type { Size } from '../image/image.js';
 import type { BrowserDecodeResult, BrowserEncodeResult } from './api.js';
 import type { JobEvents, Reply, Request, SentCodecOptions, SentEncodeOptions } from './codec-messages.js';
 import { openEngine } from './engine.js';
@@ -92,14 +93,23 @@ async function encodeJob(
   image: Parameters<typeof encode>[0],
   sent: SentEncodeOptions,
 ): Promise<BrowserEncodeResult> {
-  const { model: name = modelForSize(image), ...rest } = sent;
-  const source = options.models.find((source) => source.name === name);
+  const { model: name, ...rest } = sent;
+  const source = name === undefined ? defaultFor(image) : named(name);
   if (!source) throw invalidArgument('model', options.models.map(({ name }) => name).join(', '), name);
   const model = await modelOf(job, source, rest.lossless === true);
   const onProgress = (progress: unknown) => tell(job, { progress });
   const { signal } = job.abort;
   const threads = searchOn(navigator.hardwareConcurrency || 1);
-  return { ...(await encode(image, model, { ...rest, onProgress, signal }, threads)), model: name };
+  return { ...(await encode(image, model, { ...rest, onProgress, signal }, threads)), model: source.name };
+}
+
+function named(name: string): ModelSource | undefined {
+  return options.models.find((source) => source.name === name);
+}
+
+/** The model for pictures of this size, or the first one where that is not at hand. */
+function defaultFor(size: Size): ModelSource | undefined {
+  return named(modelForSize(size)) ?? options.models[0];
 }
 
 async function decodeJob(

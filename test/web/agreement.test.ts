@@ -111,6 +111,13 @@ describe.skipIf(CHROMIUM === undefined)('a page and Node', () => {
     expect(largestDifference(bytesOf(decodedThere.pixels), here.reconstruction.data)).toBeLessThanOrEqual(1);
   });
 
+  test('encode by default with the first model where the one for this size is not at hand', async () => {
+    // Too large for cifar10 to be its default.
+    const picture = crop(await readImage(PHOTO), { left: 210, top: 60, width: 48, height: 40 });
+    const there = await ask('encode', toBase64(await encodePng(picture)), { effort: 1, targetRmse: 20 });
+    expect(there.model).toBe('cifar10');
+  });
+
   test('decode lossless files of each other exactly', async () => {
     const small = crop(photo, { left: 8, top: 8, width: 16, height: 16 });
     const there = await ask('encode', toBase64(await encodePng(small)), { effort: 1, lossless: true });
