@@ -37,7 +37,7 @@ export async function encodePicture(
     });
     const { bytes, reconstruction, steps, tailBytes } = result;
     viewer.setFile(bytes, true);
-    viewer.add({ bytes: bytes.length, steps: steps.length - 1, image: reconstruction, isExact: tailBytes > 0 });
+    viewer.add({ bytes: bytes.length, steps: steps.length - 1, image: reconstruction, hasSamples: tailBytes > 0 });
     viewer.describe(factsOf(result, settings));
     progress.label('The file is ready. Pictures for the slider');
     await codec.decode(bytes, {
@@ -61,13 +61,14 @@ const STOPPED_BY = {
 } as const;
 
 function factsOf(result: BrowserEncodeResult, settings: BrowserEncodeOptions): [string, string][] {
-  const { width, height, model, steps, tailBytes, stoppedBy } = result;
+  const { width, height, model, steps, tailBytes, rmse, stoppedBy } = result;
+  const samples = rmse === 0 ? 'Exact samples' : 'Samples after the steps';
   return [
     ['Picture', `${width} × ${height} pixels`],
     ['Model', model],
     ['Effort', String(settings.effort)],
     ['Steps', steps.length > 1 ? String(steps.length - 1) : 'none: sent as a drawing, pixel by pixel'],
-    ...(tailBytes > 0 && steps.length > 1 ? ([['Exact samples', inBytes(tailBytes)]] as [string, string][]) : []),
+    ...(tailBytes > 0 && steps.length > 1 ? ([[samples, inBytes(tailBytes)]] as [string, string][]) : []),
     ['Ended because', STOPPED_BY[stoppedBy]],
   ];
 }

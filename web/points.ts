@@ -7,15 +7,15 @@ export interface Point {
   readonly bytes: number;
   readonly steps: number;
   readonly image: RgbImage;
-  /** Whether the samples are exact already, so that the decoder's realism has no effect. */
-  readonly isExact: boolean;
+  /** Whether samples are sent already, so that the decoder's realism has no effect. */
+  readonly hasSamples: boolean;
   /** Distance from the original, where there is one. */
   readonly distance?: Distance;
 }
 
 /** Converts a point of a decoder. */
 export function pointOf({ bytesUsed, stepsUsed, knownSamples, image }: BrowserPoint): Omit<Point, 'distance'> {
-  return { bytes: bytesUsed, steps: stepsUsed, image, isExact: knownSamples > 0 };
+  return { bytes: bytesUsed, steps: stepsUsed, image, hasSamples: knownSamples > 0 };
 }
 
 /** Maximum bytes of all pictures together. */

@@ -63,7 +63,7 @@ export class RealismDial {
 
   /** Whether the dial is turned, and makes a difference at this point. */
   isTurned(point: Point): boolean {
-    return !section.hidden && !point.isExact && dial.valueAsNumber > 0;
+    return !section.hidden && !point.hasSamples && dial.valueAsNumber > 0;
   }
 
   /**
@@ -71,8 +71,8 @@ export class RealismDial {
    * @returns the point itself at realism 0, or while the picture is missing
    */
   apply(point: Point): { readonly point: Point; readonly realism: number } {
-    dial.disabled = point.isExact;
-    value.textContent = point.isExact ? 'exact' : dial.value;
+    dial.disabled = point.hasSamples;
+    value.textContent = point.hasSamples ? 'no effect' : dial.value;
     const realism = this.isTurned(point) ? dial.valueAsNumber : 0;
     const flow = realism > 0 ? this.#pictures.get(point) : undefined;
     this.#want(realism > 0 && !flow ? point : undefined);

@@ -268,11 +268,23 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await choose(page, 'drawing.png', await encodePng(drawing));
     await ended(page);
     expect(await numbers(page)).toContain('equal to the original');
-    // The picture is exact, so the decoder has no choice left.
+    // Samples are sent, so the decoder has no choice left.
     expect(await page.isDisabled('#realism')).toBe(true);
-    expect(await page.textContent('#realism-value')).toBe('exact');
+    expect(await page.textContent('#realism-value')).toBe('no effect');
     const { bytes } = await saved(page, '#download-file');
     expect((await decodeHere(bytes)).image).toEqual(drawing);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('does not call a lossy drawing exact', async () => {
+    const { page, complaints } = await open();
+    await page.fill('#rmse', '1');
+    await choose(page, 'bird.png', await encodePng(crop(small, { left: 24, top: 24, width: 16, height: 16 })));
+    await ended(page);
+    expect(await page.textContent('#facts')).toContain('none: sent as a drawing');
+    expect(await page.textContent('#viewer')).not.toMatch(/exact|equal to the original/i);
+    expect(await page.textContent('#realism-value')).toBe('no effect');
     expect(complaints).toEqual([]);
     await page.close();
   });
