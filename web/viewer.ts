@@ -1,11 +1,12 @@
 /** A file at every point where it can be truncated: a slider, the picture beside another one, and downloads. */
-import { type RgbImage, repairHeader, truncate } from 'ddpm-codec/browser';
+import { type RgbImage, repairHeader, toRgba, truncate } from 'ddpm-codec/browser';
 import { Comparison } from './comparison.js';
 import { inNumbers } from './distance.js';
 import { save } from './download.js';
 import { canvasOf, encoded } from './drawing.js';
 import { button, element, html, input } from './elements.js';
 import { say } from './messages.js';
+import { pngOf } from './png.js';
 import { type Point, Points } from './points.js';
 import { RealismDial } from './realism.js';
 import { showSide } from './stage.js';
@@ -195,7 +196,7 @@ export class Viewer {
     const [present, seen] = [this.#present, this.#seen];
     if (!present || !seen) return;
     const name = `${this.#nameAt(present)}${seen.realism > 0 ? `-realism-${seen.realism}` : ''}.png`;
-    const png = await encoded(canvasOf(seen.point.image), 'image/png');
+    const png = await pngFile(seen.point.image);
     if (png) save(png, name);
   }
 
@@ -210,6 +211,11 @@ export class Viewer {
   #nameAt(point: Point): string {
     return this.#isLast(point) ? this.#name : `${this.#name}-${point.bytes}`;
   }
+}
+
+/** A picture as a PNG file; null where the browser cannot write it. */
+async function pngFile(image: RgbImage): Promise<Blob | null> {
+  return image.alpha ? pngOf(toRgba(image), image) : encoded(canvasOf(image), 'image/png');
 }
 
 /** Sets what a button does. Its errors are shown on the page. */

@@ -289,6 +289,21 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await page.close();
   });
 
+  it('saves a picture with opacity as it is decoded', async () => {
+    const { page, complaints } = await open();
+    const opaque = syntheticImage(40, 30);
+    const glass = { ...opaque, alpha: Uint8Array.from({ length: 40 * 30 }, (_, i) => 1 + (i % 255)) };
+    await page.check('input[value=lossless]');
+    await choose(page, 'glass.png', await encodePng(glass));
+    await ended(page);
+    const decoded = (await decodeHere((await saved(page, '#download-file')).bytes)).image;
+    expect(decoded).toEqual(glass);
+    const { name, bytes } = await saved(page, '#download-picture');
+    expect(await readImageBytes(bytes, name)).toEqual(decoded);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('shows a file while it comes', async () => {
     const model = await openModelFor(small, engine);
     const { bytes, reconstruction, width } = await encode(small, model, { effort: 1, targetRmse: 6 });
