@@ -1,5 +1,13 @@
 /** Decodes a file to a picture while it arrives. */
-import { type BrowserDecodeResult, type BrowserPoint, CodecError, readInfo, repairHeader } from 'ddpm-codec/browser';
+import {
+  type BrowserDecodeResult,
+  type BrowserPoint,
+  CodecError,
+  MAX_PAGE_PIXELS,
+  readInfo,
+  repairHeader,
+  type Size,
+} from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
 import { say } from './messages.js';
 import { pointOf, sizesFor } from './points.js';
@@ -9,6 +17,8 @@ import { baseName, inBytes, sentence } from './words.js';
 
 /** Fewer pictures than this are too few for a slider. */
 const FEW_POINTS = 6;
+/** A header is repaired by these bytes of a file. */
+const HEADER_BYTES = 64;
 
 /** Decodes all bytes of a file. */
 export async function decodeFile(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -23,18 +33,35 @@ export async function decodeUrl(url: string, signal: AbortSignal): Promise<void>
   if (!URL.canParse(url, location.href))
     throw new CodecError('usage', `expected the address of a .ddc file, got ${url}`);
   await show(baseName(nameIn(url)), signal, async (seen) => {
-    const stream = arriving(await request(url, signal), seen);
-    const codec = await theCodec();
+    const download = new Download(await request(url, signal), seen);
     try {
-      const result = await codec.decode(stream, { tolerant: true, ...seen.listeners, signal });
+      const result = await decodeDownload(download, seen, signal);
       // A fast download shows few steps, and a drawing has none: decode once more, for the slider.
       return seen.count() < FEW_POINTS ? await decodeBytes(seen.file, seen, signal) : result;
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof BrokenOff && seen.file.length > 0) await decodeBytes(seen.file, seen, signal);
       throw error;
+    } finally {
+      download.cancel();
     }
   });
+}
+
+async function decodeDownload(download: Download, seen: Seen, signal: AbortSignal): Promise<BrowserDecodeResult> {
+  const codec = await theCodec();
+  const options = { tolerant: true, maxPixels: MAX_PAGE_PIXELS, ...seen.listeners, signal };
+  try {
+    return await codec.decode(download.stream(), options);
+  } catch (error) {
+    signal.throwIfAborted();
+    const isHeader = error instanceof CodecError && error.code === 'format' && seen.count() === 0;
+    if (!isHeader) throw error;
+    // Only the header of bytes is repaired, not that of a stream.
+    await download.readTo(HEADER_BYTES);
+    if (repairHeader(seen.file) !== seen.file) await download.readTo(Number.POSITIVE_INFINITY);
+    return decodeBytes(seen.file, seen, signal);
+  }
 }
 
 /** The last part of an address, decoded for people. */
@@ -105,9 +132,19 @@ async function show(
 }
 
 async function decodeBytes(bytes: Uint8Array, { listeners }: Seen, signal: AbortSignal): Promise<BrowserDecodeResult> {
+  const size = readInfo(repairHeader(bytes));
+  checkSize(size);
   const codec = await theCodec();
-  const progressivePoints = sizesFor(readInfo(repairHeader(bytes)), bytes.length);
-  return codec.decode(bytes, { tolerant: true, progressivePoints, ...listeners, signal });
+  const progressivePoints = sizesFor(size, bytes.length);
+  const options = { tolerant: true, maxPixels: MAX_PAGE_PIXELS, progressivePoints, ...listeners, signal };
+  return codec.decode(bytes, options);
+}
+
+/** Refuses a picture as `readPicture` does. */
+function checkSize({ width, height }: Size): void {
+  if (width * height <= MAX_PAGE_PIXELS) return;
+  const expected = `expected a picture of at most ${MAX_PAGE_PIXELS} pixels, got ${width}x${height}`;
+  throw new CodecError('format', `${expected}; use the command line`);
 }
 
 /** @throws CodecError where it cannot be loaded */
@@ -127,23 +164,49 @@ async function request(url: string, signal: AbortSignal): Promise<ReadableStream
   return response.body;
 }
 
-/** Passes bytes on as they arrive, and keeps them. */
-function arriving(body: ReadableStream<Uint8Array<ArrayBuffer>>, seen: Seen): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const reader = body.getReader();
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await reader.read().catch((cause: unknown) => {
-        throw new BrokenOff('file', `the download broke off after ${inBytes(seen.file.length)}`, { cause });
-      });
-      if (done) return controller.close();
-      const file = new Uint8Array(seen.file.length + value.length);
-      file.set(seen.file);
-      file.set(value, seen.file.length);
-      seen.file = file;
-      controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
+/** A download. What has arrived is kept in `seen`. */
+class Download {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+  readonly #seen: Seen;
+
+  constructor(body: ReadableStream<Uint8Array<ArrayBuffer>>, seen: Seen) {
+    this.#reader = body.getReader();
+    this.#seen = seen;
+  }
+
+  /** Its bytes as they arrive. The download goes on when the stream is cancelled. */
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return new ReadableStream({
+      pull: async (controller) => {
+        const chunk = await this.#next();
+        if (chunk) controller.enqueue(chunk);
+        else controller.close();
+      },
+    });
+  }
+
+  /** Reads on until this many bytes have arrived, or all. */
+  async readTo(bytes: number): Promise<void> {
+    while (this.#seen.file.length < bytes && (await this.#next()));
+  }
+
+  cancel(): void {
+    this.#reader.cancel().catch(() => {});
+  }
+
+  /** @returns undefined at the end */
+  async #next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const seen = this.#seen;
+    const { value } = await this.#reader.read().catch((cause: unknown) => {
+      throw new BrokenOff('file', `the download broke off after ${inBytes(seen.file.length)}`, { cause });
+    });
+    if (!value) return undefined;
+    const file = new Uint8Array(seen.file.length + value.length);
+    file.set(seen.file);
+    file.set(value, seen.file.length);
+    seen.file = file;
+    return value;
+  }
 }
 
 function remarkOn({ damaged, complete, bytesUsed, bytesTotal, trailingBytes, metadataDamaged }: BrowserDecodeResult) {

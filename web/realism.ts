@@ -1,5 +1,5 @@
 /** A dial between the picture of least error and the most realistic one, from the same bytes. */
-import type { RgbImage } from 'ddpm-codec/browser';
+import { MAX_PAGE_PIXELS, type RgbImage } from 'ddpm-codec/browser';
 import { theCodec } from './codec.js';
 import { distance } from './distance.js';
 import { html, input } from './elements.js';
@@ -111,6 +111,7 @@ export class RealismDial {
       const { file, maxBytes } = this.#of.bytesOf(point);
       const { image } = await codec.decode(file, {
         maxBytes,
+        maxPixels: MAX_PAGE_PIXELS,
         realism: 1,
         tolerant: true,
         signal,

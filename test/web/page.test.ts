@@ -10,6 +10,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
+import { readHeader, writeHeader } from '../../src/codec/format/header.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { fromRgba } from '../../src/image/alpha.js';
 import { crop } from '../../src/image/crop.js';
@@ -397,6 +398,44 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     await eventually(() => page.textContent('#message')).toMatch(/^The download broke off after 250 bytes\. /);
     const here = await decodeHere(file.subarray(0, 250));
     expect(rmse(await picture(page, 'right-canvas'), here.image)).toBeLessThan(2);
+    await page.close();
+  });
+
+  it('repairs the header of a file that it downloads', async () => {
+    const file = await readFile('fixtures/golden/checked-18x12.ddc');
+    const damaged = Buffer.from(file);
+    damaged[3] ^= 0x10;
+    // The header ends in the second piece; the rest comes after the header was refused.
+    let response: ServerResponse | undefined;
+    server.answer('header.ddc', (_, answer) => {
+      response = answer.writeHead(200);
+      response.write(damaged.subarray(0, 10));
+    });
+    const { page, complaints } = await open(1280, '?file=header.ddc');
+    await waitUntil(() => response !== undefined);
+    response!.write(damaged.subarray(10, 60));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    response!.end(damaged.subarray(60));
+    await eventually(() => page.textContent('#message')).toMatch(/This file is damaged\. .* \d+ bytes of 134 bytes\./);
+    await ended(page);
+    expect(rmse(await picture(page, 'right-canvas'), (await decodeHere(file)).image)).toBeLessThan(2);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('refuses a file of a picture that is too large for a page', async () => {
+    const { header } = readHeader(await readFile('fixtures/golden/checked-18x12.ddc'));
+    const large = writeHeader({ ...header, width: 4097, height: 4096 });
+    server.answer('large.ddc', (_, response) => response.writeHead(200).end(large));
+    const { page, complaints } = await open(1280, '?file=large.ddc');
+    const refusal = 'Expected a picture of at most 16777216 pixels, got 4097x4096; use the command line.';
+    await eventually(() => page.textContent('#message')).toBe(refusal);
+    await choose(page, 'note.txt', Buffer.from('no picture'));
+    await eventually(() => page.textContent('#message')).not.toBe(refusal);
+    await choose(page, 'large.ddc', large);
+    await eventually(() => page.textContent('#message')).toBe(refusal);
+    expect(await page.isVisible('#viewer')).toBe(false);
+    expect(complaints).toEqual([]);
     await page.close();
   });
 
