@@ -108,8 +108,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     // Try the network before writing anything.
     await tryNetwork(engine, createUNet(network.config, network.tensors), wholeRange(diffusion.schedule));
     await makeDirectory(args.out);
-    // Files of the model that is replaced.
-    for (const name of replaced) await rm(join(args.out, name), { force: true });
+    // Files of the model that is replaced. Its codec.json goes first: without it, what an interruption leaves is no model.
+    for (const name of [CODEC_FILE, ...replaced]) await rm(join(args.out, name), { force: true });
     await write(CONFIG_FILE, toJson(network.configJson));
     await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
     await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));

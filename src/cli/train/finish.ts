@@ -12,7 +12,7 @@ import type { RunRecord } from '../../model/training/checkpoint.js';
 import { weightsFile } from '../../model/training/export.js';
 import type { TrainerState } from '../../model/training/state.js';
 import type { ParameterSpec } from '../../model/unet-parameters.js';
-import { CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
+import { CODEC_FILE, CONFIG_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { asMarkdown } from '../../report/markup.js';
 import type { Console } from '../console.js';
 import { describeEstimate } from '../estimate.js';
@@ -53,6 +53,8 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   const before = record.startedFrom ?? { images: 0, hours: 0 };
   const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
   const images = await data.calibration(extent.calibration, extent.calibrationTiles * tiling.tile);
+  // An interruption must not leave new weights with an earlier calibration, which would look like a model.
+  await files.remove(CODEC_FILE);
   await removeDependents(files, console);
   await files.write(CONFIG_FILE, `${JSON.stringify(record.config, null, 2)}\n`);
   await files.write(WEIGHTS_FILE, weightsFile(state, parameters));
