@@ -233,8 +233,12 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
  */
 export function parseEarlier(
   json: unknown,
-): Partial<Pick<CodecConfig, 'schedule' | 'parameterization' | 'bands' | 'about'>> {
-  const known = { schedule: exactOptional(SCHEDULE), parameterization: exactOptional(PARAMETERIZATION) };
+): Partial<Pick<CodecConfig, 'schedule' | 'tiling' | 'parameterization' | 'bands' | 'about'>> {
+  const known = {
+    schedule: exactOptional(SCHEDULE),
+    tiling: exactOptional(objectOf({ tile: integerFrom(1), overlap: integerFrom(0) })),
+    parameterization: exactOptional(PARAMETERIZATION),
+  };
   return checked(
     objectOf({ ...remarks, ...known, bands: exactOptional(bandsWithin(MAX_TIMESTEPS)) }),
     json,

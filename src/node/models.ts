@@ -335,7 +335,7 @@ async function readJson(directory: string, file: string): Promise<unknown> {
 }
 
 /** Reads `codec.json` of a directory to calibrate or train further; it may not have been calibrated before. */
-async function readEarlier(directory: string): Promise<ReturnType<typeof parseEarlier>> {
+export async function readEarlier(directory: string): Promise<ReturnType<typeof parseEarlier>> {
   return parseEarlier((await readJsonIfThere(directory, CODEC_FILE)) ?? {});
 }
 

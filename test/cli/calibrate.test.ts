@@ -53,6 +53,19 @@ it('keeps what an earlier codec.json says of the model', async () => {
   expectRefusal(refused, 1, /prediction: expected eps, mu, x0, v, got "flow"/);
 });
 
+it('keeps the windows of an earlier codec.json, unless others are given', async () => {
+  const directory = await modelDirectory();
+  const path = join(directory, 'model/codec.json');
+  const tilingWith = async (...args: string[]) => {
+    await callMainJson(['calibrate', 'model', 'pictures/0.png', '--force', ...args], directory);
+    return JSON.parse(await readFile(path, 'utf8')).tiling;
+  };
+  await writeFile(path, JSON.stringify({ tiling: { tile: 32, overlap: 4 } }));
+  expect(await tilingWith()).toEqual({ tile: 32, overlap: 4 });
+  expect(await tilingWith('--tile', '16')).toEqual({ tile: 16, overlap: 4 });
+  expect(await tilingWith('--overlap', '2')).toEqual({ tile: 16, overlap: 2 });
+});
+
 it('a single picture is enough, and it is said that it is few', async () => {
   const directory = await modelDirectory();
   const { code, stderr } = await callMain(['calibrate', 'model', 'pictures/0.png'], directory);

@@ -20,6 +20,9 @@ interface CalibrateArgs extends EngineArgs, OutputArgs {
   readonly overlap: unknown;
 }
 
+/** Windows of a directory that has not been calibrated before, in pixels. */
+const DEFAULT_TILING = { tile: 64, overlap: 8 };
+
 export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
   command: 'calibrate <model> <inputs..>',
   describe: 'Prepare a UNet2DModel directory (diffusers) for coding',
@@ -36,8 +39,8 @@ export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
       .positional('model', { type: 'string', description: 'Model directory' })
       .positional('inputs', { type: 'string', array: true, description: 'Training pictures, or directories of them' })
       .options({
-        tile: numberOption('Side of the windows the network sees, in pixels', { default: 64 }),
-        overlap: numberOption('Overlap of neighbouring windows, in pixels', { default: 8 }),
+        tile: numberOption('Side of the windows the network sees, in pixels [default: as before, else 64]'),
+        overlap: numberOption('Overlap of neighbouring windows, in pixels [default: as before, else 8]'),
         ...engineOptions,
         ...outputOptions,
       } as const)
@@ -47,16 +50,18 @@ export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
 
 async function calibrateModel(args: Arguments<CalibrateArgs>): Promise<void> {
   const console = openConsole(args);
-  const tiling = { tile: integer('--tile', args.tile, 8)!, overlap: integer('--overlap', args.overlap, 0)! };
-  if (2 * tiling.overlap > tiling.tile) {
-    throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
-  }
-  const { CODEC_FILE } = await import('../../node/models.js');
+  const given = { tile: integer('--tile', args.tile, 8), overlap: integer('--overlap', args.overlap, 0) };
+  const { CODEC_FILE, readEarlier } = await import('../../node/models.js');
   if (!(await isDirectory(args.model))) {
     throw new CodecError('file', `${args.model}: expected a model directory, there is none of this name`);
   }
   const output = join(args.model, CODEC_FILE);
   await checkWritable(output, args);
+  const { tiling: before = DEFAULT_TILING } = await readEarlier(args.model);
+  const tiling = { tile: given.tile ?? before.tile, overlap: given.overlap ?? before.overlap };
+  if (2 * tiling.overlap > tiling.tile) {
+    throw new CodecError('usage', `--overlap: expected at most half of --tile (${tiling.tile}), got ${tiling.overlap}`);
+  }
   const { CALIBRATION_TILES, makeCodecFile } = await import('./codec-file.js');
   const images = await readTrainingPictures(args.inputs, CALIBRATION_TILES * tiling.tile);
   await withContext(args, console, async (context) => {
