@@ -23,7 +23,7 @@ import {
   outputOptions,
   positive,
 } from '../args.js';
-import { type Console, formatSeconds, openConsole, remainingTime } from '../console.js';
+import { type Console, formatSeconds, openConsole } from '../console.js';
 import { type Context, jobsAhead, withContext } from '../context.js';
 import { type Job, planJobs, runJobs } from '../jobs.js';
 import { flagsFor, type ReportedOptions, readFlags, reportedOptions } from '../options.js';
@@ -197,16 +197,13 @@ async function encodeFile(job: Job, settings: Settings, context: Context, consol
     ...codec,
     ...(metadata && { metadata }),
     onProgress({ fraction, bytes, rmse }) {
-      const left = remaining(fraction);
+      const left = progress.left(fraction);
       progress.update(fraction, `${bytes} bytes, RMSE ${rmse.toFixed(1)}${left && `, ${left}`}`);
     },
   };
-  // Counts from the start of this picture's work.
-  let remaining = remainingTime();
-  const { result, seconds, networkSeconds } = await context.code(image, model, progress, (timed) => {
-    remaining = remainingTime();
-    return encode(image, timed, options);
-  });
+  const { result, seconds, networkSeconds } = await context.code(image, model, progress, (timed) =>
+    encode(image, timed, options),
+  );
   await writeResult(job.output, result.bytes, settings);
   if (result.targetMet === false) {
     const reached = `the RMSE is ${result.rmse.toFixed(2)} where ${codec.targetRmse} was asked for`;
