@@ -129,9 +129,12 @@ export function atMostOne(values: Readonly<Record<string, unknown>>): void {
   if (given.length > 1) throw new CodecError('usage', `${given.join(' and ')}: give only one of them`);
 }
 
-/** Bytes that a file of at most this rate may have: floor(rate * width * height * 3 / 8). */
+/**
+ * Bytes that a file of at most this rate may have: floor(rate * width * height * 3 / 8). A rate that was itself computed
+ * from bytes, as reports have it, gives those bytes again: its rounding error must not cost one.
+ */
 export function bytesForRate(bitsPerDim: number, size: { readonly width: number; readonly height: number }): number {
-  return Math.floor((bitsPerDim * size.width * size.height * 3) / 8);
+  return Math.floor((bitsPerDim * size.width * size.height * 3) / 8 + 1e-6);
 }
 
 /**

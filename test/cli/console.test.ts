@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { byteBudget, bytesForRate, integer, positive } from '../../src/cli/args.js';
 import { describeError, table, toJson } from '../../src/cli/console.js';
@@ -52,6 +53,7 @@ describe('numbers', () => {
   it('turn a rate into bytes, never above it', () => {
     expect(bytesForRate(1, { width: 32, height: 32 })).toBe(384);
     expect(bytesForRate(0.3, { width: 5, height: 3 })).toBe(1);
+    expect(bytesForRate(1 / 49, { width: 784, height: 512 })).toBe(3072);
     const header = { width: 32, height: 32, leastBytes: 12 };
     expect(byteBudget({ rate: undefined, bytes: undefined }, header)).toBeUndefined();
     expect(byteBudget({ rate: undefined, bytes: 12 }, header)).toBe(12);
@@ -59,6 +61,15 @@ describe('numbers', () => {
     expect(() => byteBudget({ rate: undefined, bytes: 11 }, header)).toThrow(/--bytes: .*the header \(12 bytes/);
     expect(() => byteBudget({ rate: 0.01, bytes: undefined }, header)).toThrow(/--rate: .*0\.0313 bits\/dim/);
   });
+});
+
+it('the rate of any number of bytes gives those bytes', () => {
+  const side = fc.integer({ min: 1, max: 65535 });
+  fc.assert(
+    fc.property(side, side, fc.integer({ min: 0, max: 2 ** 30 }), (width, height, bytes) => {
+      expect(bytesForRate((8 * bytes) / (width * height * 3), { width, height })).toBe(bytes);
+    }),
+  );
 });
 
 describe('labels of rates', () => {
