@@ -57,6 +57,12 @@ it('tells what is wrong, and ends with 1', async () => {
   damaged[6] ^= 1;
   await writeFile(join(directory, 'damaged.ddc'), damaged);
   expectRefusal(await callMain(['verify', 'damaged.ddc'], directory), 1, /damaged\.ddc: .*checksum/);
+  const told = await callMain(['verify', 'damaged.ddc', '--json'], directory);
+  expect(told).toMatchObject({ code: 1, stderr: expect.stringMatching(/^ddpm-codec: damaged\.ddc: .*checksum/) });
+  expect(JSON.parse(told.stdout)).toEqual({
+    ...{ input: 'damaged.ddc', bytes: whole.length },
+    problems: [expect.stringMatching(/^\.ddc header is damaged/)],
+  });
 });
 
 it('refuses what makes no sense', async () => {
@@ -103,6 +109,13 @@ it('passes an equal picture at a largest RMSE of 0, and points damage out with a
     1,
     expect.stringMatching(/flipped\.ddc: .*; decode --tolerant gives the picture as it is/),
   ]);
+  const told = await callMain(['verify', 'flipped.ddc', '--json'], directory);
+  expect(told).toMatchObject({ code: 1, stderr });
+  expect(JSON.parse(told.stdout)).toMatchObject({
+    ...{ input: 'flipped.ddc', width: 16, height: 12, bytes: bytes.length, bytesWhenComplete: bytes.length },
+    ...{ checksums: true, model: { name: 'cifar10' } },
+    problems: [expect.stringMatching(/; decode --tolerant gives the picture as it is/)],
+  });
 });
 
 describe('what is wrong at the end of a file', () => {

@@ -20,7 +20,7 @@ import {
   type OutputArgs,
   outputOptions,
 } from '../args.js';
-import { formatSeconds, openConsole, table } from '../console.js';
+import { type Console, formatSeconds, openConsole, table } from '../console.js';
 import { withContext } from '../context.js';
 import { aboutFile } from '../jobs.js';
 import { flagsFor, readFlags } from '../options.js';
@@ -41,7 +41,7 @@ interface VerifyArgs extends EngineArgs, Omit<OutputArgs, 'force'> {
 /** The options of `decode` that apply here. */
 const OPTIONS = { maxPixels: DECODE_OPTIONS.maxPixels };
 
-/** What `--json` prints. */
+/** What `--json` prints; of a file that cannot be decoded what is known of it, and the reason as its only problem. */
 export interface VerifyReport {
   readonly input: string;
   readonly width: number;
@@ -133,8 +133,11 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   }
   const bytes = await readInput(file);
   const name = inputName(file);
-  const header = await aboutFile(name, () => readInfo(bytes));
-  await aboutFile(name, () => checkSize(header, options.maxPixels));
+  const known: Partial<VerifyReport> = { input: file, bytes: bytes.length };
+  const examine = <R>(work: () => R | Promise<R>) => aboutFile(name, () => documenting(work, known, console));
+  const header = await examine(() => readInfo(bytes));
+  Object.assign(known, { width: header.width, height: header.height, checksums: header.checksums });
+  await examine(() => checkSize(header, options.maxPixels));
   const original = against === undefined ? undefined : await readPicture(against, { background });
   if (original && !(original.width === header.width && original.height === header.height)) {
     const sizes = `${header.width}x${header.height} pixels as ${name} has, got ${original.width}x${original.height}`;
@@ -144,11 +147,12 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
   await withContext(args, console, async (context) => {
     const { model, engine } = await aboutFile(name, () => context.modelOfFile(header, args.model));
     context.announce(model, engine);
-    const { bytesWhenComplete = null } = await aboutFile(name, () => readInfo(bytes, model));
+    const { bytesWhenComplete = null } = await examine(() => readInfo(bytes, model));
+    Object.assign(known, { bytesWhenComplete, engine: engine.name, model: { name: model.name, id: model.id } });
     const progress = openProgress(console, name);
     const start = performance.now();
     const onProgress = (fraction: number) => progress.update(fraction);
-    const decoding = aboutFile(name, () => decode(bytes, model, { ...options, onProgress }));
+    const decoding = examine(() => decode(bytes, model, { ...options, onProgress }));
     const result = await decoding.finally(() => progress.stop());
     const decoded = colour ? flatten(result.image, colour) : result.image;
     const measured = original && {
@@ -192,6 +196,18 @@ async function verify(args: Arguments<VerifyArgs>): Promise<void> {
     console.answer(describe(report));
     if (problems.length > 0) throw new CodecError('format', `${name}: ${problems.join('; ')}`);
   });
+}
+
+/** Does something with a file. Where the file is malformed, the document is what is known of it, with the reason. */
+async function documenting<R>(work: () => R | Promise<R>, known: Partial<VerifyReport>, console: Console): Promise<R> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof CodecError && error.code === 'format') {
+      console.document({ ...known, problems: [console.wordsFor(error)] });
+    }
+    throw error;
+  }
 }
 
 /** Number of pixels whose opacity differs between two pictures of one size. */
