@@ -266,7 +266,15 @@ describe('decode', () => {
       /--force/,
     );
     await callMainJson([...args, '--force', '--rate', '0.25'], shared);
-    expect((await readdir(join(directory, 'steps'))).filter((name) => name.startsWith('01-'))).toHaveLength(1);
+    const made = await readdir(join(directory, 'steps'));
+    expect(made.filter((name) => name.startsWith('01-'))).toHaveLength(1);
+    // A file that cannot be decoded here costs no pictures.
+    const { header: itsHeader, length } = readHeader(await readFile(join(shared, 'cat.png.ddc')));
+    const rest = (await readFile(join(shared, 'cat.png.ddc'))).subarray(length);
+    const unknown = join(directory, 'unknown.ddc');
+    await writeFile(unknown, Buffer.concat([writeHeader({ ...itsHeader, modelId: 'ffffff' }), rest]));
+    expectRefusal(await callMain(['decode', unknown, ...args.slice(2), '--force'], shared), 1, /needs model ffffff/);
+    expect(await readdir(join(directory, 'steps'))).toEqual(made);
   });
 
   it('writes the pictures at several rates in one pass, each as alone', async () => {

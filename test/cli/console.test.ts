@@ -1,9 +1,12 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { byteBudget, bytesForRate, integer, positive } from '../../src/cli/args.js';
 import { describeError, table, toJson } from '../../src/cli/console.js';
-import { distinctLabels } from '../../src/cli/decode/progressive.js';
+import { distinctLabels, openProgressiveOutput } from '../../src/cli/decode/progressive.js';
 import { CodecError } from '../../src/common/errors.js';
+import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const usage = expect.objectContaining({ code: 'usage' });
 
@@ -70,6 +73,13 @@ it('the rate of any number of bytes gives those bytes', () => {
       expect(bytesForRate((8 * bytes) / (width * height * 3), { width, height })).toBe(bytes);
     }),
   );
+});
+
+it('the pictures of an earlier decoding are removed with their contact sheet, and nothing else', async () => {
+  const directory = await temporaryDirectory();
+  for (const name of ['01-0.0100.png', 'contact-sheet.png', 'mine.png']) await writeFile(join(directory, name), 'x');
+  await openProgressiveOutput(directory, { force: true });
+  expect(await readdir(directory)).toEqual(['mine.png']);
 });
 
 describe('labels of rates', () => {

@@ -225,8 +225,9 @@ async function decodeCoded(
   const sizes = rates.map(({ value }) => byteBudget({ rate: value }, least)!);
   const maxBytes = sizes.at(-1) ?? byteBudget({ bytes: codec.maxBytes }, least);
   const directory = settings.progressiveDirectory(job);
-  const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   const { model, engine } = await context.modelOfFile(header, settings.model);
+  // Removes earlier pictures, so only once the file can be decoded.
+  const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   context.announce(model, engine);
   const progress = openProgress(console, name);
   const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;

@@ -118,11 +118,11 @@ export async function openProgressiveOutput(directory: string, options: WriteOpt
   };
 }
 
-/** Names of pictures of an earlier run, which would mix with the new ones. Without `force` any of them is an error. */
+/** Names of pictures of an earlier run and its contact sheet, which would mix with the new ones. Without `force` any of them is an error. */
 async function findEarlier(directory: string, options: WriteOptions): Promise<string[]> {
   await makeDirectory(directory);
   await checkWritable(join(directory, SHEET_NAME), options);
-  const earlier = (await readdir(directory)).filter((name) => PICTURE_NAME.test(name));
+  const earlier = (await readdir(directory)).filter(isOurs).sort();
   if (earlier.length === 0 || options.force) return earlier;
   const reason = `has pictures of an earlier run (${earlier[0]}); use --force to replace them`;
   throw new CodecError('file', `${directory}: ${reason}, or name another directory`);
