@@ -1,13 +1,24 @@
 /** `doctor`: what is available, what is used, and predictions for the network on this machine. */
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { typicalWork } from '../../src/codec/encoder/typical-work.js';
 import { openEngine } from '../../src/node/engine/index.js';
 import { openModel } from '../../src/node/models.js';
 import { callMain, callMainJson, expectRefusal } from '../helpers/cli.js';
 import { temporaryDirectory } from '../helpers/fixtures.js';
 import { tinyModel } from '../helpers/model-copy.js';
+
+/** A model whose package is missing. */
+const missing = vi.hoisted(() => ({ name: '' }));
+vi.mock('../../src/node/model-places.js', async (original) => {
+  const real = await original<typeof import('../../src/node/model-places.js')>();
+  const packagedModels = async () => (await real.packagedModels()).filter(({ name }) => name !== missing.name);
+  return { ...real, packagedModels };
+});
+afterEach(() => {
+  missing.name = '';
+});
 
 it('names engine, models and places, and predicts times that grow with pictures and effort', async () => {
   const { findings, predictions } = await callMainJson(['doctor', '--threads', '1']);
@@ -46,6 +57,14 @@ it('tells a model that is broken from a fault that stops everything', async () =
   expect(code).toBe(0);
   expect(stdout).toMatch(/^model small +.*cannot read config\.json/m);
   expect(stdout).not.toContain('FAULT');
+});
+
+it('a missing package of a model is a fault of its own, and not of the engine', async () => {
+  missing.name = 'photo';
+  const { code, stdout, stderr } = await callMain(['doctor', '--threads', '1']);
+  expect({ code, stderr }).toEqual({ code: 1, stderr: 'ddpm-codec: 1 fault, see above\n' });
+  expect(stdout).toMatch(/^engine +onnx: /m);
+  expect(stdout).toMatch(/^model photo: FAULT +missing; npm install ddpm-codec-model-photo$/m);
 });
 
 it('refuses an engine that is not there, after what there is', async () => {

@@ -31,9 +31,21 @@ test('writes all that a web server needs, and names each file of a model by its 
     expect([content.length, await hexSha256(content)]).toEqual([bytes, sha256]);
   }
 
+  expect(JSON.parse(stdout).page).toBe('index.html');
+
   const again = await callMain(['page', '-o', out, '--models', 'cifar10']);
   expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('exists already; use --force')]);
   expect((await callMain(['page', '-o', out, '--models', 'cifar10', '--force', '--quiet'])).code).toBe(0);
+});
+
+test('says how a file that was written with the page is shown', async () => {
+  const file = join(directory, 'c d.ddc');
+  await writeFile(file, 'a file');
+  const args = ['page', file, '-o', join(directory, 'shown'), '--models', 'cifar10'];
+  const page = 'index.html?file=files%2Fc%2520d.ddc';
+  expect((await callMain(args)).stdout).toContain(`for any web server; ${page} shows the file\n`);
+  expect(JSON.parse((await callMain([...args, '--force', '--json'])).stdout)).toMatchObject({ page });
+  expect(await readFile(join(directory, 'shown/files/c d.ddc'), 'utf8')).toBe('a file');
 });
 
 test('serves the page with a file until it is interrupted', async () => {
@@ -57,6 +69,7 @@ test.each([
   [['--models', 'photo,,'], 2, /--models: expected names or directories with commas between/],
   [['--models', 'nothing'], 2, /nothing/],
   [['--models', 'cifar10,cifar10'], 2, /models`?: expected models of different names/],
+  [['-o', '-'], 2, /-o -: expected the name of a directory/],
   [['nothing.ddc'], 1, /nothing\.ddc: no such file/],
 ])('%j is refused', async (args, expected, message) => {
   const { code, stderr } = await callMain(['page', '--no-open', ...args], directory);

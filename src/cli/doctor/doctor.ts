@@ -28,6 +28,9 @@ interface Finding {
   readonly isFault?: boolean;
 }
 
+/** The models that can be named, read. */
+type NamedModels = Awaited<ReturnType<typeof import('../../node/models.js').readNamedModels>>;
+
 interface Prediction extends Size {
   readonly encodeSeconds: number;
   readonly decodeSeconds: number;
@@ -56,11 +59,13 @@ export const doctorCommand: CommandModule<object, DoctorArgs> = {
 async function examine(args: Arguments<DoctorArgs>): Promise<void> {
   const effort = integer('--effort', args.effort, 1, MAX_EFFORT)!;
   const console = openConsole({ json: args.json, quiet: false });
-  const { engine, predictions, fault } = await measure(args, effort, console);
+  const { readNamedModels } = await import('../../node/models.js');
+  const models = await readNamedModels();
+  const { engine, predictions, fault } = await measure(args, effort, models, console);
   const findings = [
     await findProgram(),
     engine,
-    ...(await findModels(console)),
+    ...(await findModels(models, console)),
     await findData(),
     await findPage(console),
   ];
@@ -97,10 +102,9 @@ async function findProgram(): Promise<Finding> {
   };
 }
 
-async function findModels(console: Console): Promise<Finding[]> {
-  const { DEFAULT_MODELS, readNamedModels } = await import('../../node/models.js');
+async function findModels(named: NamedModels, console: Console): Promise<Finding[]> {
+  const { DEFAULT_MODELS } = await import('../../node/models.js');
   const { storeDirectory } = await import('../../node/model-places.js');
-  const named = await readNamedModels();
   const missing = DEFAULT_MODELS.filter((name) => !named.some(({ place }) => place.name === name));
   const findings = named.map(
     (one): Finding =>
@@ -142,10 +146,11 @@ async function findPage(console: Console): Promise<Finding> {
   }
 }
 
-/** Opens the engine and the model for photographs, and times the network. */
+/** Opens the engine and, unless it is missing, the model for photographs, and times the network. */
 async function measure(
   args: DoctorArgs,
   effort: number,
+  named: NamedModels,
   console: Console,
 ): Promise<{ engine: Finding; predictions: Prediction[]; fault?: unknown }> {
   try {
@@ -153,6 +158,10 @@ async function measure(
       const { PHOTO_MODEL } = await import('../../node/models.js');
       const { typicalWork } = await import('../../codec/encoder/typical-work.js');
       const { timeNetwork } = await import('../../model/network-time.js');
+      if (!named.some(({ place }) => place.name === PHOTO_MODEL)) {
+        const { name, description } = await context.engine();
+        return { engine: { name: 'engine', says: `${name}: ${description}` }, predictions: [] };
+      }
       const encoder = await context.model(PHOTO_MODEL, SIZES[0], { exact: true });
       const decoder = await context.model(PHOTO_MODEL, SIZES[0]);
       const encodeSeconds = await timeNetwork(encoder.model);

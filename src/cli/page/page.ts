@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { DEFAULT_MODELS } from '../../codec/model-choice.js';
-import { invalidArgument } from '../../common/errors.js';
+import { CodecError, invalidArgument } from '../../common/errors.js';
 import { makeDirectory } from '../../node/files.js';
 import type { PageFile } from '../../node/page.js';
 import { stopInOrder } from '../../node/process.js';
@@ -11,6 +11,7 @@ import { readRegularFile } from '../../node/read.js';
 import { numberOption, type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
 import { checkWritable, writeAtomically } from '../output.js';
+import { STANDARD_STREAM } from '../streams.js';
 
 interface PageArgs extends OutputArgs {
   readonly file?: string;
@@ -64,10 +65,11 @@ async function page(args: Arguments<PageArgs>): Promise<void> {
   const { pageFiles } = await import('../../node/page.js');
   const models = args.models.split(',').map((name) => name.trim());
   if (models.includes('')) throw invalidArgument('--models', 'names or directories with commas between', args.models);
+  if (args.output === STANDARD_STREAM) throw new CodecError('usage', '-o -: expected the name of a directory');
   const files = await pageFiles(models);
   const shown = args.file === undefined ? '' : await addFile(files, args.file);
   if (args.output === undefined) await serve(files, shown, port as number, args);
-  else await write(files, args.output, args);
+  else await write(files, shown, args.output, args);
 }
 
 /** @returns the query that makes the page show the file */
@@ -79,7 +81,12 @@ async function addFile(files: Map<string, PageFile>, path: string): Promise<stri
   return `?file=${encodeURIComponent(`files/${encodeURIComponent(name)}`)}`;
 }
 
-async function write(files: ReadonlyMap<string, PageFile>, directory: string, args: PageArgs): Promise<void> {
+async function write(
+  files: ReadonlyMap<string, PageFile>,
+  query: string,
+  directory: string,
+  args: PageArgs,
+): Promise<void> {
   const console = openConsole(args);
   const outputs = [...files].map(([path, file]) => ({ path: join(directory, path), file }));
   for (const parent of new Set(outputs.map(({ path }) => dirname(path)))) await makeDirectory(parent);
@@ -90,8 +97,12 @@ async function write(files: ReadonlyMap<string, PageFile>, directory: string, ar
     bytes += data.length;
     await writeAtomically(path, data, args);
   }
-  console.document({ directory, files: outputs.length, bytes, models: args.models });
-  console.result(`${directory}: ${outputs.length} files, ${(bytes / 2 ** 20).toFixed(1)} MB, for any web server`);
+  const page = `index.html${query}`;
+  console.document({ directory, page, files: outputs.length, bytes, models: args.models });
+  const shows = query && `; ${page} shows the file`;
+  console.result(
+    `${directory}: ${outputs.length} files, ${(bytes / 2 ** 20).toFixed(1)} MB, for any web server${shows}`,
+  );
 }
 
 async function serve(files: ReadonlyMap<string, PageFile>, query: string, port: number, args: PageArgs): Promise<void> {
