@@ -1,6 +1,7 @@
 /** The npm program, which comes with Node: only npm knows the user's registries, proxies and credentials. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { undoAtEnd } from '../node/process.js';
 
 /** npm is not on this machine. */
 export class NpmMissing extends Error {}
@@ -34,8 +35,7 @@ export async function npm(args: readonly string[], { config = {}, signal }: NpmO
   const { child } = running;
   child.stdin?.end();
   // When this process is stopped, npm would go on and write into a directory that is being removed.
-  const stop = () => void child.kill('SIGKILL');
-  process.prependListener('exit', stop);
+  const forget = undoAtEnd(() => void child.kill('SIGKILL'));
   try {
     return JSON.parse((await running).stdout || 'null');
   } catch (error) {
@@ -43,7 +43,7 @@ export async function npm(args: readonly string[], { config = {}, signal }: NpmO
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new NpmMissing('npm is not there');
     throw new Error(reasonIn(error as { stdout?: string; stderr?: string; message: string }), { cause: error });
   } finally {
-    process.off('exit', stop);
+    forget();
   }
 }
 

@@ -15,7 +15,8 @@ const undos = new Set<() => void>();
 /**
  * Ensures that something is undone even where the process ends early: by a signal or an uncaught error, but not by
  * SIGKILL.
- * @param undo synchronous, as there is no time for anything else; its errors do not hide the original one
+ * @param undo synchronous, as there is no time for anything else; its errors do not hide the original one. Of several the
+ *   latest runs first
  * @returns a function to call when there is nothing left to undo
  */
 export function undoAtEnd(undo: () => void): () => void {
@@ -73,8 +74,9 @@ export function endBy(signal: NodeJS.Signals): void {
   process.exit(128 + constants.signals[signal]);
 }
 
+/** The latest comes first, as it may depend on earlier ones: a process that writes into a directory made for it. */
 function undoAll(): void {
-  for (const undo of undos) {
+  for (const undo of [...undos].reverse()) {
     try {
       undo();
     } catch {
