@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CodecError } from '../common/errors.js';
 import { makeDirectory, reasonOf } from '../node/files.js';
+import { lockDirectory } from '../node/lock.js';
 import { type Answer, request, rootOf } from './http.js';
 
 export interface Download {
@@ -26,16 +27,30 @@ export interface Download {
 const MOST_ATTEMPTS = 10;
 
 /**
- * Downloads a file to `path`. After an interruption the received bytes are kept beside it, and the next call resumes
- * from there.
- * @throws CodecError('file') when the server cannot be reached, stalls or sends too much, when the disk is full, or
- *   when the bytes are not the expected ones; its cause says which
+ * Downloads a file to `path`, unless it is there. After an interruption the received bytes are kept beside it, and the
+ * next call resumes from there. One process at a time downloads into a directory.
+ * @throws CodecError('file') when the server cannot be reached, stalls or sends too much, when the disk is full, when
+ *   the bytes are not the expected ones, or another download into this directory is running; its cause says which
  */
 export async function download(wanted: Download, path: string): Promise<void> {
-  const { name, hash, bytes } = wanted;
-  const partial = `${path}.partial`;
   await makeDirectory(dirname(path));
+  const lock = await lockDirectory(dirname(path));
   try {
+    await downloadAlone(wanted, path);
+  } finally {
+    lock.release();
+  }
+}
+
+async function downloadAlone(wanted: Download, path: string): Promise<void> {
+  const { name, hash, bytes, onBytes } = wanted;
+  const partial = `${path}.partial`;
+  try {
+    // Another process may have brought it since the caller looked.
+    if (await isDownloaded(path, hash)) {
+      onBytes?.(bytes);
+      return;
+    }
     let before = -1;
     for (let attempt = 1; ; attempt++) {
       const have = await sizeOf(partial);
@@ -51,14 +66,14 @@ export async function download(wanted: Download, path: string): Promise<void> {
         if (last || !isBrokenConnection(error)) throw error;
       }
     }
+    await checkDownloaded(name, partial, hash);
+    await rename(partial, path);
   } catch (cause) {
     if (cause instanceof CodecError) throw cause;
     const got = await sizeOf(partial);
     const kept = got > 0 ? `; the ${got} bytes so far are kept, run the command again to go on` : '';
     throw new CodecError('file', `cannot fetch ${name}: ${reasonOf(rootOf(cause))}${kept}`, { cause });
   }
-  await checkDownloaded(name, partial, hash);
-  await rename(partial, path);
 }
 
 /** Removes a file that is not the expected one. @throws CodecError('file') in that case */

@@ -119,6 +119,24 @@ describe('a server that makes one wait', () => {
   });
 });
 
+test('of two downloads of a file at once one is refused, and a later one finds the file', async () => {
+  let requests = 0;
+  const answer: RequestListener = (_, response) => {
+    requests++;
+    sendRest(response);
+  };
+  const results = await Promise.allSettled([get(answer), get(answer)]);
+  const failed = results.filter((result) => result.status === 'rejected');
+  expect(failed).toEqual([{ status: 'rejected', reason: expect.objectContaining({ code: 'file' }) }]);
+  expect(failed[0].reason.message).toContain(`${directory}: in use by process ${process.pid} on `);
+  const got: number[] = [];
+  await get(answer, { onBytes: (bytes) => got.push(bytes) });
+  expect(got).toEqual([CONTENT.length]);
+  expect(requests).toBe(1);
+  expect(CONTENT.equals(await readFile(path))).toBe(true);
+  expect(await readdir(directory)).toEqual(['file']);
+});
+
 describe('a server that sends on', () => {
   const sendOn =
     (location: string): RequestListener =>
