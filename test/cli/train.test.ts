@@ -70,8 +70,9 @@ async function logOf(out: string) {
 
 interface Run {
   readonly child: ChildProcess;
-  /** Its stderr so far. */
+  /** Its stderr so far, and its stdout. */
   stderr(): string;
+  stdout(): string;
   readonly ended: Promise<{ code: number | null; stderr: string }>;
   /** Polls until this is true; fails when the run ends first. */
   until(what: string, isSo: () => Promise<boolean> | boolean): Promise<void>;
@@ -80,11 +81,15 @@ interface Run {
 /** A run in the background. */
 function start(args: string[]): Run {
   const [program, ...rest] = [...EXECUTABLE, ...args];
-  const child = spawn(program, rest, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(program, rest, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
+  let stdout = '';
   let over = false;
   child.stderr!.on('data', (text) => {
     stderr += text;
+  });
+  child.stdout!.on('data', (text) => {
+    stdout += text;
   });
   const ended = new Promise<{ code: number | null; stderr: string }>((resolve) => {
     child.on('close', (code) => {
@@ -99,7 +104,7 @@ function start(args: string[]): Run {
     }
   };
   onTestFinished(() => void child.kill('SIGKILL'));
-  return { child, stderr: () => stderr, ended, until };
+  return { child, stderr: () => stderr, stdout: () => stdout, ended, until };
 }
 
 const checkpointOf = (out: string) => readCheckpoint(join(directory, out, CHECKPOINT));
@@ -231,6 +236,16 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s writes a checkpoint and en
   expect(record.seconds).toBeGreaterThan(0);
   const stop = (await logOf(signal)).at(-1);
   expect(stop).toMatchObject({ type: 'stop', reason: 'signal', step: state.step });
+});
+
+it('a program learns from the document where a signal stopped it', async () => {
+  const endless = start(run('told', '--steps', '1000000', '--checkpoint-every', '0.005', '--json'));
+  await checkpointAt(endless, 'told', 1);
+  endless.child.kill('SIGTERM');
+  expect(await endless.ended).toEqual({ code: 0, stderr: '' });
+  const { state, record } = await checkpointOf('told');
+  const expected = { model: 'told', stopped: true, steps: state.step, seconds: record.seconds };
+  expect(JSON.parse(endless.stdout())).toEqual(expected);
 });
 
 it('a reader of what it says that ends with the signal, as tee does, costs nothing', async () => {

@@ -41,7 +41,10 @@ export interface WatchedTraining {
 }
 
 export interface Watch {
-  /** @returns isDone: whether a limit ended the training, rather than Ctrl-C; the checkpoint then has all steps */
+  /**
+   * After Ctrl-C it also says where the training stopped, and prints the run's document.
+   * @returns isDone: whether a limit ended the training, rather than Ctrl-C; the checkpoint then has all steps
+   */
   train(training: WatchedTraining): Promise<{ readonly isDone: boolean; readonly seconds: number }>;
   forget(): void;
 }
@@ -135,6 +138,7 @@ export function openWatch(
         console.note(
           `stopped at step ${state.step}, checkpoint written; go on with ${resume}, or make the model of it with ${resume} --steps ${state.step}`,
         );
+        console.document({ model: files.directory, stopped: true, steps: state.step, seconds });
       }
       return { isDone: reason !== 'signal', seconds };
     },
