@@ -34,11 +34,16 @@ export async function openSession(
   return {
     async run(inputs) {
       const feeds = Object.fromEntries(
-        inputs.map((data, i) => [`in${i}`, new Tensor('float32', data, [...inputShapes[i]])]),
+        inputs.map((data, i) => [`in${i}`, new Tensor('float32', unshared(data), [...inputShapes[i]])]),
       );
       const results = await session.run(feeds);
       return outputShapes.map((_, i) => results[`out${i}`].data as Float32Array);
     },
     release: () => session.release(),
   };
+}
+
+/** ONNX Runtime does not read shared memory; a slice of it is not shared. Pages without isolation do not have it. */
+function unshared(data: Float32Array): Float32Array {
+  return typeof SharedArrayBuffer !== 'undefined' && data.buffer instanceof SharedArrayBuffer ? data.slice() : data;
 }

@@ -46,6 +46,14 @@ describe.each(['onnx', 'wasm'] as const)('engine %s', (name) => {
     expect([...input], 'inputs are not modified').toEqual([1, 0, 0, 1]);
   });
 
+  test('reads inputs in shared memory', async () => {
+    const compiled = await (await open(name)).compile(affine, [[2, 2]], CONSTANTS);
+    const memory = new Float32Array(new SharedArrayBuffer(24));
+    memory.set([9, 1, 0, 0, 1, 9]);
+    const [product] = await compiled.run([memory.subarray(1, 5)]);
+    expect([...product]).toEqual([11, 22, 33, 14, 25, 36]);
+  });
+
   test('gives an input, a constant and one value twice as outputs', async () => {
     const engine = await open(name);
     const compiled = await engine.compile(([x], [w]) => [x, w, x], [[2]], [{ shape: [3], data: numbers(3) }]);
