@@ -53,10 +53,15 @@ export function withFallback(
         });
         return other;
       };
-      const own = present === first ? await first.open(graph, parallel).catch(onSecond) : await onSecond();
+      /** The runner on the first backend, where that opens it. */
+      const own =
+        present === first
+          ? await first.open(graph, parallel).catch((error) => onSecond(error).then(() => undefined))
+          : undefined;
+      if (own === undefined) await onSecond();
       return {
         async run(inputs, signal) {
-          if (present !== first) return (await onSecond()).run(inputs, signal);
+          if (own === undefined || present !== first) return (await onSecond()).run(inputs, signal);
           try {
             return await own.run(inputs, signal);
           } catch (error) {
@@ -66,7 +71,7 @@ export function withFallback(
         },
         async release() {
           // A runner cannot be released if its device was lost.
-          await own.release().catch(() => {});
+          await own?.release().catch(() => {});
           await (await other)?.release();
         },
       };

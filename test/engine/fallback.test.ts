@@ -12,6 +12,8 @@ function backend(description: string, batch: number, added: number, runs = Numbe
     ...{ description, precision: 'fp32', parallelism: 1, batch },
     async open() {
       log.push('open');
+      if (done > runs) throw new Error('device lost');
+      let released = false;
       return {
         async run(inputs) {
           if (done++ >= runs) throw new Error('device lost');
@@ -19,6 +21,8 @@ function backend(description: string, batch: number, added: number, runs = Numbe
         },
         async release() {
           log.push('release');
+          if (released) throw new Error('released already');
+          released = true;
           if (done > runs) throw new Error('device lost');
         },
       };
@@ -60,6 +64,34 @@ test('the run that fails is done by the other backend, and all that come; that i
   expect(
     gpu.log.filter((entry) => entry === 'close').length + cpu.log.filter((entry) => entry === 'close').length,
   ).toBe(2);
+});
+
+test('every function that is opened is released once', async () => {
+  const gpu = backend('gpu', 16, 100, 1);
+  const cpu = backend('cpu', 1, 0);
+  const engine = createOnnxEngine(withFallback(gpu.made, async () => cpu.made));
+  const before = await engine.compile(identity, [[1]]);
+  const unused = await engine.compile(identity, [[1]]);
+  await before.run([Float32Array.of(1)]);
+  await before.run([Float32Array.of(2)]);
+  const after = await engine.compile(identity, [[1]]);
+  await after.run([Float32Array.of(3)]);
+  for (const fn of [before, unused, after]) await fn.dispose();
+  expect(gpu.log).toEqual(['open', 'open', 'close', 'release', 'release']);
+  expect(cpu.log).toEqual(['open', 'open', 'release', 'release']);
+});
+
+test('a function that the first backend does not open is opened and released once on the other', async () => {
+  const gpu = backend('gpu', 16, 100, -1);
+  const cpu = backend('cpu', 1, 0);
+  const engine = createOnnxEngine(withFallback(gpu.made, async () => cpu.made));
+  const fn = await engine.compile(identity, [[1]]);
+  expect([...(await fn.run([Float32Array.of(1)]))[0]]).toEqual([1]);
+  await fn.dispose();
+  expect([gpu.log, cpu.log]).toEqual([
+    ['open', 'close'],
+    ['open', 'release'],
+  ]);
 });
 
 test('an abort is not a loss', async () => {
