@@ -46,7 +46,7 @@ import {
 } from '../model/schedule.js';
 import { withUpdate } from '../model/unet.js';
 import { createUpdate, type UpdateShape } from '../model/update.js';
-import type { Tiling } from '../model/windows.js';
+import { MOST_TILE, type Tiling } from '../model/windows.js';
 import { bandsWithin, createBandedUNet, type ReadBand, type WeightsBand } from './bands.js';
 import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
@@ -267,9 +267,6 @@ const SCHEDULE = objectOf({
 });
 
 const PARAMETERIZATION = objectOf({ prediction: oneOf(PREDICTIONS), variance: oneOf(VARIANCES) });
-
-/** In pixels. A window's memory grows with its area, and with attention even faster. */
-export const MOST_TILE = 2048;
 
 function tilingOf(config: UNetConfig) {
   const stride = strideOf(config);

@@ -9,6 +9,9 @@ export interface Tiling {
   readonly overlap: number;
 }
 
+/** Largest tile in pixels. A window's memory grows with its area, and with attention even faster. */
+export const MOST_TILE = 2048;
+
 /** Where windows lie along one axis. */
 export interface WindowAxis {
   /** Window size after padding, a multiple of the stride. */

@@ -408,6 +408,22 @@ it('grows from the weights of a smaller network', async () => {
   expectRefusal(await callMain([...args, '--grow'], directory), 2, /--grow: say which model .* with --from/);
 });
 
+it('windows are a multiple of the stride, where 64 is none', async () => {
+  const config = {
+    ...CONFIG,
+    patch_size: 3,
+    block_out_channels: [8, 8, 8],
+    down_block_types: Array(3).fill('DownBlock2D'),
+    up_block_types: Array(3).fill('UpBlock2D'),
+  };
+  await writeFile(join(directory, 'patches.json'), JSON.stringify(config));
+  const args = run('patches', '--steps', '2').map((arg) => ({ 'tiny.json': 'patches.json', 8: '12' })[arg] ?? arg);
+  const { code, stderr } = await callMain(args, directory);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const codec = JSON.parse(await readFile(join(directory, 'patches/codec.json'), 'utf8'));
+  expect(codec.tiling).toEqual({ tile: 72, overlap: 8 });
+});
+
 it('begins with the weights of a model', async () => {
   await callMainJson(
     [...run('further', '--steps', '1'), '--from', 'whole', '--warmup', '0', '--lr', '1e-9'],
@@ -481,6 +497,8 @@ describe('refusals', () => {
       /--crop: expected a multiple of 2 for this network, got 9/,
     ));
   it('numbers out of range', async () => {
+    const large = run('x4').map((arg) => (arg === '8' ? '2049' : arg));
+    await refused(large, 2, /--crop: expected an integer from 1 to 2048, got 2049/);
     await refused(run('x4', '--lr', '0'), 2, /--lr: expected a number .* above 0, got 0/);
     await refused(run('x4', '--ema', '2'), 2, /--ema: expected a number from 0 to 1, got 2/);
     await refused(run('x4', '--hours', 'x'), 2, /--hours: .*got "?x/);

@@ -9,6 +9,7 @@ import type { RgbImage } from '../../image/image.js';
 import type { DiffusionModel } from '../../model/diffusion-model.js';
 import type { ImportedNetwork } from '../../model/import/network.js';
 import type { Bound } from '../../model/likelihood.js';
+import { MOST_TILE, type Tiling } from '../../model/windows.js';
 import { exists, makeDirectory } from '../../node/files.js';
 import { type EngineArgs, engineOptions, type OutputArgs, outputOptions } from '../args.js';
 import { type Console, openConsole, toJson } from '../console.js';
@@ -17,6 +18,7 @@ import { refuseInputs } from '../jobs.js';
 import { checkWritable, writeAtomically } from '../output.js';
 import { openProgress } from '../progress.js';
 import { readTrainingPictures } from '../train/calibrate.js';
+import { LEAST_TILE, tilingFor } from '../train/tiling.js';
 import { describeModel, reportModel } from './report.js';
 import { openSource, readSource } from './source.js';
 
@@ -30,8 +32,6 @@ interface ImportArgs extends EngineArgs, OutputArgs {
 /** Number of CIFAR-10 training images for the profile, and of the images after them for the bound. */
 const CALIBRATION_IMAGES = 64;
 const BOUND_IMAGES = 16;
-const LEAST_TILE = 64;
-const OVERLAP = 8;
 
 export const modelImportCommand: CommandModule<object, ImportArgs> = {
   command: 'import <source>',
@@ -97,10 +97,9 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const { wholeRange } = await import('../../model/bands.js');
   const { createUNet } = await import('../../model/unet.js');
   const stride = strideOf(network.config);
-  const { MOST_TILE } = await import('../../codec/model.js');
-  const tile = tileOf(network, stride, MOST_TILE);
+  const tiling = tilingOf(network, stride);
   const { CALIBRATION_TILES, makeCodecFile } = await import('../train/codec-file.js');
-  const pictures = await openPictures(CALIBRATION_TILES * tile, stride, network);
+  const pictures = await openPictures(CALIBRATION_TILES * tiling.tile, stride, network);
   // Use half precision where it is lossless, so that a network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
   await withContext(args, console, async (context) => {
@@ -113,7 +112,7 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
     await write(CONFIG_FILE, toJson(network.configJson));
     await write(WEIGHTS_FILE, writeSafetensors(network.tensors, { dtype, metadata: { format: 'pt' } }));
     await write(SCHEDULER_FILE, toJson(scheduler ?? schedulerConfigJson(diffusion)));
-    const options = { console, engine, tiling: { tile, overlap: OVERLAP }, diffusion, write };
+    const options = { console, engine, tiling, diffusion, write };
     await makeCodecFile(args.out, pictures.calibration, options, async (model) => ({
       importedFrom: source.name,
       calibration: counted(pictures.calibration.length, pictures.kind),
@@ -129,11 +128,10 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
  * Windows as large as the training images, but at least the default size. The default also applies where the training
  * size is too large.
  */
-function tileOf({ configJson }: ImportedNetwork, stride: number, most: number): number {
+function tilingOf({ configJson }: ImportedNetwork, stride: number): Tiling {
   const size = configJson.sample_size;
-  const tileFor = (side: number) => Math.ceil(side / stride) * stride;
-  const trained = tileFor(typeof size === 'number' ? Math.max(LEAST_TILE, size) : LEAST_TILE);
-  return trained <= most ? trained : tileFor(LEAST_TILE);
+  const trained = tilingFor(typeof size === 'number' ? size : LEAST_TILE, stride);
+  return trained.tile <= MOST_TILE ? trained : tilingFor(LEAST_TILE, stride);
 }
 
 interface Pictures {

@@ -5,6 +5,7 @@ import { printable } from '../../common/printable.js';
 import { cifar10Image, openCifar10 } from '../../data/cifar10.js';
 import type { TrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
+import { parseConfig, strideOf } from '../../model/config.js';
 import type { DiffusionModel } from '../../model/diffusion-model.js';
 import { type Bound, measureBound } from '../../model/likelihood.js';
 import { paperSchedule } from '../../model/schedule.js';
@@ -21,10 +22,8 @@ import { makeCodecFile } from './codec-file.js';
 import { type Extent, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { removeDependents } from './model-copy.js';
+import { tilingFor } from './tiling.js';
 
-/** Minimum window size: smaller windows have too much edge. Otherwise windows are as large as the training crops. */
-const LEAST_TILE = 64;
-const OVERLAP = 8;
 /** Description of a CIFAR-10 validation, which uses whole images. */
 export const HELD_OUT = 'held-out images';
 export interface FinishOptions {
@@ -51,7 +50,7 @@ export async function finishModel(options: FinishOptions): Promise<void> {
   const { console, engine, files, data, record, state, parameters, extent, validation } = options;
   const { prediction, variance, batch, side } = record.options;
   const before = record.startedFrom ?? { images: 0, hours: 0 };
-  const tiling = { tile: Math.max(LEAST_TILE, side), overlap: OVERLAP };
+  const tiling = tilingFor(side, strideOf(parseConfig(record.config)));
   const images = await data.calibration(extent.calibration, extent.calibrationTiles * tiling.tile);
   // An interruption must not leave new weights with an earlier calibration, which would look like a model.
   await files.remove(CODEC_FILE);

@@ -4,6 +4,7 @@ import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RunRecord } from '../../model/training/checkpoint.js';
 import type { RunLimits } from '../../model/training/run.js';
 import type { TrainerOptions } from '../../model/training/trainer.js';
+import { MOST_TILE } from '../../model/windows.js';
 import { publicPath } from '../../node/files.js';
 import type { ModelInfo } from '../../node/models.js';
 import { type EngineArgs, integer, type OutputArgs, positive } from '../args.js';
@@ -57,7 +58,7 @@ export function checkNumbers(args: TrainArgs) {
     variance: args.variance,
     loss: args.loss,
     timestepsSampling: args['timesteps-sampling'],
-    side: integer('--crop', args.crop, 1, 4096),
+    side: integer('--crop', args.crop, 1, MOST_TILE),
     seed: args.seed,
   };
   return {

@@ -8,6 +8,7 @@ import { readMetadata, readSafetensors, type Tensors, writeSafetensors } from '.
 import { MAX_TIMESTEPS } from '../schedule.js';
 import { listParameters, type ParameterSpec } from '../unet-parameters.js';
 import { listUpdateParameters, type UpdateShape } from '../update.js';
+import { MOST_TILE } from '../windows.js';
 import { LOSSES } from './objective.js';
 import { OPTIMIZERS } from './optimizer-name.js';
 import { shared, type TrainerState, toTensors } from './state.js';
@@ -59,7 +60,6 @@ const VECTORS = ['parameters', 'ema', 'm', 'v'] as const;
 const SAMPLER = 'sampler';
 /** Limits of a run's options; more would not fit into any memory. */
 const MOST_BATCH = 65_536;
-const MOST_SIDE = 4096;
 const MOST_CHANNELS = 4096;
 const MOST_DROPOUT = 0.99;
 
@@ -157,7 +157,7 @@ const RUN = pipe(
       variance: oneOf(VARIANCES),
       loss: oneOf(LOSSES),
       batch: integerFrom(1, MOST_BATCH),
-      side: integerFrom(1, MOST_SIDE),
+      side: integerFrom(1, MOST_TILE),
       optimizer: optional(oneOf(OPTIMIZERS), 'adam'),
       learningRate: numberFrom(0),
       warmup: integerFrom(0),
@@ -191,6 +191,6 @@ const UPDATE_RUN = objectOf({
     }),
     check(({ kept, width }) => kept <= width, 'at most `width` channels to be kept'),
   ),
-  options: objectOf({ batch: integerFrom(1, MOST_BATCH), side: integerFrom(1, MOST_SIDE), seed: string() }),
+  options: objectOf({ batch: integerFrom(1, MOST_BATCH), side: integerFrom(1, MOST_TILE), seed: string() }),
   ...SESSIONS,
 });
