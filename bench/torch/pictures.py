@@ -14,23 +14,45 @@ SUFFIXES = (".webp", ".png")
 SIZES = ((1, 2), (2, 1), (4, 1))
 
 
+# CIFAR-10's test split, on which results are reported.
+TEST_BATCH = "test_batch.bin"
+
+
 def read_pictures(sources):
     """One uint8 [height, width, 3] each, sorted by name: the same for any order and grouping of the sources."""
-    found = {}
+    found, places = {}, {}
     for source in map(Path, sources):
-        files = sorted(f for f in source.iterdir() if f.suffix in SUFFIXES + (".zip", ".bin")) if source.is_dir() else [source]
-        for file in files:
-            if file.suffix == ".zip":
-                with zipfile.ZipFile(file) as pack:
-                    found.update({name: pack.read(name) for name in pack.namelist() if name.endswith(SUFFIXES)})
-            else:
-                found[file.name] = file.read_bytes()
+        for place, name, data in entries(source):
+            if found.setdefault(name, data) != data:
+                raise SystemExit(f"--data: {places[name]} and {place} have the same name and other bytes. Rename one of them.")
+            places.setdefault(name, place)
     if not found:
         raise SystemExit(f"--data: no pictures ({', '.join(SUFFIXES)}, .zip, .bin) in {', '.join(map(str, sources))}")
     names = sorted(found)
     with ThreadPoolExecutor() as pool:
         pictures = list(pool.map(decode, [found[name] for name in names if not name.endswith(".bin")]))
     return pictures + [x for name in names if name.endswith(".bin") for x in cifar(found[name])]
+
+
+def entries(source):
+    """Place, name and bytes of each file of a source."""
+    if not source.is_dir():
+        if source.name == TEST_BATCH:
+            raise SystemExit(f"--data: {source} is CIFAR-10's test split, on which results are reported. Leave it out.")
+        yield from packed(source) if source.suffix == ".zip" else [(source, source.name, source.read_bytes())]
+        return
+    for file in sorted(f for f in source.iterdir() if f.suffix in SUFFIXES + (".zip", ".bin")):
+        if file.name == TEST_BATCH:
+            print(f"{file}: left out, results are reported on it", flush=True)
+        else:
+            yield from entries(file)
+
+
+def packed(file):
+    with zipfile.ZipFile(file) as pack:
+        for name in pack.namelist():
+            if name.endswith(SUFFIXES):
+                yield f"{name} in {file}", name, pack.read(name)
 
 
 def decode(data):
