@@ -10,7 +10,10 @@ import torch
 
 from unet import UNet
 
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+CONFIG, WEIGHTS, CODEC = "config.json", "diffusion_pytorch_model.safetensors", "codec.json"
+# What the programs here assume of a model's diffusion (Ho et al. 2020, section 4).
+SCHEDULE = {"betaSchedule": "linear", "timesteps": 1000, "betaStart": 1e-4, "betaEnd": 0.02}
+PREDICTION = "eps"
 DTYPES = {"F16": np.float16, "F32": np.float32}
 
 
@@ -45,8 +48,23 @@ def read_config(directory):
     return json.loads((Path(directory) / CONFIG).read_text())
 
 
+def check_diffusion(directory):
+    """Refuses a model whose codec.json, where it has one, says another schedule or prediction."""
+    path = Path(directory) / CODEC
+    if not path.exists():
+        return
+    codec = json.loads(path.read_text())
+    schedule, prediction = codec["schedule"], codec.get("parameterization", {}).get("prediction", PREDICTION)
+    if schedule != SCHEDULE or prediction != PREDICTION:
+        raise SystemExit(
+            f"{path}: expected a network that predicts {PREDICTION} on the schedule {json.dumps(SCHEDULE)}, got {prediction} "
+            f"on {json.dumps(schedule)}. Train it with `ddpm-codec train`."
+        )
+
+
 def read_model(directory, config_path=None):
     """The network of `directory`, or one of another architecture that starts from its weights; and its configuration."""
+    check_diffusion(directory)
     config = read_config(directory)
     weights = read_safetensors(Path(directory) / WEIGHTS)
     if config_path is None:
