@@ -128,7 +128,9 @@ class Trainer:
         shares = [len(part) / len(x) for part in x.chunk(self.parts)]
         for i, p in enumerate(self.parameters):
             p.grad = sum(share * gradients[i] for share, (_, gradients) in zip(shares, parts))
-        torch.nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
+        if not norm.isfinite():
+            raise SystemExit(f"The gradients of step {self.step + 1} are not finite. Go on from the checkpoint with a lower --lr.")
         self.optimizer.step(rate, self.pool.map)
         self.step += 1
         self.seen += len(x)
@@ -180,7 +182,7 @@ class Trainer:
 def rate_at(step, share, lr, warmup, cooldown):
     """The learning rate: rises over the warm-up, falls over the cool-down as 1 - sqrt (Hägele et al. 2024)."""
     down = 1 if share < 1 - cooldown else 1 - math.sqrt((share - 1 + cooldown) / cooldown)
-    return lr * min(1, (step + 1) / warmup) * down
+    return lr * min(1, (step + 1) / max(warmup, 1)) * down
 
 
 @torch.no_grad()
@@ -246,8 +248,6 @@ def train(o, began):
         mean = loss if mean is None else mean.lerp(loss, 0.02)
         if trainer.step % (200 if on_gpu else 20) == 0:
             value = mean.item()
-            if not math.isfinite(value):
-                raise SystemExit(f"The loss is {value} at step {trainer.step}. Go on from the checkpoint with a lower --lr.")
             log(loss=round(value, 5), lr=rate)
             speed = (trainer.seen - told_seen) / (time.time() - told)
             print(f"{trainer.step} loss {value:.5f} lr {rate:.1e} {speed:.1f} crops/s {trainer.seconds:.0f} s", flush=True)

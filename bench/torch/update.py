@@ -147,7 +147,7 @@ def main():
     optimizer = torch.optim.Adam(update.parameters(), betas=(0.9, 0.99))
     rest, held = held_out(read_pictures(o.data))
     crops = Crops(rest, SIDE, "cpu", SIZES)
-    unseen = Crops(held, SIDE, "cpu", SIZES).draw(24, SIDE, np.random.default_rng(5))
+    unseen = Crops(held or rest, SIDE, "cpu", SIZES).draw(24, SIDE, np.random.default_rng(5))
     low, high = SNR[MOST - 1].log().item(), SNR[LEAST - 2].log().item()
     began, step, mean = time.process_time(), 0, None
     while (share := (time.process_time() - began) / (o.hours * 3600)) < 1:
