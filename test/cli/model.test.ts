@@ -2,6 +2,7 @@
 import { copyFile, cp, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { middlesOfOneSize } from '../../src/cli/model/import.js';
 import { readSafetensors } from '../../src/model/safetensors.js';
 import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
@@ -187,6 +188,21 @@ it('a network of larger pictures than windows may be gets those of the default',
   const { code, stderr } = await callMain(['model', 'import', 'source', '--out', 'a', ...CALIBRATE], directory);
   expect({ code, stderr }).toMatchObject({ code: 0 });
   expect(JSON.parse(await readFile(join(directory, 'a/codec.json'), 'utf8')).tiling.tile).toBe(64);
+});
+
+it('the bound of an import is of pictures of one size, no larger than a window', () => {
+  const pictures = [syntheticImage(100, 90), syntheticImage(70, 200)];
+  const sides = (images: typeof pictures, tile: number) =>
+    middlesOfOneSize(images, tile, 4).map(({ width, height }) => [width, height]);
+  expect(sides(pictures, 64)).toEqual([
+    [64, 64],
+    [64, 64],
+  ]);
+  expect(sides(pictures, 128)).toEqual([
+    [68, 68],
+    [68, 68],
+  ]);
+  expect(sides([syntheticImage(3, 100)], 64)).toEqual([]);
 });
 
 it('calibrates an import on one picture, whose bound has no standard error, and says that it is few', async () => {

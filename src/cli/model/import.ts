@@ -98,8 +98,8 @@ async function importModel(args: Arguments<ImportArgs>): Promise<void> {
   const { createUNet } = await import('../../model/unet.js');
   const stride = strideOf(network.config);
   const tiling = tilingOf(network, stride);
-  const { CALIBRATION_TILES, makeCodecFile } = await import('../train/codec-file.js');
-  const pictures = await openPictures(CALIBRATION_TILES * tiling.tile, stride, network);
+  const { makeCodecFile } = await import('../train/codec-file.js');
+  const pictures = await openPictures(tiling.tile, stride, network);
   // Use half precision where it is lossless, so that a network has one form however it was stored.
   const dtype = fitsHalf(network.tensors) ? 'F16' : 'F32';
   await withContext(args, console, async (context) => {
@@ -143,17 +143,18 @@ interface Pictures {
 
 /**
  * Chooses the source of pictures and checks it before long work: a directory, or CIFAR-10.
- * @returns a function that reads them, cropped to `most` pixels a side
+ * @returns a function that reads them, cropped to what a network of windows of `tile` pixels is calibrated on
  */
 async function picturesOf(
   directory: string | undefined,
-): Promise<(most: number, stride: number, network: ImportedNetwork) => Promise<Pictures>> {
+): Promise<(tile: number, stride: number, network: ImportedNetwork) => Promise<Pictures>> {
   if (directory !== undefined) {
-    return async (most, stride) => {
-      const calibration = await readTrainingPictures([directory], most);
+    return async (tile, stride) => {
+      const { CALIBRATION_TILES } = await import('../train/codec-file.js');
+      const calibration = await readTrainingPictures([directory], CALIBRATION_TILES * tile);
       return {
         calibration,
-        further: ofOneSize(calibration.slice(0, BOUND_IMAGES), stride),
+        further: middlesOfOneSize(calibration.slice(0, BOUND_IMAGES), tile, stride),
         kind: 'picture',
       };
     };
@@ -164,7 +165,7 @@ async function picturesOf(
     throw new CodecError('file', `${reason}, or name a directory of training pictures with --calibrate`, { cause });
   });
   const take = (count: number, from: number) => Array.from({ length: count }, (_, i) => cifar10Image(images, from + i));
-  return async (_most, _stride, { configJson }) => {
+  return async (_tile, _stride, { configJson }) => {
     const size = configJson.sample_size;
     if (typeof size === 'number' && size > LEAST_TILE) {
       throw new CodecError(
@@ -180,9 +181,12 @@ async function picturesOf(
   };
 }
 
-/** The middles of pictures, cropped to their smallest side; none if that is below the network's minimum. */
-function ofOneSize(images: readonly RgbImage[], stride: number): RgbImage[] {
-  const least = Math.min(...images.flatMap(({ width, height }) => [width, height]));
+/**
+ * The middles of pictures, cropped to their smallest side, at most `tile` pixels, since the bound is measured on a picture
+ * in one piece; none if that is below the network's minimum.
+ */
+export function middlesOfOneSize(images: readonly RgbImage[], tile: number, stride: number): RgbImage[] {
+  const least = Math.min(tile, ...images.flatMap(({ width, height }) => [width, height]));
   const side = least - (least % stride);
   return side === 0 ? [] : images.map((image) => cutMiddle(image, side));
 }
