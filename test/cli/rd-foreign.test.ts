@@ -281,6 +281,23 @@ describe('a report is made where there is little to show', () => {
     expect(await files('noise')).toContain('report.html');
   });
 
+  it('and nothing of an earlier report is left, but files of other people are', async () => {
+    await cp(at('modelled'), at('anew'), { recursive: true });
+    const others = ['notes.txt', 'figures/notes.txt', 'tables/of-mine.csv', 'compressai/of-mine.csv'];
+    const stale = ['distances.csv', 'figures/fid-vs-rmse.tex', 'tables/scatter.md', 'compressai/avif.json'];
+    for (const name of [...others, ...stale]) await writeFile(at('anew', name), '');
+    const { code, stderr } = await run('in', '-o', 'anew', '--force', ...QUICK);
+    expect(code, stderr).toBe(0);
+    expect((await run('in', '-o', 'fresh', ...QUICK)).code).toBe(0);
+    const all = (report: string) =>
+      readdir(at(report), { recursive: true }).then((names) => names.map((name) => name.replaceAll('\\', '/')).sort());
+    expect(await all('anew')).toEqual([...(await all('fresh')), ...others].sort());
+
+    await writeFile(at('in-broken.png'), 'not a picture');
+    expect((await run('in-broken.png', '-o', 'anew', '--force', ...QUICK)).code).toBe(1);
+    expect(await all('anew')).not.toContain('report.html');
+  });
+
   it('of no picture at all', async () => {
     await writeFile(at('broken.png'), 'not a picture');
     const { code, stderr } = await run('broken.png', '-o', 'none', ...QUICK);

@@ -32,6 +32,8 @@ const RESULTS_FILE = 'results.json';
 const IMAGES = 'images';
 /** Names of files that belong to images. */
 const MEASURED = /^\d+-.*\.(json|f32)$/;
+/** Paths of files that not every report has. */
+const MADE = /^(report\.html|distances\.csv|compressai\/.+\.json|figures\/.+\.(svg|png|tex)|tables\/.+\.(tex|md))$/;
 
 /**
  * Makes the directory and locks it while the work goes on.
@@ -177,15 +179,21 @@ export async function saveImage(
   await writeAtomically(path, Buffer.from(text), { force: true });
 }
 
-/** Writes files of a report, by path in it, replacing earlier ones. */
-export async function saveFiles(
-  directory: string,
-  files: Iterable<readonly [string, string | Uint8Array]>,
-): Promise<void> {
+/** A file that is made from the images: its path in the report, with slashes, and what is in it. */
+export type ReportFile = readonly [path: string, content: string | Uint8Array];
+
+/** Writes all files of a report but its images and the record of the run, and removes those of an earlier report. */
+export async function saveFiles(directory: string, files: readonly ReportFile[]): Promise<void> {
   for (const [name, content] of files) {
     const path = join(directory, name);
     await makeDirectory(dirname(path));
     await writeAtomically(path, typeof content === 'string' ? Buffer.from(content) : content, { force: true });
+  }
+  const saved = new Set(files.map(([name]) => name));
+  for (const folder of ['', 'compressai/', 'figures/', 'tables/']) {
+    const entries = await readdir(join(directory, folder), { withFileTypes: true }).catch(() => []);
+    const paths = entries.filter((entry) => entry.isFile()).map(({ name }) => folder + name);
+    for (const path of paths) if (MADE.test(path) && !saved.has(path)) await rm(join(directory, path));
   }
 }
 

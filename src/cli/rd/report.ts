@@ -7,7 +7,7 @@ import type { Report } from '../../report/rd/export.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import type { Summary } from '../../report/rd/summary.js';
 import { type Console, table } from '../console.js';
-import { readFeatures, readImages, saveFiles } from './directory.js';
+import { type ReportFile, readFeatures, readImages, saveFiles } from './directory.js';
 
 /** Sets of published points in the package. */
 const PUBLISHED_SETS = ['cifar10', 'kodak'] as const;
@@ -111,7 +111,7 @@ export async function finishReport(
     readFeatures(directory, image, network),
   );
   const report: Report = { run, images, failed, summary: summarise(run, images, others, against), distances };
-  await saveFiles(directory, numberFiles(report));
+  const files: ReportFile[] = numberFiles(report);
   if (images.length > 0) {
     const figures = [
       ...drawFigures(report.summary, others),
@@ -120,13 +120,13 @@ export async function finishReport(
     ];
     for (const { name, svg, column } of figures) {
       for (const format of FIGURE_FORMATS) {
-        const file = await encodeFigure(format === 'tex' ? column : svg, format);
-        await saveFiles(directory, [[`figures/${name}.${format}`, file]]);
+        files.push([`figures/${name}.${format}`, await encodeFigure(format === 'tex' ? column : svg, format)]);
       }
     }
-    await saveFiles(directory, tableFiles(reportTables(report, others)));
-    await saveFiles(directory, [['report.html', await reportPage(report, figures, others)]]);
+    files.push(...tableFiles(reportTables(report, others)));
+    files.push(['report.html', await reportPage(report, figures, others)]);
   }
+  await saveFiles(directory, files);
   const { summary } = report;
   const measured = distances.length > 0 ? { distances } : {};
   console.document({ report: directory, images: images.length, failed, summary, ...measured });
