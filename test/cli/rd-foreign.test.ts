@@ -11,6 +11,7 @@ import { cifarTestImages } from '../helpers/fixtures.js';
 
 /** The quickest report: no model and one other codec. */
 const QUICK = ['--model', 'none', '--baselines', 'webp'];
+const MODELLED = ['--effort', '1', '--target-rmse', '20', '--baselines', 'webp', '--theory'];
 
 let directory: string;
 const at = (...names: string[]) => join(directory, ...names);
@@ -25,11 +26,10 @@ beforeAll(async () => {
   const images = await cifarTestImages();
   await mkdir(at('in'));
   for (const [i, name] of ['a', 'b'].entries()) await writeFile(at('in', `${name}.png`), await encodePng(images[i]));
-  const model = ['--effort', '1', '--target-rmse', '20', '--baselines', 'webp', '--theory'];
   for (const [report, shard, options] of [
     ['part1', '1/2', QUICK],
     ['part2', '2/2', QUICK],
-    ['modelled', '1/1', model],
+    ['modelled', '1/1', MODELLED],
   ] as const) {
     const { code, stderr } = await run('in', '-o', report, '--shard', shard, ...options);
     expect(code, stderr).toBe(0);
@@ -152,6 +152,43 @@ describe('parts of a run are checked', () => {
       expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/(options|index): expected /) });
       expect(stderr).not.toMatch(/internal error/);
     }
+  });
+
+  it('parts of different devices and precisions are of different runs', async () => {
+    const other = await changed('part2', 'run.json', ({ options }) => {
+      Object.assign(options, { device: 'webgpu', precision: 'fp16' });
+    });
+    const words = /is of another run than part1: device "cpu", now "webgpu"; precision "fp32", now "fp16"/;
+    expectRefusal(await merge('part1', other), 1, words);
+    const unknown = await changed('part2', 'run.json', ({ options }) => (options.device = 'abacus'));
+    expectRefusal(await merge(unknown), 1, /options\.device: expected one of cpu, cuda, webgpu, got "abacus"/);
+  });
+
+  it('reports of earlier versions, without device and precision, are of the CPU', async () => {
+    const earlier = await changed('part1', 'run.json', ({ options }) => {
+      delete options.device;
+      delete options.precision;
+    });
+    expect(await merge(earlier, 'part2')).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('a run on the CPU does not go on with another device', async () => {
+    const gpu = ['--device', 'webgpu', '--precision', 'fp16'];
+    expectRefusal(
+      await run('in', '-o', 'modelled', ...MODELLED, ...gpu),
+      1,
+      /was made with other options: device "cpu", now "webgpu"; precision "fp32", now "fp16"/,
+    );
+    expect((await run('in', '-o', 'modelled', ...MODELLED, '--device', 'cpu')).code).toBe(0);
+  });
+
+  it('images without the record of their run are measured again', async () => {
+    const copy = await changed('part1', IMAGE, (image) => (image.baselines.webp[0].encodeSeconds = 12345));
+    await rm(at(copy, 'run.json'));
+    const args = ['in', '-o', copy, '--shard', '1/2', ...QUICK];
+    expectRefusal(await run(...args, '-q'), 1, /expected an empty directory or an earlier report/);
+    expect(await run(...args, '--force')).toMatchObject({ code: 0, stderr: expect.not.stringContaining('already') });
+    expect((await json(join(copy, IMAGE))).baselines.webp[0].encodeSeconds).toBeLessThan(12345);
   });
 
   it('names in a part are of no file outside', async () => {

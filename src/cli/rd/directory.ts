@@ -52,29 +52,29 @@ export async function inReport(directory: string, work: () => Promise<void>): Pr
 
 /**
  * Prepares the directory for a run, or finds that it belongs to the same run.
- * @param force start over where it belongs to another run
+ * @param force start over where it belongs to another run, or to one without a record
  * @throws CodecError `file` when it belongs to another run, with the differences in the message, or holds other files
  */
 export async function openReport(directory: string, run: Run, force: boolean): Promise<void> {
   const earlier = await readRun(directory);
-  if (earlier === undefined) {
+  const changed = earlier === undefined ? [] : differences(earlier, run);
+  if (earlier === undefined && !force) {
     const others = (await readdir(directory)).filter((name) => name !== LOCK_FILE && !isTemporary(name));
-    if (others.length > 0 && !force) {
+    if (others.length > 0) {
       throw new CodecError(
         'file',
         `${directory}: expected an empty directory or an earlier report, found ${others[0]}; name another one with -o`,
       );
     }
-  } else {
-    const changed = differences(earlier, run);
-    if (changed.length > 0 && !force) {
-      throw new CodecError(
-        'file',
-        `${directory}: was made with other options: ${changed.join('; ')}; name another directory, or begin anew with --force`,
-      );
-    }
-    if (changed.length > 0) await removeImages(directory);
   }
+  if (changed.length > 0 && !force) {
+    throw new CodecError(
+      'file',
+      `${directory}: was made with other options: ${changed.join('; ')}; name another directory, or begin anew with --force`,
+    );
+  }
+  // Nobody knows what images without a record were measured with.
+  if (earlier === undefined || changed.length > 0) await removeImages(directory);
   await writeAtomically(join(directory, RUN_FILE), Buffer.from(formatJson(run)), { force: true });
   await makeDirectory(join(directory, IMAGES));
 }

@@ -7,7 +7,7 @@ import type { Selection } from '../../codec/trellis/block-coder.js';
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, openImageSet } from '../../data/image-set.js';
-import { checkDevice } from '../../engine/engine.js';
+import { checkDevice, type Device } from '../../engine/engine.js';
 import type { Size } from '../../image/image.js';
 import { psnrOfRmse } from '../../image/metrics.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
@@ -172,7 +172,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
   const jobs = integer('--jobs', args.jobs, 1, MAX_JOBS)!;
   threadsOf(args);
   const shard = chooseShard(args.shard, process.env);
-  const { options, networks, images } = await checkOptions(args, shard);
+  const { options, engineArgs, networks, images } = await checkOptions(args, shard, console);
   const { names } = images;
   await checkAnchor(args.anchor, options, published);
   await checkPublished(published, images);
@@ -198,12 +198,7 @@ async function runRd(args: Arguments<RdArgs>): Promise<void> {
     if (waiting.length < mine.length) {
       console.note(`${mine.length - waiting.length} of ${counted(mine.length, 'image')} finished already`);
     }
-    const work: Work = {
-      directory: args.output,
-      options,
-      engineArgs: await withoutAuto(args, waiting.length > 0 && args.model !== 'none', console),
-      networks,
-    };
+    const work: Work = { directory: args.output, options, engineArgs, networks };
     const failed = await measure(work, waiting, names, jobs, console);
     await finishReport(args.output, run, failed, { published, anchor: args.anchor }, console);
     if (failed.length === 0) return;
@@ -228,7 +223,8 @@ async function noteLowTarget({ model, targetRmse }: RdOptions, console: Console)
 async function checkOptions(
   args: Arguments<RdArgs>,
   shard: ChosenShard | undefined,
-): Promise<{ options: RdOptions; networks: NetworkFiles; images: ImageSet }> {
+  console: Console,
+): Promise<{ options: RdOptions; engineArgs: DecidedEngine; networks: NetworkFiles; images: ImageSet }> {
   const withModel = args.model !== 'none';
   const efforts = integers('--effort', args.effort, 1, MAX_EFFORT);
   const seeds = integers('--seed', args.seed, 0, MOST_SEED);
@@ -256,9 +252,11 @@ async function checkOptions(
   const codecs = findBaselines(baselines).map(({ name }) => name);
   const modelIds = withModel ? await idsOf(args.model) : [];
   const images = await openImageSet(args.images, { background: args.background });
+  const engineArgs = await withoutAuto(args, withModel, console);
   return {
     images,
     networks,
+    engineArgs,
     options: {
       images: args.images,
       imageCount: images.length,
@@ -273,26 +271,32 @@ async function checkOptions(
       metrics,
       background: args.background ?? null,
       engine: args.engine,
+      device: engineArgs.device ?? 'cpu',
+      precision: engineArgs.precision ?? 'fp32',
     },
   };
 }
 
+interface DecidedEngine extends EngineArgs {
+  readonly device?: Device | undefined;
+}
+
 /**
  * Decides once what the device `auto` stands for, so that all images are measured on the same one.
- * @param needsEngine false where none will be opened, and nothing need be decided
+ * @param withModel false where no engine will be opened, and no device is of any use
  */
 async function withoutAuto(
   { engine, device, precision, threads }: RdArgs,
-  needsEngine: boolean,
+  withModel: boolean,
   console: Console,
-): Promise<EngineArgs> {
-  const given = { engine, device, precision, threads };
-  checkDevice(engine, given);
-  if (device !== 'auto' || !needsEngine) return given;
+): Promise<DecidedEngine> {
+  checkDevice(engine, { device, precision });
+  if (!withModel) return { engine, threads };
+  if (device !== 'auto') return { engine, device, precision, threads };
   const { resolveDevice } = await import('../../node/engine/index.js');
   const onFallback = (message: string) => console.error(new CodecError('engine', message));
-  const decided = await resolveDevice({ threads: threadsOf(given), precision, onFallback });
-  return { ...given, device: decided, precision: decided === 'cpu' ? undefined : precision };
+  const decided = await resolveDevice({ threads: threadsOf({ engine, threads }), precision, onFallback });
+  return { engine, device: decided, precision: decided === 'cpu' ? undefined : precision, threads };
 }
 
 /** Distinct integers, separated by commas. */

@@ -3,6 +3,7 @@ import { FORMAT_VERSION } from '../../codec/format/header.js';
 import { DEFAULT_EFFORT } from '../../codec/options.js';
 import type { Selection } from '../../codec/trellis/block-coder.js';
 import { briefly } from '../../common/errors.js';
+import type { Device, Precision } from '../../engine/engine.js';
 import type { Rectangle } from '../../image/crop.js';
 import { packageVersion } from '../../node/version.js';
 import { type BaselinePoint, baselineVersions } from '../baselines.js';
@@ -42,6 +43,9 @@ export interface RdOptions {
   readonly background: string | null;
   /** The requested engine. */
   readonly engine: string;
+  /** Of the engine `onnx`: the requested device, or what `auto` was decided to be. */
+  readonly device: Device;
+  readonly precision: Precision;
 }
 
 /** `run.json`: what all images of a report share. */

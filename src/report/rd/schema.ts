@@ -28,6 +28,7 @@ import {
 import { MAX_EFFORT } from '../../codec/options.js';
 import { isObject } from '../../common/foreign.js';
 import { parseImageSet } from '../../data/image-set.js';
+import { DEVICES, PRECISIONS } from '../../engine/engine.js';
 import { MAX_SIDE } from '../../image/image.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { BASELINES } from '../baselines.js';
@@ -124,6 +125,9 @@ const OPTIONS = pipe(
     ),
     background: nullable(string()),
     engine: string(),
+    // Reports of earlier versions lack these two.
+    device: optional(picklist(DEVICES, `one of ${DEVICES.join(', ')}`), 'cpu'),
+    precision: optional(picklist(PRECISIONS, PRECISIONS.join(' or ')), 'fp32'),
   }),
   check(({ model, baselines }) => model !== 'none' || baselines.length > 0, 'a model or other codecs'),
 );

@@ -27,6 +27,8 @@ const run = {
     metrics: [],
     background: null,
     engine: 'auto',
+    device: 'cpu',
+    precision: 'fp32',
   },
   versions: { format: '2' },
 } as const satisfies Run;
