@@ -23,7 +23,7 @@ export interface Contender {
   readonly label: string;
   readonly kind: 'ours' | 'measured' | 'published' | 'theory' | 'payload';
   readonly mean: readonly CurvePoint[];
-  /** One curve for each image, unless only the mean is known. */
+  /** One curve for each image, empty for those that are not in the mean; missing where only the mean is known. */
   readonly curves?: readonly (readonly CurvePoint[])[];
   /**
    * Mean curves of resamples of the images, as drawn by {@link resamplesOf}; only where there are curves of single
@@ -54,7 +54,8 @@ export interface Comparison {
   /** Mean over the BD-rates of single images, percent; null against a published curve, which is a mean. */
   readonly meanOfImages: Average | null;
   /**
-   * BD-rates of the images, percent, in their order; null where curves do not overlap. Empty against a published curve.
+   * BD-rates of the images, percent, in their order; null where curves do not overlap, and for drawings. Empty against a
+   * published curve.
    */
   readonly perImage: readonly (number | null)[];
 }

@@ -50,7 +50,7 @@ export interface RateAtRmse {
   readonly count: number;
   /**
    * Mean KL(q||p) of our files at that RMSE, bits/dim: what an ideal coder needs for the same steps. Null where `mean`
-   * is null.
+   * is null, and where a file gets there without steps: a drawing, or in its tail.
    */
   readonly klBitsPerDim: number | null;
 }
@@ -64,7 +64,7 @@ export interface CodecSummary {
   readonly losslessBitsPerDim: number | null;
   /** Seconds for whole files: for ours to the end, for the others the mean over the qualities; null for theory. */
   readonly secondsPerImage: { readonly encode: number; readonly decode: number } | null;
-  /** kMAC/pixel of decoding whole files, mean over the images; for ours, where all images have it. */
+  /** kMAC/pixel of decoding whole files with steps, mean over the images; for ours, where all such images have it. */
   readonly decodingKmac: number | null;
   /** Mean over the images at equal settings: timesteps, or qualities. */
   readonly mean: readonly MeanRdPoint[];
@@ -150,7 +150,7 @@ export function summarise(
     return { images: 0, meanImages: 0, codecs: [], comparisons: [], scatter: [], standings: null };
   const walked = [...images.keys()].filter((i) => Object.values(images[i].ours).every(({ steps }) => steps.length > 0));
   const codecs = [
-    ...ourCodecs(options, images),
+    ...ourCodecs(options, images, walked),
     ...theoryCodecs(images),
     ...options.baselines.map((name) => baselineCodec(name, images)),
     ...(images.every(({ width, height }) => width * height <= SMALL_PIXELS)
@@ -223,12 +223,13 @@ function contenderOf(
 ): Contender {
   const { name, label, kind, curves } = codec;
   const along = curvesOfMean(codec, walked);
+  const inMean = new Set(walked);
   return {
     name,
     label,
     kind,
     mean,
-    curves,
+    curves: walked.length === 0 ? curves : curves.map((points, i) => (inMean.has(i) ? points : [])),
     ...(along.length > 1 &&
       along.every((points) => points.length > 0) && {
         resampled: resampler(
@@ -258,13 +259,13 @@ function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
     const reached = average(curves.map((points) => bitsPerDimAt(points, rmse)));
     const count = reached?.count ?? 0;
     const all = count === curves.length ? reached : null;
-    const kl = all && average(curves.map((points) => bitsPerDimAt(klCurve(points), rmse)));
+    const kl = kind === 'ours' && all ? average(curves.map((points) => bitsPerDimAt(klCurve(points), rmse))) : null;
     return {
       rmse,
       mean: all?.mean ?? null,
       standardError: all?.standardError ?? null,
       count,
-      klBitsPerDim: kind === 'ours' ? (kl?.mean ?? null) : null,
+      klBitsPerDim: kl?.count === count ? kl.mean : null,
     };
   });
   const along = curvesOfMean(codec, walked);
@@ -276,7 +277,7 @@ function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
     label,
     kind,
     bitsPerDimAtRmse: rates,
-    losslessBitsPerDim: mean.find(({ rmse }) => rmse === 0)?.bitsPerDim ?? null,
+    losslessBitsPerDim: mean.find(({ rootMeanMse }) => rootMeanMse === 0)?.bitsPerDim ?? null,
     secondsPerImage,
     decodingKmac,
     mean,
@@ -294,10 +295,13 @@ function summariseCodec(codec: Codec, walked: readonly number[]): CodecSummary {
   };
 }
 
-/** A curve of ours with sums of KL in place of sizes; without the bare header, which has none. */
+/**
+ * A curve of ours with sums of KL in place of sizes; without the bare header and points in a tail, which add nothing to
+ * the sum.
+ */
 function klCurve(points: readonly RdPoint[]): CurvePoint[] {
-  return points.flatMap(({ klBitsPerDim, rmse, msSsim }) =>
-    klBitsPerDim! > 0 ? [{ bpp: 3 * klBitsPerDim!, rmse, msSsim }] : [],
+  return points.flatMap(({ klBitsPerDim, rmse, msSsim }, i) =>
+    klBitsPerDim! > (points[i - 1]?.klBitsPerDim ?? 0) ? [{ bpp: 3 * klBitsPerDim!, rmse, msSsim }] : [],
   );
 }
 
@@ -335,9 +339,10 @@ function timestepGrid(timesteps: number): number[] {
   return [...new Set(places)];
 }
 
-function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] {
+function ourCodecs(options: RdOptions, images: readonly ImageResult[], walked: readonly number[]): Codec[] {
   return ourSettings(options).map(({ name, label }) => {
     const files = images.map(({ ours }) => ours[name]);
+    const kmacs = walked.map((i) => files[i].decodingKmac ?? null);
     return {
       name,
       label,
@@ -347,9 +352,7 @@ function ourCodecs(options: RdOptions, images: readonly ImageResult[]): Codec[] 
         encode: average(files.map(({ encodeSeconds }) => encodeSeconds))!.mean,
         decode: average(files.map(({ points }) => points[points.length - 1].decodeSeconds))!.mean,
       },
-      decodingKmac: files.every(({ decodingKmac }) => decodingKmac !== undefined)
-        ? average(files.map(({ decodingKmac }) => decodingKmac!))!.mean
-        : null,
+      decodingKmac: kmacs.includes(null) ? null : (average(kmacs)?.mean ?? null),
       curves: files.map(({ points, encodeSeconds }) =>
         points.map(({ t, klBits, bytes, bitsPerDim, bpp, rmse, msSsim, ssim, metrics = {}, decodeSeconds }) => ({
           setting: -t,

@@ -179,7 +179,7 @@ function imagesTable({ images, summary }: Report): Table | undefined {
   return {
     name: 'bd-images',
     title: 'BD-rates of the images',
-    note: "Each image's own BD-rate by PSNR, percent; a dash where its curves have fewer than four points or no quality in common.",
+    note: "Each image's own BD-rate by PSNR, percent; a dash for a drawing, and where its curves have fewer than four points or no quality in common.",
     head: ['', ...columns.map(({ test, anchor }) => `${labelOf(test, summary)} against ${labelOf(anchor, summary)}`)],
     rows: images.map(({ name }, i) => [
       basename(name),

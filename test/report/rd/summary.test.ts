@@ -104,6 +104,22 @@ describe('drawings', () => {
     expect(at(5, [image(0, 1), drawing(1)])).toMatchObject({ count: 2, mean: expect.closeTo((8 * 6400) / DIMS, 9) });
   });
 
+  it('are not in comparisons, of images either, nor in what decoding takes', () => {
+    const withKmac = ({ ours, ...rest }: ImageResult, decodingKmac: number) => ({
+      ...rest,
+      ours: { 'ddpm-codec': { ...ours['ddpm-codec'], decodingKmac } },
+    });
+    const other = image(2, 1, 3);
+    const alone = summarise(run, [withKmac(image(0, 1), 100), withKmac(other, 300)]);
+    const all = summarise(run, [withKmac(image(0, 1), 100), withKmac(drawing(1), 0), withKmac(other, 300)]);
+    expect(all.codecs[0].decodingKmac).toBe(200);
+    expect(all.comparisons).toEqual(
+      alone.comparisons.map((one) => ({ ...one, perImage: [one.perImage[0], null, one.perImage[1]] })),
+    );
+    expect(all.comparisons[0].meanOfImages!.count).toBe(2);
+    expect(summarise(run, [withKmac(drawing(0), 0)]).codecs[0].decodingKmac).toBe(null);
+  });
+
   it('alone leave the others their means', async () => {
     const summary = summarise(run, [drawing(0), drawing(1)]);
     expect(summary.meanImages).toBe(2);
@@ -133,6 +149,19 @@ describe('summarise', () => {
     expect(fromWebp.klBitsPerDim).toBe(null);
   });
 
+  it('gives that KL only where the steps of all files get there', () => {
+    const kl = (images: ImageResult[]) =>
+      summarise(run, images).codecs[0].bitsPerDimAtRmse.map((at) => at.klBitsPerDim);
+    const missing = [null, null, null, null, null];
+    expect(kl([image(0, 1), drawing(1)])).toEqual(missing);
+    // From an RMSE of 4 on, the file is a tail.
+    const { ours, ...rest } = image(0, 1);
+    const { points, ...file } = ours['ddpm-codec'];
+    const tailed = points.map((point) => ({ ...point, klBits: Math.min(point.klBits, points[3].klBits) }));
+    const withTail = { ...rest, ours: { 'ddpm-codec': { ...file, points: tailed } } };
+    expect(kl([withTail])).toEqual([...kl([image(0, 1)]).slice(0, 4), null]);
+  });
+
   it('means end where the first file does, and a lossless codec is one point', () => {
     expect(ours.mean.at(-1)!.t).toBeGreaterThanOrEqual(700);
     expect(ours.mean[0]).toMatchObject({ t: 1000, meanRmse: expect.closeTo(32, 9), encodeSeconds: 7 });
@@ -141,6 +170,19 @@ describe('summarise', () => {
     expect(ours.losslessBitsPerDim).toBe(null);
     // For larger pictures, whole files are compared.
     expect(codecs.map(({ name }) => name)).toEqual(['ddpm-codec', 'webp', 'png']);
+  });
+
+  it('a lossy codec stays one where it meets a single picture exactly', () => {
+    const exact = ({ baselines, ...rest }: ImageResult): ImageResult => ({
+      ...rest,
+      baselines: {
+        ...baselines,
+        webp: baselines.webp.map((point) => (point.quality < 50 ? point : { ...point, rmse: 0, psnr: Infinity })),
+      },
+    });
+    const losslessOf = (...images: ImageResult[]) => summarise(run, images).codecs[1].losslessBitsPerDim;
+    expect(losslessOf(exact(image(0, 1)), image(1, 1))).toBe(null);
+    expect(losslessOf(exact(image(0, 1)), exact(image(1, 1)))).toBeCloseTo((8 * 64_000) / DIMS, 9);
   });
 
   it('compares with published curves of files by their means alone, not with sums of KL', () => {
