@@ -50,7 +50,8 @@ function cell(text: string): string {
  * comments.
  */
 export function latexTable({ title, note, head, rows }: TextTable): string {
-  const line = (cells: readonly string[]) => `${cells.map(cell).join(' & ')} \\\\`;
+  // In braces, since the end of the line before would take these two for its options.
+  const line = (cells: readonly string[]) => `${cells.map(cell).join(' & ').replace(/^[[*]/, '{$&}')} \\\\`;
   const [first, ...others] = head;
   return [
     `% ${asLatex(title)}`,

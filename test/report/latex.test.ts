@@ -38,6 +38,16 @@ a \\& b\\textbar{}c & $-$1.5 \\\\
 `);
 });
 
+it('no row of a table is an option of the line before', () => {
+  const rows = ['[1].png', '*.png', 'a[*].png', '-1'].map((name) => [name, '[*']);
+  expect(latexTable({ ...TABLE, rows })).toContain(`\\midrule
+{[}1].png & [* \\\\
+{*}.png & [* \\\\
+a[*].png & [* \\\\
+$-$1 & [* \\\\
+\\bottomrule`);
+});
+
 it('a table in Markdown has its title and note', () => {
   expect(markdownTable(TABLE)).toBe(`**A_title**
 
