@@ -30,6 +30,9 @@ const TITLE_BASE = LABEL_BASE + GAP + AXIS_TITLE_FONT;
 
 /** Height of the axis below a plot area, in pixels. */
 export const BELOW = TITLE_BASE + GAP;
+/** Room for labels of the last ticks that stick out above and on the right of a plot area, in pixels. */
+export const ABOVE = 6;
+export const BESIDE = 16;
 
 /** Width of the axis left of a plot area, in pixels. */
 export function roomLeft({ y }: Pick<PlotArea, 'y'>): number {

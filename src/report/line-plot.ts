@@ -1,6 +1,6 @@
 /** Figures of curves over one axis, as SVG, in the style that all of them share. */
 import { createAxis, extentOf, LABEL_FONT, textWidth } from './axis.js';
-import { BELOW, figureOf, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
+import { ABOVE, BELOW, BESIDE, figureOf, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { type Markup, markup } from './markup.js';
 import type { Family } from './published.js';
 
@@ -62,9 +62,6 @@ const DOT_RADIUS = 2.4;
 const NAME_ROW = 14;
 /** Pixels from the area to a name beside it. */
 const LEADER = 20;
-/** Room for labels of the last ticks that stick out above and on the right. */
-const ABOVE = 6;
-const BESIDE = 16;
 /** Colours by kind, reused in order where there are more lines. */
 const COLOURS: Readonly<Record<LineKind, readonly string[]>> = {
   ours: '#d62728 #ff9896 #8c1d1d #f77f4f'.split(' '),

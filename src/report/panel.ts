@@ -1,6 +1,6 @@
 /** Panels of figures that show values with error bars along an axis. */
 import { createAxis, extentOf } from './axis.js';
-import { BELOW, figureOf, type PlotArea, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
+import { ABOVE, BELOW, BESIDE, figureOf, type PlotArea, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { markup } from './markup.js';
 
 /** A value's position, and the ends of its error bar. */
@@ -22,9 +22,6 @@ export interface PanelOptions {
 
 const WIDTH = 640;
 const HEIGHT = 220;
-/** Room for labels of the last ticks that stick out above and on the right. */
-const ABOVE = 6;
-const BESIDE = 16;
 /** From a panel's axis to the next panel. */
 const GAP = 18;
 const COLOUR = '#4682b4';

@@ -1,6 +1,6 @@
 /** Scatter plots of labelled points, as SVG. */
 import { createAxis, extentOf, LABEL_FONT, textWidth } from './axis.js';
-import { BELOW, figureOf, type PlotArea, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
+import { ABOVE, BELOW, BESIDE, figureOf, type PlotArea, pathThrough, pixel, plotArea, roomLeft } from './chart.js';
 import { PAGE_SIZE } from './line-plot.js';
 import { type Markup, markup } from './markup.js';
 
@@ -27,9 +27,6 @@ const RADIUS = 4;
 const GAP = 4;
 /** How far axes extend beyond the points, to make room for names beside them. */
 const MARGIN = { linear: 0.12, log: 0.15 };
-/** Room for labels of the last ticks that stick out above and on the right. */
-const ABOVE = 6;
-const BESIDE = 16;
 
 interface Box {
   readonly left: number;

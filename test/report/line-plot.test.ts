@@ -48,4 +48,35 @@ describe('linePlot', () => {
     const svg = linePlot(plot(`ddpm-codec, model ${'a long directory/'.repeat(9)}mine, effort 5`));
     expect(svg).toMatch(/>ddpm-codec, model a lo….*mine, effort 5<\/text>/);
   });
+
+  const rates = [0.01, 0.1, 0.3, 1, 10].map((x, i) => ({ x, y: 25 + 4 * i }));
+  const over = (points: { x: number; y: number }[], domain: [number, number] = [0.03, 3]): LinePlot => ({
+    x: { title: 'bits per pixel', type: 'log', domain },
+    y: { title: 'PSNR, dB', type: 'linear' },
+    lines: [{ label: 'AVIF', kind: 'measured', points }],
+  });
+
+  it('names axes, every line and the title', () => {
+    const svg = linePlot({ ...over(rates), title: 'Mean of 24 photographs' });
+    expect(svg).toMatch(/^<svg/);
+    for (const text of ['bits per pixel', 'PSNR, dB', 'AVIF', 'Mean of 24 photographs']) expect(svg).toContain(text);
+  });
+
+  it('scales to what is in the range, whatever the order of points', () => {
+    const svg = linePlot(over(rates, [0.2, 2]))!;
+    const labels = [...svg.matchAll(/<text[^>]*>([\d.]+)<\/text>/g)].map(([, label]) => label);
+    expect(labels).toContain('0.5');
+    expect(labels).not.toContain('0.1');
+    // The axis covers the 33 dB to 37 dB of the points inside.
+    expect(labels).not.toContain('42');
+    expect(linePlot(over(rates.toReversed(), [0.2, 2]))).toBe(svg);
+  });
+
+  it('leaves out what has no finite value, and draws nothing where nothing is left', () => {
+    const exact = { label: 'PNG', kind: 'measured', points: [{ x: 1, y: Number.POSITIVE_INFINITY }] } as const;
+    const some = over(rates);
+    expect(linePlot({ ...some, lines: [...some.lines, exact] })).not.toContain('PNG');
+    expect(linePlot({ ...some, lines: [exact] })).toBeUndefined();
+    expect(linePlot(over(rates, [100, 200]))).toBeUndefined();
+  });
 });

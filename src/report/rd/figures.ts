@@ -1,4 +1,5 @@
 /** The figures of a report: the paper's figure 5, quality over rate, and the overhead of files over an ideal coder. */
+import { msSsimDecibels } from '../../image/ms-ssim.js';
 import {
   COLUMN_SIZE,
   FAMILY_COLOURS,
@@ -10,7 +11,6 @@ import {
 } from '../line-plot.js';
 import { type PublishedPoint, type PublishedSet, prominentCurves } from '../published.js';
 import { type CurvePoint, type Measure, relativeRateCurve } from '../rate-curve.js';
-import { type PlotCurve, rateLines } from '../rate-plot.js';
 import { type ScatterPoint, scatterPlot } from '../scatter-plot.js';
 import { LEAST_PSNR, type Standings, seen } from './comparison.js';
 import { type CodecKind, type CodecSummary, labelOf, type MeanRdPoint, type Summary } from './summary.js';
@@ -40,6 +40,7 @@ const MOST_PERCENT = 60;
 const OUR_COLOUR = '#d62728';
 const STEPS: PlotAxis = { title: 'reverse process steps, T - t', type: 'linear' };
 const RMSE: PlotAxis = { title: 'distortion: mean RMSE, grey levels 0..255', type: 'linear', domain: [0, 80] };
+const QUALITIES: Readonly<Record<Measure, string>> = { psnr: 'PSNR, dB', msSsim: 'MS-SSIM, dB: -10 log10(1 - x)' };
 const RATE: PlotAxis = { title: 'rate, bits/dim', type: 'linear' };
 
 /** All figures that have at least a point within their axes. @param published drawn as dashed lines */
@@ -130,30 +131,29 @@ function quality(
   codecs: readonly CodecSummary[],
   published?: PublishedSet,
 ): Figure | undefined {
-  const curves: PlotCurve[] = [
-    ...codecs.map(({ label, kind, mean }) => ({ label, kind: LINES[kind], points: mean })),
-    ...(published?.curves ?? []).map(({ label, family, points }) => ({
-      label,
-      kind: 'published' as const,
-      ...(family && { family }),
-      points,
-    })),
-  ].map((curve) => ({ ...curve, points: curve.points.filter(({ psnr }) => psnr >= LEAST_PSNR) }));
   const lossy = codecs.filter(({ kind, mean }) => kind !== 'theory' && mean.length > 1);
   if (!lossy.some(({ mean }) => mean.some((point) => point[measure] !== null))) return undefined;
   const rates = lossy.flatMap(({ mean }) => mean.filter(({ psnr }) => psnr >= LEAST_PSNR).map(({ bpp }) => bpp));
   if (rates.length === 0) return undefined;
   const [low, high] = [Math.min(...rates), Math.max(...rates)];
-  const plot = rateLines(curves, measure, {
-    title: titled(title, published),
-    bpp: [low / MARGIN, high * MARGIN],
-  });
+  const rate = ({ bpp }: { readonly bpp: number }) => bpp;
+  const decibels = (point: QualityPoint) => decibelsOf(point, measure);
   const words = measure === 'psnr' ? 'Mean PSNR' : 'Mean MS-SSIM';
-  return draw(
-    name,
-    `${words} over bits per pixel, logarithmic. A lossless codec has no such point and is not drawn.`,
-    plot,
-  );
+  return draw(name, `${words} over bits per pixel, logarithmic. A lossless codec has no such point and is not drawn.`, {
+    title: titled(title, published),
+    x: { title: 'bits per pixel', type: 'log', domain: [low / MARGIN, high * MARGIN] },
+    y: { title: QUALITIES[measure], type: 'linear' },
+    lines: [...linesOf(codecs, rate, decibels), ...publishedLines(published, rate, decibels)],
+  });
+}
+
+type QualityPoint = Pick<PublishedPoint, 'psnr'> & { readonly msSsim?: number | null };
+
+/** Quality in dB; NaN, which is not drawn, where there is none, and below {@link LEAST_PSNR}. */
+function decibelsOf({ psnr, msSsim }: QualityPoint, measure: Measure): number {
+  if (psnr < LEAST_PSNR) return Number.NaN;
+  if (measure === 'psnr') return psnr;
+  return typeof msSsim === 'number' ? msSsimDecibels(msSsim) : Number.NaN;
 }
 
 /** The curves that BD-rates are means of: each codec's rate against the anchor's, over PSNR. */
