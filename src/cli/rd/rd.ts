@@ -31,7 +31,15 @@ import {
 import { type Console, formatDuration, openConsole } from '../console.js';
 import { finishedImages, imageFile, inReport, openReport, readImages } from './directory.js';
 import { rdMergeCommand } from './merge.js';
-import { ANCHOR_OPTION, checkAnchor, checkPublished, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
+import {
+  ANCHOR_OPTION,
+  checkAnchor,
+  checkPublished,
+  finishReport,
+  PUBLISHED_OPTION,
+  publishedSet,
+  readableImages,
+} from './report.js';
 import { measureElsewhere, measureHere, type Work, type WorkMessage } from './work.js';
 
 interface RdArgs extends EngineArgs, OutputArgs {
@@ -313,11 +321,7 @@ async function checkSets({ metrics }: RdOptions, images: ImageSet): Promise<void
   const { checkPatches, featureNetworks } = await import('../../report/rd/metrics.js');
   if (featureNetworks(metrics).length === 0) return;
   const sizes: Size[] = [];
-  for (let index = 0; index < images.length; index++) {
-    // Measuring reports an unreadable image and leaves it out.
-    const loaded = await images.load(index).catch(() => undefined);
-    if (loaded !== undefined) sizes.push({ width: loaded.image.width, height: loaded.image.height });
-  }
+  for await (const { width, height } of readableImages(images)) sizes.push({ width, height });
   checkPatches(sizes);
 }
 

@@ -2,6 +2,7 @@
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { ImageSet } from '../../data/image-set.js';
+import type { RgbImage } from '../../image/image.js';
 import type { PublishedSet } from '../../report/published.js';
 import type { Report } from '../../report/rd/export.js';
 import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
@@ -52,6 +53,14 @@ export function publishedSet(name: string | undefined): PublishedName | undefine
   return found;
 }
 
+/** The images of a set, in order. Measuring reports those that cannot be read, and leaves them out. */
+export async function* readableImages(images: ImageSet): AsyncGenerator<RgbImage> {
+  for (let index = 0; index < images.length; index++) {
+    const loaded = await images.load(index).catch(() => undefined);
+    if (loaded !== undefined) yield loaded.image;
+  }
+}
+
 /**
  * Checks, before measuring, whether the images are those of a published set.
  * @throws CodecError `usage` when they are not
@@ -61,10 +70,8 @@ export async function checkPublished(published: PublishedName | undefined, image
   const { readPublished, whyNotOfSet } = await import('../../report/published.js');
   const { pixelHash } = await import('../../data/pixel-hash.js');
   const pictures: { readonly width: number; readonly height: number; readonly pixels: string }[] = [];
-  for (let index = 0; index < images.length; index++) {
-    // Measuring reports an unreadable image and leaves it out.
-    const loaded = await images.load(index).catch(() => undefined);
-    if (loaded !== undefined) pictures.push({ ...loaded.image, pixels: pixelHash(loaded.image) });
+  for await (const image of readableImages(images)) {
+    pictures.push({ width: image.width, height: image.height, pixels: pixelHash(image) });
   }
   const reason = whyNotOfSet(await readPublished(published), pictures);
   if (reason !== undefined) throw new CodecError('usage', `--published ${published}: ${reason}`);
