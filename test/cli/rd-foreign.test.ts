@@ -325,6 +325,7 @@ describe('a report is made where there is little to show', () => {
     for (const name of [...others, ...stale]) await writeFile(at('anew', name), '');
     const { code, stderr } = await run('in', '-o', 'anew', '--force', ...QUICK);
     expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/removed what this report does not have: distances\.csv, .*figures\/fid-vs-rmse\.tex/);
     expect((await run('in', '-o', 'fresh', ...QUICK)).code).toBe(0);
     const all = (report: string) =>
       readdir(at(report), { recursive: true }).then((names) => names.map((name) => name.replaceAll('\\', '/')).sort());

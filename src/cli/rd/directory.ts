@@ -182,19 +182,25 @@ export async function saveImage(
 /** A file that is made from the images: its path in the report, with slashes, and what is in it. */
 export type ReportFile = readonly [path: string, content: string | Uint8Array];
 
-/** Writes all files of a report but its images and the record of the run, and removes those of an earlier report. */
-export async function saveFiles(directory: string, files: readonly ReportFile[]): Promise<void> {
+/**
+ * Writes all files of a report but its images and the record of the run, and removes those of an earlier report.
+ * @returns paths of what was removed
+ */
+export async function saveFiles(directory: string, files: readonly ReportFile[]): Promise<string[]> {
   for (const [name, content] of files) {
     const path = join(directory, name);
     await makeDirectory(dirname(path));
     await writeAtomically(path, typeof content === 'string' ? Buffer.from(content) : content, { force: true });
   }
   const saved = new Set(files.map(([name]) => name));
+  const removed: string[] = [];
   for (const folder of ['', 'compressai/', 'figures/', 'tables/']) {
     const entries = await readdir(join(directory, folder), { withFileTypes: true }).catch(() => []);
     const paths = entries.filter((entry) => entry.isFile()).map(({ name }) => folder + name);
-    for (const path of paths) if (MADE.test(path) && !saved.has(path)) await rm(join(directory, path));
+    removed.push(...paths.filter((path) => MADE.test(path) && !saved.has(path)));
   }
+  for (const path of removed) await rm(join(directory, path));
+  return removed;
 }
 
 /**

@@ -133,7 +133,8 @@ export async function finishReport(
     files.push(...tableFiles(reportTables(report, others)));
     files.push(['report.html', await reportPage(report, figures, others)]);
   }
-  await saveFiles(directory, files);
+  const removed = await saveFiles(directory, files);
+  if (removed.length > 0) console.note(`removed what this report does not have: ${removed.join(', ')}`);
   const { summary } = report;
   const measured = distances.length > 0 ? { distances } : {};
   console.document({ report: directory, images: images.length, failed, summary, ...measured });
