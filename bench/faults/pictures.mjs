@@ -95,6 +95,11 @@ const METADATA = {
   'numbers for texts': () => packr.pack({ comment: 5, source: null, software: [1], precision: {} }),
   'an extension of its own': () => Buffer.from('c7ff7200', 'hex'),
   'a record of msgpackr': () => Buffer.from('d47240', 'hex'),
+  'lists of twice the list before': () => {
+    const list = (/** @type {number} */ k) => `d669${hex(k)}${k === 0 ? '90' : `92d670${hex(k - 1)}d670${hex(k - 1)}`}`;
+    const hex = (/** @type {number} */ k) => k.toString(16).padStart(8, '0');
+    return Buffer.from(`dc0029${Array.from({ length: 41 }, (_, k) => list(k)).join('')}00`, 'hex');
+  },
   'a precision that there is not': () => packr.pack({ precision: '__proto__' }),
 };
 

@@ -1,8 +1,10 @@
 /** Optional sections of a file: checksums of steps, and metadata. */
 import fc from 'fast-check';
+import { Packr } from 'msgpackr';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
 import { crc16 } from '../../src/codec/bits/checksum.js';
+import { leb128 } from '../../src/codec/bits/leb128.js';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readInfo } from '../../src/codec/format/info.js';
@@ -96,6 +98,28 @@ describe('sections', () => {
   });
 });
 
+/** Maps that would be unpacked to gigabytes, and other extensions. */
+const EXTENDED: Readonly<Record<string, readonly number[]>> = {
+  'lists of twice the list before': [
+    ...[0xdc, 0, 41, 0xd6, 0x69, 0, 0, 0, 0, 0x90],
+    ...Array.from({ length: 40 }, (_, k) => {
+      const before = [0xd6, 0x70, 0, 0, 0, k];
+      return [0xd6, 0x69, 0, 0, 0, k + 1, 0x92, ...before, ...before];
+    }).flat(),
+    0,
+  ],
+  'texts that are read again and again': [
+    ...[0xdc, 7001 >> 8, 7001 & 255, 0xc4, 4, 0xa0, 0xda, 0xd0, 0],
+    ...Array.from({ length: 7000 }, (_, i) => {
+      const back = -(6 + 8 * i);
+      return [0xd6, 0x62, (back >> 24) & 255, (back >> 16) & 255, (back >> 8) & 255, back & 255, 0xc1, 100];
+    }).flat(),
+  ],
+  'a record': [0xd4, 0x72, 0x40, 0x91, 0xa7, ...Buffer.from('comment'), 0xa1, 0x61],
+  'a time': [0x81, 0xa1, 0x61, 0xd6, 0xff, 0, 0, 0, 0],
+  'the byte that is never used': [0x81, 0xa1, 0x61, 0xc1],
+};
+
 describe('metadata', () => {
   const texts: fc.Arbitrary<Metadata> = fc
     .record({ source: fc.string(), comment: fc.string({ unit: 'binary' }), software: fc.string() })
@@ -122,6 +146,23 @@ describe('metadata', () => {
       expect(readMetadata(damaged)).toEqual({ damaged: true });
     }
     expect(() => writeMetadata({ comment: 'x'.repeat(MOST_METADATA_BYTES) })).toThrow(/at most 65535 bytes/);
+  });
+
+  /** Metadata with this map. */
+  const withMap = (map: readonly number[]) => {
+    const checksum = crc16(Uint8Array.from(map));
+    return Uint8Array.from([...leb128(map.length), ...map, checksum >> 8, checksum & 255]);
+  };
+  const packed = (values: unknown) => [...new Packr({ useRecords: false }).pack(values)];
+
+  test('may have other keys of all kinds, which are ignored', () => {
+    const others = [0, -1, -40, 300, 7e4, 2 ** 40, -300, -7e4, 0.5, true, null, 'x'.repeat(40), 'y'.repeat(300)];
+    const all = { comment: 'a', others, nested: { bytes: new Uint8Array(300), list: new Array(20).fill([]) } };
+    expect(readMetadata(withMap(packed(all)))).toEqual({ metadata: { comment: 'a' }, damaged: false });
+  });
+
+  test.each(Object.entries(EXTENDED))('with extensions are left out: %s', (_, map) => {
+    expect(readMetadata(withMap(map))).toEqual({ damaged: true });
   });
 });
 

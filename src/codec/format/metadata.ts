@@ -29,7 +29,7 @@ export function checkMetadata(metadata: unknown): void {
   checkOptions('metadata', { source: TEXT, comment: TEXT, software: TEXT, precision: TEXT }, metadata);
 }
 
-const packr = new Packr({ useRecords: false });
+const packr = new Packr({ useRecords: false, structuredClone: false });
 
 /**
  * Packs metadata: length, map, checksum.
@@ -67,7 +67,7 @@ export function readMetadata(section: Uint8Array): FoundMetadata {
   if (length === undefined || section.length < length.end + length.value + CHECKSUM_BYTES) return { damaged: false };
   const end = length.end + length.value;
   const map = section.slice(length.end, end);
-  if (crc16(map) !== section[end] * 256 + section[end + 1]) return { damaged: true };
+  if (crc16(map) !== section[end] * 256 + section[end + 1] || hasExtensions(map)) return { damaged: true };
   try {
     const values: unknown = packr.unpack(map);
     if (typeof values !== 'object' || values === null) return { damaged: true };
@@ -80,4 +80,27 @@ export function readMetadata(section: Uint8Array): FoundMetadata {
 
 function isKnown(key: string): boolean {
   return (KEYS as readonly string[]).includes(key);
+}
+
+/** Bytes of a number, or of a length, after the first bytes 0xC0 to 0xDF of MessagePack; -1 for extensions. */
+const FIELD_BYTES = [
+  0, -1, 0, 0, 1, 2, 4, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, -1, -1, -1, -1, -1, 1, 2, 4, 2, 4, 2, 4,
+];
+
+/**
+ * Whether a packed map has extensions, which metadata never have. Those of msgpackr can repeat values and texts, and so
+ * turn a small map into gigabytes.
+ */
+function hasExtensions(map: Uint8Array): boolean {
+  for (let at = 0; at < map.length; ) {
+    const first = map[at++];
+    if (first >= 0xa0 && first < 0xc0) at += first - 0xa0;
+    if (first < 0xc0 || first > 0xdf) continue;
+    const fieldBytes = FIELD_BYTES[first - 0xc0];
+    if (fieldBytes < 0) return true;
+    const isBytes = (first >= 0xc4 && first <= 0xc6) || (first >= 0xd9 && first <= 0xdb);
+    const length = isBytes ? map.subarray(at, at + fieldBytes).reduce((sum, byte) => 256 * sum + byte, 0) : 0;
+    at += fieldBytes + length;
+  }
+  return false;
 }
