@@ -157,6 +157,7 @@ export type DecoderState =
   | { readonly needs: 'step'; readonly step: number; readonly steps: number; readonly bytes: number }
   /** The tail is incomplete; `bytes` are still missing, once its header gives its length. */
   | { readonly needs: 'tail'; readonly bytes?: number }
+  /** The metadata are incomplete, or their length is damaged. */
   | { readonly needs: 'metadata' }
   /**
    * The file is complete. Or it is damaged after a step and the rest is not decoded, only with `tolerant`. Or decoding

@@ -1,4 +1,5 @@
 /** Transparent pictures through the codec: the plane is exact, and everything that can happen to it is reported. */
+import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { EncodeOptions } from '../../src/codec/api.js';
@@ -252,6 +253,18 @@ describe('damage in the plane', () => {
     const kept = await decode(damaged(kind), model, { tolerant: true });
     expect(kept).toMatchObject({ damaged: true, alpha: 'missing', stepsUsed: 0 });
     expect(kept.image.alpha).toBeUndefined();
+  });
+
+  it('in its length is treated alike', async () => {
+    const bytes = files.get('lossy')!.slice();
+    const { header } = partsOf(bytes);
+    bytes.fill(0xff, header, header + 5);
+    const stream = () => Readable.from(Array.from(bytes, (byte) => Uint8Array.of(byte)));
+    for (const source of [() => bytes, stream]) {
+      await expect(decode(source(), model)).rejects.toMatchObject({ code: 'format' });
+      const kept = await decode(source(), model, { tolerant: true });
+      expect(kept).toMatchObject({ damaged: true, complete: false, alpha: 'missing', stepsUsed: 0, bytesUsed: header });
+    }
   });
 
   it('of a lossless file is noticed by that of the picture', async () => {

@@ -6,6 +6,7 @@ import type { DecoderOptions, DecoderPoint, EncodeOptions } from '../../src/code
 import { decode } from '../../src/codec/decoder/decode.js';
 import { type Decoder, openDecoder } from '../../src/codec/decoder/decoder.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
+import { readInfo } from '../../src/codec/format/info.js';
 import { readLayout } from '../../src/codec/format/layout.js';
 import { CHECKSUM_BITS, sectionsOf } from '../../src/codec/format/sections.js';
 import type { CodecModel } from '../../src/codec/model.js';
@@ -304,6 +305,44 @@ describe('checksums', () => {
       const kept = await decode(source, model, { tolerant: true });
       expect(kept).toMatchObject({ lossless: false, damaged: true, stepsUsed: written.length, knownSamples: 0 });
     }
+  });
+});
+
+describe('what follows the steps', () => {
+  test('is no hindrance if it is metadata of a damaged length', async () => {
+    const bytes = files.get('checked')!;
+    const damaged = bytes.slice();
+    damaged[readLayout(bytes, model).boundaries.at(-1)!] |= 0x80;
+    for (const options of [{}, { tolerant: true }, { maxSteps: 3 }, { maxBytes: 60 }]) {
+      const { image: expected, damaged: isDamaged } = await decode(bytes, model, options);
+      const found = await decode(damaged, model, options);
+      expect(found).toMatchObject({ image: expected, damaged: isDamaged, metadataDamaged: true, trailingBytes: 0 });
+      expect([found.complete, found.metadata]).toEqual([false, undefined]);
+    }
+    const { image: expected } = await decode(bytes, model);
+    for (const pieces of [[damaged], ones(damaged), [damaged, bytes]]) {
+      const found = await decode(Readable.from(pieces), model);
+      expect(found).toMatchObject({ image: expected, complete: false, damaged: false, trailingBytes: 0 });
+      expect([found.metadataDamaged, found.metadata]).toEqual([true, undefined]);
+    }
+    expect(readInfo(damaged, model)).toMatchObject({ damaged: ['metadata'], complete: false, trailingBytes: 0 });
+  });
+
+  test('is not looked at if it is a damaged tail and steps alone are wanted', async () => {
+    const bytes = files.get('lossless')!;
+    const { boundaries, written } = readLayout(bytes, model);
+    const end = boundaries.at(-1)!;
+    const damaged = bytes.slice();
+    damaged[end] |= 0x20;
+    for (const options of [{ maxSteps: 1 }, { maxSteps: written.length }, { maxBytes: end }, { maxBytes: end - 1 }]) {
+      const { image: expected } = await decode(bytes, model, options);
+      expect((await decode(damaged, model, options)).image).toEqual(expected);
+    }
+    let steps = 0;
+    const onPoint = () => void steps++;
+    await expect(decode(damaged, model, { onPoint })).rejects.toThrow(/the tail is damaged/);
+    expect(steps).toBe(0);
+    expect(() => readInfo(damaged, model)).toThrow(/the tail is damaged/);
   });
 });
 

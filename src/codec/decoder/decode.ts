@@ -5,6 +5,7 @@ import type { DecodeOptions, DecodePoint, DecodeResult, DecoderPoint, Realism } 
 import { readHeader, repairHeader } from '../format/header.js';
 import { bytesAfter, completeSteps, fileParts, type Layout, metadataOf, readLayout } from '../format/layout.js';
 import { repairSections, soundSteps } from '../format/sections.js';
+import { readTailHeader } from '../lossless/tail-header.js';
 import { type CodecModel, checkCodecModel } from '../model.js';
 import { DECODE_ARGUMENTS, DEFAULT_MAX_PIXELS } from '../options.js';
 import { checkSize, Decoder, damagedSteps } from './decoder.js';
@@ -48,7 +49,7 @@ async function decodeBytes(source: Uint8Array, model: CodecModel, options: Decod
   const { maxBytes = Number.POSITIVE_INFINITY, maxSteps = Number.POSITIVE_INFINITY, tolerant } = options;
   let bytes = tolerant ? repairHeader(source) : source;
   checkSize(readHeader(bytes).header, options.maxPixels ?? DEFAULT_MAX_PIXELS);
-  const layout = readLayout(bytes, model);
+  const layout = readLayout(bytes, model, tolerant);
   const { header, headerBytes, written, boundaries } = layout;
   checkBytes(maxBytes, headerBytes);
   const available = Math.min(bytes.length, maxBytes);
@@ -63,7 +64,8 @@ async function decodeBytes(source: Uint8Array, model: CodecModel, options: Decod
   }
   const stepsUsed = Math.min(whole, maxSteps);
   const parts = fileParts(bytes, layout);
-  const wantsTail = header.tail && stepsUsed === written.length && maxSteps === Number.POSITIVE_INFINITY;
+  const wantsTail = header.tail && available > boundaries[written.length] && maxSteps === Number.POSITIVE_INFINITY;
+  if (wantsTail) readTailHeader(bytes.subarray(parts.steps, available));
   const end = Math.min(available, wantsTail ? (parts.tail ?? available) : boundaries[stepsUsed]);
 
   const { onPoint, onProgress, realism } = options;

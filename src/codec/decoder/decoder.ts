@@ -49,7 +49,8 @@ interface Progress {
   metadata: FoundMetadata;
   /** Bytes after the end. */
   trailing: number;
-  stage: 'alpha' | 'steps' | 'tail' | 'metadata' | 'complete' | 'damaged';
+  /** `endless`: the length of the metadata is damaged, so that the end of the file is not known. */
+  stage: 'alpha' | 'steps' | 'tail' | 'metadata' | 'endless' | 'complete' | 'damaged';
 }
 
 /**
@@ -126,6 +127,7 @@ export class Decoder {
       case 'tail':
         return { needs: 'tail', ...(tail && { bytes: Math.max(0, tail.missing - this.input.length) }) };
       case 'metadata':
+      case 'endless':
         return { needs: 'metadata' };
       case 'damaged':
         return { needs: 'nothing', damagedAfterStep: chain.step };
@@ -144,7 +146,7 @@ export class Decoder {
     return this.progress?.metadata.metadata;
   }
 
-  /** Whether the metadata are complete but damaged. */
+  /** Whether the metadata are complete but damaged, or their length is. */
   get metadataDamaged(): boolean {
     return this.progress?.metadata.damaged ?? false;
   }
@@ -212,7 +214,7 @@ export class Decoder {
       case 'metadata':
         return this.readMetadata(progress);
       default:
-        // Nothing is expected to follow.
+        // Nothing that follows is used.
         if (progress.stage === 'complete') progress.trailing += this.input.length;
         this.input.drop(this.input.length);
         return undefined;
@@ -249,11 +251,11 @@ export class Decoder {
   }
 
   private readAlpha(progress: Progress): DecoderPoint | undefined {
-    const layout = withAlphaPlane(progress.layout, this.input.view());
-    progress.layout = layout;
-    const { header, alphaBytes } = layout;
-    if (this.input.length < alphaBytes) return undefined;
     try {
+      const layout = withAlphaPlane(progress.layout, this.input.view());
+      progress.layout = layout;
+      const { header, alphaBytes } = layout;
+      if (this.input.length < alphaBytes) return undefined;
       progress.alpha = readAlphaPlane(this.input.take(alphaBytes), header, header.checksums === true);
     } catch (error) {
       if (!this.options.tolerant) throw error;
@@ -383,8 +385,14 @@ export class Decoder {
   private readMetadata(progress: Progress): Promise<DecoderPoint | undefined> | undefined {
     const bytes = this.input.view();
     const length = metadataBytes(bytes);
+    const found = readMetadata(bytes);
+    if (length === undefined && found.damaged) {
+      progress.metadata = found;
+      progress.stage = 'endless';
+      return this.next();
+    }
     if (length === undefined || bytes.length < length) return undefined;
-    progress.metadata = readMetadata(bytes);
+    progress.metadata = found;
     progress.stage = 'complete';
     this.input.drop(length);
     return this.next();

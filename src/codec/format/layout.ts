@@ -41,16 +41,25 @@ export interface Layout {
 
 /**
  * Reads the header of a file and derives its plan.
- * @throws CodecError('format') for a damaged header; CodecError('model') when the file was written with another model
+ * @param tolerant takes a damaged length of the alpha plane for an unknown one
+ * @throws CodecError('format') for a damaged header, or a damaged length of the alpha plane; CodecError('model') when
+ *   the file was written with another model
  */
-export function readLayout(bytes: Uint8Array, model: LayoutModel): Layout {
+export function readLayout(bytes: Uint8Array, model: LayoutModel, tolerant = false): Layout {
   const read = readHeader(bytes);
-  return withAlphaPlane(layoutOf(read, model), bytes.subarray(read.length));
+  const layout = layoutOf(read, model);
+  try {
+    return withAlphaPlane(layout, bytes.subarray(read.length));
+  } catch (error) {
+    if (!tolerant) throw error;
+    return layout;
+  }
 }
 
 /**
  * Completes the layout with the length of the alpha plane, where there is one.
  * @param section from the end of the header
+ * @throws CodecError('format') when that length is damaged
  */
 export function withAlphaPlane(layout: Layout, section: Uint8Array): Layout {
   const { header, headerBytes, alphaBytes: before } = layout;
@@ -103,13 +112,12 @@ export function completeSteps({ boundaries }: Layout, bytes: number): number {
 export interface FileParts {
   /** End of the steps, and of the file where nothing follows; undefined where the file is cut off too early to tell. */
   readonly steps: number | undefined;
-  /** End of the tail, where there is one; undefined where the file is cut off before the tail gives its length. */
+  /** End of the tail, where there is one; undefined where the file is cut off before the tail gives its length, or that is damaged. */
   readonly tail: number | undefined;
-  /** End of the whole file; undefined where it is cut off too early to tell. */
+  /** End of the whole file; undefined where it is cut off too early to tell, or a length is damaged. */
   readonly all: number | undefined;
 }
 
-/** @throws CodecError('format') when the beginning of a part is damaged */
 export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): FileParts {
   const last = boundaries[boundaries.length - 1];
   const steps = last < Number.POSITIVE_INFINITY ? last : undefined;
@@ -117,8 +125,16 @@ export function fileParts(bytes: Uint8Array, { header, boundaries }: Layout): Fi
     const size = start === undefined ? undefined : length(bytes.subarray(start));
     return size === undefined ? undefined : start! + size;
   };
-  const tail = header.tail ? end(steps, tailBytes) : steps;
+  const tail = header.tail ? end(steps, knownTailBytes) : steps;
   return { steps, tail, all: header.metadata ? end(tail, metadataBytes) : tail };
+}
+
+function knownTailBytes(section: Uint8Array): number | undefined {
+  try {
+    return tailBytes(section);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The metadata of a file, which may be absent or incomplete. */

@@ -46,24 +46,33 @@ export function writeMetadata(metadata: Metadata): Uint8Array {
 
 /**
  * Length in bytes of the metadata that begin here, length field and checksum included; undefined where too few bytes
- * are there to tell.
+ * are there to tell, or the length field is damaged.
  */
 export function metadataBytes(section: Uint8Array): number | undefined {
-  const length = readLeb128(section, 0, MOST_METADATA_BYTES);
-  return length && length.end + length.value + CHECKSUM_BYTES;
+  const length = readLength(section);
+  return length && length !== 'damaged' ? length.end + length.value + CHECKSUM_BYTES : undefined;
+}
+
+function readLength(section: Uint8Array): ReturnType<typeof readLeb128> | 'damaged' {
+  try {
+    return readLeb128(section, 0, MOST_METADATA_BYTES);
+  } catch {
+    return 'damaged';
+  }
 }
 
 /** The metadata found in a file. */
 export interface FoundMetadata {
   /** Present where they are complete and undamaged. */
   readonly metadata?: Metadata;
-  /** They are complete but damaged; this does not affect the picture. */
+  /** They are complete but damaged, or their length is; this does not affect the picture. */
   readonly damaged: boolean;
 }
 
 /** @param section from the beginning of the metadata */
 export function readMetadata(section: Uint8Array): FoundMetadata {
-  const length = readLeb128(section, 0, MOST_METADATA_BYTES);
+  const length = readLength(section);
+  if (length === 'damaged') return { damaged: true };
   if (length === undefined || section.length < length.end + length.value + CHECKSUM_BYTES) return { damaged: false };
   const end = length.end + length.value;
   const map = section.slice(length.end, end);

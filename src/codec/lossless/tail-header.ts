@@ -140,7 +140,10 @@ function damaged(what: string): CodecError {
   return new CodecError('format', `the tail is damaged: ${what}`);
 }
 
-/** Length in bytes of the whole tail that begins here; undefined where too few bytes are there to tell. */
+/**
+ * Length in bytes of the whole tail that begins here; undefined where too few bytes are there to tell.
+ * @throws CodecError('format') when its header is damaged
+ */
 export function tailBytes(section: Uint8Array): number | undefined {
   const header = readTailHeader(section);
   return header && header.bytes + header.codedBytes;
