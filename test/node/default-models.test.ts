@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
+import { leastFile } from '../../src/codec/encoder/least-bytes.js';
 import { readHeader } from '../../src/codec/format/header.js';
 import { modelForSize } from '../../src/codec/model-choice.js';
 import type { Engine } from '../../src/engine/engine.js';
@@ -72,4 +73,16 @@ describe.each(CASES)('$name', ({ name, source, options }) => {
     expect(difference).toBeLessThanOrEqual('lossless' in options ? 0 : 1);
     expect(rmse(image, original)).toBeLessThanOrEqual('lossless' in options ? 0 : options.targetRmse + 0.1);
   });
+});
+
+test('photo keeps every size limit, from the bare header on', async () => {
+  const model = await openModel('photo', engine);
+  const image = await photograph(48, 48);
+  const least = leastFile(image, {}).bytes;
+  for (const maxBytes of [0, 1, 2, 3, 5, 8, 12, 17].map((more) => least + more)) {
+    const { bytes } = await encode(image, model, { effort: 1, maxBytes });
+    expect(bytes.length).toBeLessThanOrEqual(maxBytes);
+    expect((await decode(bytes, model)).complete).toBe(true);
+  }
+  await model.dispose();
 });

@@ -73,7 +73,7 @@ async function encodeWith(
   model: CodecModel,
   options: CheckedEncodeOptions,
 ): Promise<EncodeResult> {
-  const { effort, seed, lossless, checksums, metadata, targetRmse, selection, signal } = options;
+  const { effort, seed, lossless, checksums, metadata, targetRmse, maxBytes, selection, signal } = options;
   const { width, height } = image;
   const stateBits = stateBitsFor(effort, image);
   // Two bytes are a large part of a small picture's file.
@@ -87,10 +87,8 @@ async function encodeWith(
     { width, height, data: fromUnit(blankPicture(description)) },
     model.schedule.timesteps,
   );
-  if (!lossless && points.rmse <= targetRmse) {
-    const bare = { steps: 0, bytes: blank.bytes(0), rmse: points.rmse };
-    return fileOf(image, options, bare, { plan: blank, points });
-  }
+  const bare = { steps: 0, bytes: blank.bytes(0), rmse: points.rmse };
+  if (!lossless && points.rmse <= targetRmse) return fileOf(image, options, bare, { plan: blank, points });
   const goal = { mostSquaredError: targetRmse ** 2, isExact: lossless };
   const drawing = new DrawingChoice(image, shownColour(description), goal);
   const easy = easyEnding(image, blank, drawing, options);
@@ -110,6 +108,8 @@ async function encodeWith(
   const choice = await choosePlan(image, model, wish, { onProgress, signal });
   const { detail, sharpens } = choice;
   const plan = new FilePlan(model, { ...description, ...(detail !== undefined && { detail }) }, choice.parameters);
+  // The detail may take a byte that is not there.
+  if (plan.bytes(0) > maxBytes) return fileOf(image, options, bare, { plan: blank, points }, choice.networkEvaluations);
   const tails = lossless ? new TailSearch(image, seed, model.schedule, model.residuals) : undefined;
   const progress = new EncodeProgress({ ...choice, model, image, stateBits }, options, share);
   const walk = await walkChain(

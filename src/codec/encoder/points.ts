@@ -59,6 +59,14 @@ export class Points {
     return steps;
   }
 
+  /**
+   * The held steps, with the next one where it would have to stay in the file if it were held: decoders show this
+   * point's picture nowhere else.
+   */
+  get heldAfterNext(): readonly number[] {
+    return this.ownIsBest ? this.heldSteps : [...this.heldSteps, this.steps + 1];
+  }
+
   get isHeld(): boolean {
     return this.heldSteps.at(-1) === this.steps;
   }

@@ -6,7 +6,7 @@ import type { Points } from './points.js';
 
 /** The limits of a file. */
 export interface Limits {
-  /** See {@link FilePlan.bytes}. */
+  /** See {@link FilePlan.bytes}; see {@link Points.heldAfterNext}. */
   readonly heldSteps: readonly number[];
   /** Infinity without a limit. */
   readonly maxBytes: number;

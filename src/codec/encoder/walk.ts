@@ -71,7 +71,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     const isEnd = step === plan.steps.length;
     if (step > 0) points.add(t, klBits, { ...image, data: fromUnit(xhat0) }, chain.isBest);
     const { heldSteps } = points;
-    const limits = { maxBytes, targetRmse, heldSteps };
+    const limits = { maxBytes, targetRmse, heldSteps: points.heldAfterNext };
     const improve = async () => {
       if (!chain.isBest && !points.isHeld) points.improve({ ...image, data: fromUnit(await chain.best(signal)) });
     };
@@ -84,12 +84,12 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     }
     if (isEnd || (!lossless && points.rmse <= targetRmse)) break;
     if (!lossless) plan = stopInTime(plan, points, model.schedule, limits);
-    const next = plan.bytes(step + 1, heldSteps);
-    if (next > maxBytes) {
+    if (plan.bytes(step + 1, limits.heldSteps) > maxBytes) {
       await improve();
       break;
     }
-    const least = next + (lossless ? Math.floor((LEAST_TAIL_BITS * image.data.length) / 8) : 0);
+    const least =
+      plan.bytes(step + 1, heldSteps) + (lossless ? Math.floor((LEAST_TAIL_BITS * image.data.length) / 8) : 0);
     if (drawing.shortest(least - plan.bytes(0))) break;
     const before = small && isShaped(shaping) ? chain.fork() : undefined;
     const { length } = paths;
