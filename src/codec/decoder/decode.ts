@@ -165,26 +165,34 @@ async function* chunksOf(
 ): AsyncGenerator<Uint8Array> {
   signal?.throwIfAborted();
   const chunks = iteratorOf(source);
-  let stop: ((reason: unknown) => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal!.reason);
-  });
-  // Handled here in case nobody is waiting for it.
-  aborted.catch(() => {});
-  signal?.addEventListener('abort', stop!, { once: true });
   try {
     for (let left = maxBytes; left > 0; ) {
-      const { done, value } = await Promise.race([chunks.next(), aborted]);
+      signal?.throwIfAborted();
+      const { done, value } = await orAborted(chunks.next(), signal);
       if (done) return;
       if (!(value instanceof Uint8Array)) throw invalidArgument('stream', 'chunks that are Uint8Arrays', value);
       yield value.subarray(0, left);
       left -= value.length;
     }
   } finally {
-    signal?.removeEventListener('abort', stop!);
     // Not awaited: a generator that is waiting for its next chunk ends only when that chunk arrives.
     Promise.resolve(chunks.return?.()).catch(() => {});
   }
+}
+
+/**
+ * The result of a promise, unless the signal comes first. No reaction to it is left on anything that lives longer: it
+ * would keep every chunk of a stream in memory.
+ */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop);
+    Promise.resolve(promise)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 function iteratorOf(source: ByteStream): AsyncIterator<Uint8Array> {
