@@ -1,7 +1,11 @@
 /** Work aborted with an AbortSignal: nothing starts after it, nothing is left behind, and the next call works. */
-import { describe, expect, test } from 'vitest';
+import { getEventListeners } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, test, vi } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode as encodeHere } from '../../src/codec/encoder/encoder.js';
+import { type OpenBlockSearch, openSearchHere } from '../../src/codec/trellis/block-search.js';
 import { openWorkerPool } from '../../src/common/worker-pool.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { RgbImage } from '../../src/image/image.js';
@@ -12,6 +16,7 @@ import { openModel } from '../../src/node/models.js';
 import { threadsOf } from '../../src/node/worker-pool.js';
 import { counting, openBlurModel } from '../helpers/blur-model.js';
 import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';
+import { noiseImage, openNoiseModel } from '../helpers/noise-model.js';
 
 /** An engine that reports each run when it begins, and counts the runs in progress. */
 function watched(
@@ -96,6 +101,22 @@ test('before it begins nothing is done', async () => {
   expect(asked).toEqual([]);
 });
 
+test('a picture that needs no network is not encoded after it either', async () => {
+  const model = await openBlurModel();
+  const flat: RgbImage = { width: 20, height: 20, data: new Uint8Array(1200).fill(128) };
+  const drawn = { ...flat, data: flat.data.map((_, i) => (i < 600 ? 40 : 200)) };
+  for (const image of [flat, drawn]) {
+    expect((await encodeHere(image, model)).networkEvaluations).toBe(0);
+    await expect(encodeHere(image, model, { signal: AbortSignal.abort(REASON) })).rejects.toBe(REASON);
+    const controller = new AbortController();
+    const opening: OpenBlockSearch = async (...args) => {
+      controller.abort(REASON);
+      return openSearchHere(...args);
+    };
+    await expect(encodeHere(image, model, { signal: controller.signal }, opening)).rejects.toBe(REASON);
+  }
+});
+
 test('a decoder that waits for its stream ends at once', async () => {
   const model = await openBlurModel();
   const { bytes } = await encodeHere(syntheticImage(12, 10), model, { targetRmse: 30 });
@@ -106,6 +127,43 @@ test('a decoder that waits for its stream ends at once', async () => {
     await new Promise(() => {});
   }
   await expect(decode(stalled(), model, { signal: controller.signal })).rejects.toBe(REASON);
+});
+
+test.each([
+  ['steps and samples', noiseImage(24, 20), openNoiseModel],
+  ['a drawing', syntheticImage(33, 21), openNoiseModel],
+])('a timer ends a decoding of %s that are in memory', async (_, image, open) => {
+  const model = await open();
+  const { bytes } = await encodeHere(image, model, { lossless: true, effort: 1 });
+  const controller = new AbortController();
+  // Every look at the clock is 60 milliseconds after the one before.
+  let time = performance.now();
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += 60));
+  setTimeout(() => controller.abort(REASON), 0);
+  await expect(decode(bytes, model, { signal: controller.signal })).rejects.toBe(REASON);
+  clock.mockRestore();
+});
+
+test('chunks of a stream are not kept until the signal comes', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const model = await openNoiseModel();
+  const { bytes } = await encodeHere(noiseImage(24, 20), model, { lossless: true, effort: 1 });
+  const chunks: WeakRef<Uint8Array>[] = [];
+  async function* stream() {
+    for (let at = 0; at < bytes.length; at += 64) {
+      const chunk = bytes.slice(at, at + 64);
+      chunks.push(new WeakRef(chunk));
+      yield chunk;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    collect();
+  }
+  const { signal } = new AbortController();
+  expect((await decode(stream(), model, { signal })).lossless).toBe(true);
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+  expect(chunks.length).toBeGreaterThan(10);
+  expect(chunks.filter((chunk) => chunk.deref()).length).toBeLessThan(4);
 });
 
 test('after every evaluation an encode can be ended, and gives nothing', async () => {

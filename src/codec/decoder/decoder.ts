@@ -9,6 +9,7 @@
 import { checkBytes, checkOption, checkOptions } from '../../common/arguments.js';
 import { ByteQueue } from '../../common/byte-queue.js';
 import { CodecError } from '../../common/errors.js';
+import { nextTurn } from '../../common/turn.js';
 import type { Size } from '../../image/image.js';
 import { fromUnit } from '../../image/pixels.js';
 import type { DecodedPicture, DecoderOptions, DecoderPoint, DecoderState, Realism } from '../api.js';
@@ -29,6 +30,9 @@ import { placeCodeword, readBlock } from '../trellis/blocks.js';
 import { DrawingTailReader } from './drawing-tail.js';
 import { reconstruct } from './reconstruction.js';
 import { SectionCheck } from './section-check.js';
+
+/** After so much time other work has its turn. */
+const BUSY_MILLISECONDS = 50;
 
 /** The position of a decoder in the file, and what it has decoded so far. */
 interface Progress {
@@ -79,6 +83,8 @@ export class Decoder {
   /** The error that ended decoding; every later call throws it again. */
   private failure: unknown;
   private isReading = false;
+  /** When other work last had its turn. */
+  private gaveWayAt = performance.now();
 
   /** Use {@link openDecoder}. */
   constructor(
@@ -184,6 +190,7 @@ export class Decoder {
     try {
       for (;;) {
         if (this.failure !== undefined) throw this.failure;
+        await this.giveWay();
         const point = await this.next();
         if (point === undefined) return;
         yield point;
@@ -194,6 +201,13 @@ export class Decoder {
     } finally {
       this.isReading = false;
     }
+  }
+
+  /** Samples in memory are decoded without a wait. Timers, and with them many signals, need one now and then. */
+  private async giveWay(): Promise<void> {
+    if (performance.now() - this.gaveWayAt < BUSY_MILLISECONDS) return;
+    await nextTurn();
+    this.gaveWayAt = performance.now();
   }
 
   /**

@@ -53,12 +53,14 @@ export async function encode(
   checkCodecModel(model);
   checkOption('openSearch', { type: 'function' }, openSearch);
   const checked = checkEncodeOptions(options, model.denoiser);
+  checked.signal?.throwIfAborted();
   const prepared = withoutUnseen(copyOf(image));
   // The search is fast for small images, and many of them are encoded at a time.
   const threads = isSmall(image) ? 1 : model.denoiser.parallelism;
   const search = await openSearch(checked.selection, checked.seed, threads);
   try {
     const result = await encodeWith(search, prepared, model, checked);
+    checked.signal?.throwIfAborted();
     const { bytes, rmse, steps } = result;
     checked.onProgress?.({ fraction: 1, t: steps[steps.length - 1].t, bytes: bytes.length, rmse });
     return result;
