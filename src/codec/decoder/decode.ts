@@ -188,7 +188,9 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop);
+    // The source may have been what ended it.
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
     Promise.resolve(promise)
       .then(resolve, reject)
       .finally(() => signal.removeEventListener('abort', stop));
