@@ -1,4 +1,4 @@
-/** The fuzzer of `npm run fuzz`, for a few seconds per format. docs/FORMAT.md and bench/results have the figures of long runs. */
+/** The fuzzer of `npm run fuzz`, for a few seconds per format. docs/FORMAT.md has the figures of long runs. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
