@@ -114,7 +114,7 @@ function inUse(directory: string, path: string, holder: Holder | undefined): Cod
   const doubt = isElsewhere || began === null ? `; if that is gone, remove ${path}` : '';
   return new CodecError(
     'file',
-    `${directory}: in use by process ${pid} on ${isElsewhere ? `another host, ${host},` : host} since ${since}; wait for its end, or name another directory${doubt}`,
+    `${directory}: in use by process ${pid} on ${isElsewhere ? `another host, ${host},` : host} since ${since}; wait for its end${doubt}`,
   );
 }
 

@@ -331,6 +331,12 @@ describe('a report is made where there is little to show', () => {
       readdir(at(report), { recursive: true }).then((names) => names.map((name) => name.replaceAll('\\', '/')).sort());
     expect(await all('anew')).toEqual([...(await all('fresh')), ...others].sort());
 
+    for (const name of ['paper/figures', 'paper/tables']) await mkdir(at(name), { recursive: true });
+    const paper = ['figures/mine.png', 'tables/mine.tex', 'report.html'];
+    for (const name of paper) await writeFile(at('paper', name), 'mine');
+    expect((await run('in', '-o', 'paper', '--force', ...QUICK)).code).toBe(0);
+    expect(await all('paper')).toEqual([...new Set([...(await all('fresh')), ...paper])].sort());
+
     await writeFile(at('in-broken.png'), 'not a picture');
     expect((await run('in-broken.png', '-o', 'anew', '--force', ...QUICK)).code).toBe(1);
     expect(await all('anew')).not.toContain('report.html');

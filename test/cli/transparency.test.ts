@@ -107,6 +107,18 @@ describe('a transparent picture', () => {
     const [{ progressive }] = JSON.parse(stdout.toString()).images;
     expect(progressive.points.slice(0, 2)).toMatchObject([{ alpha: 'missing' }, { alpha: 'whole', bytesUsed: end }]);
   });
+
+  it('with a plane whose length is damaged there is the picture of the header, and earlier ones stay without --tolerant', async () => {
+    const bytes = await readFile(join(directory, 'a.ddc'));
+    bytes.fill(0xff, header, header + 8);
+    await writeFile(join(directory, 'endless.ddc'), bytes);
+    const args = ['decode', 'endless.ddc', '-o', 'e.png', '--progressive', 'way', '--force'];
+    const before = await readdir(join(directory, 'way'));
+    expect((await callMain(args, directory)).code).toBe(1);
+    expect(await readdir(join(directory, 'way'))).toEqual(before);
+    expect(await callMain([...args, '--tolerant'], directory)).toMatchObject({ code: 0 });
+    expect((await readdir(join(directory, 'way'))).length).toBe(2);
+  });
 });
 
 describe('verify', () => {

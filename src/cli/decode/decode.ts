@@ -226,13 +226,14 @@ async function decodeCoded(
   const maxBytes = sizes.at(-1) ?? byteBudget({ bytes: codec.maxBytes }, least);
   const directory = settings.progressiveDirectory(job);
   const { model, engine } = await context.modelOfFile(header, settings.model);
+  const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;
+  // A file that is still arriving cannot be decoded at given sizes, so it is collected first.
+  const bytes = several && !(source instanceof Uint8Array) ? await collect(source, sizes.at(-1)!) : source;
+  const layout = bytes instanceof Uint8Array ? readLayout(bytes, model, codec.tolerant) : undefined;
   // Removes earlier pictures, so only once the file can be decoded.
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   context.announce(model, engine);
   const progress = openProgress(console, name);
-  const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;
-  // A file that is still arriving cannot be decoded at given sizes, so it is collected first.
-  const bytes = several && !(source instanceof Uint8Array) ? await collect(source, sizes.at(-1)!) : source;
   const options: DecodeOptions = {
     ...codec,
     ...(maxBytes !== undefined && { maxBytes }),
@@ -240,8 +241,9 @@ async function decodeCoded(
     ...(progressive && { onPoint: (point) => progressive.add(point) }),
     // A stream's evenly spread points are only known at its end, so it shows all points as they come.
     ...(progressive &&
-      bytes instanceof Uint8Array && {
-        progressivePoints: sizesOnTheWay(bytes, readLayout(bytes, model), {
+      bytes instanceof Uint8Array &&
+      layout && {
+        progressivePoints: sizesOnTheWay(bytes, layout, {
           points: PROGRESSIVE_POINTS,
           maxBytes,
           maxSteps: codec.maxSteps,

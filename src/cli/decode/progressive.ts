@@ -38,6 +38,8 @@ export function sizesOnTheWay(
   const steps = boundaries.slice(0, (maxSteps ?? boundaries.length) + 1);
   const all = maxSteps === undefined ? (fileParts(bytes, layout).tail ?? bytes.length) : steps[steps.length - 1];
   const end = Math.min(all, bytes.length, maxBytes);
+  // It is not known where the steps begin: the length of the alpha plane is cut off, or damaged.
+  if (first === Number.POSITIVE_INFINITY) return [end];
   const goals = Array.from({ length: points }, (_, i) => Math.ceil(first * (end / first) ** ((i + 1) / points)));
   return [...new Set(goals.map((goal) => steps.find((boundary) => boundary >= goal) ?? goal))];
 }

@@ -7,7 +7,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import type { GenericSchema } from 'valibot';
 import { CodecError } from '../../common/errors.js';
 import { asFileName } from '../../common/file-name.js';
-import { checked } from '../../common/foreign.js';
+import { checked, isObject } from '../../common/foreign.js';
 import { exists, makeDirectory } from '../../node/files.js';
 import { LOCK_FILE, lockDirectory } from '../../node/lock.js';
 import { readJsonFile, readRegularFile } from '../../node/read.js';
@@ -21,6 +21,7 @@ import {
   type ImageFailure,
   type ImageResult,
   type RdOptions,
+  REPORT_NAME,
   type Run,
 } from '../../report/rd/results.js';
 import { failuresSchema, imageSchema, RUN } from '../../report/rd/schema.js';
@@ -182,16 +183,25 @@ export async function saveImage(
 /** A file that is made from the images: its path in the report, with slashes, and what is in it. */
 export type ReportFile = readonly [path: string, content: string | Uint8Array];
 
+/** Whether a report was finished in this directory before. */
+async function hasResults(directory: string): Promise<boolean> {
+  const results: unknown = await readJsonFile(join(directory, RESULTS_FILE)).catch(() => undefined);
+  return isObject(results) && results.name === REPORT_NAME;
+}
+
 /**
- * Writes all files of a report but its images and the record of the run, and removes those of an earlier report.
+ * Writes all files of a report but its images and the record of the run, and removes those of an earlier report, where
+ * there was one: a directory that somebody else fills may have figures and tables, too.
  * @returns paths of what was removed
  */
 export async function saveFiles(directory: string, files: readonly ReportFile[]): Promise<string[]> {
+  const wasReport = await hasResults(directory);
   for (const [name, content] of files) {
     const path = join(directory, name);
     await makeDirectory(dirname(path));
     await writeAtomically(path, typeof content === 'string' ? Buffer.from(content) : content, { force: true });
   }
+  if (!wasReport) return [];
   const saved = new Set(files.map(([name]) => name));
   const removed: string[] = [];
   for (const folder of ['', 'compressai/', 'figures/', 'tables/']) {

@@ -5,7 +5,7 @@ import { imageSetName } from '../../data/image-set.js';
 import { formatJson } from '../json.js';
 import type { SetDistance } from './distances.js';
 import { metricsOf } from './metrics.js';
-import type { ImageFailure, ImageResult, Run } from './results.js';
+import { type ImageFailure, type ImageResult, REPORT_NAME, type Run } from './results.js';
 import type { CodecSummary, Summary } from './summary.js';
 
 /** A run with its images and their summary. */
@@ -41,7 +41,7 @@ function pictureMetrics({ run }: Report): string[] {
 function resultsJson({ run, images, failed, summary, distances }: Report): string {
   const { imageCount, shard } = run.options;
   return formatJson({
-    name: 'ddpm-codec rd',
+    name: REPORT_NAME,
     description:
       'Rate and distortion of whole files, measured on what a decoder makes of them. bitsPerDim: 8 bytes / (3 width height); ' +
       'bpp: 8 bytes / (width height); rmse in grey levels 0..255; psnr in dB, null for equal pictures; t: timestep reached.',

@@ -48,6 +48,9 @@ export interface RdOptions {
   readonly precision: Precision;
 }
 
+/** `name` in results.json, by which a report is recognised. */
+export const REPORT_NAME = 'ddpm-codec rd';
+
 /** `run.json`: what all images of a report share. */
 export interface Run {
   readonly options: RdOptions;
