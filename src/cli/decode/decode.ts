@@ -229,7 +229,15 @@ async function decodeCoded(
   const several = sizes.length > 1 ? picturesAtRates(job, rates, sizes, settings) : undefined;
   // A file that is still arriving cannot be decoded at given sizes, so it is collected first.
   const bytes = several && !(source instanceof Uint8Array) ? await collect(source, sizes.at(-1)!) : source;
-  const layout = bytes instanceof Uint8Array ? readLayout(bytes, model, codec.tolerant) : undefined;
+  // A stream's evenly spread points are only known at its end, so it shows all points as they come.
+  const progressivePoints =
+    directory !== undefined && bytes instanceof Uint8Array
+      ? sizesOnTheWay(bytes, readLayout(bytes, model, codec.tolerant), {
+          points: PROGRESSIVE_POINTS,
+          maxBytes,
+          maxSteps: codec.maxSteps,
+        })
+      : undefined;
   // Removes earlier pictures, so only once the file can be decoded.
   const progressive = directory === undefined ? undefined : await openProgressiveOutput(directory, settings);
   context.announce(model, engine);
@@ -239,16 +247,7 @@ async function decodeCoded(
     ...(maxBytes !== undefined && { maxBytes }),
     ...(several && { progressivePoints: sizes, onPoint: (point) => several.add(point) }),
     ...(progressive && { onPoint: (point) => progressive.add(point) }),
-    // A stream's evenly spread points are only known at its end, so it shows all points as they come.
-    ...(progressive &&
-      bytes instanceof Uint8Array &&
-      layout && {
-        progressivePoints: sizesOnTheWay(bytes, layout, {
-          points: PROGRESSIVE_POINTS,
-          maxBytes,
-          maxSteps: codec.maxSteps,
-        }),
-      }),
+    ...(progressivePoints && { progressivePoints }),
     onProgress: (fraction) => progress.update(fraction),
   };
   const { result, seconds, networkSeconds } = await context.code(header, model, progress, (timed) =>
