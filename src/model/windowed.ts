@@ -75,13 +75,14 @@ export function openWindowed(engine: Engine): Windowed {
     const entry = compiled.get(key) ?? { fn: engine.compile(fn, shapes, constants, { parallel }), users: 0 };
     compiled.delete(key);
     compiled.set(key, entry);
-    // A failure is not kept, so that a later picture may try again.
-    entry.fn.catch(() => {
-      if (compiled.get(key) === entry) compiled.delete(key);
-    });
     entry.users++;
     try {
-      await work(await entry.fn);
+      const ready = await entry.fn.catch((error: unknown) => {
+        // A failure is not kept, so that a later picture may try again.
+        if (compiled.get(key) === entry) compiled.delete(key);
+        throw error;
+      });
+      await work(ready);
     } finally {
       entry.users--;
       await disposeOldest(MOST_COMPILED);
