@@ -21,7 +21,6 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { presets } from '../../src/model/training/presets.js';
 import { isTemporary } from '../../src/node/write.js';
 import {
   callMain,
@@ -34,21 +33,13 @@ import {
   expectRefusal,
 } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
+import { TINY_CONFIG } from '../helpers/training-directory.js';
 
 const NETWORK = resolve('fixtures/reference/unet-tiny');
 /** Coding that takes a second. */
 const QUICK = ['--model', 'pilot', '--target-rmse', '20', '--effort', '1'];
 /** Coding that takes many times as long as noticing its start and reacting to it. */
 const LONG = ['encode', 'a.png', '--effort', '8'];
-
-/** A network that trains a step in a moment. */
-const TINY = {
-  ...presets.small.config,
-  block_out_channels: [8, 8],
-  down_block_types: ['DownBlock2D', 'DownBlock2D'],
-  up_block_types: ['UpBlock2D', 'UpBlock2D'],
-  norm_num_groups: 4,
-};
 
 let directory: string;
 let picture: Buffer;
@@ -309,7 +300,7 @@ describe('a full disk', () => {
     const batch = await open(join(directory, 'batches', 'data_batch_1.bin'), 'w');
     await batch.truncate(10_000 * 3073);
     await batch.close();
-    await writeFile(join(directory, 'tiny.json'), JSON.stringify(TINY));
+    await writeFile(join(directory, 'tiny.json'), JSON.stringify(TINY_CONFIG));
     // dd stops when there is no room left.
     spawnSync('dd', ['if=/dev/zero', `of=${join(full, 'other')}`, 'bs=4096']);
   });

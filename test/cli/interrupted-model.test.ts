@@ -2,9 +2,9 @@
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { presets } from '../../src/model/training/presets.js';
 import { callMain } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
+import { TINY_CONFIG } from '../helpers/training-directory.js';
 
 vi.mock('../../src/cli/train/codec-file.js', async (original) => ({
   ...(await original<object>()),
@@ -37,12 +37,7 @@ test('an import', async () => {
 
 test('a training that goes on', async () => {
   const directory = await workplace();
-  const config = {
-    ...presets.small.config,
-    ...{ block_out_channels: [8, 8], norm_num_groups: 4 },
-    ...{ down_block_types: ['DownBlock2D', 'DownBlock2D'], up_block_types: ['UpBlock2D', 'UpBlock2D'] },
-  };
-  await writeFile(join(directory, 'tiny.json'), JSON.stringify(config));
+  await writeFile(join(directory, 'tiny.json'), JSON.stringify(TINY_CONFIG));
   const begun = ['--data', 'pictures', '--config', 'tiny.json', '--crop', '8', '--batch', '1', '--steps', '1'];
   const train = (...more: string[]) => callMain(['train', '--out', 'model', '--engine', 'onnx', ...more], directory);
   expect((await train(...begun)).stderr).toContain('interrupted');

@@ -3,18 +3,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { presets } from '../../src/model/training/presets.js';
 import { EXECUTABLE } from '../helpers/cli.js';
 import { syntheticImage, temporaryDirectory, toSharp } from '../helpers/fixtures.js';
-
-/** The smallest network: its training result does not matter here. */
-const CONFIG = {
-  ...presets.small.config,
-  block_out_channels: [8, 8],
-  down_block_types: ['DownBlock2D', 'DownBlock2D'],
-  up_block_types: ['UpBlock2D', 'UpBlock2D'],
-  norm_num_groups: 4,
-};
+import { TINY_CONFIG } from '../helpers/training-directory.js';
 
 const TRAIN = ['train', '--data', 'pictures', '--out', 'trained', '--config', 'tiny.json', '--crop', '8'];
 
@@ -39,7 +30,7 @@ test('encode, decode, rd and train leave nothing in the home, cache and temporar
     await writeFile(join(directory, 'pictures', `${i}.png`), picture);
   }
   await cp(join(directory, 'pictures', '0.png'), join(directory, 'one', '0.png'));
-  await writeFile(join(directory, 'tiny.json'), JSON.stringify(CONFIG));
+  await writeFile(join(directory, 'tiny.json'), JSON.stringify(TINY_CONFIG));
   // ONNX Runtime is silent by itself where CI is set. A user's machine sets none of these variables.
   const { CI: _, ORT_DISABLE_TELEMETRY: __, ...environment } = process.env;
   const [HOME, TMPDIR, XDG_CACHE_HOME] = places;

@@ -20,19 +20,12 @@ import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { readSafetensors } from '../../src/model/safetensors.js';
-import { presets } from '../../src/model/training/presets.js';
 import { readCheckpoint } from '../../src/node/checkpoint-file.js';
 import { callMain, callMainJson, ddpmCodec, ddpmCodecJson, EXECUTABLE, expectRefusal } from '../helpers/cli.js';
 import { syntheticImage, toSharp } from '../helpers/fixtures.js';
+import { TINY_CONFIG } from '../helpers/training-directory.js';
 import { waitUntil } from '../helpers/waiting.js';
 
-const CONFIG = {
-  ...presets.small.config,
-  block_out_channels: [8, 8],
-  down_block_types: ['DownBlock2D', 'DownBlock2D'],
-  up_block_types: ['UpBlock2D', 'UpBlock2D'],
-  norm_num_groups: 4,
-};
 const CHECKPOINT = 'training/checkpoint.safetensors';
 
 /** Whether script(1) can provide a terminal. */
@@ -49,7 +42,7 @@ beforeAll(async () => {
       .toBuffer();
     await writeFile(join(directory, 'pictures', `${i}.png`), picture);
   }
-  await writeFile(join(directory, 'tiny.json'), JSON.stringify(CONFIG));
+  await writeFile(join(directory, 'tiny.json'), JSON.stringify(TINY_CONFIG));
 });
 
 afterAll(() => rm(directory, { recursive: true }));
@@ -392,7 +385,7 @@ it('goes on when a checkpoint cannot be written, and keeps the one before', asyn
 });
 
 it('grows from the weights of a smaller network', async () => {
-  await writeFile(join(directory, 'deeper.json'), JSON.stringify({ ...CONFIG, layers_per_block: 2 }));
+  await writeFile(join(directory, 'deeper.json'), JSON.stringify({ ...TINY_CONFIG, layers_per_block: 2 }));
   const args = run('grown', '--steps', '1').map((arg) => (arg === 'tiny.json' ? 'deeper.json' : arg));
   const grown = await callMain([...args, '--from', 'whole', '--grow', '--warmup', '0', '--lr', '1e-9'], directory);
   expect(grown).toMatchObject({
@@ -410,7 +403,7 @@ it('grows from the weights of a smaller network', async () => {
 
 it('windows are a multiple of the stride, where 64 is none', async () => {
   const config = {
-    ...CONFIG,
+    ...TINY_CONFIG,
     patch_size: 3,
     block_out_channels: [8, 8, 8],
     down_block_types: Array(3).fill('DownBlock2D'),

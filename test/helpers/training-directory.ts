@@ -2,8 +2,18 @@
 import { cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { presets } from '../../src/model/training/presets.js';
 import { syntheticImage, toSharp } from './fixtures.js';
 import { edit } from './model-copy.js';
+
+/** The config.json of a network that trains a step in a moment. */
+export const TINY_CONFIG = {
+  ...presets.small.config,
+  block_out_channels: [8, 8],
+  down_block_types: ['DownBlock2D', 'DownBlock2D'],
+  up_block_types: ['UpBlock2D', 'UpBlock2D'],
+  norm_num_groups: 4,
+};
 
 /** @param about notes for people in `tiny` @returns a new directory with `tiny` and `pictures` in it, which the caller removes */
 export async function trainingDirectory(name: string, about: object): Promise<string> {
