@@ -29,11 +29,12 @@ import {
 } from '../codec/model.js';
 import { DEFAULT_MODELS, modelForSize, PHOTO_MODEL } from '../codec/model-choice.js';
 import { checkObject, checkText } from '../common/arguments.js';
+import { hexSha256 } from '../common/bytes.js';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { isObject, parseJson } from '../common/foreign.js';
 import { checkEngine, type Engine } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
-import { type Band, wholeRange } from '../model/bands.js';
+import { type Band, isSameBand, wholeRange } from '../model/bands.js';
 import { parseConfig, type UNetConfig } from '../model/config.js';
 import { createDenoiser } from '../model/denoiser.js';
 import { tryNetwork } from '../model/network.js';
@@ -195,8 +196,8 @@ function idAndName({ name, id = '' }: Pick<ModelPlace, 'name' | 'id'>): string {
 
 /**
  * Opens a denoiser for a directory without a profile, to calibrate it.
- * @param given schedule and parameterisation of a newly imported network; by default those of an earlier `codec.json`,
- *   with its bands, those of `scheduler_config.json`, or the paper's
+ * @param given schedule and parameterisation of a newly imported network, which has no bands; by default those of an
+ *   earlier `codec.json`, those of `scheduler_config.json`, or the paper's
  * @returns also the information about the model in an earlier `codec.json`
  * @throws CodecError('model') when its files do not fit each other
  */
@@ -213,7 +214,7 @@ export async function openUncalibrated(directory: string, engine: Engine, tiling
   checkParameterization(parameterization);
   checkChannels(config, parameterization);
   const schedule = createSchedule(diffusion.schedule);
-  const bands = given ? undefined : earlier.bands;
+  const bands = given ? undefined : await bandsOf(directory, earlier.bands);
   if (bands) checkBands(bands, schedule.timesteps);
   const weights = await readModelFile(directory, WEIGHTS_FILE);
   const network = createBandedUNet(engine, config, weights, bands, bandReader(directory));
@@ -279,7 +280,22 @@ export async function loadWeights(nameOrDirectory: string, band?: WeightsBand): 
   return { name, directory, configJson, config, tensors, bands, about };
 }
 
-const BAND_FILE = /^band-\d+-\d+\.safetensors$/;
+const BAND_FILE = /^band-(\d+)-(\d+)\.safetensors$/;
+
+/**
+ * The bands whose weights lie in a directory, with the hashes that these have now.
+ * @param named by an earlier `codec.json`: kept where their weights are missing, which is refused when they are needed
+ */
+async function bandsOf(directory: string, named: readonly WeightsBand[] = []): Promise<WeightsBand[] | undefined> {
+  const found = (await dependentFiles(directory)).flatMap((name) => {
+    const [, least, most] = (BAND_FILE.exec(name) ?? []).map(Number);
+    return least === undefined ? [] : [{ least, most }];
+  });
+  const read = found.map(async (band) => ({ ...band, sha256: await hexSha256(await bandReader(directory)(band)) }));
+  const missing = named.filter((band) => !found.some((other) => isSameBand(band, other)));
+  const bands = [...missing, ...(await Promise.all(read))].sort((a, b) => a.least - b.least);
+  return bands.length > 0 ? bands : undefined;
+}
 
 /** Whether a file of this name depends on the exact weights beside it: an update, or weights of a band. */
 export function isDependentFile(name: string): boolean {

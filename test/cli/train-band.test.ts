@@ -67,6 +67,18 @@ it('codes, with an update that is trained after it, and calibrated anew', async 
   expect((await callMain(['decode', 'a.ddc', '--model', 'updated', '-o', 'a.png'], directory)).code).toBe(0);
 });
 
+it('is taken up by calibrate where weights from elsewhere lie beside the others', async () => {
+  await cp(join(directory, 'whole'), join(directory, 'assembled'), { recursive: true });
+  await rm(join(directory, 'assembled', 'codec.json'));
+  await cp(join(directory, 'tiny', WEIGHTS), join(directory, 'assembled', 'band-61-200.safetensors'));
+  expect((await callMain(['calibrate', 'assembled', 'pictures'], directory)).code).toBe(0);
+  const { bands } = await loadModelInfo(join(directory, 'assembled'));
+  const [first] = (await loadModelInfo(join(directory, 'whole'))).bands!;
+  expect(bands).toMatchObject([first, { least: 61, most: 200 }]);
+  await writeFile(join(directory, 'assembled', 'band-200-300.safetensors'), await fileOf('tiny', WEIGHTS));
+  expectRefusal(await callMain(['calibrate', 'assembled', 'pictures', '--force'], directory), 1, /codec\.json.*bands/);
+});
+
 it('is the same on another number of threads, and said for people in a line', async () => {
   const { code, stdout } = await callMain(run('again', '--steps', '60', '--threads', '2'), directory);
   expect(code).toBe(0);

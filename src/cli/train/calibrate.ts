@@ -34,7 +34,8 @@ export const calibrateCommand: CommandModule<object, CalibrateArgs> = {
           'unconditional UNet2DModel, for coding: measures how well it denoises training pictures and writes\n' +
           'codec.json beside them. Use a hundred or more pictures of the kind you will code, cut to their middle;\n' +
           'never ones you will report results on. The schedule is that of scheduler_config.json, or without that file\n' +
-          "the paper's: T = 1000, beta from 1e-4 to 0.02.",
+          "the paper's: T = 1000, beta from 1e-4 to 0.02. Weights for a band of timesteps may lie beside the others, as\n" +
+          'band-4-60.safetensors.',
       )
       .positional('model', { type: 'string', description: 'Model directory' })
       .positional('inputs', { type: 'string', array: true, description: 'Training pictures, or directories of them' })
