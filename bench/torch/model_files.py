@@ -75,6 +75,18 @@ def read_model(directory, config_path=None):
     return grow(weights, config, wanted), wanted
 
 
+def read_networks(directory):
+    """The networks of a model, with their bands of timesteps: (least, most, network), the one for all others last."""
+    whole, config = read_model(directory)
+    networks = []
+    for path in sorted(Path(directory).glob("band-*-*.safetensors")):
+        least, most = map(int, path.stem.split("-")[1:])
+        network = UNet(config)
+        network.load_state_dict(read_safetensors(path))
+        networks.append((least, most, network))
+    return [*networks, (1, SCHEDULE["timesteps"], whole)], config
+
+
 def grow(weights, config, wanted):
     """As `ddpm-codec train --grow`: adds levels at the inner end. Added layers begin as the identity."""
     model = UNet(wanted)

@@ -1,9 +1,9 @@
-"""What `ddpm-codec train --update` does, in PyTorch and bfloat16, for a model without bands.
+"""What `ddpm-codec train --update` does, in PyTorch and bfloat16.
 
     python update.py --model models/photo --data photos --out update.safetensors --hours 0.5
 
-OUT is the file that lies beside the model's weights. docs/TRAINING.md says what is trained; needs what train.py needs. The
-hours are those of one core.
+OUT is the file that lies beside the model's weights. Weights of bands lie there, too (band-4-60.safetensors), and are used.
+docs/TRAINING.md says what is trained; needs what train.py needs. The hours are those of one core.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from model_files import read_model, write_safetensors
+from model_files import read_networks, write_safetensors
 from pictures import SIZES, Crops, read_pictures
 from train import ABAR, GRADIENT_CLIP, SNR, follow, held_out, rate_at, timestep_at
 
@@ -71,14 +71,21 @@ class Update(nn.Module):
 
 
 @torch.no_grad()
-def evaluate(model, y, t):
-    """x̂0 and last features of the large network. @y: x_t / sqrt(abar)"""
+def evaluate(networks, y, t):
+    """x̂0 and last features of the large network, of that for each t. @y: x_t / sqrt(abar)"""
     abar = ABAR.float()[t - 1][:, None, None, None]
     xt = (abar.sqrt() * y).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
-        features = model.features(xt, t - 1)
-        eps = model.conv_out(features)
-    return ((xt - (1 - abar).sqrt() * eps.float()) / abar.sqrt()).clamp(-1, 1), features.float()
+    asked = torch.tensor([next(i for i, (least, most, _) in enumerate(networks) if least <= one <= most) for one in t.tolist()])
+    eps, features = torch.empty_like(xt), None
+    for i in asked.unique().tolist():
+        network, these = networks[i][2], asked == i
+        with torch.autocast("cpu", torch.bfloat16):
+            last = network.features(xt[these], t[these] - 1)
+            eps[these] = network.conv_out(last).float()
+        if features is None:
+            features = torch.empty(len(y), *last.shape[1:]).to(memory_format=torch.channels_last)
+        features[these] = last.float()
+    return ((xt - (1 - abar).sqrt() * eps) / abar.sqrt()).clamp(-1, 1), features
 
 
 def observe(x, y, before, after):
@@ -97,9 +104,9 @@ def squared_errors(a, b):
     return ((a - b) ** 2).mean((1, 2, 3))
 
 
-def loss_of(update, model, x, t):
+def loss_of(update, networks, x, t):
     y, before = noisy(x, t)
-    xhat0, features = evaluate(model, y, t)
+    xhat0, features = evaluate(networks, y, t)
     errors = squared_errors(xhat0, x).clamp_min(LEAST_ERROR)
     weights = (before / errors).sqrt()
     weights = weights / (weights * errors).mean()
@@ -112,19 +119,19 @@ def loss_of(update, model, x, t):
 
 
 @torch.no_grad()
-def shares(update, model, x):
+def shares(update, networks, x):
     """By t and ratio: the share of the large network's gain in squared error from a new evaluation that the update achieves."""
     torch.manual_seed(5)
     found = {}
     for t in VALIDATED:
         asked = torch.full((len(x),), t)
         y, before = noisy(x, asked)
-        xhat0, features = evaluate(model, y, asked)
+        xhat0, features = evaluate(networks, y, asked)
         error, kept, found[t] = F.mse_loss(xhat0, x), update.keep(features), []
         for ratio in RATIOS:
             after = before * ratio
             now = observe(x, y, before, after)
-            anew, _ = evaluate(model, now, timestep_at(after.log()))
+            anew, _ = evaluate(networks, now, timestep_at(after.log()))
             gained = error - F.mse_loss(anew, x)
             found[t].append(round(((error - F.mse_loss(update(kept, (xhat0, y, before), (now, after)), x)) / gained).item(), 3))
     return found
@@ -140,8 +147,9 @@ def main():
     o = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(o.seed)
-    model, config = read_model(o.model)
-    model.requires_grad_(False).to(memory_format=torch.channels_last)
+    networks, config = read_networks(o.model)
+    for _, _, network in networks:
+        network.requires_grad_(False).to(memory_format=torch.channels_last)
     update = Update(config["block_out_channels"][0]).to(memory_format=torch.channels_last)
     average = copy.deepcopy(update)
     optimizer = torch.optim.Adam(update.parameters(), betas=(0.9, 0.99))
@@ -154,7 +162,7 @@ def main():
         x = crops.draw(BATCH, SIDE, np.random.default_rng([o.seed, step]))
         t = timestep_at(low + (high - low) * (torch.arange(BATCH) + torch.rand(1)) / BATCH)
         optimizer.param_groups[0]["lr"] = rate_at(step, share, RATE, WARMUP, COOLDOWN)
-        loss = loss_of(update, model, x, t)
+        loss = loss_of(update, networks, x, t)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(update.parameters(), GRADIENT_CLIP)
@@ -165,7 +173,7 @@ def main():
         if step % 200 == 0:
             print(f"{step} loss {mean:.4f} {time.process_time() - began:.0f} s", flush=True)
     write_safetensors(o.out, average.state_dict())
-    print(f"{step} steps, shares by t at ratios {RATIOS}:", json.dumps(shares(average, model, unseen)), flush=True)
+    print(f"{step} steps, shares by t at ratios {RATIOS}:", json.dumps(shares(average, networks, unseen)), flush=True)
 
 
 if __name__ == "__main__":
