@@ -8,7 +8,7 @@ import { openWorkerPool } from '../common/worker-pool.js';
 import type { Engine } from '../engine/engine.js';
 import { withFallback } from '../engine/fallback.js';
 import { createOnnxEngine, type OnnxBackend, traceProbe } from '../engine/onnx.js';
-import type { GraphRunner, OnnxGraph } from '../engine/onnx-session.js';
+import { type GraphRunner, type OnnxGraph, transferOf } from '../engine/onnx-session.js';
 import type { EngineSetup, GraphRequest } from './engine-messages.js';
 import { threadsOf } from './threads.js';
 
@@ -104,7 +104,8 @@ async function openBackend(device: EngineSetup['device'], threads: number): Prom
       const number = graphs++;
       made.set(number, graph);
       return {
-        run: (inputs, signal) => pool.run({ graph: number, inputs }, { signal }),
+        run: (inputs, signal, handedOver) =>
+          pool.run({ graph: number, inputs }, { signal, transfer: transferOf(inputs, handedOver) }),
         async release() {
           made.delete(number);
           pool.tell({ release: number });

@@ -65,10 +65,12 @@ export interface CompiledFunction {
    * Runs the function.
    * @param inputs one array per input shape, row-major, of exactly that many elements; not modified
    * @param signal when it is aborted before the run has started, the run does not start
+   * @param handedOver the caller does not use the inputs again, and each has a buffer of its own: they go to another
+   *   thread without being copied
    * @returns one new array per output
    * @throws the signal's reason
    */
-  run(inputs: readonly Float32Array[], signal?: AbortSignal): Promise<Float32Array[]>;
+  run(inputs: readonly Float32Array[], signal?: AbortSignal, handedOver?: boolean): Promise<Float32Array[]>;
   dispose(): Promise<void>;
 }
 
@@ -113,7 +115,7 @@ export interface Engine {
 
 /**
  * Runs a function on one input after another and yields the results in order, while further runs go on: twice as many
- * as the engine has threads, or one on a single thread. Inputs are made only when their turn comes.
+ * as the engine has threads, or one on a single thread. Inputs are made only when their turn comes, and are handed over.
  */
 export function runAll(
   engine: Engine,
@@ -123,7 +125,7 @@ export function runAll(
 ): AsyncGenerator<Float32Array[]> {
   // Results are taken in order, and a thread that finishes early should not wait for a slower one.
   const ahead = engine.parallelism > 1 ? 2 * engine.parallelism : 1;
-  return mapAhead(inputs, ahead, (input) => fn.run(input, signal));
+  return mapAhead(inputs, ahead, (input) => fn.run(input, signal, true));
 }
 
 /** @throws CodecError('usage') for an unknown device or precision, or one that the engine or the device lacks */

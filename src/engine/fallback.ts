@@ -60,13 +60,14 @@ export function withFallback(
           : undefined;
       if (own === undefined) await onSecond();
       return {
-        async run(inputs, signal) {
-          if (own === undefined || present !== first) return (await onSecond()).run(inputs, signal);
+        async run(inputs, signal, handedOver) {
+          if (own === undefined || present !== first) return (await onSecond()).run(inputs, signal, handedOver);
           try {
+            // Kept here, because the second backend may need them.
             return await own.run(inputs, signal);
           } catch (error) {
             signal?.throwIfAborted();
-            return (await onSecond(error)).run(inputs, signal);
+            return (await onSecond(error)).run(inputs, signal, handedOver);
           }
         },
         async release() {

@@ -16,6 +16,12 @@ export interface GraphRunner {
   release(): Promise<void>;
 }
 
+/** The memory of inputs that goes to another thread without being copied, see {@link CompiledFunction.run}. */
+export function transferOf(inputs: readonly Float32Array[], handedOver: boolean | undefined): ArrayBuffer[] {
+  if (!handedOver) return [];
+  return inputs.flatMap(({ buffer }) => (buffer instanceof ArrayBuffer ? [buffer] : []));
+}
+
 /** ONNX Runtime, as onnxruntime-node and onnxruntime-web have it. */
 export interface OnnxRuntimeApi {
   readonly InferenceSession: {

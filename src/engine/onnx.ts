@@ -65,10 +65,10 @@ export function createOnnxEngine(backend: OnnxBackend): Engine {
       const runner = await backend.open({ model, inputShapes, outputShapes }, parallel);
       const compiled: CompiledFunction = {
         outputShapes,
-        async run(inputs, signal) {
+        async run(inputs, signal, handedOver) {
           checkInputs(inputs, inputShapes);
           signal?.throwIfAborted();
-          return runner.run(inputs, signal);
+          return runner.run(inputs, signal, handedOver);
         },
         async dispose() {
           if (open.delete(compiled)) await runner.release();

@@ -327,15 +327,20 @@ export function addDoubled(
 ): Float32Array {
   const columns = Math.ceil(width / 2);
   const rows = Math.ceil(height / 2);
+  /** For x = -2 .. columns + 1. */
+  const starts = Int32Array.from({ length: columns + 4 }, (_, i) => within(i - 2, columns) * 3);
   // Rows of the source at twice the width. Each is made once and kept while it is a neighbour.
   const wide = Array.from({ length: 5 }, () => new Float32Array(width * 3));
   const widened = (y: number) => wide[((y % 5) + 5) % 5];
   const widen = (y: number) => {
-    const row = within(y, rows) * columns;
+    const row = within(y, rows) * columns * 3;
     const into = widened(y);
     for (let x = 0; x < columns; x++) {
-      const at = (k: number) => (row + within(x + k, columns)) * 3;
-      const [a, b, m, d, e] = [at(-2), at(-1), at(0), at(1), at(2)];
+      const a = row + starts[x];
+      const b = row + starts[x + 1];
+      const m = row + starts[x + 2];
+      const d = row + starts[x + 3];
+      const e = row + starts[x + 4];
       for (let c = 0; c < 3; c++) {
         const slope = NEAR * (image[b + c] - image[d + c]) - FAR * (image[a + c] - image[e + c]);
         into[6 * x + c] = image[m + c] + slope;

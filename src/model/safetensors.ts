@@ -145,10 +145,21 @@ export function toFloats(bytes: Uint8Array, dtype: string): Float32Array {
     case 'I64':
       return Float32Array.from(new BigInt64Array(buffer), Number);
     case 'BF16':
-      return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (half) => half << 16).buffer);
+      return new Float32Array(Uint32Array.from(new Uint16Array(buffer)).map((half) => half << 16).buffer);
     default:
-      return Float32Array.from(new Uint16Array(buffer), halfToFloat);
+      return halvesToFloats(new Uint16Array(buffer));
   }
+}
+
+/** The numbers of all halves, once they are needed. */
+let halves: Float32Array | undefined;
+
+/** By a table: computing each number takes a hundred times as long. */
+function halvesToFloats(codes: Uint16Array): Float32Array {
+  halves ??= new Float32Array(2 ** 16).map((_, half) => halfToFloat(half));
+  const values = new Float32Array(codes.length);
+  for (let i = 0; i < values.length; i++) values[i] = halves[codes[i]];
+  return values;
 }
 
 /** IEEE 754 binary16 to a number. */

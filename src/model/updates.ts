@@ -18,6 +18,7 @@ import {
 const LARGEST_WINDOW = 256;
 /** Kept data of an evaluation are rounded to multiples of 1 / KEPT_SCALE, within ±16. This takes half the memory of floats. */
 const KEPT_SCALE = 2048;
+const KEPT_UNIT = 1 / KEPT_SCALE;
 const MOST_KEPT = 2 ** 15 - 1;
 
 /** A noisy picture as an observation. */
@@ -76,7 +77,8 @@ export function openUpdates(engine: Engine, update: UpdateNetwork): Updates {
         for (let k = 0, i = from * channels, o = to * channels; k < weights.length; k++) {
           const share = KEPT_SCALE * weights[k];
           for (let c = 0; c < channels; c++, i++, o++) {
-            kept[o] = Math.max(-MOST_KEPT, Math.min(MOST_KEPT, kept[o] + Math.round(share * values[i])));
+            const sum = kept[o] + Math.floor(share * values[i] + 0.5);
+            kept[o] = sum > MOST_KEPT ? MOST_KEPT : sum < -MOST_KEPT ? -MOST_KEPT : sum;
           }
         }
       });
@@ -89,11 +91,9 @@ export function openUpdates(engine: Engine, update: UpdateNetwork): Updates {
         {
           shape: [windows.height, windows.width, channels],
           fill: (window, to) =>
-            eachRun(window, evaluated, (from, at, length) => {
-              for (let i = from * channels, o = at * channels; i < (from + length) * channels; i++, o++) {
-                to[o] = kept[i] / KEPT_SCALE;
-              }
-            }),
+            eachRun(window, evaluated, (from, at, length) =>
+              takeKept(kept.subarray(from * channels, (from + length) * channels), to, at * channels),
+            ),
         },
         {
           shape: [windows.height, windows.width, OBSERVED_CHANNELS],
@@ -115,19 +115,28 @@ export function openUpdates(engine: Engine, update: UpdateNetwork): Updates {
   };
 }
 
+/** A loop of its own, which is three times as fast as one in a closure. */
+function takeKept(kept: Int16Array, into: Float32Array, at: number): void {
+  for (let i = 0; i < kept.length; i++) into[at + i] = kept[i] * KEPT_UNIT;
+}
+
 /** The inputs of an update in a window: xhat0, and the differences of u and y_t from it, in standard deviations of their noise. */
 function observe(evaluated: Evaluated, now: Observation, window: Window, into: Float32Array): void {
   const { before, xhat0 } = evaluated;
   const gain = now.snr - before.snr;
-  const [ofNow, ofBefore] = [(now.snr * now.scale) / gain, (before.snr * before.scale) / gain];
-  const [ofU, ofY] = [Math.sqrt(gain), Math.sqrt(before.snr)];
+  const ofNow = (now.snr * now.scale) / gain;
+  const ofBefore = (before.snr * before.scale) / gain;
+  const ofU = Math.sqrt(gain);
+  const ofY = Math.sqrt(before.snr);
+  const { scale, values: earlier } = before;
+  const { values } = now;
   eachRun(window, evaluated, (from, at, length) => {
     for (let i = 3 * from, o = OBSERVED_CHANNELS * at; i < 3 * (from + length); o += OBSERVED_CHANNELS) {
       for (let c = 0; c < 3; c++, i++) {
         const mean = xhat0[i];
         into[o + c] = mean;
-        into[o + c + 3] = ofU * (ofNow * now.values[i] - ofBefore * before.values[i] - mean);
-        into[o + c + 6] = ofY * (before.scale * before.values[i] - mean);
+        into[o + c + 3] = ofU * (ofNow * values[i] - ofBefore * earlier[i] - mean);
+        into[o + c + 6] = ofY * (scale * earlier[i] - mean);
       }
     }
   });

@@ -66,6 +66,28 @@ test('the run that fails is done by the other backend, and all that come; that i
   ).toBe(2);
 });
 
+test('the first backend does not get inputs that the second may need', async () => {
+  const seen: (boolean | undefined)[] = [];
+  const noting = ({ made }: ReturnType<typeof backend>): OnnxBackend => ({
+    ...made,
+    async open(graph, parallel) {
+      const { run, release } = await made.open(graph, parallel);
+      const noted: typeof run = (inputs, signal, handedOver) => {
+        seen.push(handedOver);
+        return run(inputs, signal);
+      };
+      return { run: noted, release };
+    },
+  });
+  const second = noting(backend('cpu', 1, 0));
+  const engine = createOnnxEngine(withFallback(noting(backend('gpu', 16, 100, 1)), async () => second));
+  const fn = await engine.compile(identity, [[1]]);
+  for (const value of [1, 2, 3]) await fn.run([Float32Array.of(value)], undefined, true);
+  // The GPU once, the GPU when it is lost, the CPU in its place, the CPU.
+  expect(seen).toEqual([undefined, undefined, true, true]);
+  await engine.dispose();
+});
+
 test('every function that is opened is released once', async () => {
   const gpu = backend('gpu', 16, 100, 1);
   const cpu = backend('cpu', 1, 0);

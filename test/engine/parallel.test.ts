@@ -27,6 +27,19 @@ describe.each([1, 3])('onnx with %i threads', (threads) => {
   });
 });
 
+test('inputs that are handed over go to the thread without a copy, others stay as they are', async () => {
+  const engine = await openEngine('onnx', { threads: 2 });
+  const compiled = await engine.compile(scaledSum, [[4], [1]], [], { parallel: true });
+  const shared = new Float32Array(new SharedArrayBuffer(4)).fill(2);
+  const inputs = [Float32Array.of(1, 2, 3, 4), shared];
+  const expected = [Float32Array.of(2, 4, 6, 8), Float32Array.of(10)];
+  expect(await compiled.run(inputs)).toEqual(expected);
+  expect(inputs[0]).toEqual(Float32Array.of(1, 2, 3, 4));
+  expect(await compiled.run(inputs, undefined, true)).toEqual(expected);
+  expect([inputs[0].length, shared[0]]).toEqual([0, 2]);
+  await engine.dispose();
+});
+
 describe('runAll', () => {
   const engineOf = (parallelism: number) => ({ parallelism }) as Engine;
 

@@ -122,7 +122,9 @@ function pad(
   const value = graph.floats([], Float32Array.of(constantValue));
   const amounts = (axes: readonly number[]) =>
     graph.integersOf([...axes.map((axis) => paddings[axis][0]), ...axes.map((axis) => paddings[axis][1])]);
-  if (isNchw(x)) return resultNchw(graph.node('Pad', [nchw(x), amounts([0, 3, 1, 2]), value]), shape);
+  // Channels that are last are padded pixel by pixel, which takes longer than a transpose.
+  const isOfChannels = shape.length === 4 && paddings.every(([before, after], i) => i === 3 || before + after === 0);
+  if (isNchw(x) || isOfChannels) return resultNchw(graph.node('Pad', [nchw(x), amounts([0, 3, 1, 2]), value]), shape);
   return result(graph.node('Pad', [plain(x), amounts(shape.map((_, i) => i)), value]), shape);
 }
 

@@ -7,7 +7,7 @@ import { openWorkerPool } from '../../common/worker-pool.js';
 import type { Device, DeviceChoice, Engine, Precision } from '../../engine/engine.js';
 import { withFallback } from '../../engine/fallback.js';
 import { createOnnxEngine, type OnnxBackend, traceProbe } from '../../engine/onnx.js';
-import { type GraphRunner, type OnnxGraph, openSession } from '../../engine/onnx-session.js';
+import { type GraphRunner, type OnnxGraph, openSession, transferOf } from '../../engine/onnx-session.js';
 import { gpuFault } from '../../model/gpu-trial.js';
 import { threadsOf } from '../worker-pool.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
@@ -179,5 +179,8 @@ async function openInPool({ model, inputShapes, outputShapes }: OnnxGraph, threa
     count: copies,
     name: 'engine onnx',
   });
-  return { run: (inputs, signal) => pool.run(inputs, { signal }), release: () => pool.dispose() };
+  return {
+    run: (inputs, signal, handedOver) => pool.run(inputs, { signal, transfer: transferOf(inputs, handedOver) }),
+    release: () => pool.dispose(),
+  };
 }
