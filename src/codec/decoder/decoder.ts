@@ -291,16 +291,18 @@ export class Decoder {
     const bits = planned.blocks * planned.blockBits;
     const all = bits + (check.closes(step) ? CHECKSUM_BITS : 0);
     if (offset + all > this.input.length * 8) return undefined;
-    const xhat0 = await chain.estimate(this.options.signal);
+    const estimation = chain.estimate(this.options.signal);
+    estimation.catch(() => {});
+    // Codewords do not depend on xhat0. They are made while other threads compute it, once these have their work.
+    await nextTurn();
+    const reader = new BitReader(this.input.view(), offset);
+    for (const block of chain.blocks(planned, layout.header.stateBits)) {
+      placeCodeword(block, readBlock(block, reader), chain.z);
+    }
+    const xhat0 = await estimation;
     if (check.begins(step) && this.options.tolerant) {
       check.keep(chain);
       progress.heldAtSection = progress.held;
-    }
-    // More bytes may have arrived meanwhile. The input is viewed anew, and consumed before anything else is awaited.
-    const bytes = this.input.view();
-    const reader = new BitReader(bytes, offset);
-    for (const block of chain.blocks(planned, layout.header.stateBits)) {
-      placeCodeword(block, readBlock(block, reader), chain.z);
     }
     check.take(step);
     this.advanceTo(progress, progress.bit + all);
