@@ -154,7 +154,7 @@ export function toFloats(bytes: Uint8Array, dtype: string): Float32Array {
 /** The numbers of all halves, once they are needed. */
 let halves: Float32Array | undefined;
 
-/** By a table: computing each number takes a hundred times as long. */
+/** By a table: computing each number takes twenty times as long. */
 function halvesToFloats(codes: Uint16Array): Float32Array {
   halves ??= new Float32Array(2 ** 16).map((_, half) => halfToFloat(half));
   const values = new Float32Array(codes.length);

@@ -283,17 +283,17 @@ export async function loadWeights(nameOrDirectory: string, band?: WeightsBand): 
 const BAND_FILE = /^band-(\d+)-(\d+)\.safetensors$/;
 
 /**
- * The bands whose weights lie in a directory, with the hashes that these have now.
- * @param named by an earlier `codec.json`: kept where their weights are missing, which is refused when they are needed
+ * The bands of a directory: those that an earlier `codec.json` names, with the hashes that it has, and others whose
+ * weights lie there.
  */
 async function bandsOf(directory: string, named: readonly WeightsBand[] = []): Promise<WeightsBand[] | undefined> {
   const found = (await dependentFiles(directory)).flatMap((name) => {
     const [, least, most] = (BAND_FILE.exec(name) ?? []).map(Number);
     return least === undefined ? [] : [{ least, most }];
   });
-  const read = found.map(async (band) => ({ ...band, sha256: await hexSha256(await bandReader(directory)(band)) }));
-  const missing = named.filter((band) => !found.some((other) => isSameBand(band, other)));
-  const bands = [...missing, ...(await Promise.all(read))].sort((a, b) => a.least - b.least);
+  const others = found.filter((band) => !named.some((other) => isSameBand(band, other)));
+  const hashed = others.map(async (band) => ({ ...band, sha256: await hexSha256(await bandReader(directory)(band)) }));
+  const bands = [...named, ...(await Promise.all(hashed))].sort((a, b) => a.least - b.least);
   return bands.length > 0 ? bands : undefined;
 }
 

@@ -77,6 +77,11 @@ it('is taken up by calibrate where weights from elsewhere lie beside the others'
   expect(bands).toMatchObject([first, { least: 61, most: 200 }]);
   await writeFile(join(directory, 'assembled', 'band-200-300.safetensors'), await fileOf('tiny', WEIGHTS));
   expectRefusal(await callMain(['calibrate', 'assembled', 'pictures', '--force'], directory), 1, /codec\.json.*bands/);
+  await rm(join(directory, 'assembled', 'band-200-300.safetensors'));
+  // Weights that codec.json names are still those that it names.
+  await writeFile(join(directory, 'assembled', BAND), await fileOf('tiny', WEIGHTS));
+  const { code, stderr } = await callMain(['calibrate', 'assembled', 'pictures', '--force'], directory);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/^ddpm-codec: band-4-60\.safetensors: expected SHA-256/m)]);
 });
 
 it('is the same on another number of threads, and said for people in a line', async () => {

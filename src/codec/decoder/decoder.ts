@@ -292,6 +292,7 @@ export class Decoder {
     const all = bits + (check.closes(step) ? CHECKSUM_BITS : 0);
     if (offset + all > this.input.length * 8) return undefined;
     const estimation = chain.estimate(this.options.signal);
+    // It is awaited later, and may fail before that.
     estimation.catch(() => {});
     // Codewords do not depend on xhat0. They are made while other threads compute it, once these have their work.
     await nextTurn();
