@@ -171,8 +171,11 @@ export class Chain {
     return this.bestEstimation;
   }
 
-  /** Whether xhat0 of the present state is moved from the network's last output. */
-  private get isMoved(): boolean {
+  /**
+   * Whether xhat0 of the present state is moved from the network's last output. Then {@link derivative} is an update's,
+   * and costs a fraction of an evaluation.
+   */
+  get isMoved(): boolean {
     return !this.asks && this.evaluation !== undefined;
   }
 

@@ -9,6 +9,7 @@ import type { FilePlan } from './file-plan.js';
 import type { CheckedEncodeOptions } from './options.js';
 import type { Points } from './points.js';
 import { isNearTarget } from './rate-control.js';
+import { isSharpened, shapingFor } from './target.js';
 
 /**
  * Work of searching a bit's codewords, per state of the trellis, relative to the network's work per pixel (`photo`, ν =
@@ -75,6 +76,7 @@ export class EncodeProgress {
 
   private take(plan: FilePlan): void {
     const { model, image, detail, stateBits, sharpens } = this.chain;
+    const shaping = shapingFor(image, this.options.selection, sharpens);
     const { width, height } = image;
     const { steps } = plan;
     const work = new ChainWork(model, { width, height, detail }, steps);
@@ -87,7 +89,8 @@ export class EncodeProgress {
     this.upTo = [0, ...steps].map((_, point) => {
       if (point > 0) {
         const { blocks, blockBits, s } = steps[point - 1];
-        further += blocks * blockBits * bitWork + (sharpens ? work.estimate(point - 1) : 0);
+        const isMoved = point > 1 && !steps[point - 2].asks;
+        further += blocks * blockBits * bitWork + (isSharpened(shaping, isMoved) ? work.estimate(point - 1) : 0);
         const isConsidered = this.shown[point] === 0 && model.schedule.snr[s] >= LEAST_SNR;
         if (this.options.lossless && isConsidered) further += tailWork;
       }

@@ -3,17 +3,39 @@
  * use it. Only its direction matters to the greedy choice, and the decoder works with any target.
  */
 
-import type { RgbImage } from '../../image/image.js';
+import { isSmall, type RgbImage, type Size } from '../../image/image.js';
 import { UNIT_LEVELS } from '../../image/pixels.js';
 import { type Chain, squaredNorm } from '../chain.js';
+import type { Selection } from '../trellis/block-coder.js';
 import { emphasiseUncertain } from './emphasis.js';
 
 /** How targets are shaped. */
 export interface Shaping {
-  /** Towards the part that the denoiser can use; doubles the encoder's network evaluations and updates. */
-  readonly sharpens: boolean;
+  /** Towards the part that the denoiser can use: in every step, where xhat0 is moved, or never. */
+  readonly sharpens: 'always' | 'moved' | 'never';
   /** Towards the parts that are worth bits now. */
   readonly emphasises: boolean;
+}
+
+/** The plain error as the target. */
+export const PLAIN: Shaping = { sharpens: 'never', emphasises: false };
+
+/**
+ * How a picture's targets are shaped.
+ * @param sharpens whether every step is worth another evaluation of the network
+ */
+export function shapingFor(size: Size, selection: Selection, sharpens: boolean): Shaping {
+  if (selection !== 'greedy') return PLAIN;
+  const emphasises = !isSmall(size);
+  return { sharpens: sharpens ? 'always' : emphasises ? 'moved' : 'never', emphasises };
+}
+
+/**
+ * Whether a step's target is sharpened, which takes the work of another xhat0.
+ * @param isMoved whether xhat0 is moved from the network's last output
+ */
+export function isSharpened({ sharpens }: Shaping, isMoved: boolean): boolean {
+  return sharpens === 'always' || (sharpens === 'moved' && isMoved);
 }
 
 /** Share of J e in a sharpened target. */
@@ -39,11 +61,11 @@ export async function shapeTarget(
   error: Float32Array,
   chain: Chain,
   s: number,
-  { sharpens, emphasises }: Shaping,
+  shaping: Shaping,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (sharpens && chain.isInformed) await sharpen(error, chain, signal);
-  if (emphasises && chain.isInformed) emphasiseUncertain(error, chain.size, chain.snr);
+  if (isSharpened(shaping, chain.isMoved) && chain.isInformed) await sharpen(error, chain, signal);
+  if (shaping.emphasises && chain.isInformed) emphasiseUncertain(error, chain.size, chain.snr);
   const scale = chain.deltaScale(s);
   for (let i = 0; i < error.length; i++) error[i] *= scale;
 }

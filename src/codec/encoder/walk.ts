@@ -18,7 +18,7 @@ import type { CheckedEncodeOptions } from './options.js';
 import type { Points } from './points.js';
 import type { EncodeProgress } from './progress.js';
 import { isNearTarget, stopInTime } from './rate-control.js';
-import { errorOf, type Shaping, shapeTarget } from './target.js';
+import { errorOf, PLAIN, type Shaping, shapeTarget } from './target.js';
 
 /** Least bits per sample of a tail of residuals: the cost of agreeing on centres (docs/LOSSLESS.md). */
 const LEAST_TAIL_BITS = 0.05;
@@ -30,8 +30,7 @@ export interface WalkStart {
   readonly plan: FilePlan;
   /** See {@link Header.detail}. */
   readonly detail: number | undefined;
-  /** See {@link Shaping}. */
-  readonly sharpens: boolean;
+  readonly shaping: Shaping;
   /** ν. */
   readonly stateBits: number;
   readonly search: BlockSearch;
@@ -54,7 +53,7 @@ export interface Walk {
 
 /** Walks the chain as far as it is useful. */
 export async function walkChain(start: WalkStart, options: CheckedEncodeOptions): Promise<Walk> {
-  const { image, model, detail, sharpens, drawing, tails, points, progress } = start;
+  const { image, model, detail, shaping, drawing, tails, points, progress } = start;
   const { seed, maxBytes, targetRmse, lossless, signal } = options;
   const small = isSmall(image);
   const paths = new BitWriter();
@@ -63,7 +62,6 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
   /** Work of steps that were undone. */
   let wasted = 0;
   let klBits = 0;
-  const shaping = { sharpens, emphasises: options.selection === 'greedy' && !small };
   const coder = { ...start, paths, signal };
   for (;;) {
     const xhat0 = await chain.estimate(signal);
@@ -91,7 +89,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     const least =
       plan.bytes(step + 1, heldSteps) + (lossless ? Math.floor((LEAST_TAIL_BITS * image.data.length) / 8) : 0);
     if (drawing.shortest(least - plan.bytes(0))) break;
-    const before = small && isShaped(shaping) ? chain.fork() : undefined;
+    const before = small && shaping.sharpens !== 'never' ? chain.fork() : undefined;
     const { length } = paths;
     let kl = await codeStep(chain, plan.steps[step], shaping, coder);
     if (before && points.isWorse({ ...image, data: fromUnit(await chain.estimate(signal)) })) {
@@ -132,11 +130,4 @@ async function codeStep(chain: Chain, planned: PlannedStep, shaping: Shaping, co
   }
   await chain.advance(planned, signal);
   return klBits;
-}
-
-/** The plain error as the target. */
-const PLAIN: Shaping = { sharpens: false, emphasises: false };
-
-function isShaped({ sharpens, emphasises }: Shaping): boolean {
-  return sharpens || emphasises;
 }
