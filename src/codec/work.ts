@@ -4,13 +4,15 @@
  * evaluation of the network on the whole picture.
  */
 import { isBest, placeAsked, workAt } from '../model/pyramid.js';
-import { type PlanModel, type PlannedPicture, type PlannedStep, UPDATE_WORK } from './format/plan.js';
+import type { PlanModel, PlannedPicture, PlannedStep } from './format/plan.js';
 
 /**
  * Work of a step besides the network and the search for codewords: from 1/60 in decoders to 1/30 in encoders, at
  * 192x128 on two threads.
  */
 export const STEP_WORK = 1 / 45;
+/** Work of an update, relative to the evaluation that it replaces. */
+const UPDATE_WORK = 1 / 16;
 
 export class ChainWork {
   private readonly before: readonly number[];

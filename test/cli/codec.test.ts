@@ -324,7 +324,7 @@ describe('info', () => {
     const info = await ddpmCodecJson(['info', 'cat.png.ddc'], shared);
     expect(info).toMatchObject({
       input: 'cat.png.ddc',
-      version: 6,
+      version: 7,
       width: 32,
       height: 32,
       stateBits: 12,

@@ -15,7 +15,7 @@ import { temporaryDirectory } from '../helpers/fixtures.js';
 
 const model = await openBlurModel();
 const header: Header = {
-  version: 6,
+  version: 7,
   stateBits: 9,
   modelId: model.id.slice(0, 6),
   width: 2 ** 24,

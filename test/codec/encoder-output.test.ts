@@ -46,7 +46,7 @@ const CASES: readonly [string, number, number, EncodeOptions, string][] = [
   ],
 ];
 
-test('the version that these files are of', () => expect(FORMAT_VERSION).toBe(6));
+test('the version that these files are of', () => expect(FORMAT_VERSION).toBe(7));
 
 test.each(CASES)('a file %s', async (_, width, height, options, hash) => {
   const { bytes, reconstruction, steps } = await encode(noiseImage(width, height), model, options);

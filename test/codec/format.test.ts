@@ -11,15 +11,16 @@ const MOST_HELD = 300;
 /** Every header that can be written. */
 const headers: fc.Arbitrary<Header> = fc
   .record({
-    version: fc.constant(6),
+    version: fc.constant(7),
     stateBits: fc.integer({ min: 4, max: 16 }),
     modelId: fc.stringMatching(/^[0-9a-f]{6}$/),
     width: fc.integer({ min: 1, max: MAX_SIDE }),
     height: fc.integer({ min: 1, max: MAX_SIDE }),
+    isSquare: fc.boolean(),
     plan: fc.record({
       first: fc.integer({ min: -64, max: 63 }),
       second: fc.integer({ min: -8, max: 7 }),
-      load: fc.integer({ min: 0, max: 3 }),
+      load: fc.integer({ min: 0, max: 1 }),
       pace: fc.integer({ min: 0, max: 7 }),
     }),
     seed: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 ** 32 - 1 })),
@@ -37,8 +38,9 @@ const headers: fc.Arbitrary<Header> = fc
       { nil: undefined },
     ),
   })
-  .map(({ stepCount, tail, checksums, metadata, stop, meanColour, detail, heldSteps, ...header }) => ({
+  .map(({ isSquare, stepCount, tail, checksums, metadata, stop, meanColour, detail, heldSteps, ...header }) => ({
     ...header,
+    ...(isSquare && { height: header.width }),
     ...(stepCount !== undefined && { stepCount }),
     ...(tail && { tail }),
     ...(checksums && { checksums }),
@@ -50,12 +52,12 @@ const headers: fc.Arbitrary<Header> = fc
   }));
 
 const SIMPLE: Header = {
-  version: 6,
+  version: 7,
   stateBits: 12,
   modelId: 'c0ffee',
   width: 32,
   height: 300,
-  plan: { first: 0, second: -1, load: 2, pace: 5 },
+  plan: { first: 0, second: -1, load: 1, pace: 5 },
   seed: 0,
 };
 
@@ -104,6 +106,13 @@ function withFeatures(features: number): Uint8Array {
   return withChecksum(bytes);
 }
 
+/** A square picture's header that states the height all the same. */
+function squareWithHeight(): Uint8Array {
+  const bytes = writeHeader({ ...SIMPLE, height: 33 });
+  bytes[9] = 31;
+  return withChecksum(bytes);
+}
+
 test('the usual detail takes no bits, others two of the features', () => {
   expect(writeHeader({ ...SIMPLE, detail: 2 })).toEqual(writeHeader(SIMPLE));
   for (const detail of [0, 1, 3]) {
@@ -114,7 +123,7 @@ test('the usual detail takes no bits, others two of the features', () => {
 
 test('a header has the bytes of the specification', () => {
   const bytes = Array.from(writeHeader(SIMPLE));
-  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc6, 8, 0xc0, 0xff, 0xee, 31, 0xab, 0x02, 0x80, 0b1111_0_101]);
+  expect(bytes.slice(0, -1)).toEqual([0xdd, 0xc7, 8, 0xc0, 0xff, 0xee, 0x80, 0b111_0_1_101, 31, 0xab, 0x02]);
   expect(bytes.at(-1)).toBe(crc8(Uint8Array.from(bytes.slice(0, -1))));
   const long = writeHeader({ ...SIMPLE, seed: 129, stepCount: 5 });
   expect(long[2]).toBe(8 | 0x20 | 0x40);
@@ -144,10 +153,10 @@ test('whatever is written is read back, and the length is right with a payload b
   );
 });
 
-test('a 32 x 32 image needs 11 bytes, or 12 when it ends early', () => {
+test('a 32 x 32 image needs 10 bytes, or 11 when it ends early', () => {
   const header = { ...SIMPLE, width: 32, height: 32 };
-  expect(writeHeader(header).length).toBe(11);
-  expect(writeHeader({ ...header, stepCount: 127 }).length).toBe(12);
+  expect(writeHeader(header).length).toBe(10);
+  expect(writeHeader({ ...header, stepCount: 127 }).length).toBe(11);
 });
 
 describe('damage', () => {
@@ -178,7 +187,8 @@ describe('damage', () => {
           const damaged = bytes.slice();
           damaged[bit >> 3] ^= 1 << (bit & 7);
           // A flipped flag, count or LEB128 continuation bit moves the checksum to another place. There, 1 in 256 fits by chance.
-          const moves = [2, featuresAt, countAt].includes(bit >> 3) || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
+          const moves =
+            [2, 7, featuresAt, countAt].includes(bit >> 3) || (damaged[bit >> 3] ^ bytes[bit >> 3]) === 0x80;
           if (moves) {
             try {
               expect(readHeader(damaged).header).not.toEqual(header);
@@ -235,7 +245,7 @@ describe('damage', () => {
   test('anything else never gives more than a refusal', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (junk) => {
-        const bytes = Uint8Array.from([0xdd, 0xc6, ...junk]);
+        const bytes = Uint8Array.from([0xdd, 0xc7, ...junk]);
         try {
           const { header, length } = readHeader(bytes);
           expect(writeHeader(header)).toEqual(bytes.slice(0, length));
@@ -252,10 +262,11 @@ describe('damage', () => {
     ['an empty file', Uint8Array.of(), /not a \.ddc file.*an empty file/],
     ['another kind of file', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), /not a \.ddc file.*8950/],
     ['a wrong first byte', altered(0, 0xdc), /not a \.ddc file/],
-    ['a later version', altered(1, 0xc7), /version: expected 6, got 7/],
-    ['version 2', altered(1, 0xc2), /version: expected 6, got 2/],
-    ['version 5', altered(1, 0xc5), /version: expected 6, got 5/],
+    ['a later version', altered(1, 0xc8), /version: expected 7, got 8/],
+    ['version 2', altered(1, 0xc2), /version: expected 7, got 2/],
+    ['version 6', altered(1, 0xc6), /version: expected 7, got 6/],
     ['features that are none', withFeatures(0), /feature this version does not know/],
+    ['a square that states its height', squareWithHeight(), /states the height of a square, 32/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],
   ])('%s is refused for what it is', (_, bytes, message) => {
@@ -271,7 +282,7 @@ describe('damage', () => {
     ['a width with a needless byte', [0x9f, 0x00]],
   ])('%s is refused', (_, width) => {
     const simple = writeHeader(SIMPLE);
-    const bytes = withChecksum(Uint8Array.from([...simple.subarray(0, 6), ...width, ...simple.subarray(7)]));
+    const bytes = withChecksum(Uint8Array.from([...simple.subarray(0, 8), ...width, ...simple.subarray(9)]));
     const { code, message } = refusal(() => readHeader(bytes));
     expect(code).toBe('format');
     expect(message).toMatch(/expected a number up to 16777215/);

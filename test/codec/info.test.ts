@@ -8,7 +8,7 @@ import { loadModelInfo } from '../../src/node/models.js';
 const model = await loadModelInfo('pilot');
 
 const HEADER: Header = {
-  version: 6,
+  version: 7,
   stateBits: 8,
   modelId: model.id.slice(0, 6),
   width: 32,
@@ -30,7 +30,7 @@ function fileOf(header: Header, payload?: number): Uint8Array {
 test('a header alone tells what it holds, without a model', () => {
   const file = fileOf(HEADER);
   expect(readInfo(file)).toEqual({
-    version: 6,
+    version: 7,
     modelId: HEADER.modelId,
     width: 32,
     height: 20,

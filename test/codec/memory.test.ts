@@ -35,7 +35,7 @@ test('an eager engine has as many tensors, of as many bytes, at the end of a lon
   const { width, height } = image;
   const plan = { first: 0, second: 0, load: 0, pace: 0 };
   const header = writeHeader({
-    version: 6,
+    version: 7,
     stateBits: 8,
     modelId: '000000',
     width,

@@ -179,7 +179,7 @@ test.each([
 test.each([
   [{ first: 64 }, /plan first: expected an integer from -64 to 63, got 64/],
   [{ second: -9 }, /plan second: expected an integer from -8 to 7, got -9/],
-  [{ load: 4 }, /plan load: expected an integer from 0 to 3, got 4/],
+  [{ load: 2 }, /plan load: expected 0 or 1, got 2/],
   [{ pace: 8 }, /plan pace: expected an integer from 0 to 7, got 8/],
   [{ first: 0.5 }, /plan first/],
 ])('parameters out of range are refused: %o', (wrong, message) => {

@@ -138,8 +138,8 @@ function meanColour(mean: number | undefined, D: number): number[] {
 
 /** Section 1. */
 function readHeader(file: Uint8Array) {
-  if (file[0] !== 0xdd || file[1] !== 0xc6) throw new Error('not a .ddc file of version 6');
-  let at = 6;
+  if (file[0] !== 0xdd || file[1] !== 0xc7) throw new Error('not a .ddc file of version 7');
+  let at = 8;
   const number = () => {
     const read = leb128(file, at);
     if (!read) throw new Error('the header is cut off');
@@ -147,9 +147,9 @@ function readHeader(file: Uint8Array) {
     return read.value;
   };
   const flags = file[2];
-  const [width, height] = [number() + 1, number() + 1];
-  const plan = file[at] * 256 + file[at + 1];
-  at += 2;
+  const plan = file[6] * 256 + file[7];
+  const width = number() + 1;
+  const height = (plan >> 4) & 1 ? width : number() + 1;
   const seed = (flags >> 5) & 1 ? number() : 0;
   const stepCount = (flags >> 6) & 1 ? number() : undefined;
   const features = (flags >> 4) & 1 ? file[at++] : 0;
@@ -176,7 +176,7 @@ function readHeader(file: Uint8Array) {
     height,
     first: (plan >> 9) - 64,
     second: ((plan >> 5) & 15) - 8,
-    load: (plan >> 3) & 3,
+    load: (plan >> 3) & 1,
     pace: plan & 7,
     seed,
     stepCount,
@@ -628,7 +628,7 @@ function makePlan(
   const h = 0.7213475204444817;
   const e = [811, 843, 869, 891, 908, 921, 929, 937, 944, 951, 956, 960, 964][nu - 4] / 1000;
   const capacity = (L: number) => (e * L * L) / (L + nu / 4);
-  const load = [1, 0.75, 0.5, 1.25][header.load];
+  const load = [1, 0.75][header.load];
   const least = capacity(Math.max(Math.min(20, D / 8), nu + 4));
   const pace = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08][header.pace];
   const steps: Step[] = [];
@@ -649,7 +649,7 @@ function makePlan(
     }
     const f = 0.9 * Math.sqrt(u / mean.length);
     const error = expected(t, asked, f) * D;
-    const waste = worth * (update ? 1 / 24 + work / 16 : Math.max(1 / 24, work));
+    const waste = worth * (update ? 0.06 + 0.1 * work : Math.max(0.06, work));
     let s = t;
     let kl: number;
     do {

@@ -449,7 +449,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
     const large = sharp({ create: { width: 4097, height: 4096, channels: 3, background: 'red' } });
     await choose(page, 'large.png', await large.png().toBuffer());
     await eventually(message).toMatch(/at most 16777216 pixels, got 4097x4096/);
-    await choose(page, 'broken.ddc', Buffer.from([0xdd, 0xc6, 1, 2, 3]));
+    await choose(page, 'broken.ddc', Buffer.from([0xdd, 0xc7, 1, 2, 3]));
     await eventually(message).toMatch(/header/);
     expect(await page.isVisible('#viewer')).toBe(false);
     expect(await page.isVisible('#progress')).toBe(false);

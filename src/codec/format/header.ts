@@ -1,13 +1,14 @@
 /**
- * The header of a `.ddc` file, version 6. `docs/FORMAT.md` is the specification; this is its one implementation.
+ * The header of a `.ddc` file, version 7. `docs/FORMAT.md` is the specification; this is its one implementation.
  *
  * | bytes | content |
  * |---|---|
  * | 2 | magic 0xDD, then 0xC0 + version |
  * | 1 | bits 0-3: ν - 4; bit 4: features follow; bit 5: a seed follows; bit 6: a step count follows; bit 7: a tail follows the steps |
  * | 3 | model id: first 24 bits of the model's hash |
- * | 1-4, 1-4 | width - 1, height - 1 (LEB128) |
- * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4-3 load, 2-0 pace (big-endian) |
+ * | 2 | plan: bits 15-9 first + 64, 8-5 second + 8, 4 square, 3 load, 2-0 pace (big-endian) |
+ * | 1-4 | width - 1 (LEB128) |
+ * | 0-4 | height - 1 (LEB128), unless the picture is square |
  * | 0-5 | seed (LEB128), only if not 0 |
  * | 0-2 | number of steps written (LEB128), only if fewer than the plan has |
  * | 0-1 | features, if bit 4 is set |
@@ -29,7 +30,7 @@ import { leb128, readLeb128 } from '../bits/leb128.js';
 import { MAX_STATE_BITS, MIN_STATE_BITS } from '../trellis/trellis.js';
 import { checkParameters, type PlanParameters } from './plan.js';
 
-export const FORMAT_VERSION = 6;
+export const FORMAT_VERSION = 7;
 /** Hex digits of the model's hash in a header. */
 export const MODEL_ID_DIGITS = 6;
 
@@ -82,6 +83,8 @@ const FEATURE_MEAN = 0x08;
 const FEATURE_HELD = 0x10;
 const FEATURE_ALPHA = 0x20;
 const DETAIL_SHIFT = 6;
+const PLAN_SQUARE = 0x10;
+const PLAN_LOAD_SHIFT = 3;
 /** Detail of pictures whose header does not give it. */
 const USUAL_DETAIL = 2;
 /** Largest step count and timestep. */
@@ -107,16 +110,22 @@ export function writeHeader(header: Header): Uint8Array {
     (header.seed === 0 ? 0 : FLAG_SEED) |
     (header.stepCount === undefined ? 0 : FLAG_STEPS) |
     (header.tail ? FLAG_TAIL : 0);
-  const planBits = ((plan.first + 64) << 9) | ((plan.second + 8) << 5) | (plan.load << 3) | plan.pace;
+  const isSquare = header.width === header.height;
+  const planBits =
+    ((plan.first + 64) << 9) |
+    ((plan.second + 8) << 5) |
+    (isSquare ? PLAN_SQUARE : 0) |
+    (plan.load << PLAN_LOAD_SHIFT) |
+    plan.pace;
   const bytes = [
     MAGIC,
     VERSION_NIBBLE | header.version,
     (header.stateBits - MIN_STATE_BITS) | flags,
     ...fromHex(header.modelId),
-    ...leb128(header.width - 1),
-    ...leb128(header.height - 1),
     planBits >>> 8,
     planBits & 0xff,
+    ...leb128(header.width - 1),
+    ...(isSquare ? [] : leb128(header.height - 1)),
     ...(header.seed === 0 ? [] : leb128(header.seed)),
     ...(header.stepCount === undefined ? [] : leb128(header.stepCount)),
     ...(features === 0 ? [] : [features]),
@@ -258,9 +267,10 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
   const flags = reader.byte();
   const stateBits = MIN_STATE_BITS + (flags & 0x0f);
   const modelId = toHex(Uint8Array.of(reader.byte(), reader.byte(), reader.byte()));
-  const width = reader.leb128(MAX_SIDE - 1) + 1;
-  const height = reader.leb128(MAX_SIDE - 1) + 1;
   const planBits = (reader.byte() << 8) | reader.byte();
+  const isSquare = (planBits & PLAN_SQUARE) !== 0;
+  const width = reader.leb128(MAX_SIDE - 1) + 1;
+  const height = isSquare ? width : reader.leb128(MAX_SIDE - 1) + 1;
   const seed = flags & FLAG_SEED ? reader.leb128(2 ** 32 - 1) : 0;
   const stepCount = flags & FLAG_STEPS ? reader.leb128(MOST_STEPS) : undefined;
   const features = flags & FLAG_FEATURES ? reader.byte() : 0;
@@ -276,10 +286,13 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
     const which = `flags ${flags}, features ${features}`;
     throw new CodecError('format', `.ddc header uses a feature this version does not know (${which})`);
   }
+  if (!isSquare && width === height) {
+    throw new CodecError('format', `.ddc header states the height of a square, ${height}, which has none`);
+  }
   const plan = {
     first: (planBits >>> 9) - 64,
     second: ((planBits >>> 5) & 15) - 8,
-    load: (planBits >>> 3) & 3,
+    load: (planBits >>> PLAN_LOAD_SHIFT) & 1,
     pace: planBits & 7,
   };
   const header: Header = {

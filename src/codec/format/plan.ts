@@ -58,7 +58,7 @@ export interface PlannedStep {
 }
 
 /** KL planned for a step's bits, relative to what they deliver when the best path is chosen. */
-export const LOADS = [1, 0.75, 0.5, 1.25] as const;
+export const LOADS = [1, 0.75] as const;
 
 /**
  * Least waste of a step, as a multiple of R^(3/4), where R is the number of bits per dimension planned before it. The
@@ -68,10 +68,10 @@ export const LOADS = [1, 0.75, 0.5, 1.25] as const;
  */
 export const PACES = [0, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.04, 0.08] as const;
 
-/** Work of coding a step, relative to an evaluation at full size. The allowed waste of a step is proportional to its work. */
-const CODING_WORK = 1 / 24;
-/** Work of an update, relative to the evaluation that it replaces. */
-export const UPDATE_WORK = 1 / 16;
+/** What a step may waste for its coding, relative to what an evaluation at full size is worth. */
+const CODING_WORTH = 0.06;
+/** What a step may waste for its update, relative to what the evaluation that it replaces is worth. */
+const UPDATE_WORTH = 0.1;
 /** Updates are used below this share of T; in more noise the network is asked after every step. */
 const UPDATES_FROM = 0.6;
 /**
@@ -188,7 +188,8 @@ export function createPlan(
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
     const worth = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions;
     const evaluation = 1 / 4 ** halvings;
-    const leastWaste = worth * (updates ? CODING_WORK + UPDATE_WORK * evaluation : Math.max(CODING_WORK, evaluation));
+    const leastWaste =
+      worth * (updates ? CODING_WORTH + UPDATE_WORTH * evaluation : Math.max(CODING_WORTH, evaluation));
     let s = t;
     let kl = 0;
     do {
@@ -216,6 +217,6 @@ export function checkParameters({ first, second, load, pace }: PlanParameters): 
     Number.isInteger(value) && value >= least && value <= most;
   if (!inRange(first, PLAN_LIMITS.first)) throw invalidArgument('plan first', 'an integer from -64 to 63', first);
   if (!inRange(second, PLAN_LIMITS.second)) throw invalidArgument('plan second', 'an integer from -8 to 7', second);
-  if (!inRange(load, [0, LOADS.length - 1])) throw invalidArgument('plan load', 'an integer from 0 to 3', load);
+  if (!inRange(load, [0, LOADS.length - 1])) throw invalidArgument('plan load', '0 or 1', load);
   if (!inRange(pace, [0, PACES.length - 1])) throw invalidArgument('plan pace', 'an integer from 0 to 7', pace);
 }
