@@ -115,7 +115,7 @@ test('plans of all loads and paces, of small pictures and large ones, are the re
       }
     }
   }
-  expect(hash.digest('hex')).toBe('4f6b48d9987d6480c42afbd8f6a6f400d02b719cf38712c6931ffc76e926c9ae');
+  expect(hash.digest('hex')).toBe('27825d50466eb38243b6b32c60324e4180485a78a645edc9fcad54ccf90436c9');
 });
 
 test('blocks deliver the expected KL', () => {

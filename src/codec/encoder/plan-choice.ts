@@ -162,7 +162,7 @@ export function nearestPlace(
 }
 
 /** Pace for larger pictures by effort, from 1 on. */
-const PACE_OF_EFFORT = [7, 6, 6, 5, 5, 4, 3, 2, 1] as const;
+const PACE_OF_EFFORT = [7, 6, 6, 5, 4, 3, 3, 2, 1] as const;
 
 /**
  * The shortest steps that the network's work allows, at most as long as those for the effort, with sharpened targets
