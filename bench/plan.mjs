@@ -25,8 +25,8 @@ const END_RMSE = 5;
 const PLACES = [-10, -5, 0, 5, 10];
 /** State bits of the default effort. */
 const STATE_BITS = 13;
-/** Least work of a step, since its bits are coded at full size. Work is counted in this unit. */
-const LEAST_WORK = 1 / 24;
+/** Least work that a step is charged, about what a plan lets its coding waste. Work is counted in this unit, or rounded up to it. */
+const LEAST_WORK = 1 / 16;
 
 /** @typedef {{ t: number, s: number }} Jump */
 /** @typedef {{ logError: number, kl: number }} Point  after a jump: error there, KL per dimension so far */

@@ -62,7 +62,7 @@ interface FlowStep {
 
 /**
  * The state of a chain. It holds four arrays of the picture's size (and one more for {@link Chain.flow}): three of 4
- * bytes per value, and one of 5 that is made for steps with blocks. With a model that has an update, it also holds what
+ * bytes per value, and one of 5 that is made for steps with blocks. {@link Chain.derivative} makes two more of 4. With a model that has an update, it also holds what
  * is kept of the last evaluation.
  */
 export class Chain {
@@ -190,7 +190,8 @@ export class Chain {
     const rms = Math.sqrt(squaredNorm(error) / error.length);
     if (rms === 0) return undefined;
     const step = (DERIVATIVE_STEP * Math.sqrt(1 - abar)) / rms;
-    const moved = this.state.map((value, i) => value + step * error[i]);
+    const moved = this.state.slice();
+    for (let i = 0; i < moved.length; i++) moved[i] += step * error[i];
     return { moved: await this.answerTo(moved, signal), factor: Math.sqrt(abar) / step };
   }
 

@@ -109,8 +109,9 @@ export async function sweepProgressive(
       curves[i].push(point);
       await onPicture?.(picture, point, i);
     }
-    // The chain goes on with some pictures' xhat0. Others are made to be shown.
-    aside += performance.now() - (work.shown(stepsUsed) === 0 ? now : walkedAt);
+    // The chain goes on with some pictures' xhat0, and a tail with that of the last step. Others are made to be shown.
+    const isShownOnly = work.shown(stepsUsed) > 0 && (tailBytes === 0 || stepsUsed < layout.written.length);
+    aside += performance.now() - (isShownOnly ? walkedAt : now);
     walkedAt = performance.now();
   };
   const { signal } = options;

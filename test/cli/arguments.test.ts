@@ -54,7 +54,7 @@ describe('arguments', () => {
     ['encode a.png --max-rate 0', /--max-rate: .* got 0/],
     ['encode a.png --max-rate -1', /--max-rate: .* got -1/],
     ['encode a.png --max-rate NaN', /--max-rate: .* got "NaN"/],
-    ['encode a.png --max-rate 1e-9', /--max-rate: expected at least the header \(.*12 bytes.*\), got 1e-9/],
+    ['encode a.png --max-rate 1e-9', /--max-rate: expected at least the header \(.*11 bytes.*\), got 1e-9/],
     ['encode a.png --max-bytes 3', /--max-bytes: expected at least the header \(.*\), got 3/],
     ['encode a.png --comment x --max-rate 0.5', /--max-rate: expected at least the header and the metadata \(/],
     ['encode a.png --max-bytes 1.5', /--max-bytes: expected an integer of 1 or more, got 1.5/],
@@ -218,8 +218,8 @@ describe('files', () => {
     ],
     ['decode old.ddc --rate 1,2 -o old.png', /old-2.png: exists already; use --force/],
     ['decode empty', /no coded pictures/],
-    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c6/],
-    ['decode version.ddc', /version.ddc: .ddc version: expected 6, got 7/],
+    ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c7/],
+    ['decode version.ddc', /version.ddc: .ddc version: expected 7, got 8/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
     ['decode nobody.ddc', /nobody.ddc: .*ffffff/],
@@ -241,7 +241,7 @@ describe('files', () => {
     await put('glass.png', await toSharp(syntheticImage(8, 8)).ensureAlpha(0.5).png().toBuffer());
     await put('old.png', 'old');
     await put('old.ddc', header({}));
-    await put('version.ddc', header({ version: 7 }));
+    await put('version.ddc', header({ version: 8 }));
     await put('damaged.ddc', header({}).fill(0x55, 6, 7));
     await put('thin.ddc', header({ width: 16384, height: 1 }));
     await put('old-2.png', 'old');
@@ -266,7 +266,7 @@ describe('files', () => {
 function header(changes: Partial<Parameters<typeof writeHeader>[0]>): Uint8Array {
   const plan = { first: 0, second: 0, load: 0, pace: 0 };
   return writeHeader({
-    version: 6,
+    version: 7,
     stateBits: 8,
     modelId: '123456',
     width: 32,

@@ -28,7 +28,7 @@ describe('paceFor', () => {
     return { pace: parameters.pace, errors: expectedErrors(model.profile, first, second), steps };
   };
 
-  // At effort 1 the longest pace would ask the network for the last time at t = 254 and 75. With an earlier network, which it
+  // At effort 1 the longest pace would ask the network for the last time at t = 223 and 93. With an earlier network, which it
   // asked last at 217 and 103, files were 10 and 3 times as long.
   it.each([
     [-13, 3, 0],

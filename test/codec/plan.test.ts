@@ -118,6 +118,24 @@ test('plans of all loads and paces, of small pictures and large ones, are the re
   expect(hash.digest('hex')).toBe('27825d50466eb38243b6b32c60324e4180485a78a645edc9fcad54ccf90436c9');
 });
 
+test('plans with updates and smaller sizes are the recorded ones', async () => {
+  // Recorded as above. They may change with the codec.json of `photo`.
+  const photo = await loadModelInfo('photo');
+  const hash = createHash('sha256');
+  for (const pace of PACES.keys()) {
+    for (const [first, second, width, height, detail] of [
+      [0, 0, 768, 512, 1],
+      [-20, 3, 500, 333, 2],
+      [12, -2, 90, 120, 0],
+    ]) {
+      const steps = createPlan(photo, { first, second, load: 0, pace }, 13, { width, height, detail });
+      expect(steps.some(({ asks }) => !asks)).toBe(pace > 0);
+      for (const { t, s, blocks, blockBits, asks } of steps) hash.update(`${t} ${s} ${blocks} ${blockBits} ${asks}\n`);
+    }
+  }
+  expect(hash.digest('hex')).toBe('8a79de8afd4aa53af9dde2c5039cf923805209013216b20d6d145b0455238914');
+});
+
 test('blocks deliver the expected KL', () => {
   for (const dimensions of [3072, 500 * 333 * 3]) {
     const errors = expectedErrors(profile, 0, 0);

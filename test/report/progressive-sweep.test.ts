@@ -1,13 +1,16 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readHeader } from '../../src/codec/format/header.js';
+import type { Engine } from '../../src/engine/engine.js';
+import { crop } from '../../src/image/crop.js';
 import type { RgbImage } from '../../src/image/image.js';
 import { rmse } from '../../src/image/metrics.js';
 import { openEngine } from '../../src/node/engine/index.js';
+import { readImage } from '../../src/node/image/read.js';
 import { openModel } from '../../src/node/models.js';
 import { sweepProgressive } from '../../src/report/progressive-sweep.js';
-import { cifarTestImages } from '../helpers/fixtures.js';
+import { cifarTestImages, grained, PHOTO } from '../helpers/fixtures.js';
 
 /** Three stripes of 32x24: a drawing. */
 function flagImage(): RgbImage {
@@ -67,4 +70,44 @@ it('has a point for every step, each that of the file cut off there', async () =
   expect(drawn.curves[0].at(-1)!.rmse).toBeLessThanOrEqual(1);
   await model.dispose();
   await engine.dispose();
+});
+
+/** The engine with a clock that only it moves: a second for every run of a network. */
+function clocked(inner: Engine): Engine {
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  return {
+    ...inner,
+    async compile(...sources) {
+      const compiled = await inner.compile(...sources);
+      return {
+        ...compiled,
+        async run(...inputs) {
+          const outputs = await compiled.run(...inputs);
+          now += 1000;
+          return outputs;
+        },
+      };
+    },
+  };
+}
+
+it.each([
+  ['ends with a step', { targetRmse: 9 }],
+  ['ends with samples', { lossless: true, effort: 1 }],
+])('does not count the pictures before a point into its seconds, where a file %s', async (_, options) => {
+  const engine = clocked(await openEngine('onnx'));
+  const model = await openModel('photo', engine);
+  try {
+    const image = grained(crop(await readImage(PHOTO), { left: 170, top: 80, width: 64, height: 48 }));
+    const [all] = (await sweepProgressive(image, model, options)).curves;
+    const [few] = (await sweepProgressive(image, model, { ...options, points: 1 })).curves;
+    expect(all.length).toBeGreaterThan(few.length + 5);
+    expect(all.at(-1)!.decodeSeconds).toBeGreaterThan(5);
+    expect(all.at(-1)).toEqual(few.at(-1));
+  } finally {
+    vi.restoreAllMocks();
+    await model.dispose();
+    await engine.dispose();
+  }
 });

@@ -46,7 +46,7 @@ const SAMPLE_BIAS = 0.2;
  * steps is at most this many pixels: about the work for a picture of 96x96.
  */
 const WORK_PIXELS = 250_000;
-/** Work of a step with a sharpened target, in evaluations. */
+/** Work of a step whose target takes another evaluation, in evaluations. */
 const SHARPENED = 2;
 /** From this effort on, targets are always sharpened. */
 const SHARPEN_EFFORT = 8;
@@ -68,7 +68,7 @@ export interface PlanChoice {
   readonly parameters: PlanParameters;
   /** How detailed the picture is, where the model's pyramid uses it. */
   readonly detail: number | undefined;
-  /** Whether targets are sharpened, which takes a second evaluation of the network per step. */
+  /** Whether every target is sharpened, which takes a second evaluation of the network per step. Else see `shapingFor`. */
   readonly sharpens: boolean;
   /** Evaluations of the network on the whole image spent on the choice (samples count by their share of the image's pixels). */
   readonly networkEvaluations: number;

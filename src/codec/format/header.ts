@@ -287,7 +287,7 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
     throw new CodecError('format', `.ddc header uses a feature this version does not know (${which})`);
   }
   if (!isSquare && width === height) {
-    throw new CodecError('format', `.ddc header states the height of a square, ${height}, which has none`);
+    throw new CodecError('format', `.ddc header is damaged: expected no height of a square, got ${height}`);
   }
   const plan = {
     first: (planBits >>> 9) - 64,
