@@ -223,7 +223,7 @@ describe('what is refused, in words', () => {
         const good = header() as { plan: object };
         return [{ ...good, plan: { ...good.plan, load: Object.create(null) } }];
       },
-      /plan load: expected an integer from 0 to 3, got Object/,
+      /plan load: expected 0 or 1, got Object/,
     ],
     ['a width as text', 'encodePng', () => [{ ...image, width: '8' }], /image width: .*got "8"/],
     ['no width', 'sample', () => [model, { ...drawn, width: 0 }], /samples width: .*got 0/],
