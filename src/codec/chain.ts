@@ -62,8 +62,8 @@ interface FlowStep {
 
 /**
  * The state of a chain. It holds four arrays of the picture's size (and one more for {@link Chain.flow}): three of 4
- * bytes per value, and one of 5 that is made for steps with blocks. {@link Chain.derivative} makes two more of 4. With a model that has an update, it also holds what
- * is kept of the last evaluation.
+ * bytes per value, and one of 5 that is made for steps with blocks. {@link Chain.derivative} makes two more of 4. With a
+ * model that has an update, it also holds what is kept of the last evaluation.
  */
 export class Chain {
   /** x_t. */

@@ -33,13 +33,18 @@ export class ChainWork {
     return this.before[steps];
   }
 
+  /** Whether the xhat0 after this many steps is moved from the network's last output. */
+  isMoved(step: number): boolean {
+    return step > 0 && !this.steps[step - 1].asks;
+  }
+
   /** Work of the xhat0 after this many steps, for coding the next one. */
   estimate(step: number): number {
     const place = this.placeAfter(step);
     if (place === undefined) return 0;
     const { schedule, pyramid } = this.model;
-    if (this.steps[step - 1].asks) return workAt(pyramid, schedule, place);
-    return UPDATE_WORK / 4 ** placeAsked(pyramid, schedule, place).halvings;
+    if (this.isMoved(step)) return UPDATE_WORK / 4 ** placeAsked(pyramid, schedule, place).halvings;
+    return workAt(pyramid, schedule, place);
   }
 
   /** Work of the picture shown after this many steps, beyond {@link estimate}: 0 where it is the same. */
@@ -47,7 +52,7 @@ export class ChainWork {
     const place = this.placeAfter(step);
     if (place === undefined) return 0;
     const { schedule, pyramid } = this.model;
-    const isSame = this.steps[step - 1].asks && isBest(pyramid, schedule, place);
+    const isSame = !this.isMoved(step) && isBest(pyramid, schedule, place);
     return isSame ? 0 : workAt(pyramid, schedule, place, true);
   }
 

@@ -30,7 +30,6 @@ import { type CheckedEncodeOptions, checkEncodeOptions } from './options.js';
 import { choosePlan, type PlanChoice } from './plan-choice.js';
 import { Points } from './points.js';
 import { EncodeProgress } from './progress.js';
-import { shapingFor } from './target.js';
 import { type Walk, walkChain } from './walk.js';
 
 /** ν for pictures of more than 128x128 pixels, by effort, from 1 on. */
@@ -109,8 +108,7 @@ async function encodeWith(
   const wish = { selection, effort, targetRmse, stateBits };
   const onProgress = options.onProgress && foretell;
   const choice = await choosePlan(image, model, wish, { onProgress, signal });
-  const { detail } = choice;
-  const shaping = shapingFor(image, selection, choice.sharpens);
+  const { detail, shaping } = choice;
   const plan = new FilePlan(model, { ...description, ...(detail !== undefined && { detail }) }, choice.parameters);
   // The detail may take a byte that is not there.
   if (plan.bytes(0) > maxBytes) return fileOf(image, options, bare, { plan: blank, points }, choice.networkEvaluations);

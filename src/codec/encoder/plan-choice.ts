@@ -19,6 +19,7 @@ import {
 import type { CodecModel } from '../model.js';
 import { DEFAULT_TARGET_RMSE } from '../options.js';
 import type { Selection } from '../trellis/block-coder.js';
+import { type Shaping, shapingFor } from './target.js';
 
 /** Noise levels at which the denoising error is measured, as shares of T; most of them where most bits are sent. */
 const PROBES = [0.8, 0.6, 0.45, 0.33, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.016, 0.007];
@@ -68,8 +69,7 @@ export interface PlanChoice {
   readonly parameters: PlanParameters;
   /** How detailed the picture is, where the model's pyramid uses it. */
   readonly detail: number | undefined;
-  /** Whether every target is sharpened, which takes a second evaluation of the network per step. Else see `shapingFor`. */
-  readonly sharpens: boolean;
+  readonly shaping: Shaping;
   /** Evaluations of the network on the whole image spent on the choice (samples count by their share of the image's pixels). */
   readonly networkEvaluations: number;
 }
@@ -173,24 +173,27 @@ export function paceFor(
   model: CodecModel,
   { first, second }: Pick<PlanParameters, 'first' | 'second'>,
   { selection, effort, targetRmse, stateBits }: PlanWish,
-): Pick<PlanChoice, 'parameters' | 'sharpens'> {
+): Pick<PlanChoice, 'parameters' | 'shaping'> {
   const place = { first, second, load: selection === 'greedy' ? 0 : 1 };
   const pixels = picture.width * picture.height;
   const greedy = selection === 'greedy';
   const errors = expectedErrors(model.profile, place.first, place.second);
   const aim = (Math.max(targetRmse, DEFAULT_TARGET_RMSE) / 127.5) ** 2;
+  const choiceAt = (pace: number, sharpens: boolean) => ({
+    parameters: { ...place, pace },
+    shaping: shapingFor(picture, selection, sharpens),
+  });
   const planAt = (pace: number) => createPlan(model, { ...place, pace }, stateBits, picture);
   let longest: number = PACE_OF_EFFORT[effort - 1];
   while (longest > 0 && !asksNear(planAt(longest), errors, aim)) longest--;
   // Images with more pixels than the work limit are skipped.
   for (let pace = 0; pixels * 2 < WORK_PIXELS && pace < longest; pace++) {
-    const parameters = { ...place, pace };
     const steps = planAt(pace);
     const asked = steps.filter(({ s, asks }) => asks && errors[s] > aim).length;
     const sharpens = greedy && asked * pixels * SHARPENED <= WORK_PIXELS;
-    if (sharpens || (!greedy && asked * pixels <= WORK_PIXELS)) return { parameters, sharpens };
+    if (sharpens || (!greedy && asked * pixels <= WORK_PIXELS)) return choiceAt(pace, sharpens);
   }
-  return { parameters: { ...place, pace: longest }, sharpens: greedy && effort >= SHARPEN_EFFORT };
+  return choiceAt(longest, effort >= SHARPEN_EFFORT);
 }
 
 /**

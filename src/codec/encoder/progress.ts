@@ -9,7 +9,7 @@ import type { FilePlan } from './file-plan.js';
 import type { CheckedEncodeOptions } from './options.js';
 import type { Points } from './points.js';
 import { isNearTarget } from './rate-control.js';
-import { isSharpened, shapingFor } from './target.js';
+import { isSharpened, type Shaping } from './target.js';
 
 /**
  * Work of searching a bit's codewords, per state of the trellis, relative to the network's work per pixel (`photo`, ν =
@@ -31,7 +31,7 @@ export interface EncodedChain {
   readonly parameters: PlanParameters;
   /** ν. */
   readonly stateBits: number;
-  readonly sharpens: boolean;
+  readonly shaping: Shaping;
   /** Evaluations of the network before the first step. */
   readonly networkEvaluations: number;
 }
@@ -75,8 +75,7 @@ export class EncodeProgress {
   }
 
   private take(plan: FilePlan): void {
-    const { model, image, detail, stateBits, sharpens } = this.chain;
-    const shaping = shapingFor(image, this.options.selection, sharpens);
+    const { model, image, detail, stateBits, shaping } = this.chain;
     const { width, height } = image;
     const { steps } = plan;
     const work = new ChainWork(model, { width, height, detail }, steps);
@@ -89,8 +88,8 @@ export class EncodeProgress {
     this.upTo = [0, ...steps].map((_, point) => {
       if (point > 0) {
         const { blocks, blockBits, s } = steps[point - 1];
-        const isMoved = point > 1 && !steps[point - 2].asks;
-        further += blocks * blockBits * bitWork + (isSharpened(shaping, isMoved) ? work.estimate(point - 1) : 0);
+        const sharpens = isSharpened(shaping, work.isMoved(point - 1));
+        further += blocks * blockBits * bitWork + (sharpens ? work.estimate(point - 1) : 0);
         const isConsidered = this.shown[point] === 0 && model.schedule.snr[s] >= LEAST_SNR;
         if (this.options.lossless && isConsidered) further += tailWork;
       }

@@ -84,7 +84,6 @@ const FEATURE_HELD = 0x10;
 const FEATURE_ALPHA = 0x20;
 const DETAIL_SHIFT = 6;
 const PLAN_SQUARE = 0x10;
-const PLAN_LOAD_SHIFT = 3;
 /** Detail of pictures whose header does not give it. */
 const USUAL_DETAIL = 2;
 /** Largest step count and timestep. */
@@ -112,11 +111,7 @@ export function writeHeader(header: Header): Uint8Array {
     (header.tail ? FLAG_TAIL : 0);
   const isSquare = header.width === header.height;
   const planBits =
-    ((plan.first + 64) << 9) |
-    ((plan.second + 8) << 5) |
-    (isSquare ? PLAN_SQUARE : 0) |
-    (plan.load << PLAN_LOAD_SHIFT) |
-    plan.pace;
+    ((plan.first + 64) << 9) | ((plan.second + 8) << 5) | (isSquare ? PLAN_SQUARE : 0) | (plan.load << 3) | plan.pace;
   const bytes = [
     MAGIC,
     VERSION_NIBBLE | header.version,
@@ -292,7 +287,7 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
   const plan = {
     first: (planBits >>> 9) - 64,
     second: ((planBits >>> 5) & 15) - 8,
-    load: (planBits >>> PLAN_LOAD_SHIFT) & 1,
+    load: (planBits >>> 3) & 1,
     pace: planBits & 7,
   };
   const header: Header = {
