@@ -1,5 +1,5 @@
 /** The npm program, which comes with Node: only npm knows the user's registries, proxies and credentials. */
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { undoAtEnd } from '../node/process.js';
 
@@ -23,6 +23,10 @@ const run = promisify(execFile);
  */
 export async function npm(args: readonly string[], { config = {}, signal }: NpmOptions = {}): Promise<unknown> {
   const settings = { json: 'true', ignore_scripts: 'true', update_notifier: 'false', logs_max: '0', ...config };
+  // When this process is stopped, npm would go on and write into a directory that is being removed. Said before npm is
+  // started, since a signal may come at any time.
+  let child: ChildProcess | undefined;
+  const forget = undoAtEnd(() => void child?.kill('SIGKILL'));
   const running = run('npm', args, {
     env: {
       ...process.env,
@@ -32,10 +36,8 @@ export async function npm(args: readonly string[], { config = {}, signal }: NpmO
     killSignal: 'SIGKILL',
     ...(signal && { signal }),
   });
-  const { child } = running;
+  child = running.child;
   child.stdin?.end();
-  // When this process is stopped, npm would go on and write into a directory that is being removed.
-  const forget = undoAtEnd(() => void child.kill('SIGKILL'));
   try {
     return JSON.parse((await running).stdout || 'null');
   } catch (error) {
