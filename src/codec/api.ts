@@ -24,9 +24,9 @@ export interface EncodeProgress {
   /** File size so far. */
   readonly bytes: number;
   /**
-   * RMSE of the image that a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. Where
-   * the encoder did not ask the network but moved its last output, this is the RMSE of the moved output. A decoder asks
-   * the network and is slightly better.
+   * RMSE of the image that a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. Far from
+   * the target this is the RMSE of the chain's own xhat0. A decoder asks the network for the picture that it shows, and
+   * is slightly better: by half a percent, or a few where the chain's xhat0 was moved from an earlier state.
    */
   readonly rmse: number;
 }

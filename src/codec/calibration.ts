@@ -34,6 +34,7 @@ import {
   withPyramid,
 } from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
+import { meanOfBoth, SYMMETRIES, type Symmetry, transform } from '../model/symmetry.js';
 import { PLAN_LIMITS, type Profile } from './format/plan.js';
 import { greyLevel } from './lossless/agreement.js';
 import {
@@ -100,8 +101,8 @@ export async function calibrate(
 
 /** Timesteps at which the sizes of a picture are compared, in T/1000, from little noise to much. */
 const PYRAMID_KNOTS = [70, 110, 160, 210, 260, 320, 400, 500];
-/** Of many images, every one in this many is enough for the comparison. */
-const PYRAMID_EVERY = 4;
+/** Of many images, every one in this many is enough for a comparison. */
+const COMPARED_EVERY = 4;
 /**
  * How much half the size may cost in squared error, in log2: a twentieth. It takes a quarter of the work, and its steps
  * are shorter for that.
@@ -130,7 +131,7 @@ export async function calibratePyramid(
   { onProgress, signal }: WorkOptions = {},
 ): Promise<Pyramid | undefined> {
   const large = images.filter(({ width, height }) => canBeHalved({ leastSide }, width, height));
-  const some = large.filter((_, i) => i % PYRAMID_EVERY === 0 || large.length < ENOUGH_IMAGES * PYRAMID_EVERY);
+  const some = someOf(large);
   if (some.length === 0) return undefined;
   const knots = timestepsOf(schedule, PYRAMID_KNOTS, 2);
   const timesteps: number[] = [];
@@ -166,6 +167,11 @@ export async function calibratePyramid(
     ...(signal && { signal }),
   });
   return { ...pyramid, leastSide: best };
+}
+
+/** Enough of the images for a comparison. */
+function someOf(images: readonly RgbImage[]): RgbImage[] {
+  return images.filter((_, i) => i % COMPARED_EVERY === 0 || images.length < ENOUGH_IMAGES * COMPARED_EVERY);
 }
 
 /** The {@link Pyramid.leastSide} with the least error in much noise, weighted as in a rate. */
@@ -255,6 +261,50 @@ function bestShares(compared: readonly SizesCompared[]): Float64Array {
   );
   const right = Float64Array.from(indices, (i) => mean((one) => one.withError[i]));
   return solve(matrix, right)!;
+}
+
+/** Timesteps at which symmetries are compared, in T/1000: most files end near them. */
+const SYMMETRY_KNOTS = [25, 80, 200];
+/** How much squared error a second estimate has to save, in log2: a second evaluation for the picture shown costs a reader time. */
+const LEAST_SAVED = -Math.log2(0.997);
+
+/**
+ * Measures which symmetry the network has: the mean of its estimates of a picture and of the transformed picture must
+ * have less error than the one estimate.
+ * @param images training images
+ * @param model with its pyramid
+ * @returns the symmetry with the least error; undefined where none saves enough, as with a network for digits, which was
+ *   never shown a mirrored one
+ */
+export async function calibrateSymmetry(
+  images: readonly RgbImage[],
+  { schedule, denoiser }: { readonly schedule: Schedule; readonly denoiser: Denoiser },
+  { onProgress, signal }: WorkOptions = {},
+): Promise<Symmetry | undefined> {
+  const saved = SYMMETRIES.map(() => 0);
+  const knots = timestepsOf(schedule, SYMMETRY_KNOTS, 1);
+  const places = knots.flatMap((t) => someOf(images).map((image) => ({ t, image })));
+  let done = 0;
+  const measured = mapAhead(places, denoiser.parallelism, async ({ t, image: { data, width, height } }) => {
+    const size = { width, height };
+    const x0 = toUnit(data);
+    const noisy = putNoise({ x0, ...size }, t, schedule, integerStream(`ddc1/symmetry/${t}`));
+    const estimateOf = (xt: Float32Array) => denoiser.predictX0({ ...noisy, xt }, { signal, best: true });
+    const errorOf = (xhat0: Float32Array) => Math.max(squaredDifference(x0, xhat0), MEASURABLE_ERROR * x0.length);
+    const one = await estimateOf(noisy.xt);
+    const errors: number[] = [];
+    for (const symmetry of SYMMETRIES) {
+      const other = await estimateOf(transform(noisy.xt.slice(), size, symmetry));
+      errors.push(errorOf(meanOfBoth(one, other, size, symmetry)));
+    }
+    return errors.map((error) => Math.log2(errorOf(one) / error));
+  });
+  for await (const savings of measured) {
+    for (const [i, saving] of savings.entries()) saved[i] += saving / places.length;
+    onProgress?.(++done / places.length);
+  }
+  const best = saved.indexOf(Math.max(...saved));
+  return saved[best] >= LEAST_SAVED ? SYMMETRIES[best] : undefined;
 }
 
 /** Timesteps at which residuals are measured, in T/1000: lossless files end their chains at one of the last steps. */

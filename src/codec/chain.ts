@@ -16,6 +16,7 @@ import {
   jumpKlBits,
   type Schedule,
 } from '../model/schedule.js';
+import { meanOfBoth, type Symmetry, transform } from '../model/symmetry.js';
 import type { PlannedPicture } from './format/plan.js';
 import { type Block, type BlockCounts, noise, type StepMemory, stepBlocks, stepMemory } from './trellis/blocks.js';
 
@@ -24,6 +25,7 @@ export interface ChainModel {
   readonly schedule: Schedule;
   readonly denoiser: Denoiser;
   readonly pyramid?: Pyramid;
+  readonly symmetry?: Symmetry;
 }
 
 /** Identifies a chain; the same at both ends of a file. */
@@ -62,8 +64,9 @@ interface FlowStep {
 
 /**
  * The state of a chain. It holds four arrays of the picture's size (and one more for {@link Chain.flow}): three of 4
- * bytes per value, and one of 5 that is made for steps with blocks. {@link Chain.derivative} makes two more of 4. With a
- * model that has an update, it also holds what is kept of the last evaluation.
+ * bytes per value, and one of 5 that is made for steps with blocks. {@link Chain.derivative} makes two more of 4, and
+ * {@link Chain.shown} three, of which it keeps two. With a model that has an update, a chain also holds what is kept of
+ * the last evaluation.
  */
 export class Chain {
   /** x_t. */
@@ -76,8 +79,10 @@ export class Chain {
   /** The best xhat0 of the present state as a promise, and its value once resolved. */
   private bestEstimation: Promise<Float32Array> | undefined;
   private bestXhat0: Float32Array | undefined;
-  /** Whether the network is asked at the present state. */
-  private asks = true;
+  /** {@link shown} of the present state as a promise. */
+  private showing: Promise<Float32Array> | undefined;
+  /** See {@link asked}. */
+  private askedAt: number;
   /** The network's last evaluation, where it is kept. */
   private evaluation: NetworkEvaluation | undefined;
   private memory: StepMemory | undefined;
@@ -101,6 +106,7 @@ export class Chain {
     this.estimated = new Float32Array(length);
     this.z = new Float32Array(length);
     this.timestep = model.schedule.timesteps;
+    this.askedAt = this.timestep;
   }
 
   /** Begins a chain. x_T has variance 1 and depends on the seed alone. */
@@ -135,12 +141,24 @@ export class Chain {
     return this.timestep < this.model.schedule.timesteps;
   }
 
+  /** Whether {@link estimate} and {@link shown} are the same. */
+  get isShown(): boolean {
+    return !this.isInformed || (this.isBest && this.model.symmetry === undefined);
+  }
+
   /** Whether {@link estimate} and {@link best} are the same. */
   get isBest(): boolean {
-    return (
-      !this.isInformed ||
-      (this.asks && isBest(this.model.pyramid, this.model.schedule, { ...this.start, t: this.timestep }))
-    );
+    return !this.isInformed || (this.asked === this.t && this.hasBestSize);
+  }
+
+  /** Whether {@link estimate} is made at the size of the picture that {@link best} is made at. */
+  get hasBestSize(): boolean {
+    return isBest(this.model.pyramid, this.model.schedule, { ...this.start, t: this.timestep });
+  }
+
+  /** Timestep of the last state at which the network is asked: the present one, or that of the output that xhat0 is moved from. */
+  get asked(): number {
+    return this.askedAt;
   }
 
   /** The network's work so far, in evaluations of the whole picture at full size; updates are not counted. */
@@ -161,8 +179,8 @@ export class Chain {
   }
 
   /**
-   * The best xhat0 of the present state, which a displayed picture shows. The network is asked for it, unless it was
-   * asked already. The rest of the chain does not depend on it.
+   * The best xhat0 of the present state by one evaluation. The network is asked for it, unless it was asked already. The
+   * rest of the chain does not depend on it.
    * @returns an array owned by the chain, valid until {@link advance}
    */
   best(signal?: AbortSignal): Promise<Float32Array> {
@@ -172,11 +190,23 @@ export class Chain {
   }
 
   /**
+   * The picture that a decoder shows at the present state: {@link best}, or the mean of it and of that of the transformed
+   * state where the model has a symmetry. The rest of the chain does not depend on it.
+   * @returns an array owned by the chain, valid until {@link advance}
+   */
+  shown(signal?: AbortSignal): Promise<Float32Array> {
+    const { symmetry } = this.model;
+    if (symmetry === undefined || !this.isInformed) return this.best(signal);
+    this.showing ??= this.askBoth(symmetry, signal);
+    return this.showing;
+  }
+
+  /**
    * Whether xhat0 of the present state is moved from the network's last output. Then {@link derivative} is an update's,
    * and costs a fraction of an evaluation.
    */
   get isMoved(): boolean {
-    return !this.asks && this.evaluation !== undefined;
+    return this.asked !== this.t && this.evaluation !== undefined;
   }
 
   /**
@@ -267,7 +297,7 @@ export class Chain {
     }
     if (this.bestXhat0) fork.bestEstimation = Promise.resolve(this.bestXhat0);
     fork.evaluation = this.evaluation;
-    fork.asks = this.asks;
+    fork.askedAt = this.askedAt;
     fork.work = this.work;
     fork.timestep = this.timestep;
     fork.stepsTaken = this.stepsTaken;
@@ -276,12 +306,13 @@ export class Chain {
 
   private moved({ s, asks }: Jump): void {
     this.timestep = s;
-    this.asks = asks;
+    if (asks) this.askedAt = s;
     this.stepsTaken++;
     this.xhat0 = undefined;
     this.estimation = undefined;
     this.bestEstimation = undefined;
     this.bestXhat0 = undefined;
+    this.showing = undefined;
   }
 
   private async evaluate(signal: AbortSignal | undefined): Promise<Float32Array> {
@@ -301,6 +332,18 @@ export class Chain {
       return this.bestXhat0;
     } catch (error) {
       this.bestEstimation = undefined;
+      throw error;
+    }
+  }
+
+  private async askBoth(symmetry: Symmetry, signal: AbortSignal | undefined): Promise<Float32Array> {
+    try {
+      const other = transform(this.state.slice(), this.size, symmetry);
+      // Side by side: a picture of few windows would leave threads idle.
+      const both = await Promise.all([this.best(signal), this.ask(other, signal, { best: true })]);
+      return meanOfBoth(...both, this.size, symmetry);
+    } catch (error) {
+      this.showing = undefined;
       throw error;
     }
   }

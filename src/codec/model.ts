@@ -44,6 +44,7 @@ import {
   type Schedule,
   type ScheduleConfig,
 } from '../model/schedule.js';
+import { SYMMETRIES, type Symmetry } from '../model/symmetry.js';
 import { withUpdate } from '../model/unet.js';
 import { createUpdate, type UpdateShape } from '../model/update.js';
 import { MOST_TILE, type Tiling } from '../model/windows.js';
@@ -81,6 +82,8 @@ export interface CodecConfig {
   readonly parameterization?: Parameterization;
   /** Without a pyramid, pictures are denoised at their own size at all timesteps. */
   readonly pyramid?: Pyramid;
+  /** What may be done to a picture without the network being worse at it; the picture shown is then a mean of two estimates. */
+  readonly symmetry?: Symmetry;
   /** Statistics that lossless tails start from; without them tails are longer. */
   readonly residuals?: ResidualStatistics;
   /** Noise bands with their own weights, ascending; all other timesteps use the model's weights. */
@@ -118,6 +121,7 @@ export interface ModelDescription {
   readonly residuals?: ResidualStatistics;
   readonly parameterization: Parameterization;
   readonly pyramid?: Pyramid;
+  readonly symmetry?: Symmetry;
   /** Whether the model has an update. */
   readonly updates?: boolean;
   readonly bands?: readonly WeightsBand[];
@@ -141,7 +145,7 @@ export interface Model extends ModelDescription, DiffusionModel, CodecModel {
 export async function describeModel({ name, config, codec, weights, update }: ModelFiles): Promise<ModelDescription> {
   const architecture = parseConfig(config);
   const { about, ...decisive } = parseCodecConfig(codec, architecture);
-  const { schedule, tiling, profile, parameterization, pyramid, residuals, bands } = decisive;
+  const { schedule, tiling, profile, parameterization, pyramid, symmetry, residuals, bands } = decisive;
   return {
     name,
     id: await idOf(canonicalJson({ config: withoutDefaults(architecture), ...decisive }), weights, update),
@@ -152,6 +156,7 @@ export async function describeModel({ name, config, codec, weights, update }: Mo
     profile,
     ...(residuals && { residuals }),
     ...(pyramid && { pyramid }),
+    ...(symmetry && { symmetry }),
     ...(update && { updates: true }),
     ...(bands && { bands }),
     parameterization: parameterization ?? paperParameterization,
@@ -210,7 +215,7 @@ export async function createModel(files: ModelFiles, engine: Engine): Promise<Mo
 export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig {
   const { schedule } = checked(objectOf({ schedule: SCHEDULE }), json, CODEC_FILE);
   createSchedule(schedule);
-  const { about, tiling, profile, parameterization, pyramid, residuals, bands } = checked(
+  const { about, tiling, profile, parameterization, pyramid, symmetry, residuals, bands } = checked(
     objectOf({ ...remarks, ...partsOf(schedule.timesteps, config) }),
     json,
     CODEC_FILE,
@@ -221,6 +226,7 @@ export function parseCodecConfig(json: unknown, config: UNetConfig): CodecConfig
     profile,
     ...(parameterization && { parameterization }),
     ...(pyramid && { pyramid }),
+    ...(symmetry && { symmetry }),
     ...(residuals && { residuals }),
     ...(bands && { bands }),
     about,
@@ -293,6 +299,7 @@ function partsOf(timesteps: number, config: UNetConfig) {
     pyramid: optional(
       objectOf({ halfFrom: integerFrom(2, timesteps), leastSide: integerFrom(2), shares: exactOptional(SHARES) }),
     ),
+    symmetry: optional(oneOf(SYMMETRIES)),
     residuals: optional(RESIDUALS),
     bands: optional(bandsWithin(timesteps)),
   };

@@ -47,13 +47,19 @@ export class ChainWork {
     return workAt(pyramid, schedule, place);
   }
 
+  /** Whether the xhat0 after this many steps is the best that one evaluation gives. */
+  isBest(step: number): boolean {
+    const place = this.placeAfter(step);
+    return place === undefined || (!this.isMoved(step) && isBest(this.model.pyramid, this.model.schedule, place));
+  }
+
   /** Work of the picture shown after this many steps, beyond {@link estimate}: 0 where it is the same. */
   shown(step: number): number {
     const place = this.placeAfter(step);
     if (place === undefined) return 0;
-    const { schedule, pyramid } = this.model;
-    const isSame = !this.isMoved(step) && isBest(pyramid, schedule, place);
-    return isSame ? 0 : workAt(pyramid, schedule, place, true);
+    const { schedule, pyramid, symmetry } = this.model;
+    const evaluations = (this.isBest(step) ? 0 : 1) + (symmetry ? 1 : 0);
+    return evaluations && evaluations * workAt(pyramid, schedule, place, true);
   }
 
   /** Work of the best xhat0 after each of the remaining steps at which the network is asked. */

@@ -6,12 +6,13 @@ import { placeAsked, workAt } from '../model/pyramid.js';
 
 /**
  * Thousands of multiply-adds per pixel (kMAC/pixel) for decoding a whole file without a tail. It counts the network and
- * its updates over all steps, and the network for the final picture. It does not count looking up codewords.
+ * its updates over all steps, and the network for the final picture, twice where the model has a symmetry. It does not
+ * count looking up codewords.
  * @returns 0 for a file without steps
  */
 export function decodingKmac(bytes: Uint8Array, model: Model): number {
   const { header, written } = readLayout(bytes, model);
-  const { pyramid, schedule, config, tiling, updateShape: update } = model;
+  const { pyramid, symmetry, schedule, config, tiling, updateShape: update } = model;
   const place = (t: number) => ({ width: header.width, height: header.height, detail: header.detail, t });
   const evaluation = evaluationMultiplyAdds(config, header, tiling, update);
   let sum = 0;
@@ -26,6 +27,7 @@ export function decodingKmac(bytes: Uint8Array, model: Model): number {
     }
   }
   const last = written.at(-1);
-  if (last !== undefined) sum += evaluation * workAt(pyramid, schedule, place(last.s), true);
+  const shown = symmetry ? 2 * evaluation : evaluation;
+  if (last !== undefined) sum += shown * workAt(pyramid, schedule, place(last.s), true);
   return sum / (header.width * header.height) / 1000;
 }

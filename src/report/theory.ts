@@ -119,7 +119,7 @@ export async function chainCurve(
   for (const jump of [...written, ...unwritten]) {
     const { t, s } = jump;
     const xhat0 = await chain.estimate();
-    const error = rmse({ ...image, data: fromUnit(await chain.best()) }, image);
+    const error = rmse({ ...image, data: fromUnit(await chain.shown()) }, image);
     points.push(pointOf(image, t, bits, error));
     onProgress?.(points.length / (written.length + unwritten.length));
     if (error <= targetRmse) break;

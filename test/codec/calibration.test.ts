@@ -1,6 +1,6 @@
 /** Fitting a profile: it recovers the components, and an image finds its place in it. */
 import { describe, expect, test } from 'vitest';
-import { calibratePyramid, fitProfile } from '../../src/codec/calibration.js';
+import { calibratePyramid, calibrateSymmetry, fitProfile } from '../../src/codec/calibration.js';
 import { nearestPlace } from '../../src/codec/encoder/plan-choice.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
 import { addDoubled, timestepOfHalf } from '../../src/model/pyramid.js';
@@ -149,5 +149,46 @@ describe('a pyramid', () => {
       expect(Math.abs(four + eight - 250)).toBeLessThanOrEqual(10);
       expect(Math.abs(four + eight + more - 750)).toBeLessThanOrEqual(10);
     }
+  });
+});
+
+describe('a symmetry', () => {
+  const SIDE = 8;
+  const grey = { width: SIDE, height: SIDE, data: new Uint8Array(SIDE * SIDE * 3).fill(128) };
+  const GREY = 1 / 255;
+  /** A denoiser that gives a picture as a function of the pixel's place. */
+  const giving = (value: (x: number, y: number) => number): Denoiser => ({
+    parallelism: 1,
+    precision: 'fp32',
+    predictX0: async ({ xt }) => xt.map((_, i) => value(Math.floor(i / 3) % SIDE, Math.floor(i / 3 / SIDE))),
+    async dispose() {},
+  });
+  const isLeft = (x: number) => x < SIDE / 2;
+
+  test('is the one under which errors cancel', async () => {
+    // Errors in quarters of the picture, like a chessboard: a mirror image has the opposite ones, a turned picture the same.
+    const quarters = giving((x, y) => GREY + (isLeft(x) === isLeft(y) ? 0.1 : -0.1));
+    expect(await calibrateSymmetry([grey], { schedule, denoiser: quarters })).toBe('mirror');
+    const halves = giving((_, y) => GREY + (isLeft(y) ? 0.1 : -0.1));
+    expect(await calibrateSymmetry([grey], { schedule, denoiser: halves })).toBe('turn');
+  });
+
+  test('is none where the second estimate saves nothing, or less than its time is worth', async () => {
+    const same = giving(() => GREY + 0.1);
+    expect(await calibrateSymmetry([grey], { schedule, denoiser: same })).toBeUndefined();
+    const hardly = giving((x, y) => GREY + 0.1 + (isLeft(x) === isLeft(y) ? 0.004 : -0.004));
+    expect(await calibrateSymmetry([grey], { schedule, denoiser: hardly })).toBeUndefined();
+  });
+
+  test('is none for a network that knows pictures of one side only', async () => {
+    // Light at the top left, which a mirrored or turned picture has elsewhere.
+    const corner = { ...grey, data: grey.data.slice() };
+    const isCorner = (x: number, y: number) => isLeft(x) && isLeft(y);
+    for (let y = 0; y < SIDE; y++) {
+      for (let x = 0; x < SIDE; x++)
+        if (isCorner(x, y)) corner.data.fill(255, 3 * (SIDE * y + x), 3 * (SIDE * y + x) + 3);
+    }
+    const knowing = giving((x, y) => (isCorner(x, y) ? 0.9 : GREY));
+    expect(await calibrateSymmetry([corner], { schedule, denoiser: knowing })).toBeUndefined();
   });
 });

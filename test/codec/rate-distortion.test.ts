@@ -68,23 +68,37 @@ beforeAll(async () => {
   model = await openModel('cifar10', await openEngine('onnx'));
 });
 
+/** The pictures that a decoder shows at every step of a file. */
+async function curveOf({ bytes, steps }: EncodeResult, image: RgbImage): Promise<Point[]> {
+  const points: Point[] = [];
+  await decode(bytes, model, {
+    onPoint: (point) => void points.push({ bits: steps[point.stepsUsed].bits, rmse: rmse(point.image, image) }),
+  });
+  return points;
+}
+
 describe('16 CIFAR-10 test images', () => {
   let results: EncodeResult[];
+  let curves: Point[][];
 
   beforeAll(async () => {
     results = [];
-    for (const image of images) results.push(await encode(image, model, { targetRmse: 2.8 }));
+    curves = [];
+    for (const image of images) {
+      const result = await encode(image, model, { targetRmse: 2.8 });
+      results.push(result);
+      curves.push(await curveOf(result, image));
+    }
   });
 
-  // It took 0.1738, 0.2911, 0.4362, 0.6083 and 0.9477 when these were written (onnx, format 7): the bounds are 1 % above.
+  // It took 0.1728, 0.2901, 0.4343, 0.6067 and 0.9462 when these were written (onnx, format 7): the bounds are 1 % above.
   test.each([
-    [15, 0.1755],
-    [10, 0.294],
-    [7, 0.4405],
-    [5, 0.6144],
-    [3, 0.9572],
+    [15, 0.1746],
+    [10, 0.293],
+    [7, 0.4387],
+    [5, 0.6128],
+    [3, 0.9557],
   ])('RMSE %d takes at most %d bits per dimension on average', (level, limit) => {
-    const curves = results.map(({ steps }) => steps);
     expect(meanBitsAt(curves, level) / DIMENSIONS).toBeLessThanOrEqual(limit);
   });
 
@@ -95,8 +109,7 @@ describe('16 CIFAR-10 test images', () => {
       half.map(({ bytes }) => bytes),
       7,
     );
-    const curves = half.map(({ steps }) => steps);
-    expect(meanBitsAt(curves, 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.254);
+    expect(meanBitsAt(curves.slice(0, 8), 7) / meanBitsAt(ideal, 7)).toBeLessThanOrEqual(1.254);
   });
 
   test('header and plan take at most 11 bytes, held steps two and one each, padding less than one', () => {
@@ -111,8 +124,8 @@ describe('16 CIFAR-10 test images', () => {
   });
 
   test('RMSE never rises by more than 1 % from one point to the next', () => {
-    const rises = results.flatMap(({ steps }, image) =>
-      steps.slice(1).map(({ t, rmse }, i) => ({ image, t, rise: rmse / steps[i].rmse - 1 })),
+    const rises = curves.flatMap((points, image) =>
+      points.slice(1).map(({ bits, rmse }, i) => ({ image, bits, rise: rmse / points[i].rmse - 1 })),
     );
     expect(rises.filter(({ rise }) => rise > 0.01)).toEqual([]);
   });
@@ -129,9 +142,10 @@ describe('16 CIFAR-10 test images', () => {
   // 1.0255 times as many when this was written.
   test('less effort takes more bits: a trellis of 16 times fewer states, 2 % at RMSE 3', async () => {
     const few = [];
-    for (const image of images.slice(0, 8)) few.push((await encode(image, model, { effort: 1, targetRmse: 3 })).steps);
-    const many = results.slice(0, 8).map(({ steps }) => steps);
-    const ratio = meanBitsAt(few, 3) / meanBitsAt(many, 3);
+    for (const image of images.slice(0, 8)) {
+      few.push(await curveOf(await encode(image, model, { effort: 1, targetRmse: 2.8 }), image));
+    }
+    const ratio = meanBitsAt(few, 3) / meanBitsAt(curves.slice(0, 8), 3);
     expect(ratio).toBeGreaterThan(1.012);
     expect(ratio).toBeLessThan(1.034);
   });
@@ -146,17 +160,18 @@ test('the middle of a photograph with the model for such', async () => {
     networkEvaluations,
   } = await sweepProgressive(image, photo, { targetRmse: 5 });
   const curve = points.map(({ bytes, rmse }) => ({ bits: 8 * bytes, rmse }));
-  // It took 0.0378, 0.0733 and 0.1283 when these were written; they vary by 2 % with the seed. Emphasis and 2^9 states instead of 2^8
+  // It took 0.0374, 0.0727 and 0.1277 when these were written; they vary by 2 % with the seed. Emphasis and 2^9 states instead of 2^8
   // accounted for 5 to 9 % of it.
   for (const [level, limit] of [
-    [10, 0.0384],
-    [7, 0.0745],
-    [5, 0.13],
+    [10, 0.038],
+    [7, 0.0739],
+    [5, 0.1296],
   ]) {
     expect(bitsAt(curve, level) / image.data.length, `RMSE ${level}`).toBeLessThanOrEqual(limit);
   }
-  // It was 14.25 for the encoder. With the network before it was 19.95; without an update, 21 for both encoder and decoder.
-  expect(networkEvaluations).toBeLessThanOrEqual(14.5);
+  // It was 17.25 for the encoder, of which 5 are for pictures near the target. With the network before it was 19.95; without an update,
+  // 21 for both encoder and decoder.
+  expect(networkEvaluations).toBeLessThanOrEqual(17.5);
   const { pyramid, schedule } = photo;
   const { header, written } = readLayout(bytes, photo);
   const asked = written.filter(({ asks }) => asks).map(({ s }) => workAt(pyramid, schedule, { ...header, t: s }));

@@ -20,6 +20,7 @@ export interface SecondModel {
     readonly leastSide: number;
     readonly shares?: { readonly timesteps: readonly number[]; readonly parts: readonly (readonly number[])[] };
   };
+  readonly symmetry?: 'mirror' | 'turn';
   readonly residuals?: SecondTailContext['residuals'];
   readonly stride: NoisePredictor['stride'];
   /** eps for one window [1, height, width, 3] at a timestep counted from 0. */
@@ -104,7 +105,11 @@ export async function secondDecode(file: Uint8Array, given: SecondModel): Promis
     }
   }
   const best = await estimateScaled(x, width, height, t, abar, shown);
-  const picture = held ?? toBytes(best);
+  const { symmetry } = model;
+  const second =
+    symmetry && (await estimateScaled(transformed(x, width, height, symmetry), width, height, t, abar, shown));
+  const back = second ? transformed(second, width, height, symmetry) : best;
+  const picture = held ?? toBytes(best.map((value, i) => (value + back[i]) / 2));
   const tail =
     header.tail && timesteps.length === written.length
       ? secondTail(bit.rest(), {
@@ -121,6 +126,15 @@ export async function secondDecode(file: Uint8Array, given: SecondModel): Promis
   const { data, known, lossless } = tail ?? { data: picture, known: Array(D).fill(false), lossless: false };
   const alpha = plane && { alpha: Uint8Array.from(plane.alpha) };
   return { width, height, data: Uint8Array.from(data), ...alpha, modelId: header.modelId, timesteps, known, lossless };
+}
+
+/** Section 5: the picture with left and right exchanged, or turned by 180 degrees. */
+function transformed(x: Float32Array, width: number, height: number, symmetry: 'mirror' | 'turn'): Float32Array {
+  return x.map((_, i) => {
+    const [row, column, channel] = [Math.floor(i / (3 * width)), Math.floor(i / 3) % width, i % 3];
+    const from = symmetry === 'turn' ? height - 1 - row : row;
+    return x[3 * (from * width + (width - 1 - column)) + channel];
+  });
 }
 
 /** Section 5: the picture of an estimate. */

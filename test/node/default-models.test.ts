@@ -22,8 +22,8 @@ import { cifarTestImages, grained, PHOTO } from '../helpers/fixtures.js';
 
 const DIRECTORY = fileURLToPath(new URL('../../fixtures/golden/default/', import.meta.url));
 const IDS: Readonly<Record<string, string>> = {
-  cifar10: '5adf43ed143bce9e912a4c88b43bb2a2ed07a58482229dd0f11d5dcf47dc823e',
-  photo: '716ba8d6bed65a713c80ca00121f20f21d297c918c76a5b68a7a9412c80ff460',
+  cifar10: '83974f804467c276143f7c4e52feafc1a616dabae7319df41c9b46e6b81aae57',
+  photo: '08e80eb19325883d90a5ee5924e7e9defa6cbbe1a65b57e9fda6739aeb6339e9',
 };
 const photograph = async (width: number, height: number) =>
   crop(await readImage(PHOTO), { left: 170, top: 80, width, height });

@@ -24,6 +24,7 @@ export interface ModelReport {
   readonly parameterization: ModelInfo['parameterization'];
   readonly tiling: ModelInfo['tiling'];
   readonly pyramid?: ModelInfo['pyramid'];
+  readonly symmetry?: ModelInfo['symmetry'];
   readonly update?: {
     readonly width: number;
     readonly kept: number;
@@ -43,7 +44,7 @@ interface BandReport extends Band {
 export async function reportModel(info: ModelInfo): Promise<ModelReport> {
   const { countParameters } = await import('../../model/unet-parameters.js');
   const { WEIGHTS_FILE } = await import('../../node/models.js');
-  const { name, directory, id, config, scheduleConfig, parameterization, tiling, pyramid } = info;
+  const { name, directory, id, config, scheduleConfig, parameterization, tiling, pyramid, symmetry } = info;
   return {
     name,
     directory,
@@ -55,6 +56,7 @@ export async function reportModel(info: ModelInfo): Promise<ModelReport> {
     parameterization,
     tiling,
     ...(pyramid && { pyramid }),
+    ...(symmetry && { symmetry }),
     ...(info.updates && { update: await reportUpdate(info) }),
     ...(info.bands && { bands: await Promise.all(info.bands.map((band) => reportBand(directory, band))) }),
     about: (info.about ?? {}) as Record<string, unknown>,
@@ -80,7 +82,7 @@ async function reportUpdate({ directory, config }: ModelInfo): Promise<NonNullab
 
 /** The same report for people. */
 export function describeModel(report: ModelReport): string[] {
-  const { config, schedule, parameterization, tiling, pyramid, update, bands, about } = report;
+  const { config, schedule, parameterization, tiling, pyramid, symmetry, update, bands, about } = report;
   const { betaSchedule, timesteps, betaStart, betaEnd } = schedule;
   const betas = betaSchedule === 'squaredcos_cap_v2' ? '' : `, beta ${betaStart} to ${betaEnd}`;
   const fields: [string, string][] = [
@@ -96,6 +98,9 @@ export function describeModel(report: ModelReport): string[] {
     pyramid:
       pyramid &&
       `at half the size from about t = ${pyramid.halfFrom} on, by a picture's detail; sides of ${pyramid.leastSide} pixels or more`,
+    symmetry:
+      symmetry &&
+      `pictures are shown as the mean of two estimates, one of the picture ${symmetry === 'turn' ? 'turned by 180 degrees' : 'mirrored'}`,
     update:
       update &&
       `${update.width} channels, ${update.kept} of them kept; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,

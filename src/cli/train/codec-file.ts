@@ -1,7 +1,13 @@
 /**
  * Makes `codec.json`, which turns a network and its weights into a model that codes: the last part of three commands.
  */
-import { calibrate, calibratePyramid, calibrateResiduals, ENOUGH_IMAGES } from '../../codec/calibration.js';
+import {
+  calibrate,
+  calibratePyramid,
+  calibrateResiduals,
+  calibrateSymmetry,
+  ENOUGH_IMAGES,
+} from '../../codec/calibration.js';
 import { counted } from '../../common/counted.js';
 import type { Engine } from '../../engine/engine.js';
 import { cutMiddle } from '../../image/crop.js';
@@ -32,7 +38,7 @@ export const CALIBRATION_TILES = 4;
 export const PROFILE_TILES = 2;
 
 /**
- * Measures a directory's pyramid, profile and residuals on training pictures and writes `codec.json`.
+ * Measures a directory's pyramid, profile, symmetry and residuals on training pictures and writes `codec.json`.
  * @param images of at most `CALIBRATION_TILES` tiles a side
  * @param describe makes `about` of the model, from the open network and from what an earlier file said
  */
@@ -64,8 +70,9 @@ export async function makeCodecFile<About extends object>(
     const denoiser = withPyramid(model.denoiser, model.schedule, pyramid);
     const halving = { ...model, denoiser };
     const middles = images.map((image) => cutMiddle(image, PROFILE_TILES * tiling.tile));
-    const profile = await calibrate(middles, halving, part(0.25, 0.85));
-    const residuals = await calibrateResiduals(middles, halving, part(0.85, 1));
+    const profile = await calibrate(middles, halving, part(0.25, 0.8));
+    const symmetry = await calibrateSymmetry(middles, halving, part(0.8, 0.87));
+    const residuals = await calibrateResiduals(middles, halving, part(0.87, 1));
     progress.stop();
     const about = await describe({ ...model, engine }, model.about);
     const codec: CodecConfig = {
@@ -73,6 +80,7 @@ export async function makeCodecFile<About extends object>(
       tiling,
       parameterization: model.parameterization,
       ...(pyramid && { pyramid }),
+      ...(symmetry && { symmetry }),
       profile,
       residuals,
       ...(model.bands && { bands: model.bands }),

@@ -23,7 +23,7 @@ const SMALL_SIDE = 64;
  * Evaluations for calibrating on a window of an image, a fifth of them for the pyramid; crops of photographs have more
  * than one window.
  */
-const CALIBRATION_EVALUATIONS = 50;
+const CALIBRATION_EVALUATIONS = 52;
 /** Evaluations that take as long as training on a crop: the backward pass takes twice as long as the forward pass. */
 const EVALUATIONS_PER_CROP = 3;
 /** Evaluations for measuring an update on a crop, and evaluations that take as long as training it on one. */

@@ -24,7 +24,7 @@ export async function reconstruct(
 ): Promise<Float32Array> {
   const asking = rest.filter(({ asks }) => asks);
   if (realism === 'sample') return sample(chain, asking, signal);
-  const mean = held ?? (await chain.best(signal));
+  const mean = held ?? (await chain.shown(signal));
   if (realism === 0) return mean;
   return between(mean, await flow(chain, asking, signal), realism);
 }

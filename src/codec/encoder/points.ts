@@ -2,6 +2,7 @@
 import type { RgbImage } from '../../image/image.js';
 import { rmse } from '../../image/metrics.js';
 import type { StepReport } from '../api.js';
+import type { Chain } from '../chain.js';
 
 /** Limit of a point's RMSE relative to the point before. */
 export const ALLOWED_RISE = 1.01;
@@ -13,14 +14,16 @@ export class Points {
   readonly heldSteps: number[] = [];
   /** The chain's own picture at the last point, or at the earlier one that is still shown. */
   private own: RgbImage;
-  /** Whether `own` is the best image of its state. */
-  private ownIsBest = true;
+  /** Whether decoders show `own` at the point it was made for. */
+  private ownIsShown = true;
   /** RMSE of {@link own}. */
   private ownRmse: number;
   /** For each point, whether its RMSE belongs to the picture that a decoder shows there. */
   readonly isExact: boolean[] = [true];
-  /** The best image of the last point, where it was requested. */
-  private best: RgbImage | undefined;
+  /** For each point, whether its RMSE is near that of the picture shown: within a percent. */
+  readonly isClose: boolean[] = [true];
+  /** The image that decoders show at the last point, where it was requested. */
+  private requested: RgbImage | undefined;
 
   /** @param blank the image shown for the bare header @param timesteps T */
   constructor(
@@ -35,7 +38,7 @@ export class Points {
 
   /** The image shown at the last point. */
   get shown(): RgbImage {
-    return this.best ?? this.own;
+    return this.requested ?? this.own;
   }
 
   /** Number of steps so far. */
@@ -54,7 +57,7 @@ export class Points {
    */
   get shownSteps(): number {
     let { steps } = this;
-    if (!this.ownIsBest) return steps;
+    if (!this.ownIsShown) return steps;
     while (this.heldSteps.includes(steps)) steps--;
     return steps;
   }
@@ -64,7 +67,7 @@ export class Points {
    * point's picture nowhere else.
    */
   get heldAfterNext(): readonly number[] {
-    return this.ownIsBest ? this.heldSteps : [...this.heldSteps, this.steps + 1];
+    return this.ownIsShown ? this.heldSteps : [...this.heldSteps, this.steps + 1];
   }
 
   get isHeld(): boolean {
@@ -79,26 +82,28 @@ export class Points {
   /**
    * Adds the point after a step, and shows the chain's own picture there unless it is worse.
    * @param klBits of all steps so far
-   * @param isBest whether decoders show it at this point
+   * @param of the chain at this point: whether decoders show the picture, and whether one evaluation gives no better
    */
-  add(t: number, klBits: number, picture: RgbImage, isBest: boolean): void {
+  add(t: number, klBits: number, picture: RgbImage, { isShown, isBest }: Pick<Chain, 'isShown' | 'isBest'>): void {
     const distance = rmse(picture, this.image);
     const isHeld = this.isRise(distance);
-    this.best = undefined;
+    this.requested = undefined;
     if (!isHeld) {
       this.own = picture;
-      this.ownIsBest = isBest;
+      this.ownIsShown = isShown;
       this.ownRmse = distance;
     }
-    this.isExact.push(isBest || isHeld);
+    this.isExact.push(isShown || isHeld);
+    this.isClose.push(isBest || isHeld);
     this.reports.push({ t, bits: 0, klBits, rmse: this.ownRmse });
     if (isHeld) this.heldSteps.push(this.steps);
   }
 
-  /** Shows the best picture of the last point; the point must not be held. */
+  /** Takes the picture that decoders show at the last point; the point must not be held. */
   improve(picture: RgbImage): void {
-    this.best = picture;
+    this.requested = picture;
     this.isExact[this.steps] = true;
+    this.isClose[this.steps] = true;
     this.reports[this.steps] = { ...this.reports[this.steps], rmse: rmse(picture, this.image) };
   }
 

@@ -90,7 +90,7 @@ export class EncodeProgress {
         const { blocks, blockBits, s } = steps[point - 1];
         const sharpens = isSharpened(shaping, work.isMoved(point - 1));
         further += blocks * blockBits * bitWork + (sharpens ? work.estimate(point - 1) : 0);
-        const isConsidered = this.shown[point] === 0 && model.schedule.snr[s] >= LEAST_SNR;
+        const isConsidered = work.isBest(point) && model.schedule.snr[s] >= LEAST_SNR;
         if (this.options.lossless && isConsidered) further += tailWork;
       }
       return work.through(point) + work.estimate(point) + further;
@@ -98,7 +98,7 @@ export class EncodeProgress {
     this.plan = plan;
   }
 
-  /** Predicts after how many steps the file will end, and after which steps its best picture will be requested. */
+  /** Predicts after how many steps the file will end, and after which steps the picture shown will be requested. */
   foretell(plan: FilePlan, { steps, rmse, heldSteps, isHeld }: Reached): { end: number; asked: number[] } {
     const { maxBytes, targetRmse, lossless } = this.options;
     const { schedule } = this.chain.model;
@@ -114,7 +114,10 @@ export class EncodeProgress {
     for (let point = steps; ; point++) {
       const foretold = point === steps ? rmse : scale * Math.sqrt(errorAfter(point));
       const isEnd = point === longest || (!lossless && foretold <= targetRmse);
-      const isNear = isEnd || (!lossless && isNearTarget(foretold, plan.steps[point], schedule, targetRmse));
+      const next = plan.steps[point];
+      // The errors of the profile are those of the network.
+      const of = { asked: next?.t, hasBestSize: true };
+      const isNear = isEnd || (!lossless && isNearTarget(foretold, of, next, schedule, targetRmse));
       // For the present point it has been requested already.
       if (isNear && point > steps) asked.push(point);
       if (isEnd) return { end: point, asked };

@@ -1,5 +1,6 @@
 /** Decides where a file ends: at the target RMSE, or at the byte limit. */
 import type { Schedule } from '../../model/schedule.js';
+import type { Chain } from '../chain.js';
 import type { PlannedStep } from '../format/plan.js';
 import type { FilePlan } from './file-plan.js';
 import type { Points } from './points.js';
@@ -19,14 +20,18 @@ export interface Limits {
  * times out of five.
  */
 const PREDICTION_MARGIN = 0.003;
-/** The power is estimated from exact points between which snr grew by this factor. */
+/** The power is estimated from points whose RMSE is known to a percent, and between which snr grew by this factor. */
 const SLOPE_RATIO = 1.5;
 /**
- * Steepest usual value of the power; and the improvement of a state's best picture over the chain's own, as a share of
- * the RMSE.
+ * By how much the picture shown usually improves on the chain's own, as a share of the RMSE: after an evaluation of the
+ * network, or of a smaller picture, and what is added for each power of e by which snr has grown since then.
  */
+const IMPROVEMENT = 0.008;
+const IMPROVEMENT_OF_SIZE = 0.05;
+const IMPROVEMENT_SINCE = 0.07;
+
+/** Steepest usual value of the power. */
 const STEEPEST = -0.4;
-const IMPROVEMENT = 0.05;
 
 /** For a step of fewer bits an early end saves nothing, because signalling it takes two or three bytes. */
 const LEAST_BITS = 64;
@@ -39,7 +44,7 @@ const LEAST_BITS = 64;
  */
 export function stopInTime(
   plan: FilePlan,
-  { reports, isExact }: Points,
+  { reports, isExact, isClose }: Points,
   { snr, timesteps }: Schedule,
   { maxBytes, targetRmse, heldSteps }: Limits,
 ): FilePlan {
@@ -47,7 +52,7 @@ export function stopInTime(
   const { t, s, blocks, blockBits } = plan.steps[count - 1];
   if (plan.stop !== undefined) return plan;
   const last = reports[count - 1];
-  const informed = reports.filter((report, i) => isExact[i] && report.t < timesteps && report.t > t);
+  const informed = reports.filter((report, i) => isClose[i] && report.t < timesteps && report.t > t);
   const before = informed.findLast((report) => snr[t] >= SLOPE_RATIO * snr[report.t]) ?? informed[0];
   let stop = s;
   if (before && isExact[count - 1] && blocks * blockBits >= LEAST_BITS) {
@@ -64,10 +69,19 @@ export function stopInTime(
 }
 
 /**
- * Whether the next step may reach the target, or this state may have reached it, so that its best picture is worth
- * computing.
+ * Whether the next step may reach the target, or this state may have reached it, so that the picture shown is
+ * worth computing.
  * @param rmse of the chain's own picture
+ * @param of the chain at this state
  */
-export function isNearTarget(rmse: number, { t, s }: PlannedStep, { snr }: Schedule, targetRmse: number): boolean {
-  return rmse * (1 - IMPROVEMENT) * (snr[s] / snr[t]) ** STEEPEST <= targetRmse;
+export function isNearTarget(
+  rmse: number,
+  { asked, hasBestSize }: Pick<Chain, 'asked' | 'hasBestSize'>,
+  { t, s }: PlannedStep,
+  { snr }: Schedule,
+  targetRmse: number,
+): boolean {
+  const improvement = hasBestSize ? IMPROVEMENT : IMPROVEMENT_OF_SIZE;
+  const shown = rmse * (1 - improvement - IMPROVEMENT_SINCE * Math.log(snr[t] / snr[asked]));
+  return shown * (snr[s] / snr[t]) ** STEEPEST <= targetRmse;
 }

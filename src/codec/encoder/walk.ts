@@ -67,14 +67,14 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
     const xhat0 = await chain.estimate(signal);
     const { t, step } = chain;
     const isEnd = step === plan.steps.length;
-    if (step > 0) points.add(t, klBits, { ...image, data: fromUnit(xhat0) }, chain.isBest);
+    if (step > 0) points.add(t, klBits, { ...image, data: fromUnit(xhat0) }, chain);
     const { heldSteps } = points;
     const limits = { maxBytes, targetRmse, heldSteps: points.heldAfterNext };
     const improve = async () => {
-      if (!chain.isBest && !points.isHeld) points.improve({ ...image, data: fromUnit(await chain.best(signal)) });
+      if (!chain.isShown && !points.isHeld) points.improve({ ...image, data: fromUnit(await chain.shown(signal)) });
     };
-    if (isEnd || (!lossless && isNearTarget(points.rmse, plan.steps[step], model.schedule, targetRmse)))
-      await improve();
+    const isNear = () => isNearTarget(points.rmse, chain, plan.steps[step], model.schedule, targetRmse);
+    if (isEnd || (!lossless && isNear())) await improve();
     const fraction = progress.at(plan, points);
     options.onProgress?.({ fraction, t, bytes: plan.bytes(step, heldSteps), rmse: points.rmse });
     if (!points.isHeld && (chain.isBest || isEnd)) {

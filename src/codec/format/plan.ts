@@ -9,6 +9,7 @@
 import { invalidArgument } from '../../common/errors.js';
 import { type Place, type Pyramid, placeAsked } from '../../model/pyramid.js';
 import { jumpKlBits, type Schedule } from '../../model/schedule.js';
+import type { Symmetry } from '../../model/symmetry.js';
 import { exp2Fixed } from '../bits/exp2.js';
 import { MIN_STATE_BITS, SYMBOL_BITS } from '../trellis/trellis.js';
 
@@ -27,6 +28,7 @@ export interface PlanModel {
   readonly schedule: Schedule;
   readonly profile: Profile;
   readonly pyramid?: Pyramid;
+  readonly symmetry?: Symmetry;
   /** Whether the model has an update. */
   readonly updates?: boolean;
 }
