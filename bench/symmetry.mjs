@@ -58,8 +58,11 @@ for (let i = 0; i < images.length; i++) {
     /** @type {Record<string, Float32Array>} */
     const estimates = {};
     for (const [view, symmetries] of Object.entries(VIEWS)) {
-      const through = (/** @type {Float32Array} */ picture) =>
-        symmetries.reduce((values, symmetry) => transform(values, { width, height }, symmetry), picture.slice());
+      const through = (/** @type {Float32Array} */ picture) => {
+        const seen = picture.slice();
+        for (const symmetry of symmetries) transform(seen, { width, height }, symmetry);
+        return seen;
+      };
       estimates[view] = through(await model.denoiser.predictX0({ ...noisy, xt: through(noisy.xt) }, { best: true }));
     }
     const errorOf = (/** @type {readonly string[]} */ views) => {

@@ -109,10 +109,15 @@ export async function sweepProgressive(
       curves[i].push(point);
       await onPicture?.(picture, point, i);
     }
-    // The chain goes on with some pictures' xhat0, and a tail with that of the last step. Others are made to be shown.
-    const isShownOnly = work.shown(stepsUsed) > 0 && (tailBytes === 0 || stepsUsed < layout.written.length);
-    aside += performance.now() - (isShownOnly ? walkedAt : now);
+    aside += performance.now() - now + shareOfShowing(stepsUsed) * (now - walkedAt);
     walkedAt = performance.now();
+  };
+  /** Share of the work for a picture that is done to show it. The chain goes on with the rest, or a tail does. */
+  const shareOfShowing = (step: number): number => {
+    const shown = work.shown(step);
+    if (shown === 0) return 0;
+    if (tailBytes > 0 && step === layout.written.length) return model.symmetry ? 1 / 2 : 0;
+    return shown / (shown + (work.isBest(step) ? work.estimate(step) : 0));
   };
   const { signal } = options;
   await decode(bytes, model, { maxSteps: 0, progressivePoints: 1, onPoint, ...(signal && { signal }) });
