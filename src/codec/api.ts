@@ -4,7 +4,7 @@ import type { Metadata } from './format/metadata.js';
 import type { Selection } from './trellis/block-coder.js';
 
 /**
- * Selects one of the pictures that fit the bits of a prefix, 0..1. 0 is xhat0, with the lowest squared error. 1 is the
+ * Selects one of the pictures that fit the bits of a prefix, 0..1. 0 is the mean, with the lowest squared error. 1 is the
  * end of the probability-flow ODE from x_t, which looks most natural. Values between them lie on the straight line,
  * which has the least squared error for its distance from the distribution of pictures (Freirich, Michaeli & Meir 2021,
  * for the Wasserstein-2 distance). `sample` is a draw from the reverse process that starts at x_t.
@@ -26,7 +26,7 @@ export interface EncodeProgress {
   /**
    * RMSE of the image that a decoder would make of the file so far, 0..255 scale; see {@link EncodeResult.rmse}. Far from
    * the target this is the RMSE of the chain's own xhat0. A decoder asks the network for the picture that it shows, and
-   * is slightly better: by half a percent, or a few where the chain's xhat0 was moved from an earlier state.
+   * is slightly better: by about half a percent, and by a few percent where xhat0 was moved or made at a smaller size.
    */
   readonly rmse: number;
 }
@@ -67,7 +67,7 @@ export interface StepReport {
   readonly klBits: number;
   /**
    * RMSE of the 8-bit mean reconstruction at this point, 0..255 scale; see {@link EncodeProgress.rmse} for when it is
-   * approximate. The last one is exact.
+   * approximate. The last one is exact, unless a tail follows.
    */
   readonly rmse: number;
 }
@@ -139,8 +139,8 @@ export interface DecoderPoint {
    */
   readonly checksum: 'none' | 'pending' | 'passed' | 'failed';
   /**
-   * Makes the picture. Realism 0 takes the network evaluation that the next step needs anyway; any other realism takes
-   * an evaluation for every remaining step. Realism makes no difference where samples are already exact.
+   * Makes the picture. Realism 0 takes up to two evaluations of the network, one of which the next step may need anyway;
+   * any other realism takes one more for every remaining evaluation of the plan. Realism makes no difference where samples are already exact.
    * @param realism default 0
    * @throws CodecError('usage') when the decoder has gone on
    */
@@ -219,7 +219,7 @@ export interface DecodeOptions extends DecoderOptions {
   readonly progressivePoints?: number | readonly number[];
   /** @param at the decoder's point; while the callback is awaited it can make pictures of another realism */
   readonly onPoint?: (point: DecodePoint, at: DecoderPoint) => void | Promise<void>;
-  /** For a stream: whether `onPoint` gets a picture of this step, which may cost a network evaluation. Default: every step. */
+  /** For a stream: whether `onPoint` gets a picture of this step, which may cost two network evaluations. Default: every step. */
   readonly wantsPoint?: (point: DecoderPoint) => boolean;
   /**
    * Fraction of the work done, 0..1, as in {@link EncodeProgress}. For a stream, intermediate pictures count once they

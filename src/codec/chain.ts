@@ -338,10 +338,10 @@ export class Chain {
 
   private async askBoth(symmetry: Symmetry, signal: AbortSignal | undefined): Promise<Float32Array> {
     try {
-      const other = transform(this.state.slice(), this.size, symmetry);
-      // Side by side: a picture of few windows would leave threads idle.
-      const both = await Promise.all([this.best(signal), this.ask(other, signal, { best: true })]);
-      return meanOfBoth(...both, this.size, symmetry);
+      // One after the other: there is no memory for two evaluations.
+      const best = await this.best(signal);
+      const other = await this.ask(transform(this.state.slice(), this.size, symmetry), signal, { best: true });
+      return meanOfBoth(best, other, this.size, symmetry);
     } catch (error) {
       this.showing = undefined;
       throw error;

@@ -20,7 +20,7 @@ export class ChainWork {
   /** @param steps of the plan, from the first one on */
   constructor(
     private readonly model: PlanModel,
-    private readonly picture: PlannedPicture,
+    private readonly planned: PlannedPicture,
     private readonly steps: readonly PlannedStep[],
   ) {
     const before = [0];
@@ -47,31 +47,50 @@ export class ChainWork {
     return workAt(pyramid, schedule, place);
   }
 
+  /** Whether the xhat0 after this many steps has the size of the best one. */
+  hasBestSize(step: number): boolean {
+    const place = this.placeAfter(step);
+    return place === undefined || isBest(this.model.pyramid, this.model.schedule, place);
+  }
+
   /** Whether the xhat0 after this many steps is the best that one evaluation gives. */
   isBest(step: number): boolean {
+    return !this.isMoved(step) && this.hasBestSize(step);
+  }
+
+  /** The number of steps, up to this one, after which the network was last asked. */
+  asked(step: number): number {
+    let asked = step;
+    while (this.isMoved(asked)) asked--;
+    return asked;
+  }
+
+  /** Work of the best xhat0 after this many steps: {@link estimate} where that is the best. */
+  best(step: number): number {
     const place = this.placeAfter(step);
-    return place === undefined || (!this.isMoved(step) && isBest(this.model.pyramid, this.model.schedule, place));
+    return place === undefined ? 0 : workAt(this.model.pyramid, this.model.schedule, place, true);
+  }
+
+  /** Work of the picture shown after this many steps, with {@link best}. */
+  picture(step: number): number {
+    return this.best(step) * (this.model.symmetry ? 2 : 1);
   }
 
   /** Work of the picture shown after this many steps, beyond {@link estimate}: 0 where it is the same. */
   shown(step: number): number {
-    const place = this.placeAfter(step);
-    if (place === undefined) return 0;
-    const { schedule, pyramid, symmetry } = this.model;
-    const evaluations = (this.isBest(step) ? 0 : 1) + (symmetry ? 1 : 0);
-    return evaluations && evaluations * workAt(pyramid, schedule, place, true);
+    return this.picture(step) - (this.isBest(step) ? this.estimate(step) : 0);
   }
 
   /** Work of the best xhat0 after each of the remaining steps at which the network is asked. */
   onward(step: number): number {
     const { schedule, pyramid } = this.model;
     const rest = this.steps.slice(step).filter(({ asks }) => asks);
-    return rest.reduce((sum, { s }) => sum + workAt(pyramid, schedule, { ...this.picture, t: s }, true), 0);
+    return rest.reduce((sum, { s }) => sum + workAt(pyramid, schedule, { ...this.planned, t: s }, true), 0);
   }
 
   /** @returns undefined before the first step, because the network is never asked at x_T */
   private placeAfter(step: number) {
-    return step === 0 ? undefined : { ...this.picture, t: this.steps[step - 1].s };
+    return step === 0 ? undefined : { ...this.planned, t: this.steps[step - 1].s };
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * A network that was trained on pictures and their mirror images expects as much of the one as of the other, but its
- * errors on the two differ. The mean of both estimates has one percent less squared error, at the price of a second
- * evaluation. That is too much for every step of a chain, and worth it for a picture that is shown.
+ * A network that was trained on pictures and their mirror images is as good at the one as at the other, but errs
+ * differently. The mean of both estimates has one percent less squared error, at the price of a second evaluation. That
+ * is too much for every step of a chain, and worth it for a picture that is shown.
  */
 import type { Size } from '../image/image.js';
 

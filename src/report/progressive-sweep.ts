@@ -114,10 +114,10 @@ export async function sweepProgressive(
   };
   /** Share of the work for a picture that is done to show it. The chain goes on with the rest, or a tail does. */
   const shareOfShowing = (step: number): number => {
-    const shown = work.shown(step);
-    if (shown === 0) return 0;
-    if (tailBytes > 0 && step === layout.written.length) return model.symmetry ? 1 / 2 : 0;
-    return shown / (shown + (work.isBest(step) ? work.estimate(step) : 0));
+    const picture = work.picture(step);
+    if (picture === 0) return 0;
+    const isBeforeTail = tailBytes > 0 && step === layout.written.length;
+    return (isBeforeTail ? picture - work.best(step) : work.shown(step)) / picture;
   };
   const { signal } = options;
   await decode(bytes, model, { maxSteps: 0, progressivePoints: 1, onPoint, ...(signal && { signal }) });

@@ -180,6 +180,15 @@ describe('a symmetry', () => {
     expect(await calibrateSymmetry([grey], { schedule, denoiser: hardly })).toBeUndefined();
   });
 
+  test('is none where both estimates have the same error, seen from either side', async () => {
+    const { alphasCumprod } = schedule;
+    const state: Denoiser = {
+      ...giving(() => GREY),
+      predictX0: async ({ xt, t }) => xt.map((value) => value / Math.sqrt(alphasCumprod[t])),
+    };
+    expect(await calibrateSymmetry([grey], { schedule, denoiser: state })).toBeUndefined();
+  });
+
   test('is none for a network that knows pictures of one side only', async () => {
     // Light at the top left, which a mirrored or turned picture has elsewhere.
     const corner = { ...grey, data: grey.data.slice() };

@@ -37,8 +37,7 @@ export class DecodeProgress {
   /** @returns fraction of the work done at a point, 0..1 */
   at({ stepsUsed, knownSamples }: Pick<DecoderPoint, 'stepsUsed' | 'knownSamples'>): number {
     const { work, steps, shown, toShow, tail } = this;
-    // A tail begins with the picture that the steps make.
-    const last = (work.shown(steps) || work.estimate(steps)) + (tail > 0 ? 0 : this.onward(steps));
+    const last = tail > 0 ? work.best(steps) : this.picture(steps);
     const known = knownSamples > 0 ? last + (tail * knownSamples) / this.samples : 0;
     const done = work.through(stepsUsed) + shown + known;
     return this.share(done, work.through(steps) + last + tail + shown + toShow - done);
@@ -53,11 +52,14 @@ export class DecodeProgress {
 
   /** Work of an intermediate picture; that of the last step's picture is counted in any case. */
   private onTheWay(step: number): number {
-    return step < this.steps ? this.work.shown(step) + this.onward(step) : 0;
+    const { work } = this;
+    return step < this.steps ? this.picture(step) - (work.isBest(step) ? work.estimate(step) : 0) : 0;
   }
 
-  /** Work of continuing from a step to the end of the plan, which pictures of any realism but 0 need. */
-  private onward(step: number): number {
-    return this.realism === 0 ? 0 : this.work.onward(step);
+  /** Work of a picture, with the best xhat0 of its state. For any realism but 0 the chain goes on to the end of the plan. */
+  private picture(step: number): number {
+    const { work, realism } = this;
+    if (realism === 0) return work.picture(step);
+    return (realism === 'sample' ? work.best(step) : work.picture(step)) + work.onward(step);
   }
 }

@@ -20,7 +20,7 @@ export class Points {
   private ownRmse: number;
   /** For each point, whether its RMSE belongs to the picture that a decoder shows there. */
   readonly isExact: boolean[] = [true];
-  /** For each point, whether its RMSE is near that of the picture shown: within a percent. */
+  /** For each point, whether its RMSE belongs to the picture shown, or to the best that one evaluation gives. */
   readonly isClose: boolean[] = [true];
   /** The image that decoders show at the last point, where it was requested. */
   private requested: RgbImage | undefined;
@@ -82,19 +82,19 @@ export class Points {
   /**
    * Adds the point after a step, and shows the chain's own picture there unless it is worse.
    * @param klBits of all steps so far
-   * @param of the chain at this point: whether decoders show the picture, and whether one evaluation gives no better
+   * @param chain whether decoders show the picture, and whether it is the best that one evaluation gives
    */
-  add(t: number, klBits: number, picture: RgbImage, { isShown, isBest }: Pick<Chain, 'isShown' | 'isBest'>): void {
+  add(t: number, klBits: number, picture: RgbImage, chain: Pick<Chain, 'isShown' | 'isBest'>): void {
     const distance = rmse(picture, this.image);
     const isHeld = this.isRise(distance);
     this.requested = undefined;
     if (!isHeld) {
       this.own = picture;
-      this.ownIsShown = isShown;
+      this.ownIsShown = chain.isShown;
       this.ownRmse = distance;
     }
-    this.isExact.push(isShown || isHeld);
-    this.isClose.push(isBest || isHeld);
+    this.isExact.push(chain.isShown || isHeld);
+    this.isClose.push(chain.isBest || isHeld);
     this.reports.push({ t, bits: 0, klBits, rmse: this.ownRmse });
     if (isHeld) this.heldSteps.push(this.steps);
   }

@@ -42,6 +42,7 @@ type Reached = Pick<Points, 'steps' | 'rmse' | 'heldSteps' | 'isHeld' | 'isExact
 export class EncodeProgress {
   private readonly errors: Float64Array;
   private plan: FilePlan | undefined;
+  private work!: ChainWork;
   /** Work up to each point of the plan. */
   private upTo: readonly number[] = [];
   /** Work of the picture shown at each point. */
@@ -95,6 +96,7 @@ export class EncodeProgress {
       }
       return work.through(point) + work.estimate(point) + further;
     });
+    this.work = work;
     this.plan = plan;
   }
 
@@ -114,14 +116,22 @@ export class EncodeProgress {
     for (let point = steps; ; point++) {
       const foretold = point === steps ? rmse : scale * Math.sqrt(errorAfter(point));
       const isEnd = point === longest || (!lossless && foretold <= targetRmse);
-      const next = plan.steps[point];
-      // The errors of the profile are those of the network.
-      const of = { asked: next?.t, hasBestSize: true };
-      const isNear = isEnd || (!lossless && isNearTarget(foretold, of, next, schedule, targetRmse));
+      const isNear =
+        isEnd || (!lossless && isNearTarget(foretold, this.stateAt(point), plan.steps[point], schedule, targetRmse));
       // For the present point it has been requested already.
       if (isNear && point > steps) asked.push(point);
       if (isEnd) return { end: point, asked };
     }
+  }
+
+  /** What is known of the chain after so many steps. */
+  private stateAt(point: number) {
+    const { work, plan, chain } = this;
+    const asked = work.asked(point);
+    return {
+      asked: asked === 0 ? chain.model.schedule.timesteps : plan!.steps[asked - 1].s,
+      hasBestSize: work.hasBestSize(point),
+    };
   }
 }
 

@@ -1,5 +1,6 @@
 /** Decides where a file ends: at the target RMSE, or at the byte limit. */
 import type { Schedule } from '../../model/schedule.js';
+import type { StepReport } from '../api.js';
 import type { Chain } from '../chain.js';
 import type { PlannedStep } from '../format/plan.js';
 import type { FilePlan } from './file-plan.js';
@@ -20,13 +21,13 @@ export interface Limits {
  * times out of five.
  */
 const PREDICTION_MARGIN = 0.003;
-/** The power is estimated from points whose RMSE is known to a percent, and between which snr grew by this factor. */
+/** The power is estimated from points of the network's own xhat0 or of pictures shown, between which snr grew by this factor. */
 const SLOPE_RATIO = 1.5;
 /**
  * By how much the picture shown usually improves on the chain's own, as a share of the RMSE: after an evaluation of the
  * network, or of a smaller picture, and what is added for each power of e by which snr has grown since then.
  */
-const IMPROVEMENT = 0.008;
+const IMPROVEMENT = 0.006;
 const IMPROVEMENT_OF_SIZE = 0.05;
 const IMPROVEMENT_SINCE = 0.07;
 
@@ -52,7 +53,8 @@ export function stopInTime(
   const { t, s, blocks, blockBits } = plan.steps[count - 1];
   if (plan.stop !== undefined) return plan;
   const last = reports[count - 1];
-  const informed = reports.filter((report, i) => isClose[i] && report.t < timesteps && report.t > t);
+  const likeShown = ({ t, rmse }: StepReport, i: number) => ({ t, rmse: isExact[i] ? rmse : rmse * (1 - IMPROVEMENT) });
+  const informed = reports.map(likeShown).filter((report, i) => isClose[i] && report.t < timesteps && report.t > t);
   const before = informed.findLast((report) => snr[t] >= SLOPE_RATIO * snr[report.t]) ?? informed[0];
   let stop = s;
   if (before && isExact[count - 1] && blocks * blockBits >= LEAST_BITS) {
@@ -72,7 +74,7 @@ export function stopInTime(
  * Whether the next step may reach the target, or this state may have reached it, so that the picture shown is
  * worth computing.
  * @param rmse of the chain's own picture
- * @param of the chain at this state
+ * @param chain at this state
  */
 export function isNearTarget(
   rmse: number,

@@ -74,7 +74,7 @@ export async function walkChain(start: WalkStart, options: CheckedEncodeOptions)
       if (!chain.isShown && !points.isHeld) points.improve({ ...image, data: fromUnit(await chain.shown(signal)) });
     };
     const isNear = () => isNearTarget(points.rmse, chain, plan.steps[step], model.schedule, targetRmse);
-    if (isEnd || (!lossless && isNear())) await improve();
+    if (!lossless && (isEnd || isNear())) await improve();
     const fraction = progress.at(plan, points);
     options.onProgress?.({ fraction, t, bytes: plan.bytes(step, heldSteps), rmse: points.rmse });
     if (!points.isHeld && (chain.isBest || isEnd)) {
