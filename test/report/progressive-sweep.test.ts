@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { decode } from '../../src/codec/decoder/decode.js';
 import { encode } from '../../src/codec/encoder/encoder.js';
 import { readHeader } from '../../src/codec/format/header.js';
@@ -19,8 +19,30 @@ function flagImage(): RgbImage {
   return { width: 32, height: 24, data };
 }
 
+afterEach(() => vi.restoreAllMocks());
+
+/** The engine with a clock that only it moves: a second for every run of a network. */
+function clocked(inner: Engine): Engine {
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  return {
+    ...inner,
+    async compile(...sources) {
+      const compiled = await inner.compile(...sources);
+      return {
+        ...compiled,
+        async run(...inputs) {
+          const outputs = await compiled.run(...inputs);
+          now += 1000;
+          return outputs;
+        },
+      };
+    },
+  };
+}
+
 it('has a point for every step, each that of the file cut off there', async () => {
-  const engine = await openEngine('onnx');
+  const engine = clocked(await openEngine('onnx'));
   const model = await openModel('pilot', engine);
   const [image] = await cifarTestImages();
   const options = { targetRmse: 10, seed: 3 };
@@ -72,26 +94,6 @@ it('has a point for every step, each that of the file cut off there', async () =
   await engine.dispose();
 });
 
-/** The engine with a clock that only it moves: a second for every run of a network. */
-function clocked(inner: Engine): Engine {
-  let now = 0;
-  vi.spyOn(performance, 'now').mockImplementation(() => now);
-  return {
-    ...inner,
-    async compile(...sources) {
-      const compiled = await inner.compile(...sources);
-      return {
-        ...compiled,
-        async run(...inputs) {
-          const outputs = await compiled.run(...inputs);
-          now += 1000;
-          return outputs;
-        },
-      };
-    },
-  };
-}
-
 it.each([
   ['ends with a step', { targetRmse: 9 }],
   ['ends with samples', { lossless: true, effort: 1 }],
@@ -106,7 +108,6 @@ it.each([
     expect(all.at(-1)!.decodeSeconds).toBeGreaterThan(5);
     expect(all.at(-1)).toEqual(few.at(-1));
   } finally {
-    vi.restoreAllMocks();
     await model.dispose();
     await engine.dispose();
   }
