@@ -16,7 +16,7 @@ import { createPlan, expectedErrors, PACES } from '../dist/codec/format/plan.js'
 import { loadModelInfo } from '../dist/index.js';
 import { workAt } from '../dist/model/pyramid.js';
 import { jumpKlBits } from '../dist/model/schedule.js';
-import { failGracefully, resultsJson, saveJson } from './shared.mjs';
+import { failGracefully, putJson } from './shared.mjs';
 
 failGracefully();
 const SIZE = { width: 768, height: 512 };
@@ -142,5 +142,4 @@ const results = {
   size: SIZE,
   rows,
 };
-if (values.out) await saveJson(values.out, results);
-else process.stdout.write(resultsJson(results));
+await putJson(values.out, results);

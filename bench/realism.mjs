@@ -21,7 +21,7 @@ import { flowCoefficients } from '../dist/model/schedule.js';
 import { openEngine } from '../dist/node/engine/index.js';
 import { labelledTable } from '../dist/node/image/contact-sheet.js';
 import { kernelDistance } from '../dist/report/kid.js';
-import { failGracefully, machine, modelOpener, progress, resultsJson, saveJson } from './shared.mjs';
+import { failGracefully, machine, modelOpener, progress, putJson } from './shared.mjs';
 
 failGracefully();
 /**
@@ -113,8 +113,7 @@ const results = {
   specksOfOriginals: specksOfOriginals.reduce((sum, one) => sum + one, 0) / specksOfOriginals.length,
   points,
 };
-if (values.out === undefined) console.log(resultsJson(results));
-else await saveJson(values.out, results);
+await putJson(values.out, results);
 if (values.sheet !== undefined) {
   const kinds = [
     'original',

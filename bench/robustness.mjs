@@ -43,7 +43,7 @@ import { labelledTable } from '../dist/node/image/contact-sheet.js';
 
 import { baselineVersions, encodeWithin, findBaseline } from '../dist/report/baselines.js';
 import { linePlot } from '../dist/report/line-plot.js';
-import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
+import { failGracefully, machine, progress, putJson } from './shared.mjs';
 
 failGracefully();
 const { values, positionals } = parseArgs({
@@ -314,8 +314,7 @@ for (const [set, table] of Object.entries(rates)) {
     console.error(`  ${CODECS[codec].padEnd(24)}${bitErrorRate}  ${share}  ${numbers}  (${withFlips} with flips)`);
   }
 }
-if (values.out === undefined) process.stdout.write(resultsJson(results));
-else await saveJson(values.out, results);
+await putJson(values.out, results);
 
 /** @param {string} directory that exists */
 async function drawFigures(directory) {

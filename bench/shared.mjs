@@ -34,6 +34,17 @@ export async function saveJson(path, value) {
   await writeAtomically(path, Buffer.from(resultsJson(value)), { force: true });
 }
 
+/**
+ * Writes a results document into a file, or to stdout.
+ * @param {string | undefined} path undefined for stdout
+ * @param {unknown} value
+ * @throws as {@link resultsJson} does
+ */
+export async function putJson(path, value) {
+  if (path === undefined) process.stdout.write(resultsJson(value));
+  else await saveJson(path, value);
+}
+
 /** @param {string} key @param {number} number */
 function rounding(key, number) {
   if (!Number.isFinite(number)) throw new Error(`${key}: expected a number, got ${number}`);
@@ -115,6 +126,13 @@ export function oneOf(what, expected, value) {
   if (found === undefined) throw new CodecError('usage', `${what}: expected ${expected.join(', ')}, got ${value}`);
   return found;
 }
+
+/**
+ * The geometric mean.
+ * @param {readonly number[]} values at least one, all positive
+ */
+export const geometricMean = (values) =>
+  Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
 /**
  * The middle one of an odd number of values, or the upper of the two middle ones of an even number.

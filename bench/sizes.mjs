@@ -22,7 +22,7 @@ import { CodecError, openEngine, openModel } from '../dist/index.js';
 import { createDenoiser } from '../dist/model/denoiser.js';
 import { measureDetail, putNoise, squaredDifference } from '../dist/model/denoising.js';
 import { withPyramid, workAt } from '../dist/model/pyramid.js';
-import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
+import { failGracefully, geometricMean, machine, progress, putJson } from './shared.mjs';
 
 failGracefully();
 const { values, positionals } = parseArgs({
@@ -95,8 +95,8 @@ for (let i = 0; i < images.length; i++) {
 const means = timesteps.map((t, k) => {
   const mean = (/** @type {'usual' | 'chain' | 'shown'} */ way) => {
     const all = pictures.map(({ rows }) => rows[k][way]);
-    const log = all.reduce((sum, { error }) => sum + Math.log(error), 0) / all.length;
-    return { error: Math.exp(log), work: all.reduce((sum, { work }) => sum + work, 0) / all.length };
+    const error = geometricMean(all.map(({ error }) => error));
+    return { error, work: all.reduce((sum, { work }) => sum + work, 0) / all.length };
   };
   return { t, usual: mean('usual'), chain: mean('chain'), shown: mean('shown') };
 });
@@ -117,5 +117,4 @@ const results = {
 };
 await model.dispose();
 await engine.dispose();
-if (values.out === undefined) process.stdout.write(resultsJson(results));
-else await saveJson(values.out, results);
+await putJson(values.out, results);

@@ -21,7 +21,7 @@ import { toUnit } from '../dist/image/pixels.js';
 import { CodecError, openEngine, openModel } from '../dist/index.js';
 import { putNoise, squaredDifference } from '../dist/model/denoising.js';
 import { transform } from '../dist/model/symmetry.js';
-import { failGracefully, machine, progress, resultsJson, saveJson } from './shared.mjs';
+import { failGracefully, geometricMean, machine, progress, putJson } from './shared.mjs';
 
 failGracefully();
 const { values, positionals } = parseArgs({
@@ -78,7 +78,7 @@ for (let i = 0; i < images.length; i++) {
 }
 const means = timesteps.map((t, k) => {
   const mean = (/** @type {(row: (typeof pictures)[number]['rows'][number]) => number} */ value) =>
-    Math.exp(pictures.reduce((sum, { rows }) => sum + Math.log(value(rows[k])), 0) / pictures.length);
+    geometricMean(pictures.map(({ rows }) => value(rows[k])));
   const errors = Object.fromEntries(Object.keys(MEANS).map((name) => [name, mean((row) => row.errors[name])]));
   return { t, rmse: mean((row) => row.rmse), errors };
 });
@@ -97,5 +97,4 @@ const results = {
 };
 await model.dispose();
 await engine.dispose();
-if (values.out === undefined) process.stdout.write(resultsJson(results));
-else await saveJson(values.out, results);
+await putJson(values.out, results);

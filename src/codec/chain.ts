@@ -143,7 +143,7 @@ export class Chain {
 
   /** Whether {@link estimate} and {@link shown} are the same. */
   get isShown(): boolean {
-    return !this.isInformed || (this.isBest && this.model.symmetry === undefined);
+    return this.isBest && this.symmetry === undefined;
   }
 
   /** Whether {@link estimate} and {@link best} are the same. */
@@ -195,8 +195,8 @@ export class Chain {
    * @returns an array owned by the chain, valid until {@link advance}
    */
   shown(signal?: AbortSignal): Promise<Float32Array> {
-    const { symmetry } = this.model;
-    if (symmetry === undefined || !this.isInformed) return this.best(signal);
+    const { symmetry } = this;
+    if (symmetry === undefined) return this.best(signal);
     this.showing ??= this.askBoth(symmetry, signal);
     return this.showing;
   }
@@ -302,6 +302,11 @@ export class Chain {
     fork.timestep = this.timestep;
     fork.stepsTaken = this.stepsTaken;
     return fork;
+  }
+
+  /** The model's symmetry; x_T is not estimated, so there is no second estimate of it. */
+  private get symmetry(): Symmetry | undefined {
+    return this.isInformed ? this.model.symmetry : undefined;
   }
 
   private moved({ s, asks }: Jump): void {

@@ -4,6 +4,7 @@
  * evaluation of the network on the whole picture.
  */
 import { isBest, placeAsked, workAt } from '../model/pyramid.js';
+import { estimatesShown } from '../model/symmetry.js';
 import type { PlanModel, PlannedPicture, PlannedStep } from './format/plan.js';
 
 /**
@@ -58,11 +59,11 @@ export class ChainWork {
     return !this.isMoved(step) && this.hasBestSize(step);
   }
 
-  /** The number of steps, up to this one, after which the network was last asked. */
+  /** Timestep of the last state, up to that after this many steps, at which the network is asked; see `Chain`. */
   asked(step: number): number {
     let asked = step;
     while (this.isMoved(asked)) asked--;
-    return asked;
+    return this.placeAfter(asked)?.t ?? this.model.schedule.timesteps;
   }
 
   /** Work of the best xhat0 after this many steps: {@link estimate} where that is the best. */
@@ -73,12 +74,17 @@ export class ChainWork {
 
   /** Work of the picture shown after this many steps, with {@link best}. */
   picture(step: number): number {
-    return this.best(step) * (this.model.symmetry ? 2 : 1);
+    return this.best(step) * estimatesShown(this.model.symmetry);
+  }
+
+  /** The part of {@link picture} that the chain does in any case: {@link estimate} where that is the best. */
+  ofChain(step: number): number {
+    return this.isBest(step) ? this.estimate(step) : 0;
   }
 
   /** Work of the picture shown after this many steps, beyond {@link estimate}: 0 where it is the same. */
   shown(step: number): number {
-    return this.picture(step) - (this.isBest(step) ? this.estimate(step) : 0);
+    return this.picture(step) - this.ofChain(step);
   }
 
   /** Work of the best xhat0 after each of the remaining steps at which the network is asked. */

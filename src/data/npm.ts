@@ -27,18 +27,18 @@ export async function npm(args: readonly string[], { config = {}, signal }: NpmO
   // started, since a signal may come at any time.
   let child: ChildProcess | undefined;
   const forget = undoAtEnd(() => void child?.kill('SIGKILL'));
-  const running = run('npm', args, {
-    env: {
-      ...process.env,
-      ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`npm_config_${name}`, value])),
-    },
-    shell: process.platform === 'win32',
-    killSignal: 'SIGKILL',
-    ...(signal && { signal }),
-  });
-  child = running.child;
-  child.stdin?.end();
   try {
+    const running = run('npm', args, {
+      env: {
+        ...process.env,
+        ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`npm_config_${name}`, value])),
+      },
+      shell: process.platform === 'win32',
+      killSignal: 'SIGKILL',
+      ...(signal && { signal }),
+    });
+    child = running.child;
+    child.stdin?.end();
     return JSON.parse((await running).stdout || 'null');
   } catch (error) {
     signal?.throwIfAborted();

@@ -9,6 +9,11 @@ import type { Size } from '../image/image.js';
 export const SYMMETRIES = ['mirror', 'turn'] as const;
 export type Symmetry = (typeof SYMMETRIES)[number];
 
+/** How many estimates the picture that is shown is a mean of. */
+export function estimatesShown(symmetry: Symmetry | undefined): number {
+  return symmetry === undefined ? 1 : 2;
+}
+
 /**
  * Mirrors or turns a picture, in place: large pictures have no memory for one more array. Both are their own inverse.
  * @param values height * width * 3 values

@@ -3,6 +3,7 @@ import { readLayout } from '../codec/format/layout.js';
 import type { Model } from '../codec/model.js';
 import { evaluationMultiplyAdds, updateMultiplyAdds } from '../model/multiply-adds.js';
 import { placeAsked, workAt } from '../model/pyramid.js';
+import { estimatesShown } from '../model/symmetry.js';
 
 /**
  * Thousands of multiply-adds per pixel (kMAC/pixel) for decoding a whole file without a tail. It counts the network and
@@ -27,7 +28,7 @@ export function decodingKmac(bytes: Uint8Array, model: Model): number {
     }
   }
   const last = written.at(-1);
-  const shown = symmetry ? 2 * evaluation : evaluation;
+  const shown = estimatesShown(symmetry) * evaluation;
   if (last !== undefined) sum += shown * workAt(pyramid, schedule, place(last.s), true);
   return sum / (header.width * header.height) / 1000;
 }

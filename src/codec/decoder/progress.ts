@@ -52,8 +52,7 @@ export class DecodeProgress {
 
   /** Work of an intermediate picture; that of the last step's picture is counted in any case. */
   private onTheWay(step: number): number {
-    const { work } = this;
-    return step < this.steps ? this.picture(step) - (work.isBest(step) ? work.estimate(step) : 0) : 0;
+    return step < this.steps ? this.picture(step) - this.work.ofChain(step) : 0;
   }
 
   /** Work of a picture, with the best xhat0 of its state. For any realism but 0 the chain goes on to the end of the plan. */

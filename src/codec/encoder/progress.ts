@@ -42,7 +42,8 @@ type Reached = Pick<Points, 'steps' | 'rmse' | 'heldSteps' | 'isHeld' | 'isExact
 export class EncodeProgress {
   private readonly errors: Float64Array;
   private plan: FilePlan | undefined;
-  private work!: ChainWork;
+  /** Of the plan. */
+  private work: ChainWork | undefined;
   /** Work up to each point of the plan. */
   private upTo: readonly number[] = [];
   /** Work of the picture shown at each point. */
@@ -65,7 +66,7 @@ export class EncodeProgress {
 
   /** Work done at the last point, and work left, in evaluations of the network. */
   workAt(plan: FilePlan, points: Reached): [done: number, left: number] {
-    if (plan !== this.plan) this.take(plan);
+    this.workOf(plan);
     const { steps, isExact, heldSteps } = points;
     const { upTo, shown } = this;
     const { end, asked } = this.foretell(plan, points);
@@ -75,7 +76,9 @@ export class EncodeProgress {
     return [done, upTo[end] - upTo[steps] + sum(asked.map((point) => shown[point])) + (hasTail ? WRITING_WORK : 0)];
   }
 
-  private take(plan: FilePlan): void {
+  /** The work of a plan's chain; with that of another plan than before, {@link upTo} and {@link shown} are made anew. */
+  private workOf(plan: FilePlan): ChainWork {
+    if (this.work && plan === this.plan) return this.work;
     const { model, image, detail, stateBits, shaping } = this.chain;
     const { width, height } = image;
     const { steps } = plan;
@@ -96,14 +99,16 @@ export class EncodeProgress {
       }
       return work.through(point) + work.estimate(point) + further;
     });
-    this.work = work;
     this.plan = plan;
+    this.work = work;
+    return work;
   }
 
   /** Predicts after how many steps the file will end, and after which steps the picture shown will be requested. */
   foretell(plan: FilePlan, { steps, rmse, heldSteps, isHeld }: Reached): { end: number; asked: number[] } {
     const { maxBytes, targetRmse, lossless } = this.options;
     const { schedule } = this.chain.model;
+    const work = this.workOf(plan);
     const all = plan.steps.length;
     const errorAfter = (step: number) => this.errors[step === 0 ? schedule.timesteps : plan.steps[step - 1].s];
     // Before the chain has a picture of its own, only the profile is known.
@@ -116,22 +121,12 @@ export class EncodeProgress {
     for (let point = steps; ; point++) {
       const foretold = point === steps ? rmse : scale * Math.sqrt(errorAfter(point));
       const isEnd = point === longest || (!lossless && foretold <= targetRmse);
-      const isNear =
-        isEnd || (!lossless && isNearTarget(foretold, this.stateAt(point), plan.steps[point], schedule, targetRmse));
+      const state = { asked: work.asked(point), hasBestSize: work.hasBestSize(point) };
+      const isNear = isEnd || (!lossless && isNearTarget(foretold, state, plan.steps[point], schedule, targetRmse));
       // For the present point it has been requested already.
       if (isNear && point > steps) asked.push(point);
       if (isEnd) return { end: point, asked };
     }
-  }
-
-  /** What is known of the chain after so many steps. */
-  private stateAt(point: number) {
-    const { work, plan, chain } = this;
-    const asked = work.asked(point);
-    return {
-      asked: asked === 0 ? chain.model.schedule.timesteps : plan!.steps[asked - 1].s,
-      hasBestSize: work.hasBestSize(point),
-    };
   }
 }
 
