@@ -4,7 +4,7 @@
  * machine. Weights are random. Prints JSON. Build first: `npm run build && node bench/forward.mjs [rounds]`.
  *
  * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`. Without it only our side is timed. Its network is
- * written out in bench/torch_unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from competing with PyTorch's own.
+ * written out in bench/torch/unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from competing with PyTorch's own.
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

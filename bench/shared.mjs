@@ -150,7 +150,7 @@ const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
  * @param {'train' | 'forward'} mode whole steps of training, or evaluations
  */
 export async function openTorch(config, batch, mode) {
-  const script = fileURLToPath(new URL('torch_unet.py', import.meta.url));
+  const script = fileURLToPath(new URL('torch/steps.py', import.meta.url));
   const threads = String(availableParallelism());
   const child = spawn(PYTHON, [script, JSON.stringify(config), String(batch), threads, mode], {
     env: { ...process.env, OPENBLAS_NUM_THREADS: '1' },

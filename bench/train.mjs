@@ -4,7 +4,7 @@
  * Build first: `npm run build && node bench/train.mjs [rounds]`.
  *
  * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`. Without it only our side is timed. Its network is
- * written out in bench/torch_unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from competing with PyTorch's own.
+ * written out in bench/torch/unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from competing with PyTorch's own.
  */
 import { parseConfig } from '../dist/model/config.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';
