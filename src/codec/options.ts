@@ -41,7 +41,7 @@ export const ENCODE_OPTIONS = {
     least: 1,
     most: MAX_EFFORT,
     default: DEFAULT_EFFORT,
-    describe: `1 to ${MAX_EFFORT}: time for fewer bits; for small pictures one more doubles the search, for large ones there are more states or more steps`,
+    describe: `1 to ${MAX_EFFORT}: time for fewer bits; for small pictures a longer search up to 5, for large ones more states or more steps`,
   },
   selection: {
     type: 'choice',

@@ -187,15 +187,15 @@ function withoutUnseen({ width, height, data, alpha }: RgbImage): RgbImage {
 }
 
 /**
- * ν of the trellis. Small images have few bits, so more states cost no noticeable time. Images of only a few pixels
- * cannot use the long steps that many states need. For large images the network takes nearly all of the time, so low
- * effort means fewer steps rather than fewer states.
+ * ν of the trellis. Small images have few bits, so more states cost little time; at default effort they have all that
+ * there are. Images of only a few pixels cannot use the long steps that many states need. For large images the network
+ * takes nearly all of the time, so low effort means fewer steps rather than fewer states.
  * @param effort 1..9
  */
 export function stateBitsFor(effort: number, size: Size): number {
   const pixels = size.width * size.height;
   const ofLarge = STATE_BITS_OF_EFFORT[effort - 1] + (pixels <= 128 * 128 ? 2 : 0);
-  const wanted = isSmall(size) ? effort + 7 : ofLarge;
+  const wanted = isSmall(size) ? 2 * effort + 7 : ofLarge;
   const useful = Math.floor((3 * pixels) / 8) - SYMBOL_BITS;
   return Math.max(MIN_STATE_BITS, Math.min(wanted, useful, MAX_STATE_BITS));
 }
