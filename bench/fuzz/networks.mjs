@@ -293,7 +293,7 @@ export async function openUpdateCheckpoint() {
   const record = { ...model, shape, options, data: ['pictures'], commands: ['ddpm-codec train'], seconds: 1 };
   const file = serializeCheckpoint({ record, state }, listUpdateParameters(shape));
   const isRight = (/** @type {UpdateRecord} */ { model, modelId, shape: { kept, width } }) =>
-    typeof model === 'string' && typeof modelId === 'string' && kept <= width;
+    typeof model === 'string' && typeof modelId === 'string' && kept > 0 && width > 0;
   return checkpoints(file, 'ddpm-codec.update-run', parseUpdateCheckpoint, isRight);
 }
 

@@ -7,6 +7,7 @@ import {
   type Checkpoint,
   parseCheckpoint,
   parseUpdateCheckpoint,
+  type RunRecord,
   serializeCheckpoint,
   type UpdateRecord,
 } from '../model/training/checkpoint.js';
@@ -18,7 +19,7 @@ import { writeWhole } from './write.js';
 /** @throws CodecError('file') when it cannot be written; an earlier one at `path` then stays */
 export async function writeCheckpoint(
   path: string,
-  checkpoint: Checkpoint | Checkpoint<UpdateRecord>,
+  checkpoint: Checkpoint<RunRecord | UpdateRecord>,
   parameters: readonly ParameterSpec[],
 ): Promise<void> {
   await writeWhole(path, serializeCheckpoint(checkpoint, parameters), { replace: true }).catch((cause: unknown) => {

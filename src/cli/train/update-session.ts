@@ -1,54 +1,28 @@
 /** `ddpm-codec train --update`: one session of training a model's update, and the model's copy with this update. */
 import { bandFile, createBandedUNet } from '../../codec/bands.js';
 import { counted } from '../../common/counted.js';
-import { CodecError } from '../../common/errors.js';
-import { openTrainingData } from '../../data/training-data.js';
-import type { Engine } from '../../engine/engine.js';
 import { wholeRange } from '../../model/bands.js';
 import { tryNetwork } from '../../model/network.js';
 import { readSafetensors } from '../../model/safetensors.js';
 import { createSchedule } from '../../model/schedule.js';
 import type { UpdateRecord } from '../../model/training/checkpoint.js';
-import { weightsFile } from '../../model/training/export.js';
-import type { RunLimits } from '../../model/training/run.js';
-import type { TrainerState } from '../../model/training/state.js';
 import { createUpdateTrainer } from '../../model/training/update-trainer.js';
 import { createUpdate } from '../../model/update.js';
 import { measureUpdateGain, type UpdateGain } from '../../model/update-gain.js';
-import { writeCheckpoint } from '../../node/checkpoint-file.js';
-import { loadModelInfo, type ModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
-import { type Console, table } from '../console.js';
+import { loadModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
+import { table } from '../console.js';
 import { openProgress } from '../progress.js';
-import { costOfGain, cropsToMeasureOn } from './extent.js';
-import type { RunFiles } from './files.js';
+import { type CopySessionOptions, runCopySession } from './copy-session.js';
+import { costOfGain } from './extent.js';
 import { readModelContents, writeModelCopy } from './model-copy.js';
-import { createSkippedNotes, openWatch, secondsLeftWith } from './watch.js';
 
-export interface UpdateSessionOptions {
-  readonly console: Console;
-  readonly engine: Engine;
-  readonly files: RunFiles;
-  readonly model: ModelInfo;
-  readonly record: UpdateRecord;
-  /** State to continue from. */
-  readonly state?: TrainerState;
-  readonly limits: RunLimits;
-  /** In seconds. */
-  readonly checkpointEvery: number;
-}
-
-export async function runUpdateSession(options: UpdateSessionOptions): Promise<void> {
-  const { console, engine, files, model, limits } = options;
-  let { record } = options;
-  const { batch, side, seed } = record.options;
+export async function runUpdateSession(options: CopySessionOptions<UpdateRecord>): Promise<void> {
+  const { console, engine, files, model, record, state } = options;
   const contents = await readModelContents(model);
   const read = (name: string) => contents.get(name)!;
   const network = createBandedUNet(engine, model.config, read(WEIGHTS_FILE), model.bands, async (band) =>
     read(bandFile(band)),
   );
-  if (side % network.stride !== 0) {
-    throw new CodecError('usage', `--crop: expected a multiple of ${network.stride} for this network, got ${side}`);
-  }
   const frozen = {
     engine,
     network,
@@ -56,66 +30,30 @@ export async function runUpdateSession(options: UpdateSessionOptions): Promise<v
     parameterization: model.parameterization,
   };
   await tryNetwork(engine, network, wholeRange(frozen.schedule));
-  const data = await openTrainingData(record.data, { side, seed });
-  let trainer: Awaited<ReturnType<typeof createUpdateTrainer>> | undefined;
-  const watch = openWatch(options, options.state?.step, '--update --resume');
-  try {
-    trainer = await createUpdateTrainer(engine, frozen, record.options, record.shape, options.state);
-    const { state, parameters } = trainer;
-    // Fail now, not after an hour, where data cannot be read.
-    await data.batch(state.step, batch);
-    const tellSkipped = createSkippedNotes(data, console);
-    tellSkipped();
-    console.note(
-      `${data.description}; an update of ${model.name} with ${counted(state.parameters.length, 'parameter')}; ${engine.name}: ${engine.description}`,
-    );
-    const { isDone, seconds } = await watch.train({
-      ...{ engine, trainer, data, batch, limits, record },
-      secondsBefore: record.seconds,
-      checkpointEvery: options.checkpointEvery,
-      write: async (seconds) => {
-        record = { ...record, seconds };
-        await writeCheckpoint(files.checkpoint, { record, state }, parameters);
-      },
-      secondsLeft: secondsLeftWith(limits, batch, costOfGain),
-    });
-    tellSkipped();
-    if (!isDone) return;
-    const update = weightsFile(state, parameters);
-    const { crops, of } = await cropsToMeasureOn(data, state.step * batch);
-    console.note(`trained for ${counted(state.step, 'step')}; now the update is measured on ${of}`);
-    const progress = openProgress(console, 'measuring the update');
-    const gains = await measureUpdateGain(
-      crops,
-      frozen,
-      createUpdate(readSafetensors(update), network.featureChannels),
-      {
+  await runCopySession(options, {
+    resume: '--update --resume',
+    open: () => createUpdateTrainer(engine, frozen, record.options, record.shape, state),
+    describe: (parameters) => `an update of ${model.name} with ${counted(parameters, 'parameter')}`,
+    measured: (of) => `the update is measured on ${of}`,
+    costOf: costOfGain,
+    async finish({ weights, crops, about: trained }) {
+      const progress = openProgress(console, 'measuring the update');
+      const update = createUpdate(readSafetensors(weights), network.featureChannels);
+      const gains = await measureUpdateGain(crops, frozen, update, {
         // A crop is one window, so that losses between windows do not count against the update.
-        tiling: { tile: side, overlap: 0 },
+        tiling: { tile: record.options.side, overlap: 0 },
         onProgress: progress.update,
-      },
-    ).finally(() => progress.stop());
-    const about = {
-      steps: state.step,
-      images: state.step * batch,
-      hours: Number((seconds / 3600).toPrecision(4)),
-      trainedOn: data.description,
-      commands: record.commands,
-      measuredOn: of,
-      gains: gains.map(rounded),
-    };
-    await writeModelCopy(options, contents, { [UPDATE_FILE]: update }, { about: { update: about } });
-    const { id } = await loadModelInfo(files.directory);
-    console.document({ model: files.directory, id, ...about });
-    console.result([
-      `${files.directory}: ${model.name} with an update; of what the network would gain by being asked anew it has, on ${of}:`,
-      ...tableOf(gains),
-    ]);
-  } finally {
-    watch.forget();
-    await trainer?.dispose();
-    await data.dispose();
-  }
+      }).finally(() => progress.stop());
+      const about = { ...trained, gains: gains.map(rounded) };
+      await writeModelCopy(options, contents, { [UPDATE_FILE]: weights }, { about: { update: about } });
+      const { id } = await loadModelInfo(files.directory);
+      console.document({ model: files.directory, id, ...about });
+      console.result([
+        `${files.directory}: ${model.name} with an update; of what the network would gain by being asked anew it has, on ${about.measuredOn}:`,
+        ...tableOf(gains),
+      ]);
+    },
+  });
 }
 
 function rounded({ timestep, ratio, before, asked, updated, share }: UpdateGain): UpdateGain {

@@ -100,8 +100,8 @@ test('is the same on another number of threads, to the last bit, and nearly on t
   const one = await after('onnx', 1);
   expect(await after('onnx', 2)).toEqual(one);
   const wasm = await after('wasm', 1);
-  const difference = Math.hypot(...wasm.m.map((value, i) => value - one.m[i]));
-  expect(difference / Math.hypot(...one.m)).toBeLessThan(1e-3);
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0));
+  expect(norm(wasm.m.map((value, i) => value - one.m[i])) / norm(one.m)).toBeLessThan(1e-3);
 });
 
 test('goes on after a checkpoint as if never interrupted', async () => {
@@ -119,9 +119,9 @@ test('goes on after a checkpoint as if never interrupted', async () => {
   expect(resumed.state).toEqual(whole.state);
   await Promise.all([whole.dispose(), resumed.dispose()]);
   expect(() => parseCheckpoint(bytes)).toThrow("expected a network's training, got an update's");
-  const more = { ...record, shape: { ...shape, kept: 25 } };
+  const more = { ...record, shape: { ...shape, kept: 0 } };
   const wrong = serializeCheckpoint({ record: more, state: whole.state }, whole.parameters);
-  expect(() => parseUpdateCheckpoint(wrong)).toThrow(/shape: expected at most `width` channels to be kept/);
+  expect(() => parseUpdateCheckpoint(wrong)).toThrow(/shape\.kept: expected/);
 });
 
 describe('networks', () => {
