@@ -22,7 +22,7 @@ from model_files import read_networks, write_safetensors
 from pictures import SIZES, Crops, read_pictures
 from train import ABAR, GRADIENT_CLIP, SNR, follow, held_out, rate_at, timestep_at
 
-KEPT, WIDTH, HIDDEN, OBSERVED = 12, 16, 64, 9
+KEPT, WIDTH, BLOCKS, HIDDEN, OBSERVED = 16, 64, 3, 64, 9
 OUTPUT_SCALE = 0.15
 BATCH, SIDE, DRAWS = 4, 96, 3
 LEAST, MOST = 5, 600
@@ -41,15 +41,30 @@ class Levels(nn.Module):
         return self.linear_2(F.silu(self.linear_1(levels)))[:, :, None, None].chunk(4, 1)
 
 
+def gather(x):
+    """Four pixels to a place: [N, C, H, W] -> [N, 4 C, H / 2, W / 2], channels in order of row, column, channel."""
+    n, c, h, w = x.shape
+    return x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4).reshape(n, 4 * c, h // 2, w // 2)
+
+
+def scatter(x):
+    """The inverse of gather."""
+    n, c, h, w = x.shape
+    return x.view(n, 2, 2, c // 4, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c // 4, 2 * h, 2 * w)
+
+
 class Update(nn.Module):
     """The network of src/model/update.ts, with its names."""
 
     def __init__(self, features):
         super().__init__()
-        conv = lambda before, after, **how: nn.Conv2d(before, after, 3, padding=1, **how)
+        conv = lambda before, after, size=3, **how: nn.Conv2d(before, after, size, padding=size // 2, **how)
         self.keep = conv(features, KEPT)
-        self.conv_in = conv(OBSERVED, WIDTH, bias=False)
-        self.conv_1, self.conv_2, self.conv_out = conv(WIDTH, WIDTH), conv(WIDTH, WIDTH), conv(WIDTH, 3)
+        self.conv_in = conv(4 * OBSERVED, WIDTH, bias=False)
+        self.conv_kept = conv(4 * KEPT, WIDTH, 1, bias=False)
+        for i in range(BLOCKS):
+            self.add_module(f"conv_{i + 1}", conv(WIDTH, WIDTH))
+        self.conv_out = conv(WIDTH, 12)
         self.levels = Levels()
         for parameter in self.conv_out.parameters():
             nn.init.zeros_(parameter)
@@ -60,14 +75,16 @@ class Update(nn.Module):
         wide = lambda v: v[:, None, None, None]
         u = (wide(after) * now - wide(before) * y) / wide(after - before)
         deviations = [(u - xhat0) * wide((after - before).sqrt()), (y - xhat0) * wide(before.sqrt())]
-        observed = torch.cat([xhat0, *deviations], 1).contiguous(memory_format=torch.channels_last)
+        observed, known = (
+            gather(v).contiguous(memory_format=torch.channels_last) for v in (torch.cat([xhat0, *deviations], 1), kept)
+        )
         levels = torch.stack([before.log() / 3 - 1, (after / before).log() * 2 - 1], 1)
         scale_1, shift_1, scale_2, shift_2 = self.levels(levels)
-        h = self.conv_in(observed) + F.pad(kept, (0, 0, 0, 0, 0, WIDTH - KEPT))
-        h = F.silu(h * (1 + scale_1) + shift_1)
+        h = F.silu((self.conv_in(observed) + self.conv_kept(known)) * (1 + scale_1) + shift_1)
         h = h + F.silu(self.conv_1(h) * (1 + scale_2) + shift_2)
-        h = h + F.silu(self.conv_2(h))
-        return xhat0 + self.conv_out(h) * wide(OUTPUT_SCALE / after.sqrt())
+        for i in range(1, BLOCKS):
+            h = h + F.silu(getattr(self, f"conv_{i + 1}")(h))
+        return xhat0 + scatter(self.conv_out(h)) * wide(OUTPUT_SCALE / after.sqrt())
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ import type { PlanModel, PlannedPicture, PlannedStep } from './format/plan.js';
  */
 export const STEP_WORK = 1 / 45;
 /** Work of an update, relative to the evaluation that it replaces. */
-const UPDATE_WORK = 1 / 16;
+const UPDATE_WORK = 1 / 10;
 
 export class ChainWork {
   private readonly before: readonly number[];

@@ -175,3 +175,24 @@ export function upsampleNearest2x(x: tf.Tensor4D): tf.Tensor4D {
   });
   return op(x) as tf.Tensor4D;
 }
+
+/**
+ * Makes the pixels of each 2x2 square channels of one place: [N, H, W, C] to [N, H / 2, W / 2, 4 C], the channels in
+ * the order of row, column, channel. H and W are even.
+ */
+export function spaceToDepth2x(x: tf.Tensor4D): tf.Tensor4D {
+  const [batch, height, width, channels] = x.shape;
+  const places: tf.Tensor4D['shape'] = [batch, height / 2, width / 2, 4 * channels];
+  return tf.reshape(pairsExchanged(x, [(batch * height) / 2, 2, width / 2, 2 * channels]), places);
+}
+
+/** The inverse of {@link spaceToDepth2x}. */
+export function depthToSpace2x(x: tf.Tensor4D): tf.Tensor4D {
+  const [batch, height, width, channels] = x.shape;
+  const pixels: tf.Tensor4D['shape'] = [batch, 2 * height, 2 * width, channels / 4];
+  return tf.reshape(pairsExchanged(x, [batch * height, width, 2, channels / 2]), pixels);
+}
+
+function pairsExchanged(x: tf.Tensor4D, shape: tf.Tensor4D['shape']): tf.Tensor4D {
+  return tf.transpose(tf.reshape(x, shape), [0, 2, 1, 3]);
+}

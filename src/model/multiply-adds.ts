@@ -4,7 +4,7 @@ import { type Shape, sizeOf } from '../engine/engine.js';
 import type { Size } from '../image/image.js';
 import { strideOf, type UNetConfig } from './config.js';
 import { listParameters } from './unet-parameters.js';
-import { listUpdateParameters, type UpdateShape } from './update.js';
+import { listUpdateParameters, PIXELS_OF_PLACE, type UpdateShape } from './update.js';
 import { updateWindows } from './updates.js';
 import { layWindows, type Tiling, type Windows, windowsOf } from './windows.js';
 
@@ -55,7 +55,7 @@ export function evaluationMultiplyAdds(
 /** Multiply-adds of moving xhat0 of a picture once. */
 export function updateMultiplyAdds(update: UpdateShape, size: Size): number {
   const [, ...convolutions] = convolutionsOf(update);
-  return sum(convolutions.map(sizeOf)) * pixelsOf(updateWindows(size));
+  return (sum(convolutions.map(sizeOf)) * pixelsOf(updateWindows(size))) / PIXELS_OF_PLACE;
 }
 
 /** The convolution of `keep` comes first. */

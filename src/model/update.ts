@@ -11,17 +11,24 @@
  * xhat0, and the output of the update's first layer for the large network's last features, computed once per evaluation
  * ("kept"). Each update starts from the evaluation anew, and u contains everything that has arrived since, so updates
  * are not chained and errors do not accumulate.
+ *
+ * All but this first layer works at half the picture's size, with the four pixels of each 2x2 square as channels of one
+ * place. At equal cost such layers may be wider, and they see twice as far.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../common/errors.js';
 import type { HostTensor, TensorFunction } from '../engine/engine.js';
-import { conv2d, silu } from '../engine/ops.js';
+import { conv2d, depthToSpace2x, silu, spaceToDepth2x } from '../engine/ops.js';
 import { type ParameterSpec, toEngineLayout } from './unet-parameters.js';
 
 /** Channels of the observation: xhat0, and the differences of u and y_t from it, in standard deviations. */
 export const OBSERVED_CHANNELS = 9;
-/** Receptive field of an output, in pixels to each side. */
-export const UPDATE_REACH = 4;
+/** Pixels that are one place. */
+export const PIXELS_OF_PLACE = 4;
+/** Residual convolutions between the first and the last one. */
+const BLOCKS = 3;
+/** Receptive field of an output, in pixels to each side at most: that of {@link BLOCKS} + 2 convolutions of 3x3 places. */
+export const UPDATE_REACH = 2 * (BLOCKS + 2);
 /** Scale of the output: an output of 1 moves xhat0 by this many standard deviations of the noise in y_s. */
 const OUTPUT_SCALE = 0.15;
 /** Number of inputs that give the noise levels. */
@@ -33,8 +40,9 @@ const HIDDEN = 64;
 export interface UpdateShape {
   /** Channels of the large network's last features. */
   readonly features: number;
-  /** Channels kept per evaluation, at most `width`. */
+  /** Channels kept per evaluation, for each pixel. */
   readonly kept: number;
+  /** Channels of a place. */
   readonly width: number;
 }
 
@@ -47,7 +55,10 @@ export interface UpdateNetwork {
    */
   readonly keep: TensorFunction;
   readonly keepConstants: readonly HostTensor[];
-  /** Inputs: kept [N, H, W, kept], observed [N, H, W, 9], levels [N, 2]; output [N, H, W, 3], to be multiplied by {@link outputScale}. */
+  /**
+   * Inputs: kept [N, H, W, kept], observed [N, H, W, 9], levels [N, 2]; output [N, H, W, 3], to be multiplied by
+   * {@link outputScale}. H and W are even.
+   */
   readonly fn: TensorFunction;
   readonly constants: readonly HostTensor[];
 }
@@ -74,18 +85,17 @@ export function listUpdateParameters({ features, kept, width }: UpdateShape): Pa
   const spec = (name: string, kind: ParameterSpec['kind'], shape: readonly number[]) => ({
     ...{ name, oldName: name, kind, shape },
   });
-  const conv = (name: string, from: number, to: number) => spec(name, 'conv', [to, from, 3, 3]);
+  const conv = (name: string, from: number, to: number, side = 3) => spec(name, 'conv', [to, from, side, side]);
   const bias = (name: string, size: number) => spec(name, 'vector', [size]);
+  const blocks = Array.from({ length: BLOCKS }, (_, i) => `conv_${i + 1}`);
   return [
     conv('keep.weight', features, kept),
     bias('keep.bias', kept),
-    conv('conv_in.weight', OBSERVED_CHANNELS, width),
-    conv('conv_1.weight', width, width),
-    bias('conv_1.bias', width),
-    conv('conv_2.weight', width, width),
-    bias('conv_2.bias', width),
-    conv('conv_out.weight', width, 3),
-    bias('conv_out.bias', 3),
+    conv('conv_in.weight', PIXELS_OF_PLACE * OBSERVED_CHANNELS, width),
+    conv('conv_kept.weight', PIXELS_OF_PLACE * kept, width, 1),
+    ...blocks.flatMap((name) => [conv(`${name}.weight`, width, width), bias(`${name}.bias`, width)]),
+    conv('conv_out.weight', width, PIXELS_OF_PLACE * 3),
+    bias('conv_out.bias', PIXELS_OF_PLACE * 3),
     spec('levels.linear_1.weight', 'linear', [HIDDEN, LEVELS]),
     bias('levels.linear_1.bias', HIDDEN),
     spec('levels.linear_2.weight', 'linear', [4 * width, HIDDEN]),
@@ -106,12 +116,6 @@ export function createUpdate(tensors: ReadonlyMap<string, HostTensor>, features:
   const names = new Set(parameters.map(({ name }) => name));
   const extra = [...tensors.keys()].find((name) => !names.has(name));
   if (extra !== undefined) throw new CodecError('model', `update weights: tensor ${extra} is superfluous`);
-  if (shape.kept > shape.width) {
-    throw new CodecError(
-      'model',
-      `update weights: expected at most ${shape.width} channels to be kept, got ${shape.kept}`,
-    );
-  }
   const constants = parameters.map((parameter) => {
     const tensor = tensors.get(parameter.name);
     if (tensor?.shape.join() !== parameter.shape.join()) {
@@ -148,31 +152,28 @@ export function createUpdateForward(shape: UpdateShape): TensorFunction {
 }
 
 function forward(
-  { kept: keptChannels, width }: UpdateShape,
+  { width }: UpdateShape,
   kept: tf.Tensor4D,
   observed: tf.Tensor4D,
   levels: tf.Tensor2D,
-  [convIn, conv1, bias1, conv2, bias2, convOut, biasOut, linear1, linearBias1, linear2, linearBias2]: tf.Tensor[],
+  [convIn, convKept, ...weights]: tf.Tensor[],
 ): tf.Tensor4D {
+  const blocks = weights.slice(0, 2 * BLOCKS);
+  const [convOut, biasOut, linear1, linearBias1, linear2, linearBias2] = weights.slice(2 * BLOCKS);
   const hidden = silu(tf.fused.matMul({ a: levels, b: linear1 as tf.Tensor2D, bias: linearBias1 }) as tf.Tensor2D);
   const modulation = tf.fused.matMul({ a: hidden, b: linear2 as tf.Tensor2D, bias: linearBias2 });
   const [scale1, shift1, scale2, shift2] = tf.split(tf.reshape(modulation, [-1, 1, 1, 4 * width]), 4, 3);
   const modulate = (x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) =>
-    silu(tf.add(tf.mul(x, tf.add(scale, 1)), shift)) as tf.Tensor4D;
-  const seen = conv(observed, convIn, tf.zeros([width]));
-  const known =
-    keptChannels === width
-      ? kept
-      : tf.pad(kept, [
-          [0, 0],
-          [0, 0],
-          [0, 0],
-          [0, width - keptChannels],
-        ]);
-  let h = modulate(tf.add(seen, known), scale1, shift1);
-  h = tf.add(h, modulate(conv(h, conv1, bias1), scale2, shift2));
-  h = tf.add(h, silu(conv(h, conv2, bias2)));
-  return conv(h, convOut, biasOut);
+    tf.add(tf.mul(x, tf.add(scale, 1)), shift) as tf.Tensor4D;
+  const none = tf.zeros([width]);
+  const seen = tf.add(conv(spaceToDepth2x(observed), convIn, none), conv(spaceToDepth2x(kept), convKept, none));
+  let h = silu(modulate(seen, scale1, shift1));
+  for (let i = 0; i < BLOCKS; i++) {
+    const [weight, bias] = blocks.slice(2 * i);
+    const change = conv(h, weight, bias);
+    h = tf.add(h, silu(i === 0 ? modulate(change, scale2, shift2) : change));
+  }
+  return depthToSpace2x(conv(h, convOut, biasOut));
 }
 
 function conv(x: tf.Tensor4D, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor4D {

@@ -15,7 +15,7 @@ import {
 } from './windows.js';
 
 /** Largest side of a window, in pixels. The result does not depend on it. */
-const LARGEST_WINDOW = 256;
+const LARGEST_WINDOW = 288;
 /** Kept data of an evaluation are rounded to multiples of 1 / KEPT_SCALE, within ±16. This takes half the memory of floats. */
 const KEPT_SCALE = 2048;
 const KEPT_UNIT = 1 / KEPT_SCALE;

@@ -48,12 +48,14 @@ export function layWindows(length: number, stride: number, { tile, overlap }: Ti
 
 /**
  * Lays windows along an axis so that they overlap by `reach` pixels on both sides of the part that each one
- * contributes. For a function that sees no farther, the result then does not depend on the windows.
- * @param most largest size of a window
+ * contributes. For a function that sees no farther, the result then does not depend on the windows. Windows begin at
+ * even pixels and have even sizes, for functions that take pixels in pairs.
+ * @param most largest size of a window, even
+ * @param reach even
  */
 export function layExactWindows(length: number, most: number, reach: number): WindowAxis {
   const count = Math.ceil(length / (most - 2 * reach));
-  const core = Math.ceil(length / count);
+  const core = 2 * Math.ceil(length / count / 2);
   const size = core + 2 * reach;
   const starts = Array.from({ length: count }, (_, i) => i * core - reach);
   const weight = Float64Array.from({ length: size }, (_, j) => (j >= reach && j < reach + core ? 1 : 0));

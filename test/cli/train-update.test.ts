@@ -89,9 +89,11 @@ it('is the same on another number of threads, and said for people in a table', a
 
 it('is known to info, and not exported', async () => {
   const { update } = await callMainJson(['model', 'info', 'whole'], directory);
-  expect(update).toMatchObject({ width: 16, kept: 12, bytes: (await fileOf('whole', UPDATE)).length });
+  expect(update).toMatchObject({ width: 64, kept: 16, bytes: (await fileOf('whole', UPDATE)).length });
   const info = await callMain(['model', 'info', 'whole'], directory);
-  expect(info.stdout).toMatch(/update +16 channels, 12 of them kept; [\d,]+ parameters, \d+ kB/);
+  expect(info.stdout).toMatch(
+    /update +64 channels for every 2x2 pixels, 16 kept for a pixel; [\d,]+ parameters, \d+ kB/,
+  );
   const exported = await callMain(['model', 'export', 'whole', '--out', 'exported'], directory);
   expect(exported.stderr).toMatch(/update.safetensors is not part of it: diffusers has no use for it/);
   expect(await readdir(join(directory, 'exported'))).not.toContain(UPDATE);

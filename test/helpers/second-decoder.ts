@@ -482,9 +482,9 @@ const movedTo = async (
   for (const [w, h] of sizes.slice(0, -1)) b = means(b, w, h);
   const tau = (4 ** (sizes.length - 1) * abar[s]) / (1 - abar[s]);
   const [width, height] = sizes[sizes.length - 1];
-  // Extended by four pixels on all sides. The results for those pixels are dropped.
-  const at = (i: number, length: number) => reflect(i - 4, length);
-  const [columns, rows] = [width + 8, height + 8];
+  // Extended by ten pixels on all sides, and by another one where a side is odd. The results for those pixels are dropped.
+  const at = (i: number, length: number) => reflect(i - 10, length);
+  const [columns, rows] = [width + 20 + (width % 2), height + 20 + (height % 2)];
   const pixels = Array.from(
     { length: rows * columns },
     (_, k) => at(Math.floor(k / columns), height) * width + at(k % columns, width),
@@ -506,7 +506,7 @@ const movedTo = async (
   let moved = limited(
     m.map((value, i) => {
       const [pixel, c] = [Math.floor(i / 3), i % 3];
-      const inside = (Math.floor(pixel / width) + 4) * columns + (pixel % width) + 4;
+      const inside = (Math.floor(pixel / width) + 10) * columns + (pixel % width) + 10;
       return value + (0.15 / Math.sqrt(tau)) * o[3 * inside + c];
     }),
   );

@@ -64,7 +64,7 @@ describe('of a picture', () => {
     const whole = evaluatedOf(width, HEIGHT);
     const now = values(width * HEIGHT * 3);
     const moved = await updates.move(whole, observation(now, 1), new Float32Array(now.length));
-    for (const from of [0, 165, width - part]) {
+    for (const from of [0, 166, width - part]) {
       const of = <T extends Float32Array | Int16Array>(all: T) => columns(all, width, from, from + part);
       const before = observation(of(whole.before.values), 0.5);
       const cut = { width: part, height: HEIGHT, kept: of(whole.kept), xhat0: of(whole.xhat0), before };
@@ -81,7 +81,7 @@ describe('of a picture', () => {
     const updates = openUpdates(
       onnx,
       createUpdate(
-        randomTensors(undefined, 0).set('conv_out.bias', { shape: [3], data: new Float32Array(3) }),
+        randomTensors(undefined, 0).set('conv_out.bias', { shape: [12], data: new Float32Array(12) }),
         FEATURES,
       ),
     );
@@ -228,11 +228,6 @@ describe('weights that do not fit are refused', () => {
       /tensor conv_9.bias is superfluous/,
     ],
     ['of another network', refusal(() => {}, 16), /tensor keep.weight: expected shape \[3,16,3,3\], got \[3,8,3,3\]/],
-    [
-      'more kept than there is room for',
-      () => createUpdate(randomTensors({ features: FEATURES, kept: 6, width: 5 }), FEATURES),
-      /expected at most 5 channels to be kept, got 6/,
-    ],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(CodecError);
     expect(make).toThrow(message);

@@ -23,7 +23,7 @@ import { cifarTestImages, grained, PHOTO } from '../helpers/fixtures.js';
 const DIRECTORY = fileURLToPath(new URL('../../fixtures/golden/default/', import.meta.url));
 const IDS: Readonly<Record<string, string>> = {
   cifar10: '83974f804467c276143f7c4e52feafc1a616dabae7319df41c9b46e6b81aae57',
-  photo: '08e80eb19325883d90a5ee5924e7e9defa6cbbe1a65b57e9fda6739aeb6339e9',
+  photo: '3cff7ee1fd228be564b78f47bd7e691152bbc78d5640fb86f74bc98b52407413',
 };
 const photograph = async (width: number, height: number) =>
   crop(await readImage(PHOTO), { left: 170, top: 80, width, height });

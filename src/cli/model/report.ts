@@ -103,7 +103,7 @@ export function describeModel(report: ModelReport): string[] {
       `pictures are shown as the mean of two estimates, one of the picture ${symmetry === 'turn' ? 'turned by 180 degrees' : 'mirrored'}`,
     update:
       update &&
-      `${update.width} channels, ${update.kept} of them kept; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,
+      `${update.width} channels for every 2x2 pixels, ${update.kept} kept for a pixel; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,
     bands: bands && `weights of their own for ${bands.map(describeBand).join('; ')}`,
     'trained on': about.trainedOn,
     'trained for': about.timesteps,

@@ -71,7 +71,7 @@ const LEVELS = 2;
  * @param features channels of the network's last features
  */
 export function updateShapeFor(features: number): UpdateShape {
-  return { features, kept: 12, width: 16 };
+  return { features, kept: 16, width: 64 };
 }
 
 /** The state of a new run. */
