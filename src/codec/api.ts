@@ -34,8 +34,8 @@ export interface EncodeProgress {
 /** How an image is encoded, and where the file ends: at an RMSE of 3 unless a size or a quality is set. */
 export interface EncodeOptions {
   /**
-   * 1..9, default 5. More effort takes more time and gives smaller files. For small pictures each level up to 5
-   * quadruples the search for codewords; larger pictures get more states or more steps.
+   * 1..9, default 5. More effort takes more time and gives smaller files. For small pictures the search for
+   * codewords is longer, up to 5; larger pictures get more states or more steps.
    */
   readonly effort?: number;
   /** Default 'greedy'. */

@@ -7,6 +7,7 @@ import { hexSha256 } from '../../common/bytes.js';
 import { isObject } from '../../common/foreign.js';
 import { measureBandRate } from '../../model/band-rate.js';
 import { type Band, isSameBand, nameOfBand } from '../../model/bands.js';
+import { strideOf } from '../../model/config.js';
 import { createDenoiser } from '../../model/denoiser.js';
 import { estimate } from '../../model/likelihood.js';
 import { readSafetensors } from '../../model/safetensors.js';
@@ -18,7 +19,7 @@ import { createUNet } from '../../model/unet.js';
 import { listParameters, matchParameters } from '../../model/unet-parameters.js';
 import { loadModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { openProgress } from '../progress.js';
-import { type CopySessionOptions, runCopySession } from './copy-session.js';
+import { type CopySessionOptions, checkSide, runCopySession } from './copy-session.js';
 import { costOfBandRate } from './extent.js';
 import { type ModelContents, readModelContents, writeModelCopy } from './model-copy.js';
 import { createWarmupNote } from './watch.js';
@@ -30,6 +31,7 @@ export interface BandSessionOptions extends CopySessionOptions<RunRecord> {
 export async function runBandSession(options: BandSessionOptions): Promise<void> {
   const { console, engine, files, model, band, record } = options;
   const { config, schedule, bands = [] } = model;
+  checkSide(record.options.side, strideOf(config));
   const contents = await readModelContents(model);
   const earlier = bands.some((other) => isSameBand(other, band)) ? bandFile(band) : WEIGHTS_FILE;
   const tensors = matchParameters(listParameters(config), readSafetensors(contents.get(earlier)!));
@@ -39,7 +41,7 @@ export async function runBandSession(options: BandSessionOptions): Promise<void>
     resume: `--band ${nameOfBand(band, ':')} --resume`,
     open: () => createTrainer(engine, config, schedule, record.options, options.state ?? begin()),
     describe: () => `weights of ${model.name} for t = ${name}, begun with ${earlier}`,
-    onStep: createWarmupNote(options, record.options).foresee,
+    begin: () => createWarmupNote(options, record.options).foresee,
     measured: (of) => `its rate is measured on ${of}, before and after`,
     costOf: costOfBandRate,
     async finish({ weights, crops, about: trained }) {

@@ -7,7 +7,6 @@ import { CodecError } from '../../common/errors.js';
 import { openTrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
 import type { RgbImage } from '../../image/image.js';
-import { strideOf } from '../../model/config.js';
 import type { RunRecord, UpdateRecord } from '../../model/training/checkpoint.js';
 import type { Trainer } from '../../model/training/descent.js';
 import { weightsFile } from '../../model/training/export.js';
@@ -40,7 +39,8 @@ export interface CopyTraining {
   readonly open: () => Promise<Trainer>;
   /** Names it in a sentence. @param parameters number of its parameters */
   readonly describe: (parameters: number) => string;
-  readonly onStep?: (now: RunProgress) => void;
+  /** Called when training begins. @returns what is called after each step */
+  readonly begin?: () => (now: RunProgress) => void;
   /** Follows 'now'; `of` says of which crops. */
   readonly measured: (of: string) => string;
   /** Cost of that measurement, in training crops that would take as long, by the number of crops trained on. */
@@ -65,18 +65,20 @@ export interface Trained {
   };
 }
 
+/** @throws CodecError('usage') where crops of this side are none that training can take */
+export function checkSide(side: number, multiple: number): void {
+  if (side % multiple === 0) return;
+  throw new CodecError('usage', `--crop: expected a multiple of ${multiple} for this network, got ${side}`);
+}
+
 /** Trains until a limit is reached, then measures and finishes; after Ctrl-C the checkpoint is all that is written. */
 export async function runCopySession<Recorded extends RunRecord | UpdateRecord>(
   options: CopySessionOptions<Recorded>,
-  { resume, open, describe, onStep, measured, costOf, finish }: CopyTraining,
+  { resume, open, describe, begin, measured, costOf, finish }: CopyTraining,
 ): Promise<void> {
-  const { console, engine, files, model, limits, checkpointEvery } = options;
+  const { console, engine, files, limits, checkpointEvery } = options;
   let { record } = options;
   const { batch, side, seed } = record.options;
-  const stride = strideOf(model.config);
-  if (side % stride !== 0) {
-    throw new CodecError('usage', `--crop: expected a multiple of ${stride} for this network, got ${side}`);
-  }
   const data = await openTrainingData(record.data, { side, seed });
   let trainer: Trainer | undefined;
   const watch = openWatch(options, options.state?.step, resume);
@@ -90,7 +92,7 @@ export async function runCopySession<Recorded extends RunRecord | UpdateRecord>(
     console.note(`${data.description}; ${describe(state.parameters.length)}; ${engine.name}: ${engine.description}`);
     const { isDone, seconds } = await watch.train({
       ...{ engine, trainer, data, batch, limits, record, checkpointEvery },
-      ...(onStep && { onStep }),
+      ...(begin && { onStep: begin() }),
       secondsBefore: record.seconds,
       write: async (seconds) => {
         record = { ...record, seconds };

@@ -28,7 +28,7 @@ const CALIBRATION_EVALUATIONS = 52;
 const EVALUATIONS_PER_CROP = 3;
 /** Evaluations for measuring an update on a crop, and evaluations that take as long as training it on one. */
 const GAIN_EVALUATIONS = 25;
-const EVALUATIONS_PER_UPDATE = 1.2;
+const EVALUATIONS_PER_UPDATE = 2.5;
 /** Evaluations for measuring the rate of a band on a crop, before and after. */
 const BAND_EVALUATIONS = 16;
 

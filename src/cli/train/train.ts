@@ -40,7 +40,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           'With --update it trains the update of an existing model: a small network that predicts what the large one would\n' +
           'output after a few more steps. --out is then a copy of --model with the update, a new model with an id of its\n' +
           'own. Of the other options only --steps, --hours, --batch, --crop, --seed, --resume and --checkpoint-every\n' +
-          'apply; the default takes about an hour and a half of a core.\n\n' +
+          'apply; the default takes two to three hours of a core.\n\n' +
           'With --band it trains weights for some timesteps alone, from those that --model has there: better for them, of no\n' +
           'use elsewhere. --out is then a copy of --model with these weights beside the others, a new model with an id of\n' +
           'its own. Train its update after that; ddpm-codec calibrate can renew its profile. Options that would change the\n' +

@@ -2,6 +2,7 @@
 import { bandFile, createBandedUNet } from '../../codec/bands.js';
 import { counted } from '../../common/counted.js';
 import { wholeRange } from '../../model/bands.js';
+import { strideOf } from '../../model/config.js';
 import { tryNetwork } from '../../model/network.js';
 import { readSafetensors } from '../../model/safetensors.js';
 import { createSchedule } from '../../model/schedule.js';
@@ -12,12 +13,14 @@ import { measureUpdateGain, type UpdateGain } from '../../model/update-gain.js';
 import { loadModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { table } from '../console.js';
 import { openProgress } from '../progress.js';
-import { type CopySessionOptions, runCopySession } from './copy-session.js';
+import { type CopySessionOptions, checkSide, runCopySession } from './copy-session.js';
 import { costOfGain } from './extent.js';
 import { readModelContents, writeModelCopy } from './model-copy.js';
 
 export async function runUpdateSession(options: CopySessionOptions<UpdateRecord>): Promise<void> {
   const { console, engine, files, model, record, state } = options;
+  // An update takes pixels in pairs along both axes.
+  checkSide(record.options.side, Math.max(2, strideOf(model.config)));
   const contents = await readModelContents(model);
   const read = (name: string) => contents.get(name)!;
   const network = createBandedUNet(engine, model.config, read(WEIGHTS_FILE), model.bands, async (band) =>

@@ -16,7 +16,7 @@ import {
   thisCommand,
 } from './options.js';
 
-/** About an hour and a half on one core at the default batch size. */
+/** About two and a half hours on one core at the default batch size. */
 const DEFAULT_STEPS = 8000;
 const DEFAULT_BATCH = 4;
 /** Options that apply only to training a network. */

@@ -37,7 +37,7 @@ export interface FrozenNetwork {
 export interface UpdateTrainerOptions {
   /** Images per step. */
   readonly batch: number;
-  /** Width and height of the images in pixels, a multiple of the network's stride. */
+  /** Width and height of the images in pixels, even and a multiple of the network's stride. */
   readonly side: number;
   /** Name of all the run's random numbers. */
   readonly seed: string;
