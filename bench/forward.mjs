@@ -3,8 +3,9 @@
  * million parameters) at batch 16 and the shipped `cifar10` network at batch 1 and 32, on pictures of 32x32, in turns on this
  * machine. Weights are random. Prints JSON. Build first: `npm run build && node bench/forward.mjs [rounds]`.
  *
- * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`. Without it only our side is timed. Its network is
- * written out in bench/torch/unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from competing with PyTorch's own.
+ * PyTorch is that of the Python that `PYTHON` names, or else Debian's: `apt-get install python3-torch libopenblas0-pthread`. Without
+ * it only our side is timed. Its network is written out in bench/torch/unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from
+ * competing with PyTorch's own.
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

@@ -140,8 +140,8 @@ export const geometricMean = (values) =>
  */
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
-/** Debian's Python, whatever comes first on the path. */
-const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+/** `PYTHON`, or Debian's, whatever comes first on the path. */
+const PYTHON = process.env.PYTHON ?? (existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3');
 
 /**
  * A PyTorch process with this network. It takes one step for each line it receives. Undefined where there is no PyTorch.

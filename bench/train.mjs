@@ -3,8 +3,9 @@
  * engine against PyTorch on the same network, in turns on this machine. Prints JSON.
  * Build first: `npm run build && node bench/train.mjs [rounds]`.
  *
- * PyTorch is Debian's: `apt-get install python3-torch libopenblas0-pthread`. Without it only our side is timed. Its network is
- * written out in bench/torch/unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from competing with PyTorch's own.
+ * PyTorch is that of the Python that `PYTHON` names, or else Debian's: `apt-get install python3-torch libopenblas0-pthread`. Without
+ * it only our side is timed. Its network is written out in bench/torch/unet.py. OPENBLAS_NUM_THREADS=1 keeps OpenBLAS threads from
+ * competing with PyTorch's own.
  */
 import { parseConfig } from '../dist/model/config.js';
 import { createSchedule, paperSchedule } from '../dist/model/schedule.js';

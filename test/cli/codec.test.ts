@@ -327,7 +327,7 @@ describe('info', () => {
       version: 7,
       width: 32,
       height: 32,
-      stateBits: 12,
+      stateBits: 16,
       seed: 0,
       bytes: encoded.images[0].bytes,
       complete: true,
