@@ -140,7 +140,7 @@ describe('16 CIFAR-10 test images', () => {
     }
   });
 
-  // 1.0255 times as many when this was written.
+  // 1.018 times as many when this was written.
   test('less effort takes more bits: a trellis of 128 times fewer states, 2 % at RMSE 3', async () => {
     const few = [];
     for (const image of images.slice(0, 8)) {
