@@ -177,22 +177,26 @@ export function upsampleNearest2x(x: tf.Tensor4D): tf.Tensor4D {
 }
 
 /**
- * Makes the pixels of each 2x2 square channels of one place: [N, H, W, C] to [N, H / 2, W / 2, 4 C], the channels in
- * the order of row, column, channel. H and W are even.
+ * Makes the pixels of each square of `side` x `side` the channels of one place: [N, H, W, C] to [N, H / side, W / side,
+ * side side C], the channels in the order of row, column, channel. H and W are multiples of the side.
  */
-export function spaceToDepth2x(x: tf.Tensor4D): tf.Tensor4D {
+export function spaceToDepth(x: tf.Tensor4D, side: number): tf.Tensor4D {
+  if (side === 1) return x;
   const [batch, height, width, channels] = x.shape;
-  const places: tf.Tensor4D['shape'] = [batch, height / 2, width / 2, 4 * channels];
-  return tf.reshape(pairsExchanged(x, [(batch * height) / 2, 2, width / 2, 2 * channels]), places);
+  const [rows, columns] = [height / side, width / side];
+  const places: tf.Tensor4D['shape'] = [batch, rows, columns, side * side * channels];
+  return tf.reshape(middleExchanged(x, [batch * rows, side, columns, side * channels]), places);
 }
 
-/** The inverse of {@link spaceToDepth2x}. */
-export function depthToSpace2x(x: tf.Tensor4D): tf.Tensor4D {
-  const [batch, height, width, channels] = x.shape;
-  const pixels: tf.Tensor4D['shape'] = [batch, 2 * height, 2 * width, channels / 4];
-  return tf.reshape(pairsExchanged(x, [batch * height, width, 2, channels / 2]), pixels);
+/** The inverse of {@link spaceToDepth}. */
+export function depthToSpace(x: tf.Tensor4D, side: number): tf.Tensor4D {
+  if (side === 1) return x;
+  const [batch, rows, columns, values] = x.shape;
+  const pixels: tf.Tensor4D['shape'] = [batch, rows * side, columns * side, values / (side * side)];
+  return tf.reshape(middleExchanged(x, [batch * rows, columns, side, values / side]), pixels);
 }
 
-function pairsExchanged(x: tf.Tensor4D, shape: tf.Tensor4D['shape']): tf.Tensor4D {
+/** A tensor in another shape, with the two middle axes of that exchanged. */
+function middleExchanged(x: tf.Tensor4D, shape: tf.Tensor4D['shape']): tf.Tensor4D {
   return tf.transpose(tf.reshape(x, shape), [0, 2, 1, 3]);
 }

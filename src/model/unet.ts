@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { CodecError, invalidArgument } from '../common/errors.js';
 import { once } from '../common/once.js';
 import type { HostTensor, Shape, TensorFunction } from '../engine/engine.js';
-import { conv2d, groupNorm, silu, upsampleNearest2x } from '../engine/ops.js';
+import { conv2d, depthToSpace, groupNorm, silu, spaceToDepth, upsampleNearest2x } from '../engine/ops.js';
 import type { NetworkBand } from './bands.js';
 import { strideOf, type UNetConfig } from './config.js';
 import type { UpdatedNetwork } from './denoiser.js';
@@ -143,7 +143,7 @@ function forward(
 }
 
 function outputOf(config: UNetConfig, layers: Layers, features: tf.Tensor4D): tf.Tensor4D {
-  return shuffle(layers.conv(features, 'conv_out'), config.patchSize);
+  return depthToSpace(layers.conv(features, 'conv_out'), config.patchSize);
 }
 
 /** The network without its last convolution; [N, H / p, W / p, C0]. */
@@ -162,7 +162,7 @@ function featuresOf(config: UNetConfig, layers: Layers, sample: tf.Tensor4D, tim
   const embedding = silu(embedTime(config, layers, timestep));
   const input = config.centerInputSample ? (tf.sub(tf.mul(sample, 2), 1) as tf.Tensor4D) : sample;
 
-  let h = layers.conv(unshuffle(input, config.patchSize), 'conv_in');
+  let h = layers.conv(spaceToDepth(input, config.patchSize), 'conv_in');
   const skips = [h];
   for (let level = 0; level < levels; level++) {
     const block = `down_blocks.${level}`;
@@ -188,24 +188,6 @@ function featuresOf(config: UNetConfig, layers: Layers, sample: tf.Tensor4D, tim
     if (level < levels - 1) h = layers.conv(upsampleNearest2x(h), `${block}.upsamplers.0.conv`);
   }
   return silu(layers.norm(h, 'conv_norm_out'));
-}
-
-/** [N, H, W, C] -> [N, H/p, W/p, p p C]: rows of a patch, then its columns, then channels. */
-function unshuffle(x: tf.Tensor4D, patch: number): tf.Tensor4D {
-  if (patch === 1) return x;
-  const [batch, height, width, channels] = x.shape;
-  const [rows, columns] = [height / patch, width / patch];
-  const patches = tf.transpose(tf.reshape(x, [batch, rows, patch, columns, patch, channels]), [0, 1, 3, 2, 4, 5]);
-  return tf.reshape(patches, [batch, rows, columns, patch * patch * channels]);
-}
-
-/** The inverse of {@link unshuffle}. */
-function shuffle(x: tf.Tensor4D, patch: number): tf.Tensor4D {
-  if (patch === 1) return x;
-  const [batch, rows, columns, values] = x.shape;
-  const channels = values / (patch * patch);
-  const pixels = tf.transpose(tf.reshape(x, [batch, rows, columns, patch, patch, channels]), [0, 1, 3, 2, 4, 5]);
-  return tf.reshape(pixels, [batch, rows * patch, columns * patch, channels]);
 }
 
 /** Sinusoidal embedding of the timestep (Vaswani et al. 2017, as in diffusers) through two linear layers; [N, 4 C0]. */

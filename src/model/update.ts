@@ -18,17 +18,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { CodecError } from '../common/errors.js';
 import type { HostTensor, TensorFunction } from '../engine/engine.js';
-import { conv2d, depthToSpace2x, silu, spaceToDepth2x } from '../engine/ops.js';
+import { conv2d, depthToSpace, silu, spaceToDepth } from '../engine/ops.js';
 import { type ParameterSpec, toEngineLayout } from './unet-parameters.js';
 
 /** Channels of the observation: xhat0, and the differences of u and y_t from it, in standard deviations. */
 export const OBSERVED_CHANNELS = 9;
-/** Pixels that are one place. */
-export const PIXELS_OF_PLACE = 4;
+/** Side of the squares of pixels that are one place, and number of these pixels. */
+const SIDE = 2;
+export const PIXELS_OF_PLACE = SIDE ** 2;
 /** Residual convolutions between the first and the last one. */
 const BLOCKS = 3;
 /** Receptive field of an output, in pixels to each side at most: that of {@link BLOCKS} + 2 convolutions of 3x3 places. */
-export const UPDATE_REACH = 2 * (BLOCKS + 2);
+export const UPDATE_REACH = SIDE * (BLOCKS + 2);
 /** Scale of the output: an output of 1 moves xhat0 by this many standard deviations of the noise in y_s. */
 const OUTPUT_SCALE = 0.15;
 /** Number of inputs that give the noise levels. */
@@ -166,14 +167,14 @@ function forward(
   const modulate = (x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) =>
     tf.add(tf.mul(x, tf.add(scale, 1)), shift) as tf.Tensor4D;
   const none = tf.zeros([width]);
-  const seen = tf.add(conv(spaceToDepth2x(observed), convIn, none), conv(spaceToDepth2x(kept), convKept, none));
+  const seen = tf.add(conv(spaceToDepth(observed, SIDE), convIn, none), conv(spaceToDepth(kept, SIDE), convKept, none));
   let h = silu(modulate(seen, scale1, shift1));
   for (let i = 0; i < BLOCKS; i++) {
     const [weight, bias] = blocks.slice(2 * i);
     const change = conv(h, weight, bias);
     h = tf.add(h, silu(i === 0 ? modulate(change, scale2, shift2) : change));
   }
-  return depthToSpace2x(conv(h, convOut, biasOut));
+  return depthToSpace(conv(h, convOut, biasOut), SIDE);
 }
 
 function conv(x: tf.Tensor4D, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor4D {

@@ -54,10 +54,10 @@ export function layWindows(length: number, stride: number, { tile, overlap }: Ti
  * @param reach even
  */
 export function layExactWindows(length: number, most: number, reach: number): WindowAxis {
-  const count = Math.ceil(length / (most - 2 * reach));
-  const core = 2 * Math.ceil(length / count / 2);
+  const fewest = Math.ceil(length / (most - 2 * reach));
+  const core = 2 * Math.ceil(length / fewest / 2);
   const size = core + 2 * reach;
-  const starts = Array.from({ length: count }, (_, i) => i * core - reach);
+  const starts = Array.from({ length: Math.ceil(length / core) }, (_, i) => i * core - reach);
   const weight = Float64Array.from({ length: size }, (_, j) => (j >= reach && j < reach + core ? 1 : 0));
   return { size, starts, weights: starts.map(() => weight) };
 }

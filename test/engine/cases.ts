@@ -2,14 +2,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {
   conv2d,
-  depthToSpace2x,
+  depthToSpace,
   GROUP_NORM_GRADIENT_KERNEL,
   GROUP_NORM_KERNEL,
   groupNorm,
   SILU_GRADIENT_KERNEL,
   SILU_KERNEL,
   silu,
-  spaceToDepth2x,
+  spaceToDepth,
   UPSAMPLE_GRADIENT_KERNEL,
   UPSAMPLE_KERNEL,
   upsampleNearest2x,
@@ -290,8 +290,8 @@ export const CASES: readonly KernelCase[] = [
   ...convGradients(2, 'same', 3, 4),
   ...convGradients(2, 'valid', 2, 3),
 
-  { name: 'places of 2x2 pixels', kernel: 'Transpose', shapes: [IMAGE], fn: (x) => spaceToDepth2x(x as tf.Tensor4D) },
-  { name: 'pixels of places', kernel: 'Transpose', shapes: [IMAGE], fn: (x) => depthToSpace2x(x as tf.Tensor4D) },
+  { name: 'places of 2x2 pixels', kernel: 'Transpose', shapes: [IMAGE], fn: (x) => spaceToDepth(x as tf.Tensor4D, 2) },
+  { name: 'pixels of places', kernel: 'Transpose', shapes: [IMAGE], fn: (x) => depthToSpace(x as tf.Tensor4D, 2) },
   { name: 'doubled image', kernel: UPSAMPLE_KERNEL, shapes: [IMAGE], fn: (x) => upsampleNearest2x(x as tf.Tensor4D) },
   ...[1, 2, 8].map(
     (groups): KernelCase => ({

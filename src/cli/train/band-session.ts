@@ -19,9 +19,10 @@ import { createUNet } from '../../model/unet.js';
 import { listParameters, matchParameters } from '../../model/unet-parameters.js';
 import { loadModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { openProgress } from '../progress.js';
-import { type CopySessionOptions, checkSide, runCopySession } from './copy-session.js';
+import { type CopySessionOptions, runCopySession } from './copy-session.js';
 import { costOfBandRate } from './extent.js';
 import { type ModelContents, readModelContents, writeModelCopy } from './model-copy.js';
+import { checkCrop } from './tiling.js';
 import { createWarmupNote } from './watch.js';
 
 export interface BandSessionOptions extends CopySessionOptions<RunRecord> {
@@ -31,15 +32,15 @@ export interface BandSessionOptions extends CopySessionOptions<RunRecord> {
 export async function runBandSession(options: BandSessionOptions): Promise<void> {
   const { console, engine, files, model, band, record } = options;
   const { config, schedule, bands = [] } = model;
-  checkSide(record.options.side, strideOf(config));
+  checkCrop(record.options.side, strideOf(config));
   const contents = await readModelContents(model);
   const earlier = bands.some((other) => isSameBand(other, band)) ? bandFile(band) : WEIGHTS_FILE;
   const tensors = matchParameters(listParameters(config), readSafetensors(contents.get(earlier)!));
-  const begin = () => stateFrom(schedule, allWeights({ config, tensors }).weights, record.options);
+  const firstState = () => stateFrom(schedule, allWeights({ config, tensors }).weights, record.options);
   const name = nameOfBand(band, ' to ');
   await runCopySession(options, {
     resume: `--band ${nameOfBand(band, ':')} --resume`,
-    open: () => createTrainer(engine, config, schedule, record.options, options.state ?? begin()),
+    open: () => createTrainer(engine, config, schedule, record.options, options.state ?? firstState()),
     describe: () => `weights of ${model.name} for t = ${name}, begun with ${earlier}`,
     begin: () => createWarmupNote(options, record.options).foresee,
     measured: (of) => `its rate is measured on ${of}, before and after`,

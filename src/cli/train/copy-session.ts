@@ -3,7 +3,6 @@
  * trained, and a copy of the model with it is written once it is.
  */
 import { counted } from '../../common/counted.js';
-import { CodecError } from '../../common/errors.js';
 import { openTrainingData } from '../../data/training-data.js';
 import type { Engine } from '../../engine/engine.js';
 import type { RgbImage } from '../../image/image.js';
@@ -63,12 +62,6 @@ export interface Trained {
     /** Description of the crops, after a preposition. */
     readonly measuredOn: string;
   };
-}
-
-/** @throws CodecError('usage') where crops of this side are none that training can take */
-export function checkSide(side: number, multiple: number): void {
-  if (side % multiple === 0) return;
-  throw new CodecError('usage', `--crop: expected a multiple of ${multiple} for this network, got ${side}`);
 }
 
 /** Trains until a limit is reached, then measures and finishes; after Ctrl-C the checkpoint is all that is written. */

@@ -29,6 +29,7 @@ import { openProgress } from '../progress.js';
 import { costOf, extentOf, SAMPLE_STEPS, VALIDATION_STRATA } from './extent.js';
 import type { RunFiles } from './files.js';
 import { finishModel, HELD_OUT, type Validation } from './finish.js';
+import { checkCrop } from './tiling.js';
 import { createSkippedNotes, createWarmupNote, openWatch, trainingLeft } from './watch.js';
 
 export interface SessionOptions {
@@ -87,9 +88,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
   const { side, seed } = options.record.options;
   const schedule = createSchedule(paperSchedule);
   const unet = parseConfig(options.record.config);
-  if (side % strideOf(unet) !== 0) {
-    throw new CodecError('usage', `--crop: expected a multiple of ${strideOf(unet)} for this network, got ${side}`);
-  }
+  checkCrop(side, strideOf(unet));
   const start = options.from === undefined ? undefined : await startOf(options.from, unet, schedule, options);
   let record = start?.record ?? options.record;
   const data = await openTrainingData(record.data, { side, seed });

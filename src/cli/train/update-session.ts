@@ -13,14 +13,15 @@ import { measureUpdateGain, type UpdateGain } from '../../model/update-gain.js';
 import { loadModelInfo, UPDATE_FILE, WEIGHTS_FILE } from '../../node/models.js';
 import { table } from '../console.js';
 import { openProgress } from '../progress.js';
-import { type CopySessionOptions, checkSide, runCopySession } from './copy-session.js';
+import { type CopySessionOptions, runCopySession } from './copy-session.js';
 import { costOfGain } from './extent.js';
 import { readModelContents, writeModelCopy } from './model-copy.js';
+import { checkCrop } from './tiling.js';
 
 export async function runUpdateSession(options: CopySessionOptions<UpdateRecord>): Promise<void> {
   const { console, engine, files, model, record, state } = options;
   // An update takes pixels in pairs along both axes.
-  checkSide(record.options.side, Math.max(2, strideOf(model.config)));
+  checkCrop(record.options.side, Math.max(2, strideOf(model.config)));
   const contents = await readModelContents(model);
   const read = (name: string) => contents.get(name)!;
   const network = createBandedUNet(engine, model.config, read(WEIGHTS_FILE), model.bands, async (band) =>
