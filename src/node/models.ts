@@ -13,6 +13,7 @@ import {
   type WeightsBand,
 } from '../codec/bands.js';
 import { type Header, MODEL_ID_DIGITS, readHeader, repairHeader } from '../codec/format/header.js';
+import { modelInWords, releasedName } from '../codec/format/released-models.js';
 import {
   CODEC_FILE,
   CONFIG_FILE,
@@ -45,7 +46,7 @@ import { type Diffusion, parseSchedulerConfig } from '../model/scheduler-config.
 import { listParameters, matchParameters } from '../model/unet-parameters.js';
 import type { Tiling } from '../model/windows.js';
 import { exists, isDirectory } from './files.js';
-import { type ModelPlace, packagedModels, storedModels, storedModelsNamed } from './model-places.js';
+import { MODEL_PACKAGE, type ModelPlace, packagedModels, storedModels, storedModelsNamed } from './model-places.js';
 import { readRegularFile } from './read.js';
 
 export {
@@ -184,9 +185,11 @@ export async function findModel(header: Pick<Header, 'modelId'>, nameOrDirectory
     'model' in one ? idAndName(one.model.info) : `${one.place.name} (unreadable: ${one.error.message})`,
   );
   known.push(...places.filter((place) => !mayFit(place)).map(idAndName));
+  const released = releasedName(modelId);
+  const add = released === undefined ? 'model add' : `model add ${MODEL_PACKAGE}${released} --id ${modelId}`;
   throw new CodecError(
     'model',
-    `the file needs model ${modelId}, at hand: ${known.join(', ') || 'none'}; put it into the store with "ddpm-codec model add", or name its directory as \`model\``,
+    `the file needs model ${modelInWords(modelId)}, at hand: ${known.join(', ') || 'none'}; put it into the store with "ddpm-codec ${add}", or name its directory as \`model\``,
   );
 }
 

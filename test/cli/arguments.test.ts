@@ -219,7 +219,7 @@ describe('files', () => {
     ['decode old.ddc --rate 1,2 -o old.png', /old-2.png: exists already; use --force/],
     ['decode empty', /no coded pictures/],
     ['decode text.png', /text.png: not a .ddc file: expected it to start with dd c7/],
-    ['decode version.ddc', /version.ddc: .ddc version: expected 7, got 8/],
+    ['decode version.ddc', /version.ddc: .ddc version: expected 7, got 8; install a newer ddpm-codec/],
     ['decode damaged.ddc', /damaged.ddc: .ddc header is damaged: expected checksum/],
     ['decode cut.ddc', /cut.ddc: .ddc file ends inside its header/],
     ['decode nobody.ddc', /nobody.ddc: .*ffffff/],

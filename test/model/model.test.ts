@@ -56,6 +56,9 @@ describe('names', () => {
     const unknown = { modelId: 'xxxxxx', ...size };
     await expectRefusal(findModel(unknown), /needs model xxxxxx, at hand: .*pilot \([0-9a-f]{6}\)/);
     await expectRefusal(findModel(unknown, await copyOfPilot()), /needs model xxxxxx, at hand: copy/);
+    const released = { modelId: '3cff7e', ...size };
+    const message = /needs model photo \(3cff7e\).*"ddpm-codec model add ddpm-codec-model-photo --id 3cff7e"/;
+    await expectRefusal(findModel(released, await copyOfPilot()), message);
   });
 
   test('an unknown one is refused with those there are', async () => {

@@ -253,10 +253,8 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
   if ((bytes[1] & 0xf0) !== VERSION_NIBBLE) throw notOurs(bytes);
   const version = bytes[1] & 0x0f;
   if (version !== FORMAT_VERSION) {
-    throw new CodecError(
-      'format',
-      `.ddc version: expected ${FORMAT_VERSION}, got ${version}; install a ddpm-codec that reads it`,
-    );
+    const what = version > FORMAT_VERSION ? 'install a newer ddpm-codec' : 'no release of ddpm-codec wrote it';
+    throw new CodecError('format', `.ddc version: expected ${FORMAT_VERSION}, got ${version}; ${what}`);
   }
   const reader = new HeaderReader(bytes, 2);
   const flags = reader.byte();

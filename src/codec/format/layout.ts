@@ -8,6 +8,7 @@ import { alphaPlaneBytes } from './alpha-plane.js';
 import { type Header, MODEL_ID_DIGITS, type ReadHeader, readHeader } from './header.js';
 import { type FoundMetadata, metadataBytes, readMetadata } from './metadata.js';
 import { createPlan, type PlanModel, type PlannedStep } from './plan.js';
+import { modelInWords } from './released-models.js';
 import { stepEnds } from './sections.js';
 
 /** The part of a model that determines the layout of files. */
@@ -76,7 +77,10 @@ export function withAlphaPlane(layout: Layout, section: Uint8Array): Layout {
 export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): Layout {
   const id = model.id.slice(0, MODEL_ID_DIGITS);
   if (header.modelId !== id) {
-    throw new CodecError('model', `the file needs model ${header.modelId}, got ${id}; name its directory as \`model\``);
+    throw new CodecError(
+      'model',
+      `the file needs model ${modelInWords(header.modelId)}, got ${id}; name its directory as \`model\``,
+    );
   }
   const plan = createPlan(model, header.plan, header.stateBits, header, header.stop);
   if (header.stop !== undefined && !plan.some(({ s }) => s === header.stop)) {
