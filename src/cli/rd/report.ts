@@ -18,7 +18,7 @@ export const PUBLISHED_OPTION = {
   type: 'string',
   requiresArg: true,
   description:
-    'Draw published points beside ours: cifar10 (DDPM, UQDM, VDM, BPG, JPEG) or kodak (VVC, AV1, HPCM, LALIC, MLIC+, ELIC, Cool-chic, C3 and others)',
+    'Draw published points beside ours: cifar10 (DDPM, UQDM, VDM, BPG, JPEG) or kodak (VVC, AV1, HPCM, LALIC, MLIC+, ELIC, CTC, Cool-chic, C3 and others)',
 } as const;
 
 export const ANCHOR_OPTION = {
