@@ -48,7 +48,7 @@ const headers: fc.Arbitrary<Header> = fc
     ...(stop !== undefined && { stop }),
     ...(meanColour !== undefined && { meanColour }),
     ...(detail !== undefined && { detail }),
-    ...(heldSteps !== undefined && { heldSteps }),
+    ...(heldSteps?.length && { heldSteps }),
   }));
 
 const SIMPLE: Header = {
@@ -112,6 +112,23 @@ function squareWithHeight(): Uint8Array {
   bytes[9] = 31;
   return withChecksum(bytes);
 }
+
+/** A header that states its seed, which is 0. */
+function withSeedOf0(): Uint8Array {
+  const bytes = writeHeader({ ...SIMPLE, seed: 1 });
+  bytes[bytes.length - 2] = 0;
+  return withChecksum(bytes);
+}
+
+/** A header with a number of held steps, which is 0. */
+function withHeldOf0(): Uint8Array {
+  const bytes = writeHeader({ ...SIMPLE, heldSteps: [1] });
+  return withChecksum(Uint8Array.from([...bytes.subarray(0, -3), 0, 0]));
+}
+
+test('no held steps are as good as none stated', () => {
+  expect(writeHeader({ ...SIMPLE, heldSteps: [] })).toEqual(writeHeader(SIMPLE));
+});
 
 test('the usual detail takes no bits, others two of the features', () => {
   expect(writeHeader({ ...SIMPLE, detail: 2 })).toEqual(writeHeader(SIMPLE));
@@ -268,7 +285,9 @@ describe('damage', () => {
     ['version 2', altered(1, 0xc2), /version: expected 7, got 2/],
     ['version 6', altered(1, 0xc6), /version: expected 7, got 6/],
     ['features that are none', withFeatures(0), /feature this version does not know/],
-    ['a square that states its height', squareWithHeight(), /expected no height of a square, got 32/],
+    ['a square that states its height', squareWithHeight(), /states what it need not: the height of a square/],
+    ['a seed of 0 that is stated', withSeedOf0(), /states what it need not: a seed of 0/],
+    ['held steps of which there are none', withHeldOf0(), /states what it need not: held steps, none/],
     ['more than 2^16 states', altered(2, 13), /feature this version does not know/],
     ['a wrong checksum', writeHeader(SIMPLE).map((byte, i) => (i === 11 ? byte ^ 1 : byte)), /expected checksum/],
   ])('%s is refused for what it is', (_, bytes, message) => {

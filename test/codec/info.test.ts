@@ -107,8 +107,12 @@ test('another model, or more steps than the plan has, are refused', () => {
   const other = fileOf({ ...HEADER, modelId: '000000' });
   expect(() => readInfo(other, model)).toThrow(/needs model 000000, got/);
   expect(readInfo(other).modelId).toBe('000000');
-  const long = fileOf({ ...HEADER, stepCount: PLAN.length + 1 }, 10);
-  expect(() => readInfo(long, model)).toThrow(`expected at most ${PLAN.length} steps, got ${PLAN.length + 1}`);
+  // All steps of the plan are stated by no number at all.
+  for (const stepCount of [PLAN.length, PLAN.length + 1]) {
+    const long = fileOf({ ...HEADER, stepCount }, 10);
+    const message = `expected fewer than the plan's ${PLAN.length} steps, got ${stepCount}`;
+    expect(() => readInfo(long, model)).toThrow(message);
+  }
 });
 
 test('a stop where no step can end is refused', () => {

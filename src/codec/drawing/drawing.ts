@@ -250,19 +250,19 @@ export class DrawingWalk {
     const { hashes, around, paletteSize } = this;
     let index = 0;
     let width = 0;
-    while (2 ** width < paletteSize) width++;
+    while (1 << width < paletteSize) width++;
     for (let position = width - 1; position >= 0; position--) {
       const node = KIND.index * 4096 + index * 16 + position;
       // The numbers that a 1 would lead to are past the end.
-      if (index + 2 ** position >= paletteSize) continue;
+      if (index + (1 << position) >= paletteSize) continue;
       hashes[0] = hashOf(node, 0, 0);
       hashes[1] = hashOf(node, around[0], 1);
       hashes[2] = hashOf(node, around[0], around[1]);
       hashes[3] = hashOf(node, around[2], 3);
       hashes[4] = hashOf(hashOf(node, around[0], around[1]), around[2], around[3]);
-      const bit = this.decide(coder, SET_INDEX, Math.floor(wanted / 2 ** position) & 1);
+      const bit = this.decide(coder, SET_INDEX, (wanted >> position) & 1);
       if (bit === undefined) return undefined;
-      index += bit * 2 ** position;
+      index += bit << position;
     }
     return this.palette[index];
   }

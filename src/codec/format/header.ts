@@ -101,7 +101,7 @@ export function writeHeader(header: Header): Uint8Array {
     (header.metadata ? FEATURE_METADATA : 0) |
     (header.stop === undefined ? 0 : FEATURE_STOP) |
     (header.meanColour === undefined ? 0 : FEATURE_MEAN) |
-    (header.heldSteps === undefined ? 0 : FEATURE_HELD) |
+    (header.heldSteps?.length ? FEATURE_HELD : 0) |
     (header.alpha ? FEATURE_ALPHA : 0) |
     (((header.detail ?? USUAL_DETAIL) ^ USUAL_DETAIL) << DETAIL_SHIFT);
   const flags =
@@ -126,7 +126,7 @@ export function writeHeader(header: Header): Uint8Array {
     ...(features === 0 ? [] : [features]),
     ...(header.stop === undefined ? [] : leb128(header.stop)),
     ...(header.meanColour === undefined ? [] : [header.meanColour >>> 8, header.meanColour & 0xff]),
-    ...(header.heldSteps === undefined ? [] : heldBytes(header.heldSteps)),
+    ...(header.heldSteps?.length ? heldBytes(header.heldSteps) : []),
   ];
   return Uint8Array.from([...bytes, crc8(bytes)]);
 }
@@ -279,9 +279,11 @@ function parseHeader(bytes: Uint8Array): ReadHeader {
     const which = `flags ${flags}, features ${features}`;
     throw new CodecError('format', `.ddc header uses a feature this version does not know (${which})`);
   }
-  if (!isSquare && width === height) {
-    throw new CodecError('format', `.ddc header is damaged: expected no height of a square, got ${height}`);
-  }
+  const superfluous =
+    (!isSquare && width === height && 'the height of a square') ||
+    ((flags & FLAG_SEED) !== 0 && seed === 0 && 'a seed of 0') ||
+    (heldSteps?.length === 0 && 'held steps, none');
+  if (superfluous) throw new CodecError('format', `.ddc header is damaged: it states what it need not: ${superfluous}`);
   const plan = {
     first: (planBits >>> 9) - 64,
     second: ((planBits >>> 5) & 15) - 8,

@@ -87,8 +87,9 @@ export function layoutOf({ header, length }: ReadHeader, model: LayoutModel): La
     throw new CodecError('format', `.ddc header is damaged: expected a step that ends at t = ${header.stop}`);
   }
   const stepCount = header.stepCount ?? plan.length;
-  if (stepCount > plan.length) {
-    throw new CodecError('format', `.ddc header is damaged: expected at most ${plan.length} steps, got ${stepCount}`);
+  if (header.stepCount !== undefined && header.stepCount >= plan.length) {
+    const expected = `fewer than the plan's ${plan.length} steps`;
+    throw new CodecError('format', `.ddc header is damaged: expected ${expected}, got ${header.stepCount}`);
   }
   const lastHeld = header.heldSteps?.at(-1) ?? 0;
   if (lastHeld > stepCount) {

@@ -2,6 +2,7 @@
 import { Packr } from 'msgpackr';
 import { checkOptions } from '../../common/arguments.js';
 import { CodecError } from '../../common/errors.js';
+import { isObject } from '../../common/foreign.js';
 import { crc16 } from '../bits/checksum.js';
 import { leb128, readLeb128 } from '../bits/leb128.js';
 
@@ -79,7 +80,7 @@ export function readMetadata(section: Uint8Array): FoundMetadata {
   if (crc16(map) !== section[end] * 256 + section[end + 1] || hasExtensions(map)) return { damaged: true };
   try {
     const values: unknown = packr.unpack(map);
-    if (typeof values !== 'object' || values === null) return { damaged: true };
+    if (!isObject(values)) return { damaged: true };
     const known = Object.entries(values).filter(([key, value]) => isKnown(key) && typeof value === 'string');
     return { metadata: Object.fromEntries(known), damaged: false };
   } catch {
