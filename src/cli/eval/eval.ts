@@ -146,9 +146,9 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
         ...engineOptions,
         ...outputOptions,
       } as const)
-      .example('$0 eval cifar10:test[0:256]', 'L_T, L_1:T-1, L_0 of the first 256 test images')
-      .example('$0 eval cifar10:test[0:256] --train cifar10:train[0:256]', 'and the gap between test and training')
-      .example('$0 eval cifar10:test[0:32] --timesteps all -o terms.json --plot terms.svg', 'every term')
+      .example("$0 eval 'cifar10:test[0:256]'", 'L_T, L_1:T-1, L_0 of the first 256 test images')
+      .example("$0 eval 'cifar10:test[0:256]' --train 'cifar10:train[0:256]'", 'and the gap between test and training')
+      .example("$0 eval 'cifar10:test[0:32]' --timesteps all -o terms.json --plot terms.svg", 'every term')
       .example('$0 eval photos/ --crop 32 --variance beta-tilde', 'photographs, their middle')
       .example('$0 eval cifar10:train --no-bound --fid samples/ --features inception.onnx', 'FID of samples') as never,
   handler: evaluate,

@@ -38,9 +38,9 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
           'the checkpoint, the log (log.jsonl), a plot of it, and pictures drawn from the model as it learns.\n\n' +
           "The preset small is for CPUs and some hours; paper is the paper's network with its options.\n\n" +
           'With --update it trains the update of an existing model: a small network that predicts what the large one would\n' +
-          'output after a few more steps. --out is then a copy of --model with the update, a new model with an id of its\n' +
-          'own. Of the other options only --steps, --hours, --batch, --crop, --seed, --resume and --checkpoint-every\n' +
-          'apply; the default takes two to three hours of a core.\n\n' +
+          'output after a few more steps. It is for photographs; coding small pictures hardly ever uses it. --out is then a\n' +
+          'copy of --model with the update, a new model with an id of its own. Of the other options only --steps, --hours,\n' +
+          '--batch, --crop, --seed, --resume and --checkpoint-every apply; the default takes two to three hours of a core.\n\n' +
           'With --band it trains weights for some timesteps alone, from those that --model has there: better for them, of no\n' +
           'use elsewhere. --out is then a copy of --model with these weights beside the others, a new model with an id of\n' +
           'its own. Train its update after that; ddpm-codec calibrate can renew its profile. Options that would change the\n' +
