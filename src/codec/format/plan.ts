@@ -190,7 +190,8 @@ export function createPlan(
     const squaredError = (t === asked.t ? errors[t] : moved()) * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
     const worth = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions;
-    const evaluation = 1 / (1 << (2 * halvings));
+    let evaluation = 1;
+    for (let i = 0; i < halvings; i++) evaluation /= 4;
     const leastWaste =
       worth * (updates ? CODING_WORTH + UPDATE_WORTH * evaluation : Math.max(CODING_WORTH, evaluation));
     let s = t;

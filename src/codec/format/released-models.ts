@@ -1,4 +1,4 @@
-/** Models that files of a release may need: docs/FORMAT.md, "Released models". */
+/** Models that files of a release may need: docs/FORMAT.md, "Files for ever". */
 
 /**
  * Every model that a release came with. The list only grows: a better model gets another name, and a file of an older one
