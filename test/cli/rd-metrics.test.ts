@@ -109,17 +109,13 @@ describe('values', () => {
     expect(kid.points[2].standardError).toBeCloseTo(expected.standardError!, 4);
   });
 
-  it('of our sets are at noise levels: points of every file, and the means of just these', async () => {
+  it('of our sets are at equal shares of the bytes of every file, and the means of just these points', async () => {
     const { distances, images: each } = await results('whole');
     const [{ points }] = distances;
     expect(points.length).toBeGreaterThan(2);
-    for (const { t, bpp } of points) {
-      const chosen = each.map(({ ours }: Json) => {
-        const curve = ours['ddpm-codec'].points;
-        return curve.reduce((a: Json, b: Json) =>
-          Math.abs(Math.log((b.t + 1) / (t + 1))) < Math.abs(Math.log((a.t + 1) / (t + 1))) ? b : a,
-        );
-      });
+    for (const [k, { t, bpp }] of points.entries()) {
+      expect(t).toBe(null);
+      const chosen = each.map(({ ours }: Json) => ours['ddpm-codec'].points.at(k - points.length));
       expect(bpp).toBeCloseTo(chosen.reduce((sum: number, point: Json) => sum + point.bpp, 0) / 3, 10);
     }
   });

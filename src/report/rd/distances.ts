@@ -7,7 +7,7 @@ import type { RatePoint } from '../rate-point.js';
 import { metricsOf } from './metrics.js';
 import { type FeatureTable, type ImageResult, ourSettings, type RdOptions } from './results.js';
 
-/** Maximum number of noise levels at which our files are compared: about as many as other codecs have qualities. */
+/** Maximum number of levels at which our files are compared: about as many as other codecs have qualities. */
 const LEVELS = 16;
 
 /** A metric of sets along a codec's curve. */
@@ -24,7 +24,10 @@ export interface SetDistance {
 
 /** One picture of every image, decoded at equal settings. */
 export interface SetPoint {
-  /** Timestep, for ours: that of one image's point; the other images use their nearest timestep. */
+  /**
+   * Timestep, for ours: that of one image's point; the other images use their nearest timestep. Null where files are
+   * compared at equal shares of their bytes.
+   */
   readonly t: number | null;
   readonly quality: number | null;
   /** Arithmetic means over the compared pictures, here and below. */
@@ -43,9 +46,10 @@ export type FeatureReader = (image: ImageResult, network: string) => Promise<Fea
  * Compares decoded pictures with the originals, codec by codec.
  *
  * The other codecs are compared quality by quality. Ours are compared at up to 16 noise levels, like mean curves: from
- * each file comes the point with the nearest timestep, by its logarithm. Features cannot be interpolated between
- * points. Lossless codecs are left out, since their distance is 0. Images whose files have no steps are left out for
- * all codecs.
+ * each file comes the point with the nearest timestep, by its logarithm. With `points` there are too few for that, and
+ * files are compared at equal shares of their bytes, the last of which is the whole file. Features cannot be interpolated
+ * between points. Lossless codecs are left out, since their distance is 0. Images whose files have no steps are left out
+ * for all codecs.
  * @returns empty for fewer than two patches
  * @throws CodecError `file` for features that do not belong together
  */
@@ -60,7 +64,7 @@ export async function setDistances(
   const found: SetDistance[] = [];
   for (const { name: metric, network } of metricsOf(metrics, 'set')) {
     for (const codec of [...ours, ...baselines]) {
-      const levels = levelsOf(codec, walked);
+      const levels = levelsOf(codec, walked, options.points);
       if (levels.length < 2) continue;
       const { originals, decoded, groups } = await gather(walked, codec, levels, (image) => read(image, network!));
       if (originals.length < 2) continue;
@@ -83,7 +87,7 @@ interface Level {
   readonly places: readonly number[];
 }
 
-function levelsOf(codec: string, images: readonly ImageResult[]): Level[] {
+function levelsOf(codec: string, images: readonly ImageResult[], wanted: number | null): Level[] {
   if (images.length === 0) return [];
   if (images[0].baselines[codec] !== undefined) {
     return images[0].baselines[codec].map(({ quality }, i) => ({
@@ -92,6 +96,13 @@ function levelsOf(codec: string, images: readonly ImageResult[]): Level[] {
     }));
   }
   const files = images.map(({ ours }) => ours[codec].points.map(({ t }) => t));
+  if (wanted !== null) {
+    const count = Math.min(...files.map(({ length }) => length));
+    return evenlySpread([...Array(count).keys()], LEVELS).map((k) => ({
+      setting: { t: null, quality: null },
+      places: files.map(({ length }) => length - count + k),
+    }));
+  }
   // All files have about the same levels: take those of the file with the fewest points.
   const fewest = files.reduce((a, b) => (b.length < a.length ? b : a));
   const last = Math.max(...files.map((timesteps) => timesteps[timesteps.length - 1]));

@@ -127,7 +127,7 @@ export function metricTables(report: Report): MetricTable[] {
   });
 }
 
-function noteOf({ name }: Metric, { distances }: Report): string {
+function noteOf({ name }: Metric, { distances, run }: Report): string {
   const { label, of } = metricKind(name);
   if (name === 'ssimulacra2') return 'SSIMULACRA2: version 2.1; 100 for equal pictures; for sides of 8 pixels and more';
   if (of === 'picture') return `${label}: of whole pictures, RGB from 0 to 1, the original and what was decoded`;
@@ -137,7 +137,8 @@ function noteOf({ name }: Metric, { distances }: Report): string {
     name === 'kid'
       ? 'kernel of degree 3, unbiased for pairs, ± a jackknife’s standard error over images'
       : 'of Gaussians; it falls with the number of patches';
-  return `${label}: all originals against all that was decoded, at equal qualities or the nearest timesteps: ${pictures}; ${how}`;
+  const at = run.options.points === null ? 'the nearest timesteps' : 'equal shares of the bytes of our files';
+  return `${label}: all originals against all that was decoded, at equal qualities or ${at}: ${pictures}; ${how}`;
 }
 
 function networkOf({ network }: Metric): string {
