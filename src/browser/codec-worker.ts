@@ -3,7 +3,7 @@ import type { DecodePoint } from '../codec/api.js';
 import { decode } from '../codec/decoder/decode.js';
 import { encode } from '../codec/encoder/encoder.js';
 import { beginHeader, readHeader, repairHeader } from '../codec/format/header.js';
-import { modelInWords } from '../codec/format/released-models.js';
+import { modelInWords, nameAndId } from '../codec/format/released-models.js';
 import type { Model } from '../codec/model.js';
 import { modelForSize } from '../codec/model-choice.js';
 import { concat } from '../common/bytes.js';
@@ -122,7 +122,7 @@ async function decodeJob(
   const { header } = readHeader(chunks || !sent.tolerant ? head : repairHeader(head));
   const source = options.models.find(({ id }) => id.startsWith(header.modelId));
   if (!source) {
-    const known = options.models.map(({ name, id }) => `${name} (${id.slice(0, 6)})`).join(', ');
+    const known = options.models.map(({ name, id }) => nameAndId(name, id)).join(', ');
     throw new CodecError('model', `the file needs model ${modelInWords(header.modelId)}, at hand: ${known}`);
   }
   const model = await modelOf(job, source, header.tail === true);

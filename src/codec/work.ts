@@ -44,7 +44,7 @@ export class ChainWork {
     const place = this.placeAfter(step);
     if (place === undefined) return 0;
     const { schedule, pyramid } = this.model;
-    if (this.isMoved(step)) return UPDATE_WORK / 4 ** placeAsked(pyramid, schedule, place).halvings;
+    if (this.isMoved(step)) return UPDATE_WORK * placeAsked(pyramid, schedule, place).work;
     return workAt(pyramid, schedule, place);
   }
 

@@ -241,8 +241,8 @@ export function timestepOfHalf({ snr }: Schedule, t: number): number {
 }
 
 /**
- * The place at which the network is asked for a picture, and how many times the picture is halved before that. Exact,
- * because both ends plan with it.
+ * The place at which the network is asked for a picture, how many times the picture is halved before that, and the work
+ * of an evaluation there, relative to one at the picture's own size. Exact, because both ends plan with it.
  * @param best for a picture that is shown
  */
 export function placeAsked(
@@ -250,14 +250,16 @@ export function placeAsked(
   schedule: Schedule,
   place: Place,
   best = false,
-): { place: Place; halvings: number } {
+): { place: Place; halvings: number; work: number } {
   let asked = place;
   let halvings = 0;
+  let work = 1;
   while (pyramid && sourcesOf(pyramid, asked, best) === 'half') {
     asked = halfPlace(schedule, asked);
     halvings++;
+    work /= 4;
   }
-  return { place: asked, halvings };
+  return { place: asked, halvings, work };
 }
 
 /** Whether xhat0 for a step of a chain is the best possible one, identical to that for a picture that is shown. */

@@ -12,8 +12,8 @@ import {
   type ReadBand,
   type WeightsBand,
 } from '../codec/bands.js';
-import { type Header, MODEL_ID_DIGITS, readHeader, repairHeader } from '../codec/format/header.js';
-import { modelInWords, releasedName } from '../codec/format/released-models.js';
+import { type Header, readHeader, repairHeader } from '../codec/format/header.js';
+import { modelInWords, nameAndId, releasedName } from '../codec/format/released-models.js';
 import {
   CODEC_FILE,
   CONFIG_FILE,
@@ -182,19 +182,17 @@ export async function findModel(header: Pick<Header, 'modelId'>, nameOrDirectory
   const [first] = all;
   if (nameOrDirectory !== undefined && first && 'error' in first) throw first.error;
   const known = all.map((one) =>
-    'model' in one ? idAndName(one.model.info) : `${one.place.name} (unreadable: ${one.error.message})`,
+    'model' in one
+      ? nameAndId(one.model.info.name, one.model.info.id)
+      : `${one.place.name} (unreadable: ${one.error.message})`,
   );
-  known.push(...places.filter((place) => !mayFit(place)).map(idAndName));
+  known.push(...places.filter((place) => !mayFit(place)).map(({ name, id = '' }) => nameAndId(name, id)));
   const released = releasedName(modelId);
   const add = released === undefined ? 'model add' : `model add ${MODEL_PACKAGE}${released} --id ${modelId}`;
   throw new CodecError(
     'model',
     `the file needs model ${modelInWords(modelId)}, at hand: ${known.join(', ') || 'none'}; put it into the store with "ddpm-codec ${add}", or name its directory as \`model\``,
   );
-}
-
-function idAndName({ name, id = '' }: Pick<ModelPlace, 'name' | 'id'>): string {
-  return `${name} (${id.slice(0, MODEL_ID_DIGITS)})`;
 }
 
 /**

@@ -104,7 +104,7 @@ async function findProgram(): Promise<Finding> {
 
 async function findModels(named: NamedModels, console: Console): Promise<Finding[]> {
   const { DEFAULT_MODELS } = await import('../../node/models.js');
-  const { storeDirectory } = await import('../../node/model-places.js');
+  const { MODEL_PACKAGE, storeDirectory } = await import('../../node/model-places.js');
   const missing = DEFAULT_MODELS.filter((name) => !named.some(({ place }) => place.name === name));
   const findings = named.map(
     (one): Finding =>
@@ -120,7 +120,7 @@ async function findModels(named: NamedModels, console: Console): Promise<Finding
     ...findings,
     ...missing.map((name) => ({
       name: `model ${name}`,
-      says: `missing; npm install ddpm-codec-model-${name}`,
+      says: `missing; npm install ${MODEL_PACKAGE}${name}`,
       isFault: true,
     })),
     { name: 'store', says: `${storeDirectory()}: what "ddpm-codec model add" has put there is among the models` },

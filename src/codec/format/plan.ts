@@ -184,16 +184,13 @@ export function createPlan(
   let t = timesteps;
   while (t > 1) {
     const place = { width, height, t, detail };
-    const { place: network, halvings } = placeAsked(pyramid, schedule, place);
+    const { place: network, work } = placeAsked(pyramid, schedule, place);
     const shortfall = UPDATE_SHORTFALL * Math.sqrt(network.t / timesteps);
     const moved = () => exp2Fixed(Math.floor(shortfall * logs[asked.t] + (1 - shortfall) * logs[t]));
     const squaredError = (t === asked.t ? errors[t] : moved()) * dimensions;
     const root = Math.sqrt(Math.max(planned / dimensions, LEAST_RATE));
     const worth = PACES[parameters.pace] * root * Math.sqrt(root) * dimensions;
-    let evaluation = 1;
-    for (let i = 0; i < halvings; i++) evaluation /= 4;
-    const leastWaste =
-      worth * (updates ? CODING_WORTH + UPDATE_WORTH * evaluation : Math.max(CODING_WORTH, evaluation));
+    const leastWaste = worth * (updates ? CODING_WORTH + UPDATE_WORTH * work : Math.max(CODING_WORTH, work));
     let s = t;
     let kl = 0;
     do {
@@ -207,7 +204,7 @@ export function createPlan(
     const { blocks, blockBits } = blocksFor(Math.min(wanted, Math.max(dimensions, leastKl)), stateBits);
     carried = wanted - blocks * blockCapacity(blockBits, stateBits);
     const missed = () => shortfall * (planned - asked.planned) * (1 - snr[asked.t] / snr[s]);
-    const asks = !updates || asked.t > UPDATES_FROM * timesteps || missed() >= worth * evaluation;
+    const asks = !updates || asked.t > UPDATES_FROM * timesteps || missed() >= worth * work;
     if (asks) asked = { t: s, planned };
     steps.push({ t, s, blocks, blockBits, asks });
     t = s;

@@ -1,4 +1,5 @@
 /** Models that files of a release may need: docs/FORMAT.md, "Files for ever". */
+import { MODEL_ID_DIGITS } from './header.js';
 
 /**
  * Every model that a release came with. The list only grows: a better model gets another name, and a file of an older one
@@ -17,5 +18,10 @@ export function releasedName(modelId: string): string | undefined {
 /** A file's model in words: its id, and its name if it was released. */
 export function modelInWords(modelId: string): string {
   const name = releasedName(modelId);
-  return name === undefined ? modelId : `${name} (${modelId})`;
+  return name === undefined ? modelId : nameAndId(name, modelId);
+}
+
+/** A model in words: its name, and as much of its id as files store. */
+export function nameAndId(name: string, id: string): string {
+  return `${name} (${id.slice(0, MODEL_ID_DIGITS)})`;
 }
