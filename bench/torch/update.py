@@ -182,7 +182,9 @@ def main():
         loss = loss_of(update, networks, x, t)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(update.parameters(), GRADIENT_CLIP)
+        norm = nn.utils.clip_grad_norm_(update.parameters(), GRADIENT_CLIP)
+        if not norm.isfinite():
+            raise SystemExit(f"The gradients of step {step + 1} are not finite. Check the model's weights, or try another --seed.")
         optimizer.step()
         step += 1
         follow(average, update.parameters(), step, EMA)
