@@ -25,8 +25,10 @@ export interface ScatterPlot {
 const { width: WIDTH, height: HEIGHT } = PAGE_SIZE;
 const RADIUS = 4;
 const GAP = 4;
+/** Half a side of the boxes that keep names off the line, in pixels. */
+const LINE_BOX = 2;
 /** How far axes extend beyond the points, to make room for names beside them. */
-const MARGIN = { linear: 0.12, log: 0.15 };
+const MARGIN = { linear: 0.12, log: 0.2 };
 
 interface Box {
   readonly left: number;
@@ -59,7 +61,10 @@ export function scatterPlot({ title, x, y, points, line = [] }: ScatterPlot): st
       ? [markup`<path d="${pathThrough(line.map(at))}" fill="none" stroke="${line[0].colour}" stroke-width="1.5"/>\n`]
       : []),
     ...points.map((point) => dot(point, at(point))),
-    ...namesOf(points.map((point) => ({ point, at: at(point) }))),
+    ...namesOf(
+      points.map((point) => ({ point, at: at(point) })),
+      line.map(at),
+    ),
   ];
   const area: PlotArea = { ...PAGE_SIZE, ...axes, content };
   const left = roomLeft(area);
@@ -86,9 +91,12 @@ function dot({ colour, hollow }: ScatterPoint, [x, y]: [number, number]): Markup
   return hollow ? markup`${circle(RADIUS, colour)}${circle(RADIUS - 1.5, '#ffffff')}` : circle(RADIUS, colour);
 }
 
-/** Puts each name where it covers the least of points and other names: on the right, on the left, above or below. */
-function namesOf(points: readonly { readonly point: ScatterPoint; readonly at: [number, number] }[]): Markup[] {
-  const taken: Box[] = points.map(({ at: [x, y] }) => around(x, y, RADIUS, RADIUS));
+/** Puts each name where it covers the least of points, the line and other names: on the right, on the left, above or below. */
+function namesOf(
+  points: readonly { readonly point: ScatterPoint; readonly at: [number, number] }[],
+  line: readonly [number, number][],
+): Markup[] {
+  const taken: Box[] = [...points.map(({ at: [x, y] }) => around(x, y, RADIUS, RADIUS)), ...along(line)];
   return points.map(({ point: { label, colour }, at: [x, y] }) => {
     const width = textWidth(label, LABEL_FONT);
     const places = PLACES.map(({ anchor, right, down }) => {
@@ -116,6 +124,18 @@ const PLACES = [
   { anchor: 'start', right: 1, down: 1 },
   { anchor: 'end', right: -1, down: 1 },
 ] as const;
+
+/** Small boxes along a line, one for every few pixels. */
+function along(line: readonly [number, number][]): Box[] {
+  return line.slice(1).flatMap(([x, y], i) => {
+    const [fromX, fromY] = line[i];
+    const count = Math.ceil(Math.hypot(x - fromX, y - fromY) / (2 * LINE_BOX));
+    return Array.from({ length: count }, (_, k) => {
+      const share = (k + 0.5) / count;
+      return around(fromX + share * (x - fromX), fromY + share * (y - fromY), LINE_BOX, LINE_BOX);
+    });
+  });
+}
 
 function around(x: number, y: number, halfWidth: number, halfHeight: number): Box {
   return { left: x - halfWidth, top: y - halfHeight, right: x + halfWidth, bottom: y + halfHeight };

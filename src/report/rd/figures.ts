@@ -236,10 +236,14 @@ function complexity(
   });
   const ours = points.filter((point) => point.ours).toSorted((a, b) => a.x - b.x);
   if (points.length < 2 || ours.length === 0) return undefined;
+  // The line joins them, so the first says whose they are.
+  const named = points.map((point) =>
+    point.ours && point !== ours[0] ? { ...point, label: point.label.replace(/^ddpm-codec, /, '') } : point,
+  );
   const plot = {
     x: { title: 'kMAC/pixel', type: 'log' },
     y: { title: `BD-rate against ${standings!.anchor}, %`, type: 'linear' },
-    points,
+    points: named,
     line: ours,
   } as const;
   const ofAll = published === undefined ? title : `${title}, and as published of ${published.set}`;

@@ -316,6 +316,28 @@ describe('standings', () => {
     expect(of([100, 200]).standings!.rows.find(({ name }) => name === 'ddpm-codec')!.complexity).toBe(null);
     expect(drawFigures(of([100, 200, 600]), set).map(({ name }) => name)).toContain('bd-rate-vs-kmac');
   });
+
+  it('name our codec once along the line over kMAC/pixel, and each of its efforts', () => {
+    const kmac = { 1: 300, 5: 600, 7: 900 };
+    const images = [image(0, 1), image(1, 1)].map(({ ours: { 'ddpm-codec': ours }, ...rest }) => ({
+      ...rest,
+      ours: Object.fromEntries(
+        Object.entries(kmac).map(([effort, decodingKmac]) => [
+          `ddpm-codec-effort-${effort}`,
+          { ...ours, effort: Number(effort), decodingKmac },
+        ]),
+      ),
+    }));
+    const ofEfforts = { ...run, options: { ...run.options, efforts: [1, 5, 7] } };
+    const figure = drawFigures(summarise(ofEfforts, images, published), published).find(
+      ({ name }) => name === 'bd-rate-vs-kmac',
+    )!;
+    expect([...figure.svg.matchAll(/fill="[^"]*">([^<]*effort[^<]*)</g)].map(([, label]) => label).toSorted()).toEqual([
+      'ddpm-codec, effort 1',
+      'effort 5',
+      'effort 7',
+    ]);
+  });
 });
 
 it('differences name what two runs were made with', () => {
