@@ -129,9 +129,7 @@ class Trainer:
         shares = [len(part) / len(x) for part in x.chunk(self.parts)]
         for i, p in enumerate(self.parameters):
             p.grad = sum(share * gradients[i] for share, (_, gradients) in zip(shares, parts))
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
-        if not norm.isfinite():
-            raise SystemExit(f"The gradients of step {self.step + 1} are not finite. Go on from the checkpoint with a lower --lr.")
+        clip_gradients(self.parameters, self.step + 1, "Go on from the checkpoint with a lower --lr.")
         self.optimizer.step(rate, self.pool.map)
         self.step += 1
         self.seen += len(x)
@@ -184,6 +182,12 @@ def rate_at(step, share, lr, warmup, cooldown):
     """The learning rate: rises over the warm-up, falls over the cool-down as 1 - sqrt (Hägele et al. 2024)."""
     down = 1 if share < 1 - cooldown else 1 - math.sqrt((share - 1 + cooldown) / cooldown)
     return lr * min(1, (step + 1) / max(warmup, 1)) * down
+
+
+def clip_gradients(parameters, step, advice):
+    """Limits the norm of all gradients together. Ends the program, with the advice, where it is not finite."""
+    if not torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_CLIP).isfinite():
+        raise SystemExit(f"The gradients of step {step} are not finite. {advice}")
 
 
 @torch.no_grad()

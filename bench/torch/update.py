@@ -20,7 +20,7 @@ from torch import nn
 
 from model_files import read_networks, write_safetensors
 from pictures import SIZES, Crops, read_pictures
-from train import ABAR, GRADIENT_CLIP, SNR, follow, held_out, rate_at, timestep_at
+from train import ABAR, SNR, clip_gradients, follow, held_out, rate_at, timestep_at
 
 KEPT, WIDTH, BLOCKS, HIDDEN, OBSERVED = 16, 64, 3, 64, 9
 OUTPUT_SCALE = 0.15
@@ -182,9 +182,7 @@ def main():
         loss = loss_of(update, networks, x, t)
         optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(update.parameters(), GRADIENT_CLIP)
-        if not norm.isfinite():
-            raise SystemExit(f"The gradients of step {step + 1} are not finite. Check the model's weights, or try another --seed.")
+        clip_gradients(update.parameters(), step + 1, "Check the model's weights, or try another --seed.")
         optimizer.step()
         step += 1
         follow(average, update.parameters(), step, EMA)

@@ -56,14 +56,15 @@ export function scatterPlot({ title, x, y, points, line = [] }: ScatterPlot): st
     });
   const axes = { x: axis('x', x, WIDTH), y: axis('y', y, HEIGHT) };
   const at = (point: ScatterPoint): [number, number] => [axes.x.at(point.x), axes.y.at(point.y)];
+  const route = line.map(at);
   const content = [
-    ...(line.length > 1
-      ? [markup`<path d="${pathThrough(line.map(at))}" fill="none" stroke="${line[0].colour}" stroke-width="1.5"/>\n`]
+    ...(route.length > 1
+      ? [markup`<path d="${pathThrough(route)}" fill="none" stroke="${line[0].colour}" stroke-width="1.5"/>\n`]
       : []),
     ...points.map((point) => dot(point, at(point))),
     ...namesOf(
       points.map((point) => ({ point, at: at(point) })),
-      line.map(at),
+      route,
     ),
   ];
   const area: PlotArea = { ...PAGE_SIZE, ...axes, content };
