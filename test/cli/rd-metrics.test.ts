@@ -13,6 +13,7 @@ import { kernelDistance } from '../../src/report/kid.js';
 import { callMain, callMainJson, ddpmCodec, expectRefusal } from '../helpers/cli.js';
 import { seededDistance, seededFeatures } from '../helpers/feature-network.js';
 import { cifarTestImages, syntheticImage } from '../helpers/fixtures.js';
+import { timeless } from '../helpers/reports.js';
 
 const lpips = seededDistance('lpips');
 const dists = seededDistance('dists');
@@ -26,13 +27,6 @@ const run = (...args: string[]) => callMain(['rd', ...args], directory);
 // biome-ignore lint/suspicious/noExplicitAny: JSON under test
 type Json = any;
 const results = async (report: string): Promise<Json> => JSON.parse(await readFile(at(report, 'results.json'), 'utf8'));
-
-/** Results without what differs between runs: times, the machine, and the name of the part. */
-function timeless(value: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(value, (key, one) => (/seconds|^machine$|^encode$|^decode$/i.test(key) ? undefined : one)),
-  );
-}
 
 let images: RgbImage[];
 

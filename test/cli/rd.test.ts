@@ -13,6 +13,7 @@ import { encodePng } from '../../src/node/image/write.js';
 import { loadModelInfo } from '../../src/node/models.js';
 import { callMain, callMainJson, ddpmCodec, expectRefusal } from '../helpers/cli.js';
 import { cifarTestImages } from '../helpers/fixtures.js';
+import { timeless } from '../helpers/reports.js';
 
 const OPTIONS = ['--effort', '1', '--target-rmse', '14', '--baselines', 'webp,png', '--seed', '5'];
 
@@ -35,13 +36,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
-
-/** Results without what differs between runs: times, the machine, and the name of the part. */
-function timeless(value: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(value, (key, one) => (/seconds|^machine$|^encode$|^decode$/i.test(key) ? undefined : one)),
-  );
-}
 
 describe('rd', () => {
   it('leaves a report of numbers, figures and a page', async () => {

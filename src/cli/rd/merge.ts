@@ -2,14 +2,15 @@
 import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
 import { CodecError } from '../../common/errors.js';
-import { differences, type ImageFailure, type ImageResult, type Run } from '../../report/rd/results.js';
+import { joinImage, joinRuns, lacking, type Part, type PartOfImage } from '../../report/rd/join.js';
+import type { ImageFailure, RdOptions, Run } from '../../report/rd/results.js';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole } from '../console.js';
 import { refuseInputs } from '../jobs.js';
 import { inReport, openReport, readAllFeatures, readFailures, readImages, readRun, saveImage } from './directory.js';
 import { ANCHOR_OPTION, checkAnchor, finishReport, PUBLISHED_OPTION, publishedSet } from './report.js';
 
-/** Maximum number of parts named in a message. */
+/** Maximum number of parts, or of images, named in a message. */
 const MOST_TOLD = 20;
 
 interface MergeArgs extends OutputArgs {
@@ -21,15 +22,17 @@ interface MergeArgs extends OutputArgs {
 
 export const rdMergeCommand: CommandModule<object, MergeArgs> = {
   command: 'merge <reports..>',
-  describe: 'Join the reports of parts of a run',
+  describe: 'Join reports on the same images',
   builder: (yargs) =>
     yargs
       .usage(
         'Usage: $0 rd merge <reports..> -o DIRECTORY [options]\n\n' +
-          'Joins reports that were made with --shard, or by a SLURM array or Kubernetes Job, into the one that a single\n' +
-          'run would have made. Parts that are missing are told, and the report is made of the others.',
+          'Joins reports into the one that a single run would have made. They may be of parts of the images, made with\n' +
+          '--shard or by a SLURM array or Kubernetes Job, and of different --effort, --seed or --baselines, also with\n' +
+          '--model none: so a curve is added to a finished report. All other options must be the same. Images that lack\n' +
+          'something are told, and the report is made of the others.',
       )
-      .positional('reports', { type: 'string', array: true, description: 'Directories of the parts' })
+      .positional('reports', { type: 'string', array: true, description: 'Directories of reports' })
       .options({
         output: {
           alias: 'o',
@@ -42,7 +45,8 @@ export const rdMergeCommand: CommandModule<object, MergeArgs> = {
         anchor: ANCHOR_OPTION,
         ...outputOptions,
       } as const)
-      .example('$0 rd merge parts/* -o report/', '') as never,
+      .example('$0 rd merge parts/* -o report/', 'parts of the images')
+      .example('$0 rd merge effort5/ effort7/ avif/ -o report/', 'curves of the same images') as never,
   handler: mergeReports,
 };
 
@@ -52,35 +56,29 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   await refuseInputs([args.output], args.reports);
   const parts: Part[] = [];
   for (const directory of args.reports) parts.push({ directory, run: await partOf(directory) });
-  const [first, ...others] = parts;
-  for (const { directory, run } of others) {
-    const changed = differences(first.run, run, ['shard']);
-    if (changed.length > 0) {
-      throw new CodecError('file', `${directory}: is of another run than ${first.directory}: ${changed.join('; ')}`);
-    }
-  }
-  const whole: Run = { ...first.run, options: { ...first.run.options, shard: null } };
+  const whole = joinRuns(parts);
   await checkAnchor(args.anchor, whole.options, published);
-  const { images, failed } = await collect(parts);
+  const { images, incomplete, failed } = await collect(parts, whole.options);
   await inReport(args.output, async () => {
     await openReport(args.output, whole, args.force);
-    for (const { directory, image } of images.values()) {
-      await saveImage(args.output, image, whole.options, await readAllFeatures(directory, image));
+    for (const partsOfImage of images.values()) {
+      const measured = [];
+      for (const part of partsOfImage) {
+        measured.push({ ...part, features: await readAllFeatures(part.directory, part.image) });
+      }
+      const { result, features } = joinImage(whole.options, measured);
+      await saveImage(args.output, result, whole.options, features);
     }
     await finishReport(args.output, whole, failed, { published, anchor: args.anchor }, console);
   });
   const { imageCount } = whole.options;
   if (images.size === imageCount) return;
+  const reasons = [...missingParts(images, incomplete, parts), ...someOf(incomplete.values())];
   throw new CodecError(
     'file',
-    `${imageCount - images.size} of ${counted(imageCount, 'image')} not in these reports (${missingParts(images, parts)}); ` +
+    `${imageCount - images.size} of ${counted(imageCount, 'image')} not in these reports (${reasons.join('; ')}); ` +
       'the report is of the others',
   );
-}
-
-interface Part {
-  readonly directory: string;
-  readonly run: Run;
 }
 
 async function partOf(directory: string): Promise<Run> {
@@ -90,39 +88,51 @@ async function partOf(directory: string): Promise<Run> {
 }
 
 /**
- * All images of the parts, by index, and the failed ones.
- * @throws CodecError `file` when two parts have the same image
+ * All images of the parts, by index: what they measured of those that are complete, what the others lack, and the failed ones.
+ * @throws CodecError `file` when two parts have the same of an image
  */
-async function collect(parts: readonly Part[]) {
-  const images = new Map<number, { readonly directory: string; readonly image: ImageResult }>();
+async function collect(parts: readonly Part[], options: RdOptions) {
+  const images = new Map<number, PartOfImage[]>();
   const failed = new Map<number, ImageFailure>();
-  for (const { directory, run } of parts) {
+  for (const part of parts) {
+    const { directory, run } = part;
     for (const image of await readImages(directory, run.options)) {
-      if (images.has(image.index)) {
-        throw new CodecError(
-          'file',
-          `${directory}: ${image.name} is in another of these reports, too; name each part once`,
-        );
-      }
-      images.set(image.index, { directory, image });
+      images.set(image.index, [...(images.get(image.index) ?? []), { ...part, image }]);
     }
     for (const failure of await readFailures(directory, run.options)) failed.set(failure.index, failure);
   }
-  // A run that was interrupted and continued may have measured them since.
-  for (const index of images.keys()) failed.delete(index);
-  return { images, failed: [...failed.values()].sort((a, b) => a.index - b.index) };
+  const incomplete = new Map<number, string>();
+  for (const [index, partsOfImage] of images) {
+    const lacks = lacking(options, partsOfImage);
+    // A run that was interrupted and continued may have measured it since.
+    if (lacks === undefined) failed.delete(index);
+    else if (!failed.has(index)) incomplete.set(index, `${partsOfImage[0].image.name} lacks ${lacks}`);
+    if (lacks !== undefined) images.delete(index);
+  }
+  return { images, incomplete, failed: [...failed.values()].sort((a, b) => a.index - b.index) };
 }
 
-/** Lists some of the parts with missing images. */
-function missingParts(images: ReadonlyMap<number, unknown>, [{ run }]: readonly Part[]): string {
+/** Lists some of the parts that are missing, with all of their images. */
+function missingParts(
+  images: ReadonlyMap<number, unknown>,
+  incomplete: ReadonlyMap<number, unknown>,
+  parts: readonly Part[],
+): string[] {
+  const [{ run }] = parts;
   const { shard, imageCount } = run.options;
   const numbers = new Set<number>();
   for (let index = 0; index < imageCount; index++) {
-    if (images.has(index)) continue;
-    if (shard === null) return `the first is number ${index}, counted from 0`;
+    if (images.has(index) || incomplete.has(index)) continue;
+    if (shard === null) return [`the first is number ${index}, counted from 0`];
     numbers.add((index % shard.count) + 1);
   }
-  const told = [...numbers].slice(0, MOST_TOLD).join(', ');
-  const more = numbers.size > MOST_TOLD ? ', ...' : '';
-  return `of part${numbers.size > 1 ? 's' : ''} ${told}${more} of ${shard!.count}`;
+  return numbers.size === 0
+    ? []
+    : [`of part${numbers.size > 1 ? 's' : ''} ${someOf(numbers).join(', ')} of ${shard!.count}`];
+}
+
+/** The first of them, with dots for the others. */
+function someOf<T>(values: Iterable<T>): (T | string)[] {
+  const all = [...values];
+  return [...all.slice(0, MOST_TOLD), ...(all.length > MOST_TOLD ? ['...'] : [])];
 }
