@@ -70,6 +70,14 @@ describe('efforts, parts and other codecs, measured apart', () => {
   });
 });
 
+it('rd says how to add a curve to a finished report', async () => {
+  expectRefusal(
+    await run('in', '-o', 'fast', ...OURS, '--effort', '1,3', '--baselines', 'webp', '-q'),
+    1,
+    /efforts \[1\], now \[1,3\]; measure what is new in another directory and join both with 'rd merge', or begin anew/,
+  );
+});
+
 describe('refuses', () => {
   it('other options, which would make other files', async () => {
     await measure('worse', '--target-rmse', '20', '--points', '4', '--theory', ...METRICS, '--effort', '3');

@@ -13,6 +13,7 @@ import { LOCK_FILE, lockDirectory } from '../../node/lock.js';
 import { readJsonFile, readRegularFile } from '../../node/read.js';
 import { isTemporary } from '../../node/write.js';
 import { formatJson } from '../../report/json.js';
+import { ADDED } from '../../report/rd/join.js';
 import {
   differences,
   type FeatureTable,
@@ -71,13 +72,20 @@ export async function openReport(directory: string, run: Run, force: boolean): P
   if (changed.length > 0 && !force) {
     throw new CodecError(
       'file',
-      `${directory}: was made with other options: ${changed.join('; ')}; name another directory, or begin anew with --force`,
+      `${directory}: was made with other options: ${changed.join('; ')}; ${adviceFor(earlier!, run)}, or begin anew with --force`,
     );
   }
   // Nobody knows what images without a record were measured with.
   if (earlier === undefined || changed.length > 0) await removeImages(directory);
   await writeAtomically(join(directory, RUN_FILE), Buffer.from(formatJson(run)), { force: true });
   await makeDirectory(join(directory, IMAGES));
+}
+
+function adviceFor(earlier: Run, run: Run): string {
+  const canBeJoined = differences(earlier, run, ADDED).length === 0;
+  return canBeJoined
+    ? "measure what is new in another directory and join both with 'rd merge'"
+    : 'name another directory';
 }
 
 /**

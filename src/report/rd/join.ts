@@ -26,7 +26,7 @@ export interface PartOfImage extends Part {
 }
 
 /** Options in which parts may differ: each adds images or curves. */
-const ADDED = ['shard', 'efforts', 'seeds', 'baselines'] as const;
+export const ADDED = ['shard', 'efforts', 'seeds', 'baselines'] as const;
 /** Options that say nothing of a run without a model. */
 const OF_MODELS = [
   ...['model', 'modelIds', 'realisms', 'selection', 'targetRmse', 'points', 'theory'],
