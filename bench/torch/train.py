@@ -58,6 +58,7 @@ def options():
     add("--late-side", type=int, help="of the crops in the last 30 %% of the run, fewer of them")
     add("--band", default="4:400", help="LEAST:MOST timestep")
     add("--rest", type=float, default=0, help="share of the crops whose timestep is outside the band")
+    add("--weighting", type=float, default=0, help="weights the loss by snr^-W: 0 for the rate in bits, 0.5 for about the same share of the error at all timesteps")
     add("--lr", type=float, default=1e-3)
     add("--warmup", type=int, default=100, help="steps")
     add("--cooldown", type=float, default=0.3, help="share of the run in which the learning rate falls to 0")
@@ -99,6 +100,14 @@ def log_snr_at(spread, band, rest):
     return np.where(spread >= rest, inside, np.where(outside < low, outside, outside + high - low))
 
 
+def weights_of(weighting, band):
+    """Weights of the loss at t = 1..1000: snr^-weighting, with a mean of 1 over the band where it is uniform in log snr."""
+    least, most = band
+    low, high = LOG_SNR[most], LOG_SNR[least - 1]
+    mean = (math.exp(-weighting * low) - math.exp(-weighting * high)) / (weighting * (high - low)) if weighting else 1
+    return (SNR ** -weighting / mean).float()
+
+
 class Trainer:
     """A network, the average of its weights and its optimizer. On a CPU each thread works on its own part of the batch."""
 
@@ -108,6 +117,7 @@ class Trainer:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.parameters = list(self.model.parameters())
         self.optimizer = Muon(self.model.named_parameters())
+        self.weights = weights_of(o.weighting, o.band).to(self.device)
         self.options, self.step, self.seen, self.seconds = o, 0, 0, 0.0
         self.parts = o.threads if self.device.type == "cpu" else 1
         torch.set_num_threads(1 if self.parts > 1 else o.threads)
@@ -119,9 +129,10 @@ class Trainer:
             return model(xt.contiguous(memory_format=torch.channels_last), t - 1).float()
 
     def gradients(self, x, t, noise):
-        """The simple loss (Ho et al. 2020, equation 14) and its gradients."""
+        """The simple loss (Ho et al. 2020, equation 14) with the weights of the timesteps, and its gradients."""
         abar = ABAR.float().to(self.device)[t - 1][:, None, None, None]
-        loss = F.mse_loss(self.eps(self.model, abar.sqrt() * x + (1 - abar).sqrt() * noise, t), noise)
+        errors = (self.eps(self.model, abar.sqrt() * x + (1 - abar).sqrt() * noise, t) - noise).square().mean((1, 2, 3))
+        loss = (self.weights[t - 1] * errors).mean()
         return loss.detach(), torch.autograd.grad(loss, self.parameters)
 
     def learn(self, x, t, noise, rate):

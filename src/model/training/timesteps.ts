@@ -12,8 +12,11 @@ import type { Schedule } from '../schedule.js';
  * `low-noise`: seven eighths like that but only where snr >= 1/4, and one eighth uniform. A photograph has almost no
  * bits beyond.
  * `log-snr`: uniform in log snr. The loss of a network that predicts noise is then the rate, up to scale.
+ * `balanced`: seven eighths uniform in log snr where snr >= 1/4, and one eighth uniform, with losses weighted by
+ * snr^-1/2 down to that snr. The squared error of predicted noise rises about as snr^1/2, so each noise level has about
+ * the same share of the loss.
  */
-export const TIMESTEP_SAMPLINGS = ['uniform', 'importance', 'low-bias', 'low-noise', 'log-snr'] as const;
+export const TIMESTEP_SAMPLINGS = ['uniform', 'importance', 'low-bias', 'low-noise', 'log-snr', 'balanced'] as const;
 export type TimestepSampling = (typeof TIMESTEP_SAMPLINGS)[number];
 
 export interface TimestepSampler {
@@ -48,7 +51,7 @@ export function createTimestepSampler(
     return createFixedSampler(uniformInLogSnr(schedule, band));
   }
   if (kind === 'importance') return createImportanceSampler(schedule.timesteps, state);
-  return createFixedSampler(FIXED[kind](schedule));
+  return createFixedSampler(FIXED[kind](schedule), kind === 'balanced' ? balancedWeights(schedule) : undefined);
 }
 
 const FIXED: Readonly<Record<Exclude<TimestepSampling, 'importance'>, (schedule: Schedule) => Float64Array>> = {
@@ -56,20 +59,29 @@ const FIXED: Readonly<Record<Exclude<TimestepSampling, 'importance'>, (schedule:
   'low-bias': (schedule) => lowBias(schedule, schedule.timesteps),
   'low-noise': (schedule) => mixture(0.125, FIXED.uniform(schedule), lowBias(schedule, lastBelow(schedule))),
   'log-snr': (schedule) => uniformInLogSnr(schedule, wholeRange(schedule)),
+  balanced: (schedule) =>
+    mixture(0.125, FIXED.uniform(schedule), uniformInLogSnr(schedule, { least: 1, most: lastBelow(schedule) })),
 };
 
-function createFixedSampler(probabilities: Float64Array): TimestepSampler {
+/** Weights of the losses at t = 1..T, up to a factor. */
+function balancedWeights({ snr }: Schedule): Float64Array {
+  return Float64Array.from(snr.slice(1), (value) => 1 / Math.sqrt(Math.max(value, LEAST_SNR)));
+}
+
+/** @param relativeWeights of the losses at t = 1..T, up to a factor; all alike if missing */
+function createFixedSampler(probabilities: Float64Array, relativeWeights?: Float64Array): TimestepSampler {
+  const mean = relativeWeights?.reduce((sum, weight, i) => sum + weight * probabilities[i], 0) ?? 1;
   return {
     sample(stream, count) {
       const timesteps = drawStratified(stream, probabilities, count);
-      return { timesteps, weights: timesteps.map(() => 1) };
+      return { timesteps, weights: timesteps.map((t) => (relativeWeights?.[t - 1] ?? 1) / mean) };
     },
     update() {},
     state: new Float32Array(0),
   };
 }
 
-/** Limit of `low-noise`: the noise is twice as strong as the picture's scale. */
+/** Limit of `low-noise` and `balanced`: the noise is twice as strong as the picture's scale. */
 const LEAST_SNR = 0.25;
 
 /** Number of recent losses kept for each timestep. */
@@ -139,7 +151,7 @@ export function uniformInLogSnr({ timesteps, snr }: Schedule, { least, most }: B
   return lengths.map((value) => value / total);
 }
 
-/** The last timestep of `low-noise`. */
+/** The last timestep within that limit. */
 function lastBelow({ timesteps, snr }: Schedule): number {
   let last = 1;
   while (last < timesteps && snr[last + 1] >= LEAST_SNR) last++;

@@ -30,7 +30,7 @@ describe.each(TIMESTEP_SAMPLINGS)('%s', (kind) => {
   test('has mean weight 1', () => {
     expect(average((_, weight) => weight, createTimestepSampler({ timestepsSampling: kind }, schedule))).toBeCloseTo(
       1,
-      6,
+      kind === 'balanced' ? 3 : 6,
     );
   });
 });
@@ -59,6 +59,23 @@ test('low-noise is low-bias where snr >= 1/4, but for an eighth', () => {
   const share = (first + Math.log(snr[1] / snr[100])) / (first + Math.log(snr[1] / snr[last]));
   expect(average((t) => (t <= 100 ? 1 : 0), sampler)).toBeCloseTo(0.125 * 0.1 + 0.4375 * (100 / last + share), 2);
   expect(average((t) => (t > last ? 1 : 0), sampler)).toBeCloseTo(0.125 * (1 - last / 1000), 2);
+});
+
+test('balanced weights the losses so that each noise level has the same share where they rise as the root of snr', () => {
+  const sampler = createTimestepSampler({ timestepsSampling: 'balanced' }, schedule);
+  const { snr } = schedule;
+  const { timesteps, weights } = sampler.sample(integerStream('balanced'), 40000);
+  expect(weights.reduce((sum, weight) => sum + weight) / 40000).toBeCloseTo(1, 2);
+  // Octaves of snr from 1/4 to 512. The eighth that is uniform in t adds something where noise is strong.
+  const losses = Array.from({ length: 11 }, () => 0);
+  for (const [i, t] of timesteps.entries()) {
+    const octave = Math.floor(Math.log2(snr[t])) + 2;
+    if (octave in losses) losses[octave] += weights[i] * Math.sqrt(snr[t]);
+  }
+  for (const loss of losses) expect(Math.abs(loss / Math.min(...losses) - 1)).toBeLessThan(0.3);
+  const beyond = timesteps.flatMap((t, i) => (snr[t] < 0.25 ? [weights[i]] : []));
+  expect(new Set(beyond).size).toBe(1);
+  expect(beyond.length / 40000).toBeCloseTo((0.125 * snr.filter((value) => value < 0.25).length) / 1000, 2);
 });
 
 describe('importance', () => {
