@@ -8,7 +8,7 @@
 `--rest 0.1` leaves a tenth of the crops to the other timesteps, so that the network does not forget them.
 
 OUT gets the average of the weights (config.json, diffusion_pytorch_model.safetensors), checkpoint.pt, from which the same
-command goes on, and log.jsonl. Timesteps of a band are uniform in log snr, so that their loss is the band's rate. Needs
+command goes on (Ctrl-C stops in good order), and log.jsonl. Timesteps of a band are uniform in log snr, so that their loss is the band's rate. Needs
 PyTorch 2, NumPy and Pillow.
 """
 
@@ -17,6 +17,7 @@ import copy
 import json
 import math
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,19 @@ def weights_of(weighting, band):
     low, high = LOG_SNR[most], LOG_SNR[least - 1]
     mean = (math.exp(-weighting * low) - math.exp(-weighting * high)) / (weighting * (high - low)) if weighting else 1
     return (SNR ** -weighting / mean).float()
+
+
+class Stop:
+    """Ctrl-C and SIGTERM, after which the step under way is finished and a checkpoint saved. A second Ctrl-C ends the program at once."""
+
+    def __init__(self):
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.ask)
+
+    def ask(self, number, _frame):
+        self.asked = True
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Trainer:
@@ -258,7 +272,8 @@ def train(o, began):
     end = o.hours * 3600 if o.hours else trainer.seconds + max(0, left)
     saved = validated = told = time.time()
     told_seen, mean = trainer.seen, None
-    while trainer.seconds < end:
+    stop = Stop()
+    while trainer.seconds < end and not stop.asked:
         started, share = time.time(), trainer.seconds / end
         rate = rate_at(trainer.step, share, o.lr, o.warmup, o.cooldown)
         loss = trainer.learn(*batch_of(crops, trainer.step, share, o, trainer.device), rate)
@@ -277,6 +292,8 @@ def train(o, began):
             log(validation=trainer.validate(unseen))
             validated = time.time()
     trainer.save(o.out, config)
+    if stop.asked:
+        raise SystemExit(f"stopped after step {trainer.step}; the same command goes on from there")
     errors = trainer.validate(unseen)
     log(validation=errors)
     print("validation", json.dumps({t: round(error, 5) for t, error in errors.items()}), flush=True)
