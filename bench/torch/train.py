@@ -264,7 +264,7 @@ def train(o, began):
             file.write(json.dumps({**about, **more}) + "\n")
 
     on_gpu = trainer.device.type == "cuda"
-    log(band=o.band, rest=o.rest, side=o.side, batch=o.batch)
+    log(band=o.band, rest=o.rest, weighting=o.weighting, side=o.side, batch=o.batch)
     if trainer.step == 0:
         log(validation=trainer.validate(unseen))
     # Leaves time for the last save and validation.
