@@ -73,7 +73,8 @@ async function mergeReports(args: Arguments<MergeArgs>): Promise<void> {
   });
   const { imageCount } = whole.options;
   if (images.size === imageCount) return;
-  const reasons = [...missingParts(images, incomplete, parts), ...someOf(incomplete.values())];
+  const found = new Set([...images.keys(), ...incomplete.keys()]);
+  const reasons = [...missingParts(found, parts), ...someOf(incomplete.values())];
   throw new CodecError(
     'file',
     `${imageCount - images.size} of ${counted(imageCount, 'image')} not in these reports (${reasons.join('; ')}); ` +
@@ -104,25 +105,23 @@ async function collect(parts: readonly Part[], options: RdOptions) {
   const incomplete = new Map<number, string>();
   for (const [index, partsOfImage] of images) {
     const lacks = lacking(options, partsOfImage);
-    // A run that was interrupted and continued may have measured it since.
-    if (lacks === undefined) failed.delete(index);
-    else if (!failed.has(index)) incomplete.set(index, `${partsOfImage[0].image.name} lacks ${lacks}`);
-    if (lacks !== undefined) images.delete(index);
+    if (lacks === undefined) {
+      // A run that was interrupted and continued may have measured it since.
+      failed.delete(index);
+      continue;
+    }
+    images.delete(index);
+    if (!failed.has(index)) incomplete.set(index, `${partsOfImage[0].image.name} lacks ${lacks}`);
   }
   return { images, incomplete, failed: [...failed.values()].sort((a, b) => a.index - b.index) };
 }
 
-/** Lists some of the parts that are missing, with all of their images. */
-function missingParts(
-  images: ReadonlyMap<number, unknown>,
-  incomplete: ReadonlyMap<number, unknown>,
-  parts: readonly Part[],
-): string[] {
-  const [{ run }] = parts;
+/** Lists some of the parts of which images were not found. */
+function missingParts(found: ReadonlySet<number>, [{ run }]: readonly Part[]): string[] {
   const { shard, imageCount } = run.options;
   const numbers = new Set<number>();
   for (let index = 0; index < imageCount; index++) {
-    if (images.has(index) || incomplete.has(index)) continue;
+    if (found.has(index)) continue;
     if (shard === null) return [`the first is number ${index}, counted from 0`];
     numbers.add((index % shard.count) + 1);
   }

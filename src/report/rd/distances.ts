@@ -5,7 +5,7 @@ import { frechetDistanceOfSets } from '../fid.js';
 import { kernelDistance } from '../kid.js';
 import type { RatePoint } from '../rate-point.js';
 import { metricsOf } from './metrics.js';
-import { type FeatureTable, type ImageResult, ourSettings, type RdOptions } from './results.js';
+import { type FeatureTable, type ImageResult, ourSettings, picturesBefore, type RdOptions } from './results.js';
 
 /** Maximum number of levels at which our files are compared: about as many as other codecs have qualities. */
 const LEVELS = 16;
@@ -159,19 +159,6 @@ async function gather(
     groups.push(...Array.from({ length: table.patches }, () => i));
   }
   return { originals, decoded, groups };
-}
-
-/** Number of pictures in an image's table before those of a codec. */
-function picturesBefore({ ours, baselines }: ImageResult, codec: string): number {
-  let before = 1;
-  for (const [name, { points }] of [
-    ...Object.entries(ours),
-    ...Object.entries(baselines).map(([name, points]) => [name, { points }] as const),
-  ]) {
-    if (name === codec) break;
-    before += points.length;
-  }
-  return before;
 }
 
 /** Copies the rows: views would keep the whole table in memory. */

@@ -4,12 +4,15 @@ import { findBaselines } from '../baselines.js';
 import type { Measured } from './measure.js';
 import {
   differences,
+  type FeatureTable,
   type FeatureTables,
   type ImageResult,
   MOST_SEEDS,
   type OurFile,
+  type OurSetting,
   ourFiles,
   ourSettings,
+  picturesBefore,
   type RdOptions,
   type Run,
 } from './results.js';
@@ -98,38 +101,34 @@ export function lacking(options: RdOptions, parts: readonly PartOfImage[]): stri
   return file === undefined ? options.baselines.find((codec) => !codecs.has(codec)) : named(file);
 }
 
-/** A curve, and the features of its pictures by network. */
-interface Curve<C> {
-  readonly curve: C;
-  readonly rows: ReadonlyMap<string, Float32Array>;
+interface MeasuredPart extends PartOfImage {
+  readonly features: FeatureTables;
 }
 
-/** The curves of a part by the names that the joined run has for them, each with its share of the features. */
-function curvesOf(part: PartOfImage, features: FeatureTables, options: RdOptions) {
-  let at = 0;
-  const take = (pictures: number) => {
-    const from = at;
-    at += pictures;
-    return new Map(
-      Object.entries(features).map(([network, { patches, dimensions, rows }]) => {
-        const each = patches * dimensions;
-        return [network, rows.subarray(from * each, at * each)] as const;
-      }),
-    );
-  };
-  const { image, run } = part;
-  const original = take(1);
-  const wholes = ourSettings(options);
-  const ours = ourSettings(run.options).map(({ name, effort, seed, realism }) => {
-    const whole = wholes.find((one) => one.effort === effort && one.seed === seed && one.realism === realism)!;
-    const curve = image.ours[name];
-    return [whole.name, { curve, rows: take(curve.points.length) }] as const;
+/** Where a curve of the joined run comes from: a part, and the curve's name there. */
+interface Source {
+  readonly name: string;
+  readonly part: MeasuredPart;
+  readonly own: string;
+}
+
+function sourcesOf(options: RdOptions, parts: readonly MeasuredPart[]) {
+  const measured = parts.flatMap((part) => ourSettings(part.run.options).map((setting) => ({ part, setting })));
+  const ours = ourSettings(options).map(({ name, effort, seed, realism }): Source => {
+    const isSame = (one: OurSetting) => one.effort === effort && one.seed === seed && one.realism === realism;
+    const { part, setting } = measured.find((one) => isSame(one.setting))!;
+    return { name, part, own: setting.name };
   });
-  const baselines = run.options.baselines.map((name) => {
-    const curve = image.baselines[name];
-    return [name, { curve, rows: take(curve.length) }] as const;
+  const baselines = options.baselines.map((name): Source => {
+    return { name, part: parts.find(({ run }) => run.options.baselines.includes(name))!, own: name };
   });
-  return { original, ours, baselines };
+  return { ours, baselines };
+}
+
+/** The features of a number of pictures, from the given one on. */
+function rowsOf({ patches, dimensions, rows }: FeatureTable, from: number, pictures: number): Float32Array {
+  const each = patches * dimensions;
+  return rows.subarray(from * each, (from + pictures) * each);
 }
 
 /**
@@ -137,46 +136,35 @@ function curvesOf(part: PartOfImage, features: FeatureTables, options: RdOptions
  * come from the part that begins with the same file as the whole; where none does, pictures are left out.
  * @param parts none of which lacks anything, see {@link lacking}, with their features
  */
-export function joinImage(
-  options: RdOptions,
-  parts: readonly (PartOfImage & { readonly features: FeatureTables })[],
-): Measured {
-  const found = parts.map((part) => curvesOf(part, part.features, options));
-  const [first] = ourFiles(options).map(named);
-  const leading = parts.find(({ run }) => ourFiles(run.options).map(named)[0] === first);
-  const inOrder = <C>(names: readonly string[], curves: readonly (readonly [string, Curve<C>])[]) =>
-    names.map((name) => [name, curves.find(([one]) => one === name)![1]] as const);
-  const ours = inOrder(
-    ourSettings(options).map(({ name }) => name),
-    found.flatMap((one) => one.ours),
-  );
-  const baselines = inOrder(
-    options.baselines,
-    found.flatMap((one) => one.baselines),
-  );
-  const rows = [found[0].original, ...[...ours, ...baselines].map(([, curve]) => curve.rows)];
+export function joinImage(options: RdOptions, parts: readonly MeasuredPart[]): Measured {
+  const { ours, baselines } = sourcesOf(options, parts);
   const features = Object.fromEntries(
-    Object.entries(parts[0].features).map(([network, size]) => {
-      const joined = rows.map((of) => of.get(network)!);
-      const all = new Float32Array(joined.reduce((sum, { length }) => sum + length, 0));
-      let at = 0;
-      for (const part of joined) {
-        all.set(part, at);
-        at += part.length;
-      }
-      return [network, { ...size, rows: all }];
+    Object.entries(parts[0].features).map(([network, table]) => {
+      const curves = [
+        ...ours.map((source) => ({ ...source, points: source.part.image.ours[source.own].points.length })),
+        ...baselines.map((source) => ({ ...source, points: source.part.image.baselines[source.own].length })),
+      ].map(({ part, own, points }) => rowsOf(part.features[network], picturesBefore(part.image, own), points));
+      return [network, { ...table, rows: joined([rowsOf(table, 0, 1), ...curves]) }];
     }),
   );
+  const [first] = ourFiles(options).map(named);
+  const leading = parts.find(({ run }) => ourFiles(run.options).map(named)[0] === first);
   const { pictures, ...image } = (leading ?? parts.find(hasModel)!).image;
-  const plain = <C>(curves: readonly (readonly [string, Curve<C>])[]) =>
-    Object.fromEntries(curves.map(([name, { curve }]) => [name, curve]));
-  return {
-    result: {
-      ...image,
-      ours: plain(ours),
-      baselines: plain(baselines),
-      ...(pictures !== undefined && leading !== undefined && { pictures }),
-    },
-    features,
+  const result: ImageResult = {
+    ...image,
+    ours: Object.fromEntries(ours.map(({ name, part, own }) => [name, part.image.ours[own]])),
+    baselines: Object.fromEntries(baselines.map(({ name, part, own }) => [name, part.image.baselines[own]])),
+    ...(pictures !== undefined && leading !== undefined && { pictures }),
   };
+  return { result, features };
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

@@ -108,10 +108,29 @@ export interface FeatureTable extends FeatureSize {
 /** By the SHA-256 of the network. */
 export type FeatureTables = Readonly<Record<string, FeatureTable>>;
 
+type Curves = Pick<ImageResult, 'ours' | 'baselines'>;
+
+/** Names and numbers of points of all curves, in the order of a {@link FeatureTable}. */
+function curveLengths({ ours, baselines }: Curves): (readonly [name: string, points: number])[] {
+  return [
+    ...Object.entries(ours).map(([name, { points }]) => [name, points.length] as const),
+    ...Object.entries(baselines).map(([name, points]) => [name, points.length] as const),
+  ];
+}
+
 /** Number of an image's pictures in a {@link FeatureTable}: the image itself, and all of its points. */
-export function featuredPictures({ ours, baselines }: Pick<ImageResult, 'ours' | 'baselines'>): number {
-  const curves = [...Object.values(ours).map(({ points }) => points), ...Object.values(baselines)];
-  return curves.reduce((sum, points) => sum + points.length, 1);
+export function featuredPictures(curves: Curves): number {
+  return curveLengths(curves).reduce((sum, [, points]) => sum + points, 1);
+}
+
+/** Number of pictures in an image's {@link FeatureTable} before those of a curve. */
+export function picturesBefore(curves: Curves, name: string): number {
+  const lengths = curveLengths(curves);
+  const before = lengths.slice(
+    0,
+    lengths.findIndex(([one]) => one === name),
+  );
+  return before.reduce((sum, [, points]) => sum + points, 1);
 }
 
 /** Side of the middle part that is kept of larger pictures. */
