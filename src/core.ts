@@ -75,7 +75,7 @@ export {
   type Term,
 } from './model/likelihood.js';
 export type { NoisePredictor } from './model/network.js';
-export type { Parameterization, Prediction, Variance } from './model/parameterization.js';
+export type { Parameterization, Prediction, ReverseVariance, Variance } from './model/parameterization.js';
 export {
   type EstimateListener,
   type ReverseOptions,

@@ -35,7 +35,7 @@ import {
 } from '../model/pyramid.js';
 import type { Schedule } from '../model/schedule.js';
 import { meanOfBoth, SYMMETRIES, type Symmetry, transform } from '../model/symmetry.js';
-import { PLAN_LIMITS, type Profile } from './format/plan.js';
+import { DEVIATIONS_PER_UNIT, type Profile } from './format/plan.js';
 import { greyLevel } from './lossless/agreement.js';
 import {
   type Covariances,
@@ -56,9 +56,6 @@ const KNOTS = [
  * {@link assumedComponents}.
  */
 export const ENOUGH_IMAGES = 8;
-
-/** The header's range of each coordinate covers this many standard deviations of the training images in each direction. */
-const RANGE_IN_DEVIATIONS = [8, 4] as const;
 
 /**
  * Measures a profile.
@@ -348,11 +345,8 @@ export function fitProfile(schedule: Schedule, knots: readonly number[], rows: r
   const mean = Float64Array.from(knots, (_, k) => rows.reduce((sum, row) => sum + row[k], 0) / rows.length);
   const centred = rows.map((row) => row.map((value, k) => value - mean[k]));
   const [first, second] = rows.length < ENOUGH_IMAGES ? assumedComponents(knots.length) : principalComponents(centred);
-  const unit = (component: Component, index: 0 | 1) => {
-    const [least] = index === 0 ? PLAN_LIMITS.first : PLAN_LIMITS.second;
-    const scale = (RANGE_IN_DEVIATIONS[index] * component.deviation) / -least;
-    return component.direction.map((value) => value * scale);
-  };
+  const unit = ({ direction, deviation }: Component, index: 0 | 1) =>
+    direction.map((value) => value * DEVIATIONS_PER_UNIT[index] * deviation);
   const expand = (values: Float64Array) => interpolate(schedule, knots, values);
   return { mean: expand(mean), components: [expand(unit(first, 0)), expand(unit(second, 1))] };
 }

@@ -7,6 +7,7 @@
 import type { Size } from '../image/image.js';
 import type { Denoiser, NetworkEvaluation, NoisyPicture, PredictOptions } from '../model/denoiser.js';
 import { checkFinite } from '../model/network.js';
+import { optimalVariance } from '../model/parameterization.js';
 import { isBest, type Pyramid, placeAsked, workAt } from '../model/pyramid.js';
 import {
   deltaScale,
@@ -249,14 +250,22 @@ export class Chain {
     noise(this.start.seed, this.stepsTaken + 1, this.z);
   }
 
-  /** Advances x_t to x_s, using xhat0 and z. */
-  async advance({ s, asks }: Jump, signal?: AbortSignal): Promise<void> {
+  /** Advances x_t to x_s, using xhat0 and z. @param sigma standard deviation of x_s; default that of q(x_s|x_t, x_0) */
+  async advance({ s, asks }: Jump, signal?: AbortSignal, sigma?: number): Promise<void> {
     const xhat0 = await this.estimate(signal);
-    const { x0, xt, sigma } = jumpCoefficients(this.model.schedule, this.timestep, s);
+    const { x0, xt, sigma: known } = jumpCoefficients(this.model.schedule, this.timestep, s);
     const { state, z } = this;
-    for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i] + sigma * z[i];
+    const deviation = sigma ?? known;
+    for (let i = 0; i < state.length; i++) state[i] = x0 * xhat0[i] + xt * state[i] + deviation * z[i];
     this.flowed = undefined;
     this.moved({ s, asks });
+  }
+
+  /** Draws x_s from p(x_s|x_t) with its optimal variance, by the noise of a step that sends nothing. */
+  async draw(jump: Jump, expectedErrors: ArrayLike<number>, signal?: AbortSignal): Promise<void> {
+    this.drawNoise();
+    const variance = optimalVariance(this.model.schedule, expectedErrors, this.timestep, jump.s);
+    await this.advance(jump, signal, Math.sqrt(variance));
   }
 
   /**

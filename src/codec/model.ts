@@ -52,6 +52,7 @@ import { bandsWithin, createBandedUNet, type ReadBand, type WeightsBand } from '
 import { checkLayoutModel, type LayoutModel } from './format/layout.js';
 import type { Profile } from './format/plan.js';
 import { COVARIANCE_SIZE, type Covariances, type ResidualStatistics, solvePredictors } from './lossless/residuals.js';
+import { meanErrors } from './mean-errors.js';
 
 /** Names of a model's files: those of diffusers, ... */
 export const CONFIG_FILE = 'config.json';
@@ -175,7 +176,7 @@ export async function openDescribed(
   { weights, update, readBand }: Pick<ModelFiles, 'weights' | 'update' | 'readBand'>,
   engine: Engine,
 ): Promise<Model> {
-  const { config, schedule, tiling, parameterization, pyramid, bands } = description;
+  const { config, schedule, tiling, profile, parameterization, pyramid, bands } = description;
   checkChannels(config, parameterization);
   const network = createBandedUNet(engine, config, weights, bands, readBand);
   await tryNetwork(engine, network, wholeRange(schedule));
@@ -189,6 +190,7 @@ export async function openDescribed(
     engine,
     network,
     denoiser,
+    expectedErrors: meanErrors(profile),
     dispose: () => denoiser.dispose(),
   };
 }

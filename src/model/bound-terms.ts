@@ -4,9 +4,10 @@
 import { logNormalMass } from './normal.js';
 import {
   logVariances,
+  optimalVariance,
   outputChannels,
   type Parameterization,
-  type Variance,
+  type ReverseVariance,
   x0Coefficients,
 } from './parameterization.js';
 import { jumpCoefficients, type Schedule } from './schedule.js';
@@ -19,7 +20,9 @@ export interface ReverseProcess {
   /** The parameterisation that the network was trained with. */
   readonly parameterization: Parameterization;
   /** Variance of p; `learned` only where the network gives one. */
-  readonly variance: Variance;
+  readonly variance: ReverseVariance;
+  /** The model's, for the variance `optimal`. */
+  readonly expectedErrors?: ArrayLike<number> | undefined;
   /** Whether xhat0 is clipped to [-1, 1]. */
   readonly clip: boolean;
 }
@@ -39,7 +42,7 @@ export interface TermValue {
  * @param output of the network for x_t and t
  */
 export function boundTerm(
-  { schedule, parameterization, variance, clip }: ReverseProcess,
+  { schedule, parameterization, variance, expectedErrors, clip }: ReverseProcess,
   t: number,
   x0: Float32Array,
   xt: Float32Array,
@@ -49,7 +52,10 @@ export function boundTerm(
   const coefficients = x0Coefficients(schedule, parameterization.prediction, t);
   const { beta, betaTilde } = logVariances(schedule, t);
   const slope = t === 1 ? 1 : jumpCoefficients(schedule, t, t - 1).x0;
-  const fixed = variance === 'beta' ? beta : betaTilde;
+  const fixed =
+    variance === 'optimal'
+      ? Math.log(optimalVariance(schedule, expectedErrors!, t, t - 1))
+      : { beta, 'beta-tilde': betaTilde, learned: Number.NaN }[variance];
   let nats = 0;
   let squaredError = 0;
   for (let i = 0, at = 0; i < xt.length; at += channels) {

@@ -9,7 +9,7 @@
  */
 
 import { checkArgument, checkList, checkOptions, WORK_ARGUMENTS } from '../common/arguments.js';
-import { CodecError, invalidArgument } from '../common/errors.js';
+import { CodecError } from '../common/errors.js';
 import { gaussians, integerStream, uniforms } from '../common/random.js';
 import type { WorkOptions } from '../common/work.js';
 import { checkOpaque } from '../image/alpha.js';
@@ -17,9 +17,9 @@ import { checkImage, type RgbImage } from '../image/image.js';
 import { toUnit } from '../image/pixels.js';
 import { bandAt } from './bands.js';
 import { boundTerm, priorNats, type ReverseProcess } from './bound-terms.js';
-import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
+import { checkDiffusionModel, checkVariance, type DiffusionModel } from './diffusion-model.js';
 import { type CompiledNetwork, compileNetwork } from './network.js';
-import { VARIANCES, type Variance } from './parameterization.js';
+import type { ReverseVariance } from './parameterization.js';
 import type { Schedule } from './schedule.js';
 
 /** A mean over images and its standard error, in bits/dim. */
@@ -83,8 +83,11 @@ export interface Evaluation {
 export interface BoundOptions extends WorkOptions {
   /** Number of timesteps at which each image is evaluated, besides t = 1, 1..10000; default 10. `all` sums up all T terms. */
   readonly strata?: number | 'all';
-  /** Variance of p(x_{t-1}|x_t); default the model's. `learned` only for a network that gives it. */
-  readonly variance?: Variance;
+  /**
+   * Variance of p(x_{t-1}|x_t); default the model's. `learned` only for a network that gives it, `optimal` only for a
+   * model with `expectedErrors`.
+   */
+  readonly variance?: ReverseVariance;
   /** Whether xhat0 is clipped to [-1, 1], as the authors do; default true. */
   readonly clip?: boolean;
   /** Name of the random numbers; models are compared with the same ones. */
@@ -206,14 +209,12 @@ export async function evaluateBound(
 }
 
 function reverseProcessOf(
-  { schedule, parameterization }: DiffusionModel,
-  { variance = parameterization.variance, clip = true }: BoundOptions,
+  model: DiffusionModel,
+  { variance = model.parameterization.variance, clip = true }: BoundOptions,
 ): ReverseProcess {
-  if (!VARIANCES.includes(variance)) throw invalidArgument('`variance`', VARIANCES.join(', '), variance);
-  if (variance === 'learned' && parameterization.variance !== 'learned') {
-    throw invalidArgument('`variance`', 'beta or beta-tilde for a network that gives no variance', variance);
-  }
-  return { schedule, parameterization, variance, clip };
+  checkVariance(model, variance);
+  const { schedule, parameterization, expectedErrors } = model;
+  return { schedule, parameterization, variance, expectedErrors, clip };
 }
 
 function checkImages(images: readonly RgbImage[], stride: number): void {

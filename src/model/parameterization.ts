@@ -24,6 +24,15 @@ export const VARIANCES = ['beta', 'beta-tilde', 'learned'] as const;
  */
 export type Variance = (typeof VARIANCES)[number];
 
+/** All variances of a reverse process: those that models are made for, and `optimal`. */
+export const REVERSE_VARIANCES = [...VARIANCES, 'optimal'] as const;
+/**
+ * A variance of p(x_s|x_t). `optimal` is the best of all that are the same for every picture and pixel: that of q plus the
+ * expected error of the mean, beta-tilde + (coefficient of x_0)^2 E(x_0 - xhat0)^2 (Bao et al. 2022, Theorem 1). It needs
+ * a model that knows its errors.
+ */
+export type ReverseVariance = (typeof REVERSE_VARIANCES)[number];
+
 /** The meaning of a network's output. */
 export interface Parameterization {
   readonly prediction: Prediction;
@@ -67,6 +76,15 @@ export function logVariances(schedule: Schedule, t: number) {
   const { alphasCumprod } = schedule;
   const { sigma } = jumpCoefficients(schedule, Math.max(t, 2), Math.max(t, 2) - 1);
   return { betaTilde: 2 * Math.log(sigma), beta: Math.log(1 - alphasCumprod[t] / alphasCumprod[t - 1]) };
+}
+
+/**
+ * The `optimal` variance of p(x_s|x_t) for a jump t -> s, T >= t > s >= 0.
+ * @param expectedErrors of the model: expected squared error of xhat0 per value at t = 0..T
+ */
+export function optimalVariance(schedule: Schedule, expectedErrors: ArrayLike<number>, t: number, s: number): number {
+  const { x0, sigma } = jumpCoefficients(schedule, t, s);
+  return sigma ** 2 + x0 ** 2 * expectedErrors[t];
 }
 
 /** Number of output channels that the network needs for images of `channels`. */

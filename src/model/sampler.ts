@@ -11,9 +11,15 @@ import type { WorkOptions } from '../common/work.js';
 import { checkSides, type RgbImage, type Size } from '../image/image.js';
 import { fromUnit } from '../image/pixels.js';
 import type { Denoiser } from './denoiser.js';
-import { checkDiffusionModel, type DiffusionModel } from './diffusion-model.js';
+import { checkDiffusionModel, checkVariance, type DiffusionModel } from './diffusion-model.js';
 import { compileNetwork } from './network.js';
-import { outputChannels, VARIANCES, type Variance, x0Coefficients } from './parameterization.js';
+import {
+  optimalVariance,
+  outputChannels,
+  REVERSE_VARIANCES,
+  type ReverseVariance,
+  x0Coefficients,
+} from './parameterization.js';
 import { flowCoefficients, jumpCoefficients } from './schedule.js';
 
 /** All samplers. */
@@ -32,7 +38,7 @@ export interface SamplerOptions extends WorkOptions {
    * longer than one t, because there beta, 1 - abar_t / abar_s, leaves noise in the picture (`bench/sampling.mjs`;
    * sigma-hat in Song, Meng & Ermon 2021, Table 1).
    */
-  readonly variance?: Variance;
+  readonly variance?: ReverseVariance;
 }
 
 /** Called with xhat0 of a picture (counted from 0) at each visited t; xhat0 is reused after the call. */
@@ -72,7 +78,7 @@ const OWN = { type: 'own' } as const;
 export const SAMPLER_ARGUMENTS = {
   steps: OWN,
   sampler: { type: 'choice', choices: SAMPLERS },
-  variance: { type: 'choice', choices: VARIANCES },
+  variance: { type: 'choice', choices: REVERSE_VARIANCES },
   ...WORK_ARGUMENTS,
 } as const;
 const SAMPLE_ARGUMENTS = {
@@ -166,6 +172,7 @@ export async function walkReverse(model: DiffusionModel, options: ReverseOptions
   const { states, width, height, noises, from, to = 0, onEstimate, onProgress, signal } = options;
   const places = timestepsBetween(from, to, options.steps ?? schedule.timesteps, schedule.timesteps);
   checkStride(width, height, network.stride);
+  if (options.variance !== undefined) checkVariance(model, options.variance);
   const results = states.map((state) => state.slice());
   signal?.throwIfAborted();
   if (places.length === 1 || results.length === 0) return results;
@@ -295,27 +302,27 @@ function checkStride(width: number, height: number, stride: number): void {
   );
 }
 
-function defaultVariance(own: Variance, jump: number): Variance {
+function defaultVariance(own: ReverseVariance, jump: number): ReverseVariance {
   return own === 'beta' && jump > 1 ? 'beta-tilde' : own;
 }
 
 /** One step t -> s: replaces x_t by x_s. */
 function createStep(
-  { schedule, parameterization }: DiffusionModel,
+  { schedule, parameterization, expectedErrors }: DiffusionModel,
   { sampler = 'ddpm', variance: wanted }: SamplerOptions,
   t: number,
   s: number,
 ): (x: Float32Array, xhat0: Float32Array, learned: Float32Array | undefined, gaussian: () => number) => void {
   const variance = wanted ?? defaultVariance(parameterization.variance, t - s);
   const channels = outputChannels(parameterization.variance, CHANNELS);
-  if (variance === 'learned' && channels === CHANNELS) {
-    throw new CodecError('usage', '`variance`: this model has not learned one; use beta or beta-tilde');
-  }
   const jump = (sampler === 'ddim' ? flowCoefficients : jumpCoefficients)(schedule, t, s);
   const betaTilde = 2 * Math.log(jump.sigma);
   const beta = Math.log(1 - schedule.alphasCumprod[t] / schedule.alphasCumprod[s]);
   const deviation = (share: number) => Math.exp(0.5 * (betaTilde + share * (beta - betaTilde)));
-  const fixed = deviation(variance === 'beta' ? 1 : 0);
+  const fixed =
+    variance === 'optimal'
+      ? Math.sqrt(optimalVariance(schedule, expectedErrors!, t, s))
+      : deviation(variance === 'beta' ? 1 : 0);
   const noisy = sampler === 'ddpm' && s > 0;
   return (x, xhat0, learned, gaussian) => {
     if (s === 0) return void x.set(xhat0);

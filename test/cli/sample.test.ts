@@ -28,12 +28,16 @@ describe('sample', () => {
     await callMainJson(line('b.png'), directory);
     await callMainJson(line('c.png', '--seed', '1'), directory);
     await callMainJson(line('d.png', '--sampler', 'ddim'), directory);
-    const [a, b, c, d] = await Promise.all(
-      ['a', 'b', 'c', 'd'].map((name) => readFile(join(directory, `${name}.png`))),
+    await callMainJson(line('e.png', '--variance', 'optimal'), directory);
+    await callMainJson(line('f.png', '--variance', 'beta-tilde'), directory);
+    const [a, b, c, d, e, f] = await Promise.all(
+      ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => readFile(join(directory, `${name}.png`))),
     );
     expect(b.equals(a)).toBe(true);
     expect(c.equals(a)).toBe(false);
     expect(d.equals(a)).toBe(false);
+    // The default of jumps.
+    expect([e.equals(a), f.equals(a)]).toEqual([true, false]);
     expectRefusal(await callMain(line('a.png'), directory), 1, /a.png: exists already; use --force/);
     expect((await callMain(line('a.png', '--force', '-q'), directory)).code).toBe(0);
   });
@@ -148,7 +152,7 @@ describe('bad input', () => {
     ['sample -o - --json', 2, /--json: expected an output file with it/],
     ['sample -o new.png --steps 0', 2, /--steps: expected an integer from 1/],
     ['sample -o new.png --steps 1001', 2, /--steps: expected an integer from 1 to 1000, got 1001/],
-    ['sample -o new.png --variance learned', 2, /has not learned one/],
+    ['sample -o new.png --variance learned', 2, /variance: expected beta or beta-tilde.*got "learned"/],
     ['sample -o new.png --shared-latents 0', 2, /--shared-latents: expected an integer from 1/],
     [
       'sample -o new.png --shared-latents 2000',

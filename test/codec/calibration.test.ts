@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { calibratePyramid, calibrateSymmetry, fitProfile } from '../../src/codec/calibration.js';
 import { nearestPlace } from '../../src/codec/encoder/plan-choice.js';
+import { meanErrors } from '../../src/codec/mean-errors.js';
+import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Denoiser } from '../../src/model/denoiser.js';
 import { addDoubled, timestepOfHalf } from '../../src/model/pyramid.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
@@ -39,6 +41,18 @@ test('an image finds its place to the nearest unit; one beyond the range the end
   expect(first).toBe(10);
   expect(Math.abs(second)).toBe(3);
   expect(place(image(1000, 0)).first).toBe(63);
+});
+
+test('mean errors are means over the images, not of their logarithms', () => {
+  const gaussian = gaussians(integerStream('errors'));
+  const drawn = Array.from({ length: 4000 }, () => image(2 * gaussian(), gaussian()));
+  const errors = meanErrors(fitProfile(schedule, KNOTS, drawn));
+  expect([errors.length, errors[0]]).toEqual([1001, 0]);
+  KNOTS.forEach((t, k) => {
+    const mean = drawn.reduce((sum, row) => sum + 2 ** row[k], 0) / drawn.length;
+    expect(errors[t] / mean).toBeCloseTo(1, 1);
+    expect(errors[t]).toBeGreaterThan(1.05 * 2 ** MEAN[k]);
+  });
 });
 
 test('few images say how hard they are; how images differ is then assumed', () => {

@@ -8,7 +8,13 @@ import { logDiscretizedGaussian } from '../../src/model/bound-terms.js';
 import type { DiffusionModel } from '../../src/model/diffusion-model.js';
 import { evaluateBound, measureBound } from '../../src/model/likelihood.js';
 import { logNormalCdf, logNormalMass } from '../../src/model/normal.js';
-import { type Parameterization, PREDICTIONS, targetCoefficients, VARIANCES } from '../../src/model/parameterization.js';
+import {
+  type Parameterization,
+  PREDICTIONS,
+  REVERSE_VARIANCES,
+  type ReverseVariance,
+  targetCoefficients,
+} from '../../src/model/parameterization.js';
 import { createSchedule, jumpCoefficients, type Schedule } from '../../src/model/schedule.js';
 
 /** Few steps, so that all of them can be summed. */
@@ -135,19 +141,24 @@ test('a network that always says grey costs what the formulas say', async () => 
 });
 
 /** The sum over t = 2..T with the noise averaged out, for a network whose error does not depend on the noise. */
-function exactDiffusion(s: Schedule, squaredError: (t: number) => number, variance: 'beta' | 'beta-tilde'): number {
+function exactDiffusion(
+  s: Schedule,
+  squaredError: (t: number) => number,
+  variance: Exclude<ReverseVariance, 'learned'>,
+): number {
   let nats = 0;
   for (let t = 2; t <= s.timesteps; t++) {
     const { x0: slope, sigma } = jumpCoefficients(s, t, t - 1);
     const beta = 1 - s.alphasCumprod[t] / s.alphasCumprod[t - 1];
-    const chosen = variance === 'beta' ? beta : sigma ** 2;
+    const optimal = sigma ** 2 + (slope ** 2 * squaredError(t)) / DIMS;
+    const chosen = { beta, 'beta-tilde': sigma ** 2, optimal }[variance];
     const ratio = sigma ** 2 / chosen;
     nats += 0.5 * (DIMS * (ratio - 1 - Math.log(ratio)) + (slope ** 2 * squaredError(t)) / chosen);
   }
   return nats / DIMS / Math.LN2;
 }
 
-test.each([...VARIANCES])('the estimate is that of the whole sum on average (variance %s)', async (variance) => {
+test.each(REVERSE_VARIANCES)('the estimate is that of the whole sum on average (variance %s)', async (variance) => {
   const original = image(4);
   const x0 = toUnit(original.data).map((x) => 0.9 * x);
   const clipped: RgbImage = { ...original, data: Uint8Array.from(x0, (x) => Math.round((x + 1) * 127.5)) };
@@ -161,9 +172,11 @@ test.each([...VARIANCES])('the estimate is that of the whole sum on average (var
     for (let i = 0; i < DIMS; i += 3) both.push(...said.slice(i, i + 3), 1, 1, 1);
     return both;
   };
-  const model = modelOf(predict, { prediction: 'x0', variance });
-  const { diffusion } = await measureBound(Array(400).fill(clipped), model, { strata: 3 });
-  const exact = exactDiffusion(schedule, (t) => DIMS * off(t) ** 2, variance === 'beta-tilde' ? variance : 'beta');
+  const own = variance === 'optimal' ? 'beta' : variance;
+  const expectedErrors = Array.from({ length: schedule.timesteps + 1 }, (_, t) => off(t) ** 2);
+  const model = { ...modelOf(predict, { prediction: 'x0', variance: own }), expectedErrors };
+  const { diffusion } = await measureBound(Array(400).fill(clipped), model, { strata: 3, variance });
+  const exact = exactDiffusion(schedule, (t) => DIMS * off(t) ** 2, variance === 'learned' ? 'beta' : variance);
   expect(Math.abs(diffusion.value - exact)).toBeLessThan(4 * diffusion.standardError + 1e-6);
   expect(diffusion.standardError / exact).toBeLessThan(0.05);
 });
@@ -219,6 +232,20 @@ test('another variance: a learned one that is at the upper end is beta', async (
   expect(betaTilde.bound.total.value).not.toBeCloseTo(beta.bound.total.value, 3);
 });
 
+test('no fixed variance gives a lower bound than the optimal one', async () => {
+  const said = toUnit(image(6).data).map((x) => 0.7 * x);
+  const error = toUnit(image(6).data).reduce((sum, x) => sum + (0.3 * x) ** 2, 0) / DIMS;
+  const model = { ...modelOf(() => said), expectedErrors: new Float64Array(schedule.timesteps + 1).fill(error) };
+  const diffusion = async (variance: ReverseVariance, factor = 1) => {
+    const expectedErrors = model.expectedErrors.map((value) => factor * value);
+    const { bound } = await evaluateBound([image(6)], { ...model, expectedErrors }, { strata: 'all', variance });
+    return bound.diffusion.value;
+  };
+  const least = await diffusion('optimal');
+  for (const other of ['beta', 'beta-tilde'] as const) expect(await diffusion(other)).toBeGreaterThan(least);
+  for (const factor of [0.8, 1.25]) expect(await diffusion('optimal', factor)).toBeGreaterThan(least);
+});
+
 test('without clipping a prediction beyond white counts as it is', async () => {
   const white: RgbImage = { ...image(0), data: new Uint8Array(DIMS).fill(255) };
   const model = modelOf((xt) => new Float32Array(xt.length).fill(1.5));
@@ -249,6 +276,9 @@ describe('errors', () => {
   test('a variance that the network does not give', async () => {
     await expect(measureBound([image(1)], model, { variance: 'learned' })).rejects.toThrow(
       /`variance`: expected beta or beta-tilde.*got "learned"/,
+    );
+    await expect(measureBound([image(1)], model, { variance: 'optimal' })).rejects.toThrow(
+      /`variance`: expected beta or beta-tilde.*got "optimal"/,
     );
   });
   test('no strata', async () => {

@@ -5,7 +5,7 @@ import { CodecError } from '../../src/common/errors.js';
 import { gaussians, integerStream } from '../../src/common/random.js';
 import type { Engine, TensorFunction } from '../../src/engine/engine.js';
 import { createDenoiser, type Denoiser } from '../../src/model/denoiser.js';
-import { VARIANCES } from '../../src/model/parameterization.js';
+import { REVERSE_VARIANCES } from '../../src/model/parameterization.js';
 import { withPyramid } from '../../src/model/pyramid.js';
 import { reverse, type SamplerOptions, sample, timestepsBetween } from '../../src/model/sampler.js';
 import { createSchedule, paperSchedule } from '../../src/model/schedule.js';
@@ -27,16 +27,18 @@ const network = (channels: number) => ({
   stride: 4,
 });
 
-describe.each(VARIANCES)('variance %s', (variance) => {
+describe.each(REVERSE_VARIANCES)('variance %s', (variance) => {
   const model = () => ({
     engine,
     network: network(variance === 'learned' ? 6 : 3),
     schedule,
-    parameterization: { prediction: 'x0' as const, variance },
+    parameterization: { prediction: 'x0' as const, variance: variance === 'optimal' ? ('beta' as const) : variance },
+    expectedErrors: new Float64Array(schedule.timesteps + 1).fill(0.1),
   });
+  const own = { width: SIDE, height: 4, steps: 7, seed: 'a', variance };
 
   test('gives pictures of the size asked for, the same for the same seed', async () => {
-    const options = { count: 3, width: SIDE, height: 4, steps: 7, seed: 'a' };
+    const options = { ...own, count: 3 };
     const pictures = await sample(model(), options);
     expect(pictures.map(({ width, height, data }) => [width, height, data.length])).toEqual(Array(3).fill([8, 4, 96]));
     expect(await sample(model(), options)).toEqual(pictures);
@@ -45,7 +47,7 @@ describe.each(VARIANCES)('variance %s', (variance) => {
   });
 
   test('more pictures than fit a batch begin with the same ones', async () => {
-    const options = { width: 4, height: 4, steps: 3, seed: 'a' };
+    const options = { ...own, width: 4, steps: 3 };
     const many = await sample(model(), { ...options, count: 20 });
     expect(many.length).toBe(20);
     const few = await sample(model(), { ...options, count: 17 });
@@ -138,6 +140,9 @@ const DATA = 1 / 16;
 /** E[x_0|x_t] / x_t for independent values of N(0, DATA). */
 const slopeAt = (abar: number) => (Math.sqrt(abar) * DATA) / (abar * DATA + 1 - abar);
 
+/** Variance of x_0 given x_t. */
+const errorAt = (abar: number) => (DATA * (1 - abar)) / (abar * DATA + 1 - abar);
+
 /** The exact denoiser of such pictures. The network computes abar_t as exp(sum of log(1 - beta)), to second order. */
 function gaussianModel(variance: 'beta' | 'beta-tilde') {
   const start = paperSchedule.betaStart;
@@ -158,7 +163,8 @@ function gaussianModel(variance: 'beta' | 'beta-tilde') {
     return [tf.mul(x, slope)];
   };
   const network = { fn, constants: [], stride: 4 };
-  return { engine, network, schedule, parameterization: { prediction: 'x0' as const, variance } };
+  const expectedErrors = schedule.alphasCumprod.map(errorAt);
+  return { engine, network, schedule, parameterization: { prediction: 'x0' as const, variance }, expectedErrors };
 }
 
 describe('with the exact denoiser of Gaussian pictures', () => {
@@ -184,7 +190,8 @@ describe('with the exact denoiser of Gaussian pictures', () => {
         const v = 1 - at / as;
         const posterior = (v * (1 - as)) / (1 - at);
         const own = variance ?? (places[i] - s === 1 ? 'beta' : 'beta-tilde');
-        const added = sampler === 'ddim' ? 0 : own === 'beta' ? v : posterior;
+        const optimal = posterior + ((Math.sqrt(as) * v) / (1 - at)) ** 2 * errorAt(at);
+        const added = sampler === 'ddim' ? 0 : own === 'beta' ? v : own === 'optimal' ? optimal : posterior;
         const kept = sampler === 'ddim' ? 0 : posterior;
         // Song, Meng & Ermon 2021, Eq. 12: the predicted x_0, the direction to x_t, the noise.
         const xhat0 = slopeAt(at);
@@ -201,14 +208,21 @@ describe('with the exact denoiser of Gaussian pictures', () => {
     { steps: 50, sampler: 'ddim' },
     { steps: 1000 },
     { steps: 1000, variance: 'beta-tilde' },
+    { steps: 4, variance: 'optimal' },
+    { steps: 50, variance: 'optimal' },
   ])('%j draws the deviation that theory says', async (options) => {
     // 3072 values: the standard deviation of the estimate is 1.3 %.
     expect(Math.abs((await drawn(options)) / expected(options) - 1)).toBeLessThan(0.045);
   });
 
+  const right = Math.sqrt(schedule.alphasCumprod[to] * DATA + 1 - schedule.alphasCumprod[to]);
+
+  test('the optimal variance is exact for jumps of any length', () => {
+    for (const steps of [1, 4, 50, 1000]) expect(expected({ steps, variance: 'optimal' }) / right).toBeCloseTo(1, 3);
+    expect(expected({ steps: 4, variance: 'beta-tilde' })).toBeLessThan(0.9 * right);
+  });
+
   test('long jumps with variance beta leave noise, the default none', () => {
-    const { alphasCumprod } = schedule;
-    const right = Math.sqrt(alphasCumprod[to] * DATA + 1 - alphasCumprod[to]);
     expect(expected({ steps: 50, variance: 'beta' })).toBeGreaterThan(1.09 * right);
     expect(expected({ steps: 50 })).toBeLessThan(1.01 * right);
     expect(expected({ steps: 1000 })).toBeCloseTo(right, 1);
@@ -254,16 +268,16 @@ describe('reverse', () => {
     expect(x).toEqual(given);
   });
 
-  test('refuses a variance that was not learned', async () => {
-    const options = {
-      states: [state()],
-      noises: [stream()],
-      width: 4,
-      height: 4,
-      from: 9,
-      variance: 'learned' as const,
-    };
-    await expect(reverse(model(), options)).rejects.toThrow(/has not learned one/);
+  test('refuses a variance that was not learned, and the optimal one of unknown errors', async () => {
+    const options = { states: [state()], noises: [stream()], width: 4, height: 4, from: 9 };
+    const expectedVariance = /`variance`: expected beta or beta-tilde/;
+    await expect(reverse(model(), { ...options, variance: 'learned' })).rejects.toThrow(expectedVariance);
+    const { expectedErrors, ...unknown } = model();
+    await expect(reverse(unknown, { ...options, variance: 'optimal' })).rejects.toThrow(expectedVariance);
+    const short = { ...unknown, expectedErrors: expectedErrors.subarray(1) };
+    await expect(reverse(short, options)).rejects.toThrow(
+      /expectedErrors: expected a number for each t = 0..1000, got 1000/,
+    );
   });
 });
 

@@ -11,7 +11,7 @@ import type { Engine } from '../../engine/engine.js';
 import type { Size } from '../../image/image.js';
 import { strideOf } from '../../model/config.js';
 import type { BoundOptions, Estimate, Evaluation } from '../../model/likelihood.js';
-import { VARIANCES, type Variance } from '../../model/parameterization.js';
+import { REVERSE_VARIANCES, type ReverseVariance } from '../../model/parameterization.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { parseColour } from '../../node/image/read.js';
 import type { Model, ModelInfo } from '../../node/models.js';
@@ -50,7 +50,7 @@ interface EvalArgs extends EngineArgs, OutputArgs {
   readonly plot?: string;
   readonly model: string;
   readonly timesteps: unknown;
-  readonly variance?: Variance;
+  readonly variance?: ReverseVariance;
   readonly clip: boolean;
   readonly crop?: unknown;
   readonly background?: string;
@@ -65,7 +65,7 @@ interface EvalArgs extends EngineArgs, OutputArgs {
 interface Settings {
   readonly model: string;
   readonly timesteps: number | 'all';
-  readonly variance: Variance | undefined;
+  readonly variance: ReverseVariance | undefined;
   readonly clip: boolean;
   readonly crop: number | undefined;
   readonly seed: string;
@@ -109,7 +109,7 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
           { default: DEFAULT_TIMESTEPS },
         ),
         variance: {
-          choices: VARIANCES,
+          choices: REVERSE_VARIANCES,
           requiresArg: true,
           description: "Variance of the reverse process, instead of the model's",
         },
@@ -283,7 +283,7 @@ async function measureLikelihood(
 
 async function measurement(model: Model, engine: Engine, settings: Settings, console: Console) {
   const { evaluateBound } = await import('../../model/likelihood.js');
-  const { network, schedule, parameterization } = model;
+  const { network, schedule, parameterization, expectedErrors } = model;
   const { timesteps, clip, variance } = settings;
   return async (images: Parameters<typeof evaluateBound>[0], seed: string, label: string): Promise<Evaluation> => {
     const progress = openProgress(console, label);
@@ -295,9 +295,8 @@ async function measurement(model: Model, engine: Engine, settings: Settings, con
       onProgress: (fraction) => progress.update(fraction),
     };
     progress.update(0);
-    return evaluateBound(images, { engine, network, schedule, parameterization }, options).finally(() =>
-      progress.stop(),
-    );
+    const of = { engine, network, schedule, parameterization, ...(expectedErrors && { expectedErrors }) };
+    return evaluateBound(images, of, options).finally(() => progress.stop());
   };
 }
 

@@ -1,7 +1,7 @@
 /** The report of an evaluation: the document, and text for people. */
 import { counted } from '../../common/counted.js';
 import type { Bound, Estimate, ImageBound, Term } from '../../model/likelihood.js';
-import type { Variance } from '../../model/parameterization.js';
+import type { ReverseVariance } from '../../model/parameterization.js';
 import type { InceptionScore } from '../../report/fid.js';
 import { table } from '../console.js';
 
@@ -26,7 +26,7 @@ export interface LikelihoodReport {
   readonly engine: string;
   readonly options: {
     readonly timesteps: number | 'all';
-    readonly variance: Variance;
+    readonly variance: ReverseVariance;
     readonly clip: boolean;
     readonly crop: number | null;
     readonly seed: string;

@@ -3,7 +3,7 @@ import type { Options } from 'yargs';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import type { RgbImage, Size } from '../../image/image.js';
 import { strideOf } from '../../model/config.js';
-import { VARIANCES, type Variance } from '../../model/parameterization.js';
+import { REVERSE_VARIANCES, type ReverseVariance } from '../../model/parameterization.js';
 import { drawsBySizes, SAMPLERS, type Sampler, type SamplerOptions } from '../../model/sampler.js';
 import { MAX_TIMESTEPS } from '../../model/schedule.js';
 import { checkFits, encodeAnimation, encodeImage, type Frame } from '../../node/image/write.js';
@@ -33,7 +33,7 @@ export const samplerOptions = {
     description: 'ddpm is ancestral sampling; ddim follows the probability-flow ODE, without noise on the way',
   },
   variance: {
-    choices: VARIANCES,
+    choices: REVERSE_VARIANCES,
     requiresArg: true,
     description: "Of ddpm's steps [default: the model's own; beta-tilde instead of beta for steps longer than 1]",
   },
@@ -45,7 +45,7 @@ export interface SamplerArgs {
   readonly model: string;
   readonly steps: unknown;
   readonly sampler: Sampler;
-  readonly variance?: Variance;
+  readonly variance?: ReverseVariance;
   readonly seed: unknown;
 }
 

@@ -20,6 +20,7 @@ import { beginHeader, type ReadHeader, readHeader } from '../format/header.js';
 import { type Layout, layoutOf, withAlphaPlane } from '../format/layout.js';
 import { blankPicture } from '../format/mean-colour.js';
 import { type FoundMetadata, type Metadata, metadataBytes, readMetadata } from '../format/metadata.js';
+import { expectedErrors } from '../format/plan.js';
 import { CHECKSUM_BITS } from '../format/sections.js';
 import { covariancesAt } from '../lossless/residuals.js';
 import { readTailHeader } from '../lossless/tail-header.js';
@@ -433,7 +434,9 @@ export class Decoder {
       const { width, height } = header;
       const picture = tail?.picture();
       const rest = [...written.slice(step), ...unwritten];
-      const unrounded = picture?.values ?? (await reconstruct({ chain, held, rest }, realism, this.options.signal));
+      const errors = expectedErrors(this.model.profile, header.plan.first, header.plan.second);
+      const unrounded =
+        picture?.values ?? (await reconstruct({ chain, held, rest, errors }, realism, this.options.signal));
       // The decoder may have gone on while the network was running.
       if (isStale()) throw stale();
       const image = { width, height, data: fromUnit(unrounded), ...(alpha && { alpha }) };

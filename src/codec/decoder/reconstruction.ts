@@ -10,6 +10,8 @@ export interface Reconstructed {
   readonly held: Float32Array | undefined;
   /** The remaining steps of the plan. */
   readonly rest: readonly PlannedStep[];
+  /** Expected squared errors of xhat0 of this picture at t = 0..T. */
+  readonly errors: ArrayLike<number>;
 }
 
 /**
@@ -18,12 +20,12 @@ export interface Reconstructed {
  * @returns values in [-1, 1], valid until the chain goes on
  */
 export async function reconstruct(
-  { chain, held, rest }: Reconstructed,
+  { chain, held, rest, errors }: Reconstructed,
   realism: Realism,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
   const asking = rest.filter(({ asks }) => asks);
-  if (realism === 'sample') return sample(chain, asking, signal);
+  if (realism === 'sample') return sample(chain, asking, errors, signal);
   const mean = held ?? (await chain.shown(signal));
   if (realism === 0) return mean;
   return between(mean, await flow(chain, asking, signal), realism);
@@ -45,18 +47,16 @@ async function flow(
   return fork.best(signal);
 }
 
-/** A draw by the reverse process (Ho, Jain & Abbeel 2020, Eq. 11), with plain noise. */
+/** A draw by the reverse process (Ho, Jain & Abbeel 2020, Eq. 11), with plain noise and the optimal variance of long steps. */
 async function sample(
   chain: Chain,
   rest: readonly PlannedStep[],
+  errors: ArrayLike<number>,
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
   // Evaluated before the fork, so that the chain need not evaluate it again.
   await chain.estimate(signal);
   const fork = chain.fork();
-  for (const step of rest) {
-    fork.drawNoise();
-    await fork.advance(step, signal);
-  }
+  for (const step of rest) await fork.draw(step, errors, signal);
   return fork.best(signal);
 }

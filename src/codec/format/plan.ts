@@ -91,6 +91,9 @@ export const BLANK_PLAN: PlanParameters = { first: 0, second: 0, load: 0, pace: 
 
 export const PLAN_LIMITS = { first: [-64, 63], second: [-8, 7] } as const;
 
+/** Standard deviations of the training images in a unit of each coordinate: the limits are 8 and 4 deviations away. */
+export const DEVIATIONS_PER_UNIT = [1 / 8, 1 / 2] as const;
+
 /** Most bits of a block: longer blocks are hardly better, and shorter ones can be searched in parallel. */
 const MOST_BLOCK_BITS = 1024;
 /**
