@@ -29,7 +29,12 @@ failGracefully();
 
 const REAL = 2000;
 /** @type {readonly Way[]} */
-const WAYS = [{ sampler: 'ddpm', variance: 'beta' }, { sampler: 'ddpm', variance: 'beta-tilde' }, { sampler: 'ddim' }];
+const WAYS = [
+  { sampler: 'ddpm', variance: 'beta' },
+  { sampler: 'ddpm', variance: 'beta-tilde' },
+  { sampler: 'ddpm', variance: 'optimal' },
+  { sampler: 'ddim' },
+];
 
 const { values } = parseArgs({
   options: {

@@ -1,10 +1,9 @@
 /** The error that a model's profile predicts for pictures of which nothing is known. */
-import { DEVIATIONS_PER_UNIT, type expectedErrors, type Profile } from './format/plan.js';
+import { DEVIATIONS_PER_UNIT, type Profile } from './format/plan.js';
 
 /**
  * Mean squared error of xhat0 per value at t = 0..T over the training images, in [-1, 1]. Profiles store means of
  * logarithms, so this is the mean of a log-normal distribution with their spread.
- * {@link expectedErrors} are those of an image at a known place.
  */
 export function meanErrors({ mean, components }: Profile): Float64Array {
   return Float64Array.from({ length: mean.length + 1 }, (_, t) => {

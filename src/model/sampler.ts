@@ -34,9 +34,9 @@ export interface SamplerOptions extends WorkOptions {
   /** Default `ddpm`. */
   readonly sampler?: Sampler;
   /**
-   * Variance of p(x_s|x_t), for `ddpm`. Default: the model's own. But a model with beta uses beta-tilde for steps
-   * longer than one t, because there beta, 1 - abar_t / abar_s, leaves noise in the picture (`bench/sampling.mjs`;
-   * sigma-hat in Song, Meng & Ermon 2021, Table 1).
+   * Variance of p(x_s|x_t), for `ddpm`. Default: the model's own, but for steps longer than one t, unless it is
+   * learned, the optimal one, or beta-tilde for a model whose errors are not known. In such steps beta,
+   * 1 - abar_t / abar_s, leaves noise in the picture, and beta-tilde too little (docs/PROGRESSIVE.md).
    */
   readonly variance?: ReverseVariance;
 }
@@ -302,18 +302,21 @@ function checkStride(width: number, height: number, stride: number): void {
   );
 }
 
-function defaultVariance(own: ReverseVariance, jump: number): ReverseVariance {
-  return own === 'beta' && jump > 1 ? 'beta-tilde' : own;
+function defaultVariance({ parameterization, expectedErrors }: DiffusionModel, jump: number): ReverseVariance {
+  const { variance } = parameterization;
+  if (jump === 1 || variance === 'learned') return variance;
+  return expectedErrors ? 'optimal' : 'beta-tilde';
 }
 
 /** One step t -> s: replaces x_t by x_s. */
 function createStep(
-  { schedule, parameterization, expectedErrors }: DiffusionModel,
+  model: DiffusionModel,
   { sampler = 'ddpm', variance: wanted }: SamplerOptions,
   t: number,
   s: number,
 ): (x: Float32Array, xhat0: Float32Array, learned: Float32Array | undefined, gaussian: () => number) => void {
-  const variance = wanted ?? defaultVariance(parameterization.variance, t - s);
+  const { schedule, parameterization, expectedErrors } = model;
+  const variance = wanted ?? defaultVariance(model, t - s);
   const channels = outputChannels(parameterization.variance, CHANNELS);
   const jump = (sampler === 'ddim' ? flowCoefficients : jumpCoefficients)(schedule, t, s);
   const betaTilde = 2 * Math.log(jump.sigma);

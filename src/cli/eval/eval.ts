@@ -111,7 +111,8 @@ export const evalCommand: CommandModule<object, EvalArgs> = {
         variance: {
           choices: REVERSE_VARIANCES,
           requiresArg: true,
-          description: "Variance of the reverse process, instead of the model's",
+          description:
+            "Variance of the reverse process, instead of the model's; optimal adds the network's expected error to beta-tilde",
         },
         clip: {
           type: 'boolean',

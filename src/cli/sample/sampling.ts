@@ -35,7 +35,7 @@ export const samplerOptions = {
   variance: {
     choices: REVERSE_VARIANCES,
     requiresArg: true,
-    description: "Of ddpm's steps [default: the model's own; beta-tilde instead of beta for steps longer than 1]",
+    description: "Of ddpm's steps [default: the model's own; optimal for steps longer than 1, unless it is learned]",
   },
   seed: numberOption('Seed of all random numbers, 0 to 4294967295', { default: 0 }),
 } satisfies Record<string, Options>;
