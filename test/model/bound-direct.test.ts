@@ -12,7 +12,7 @@ import type { RgbImage } from '../../src/image/image.js';
 import { parseConfig } from '../../src/model/config.js';
 import type { DiffusionModel } from '../../src/model/diffusion-model.js';
 import { type Evaluation, evaluateBound } from '../../src/model/likelihood.js';
-import { paperParameterization, type Variance } from '../../src/model/parameterization.js';
+import { paperParameterization, type ReverseVariance } from '../../src/model/parameterization.js';
 import { readSafetensors } from '../../src/model/safetensors.js';
 import { createSchedule, jumpKlBits, paperSchedule } from '../../src/model/schedule.js';
 import { createUNet } from '../../src/model/unet.js';
@@ -33,7 +33,8 @@ beforeAll(async () => {
   const config = parseConfig(JSON.parse(await readFile(join(NETWORK, 'config.json'), 'utf8')));
   const weights = readSafetensors(await readFile(join(NETWORK, 'diffusion_pytorch_model.safetensors')));
   const schedule = createSchedule(paperSchedule);
-  model = { engine, network: createUNet(config, weights), schedule, parameterization: paperParameterization };
+  const network = createUNet(config, weights);
+  model = { engine, network, schedule, parameterization: paperParameterization, expectedErrors };
   // Two corners of each of the sixteen pictures.
   images = (await cifarTestImages()).flatMap((image) =>
     [0, 28].map((from) => crop(image, { left: from, top: from, width: SIDE, height: SIDE })),
@@ -45,7 +46,7 @@ afterAll(() => engine.dispose());
 interface Variant {
   /** Number of images to compute it for. */
   readonly count: number;
-  readonly variance: Variance;
+  readonly variance: ReverseVariance;
   readonly clip: boolean;
 }
 
@@ -53,6 +54,7 @@ const VARIANTS: readonly Variant[] = [
   { count: IMAGES, variance: 'beta', clip: true },
   { count: 8, variance: 'beta-tilde', clip: true },
   { count: 8, variance: 'beta', clip: false },
+  { count: 8, variance: 'optimal', clip: true },
 ];
 
 /** beta_t, t = 1..T. */
@@ -60,6 +62,9 @@ const beta = Array.from({ length: T + 1 }, (_, t) => 1e-4 + ((0.02 - 1e-4) * (t 
 const alphaBar = [1];
 for (let t = 1; t <= T; t++) alphaBar.push(alphaBar[t - 1] * (1 - beta[t]));
 const betaTilde = beta.map((b, t) => (t < 2 ? Number.NaN : ((1 - alphaBar[t - 1]) / (1 - alphaBar[t])) * b));
+
+/** Any errors. */
+const expectedErrors = alphaBar.map((abar) => (1 - abar) / (1 + abar));
 
 function density(z: number): number {
   return Math.exp(-0.5 * z * z) / Math.sqrt(2 * Math.PI);
@@ -97,7 +102,9 @@ async function direct({ count, variance, clip }: Variant, seed: string): Promise
       }
     }
     const [eps] = await fn.run([xt, new Float32Array(count).fill(t - 1)]);
-    const sigma2 = variance === 'beta' ? beta[t] : betaTilde[Math.max(t, 2)];
+    const weight = (Math.sqrt(alphaBar[t - 1]) * beta[t]) / (1 - alphaBar[t]);
+    const optimal = (t === 1 ? 0 : betaTilde[t]) + weight ** 2 * expectedErrors[t];
+    const sigma2 = variance === 'optimal' ? optimal : variance === 'beta' ? beta[t] : betaTilde[Math.max(t, 2)];
     let bits = 0;
     for (let k = 0; k < xt.length; k++) {
       const x = x0[Math.floor(k / DIMS)][k % DIMS];
@@ -130,7 +137,7 @@ describe('T = 1000, 32 images', () => {
     }
   });
 
-  test.each([0, 1, 2])('every term, variant %d', (v) => {
+  test.each([...VARIANTS.keys()])('every term, variant %d', (v) => {
     const { terms: measured, bound, rate } = evaluations[v];
     const { count } = VARIANTS[v];
     expect(measured.map(({ t }) => t)).toEqual(Array.from({ length: T }, (_, i) => i + 1));
