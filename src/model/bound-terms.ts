@@ -55,7 +55,9 @@ export function boundTerm(
   const fixed =
     variance === 'optimal'
       ? Math.log(optimalVariance(schedule, expectedErrors!, t, t - 1))
-      : { beta, 'beta-tilde': betaTilde, learned: Number.NaN }[variance];
+      : variance === 'beta'
+        ? beta
+        : betaTilde;
   let nats = 0;
   let squaredError = 0;
   for (let i = 0, at = 0; i < xt.length; at += channels) {

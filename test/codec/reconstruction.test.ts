@@ -17,7 +17,7 @@ const schedule = createSchedule({ timesteps: 1000, betaSchedule: 'linear', betaS
 const varianceAt = (t: number) => schedule.alphasCumprod[t] * VARIANCE + 1 - schedule.alphasCumprod[t];
 
 /** Expected squared errors: the variance of x_0 given x_t. */
-const errors = schedule.alphasCumprod.map((abar, t) => (VARIANCE * (1 - abar)) / varianceAt(t));
+const errors = () => schedule.alphasCumprod.map((abar, t) => (VARIANCE * (1 - abar)) / varianceAt(t));
 
 const gaussian = {
   predictX0: async ({ xt, t }: { xt: Float32Array; t: number }) =>

@@ -7,7 +7,6 @@ import type { Arguments, CommandModule } from 'yargs';
 import { counted } from '../../common/counted.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { IMAGE_SET_SYNTAX, type ImageSet, imageSetName, openImageSet } from '../../data/image-set.js';
-import type { Engine } from '../../engine/engine.js';
 import type { Size } from '../../image/image.js';
 import { strideOf } from '../../model/config.js';
 import type { BoundOptions, Estimate, Evaluation } from '../../model/likelihood.js';
@@ -253,7 +252,7 @@ async function measureLikelihood(
   context.announce(model, engine);
   // The bound asks the network at a picture's own size, at all timesteps.
   noteTrainedTimesteps(console, info, 'its bound');
-  const measure = await measurement(model, engine, settings, console);
+  const measure = await measurement(model, settings, console);
   const start = performance.now();
   const evaluation = await measure(images, settings.seed, 'bound');
   const seconds = (performance.now() - start) / 1000;
@@ -282,9 +281,8 @@ async function measureLikelihood(
   };
 }
 
-async function measurement(model: Model, engine: Engine, settings: Settings, console: Console) {
+async function measurement(model: Model, settings: Settings, console: Console) {
   const { evaluateBound } = await import('../../model/likelihood.js');
-  const { network, schedule, parameterization, expectedErrors } = model;
   const { timesteps, clip, variance } = settings;
   return async (images: Parameters<typeof evaluateBound>[0], seed: string, label: string): Promise<Evaluation> => {
     const progress = openProgress(console, label);
@@ -296,8 +294,7 @@ async function measurement(model: Model, engine: Engine, settings: Settings, con
       onProgress: (fraction) => progress.update(fraction),
     };
     progress.update(0);
-    const of = { engine, network, schedule, parameterization, ...(expectedErrors && { expectedErrors }) };
-    return evaluateBound(images, of, options).finally(() => progress.stop());
+    return evaluateBound(images, model, options).finally(() => progress.stop());
   };
 }
 

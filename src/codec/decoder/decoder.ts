@@ -434,7 +434,7 @@ export class Decoder {
       const { width, height } = header;
       const picture = tail?.picture();
       const rest = [...written.slice(step), ...unwritten];
-      const errors = expectedErrors(this.model.profile, header.plan.first, header.plan.second);
+      const errors = () => expectedErrors(this.model.profile, header.plan.first, header.plan.second);
       const unrounded =
         picture?.values ?? (await reconstruct({ chain, held, rest, errors }, realism, this.options.signal));
       // The decoder may have gone on while the network was running.

@@ -10,8 +10,8 @@ export interface Reconstructed {
   readonly held: Float32Array | undefined;
   /** The remaining steps of the plan. */
   readonly rest: readonly PlannedStep[];
-  /** Expected squared errors of xhat0 of this picture at t = 0..T. */
-  readonly errors: ArrayLike<number>;
+  /** Expected squared errors of xhat0 of this picture at t = 0..T; only draws need them. */
+  readonly errors: () => ArrayLike<number>;
 }
 
 /**
@@ -25,7 +25,7 @@ export async function reconstruct(
   signal?: AbortSignal,
 ): Promise<Float32Array> {
   const asking = rest.filter(({ asks }) => asks);
-  if (realism === 'sample') return sample(chain, asking, errors, signal);
+  if (realism === 'sample') return sample(chain, asking, errors(), signal);
   const mean = held ?? (await chain.shown(signal));
   if (realism === 0) return mean;
   return between(mean, await flow(chain, asking, signal), realism);
