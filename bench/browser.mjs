@@ -58,7 +58,7 @@ async function withPage(work) {
     build: { outDir: directory, emptyOutDir: true, target: 'es2023' },
   });
   const built = await directoryFiles(directory);
-  const server = await servePage(new Map([...built, ...(await modelFiles(['photo', 'cifar10']))]), 0);
+  const server = await servePage(new Map([...built, ...(await modelFiles(['photo2', 'cifar10']))]), 0);
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', ...(values.webgpu ? GPU : [])] });
   try {
@@ -113,7 +113,7 @@ async function networkTimes(ask, engines) {
   const rows = [];
   for (const { model, side } of [
     { model: 'cifar10', side: 32 },
-    { model: 'photo', side: 96 },
+    { model: 'photo2', side: 96 },
   ]) {
     const xt = Float32Array.from({ length: side * side * 3 }, (_, i) => 0.9 * Math.sin(0.37 * i));
     /** @type {Record<string, { seconds: number[], output: Float32Array }>} */
@@ -173,7 +173,7 @@ function median(numbers) {
 async function bothWays(ask, engines, { width, height, options }) {
   const image = await photograph(width, height);
   const png = Buffer.from(await encodePng(image)).toString('base64');
-  const name = width * height > 1600 ? 'photo' : 'cifar10';
+  const name = width * height > 1600 ? 'photo2' : 'cifar10';
   const browser = await ask('encode', png, options);
   const row = {
     width,

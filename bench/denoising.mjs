@@ -39,7 +39,7 @@ const { values, positionals } = parseArgs({
 if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
 const crop = Number(values.crop) || Number.POSITIVE_INFINITY;
 const sigmas = values.sigmas.split(',').map(Number);
-const names = positionals.length > 0 ? positionals : ['photo'];
+const names = positionals.length > 0 ? positionals : ['photo2'];
 
 /**
  * @typedef {import('../dist/index.js').Model} Model

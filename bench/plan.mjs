@@ -33,7 +33,7 @@ const LEAST_WORK = 1 / 16;
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' } } });
 // As if the network ran after every step: the savings of updates are measured on pictures.
-const model = { ...(await loadModelInfo(positionals[0] ?? 'photo')), updates: false };
+const model = { ...(await loadModelInfo(positionals[0] ?? 'photo2')), updates: false };
 const { schedule, profile, pyramid } = model;
 const { timesteps } = schedule;
 

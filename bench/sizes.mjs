@@ -63,7 +63,7 @@ function remembering(denoiser) {
 }
 
 const engine = await openEngine('auto');
-const model = await openModel(positionals[0] ?? 'photo', engine);
+const model = await openModel(positionals[0] ?? 'photo2', engine);
 const { schedule, pyramid, network, tiling, parameterization } = model;
 if (!pyramid) throw new CodecError('usage', `${model.name}: expected a model with a pyramid`);
 const alone = createDenoiser(engine, network, schedule, tiling, parameterization);

@@ -43,7 +43,7 @@ const VIEWS = { itself: [], mirror: ['mirror'], turn: ['turn'], both: ['mirror',
 const MEANS = { mirror: ['itself', 'mirror'], turn: ['itself', 'turn'], all: Object.keys(VIEWS) };
 
 const engine = await openEngine('auto');
-const model = await openModel(positionals[0] ?? 'photo', engine);
+const model = await openModel(positionals[0] ?? 'photo2', engine);
 const images = await openImageSet([values.images]);
 const tell = progress('symmetry');
 /** @type {{ name: string, rows: { t: number, rmse: number, errors: Record<string, number> }[] }[]} */

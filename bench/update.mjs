@@ -31,7 +31,7 @@ const { values, positionals } = parseArgs({
 if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
 
 const engine = await openEngine('onnx');
-const { info, open } = await loadModel(positionals[0] ?? 'photo');
+const { info, open } = await loadModel(positionals[0] ?? 'photo2');
 const network = /** @type {import('../dist/model/unet.js').UNet} */ ((await open(engine)).network);
 const file = await readFile(join(info.directory, UPDATE_FILE));
 const update = createUpdate(readSafetensors(file), network.featureChannels);

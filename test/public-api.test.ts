@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ENTRIES = ['index', 'core', 'decode', 'browser/index'] as const;
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 /** Models installed with the package. */
-const MODELS = ['cifar10', 'photo'];
+const MODELS = ['cifar10', 'photo', 'photo2'];
 
 const fileOf = (entry: string) => join(ROOT, 'src', `${entry}.ts`);
 const { options: OPTIONS } = ts.parseJsonConfigFileContent(

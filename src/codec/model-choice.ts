@@ -2,7 +2,7 @@
 import { checkSides, type Size } from '../image/image.js';
 
 /** Trained on photographs. */
-export const PHOTO_MODEL = 'photo';
+export const PHOTO_MODEL = 'photo2';
 /** Trained on pictures of 32x32, for pictures of about that size. From 40x40 pixels on, the other model's files are shorter. */
 const SMALL_MODEL = 'cifar10';
 const SMALL_MODEL_PIXELS = 40 * 40;

@@ -25,7 +25,9 @@ it('names engine, models and places, and predicts times that grow with pictures 
   const said = new Map(findings.map(({ name, says }: { name: string; says: string }) => [name, says]));
   expect(said.get('engine')).toMatch(/^onnx: onnxruntime-node .*1 thread/);
   expect(said.get('program')).toContain(process.version);
-  expect([...said.keys()]).toEqual(expect.arrayContaining(['model photo', 'model cifar10', 'store', 'cache', 'page']));
+  expect([...said.keys()]).toEqual(
+    expect.arrayContaining(['model photo2', 'model photo', 'model cifar10', 'store', 'cache', 'page']),
+  );
   expect(findings.filter(({ isFault }: { isFault?: boolean }) => isFault)).toEqual([]);
   const seconds = predictions.map(({ encodeSeconds }: { encodeSeconds: number }) => encodeSeconds);
   expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
@@ -37,7 +39,7 @@ it('names engine, models and places, and predicts times that grow with pictures 
 
 it('more effort is more work', async () => {
   const engine = await openEngine('onnx');
-  const model = await openModel('photo', engine);
+  const model = await openModel('photo2', engine);
   const works = [1, 3, 5, 7, 9].map((effort) => typicalWork(model, { width: 768, height: 512 }, effort));
   for (const part of ['encode', 'decode'] as const) {
     const values = works.map((work) => work[part]);
@@ -60,17 +62,17 @@ it('tells a model that is broken from a fault that stops everything', async () =
 });
 
 it('a missing package of a model is a fault of its own, and not of the engine', async () => {
-  missing.name = 'photo';
+  missing.name = 'photo2';
   const { code, stdout, stderr } = await callMain(['doctor', '--threads', '1']);
   expect({ code, stderr }).toEqual({ code: 1, stderr: 'ddpm-codec: 1 fault, see above\n' });
   expect(stdout).toMatch(/^engine +onnx: /m);
-  expect(stdout).toMatch(/^model photo: FAULT +missing; npm install ddpm-codec-model-photo$/m);
+  expect(stdout).toMatch(/^model photo2: FAULT +missing; npm install ddpm-codec-model-photo2$/m);
 });
 
 it('refuses an engine that is not there, after what there is', async () => {
   const { code, stdout, stderr } = await callMain(['doctor', '--engine', 'tensorflow']);
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^ddpm-codec: .*tfjs-node/) });
   expect(stdout).toMatch(/^engine: FAULT +.*tfjs-node/m);
-  expect(stdout).toMatch(/^model photo +id/m);
+  expect(stdout).toMatch(/^model photo2 +id/m);
   expectRefusal(await callMain(['doctor', '--effort', '10']), 2, /--effort: expected an integer from 1 to 9/);
 });

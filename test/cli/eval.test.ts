@@ -39,8 +39,8 @@ it('says where the network was not trained on all timesteps', async () => {
   const directory = await temporaryDirectory();
   await putPictures(join(directory, 'pictures'), [syntheticImage(48, 40)]);
   const args = (model: string) => ['eval', 'pictures', '--crop', '40', '--timesteps', '1', '--model', model];
-  const { stderr } = await callMain(args('photo'), directory);
-  expect(stderr).toContain('model photo was trained on t = 4 to 400 alone: its bound means little');
+  const { stderr } = await callMain(args('photo2'), directory);
+  expect(stderr).toContain('model photo2 was trained on t = 4 to 400 alone: its bound means little');
   const other = await callMain(args('cifar10'), directory);
   expect([other.code, other.stderr.includes('alone')]).toEqual([0, false]);
 });

@@ -44,12 +44,12 @@ describe('sample', () => {
 
   it('says where the network was not trained on all timesteps, unless a pyramid asks for others', async () => {
     const directory = await temporaryDirectory();
-    const copy = await copyOf('photo');
+    const copy = await copyOf('photo2');
     await edit(copy, 'codec.json', (codec) => void Object.assign(codec, { pyramid: undefined }));
     const size = ['-n', '1', '--size', '48x40'];
     const line = (name: string, model: string) => ['sample', '-o', name, '--model', model, ...size, ...FAST];
     const [own, without] = [
-      await callMain(line('a.png', 'photo'), directory),
+      await callMain(line('a.png', 'photo2'), directory),
       await callMain(line('b.png', copy), directory),
     ];
     expect([own.code, own.stderr.includes('alone')]).toEqual([0, false]);

@@ -128,7 +128,7 @@ test('a large picture brings its own', async () => {
 });
 
 test('a photograph needs less than WebP, after steps that know its details', async () => {
-  const photo = await openModel('photo', await openEngine('onnx'));
+  const photo = await openModel('photo2', await openEngine('onnx'));
   const subject = crop(await readImage(PHOTO), { left: 180, top: 60, width: 80, height: 80 });
   const { bytes, steps } = await encode(subject, photo, { lossless: true });
   const webp = await toSharp(subject).webp({ lossless: true, effort: 6 }).toBuffer();

@@ -14,7 +14,7 @@ describe('paceFor', () => {
   let model: Model;
   beforeAll(async () => {
     engine = await openEngine('onnx');
-    model = await openModel('photo', engine);
+    model = await openModel('photo2', engine);
   });
   afterAll(async () => {
     await model.dispose();

@@ -153,7 +153,7 @@ describe('16 CIFAR-10 test images', () => {
 });
 
 test('the middle of a photograph with the model for such', async () => {
-  const photo = await openModel('photo', await openEngine('onnx'));
+  const photo = await openModel('photo2', await openEngine('onnx'));
   const image = cutMiddle(await readImage(PHOTO), 184);
   const {
     bytes,

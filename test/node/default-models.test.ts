@@ -1,6 +1,6 @@
 /**
- * Files of the models that come with the package, `photo` and `cifar10`. They and the ids are frozen: a better model gets
- * another name, and cases of its own.
+ * Files of the models that come with the package, `photo2`, `photo` and `cifar10`. They and the ids are frozen: a better
+ * model gets another name, and cases of its own.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,6 +25,7 @@ const DIRECTORY = fileURLToPath(new URL('../../fixtures/golden/default/', import
 const IDS: Readonly<Record<string, string>> = {
   cifar10: '83974f804467c276143f7c4e52feafc1a616dabae7319df41c9b46e6b81aae57',
   photo: '3cff7ee1fd228be564b78f47bd7e691152bbc78d5640fb86f74bc98b52407413',
+  photo2: '81f9b665a9c58b709004e8a887b38c02dfa4764d577950323d06997003fa6756',
 };
 const photograph = async (width: number, height: number) =>
   crop(await readImage(PHOTO), { left: 170, top: 80, width, height });
@@ -41,6 +42,13 @@ const CASES = [
   },
   {
     name: 'photo-48x45',
+    source: async () => grained(await photograph(48, 45)),
+    options: { lossless: true, effort: 1 },
+  },
+  // Both of its weights, and the update of either.
+  { name: 'photo2-120x72', source: async () => photograph(120, 72), options: { targetRmse: 6 } },
+  {
+    name: 'photo2-48x45',
     source: async () => grained(await photograph(48, 45)),
     options: { lossless: true, effort: 1 },
   },
@@ -87,8 +95,8 @@ test('are those that messages know, and those that come with the package', async
   for (const { name, id } of RELEASED_MODELS) expect(format).toMatch(new RegExp(`\\| \`${name}\` .*\`${id}\``));
 });
 
-test('photo keeps every size limit, from the bare header on', async () => {
-  const model = await openModel('photo', engine);
+test('photo2 keeps every size limit, from the bare header on', async () => {
+  const model = await openModel('photo2', engine);
   const image = await photograph(48, 48);
   const least = leastFile(image, {}).bytes;
   for (const maxBytes of [0, 1, 2, 3, 5, 8, 12, 17].map((more) => least + more)) {

@@ -99,7 +99,7 @@ it.each([
   ['ends with samples', { lossless: true, effort: 1 }],
 ])('does not count the pictures before a point into its seconds, where a file %s', async (_, options) => {
   const engine = clocked(await openEngine('onnx'));
-  const model = await openModel('photo', engine);
+  const model = await openModel('photo2', engine);
   try {
     const image = grained(crop(await readImage(PHOTO), { left: 170, top: 80, width: 64, height: 48 }));
     const [all] = (await sweepProgressive(image, model, options)).curves;

@@ -38,7 +38,7 @@ describe.skipIf(CHROMIUM === undefined)('the web page', () => {
   let small: RgbImage;
 
   beforeAll(async () => {
-    server = await serveFiles(await pageFiles(['photo', 'cifar10', 'pilot']));
+    server = await serveFiles(await pageFiles(['photo2', 'cifar10', 'pilot']));
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
     engine = await openEngine('onnx');
     small = crop(await readImage(PHOTO), { left: 210, top: 60, width: 64, height: 64 });

@@ -23,7 +23,7 @@ export const modelCommand: CommandModule = {
       .command(modelInfoCommand)
       .demandCommand(1, 'expected an action: add, remove, import, export, list or info')
       .example('$0 model import google/ddpm-cifar10-32 --out models/ddpm-cifar10', "fetch the authors' network")
-      .example('$0 model add someone/photo-2', 'a finished model, so that its files can be read')
+      .example('$0 model add someone/birds', 'a finished model, so that its files can be read')
       .example('$0 model list', 'what there is')
       .epilogue("'ddpm-codec model <action> --help' explains an action."),
   handler() {},

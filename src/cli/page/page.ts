@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
-import { DEFAULT_MODELS } from '../../codec/model-choice.js';
+import { RELEASED_MODELS } from '../../codec/format/released-models.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { makeDirectory } from '../../node/files.js';
 import type { PageFile } from '../../node/page.js';
@@ -46,8 +46,8 @@ export const pageCommand: CommandModule<object, PageArgs> = {
         models: {
           type: 'string',
           requiresArg: true,
-          default: DEFAULT_MODELS.join(),
-          description: 'Models that the page has: names or directories',
+          default: RELEASED_MODELS.map(({ name }) => name).join(),
+          description: 'Models that the page has, each loaded when it is needed: names or directories',
         },
         ...outputOptions,
       } as const)

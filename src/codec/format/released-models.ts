@@ -8,6 +8,7 @@ import { MODEL_ID_DIGITS } from './header.js';
 export const RELEASED_MODELS: readonly { readonly name: string; readonly id: string }[] = [
   { name: 'cifar10', id: '83974f804467c276143f7c4e52feafc1a616dabae7319df41c9b46e6b81aae57' },
   { name: 'photo', id: '3cff7ee1fd228be564b78f47bd7e691152bbc78d5640fb86f74bc98b52407413' },
+  { name: 'photo2', id: '81f9b665a9c58b709004e8a887b38c02dfa4764d577950323d06997003fa6756' },
 ];
 
 /** Name of the released model whose id begins so. */
