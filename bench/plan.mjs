@@ -1,7 +1,7 @@
 /**
  * What a plan's steps cost. With the expected error E(t) of a model's profile, a jump t -> s sends (snr_s - snr_t) E(t) / 2, which is more
  * than infinitely many jumps would send. How much work is worth it, and are these the best jumps?
- * Build first: `npm run build && node bench/plan.mjs [options] [MODEL]`. It takes seconds and runs no network. MODEL is `photo` by default.
+ * Build first: `npm run build && node bench/plan.mjs [options] [MODEL]`. It takes seconds and runs no network. MODEL is `photo2` by default.
  *
  * --out FILE   where the results go as JSON (default stdout)
  *

@@ -59,7 +59,7 @@ const { values, positionals } = parseArgs({
 });
 const RATES = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2];
 const SMALL = { side: 32, count: 8, bytes: 200, file: 'cifar10-test-0-15.png', model: 'cifar10' };
-const PHOTO = { width: 192, height: 128, bytes: 1000, file: 'budgie.webp', model: 'photo2' };
+const PHOTO = { width: 192, height: 128, bytes: 1000, file: 'budgie.webp', model: 'photo' };
 /** Sizes end our files, not this error. */
 const NO_ERROR = 0.01;
 const GREY = 128;

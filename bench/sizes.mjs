@@ -5,7 +5,7 @@
  *   npm run bench sizes -- --images DATA [options] [MODEL]
  *
  * --images DATA    as for ddpm-codec rd: pictures that the pyramid was not calibrated on
- * --crop N         side of the central crops (default 376, which is two whole windows of photo)
+ * --crop N         side of the central crops (default 376, which is two whole windows of photo2)
  * --timesteps LIST (default 120,160,210,260,320,400,500,620)
  * --out FILE       results as JSON (default stdout)
  *

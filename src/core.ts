@@ -5,7 +5,7 @@
  *
  * @example
  * import { createModel, decode } from 'ddpm-codec/core';
- * const model = await createModel({ name: 'photo', config, codec, weights }, engine);
+ * const model = await createModel({ name: 'cifar10', config, codec, weights }, engine);
  * const { image } = await decode(bytes, model);
  */
 export type {

@@ -7,6 +7,8 @@
 
 `--rest 0.1` leaves a tenth of the crops to the other timesteps, so that the network does not forget them.
 
+Of a model with bands, a run begins with the weights for all other timesteps.
+
 OUT gets the average of the weights (config.json, diffusion_pytorch_model.safetensors), checkpoint.pt, from which the same
 command goes on (Ctrl-C stops in good order), and log.jsonl. Timesteps of a band are uniform in log snr, so that their loss is the band's rate. Needs
 PyTorch 2, NumPy and Pillow.

@@ -15,6 +15,7 @@ import { hexSha256 } from '../common/bytes.js';
 import { CodecError } from '../common/errors.js';
 import { checked, integerFrom, parseJson } from '../common/foreign.js';
 import type { Engine } from '../engine/engine.js';
+import type { Band } from '../model/bands.js';
 
 /** A file of a model. */
 export interface ModelFile {
@@ -89,13 +90,11 @@ export async function readModelIndex(url: string | URL, signal?: AbortSignal): P
  */
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const { name, files } = source;
-  // Weights of bands are loaded on demand.
-  const first = files.filter((file) => !file.name.startsWith('band-'));
-  const of = first.reduce((sum, { bytes }) => sum + bytes, 0);
+  const of = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const arrived = new Map<string, number>();
   const contents = new Map<string, Uint8Array>();
   await Promise.all(
-    first.map(async (file) => {
+    files.map(async (file) => {
       const onBytes = (bytes: number) => {
         arrived.set(file.name, bytes);
         options.onDownload?.({ name, bytes: [...arrived.values()].reduce((a, b) => a + b, 0), of });
@@ -116,11 +115,8 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
     codec: jsonOf(CODEC_FILE),
     weights: contentOf(WEIGHTS_FILE),
     ...(update && { update }),
-    readBand: (band: Parameters<typeof bandFile>[0]) => {
-      const file = files.find((file) => file.name === bandFile(band));
-      if (!file) throw new CodecError('model', `model ${name}: expected ${bandFile(band)} among its files`);
-      return fileOf(source, file);
-    },
+    // Every chain reaches the bands of strong noise, so all weights are loaded at once.
+    readBand: async (band: Band) => contentOf(bandFile(band)),
   };
   const info = await describeModel(parts);
   if (info.id !== source.id) throw new CodecError('model', `model ${name}: expected id ${source.id}, got ${info.id}`);

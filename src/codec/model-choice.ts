@@ -1,4 +1,4 @@
-/** The models that come with the package, and when to use each. */
+/** The default models, and when to use each. Other released models are there for their files. */
 import { checkSides, type Size } from '../image/image.js';
 
 /** Trained on photographs. */

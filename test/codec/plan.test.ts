@@ -119,7 +119,7 @@ test('plans of all loads and paces, of small pictures and large ones, are the re
 });
 
 test('plans with updates and smaller sizes are the recorded ones', async () => {
-  // Recorded as above. They may change with the codec.json of `photo`.
+  // Recorded as above. They do not change: `photo` is released.
   const photo = await loadModelInfo('photo');
   const hash = createHash('sha256');
   for (const pace of PACES.keys()) {

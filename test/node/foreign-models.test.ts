@@ -159,7 +159,7 @@ describe('every field of codec.json is of its type, or named', () => {
   });
 });
 
-/** A copy of `photo`, whose `codec.json` has every field. */
+/** A copy of `photo`, whose `codec.json` has every field but bands. */
 async function copyOfPhoto(): Promise<string> {
   const directory = join(await temporaryDirectory(), 'photo');
   await cp((await loadModelInfo('photo')).directory, directory, { recursive: true });

@@ -103,9 +103,10 @@ async function findProgram(): Promise<Finding> {
 }
 
 async function findModels(named: NamedModels, console: Console): Promise<Finding[]> {
-  const { DEFAULT_MODELS } = await import('../../node/models.js');
+  const { RELEASED_MODELS } = await import('../../codec/format/released-models.js');
   const { MODEL_PACKAGE, storeDirectory } = await import('../../node/model-places.js');
-  const missing = DEFAULT_MODELS.filter((name) => !named.some(({ place }) => place.name === name));
+  const released = RELEASED_MODELS.map(({ name }) => name);
+  const missing = released.filter((name) => !named.some(({ place }) => place.name === name));
   const findings = named.map(
     (one): Finding =>
       'model' in one
@@ -113,7 +114,7 @@ async function findModels(named: NamedModels, console: Console): Promise<Finding
         : {
             name: `model ${one.place.name}`,
             says: console.wordsFor(one.error),
-            isFault: DEFAULT_MODELS.includes(one.place.name),
+            isFault: released.includes(one.place.name),
           },
   );
   return [

@@ -44,8 +44,8 @@ export const modelAddCommand: CommandModule<object, AddArgs> = {
         quiet: outputOptions.quiet,
       } as const)
       .example('$0 model add models/mine', 'one that you trained')
-      .example('$0 model add ddpm-codec-model-photo2@1.0.0 --id 3fa2b1', 'the one that a file needs, from a package')
-      .example('$0 model add https://example.org/photo2.tgz', 'from an address') as never,
+      .example('$0 model add ddpm-codec-model-birds@1.0.0 --id 3fa2b1', 'the one that a file needs, from a package')
+      .example('$0 model add https://example.org/birds.tgz', 'from an address') as never,
   handler: addModel,
 };
 
@@ -59,7 +59,7 @@ export const modelRemoveCommand: CommandModule<object, RemoveArgs> = {
       )
       .positional('model', { type: 'string', description: 'Its name, or 6 digits or more that its id begins with' })
       .options({ json: outputOptions.json } as const)
-      .example('$0 model remove photo2', 'by its name') as never,
+      .example('$0 model remove birds', 'by its name') as never,
   handler: remove,
 };
 

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
+import { nameOfBand } from '../../model/bands.js';
 import { exists, reasonOf } from '../../node/files.js';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole, table } from '../console.js';
@@ -33,7 +34,7 @@ export const modelInfoCommand: CommandModule<object, InfoArgs> = {
         description: 'Name of a model, digits that the id of a stored one begins with, or a directory',
       })
       .options({ json: outputOptions.json } as const)
-      .example('$0 model info photo', 'one that comes with ddpm-codec')
+      .example('$0 model info photo2', 'one that comes with ddpm-codec')
       .example('$0 model info models/ddpm-cifar10 --json', 'one of your own, for programs') as never,
   handler: showModel,
 };
@@ -94,11 +95,13 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
   }
   if (found === 0) console.note(`no models in the directories of ${resolve(directory)}; these have names here`);
   console.document({ models });
-  const rows = models.map(({ name, id, parameters, config }) => [
+  const rows = models.map(({ name, id, parameters, config, bands = [] }) => [
     name,
     id.slice(0, 8),
     `${(parameters / 1e6).toFixed(2)} M`,
-    describeNetwork(config),
+    [describeNetwork(config), ...bands.map((band) => `weights of their own for t = ${nameOfBand(band, ' to ')}`)].join(
+      '; ',
+    ),
   ]);
   console.answer(table([['name', 'id', 'parameters', 'network'], ...rows], [0, 1, 3]));
 }

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { RELEASED_MODELS } from '../../codec/format/released-models.js';
+import { DEFAULT_MODELS } from '../../codec/model-choice.js';
 import { CodecError, invalidArgument } from '../../common/errors.js';
 import { makeDirectory } from '../../node/files.js';
 import type { PageFile } from '../../node/page.js';
@@ -22,6 +23,8 @@ interface PageArgs extends OutputArgs {
 }
 
 const MOST_PORT = 65535;
+/** All released models, so that the page opens their files; those for new files first. */
+const PAGE_MODELS = [...new Set([...DEFAULT_MODELS, ...RELEASED_MODELS.map(({ name }) => name)])];
 
 export const pageCommand: CommandModule<object, PageArgs> = {
   command: 'page [file]',
@@ -46,7 +49,7 @@ export const pageCommand: CommandModule<object, PageArgs> = {
         models: {
           type: 'string',
           requiresArg: true,
-          default: RELEASED_MODELS.map(({ name }) => name).join(),
+          default: PAGE_MODELS.join(),
           description: 'Models that the page has, each loaded when it is needed: names or directories',
         },
         ...outputOptions,

@@ -138,7 +138,7 @@ export const trainCommand: CommandModule<object, TrainArgs> = {
       .example('$0 train --out models/mine --resume --hours 10', 'five more hours')
       .example('$0 train --update --model models/mine --data photos/ --out models/mine-2', 'its update')
       .example(
-        '$0 train --band 4:60 --model photo --data photos/ --out models/mine-3',
+        '$0 train --band 4:60 --model photo2 --data photos/ --out models/mine-3',
         'weights for little noise',
       ) as never,
   handler: train,
