@@ -1,5 +1,5 @@
 /** examples/progressive, built and opened as docs/BROWSER.md describes: a user's own page, and how it gets models. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
@@ -13,6 +13,8 @@ import { cifarTestImages } from '../helpers/fixtures.js';
 import { buildWithModels, serveFiles, type TestServer } from '../helpers/page.js';
 
 const EXAMPLE = new URL('../../examples/progressive', import.meta.url);
+/** A file of `photo2`, which has weights of its own for strong noise. */
+const PHOTO2_FILE = new URL('../../fixtures/golden/default/photo2-120x72.ddc', import.meta.url);
 /** Milliseconds. This limit is for what never comes, not for what is slow. */
 const NEVER = 600_000;
 const WEIGHTS = 'models/cifar10/diffusion_pytorch_model.safetensors';
@@ -27,7 +29,7 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'ddpm-codec-example-'));
-    files = await buildWithModels(EXAMPLE, directory, ['cifar10']);
+    files = await buildWithModels(EXAMPLE, directory, ['cifar10', 'photo2']);
     const engine = await openEngine('onnx');
     const model = await openModel('cifar10', engine);
     const [image] = await cifarTestImages();
@@ -58,8 +60,10 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
   }
 
   /** Waits until the page shows the picture or an error. */
-  const shown = ({ page, errors }: { page: Page; errors: string[] }) =>
-    expect.poll(async () => errors.join() || (await page.title()), { timeout: NEVER }).toMatch(/^32x32, /);
+  const shown = ({ page, errors }: { page: Page; errors: string[] }, size = '32x32') =>
+    expect
+      .poll(async () => errors.join() || (await page.title()), { timeout: NEVER })
+      .toMatch(new RegExp(`^${size}, `));
 
   test('weights that are not those of the index are refused', async () => {
     const weights = await files.get(WEIGHTS)!.read();
@@ -82,6 +86,20 @@ describe.skipIf(CHROMIUM === undefined)('the example', () => {
     expect(first.asked).toContain(WEIGHTS);
     const second = await visit();
     await shown(second);
+    expect(second.asked.filter((url) => url.startsWith('models/'))).toEqual(['models/index.json']);
+    expect([...first.errors, ...second.errors]).toEqual([]);
+  });
+
+  test('downloads the weights of every band, and none at the next visit', async () => {
+    files.set('photo2.ddc', { type: 'application/octet-stream', read: () => readFile(PHOTO2_FILE) });
+    const first = await visit('?file=photo2.ddc');
+    await shown(first, '120x72');
+    const ofModel = [...files.keys()].filter((path) => path.startsWith('models/photo2/'));
+    expect(ofModel).toContain('models/photo2/band-65-1000.safetensors');
+    const asked = first.asked.filter((url) => url.startsWith('models/photo2/'));
+    expect([...asked].sort()).toEqual([...ofModel].sort());
+    const second = await visit('?file=photo2.ddc');
+    await shown(second, '120x72');
     expect(second.asked.filter((url) => url.startsWith('models/'))).toEqual(['models/index.json']);
     expect([...first.errors, ...second.errors]).toEqual([]);
   });
