@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
+import { DEFAULT_MODELS, modelForSize, PHOTO_MODEL } from '../dist/codec/model-choice.js';
 import { decode, encode, encodePng, openEngine, openModel } from '../dist/index.js';
 import { directoryFiles, modelFiles } from '../dist/node/page.js';
 import { servePage } from '../dist/node/page-server.js';
@@ -58,7 +59,7 @@ async function withPage(work) {
     build: { outDir: directory, emptyOutDir: true, target: 'es2023' },
   });
   const built = await directoryFiles(directory);
-  const server = await servePage(new Map([...built, ...(await modelFiles(['photo2', 'cifar10']))]), 0);
+  const server = await servePage(new Map([...built, ...(await modelFiles(DEFAULT_MODELS))]), 0);
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', ...(values.webgpu ? GPU : [])] });
   try {
@@ -113,7 +114,7 @@ async function networkTimes(ask, engines) {
   const rows = [];
   for (const { model, side } of [
     { model: 'cifar10', side: 32 },
-    { model: 'photo2', side: 96 },
+    { model: PHOTO_MODEL, side: 96 },
   ]) {
     const xt = Float32Array.from({ length: side * side * 3 }, (_, i) => 0.9 * Math.sin(0.37 * i));
     /** @type {Record<string, { seconds: number[], output: Float32Array }>} */
@@ -173,7 +174,7 @@ function median(numbers) {
 async function bothWays(ask, engines, { width, height, options }) {
   const image = await photograph(width, height);
   const png = Buffer.from(await encodePng(image)).toString('base64');
-  const name = width * height > 1600 ? 'photo2' : 'cifar10';
+  const name = modelForSize({ width, height });
   const browser = await ask('encode', png, options);
   const row = {
     width,

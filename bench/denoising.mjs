@@ -14,6 +14,7 @@
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { PHOTO_MODEL } from '../dist/codec/model-choice.js';
 import { integerStream } from '../dist/common/random.js';
 import { openImageSet } from '../dist/data/image-set.js';
 import { cutMiddle } from '../dist/image/crop.js';
@@ -39,7 +40,7 @@ const { values, positionals } = parseArgs({
 if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
 const crop = Number(values.crop) || Number.POSITIVE_INFINITY;
 const sigmas = values.sigmas.split(',').map(Number);
-const names = positionals.length > 0 ? positionals : ['photo2'];
+const names = positionals.length > 0 ? positionals : [PHOTO_MODEL];
 
 /**
  * @typedef {import('../dist/index.js').Model} Model

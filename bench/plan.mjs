@@ -13,6 +13,7 @@
  */
 import { parseArgs } from 'node:util';
 import { createPlan, expectedErrors, PACES } from '../dist/codec/format/plan.js';
+import { PHOTO_MODEL } from '../dist/codec/model-choice.js';
 import { loadModelInfo } from '../dist/index.js';
 import { workAt } from '../dist/model/pyramid.js';
 import { jumpKlBits } from '../dist/model/schedule.js';
@@ -33,7 +34,7 @@ const LEAST_WORK = 1 / 16;
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' } } });
 // As if the network ran after every step: the savings of updates are measured on pictures.
-const model = { ...(await loadModelInfo(positionals[0] ?? 'photo2')), updates: false };
+const model = { ...(await loadModelInfo(positionals[0] ?? PHOTO_MODEL)), updates: false };
 const { schedule, profile, pyramid } = model;
 const { timesteps } = schedule;
 

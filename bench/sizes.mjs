@@ -14,6 +14,7 @@
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { PHOTO_MODEL } from '../dist/codec/model-choice.js';
 import { integerStream } from '../dist/common/random.js';
 import { openImageSet } from '../dist/data/image-set.js';
 import { cutMiddle } from '../dist/image/crop.js';
@@ -63,7 +64,7 @@ function remembering(denoiser) {
 }
 
 const engine = await openEngine('auto');
-const model = await openModel(positionals[0] ?? 'photo2', engine);
+const model = await openModel(positionals[0] ?? PHOTO_MODEL, engine);
 const { schedule, pyramid, network, tiling, parameterization } = model;
 if (!pyramid) throw new CodecError('usage', `${model.name}: expected a model with a pyramid`);
 const alone = createDenoiser(engine, network, schedule, tiling, parameterization);

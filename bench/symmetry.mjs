@@ -14,6 +14,7 @@
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { PHOTO_MODEL } from '../dist/codec/model-choice.js';
 import { integerStream } from '../dist/common/random.js';
 import { openImageSet } from '../dist/data/image-set.js';
 import { cutMiddle } from '../dist/image/crop.js';
@@ -43,7 +44,7 @@ const VIEWS = { itself: [], mirror: ['mirror'], turn: ['turn'], both: ['mirror',
 const MEANS = { mirror: ['itself', 'mirror'], turn: ['itself', 'turn'], all: Object.keys(VIEWS) };
 
 const engine = await openEngine('auto');
-const model = await openModel(positionals[0] ?? 'photo2', engine);
+const model = await openModel(positionals[0] ?? PHOTO_MODEL, engine);
 const images = await openImageSet([values.images]);
 const tell = progress('symmetry');
 /** @type {{ name: string, rows: { t: number, rmse: number, errors: Record<string, number> }[] }[]} */

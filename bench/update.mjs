@@ -14,6 +14,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { PHOTO_MODEL } from '../dist/codec/model-choice.js';
 import { openImageSet } from '../dist/data/image-set.js';
 import { cutMiddle } from '../dist/image/crop.js';
 import { CodecError, openEngine } from '../dist/index.js';
@@ -31,7 +32,7 @@ const { values, positionals } = parseArgs({
 if (values.images === undefined) throw new CodecError('usage', '--images: expected a directory of pictures');
 
 const engine = await openEngine('onnx');
-const { info, open } = await loadModel(positionals[0] ?? 'photo2');
+const { info, open } = await loadModel(positionals[0] ?? PHOTO_MODEL);
 const network = /** @type {import('../dist/model/unet.js').UNet} */ ((await open(engine)).network);
 const file = await readFile(join(info.directory, UPDATE_FILE));
 const update = createUpdate(readSafetensors(file), network.featureChannels);

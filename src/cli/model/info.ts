@@ -3,11 +3,10 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Arguments, CommandModule } from 'yargs';
 import { CodecError } from '../../common/errors.js';
-import { nameOfBand } from '../../model/bands.js';
 import { exists, reasonOf } from '../../node/files.js';
 import { type OutputArgs, outputOptions } from '../args.js';
 import { openConsole, table } from '../console.js';
-import { describeModel, describeNetwork, type ModelReport, reportModel } from './report.js';
+import { describeBands, describeModel, describeNetwork, type ModelReport, reportModel } from './report.js';
 
 /** The customary directory of models. */
 const OWN_MODELS = 'models';
@@ -95,13 +94,11 @@ async function listAll(args: Arguments<ListArgs>): Promise<void> {
   }
   if (found === 0) console.note(`no models in the directories of ${resolve(directory)}; these have names here`);
   console.document({ models });
-  const rows = models.map(({ name, id, parameters, config, bands = [] }) => [
+  const rows = models.map(({ name, id, parameters, config, bands }) => [
     name,
     id.slice(0, 8),
     `${(parameters / 1e6).toFixed(2)} M`,
-    [describeNetwork(config), ...bands.map((band) => `weights of their own for t = ${nameOfBand(band, ' to ')}`)].join(
-      '; ',
-    ),
+    bands ? `${describeNetwork(config)}; ${describeBands(bands)}` : describeNetwork(config),
   ]);
   console.answer(table([['name', 'id', 'parameters', 'network'], ...rows], [0, 1, 3]));
 }

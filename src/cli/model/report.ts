@@ -104,7 +104,7 @@ export function describeModel(report: ModelReport): string[] {
     update:
       update &&
       `${update.width} channels for every 2x2 pixels, ${update.kept} kept for a pixel; ${update.parameters.toLocaleString('en')} parameters, ${(update.bytes / 1e3).toFixed(0)} kB`,
-    bands: bands && `weights of their own for ${bands.map(describeBand).join('; ')}`,
+    bands: bands && describeBands(bands),
     'trained on': about.trainedOn,
     'trained for': about.timesteps,
     'imported from': about.importedFrom,
@@ -140,6 +140,10 @@ export function describeNetwork(config: ModelReport['config']): string {
 function describeBound({ total, prior, diffusion, decoder, images }: Bound, of?: string): string {
   const parts = [prior, diffusion, decoder].map(({ value }) => value.toFixed(3)).join(' + ');
   return `${describeEstimate(total, 3)} bits/dim (${parts}) on ${of === undefined ? counted(images, 'image') : `${images} ${of}`}`;
+}
+
+export function describeBands(bands: readonly BandReport[]): string {
+  return `weights of their own for ${bands.map(describeBand).join('; ')}`;
 }
 
 function describeBand({ bytes, ...band }: BandReport): string {
